@@ -1,0 +1,165 @@
+//! What a log is about: a kind and an id, within a realm.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// Logs are spread over this many partitions, each with one feed and one channel.
+pub const PARTITIONS: usize = 256;
+
+/// The longest payment id or realm name, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// A payment id or a realm name: 1 to 128 bytes of printable ASCII, space excluded. So it can break neither a frame, a
+/// log line, a header nor a key.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+/// Why a text is no [`Name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("it is empty")]
+    Empty,
+    /// Over 128 bytes.
+    #[error("it is longer than {MAX_ID_BYTES} bytes")]
+    TooLong,
+    /// A space, a control character or a byte outside ASCII.
+    #[error("it has characters outside printable ASCII (0x21 to 0x7e)")]
+    NotPrintable,
+}
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            Err(NameError::Empty)
+        } else if text.len() > MAX_ID_BYTES {
+            Err(NameError::TooLong)
+        } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            Err(NameError::NotPrintable)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What kind of thing a log is about. Keys carry it from the start, so that others can follow.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A payment.
+    Payment,
+}
+
+impl Kind {
+    /// The word that stands in keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Payment => "payment",
+        }
+    }
+}
+
+/// A log's name: realm, kind and id. Nothing crosses realms. Text form: `realm/payment/id`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Subject {
+    /// The isolated namespace: a tenant, or test against live.
+    pub realm: Name,
+    /// Payment, for now.
+    pub kind: Kind,
+    /// The provider's id, or the shop's own.
+    pub id: Name,
+}
+
+impl Subject {
+    /// The log of payment `id` in `realm`.
+    #[must_use]
+    pub const fn payment(realm: Name, id: Name) -> Self {
+        Self { realm, kind: Kind::Payment, id }
+    }
+
+    /// The partition: the first byte of SHA-256(realm, 0, kind, 0, id).
+    #[must_use]
+    pub fn partition(&self) -> u8 {
+        let mut hash = Sha256::new();
+        hash.update(self.realm.as_str());
+        hash.update([0]);
+        hash.update(self.kind.as_str());
+        hash.update([0]);
+        hash.update(self.id.as_str());
+        hash.finalize().first().copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.realm, self.kind.as_str(), self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_printable_ascii() {
+        for good in ["pi_1", "order/7:a b".replace(' ', "_").as_str(), &"x".repeat(128)] {
+            assert_eq!(good.parse::<Name>().unwrap().as_str(), good);
+        }
+        for (bad, why) in [
+            ("", NameError::Empty),
+            ("a b", NameError::NotPrintable),
+            ("a\r\n", NameError::NotPrintable),
+            ("a\0", NameError::NotPrintable),
+            ("zażółć", NameError::NotPrintable),
+            (&"x".repeat(129), NameError::TooLong),
+        ] {
+            assert_eq!(bad.parse::<Name>(), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_partition_is_the_first_byte_of_the_hash() {
+        // printf 'default\0payment\0pay_abc' | sha256sum
+        let subject = Subject::payment("default".parse().unwrap(), "pay_abc".parse().unwrap());
+        let expected = Sha256::digest(b"default\0payment\0pay_abc")[0];
+        assert_eq!(subject.partition(), expected);
+        assert_eq!(subject.to_string(), "default/payment/pay_abc");
+    }
+}

@@ -1,0 +1,1 @@
+//! The embedded store: a durable, transactional store on local disk.
