@@ -26,13 +26,17 @@ pub struct Source(SourceSettings);
 pub enum SourceError {
     #[error("provider: there is no preset `{name}`; allowed: generic, stripe")]
     UnknownPreset { name: String },
-    #[error("secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`")]
+    #[error(
+        "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
+    )]
     NoSecret,
 }
 impl Source {
     pub fn build(settings: SourceSettings) -> Result<Self, SourceError> {
         match &settings.provider {
-            Provider::Builtin(name) if !["generic", "generic-timestamped", "stripe"].contains(&name.as_str()) => {
+            Provider::Builtin(name)
+                if !["generic", "generic-timestamped", "stripe"].contains(&name.as_str()) =>
+            {
                 Err(SourceError::UnknownPreset { name: name.clone() })
             }
             _ if settings.secrets.is_empty() => Err(SourceError::NoSecret),
