@@ -104,8 +104,8 @@ impl Tree {
             return Ok(Feed::Gone);
         }
         let range = layout::reference(partition, from)..layout::reference(partition, head + 1);
-        let references = snapshot.range(&self.keys, range).map(|pair| decoded(pair.value())).collect();
-        references.map(Feed::References)
+        let references = snapshot.range(&self.keys, range).map(|pair| decoded(pair.value()));
+        references.collect::<Result<_, _>>().map(Feed::References)
     }
 
     /// The newest place of each feed.
