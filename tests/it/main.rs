@@ -14,7 +14,6 @@ mod access;
 mod architecture;
 mod bad_input;
 mod chaos;
-mod clients;
 mod commands;
 mod invariants;
 mod operations;
