@@ -1,1 +1,138 @@
-//! Stub.
+//! The configuration: one TOML file, environment variables over it, checked whole before anything starts.
+//!
+//! Two stages. `document` is what was typed: the file with the place of each value, and the overrides. `read` turns it into
+//! the types below, which hold only what is valid. Every mistake is found in one go; each is one line with its place, what
+//! is allowed and a remedy. Secrets are named by reference (`env:NAME`, `file:path`), and no message shows one.
+//!
+//! This room knows the settings types of the rooms that it configures. None of them knows it.
+
+mod dev;
+mod document;
+pub mod duration;
+mod mistake;
+mod read;
+mod secret;
+
+#[cfg(test)]
+mod tests;
+
+pub use dev::DEV_REALM;
+pub use mistake::{Mistake, Mistakes};
+
+use crate::{access, ingest, limits::Limits, store, stream, telemetry};
+use secrecy::SecretString;
+use std::{collections::BTreeMap, ffi::OsString, fmt, fs, net::SocketAddr, path::Path, str::FromStr};
+
+/// Everything that can be configured, valid as a whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// The store. Only the embedded one, for now.
+    pub store: store::embedded::Settings,
+    /// The webhook endpoints.
+    pub sources: Vec<ingest::SourceSettings>,
+    /// Who may watch what.
+    pub access: access::Settings,
+    /// How streams behave.
+    pub stream: stream::Settings,
+    /// Opens the admin listener's `/admin/…`, which is closed without one.
+    pub admin_token: Option<SecretString>,
+    /// The bounds.
+    pub limits: Limits,
+    /// How log lines look.
+    pub log: telemetry::Format,
+}
+
+/// The three sockets. `ingest` may equal `public`: then they are one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// Streams and snapshots.
+    pub public: SocketAddr,
+    /// Webhooks.
+    pub ingest: SocketAddr,
+    /// Health, metrics, operators.
+    pub admin: SocketAddr,
+}
+
+/// Which half of the gateway a process runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Role {
+    /// Webhooks only.
+    Ingest,
+    /// Streams only.
+    Stream,
+    /// Both.
+    #[default]
+    All,
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "ingest" => Ok(Self::Ingest),
+            "stream" => Ok(Self::Stream),
+            "all" => Ok(Self::All),
+            _ => Err("allowed: all, ingest, stream"),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingest => "ingest",
+            Self::Stream => "stream",
+            Self::All => "all",
+        })
+    }
+}
+
+/// The manual: every key with its default and what it means. Valid as it stands.
+pub const DEFAULT: &str = include_str!("config/default.toml");
+
+/// The environment: names and values.
+pub type Environment = BTreeMap<String, String>;
+
+/// The environment of this process. What is no Unicode is kept with replacement characters, to be refused where it is used.
+#[must_use]
+pub fn environment() -> Environment {
+    let text = |os: OsString| os.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+impl Config {
+    /// Reads the file, with the overrides of the environment over it.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(file).map_err(|error| {
+            let remedy = format!(
+                "give the right file with --config, or begin with: paystream check --print-default > {name}"
+            );
+            Mistakes::one(format!("{name}: cannot be read: {error}; {remedy}"))
+        })?;
+        Self::parse(&name, &text, environment)
+    }
+
+    /// Reads the text of a file named `file`, with the overrides of the environment over it.
+    pub fn parse(file: &str, text: &str, environment: &Environment) -> Result<Self, Mistakes> {
+        let mistakes = mistake::Collector::default();
+        let document = document::Document::parse(file, text, environment, &mistakes);
+        let config = document.and_then(|document| read::config(&document));
+        let mistakes = mistakes.into_mistakes();
+        // No configuration without a mistake cannot happen; should it, an empty list of mistakes is still a refusal.
+        config.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
+    /// Whether this configuration can run as `role`: halves in two processes need a store that both can reach.
+    pub fn check_role(&self, role: Role) -> Result<(), Mistakes> {
+        if role == Role::All {
+            return Ok(());
+        }
+        Err(Mistakes::one(format!(
+            "--role {role}: the embedded store belongs to one process, which has to be both halves; use --role all"
+        )))
+    }
+}

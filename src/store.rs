@@ -228,3 +228,6 @@ pub enum StoreError {
     #[error("the store has too many appends waiting")]
     Overloaded,
 }
+
+#[cfg(test)]
+pub(crate) mod fake;

@@ -1,0 +1,172 @@
+//! The origins whose pages may read answers: an exact list, by default empty. No wildcard, since answers go out with
+//! credentials.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// The list of allowed origins.
+#[derive(Clone, Debug, Default)]
+pub struct Cors {
+    origins: Vec<HeaderValue>,
+}
+
+/// Why a text is no origin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OriginError {
+    /// `*`, which browsers refuse with credentials, and which would open payments to every page.
+    #[error("\"*\" is not allowed; list each origin, e.g. https://shop.example")]
+    Wildcard,
+    /// Anything else.
+    #[error(
+        "not an origin; allowed: scheme://host or scheme://host:port without a path, e.g. https://shop.example"
+    )]
+    Shape,
+}
+
+/// How long a browser may remember a preflight: the most that any of them keeps (Chromium caps at two hours).
+const MAX_AGE_S: &str = "7200";
+
+/// What a page may send.
+const ALLOWED_HEADERS: &str = "Authorization, Last-Event-ID, If-None-Match, Prefer, Cache-Control";
+
+impl Cors {
+    /// Reads the list. What cannot be read is left out and returned with its place, text and reason.
+    #[must_use]
+    pub fn new(origins: &[String]) -> (Self, Vec<(usize, String, OriginError)>) {
+        let mut cors = Self::default();
+        let mut wrong = Vec::new();
+        for (index, origin) in origins.iter().enumerate() {
+            match normalise(origin) {
+                Ok(origin) => cors.origins.push(origin),
+                Err(error) => wrong.push((index, origin.clone(), error)),
+            }
+        }
+        (cors, wrong)
+    }
+
+    /// The origin itself if it is on the list.
+    #[must_use]
+    pub fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let origin = origin?;
+        self.origins.iter().find(|allowed| *allowed == origin).cloned()
+    }
+
+    /// Adds to an answer what lets an allowed page read it.
+    pub fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+        answer.append(header::VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = self.allowed(origin) {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
+        }
+    }
+
+    /// The headers of the answer to a preflight. For an origin that is not on the list: only `Vary`, so that the browser
+    /// refuses.
+    #[must_use]
+    pub fn preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {
+        let mut answer = HeaderMap::new();
+        self.answer(origin, &mut answer);
+        if answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+            answer.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+            let more: [(HeaderName, &'static str); 3] = [
+                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+                (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
+                (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S),
+            ];
+            for (name, value) in more {
+                answer.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        answer
+    }
+}
+
+/// The form that browsers send: scheme and host in lower case, no default port, no trailing slash.
+fn normalise(text: &str) -> Result<HeaderValue, OriginError> {
+    let text = text.trim();
+    if text.contains('*') {
+        return Err(OriginError::Wildcard);
+    }
+    let uri: http::Uri = text.to_ascii_lowercase().parse().map_err(|_| OriginError::Shape)?;
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(OriginError::Shape) };
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(OriginError::Shape),
+    };
+    // What follows the host: nothing, or a port. (The library's own reading takes a port out of range for none.)
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let port = match authority.strip_prefix(host).map(|rest| (rest.is_empty(), rest.strip_prefix(':'))) {
+        Some((true, _)) => default_port,
+        Some((false, Some(port))) => port.parse::<u16>().map_err(|_| OriginError::Shape)?,
+        _ => return Err(OriginError::Shape),
+    };
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
+    if !bare || host.is_empty() {
+        return Err(OriginError::Shape);
+    }
+    let origin =
+        if port == default_port { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") };
+    HeaderValue::try_from(origin).map_err(|_| OriginError::Shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_as_browsers_send_them() {
+        for (text, expected) in [
+            ("https://shop.example", Ok("https://shop.example")),
+            ("https://Shop.Example/", Ok("https://shop.example")),
+            ("HTTPS://shop.example:443", Ok("https://shop.example")),
+            ("http://localhost:3000", Ok("http://localhost:3000")),
+            ("http://[::1]:3000", Ok("http://[::1]:3000")),
+            ("*", Err(OriginError::Wildcard)),
+            ("https://*.shop.example", Err(OriginError::Wildcard)),
+            ("", Err(OriginError::Shape)),
+            ("null", Err(OriginError::Shape)),
+            ("shop.example", Err(OriginError::Shape)),
+            ("shop.example:443", Err(OriginError::Shape)),
+            ("https://", Err(OriginError::Shape)),
+            ("https://shop.example/checkout", Err(OriginError::Shape)),
+            ("https://shop.example?x", Err(OriginError::Shape)),
+            ("https://shop.example#x", Err(OriginError::Shape)),
+            ("https://u:p@shop.example", Err(OriginError::Shape)),
+            ("https://shop.example:", Err(OriginError::Shape)),
+            ("https://shop.example:99999", Err(OriginError::Shape)),
+            ("ftp://shop.example", Err(OriginError::Shape)),
+            ("https://shop example", Err(OriginError::Shape)),
+        ] {
+            let read = normalise(text).map(|origin| origin.to_str().unwrap().to_owned());
+            assert_eq!(read, expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_listed_origins_may_read_and_all_answers_vary() {
+        let (cors, wrong) = Cors::new(&["https://shop.example".into(), "*".into()]);
+        assert_eq!(wrong, [(1, "*".to_owned(), OriginError::Wildcard)]);
+        for (origin, allowed) in [
+            (Some("https://shop.example"), true),
+            (Some("https://shop.example.evil"), false),
+            (Some("http://shop.example"), false),
+            (Some("https://shop.example:8443"), false),
+            (Some("null"), false),
+            (None, false),
+        ] {
+            let origin = origin.map(HeaderValue::from_static);
+            let preflight = cors.preflight(origin.as_ref());
+            let mut answer = HeaderMap::new();
+            cors.answer(origin.as_ref(), &mut answer);
+            for headers in [&preflight, &answer] {
+                assert_eq!(headers["vary"], "Origin");
+                let expected = origin.as_ref().filter(|_| allowed);
+                assert_eq!(headers.get("access-control-allow-origin"), expected, "{origin:?}");
+                assert_eq!(headers.contains_key("access-control-allow-credentials"), allowed);
+            }
+            assert_eq!(preflight.contains_key("access-control-allow-headers"), allowed);
+            assert_eq!(answer.contains_key("access-control-expose-headers"), allowed);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The configuration of `serve --dev` and `demo`: no file, loopback only, open.
+
+use super::{Config, Listen};
+use crate::{
+    access,
+    ingest::{Provider, SourceSettings},
+    limits::Limits,
+    payment::Name,
+    store::embedded,
+    stream, telemetry,
+};
+use secrecy::SecretString;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// The realm of whoever names none.
+pub const DEV_REALM: &str = "default";
+
+/// What `serve --dev` listens on.
+const PORTS: (u16, u16) = (8080, 9090);
+
+impl Config {
+    /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
+    /// `dev` (generic) and `stripe`, which share one fresh secret.
+    #[must_use]
+    pub fn dev(data: PathBuf) -> Self {
+        let secret = dev_secret();
+        let open: Option<Name> = DEV_REALM.parse().ok();
+        let source = |name: &str, preset: &str| {
+            Some(SourceSettings {
+                name: name.into(),
+                provider: Provider::Builtin(preset.into()),
+                realm: open.clone()?,
+                secrets: vec![secret.clone()],
+                payment: None,
+                currency: None,
+                shared_ids: false,
+                live: None,
+                max_age: None,
+            })
+        };
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let public = loopback(PORTS.0);
+        Self {
+            listen: Listen { public, ingest: public, admin: loopback(PORTS.1) },
+            store: embedded::Settings { path: data, history: Duration::from_secs(45 * 24 * 60 * 60) },
+            sources: [source("dev", "generic"), source("stripe", "stripe")].into_iter().flatten().collect(),
+            access: access::Settings { open: open.clone(), ..access::Settings::default() },
+            stream: stream::Settings::default(),
+            admin_token: None,
+            limits: Limits::default(),
+            log: telemetry::Format::Text,
+        }
+    }
+}
+
+/// 256 random bits in the form of Stripe's secrets, which suits the generic presets too.
+fn dev_secret() -> SecretString {
+    let bytes: [u8; 32] = rand::random();
+    format!("whsec_{}", hex::encode(bytes)).into()
+}

@@ -1,0 +1,345 @@
+//! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
+
+use super::{
+    Config, Listen,
+    document::{Document, Place, Section},
+};
+use crate::{
+    access::{self, AccessError, Algorithm, KeySettings, Material},
+    ingest::{Provider, Source, SourceSettings},
+    limits::Limits,
+    payment::Name,
+    store::embedded,
+    stream, telemetry,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+const SECTIONS: [&str; 8] = ["listen", "store", "source", "access", "stream", "admin", "limits", "log"];
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What has been seen is remembered as long as the history lasts, and the longest retry of a provider comes after 30 days.
+const MIN_HISTORY: Duration = Duration::from_secs(45 * 24 * 60 * 60);
+const DEFAULT_HISTORY: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+const MAX_HISTORY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// Short enough to type, long enough not to be guessed over a network.
+const MIN_ADMIN_TOKEN_BYTES: usize = 16;
+
+const ADDRESS: &str = "IP:port, e.g. 127.0.0.1:8080";
+const REALM: &str = "1 to 128 printable ASCII characters without a space, e.g. \"default\"";
+
+/// None only where a mistake was reported.
+pub(super) fn config(document: &Document<'_>) -> Option<Config> {
+    let listen = listen(document.section("listen"));
+    let store = store(document.section("store"));
+    let sources = sources(document);
+    let access = access(document.section("access"));
+    let stream = stream(document.section("stream"));
+    let admin_token = admin(document.section("admin"));
+    let limits = limits(document.section("limits"));
+    let log = log(document.section("log"));
+    document.end(&SECTIONS);
+    Some(Config { listen, store: store?, sources, access, stream, admin_token, limits, log })
+}
+
+fn listen(mut section: Section<'_>) -> Listen {
+    let address = |text: &str| text.parse::<SocketAddr>().map_err(|_| "is not an address");
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let public = section.parsed("public", ADDRESS, address).unwrap_or(loopback(8080));
+    let ingest = section.parsed("ingest", ADDRESS, address).unwrap_or(public);
+    let admin = section.parsed("admin", ADDRESS, address).unwrap_or(loopback(9090));
+    if admin.port() != 0 && (admin == public || admin == ingest) {
+        let place = section.place("admin");
+        section.wrong(
+            &place,
+            "admin",
+            "is the socket of public or ingest too; give it one of its own, e.g. 127.0.0.1:9090",
+        );
+    }
+    section.end();
+    Listen { public, ingest, admin }
+}
+
+fn store(mut section: Section<'_>) -> Option<embedded::Settings> {
+    let kind = section.parsed("kind", "\"embedded\"", |text| match text {
+        "embedded" => Ok(()),
+        "redis" => Err("is not in this version; use embedded"),
+        _ => Err("is no kind of store"),
+    });
+    let path = section.parsed("path", "a folder", |text| {
+        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
+    });
+    let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
+    let default_kind = !section.has("kind");
+    section.end();
+    let path = path.unwrap_or_else(|| "./paystream-data".into());
+    (kind.is_some() || default_kind).then_some(embedded::Settings { path, history })
+}
+
+fn sources(document: &Document<'_>) -> Vec<SourceSettings> {
+    let mut sources: Vec<SourceSettings> = Vec::new();
+    for mut section in document.sections("source") {
+        let Some(source) = source(&mut section) else {
+            section.end();
+            continue;
+        };
+        if sources.iter().any(|earlier| earlier.name == source.name) {
+            section.wrong(
+                &section.place("name"),
+                "name",
+                &format!("{:?} is used twice; each source has a name of its own", source.name),
+            );
+        } else if let Err(error) = Source::build(source.clone()) {
+            // It begins with the key that is wrong, which has a line.
+            let error = error.to_string();
+            let key = error.split([':', '[']).next().unwrap_or_default();
+            let (key, place) = (format!("{:?}", source.name), section.place(key));
+            section.wrong(&place, &key, &error);
+        } else {
+            sources.push(source);
+        }
+        section.end();
+    }
+    sources
+}
+
+fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
+    let name =
+        section.required("name", "1 to 64 letters, digits, '-', '_' or '.', e.g. \"acme\"", source_name);
+    let provider = section.required(
+        "provider",
+        "a preset's name, e.g. \"stripe\", or the path of a file of one's own",
+        provider,
+    );
+    let realm = section.parsed("realm", REALM, |text| text.parse::<Name>().map_err(|_| "is no realm"));
+    let secrets = section.secrets("secrets");
+    let payment = section.texts("payment", "JSON pointers, e.g. [\"/data/object/id\"]");
+    let currency =
+        section.parsed("currency", "an ISO 4217 code, e.g. \"EUR\", or an asset, e.g. \"BTC/8\"", |text| {
+            text.parse().map_err(|_| "is no currency")
+        });
+    let shared_ids = section.flag("shared_ids").unwrap_or(false);
+    let live = section.flag("live");
+    let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
+    if !section.has("secrets") {
+        let example = "a list of references, e.g. [\"env:ACME_SECRET\"]";
+        section.wrong(&section.place("secrets"), "secrets", &format!("is missing; allowed: {example}"));
+    }
+    Some(SourceSettings {
+        name: name?.into(),
+        provider: provider?,
+        realm: match realm {
+            Some(realm) => realm,
+            None => super::DEV_REALM.parse().ok()?,
+        },
+        secrets: secrets?,
+        payment: payment.map(|texts| texts.into_iter().map(|(_, text)| text).collect()),
+        currency,
+        shared_ids,
+        live,
+        max_age,
+    })
+}
+
+fn source_name(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fine = (1..=64).contains(&text.len()) && text.chars().all(fits) && !text.chars().all(|c| c == '.');
+    if fine { Ok(text.to_owned()) } else { Err("cannot stand in a URL") }
+}
+
+fn provider(text: &str) -> Result<Provider, &'static str> {
+    match text {
+        "" => Err("is empty"),
+        path if path.contains('/') || path.ends_with(".toml") => Ok(Provider::File(path.into())),
+        name => Ok(Provider::Builtin(name.to_owned())),
+    }
+}
+
+fn access(mut section: Section<'_>) -> access::Settings {
+    let audience =
+        section.parsed("audience", "the word that tokens name in `aud`, e.g. \"paystream\"", |text| {
+            if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
+        });
+    let leeway = section.duration("leeway", &(Duration::ZERO..=Duration::from_secs(300)));
+    let cors = section.texts("cors", "origins, e.g. [\"https://shop.example\"]").unwrap_or_default();
+    let (mut keys, mut places) = (Vec::new(), Vec::new());
+    for mut table in section.sections("key") {
+        if let Some(key) = key(&mut table) {
+            keys.push(key);
+            places.push(table.place("kid"));
+        }
+        table.end();
+    }
+    let defaults = access::Settings::default();
+    let settings = access::Settings {
+        audience: audience.unwrap_or(defaults.audience),
+        cors: cors.iter().map(|(_, origin)| origin.clone()).collect(),
+        keys,
+        open: None,
+        leeway: leeway.unwrap_or(defaults.leeway),
+    };
+    for mistake in settings.mistakes() {
+        match mistake {
+            AccessError::Key { index, kid, error } => {
+                let place = places.get(index).cloned().unwrap_or(Place::Line(1));
+                section.wrong(&place, &format!("key {kid:?}"), &error.to_string());
+            }
+            AccessError::Origin { index, origin, error } => {
+                let place = cors.get(index).map_or(Place::Line(1), |(place, _)| place.clone());
+                section.wrong(&place, "cors", &format!("{origin:?}: {error}"));
+            }
+        }
+    }
+    section.end();
+    settings
+}
+
+fn key(section: &mut Section<'_>) -> Option<KeySettings> {
+    let kid = section.required("kid", "a name for the key, e.g. \"k1\"", |text| {
+        if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
+    });
+    let algorithm = section.required("algorithm", "\"HS256\", \"EdDSA\", \"ES256\" or \"RS256\"", |text| {
+        text.parse::<Algorithm>().map_err(|_| "is no algorithm that can be used")
+    });
+    let secret = section.secret("secret");
+    let public_key = section.secret("public_key");
+    let private_key = section.secret("private_key");
+    let realms = section.texts("realms", "a list of realms, e.g. [\"default\"]");
+    let operator = section.flag("operator").unwrap_or(false);
+    if !section.has("realms") {
+        section.wrong(
+            &section.place("realms"),
+            "realms",
+            "is missing; allowed: a list of realms, e.g. [\"default\"]",
+        );
+    }
+    let mut names = Vec::new();
+    for (place, text) in realms? {
+        match text.parse::<Name>() {
+            Ok(name) => names.push(name),
+            Err(error) => {
+                section.wrong(&place, "realms", &format!("{text:?} is no realm: {error}; allowed: {REALM}"))
+            }
+        }
+    }
+    let material = material(section, algorithm?, secret, public_key, private_key)?;
+    Some(KeySettings { kid: kid?, algorithm: algorithm?, material, realms: names, operator })
+}
+
+/// HS256 has `secret`; the others `public_key`, and `private_key` where tokens are minted here.
+fn material(
+    section: &Section<'_>,
+    algorithm: Algorithm,
+    secret: Option<SecretString>,
+    public_key: Option<SecretString>,
+    private_key: Option<SecretString>,
+) -> Option<Material> {
+    let (needed, strange): (_, &[&str]) = match algorithm {
+        Algorithm::Hs256 => ("secret", &["public_key", "private_key"]),
+        _ => ("public_key", &["secret"]),
+    };
+    for key in strange.iter().filter(|key| section.has(key)) {
+        section.wrong(
+            &section.place(key),
+            key,
+            &format!("does not go with {algorithm}; take it out, or change algorithm"),
+        );
+    }
+    if !section.has(needed) {
+        section.wrong(
+            &section.place(needed),
+            needed,
+            &format!("is missing, and {algorithm} needs it; allowed: {}", super::secret::ALLOWED),
+        );
+    }
+    match algorithm {
+        Algorithm::Hs256 => Some(Material::Secret(secret?)),
+        _ => Some(Material::Pair { public_key: public_key?.expose_secret().to_owned(), private_key }),
+    }
+}
+
+fn stream(mut section: Section<'_>) -> stream::Settings {
+    let defaults = stream::Settings::default();
+    let mut span = |key, least, most| section.duration(key, &(least..=most));
+    let heartbeat = span("heartbeat", Duration::from_millis(100), HOUR);
+    let max_age = span("max_age", Duration::from_secs(1), DAY);
+    let linger = span("linger", Duration::ZERO, DAY);
+    let drain = span("drain", Duration::ZERO, HOUR);
+    section.end();
+    stream::Settings {
+        heartbeat: heartbeat.unwrap_or(defaults.heartbeat),
+        max_age: max_age.unwrap_or(defaults.max_age),
+        linger: linger.unwrap_or(defaults.linger),
+        drain: drain.unwrap_or(defaults.drain),
+    }
+}
+
+fn admin(mut section: Section<'_>) -> Option<SecretString> {
+    let token = section.secret("token");
+    if let Some(weakness) =
+        token.as_ref().and_then(|token| access::weak_secret(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES))
+    {
+        let remedy = "make one with `openssl rand -base64 24`";
+        section.wrong(&section.place("token"), "token", &format!("{weakness}; {remedy}"));
+    }
+    section.end();
+    token
+}
+
+/// Written out field by field, so that a new bound cannot be forgotten here.
+fn limits(mut section: Section<'_>) -> Limits {
+    /// Larger than any machine has, small enough that no sum of bounds overflows.
+    const MOST: u64 = 1 << 40;
+    /// As deep as the parser itself goes.
+    const DEEPEST: u64 = 127;
+    /// Eight cursors fit the header in which a browser gives them back.
+    const WIDEST: u64 = 8;
+    let default = Limits::default();
+    let mut count = |key, most, default: usize| {
+        let number = section.number(key, &(1..=most)).and_then(|number| usize::try_from(number).ok());
+        number.unwrap_or(default)
+    };
+    let counts = Limits {
+        body_bytes: count("body_bytes", MOST, default.body_bytes),
+        json_depth: count("json_depth", DEEPEST, default.json_depth),
+        head_bytes: count("head_bytes", MOST, default.head_bytes),
+        headers: count("headers", MOST, default.headers),
+        connections: count("connections", MOST, default.connections),
+        deliveries: count("deliveries", MOST, default.deliveries),
+        payments_per_stream: count("payments_per_stream", WIDEST, default.payments_per_stream),
+        streams: count("streams", MOST, default.streams),
+        log_reads: count("log_reads", MOST, default.log_reads),
+        accepts_per_second: count("accepts_per_second", MOST, default.accepts_per_second),
+        ..default
+    };
+    let mut small = |key, default: u32| {
+        let number = section
+            .number(key, &(1..=u64::from(u32::MAX >> 1)))
+            .and_then(|number| u32::try_from(number).ok());
+        number.unwrap_or(default)
+    };
+    let backlog = small("backlog", default.backlog);
+    let failed_signatures_per_second =
+        small("failed_signatures_per_second", default.failed_signatures_per_second);
+    let mut span =
+        |key, default| section.duration(key, &(Duration::from_millis(100)..=HOUR)).unwrap_or(default);
+    let head_timeout = span("head_timeout", default.head_timeout);
+    let body_timeout = span("body_timeout", default.body_timeout);
+    let stall = span("stall", default.stall);
+    let wait = span("wait", default.wait);
+    section.end();
+    Limits { backlog, failed_signatures_per_second, head_timeout, body_timeout, stall, wait, ..counts }
+}
+
+fn log(mut section: Section<'_>) -> telemetry::Format {
+    let format = section.parsed("format", "\"text\" or \"json\"", |text| text.parse());
+    section.end();
+    format.unwrap_or_default()
+}

@@ -1,0 +1,304 @@
+//! What the file may say, and what each mistake is answered with.
+
+use super::*;
+use secrecy::ExposeSecret;
+use std::time::Duration;
+
+fn environment_of(pairs: &[(&str, &str)]) -> Environment {
+    let base = [
+        ("ACME_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
+        ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
+        ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("EMPTY", ""),
+    ];
+    base.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn parse(text: &str) -> Result<Config, Mistakes> {
+    Config::parse("paystream.toml", text, &environment_of(&[]))
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    parse(text).expect_err("mistakes").iter().map(|mistake| mistake.text.clone()).collect()
+}
+
+/// The manual with its examples taken into use. The second access key needs files, which a test writes.
+fn all_of_the_manual() -> String {
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = DEFAULT.lines().filter(|line| *line != "cors = []").map(uncomment).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_manual_as_it_stands_says_the_defaults() {
+    let manual = parse(DEFAULT).unwrap();
+    let nothing = parse("").unwrap();
+    for config in [manual, nothing] {
+        assert_eq!(config.listen.public, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.listen.ingest, config.listen.public);
+        assert_eq!(config.listen.admin, "127.0.0.1:9090".parse().unwrap());
+        assert_eq!(config.store.path, Path::new("./paystream-data"));
+        assert_eq!(config.store.history, Duration::from_secs(180 * 86_400));
+        assert_eq!(config.stream, stream::Settings::default());
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.log, telemetry::Format::Text);
+        assert_eq!(config.access.leeway, access::DEFAULT_LEEWAY);
+        assert_eq!(config.access.audience, "paystream");
+        assert!(config.sources.is_empty() && config.access.keys.is_empty() && config.admin_token.is_none());
+    }
+}
+
+#[test]
+fn all_examples_of_the_manual_are_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = all_of_the_manual();
+    for (name, pem) in [
+        ("paystream.pub.pem", include_str!("../access/testdata/ed25519.pub.pem")),
+        ("paystream.key.pem", include_str!("../access/testdata/ed25519.key.pem")),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, pem).unwrap();
+        text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
+    }
+    let config = parse(&text).unwrap();
+    let source = config.sources.first().unwrap();
+    assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
+    assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
+    assert_eq!(source.max_age, Some(Duration::from_secs(300)));
+    assert_eq!(config.access.cors, ["https://shop.example"]);
+    assert_eq!(config.access.keys.len(), 2);
+    assert!(config.admin_token.is_some());
+}
+
+#[test]
+fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
+    for (text, expected) in [
+        (
+            "[listen]\npublic = \"foo\"",
+            "paystream.toml:2: [listen] public: \"foo\" is not an address; allowed: IP:port, e.g. 127.0.0.1:8080",
+        ),
+        (
+            "[listen]\npublic = 8080",
+            "paystream.toml:2: [listen] public: must be a text in quotes; allowed: IP:port",
+        ),
+        (
+            "[listen]\nadmin = \"127.0.0.1:8080\"",
+            "paystream.toml:2: [listen] admin: is the socket of public or ingest too",
+        ),
+        ("[listen]\npublik = \"x\"", "paystream.toml:2: [listen] publik: unknown key; did you mean public?"),
+        ("[lisen]", "paystream.toml:1: [lisen]: unknown section; did you mean listen?"),
+        ("zzz = 1", "paystream.toml:1: [zzz]: unknown section; known: listen, store"),
+        ("listen = 1", "paystream.toml:1: [listen]: must be a table"),
+        (
+            "\n\n[store]\nkind = \"redis\"",
+            "paystream.toml:4: [store] kind: \"redis\" is not in this version; use embedded",
+        ),
+        ("[store]\nkind = \"mysql\"", "[store] kind: \"mysql\" is no kind of store; allowed: \"embedded\""),
+        ("[store]\nhistory = \"44d\"", "[store] history: \"44d\" is out of range; allowed: 45d to 3650d"),
+        ("[store]\nhistory = \"long\"", "[store] history: \"long\" is not a duration; allowed: 45d to"),
+        ("[store]\npath = \"\"", "[store] path: \"\" is empty; allowed: a folder"),
+        ("[stream]\ndrain = \"2h\"", "[stream] drain: \"2h\" is out of range; allowed: 0s to 1h"),
+        ("[limits]\nstreams = 0", "[limits] streams: 0 is not allowed; allowed: a whole number from 1 to"),
+        ("[limits]\nstreams = -5", "[limits] streams: -5 is not allowed"),
+        ("[limits]\nstreams = \"5\"", "[limits] streams: a string is not allowed"),
+        ("[limits]\npayments_per_stream = 9", "a whole number from 1 to 8"),
+        ("[log]\nformat = \"xml\"", "[log] format: \"xml\" is no log format; allowed: \"text\" or \"json\""),
+        (
+            "[access]\ncors = [\n  \"*\",\n]",
+            "paystream.toml:3: [access] cors: \"*\": \"*\" is not allowed; list each origin",
+        ),
+        ("[access]\ncors = \"https://a.example\"", "[access] cors: must be a list in square brackets"),
+        ("[access]\ncors = [1]", "[access] cors: must list texts in quotes"),
+        ("[admin]\ntoken = \"env:NOPE\"", "[admin] token: the environment variable NOPE is not set"),
+        ("[admin]\ntoken = \"env:EMPTY\"", "[admin] token: env:EMPTY is empty"),
+        (
+            "[admin]\ntoken = \"file:/nowhere/at/all\"",
+            "[admin] token: the file /nowhere/at/all cannot be read",
+        ),
+        ("[source]\nname = \"a\"", "[[source]]: one of several; write it in double brackets"),
+        ("a = ", "paystream.toml:1: not TOML: "),
+        ("[listen]\n[listen]", "paystream.toml:2: not TOML: "),
+    ] {
+        let found = mistakes(text);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+        assert!(found[0].contains(expected), "{} lacks {expected}", found[0]);
+    }
+}
+
+#[test]
+fn mistakes_of_sources_and_keys_are_found_too() {
+    const SOURCE: &str =
+        "[[source]]\nname = \"a\"\nprovider = \"generic\"\nsecrets = [\"env:ACME_SECRET\"]\n";
+    const KEY: &str = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\"]\n";
+    assert!(parse(&format!("{SOURCE}{KEY}")).is_ok());
+    for (text, expected) in [
+        (
+            SOURCE.replace("name = \"a\"\n", ""),
+            "paystream.toml:1: [[source]] name: is missing; allowed: 1 to 64 letters",
+        ),
+        (
+            SOURCE.replace("\"a\"", "\"a/b\""),
+            "paystream.toml:2: [[source]] name: \"a/b\" cannot stand in a URL",
+        ),
+        (
+            SOURCE.replace("generic", "genric"),
+            "paystream.toml:3: [[source]] \"a\": provider: there is no preset `genric`",
+        ),
+        (SOURCE.replace("secrets", "secret"), "[[source]] secrets: is missing"),
+        (SOURCE.replace("env:ACME_SECRET", "whsec_abc"), "[[source]] secrets: is written out"),
+        (format!("{SOURCE}{SOURCE}"), "paystream.toml:6: [[source]] name: \"a\" is used twice"),
+        (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is no currency"),
+        (format!("{SOURCE}live = \"yes\""), "[[source]] live: allowed: true or false"),
+        (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is no realm"),
+        (
+            KEY.replace("HS256", "HS512"),
+            "[[access.key]] algorithm: \"HS512\" is no algorithm that can be used",
+        ),
+        (KEY.replace("HS256", "RS256"), "[[access.key]] public_key: is missing, and RS256 needs it"),
+        (KEY.replace("realms = [\"default\"]", ""), "[[access.key]] realms: is missing"),
+        (KEY.replace("\"default\"", ""), "paystream.toml:2: [access] key \"k\": realms is empty"),
+        (KEY.replace("\"default\"", "\"a b\""), "[[access.key]] realms: \"a b\" is no realm"),
+        (format!("{KEY}{KEY}"), "paystream.toml:7: [access] key \"k\": kid is used twice"),
+        (KEY.replace("kid = \"k\"", "kid = \"\""), "[[access.key]] kid: \"\" is empty"),
+    ] {
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{found:#?} lacks {expected}");
+        assert!(found.iter().all(|mistake| !mistake.contains('\n')));
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let found = mistakes(
+        "[log]\nformat = 1\n[listen]\npublic = \"x\"\nadmin = \"y\"\n[limits]\nbody_byte = 1\nstreams = 0\n[store]\nkind = \"redis\"",
+    );
+    let lines: Vec<&str> = found.iter().map(|mistake| mistake.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["2", "4", "5", "7", "8", "10"]);
+}
+
+#[test]
+fn a_secret_that_was_written_out_is_never_repeated() {
+    for text in [
+        "[admin]\ntoken = \"s3cr3t-of-the-shop\"",
+        "[[source]]\nname = \"a\"\nprovider = \"generic\"\nsecrets = [\"s3cr3t-of-the-shop\"]",
+        "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"s3cr3t-of-the-shop\"\nrealms = [\"default\"]",
+    ] {
+        let found = mistakes(text);
+        assert!(found[0].contains("is written out"), "{found:?}");
+        assert!(!found.concat().contains("s3cr3t"), "{found:?}");
+    }
+    let weak = environment_of(&[("WEAK", "s3cr3t-s3cr3t")]);
+    let text = "[admin]\ntoken = \"env:WEAK\"";
+    let error = Config::parse("paystream.toml", text, &weak).unwrap_err().to_string();
+    assert!(error.contains("is shorter than 16 bytes") && !error.contains("s3cr3t"), "{error}");
+}
+
+#[test]
+fn a_configuration_shows_no_secret() {
+    let shown = format!("{:?}", parse(&all_of_the_manual().replace("EdDSA", "XXXXX")).map(|_| ()));
+    assert!(!shown.contains("0123456789abcdef"));
+    let key = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\"]";
+    let shown = format!("{:?}", parse(key).unwrap());
+    assert!(!shown.contains("0123456789abcdef"), "{shown}");
+}
+
+#[test]
+fn the_environment_overrides_single_values() {
+    let environment = environment_of(&[
+        ("PAYSTREAM__LISTEN__PUBLIC", "127.0.0.1:1234"),
+        ("PAYSTREAM__STREAM__MAX_AGE", "10m"),
+        ("PAYSTREAM__LIMITS__STREAMS", "7"),
+        ("PAYSTREAM__ADMIN__TOKEN", "env:PAYSTREAM_ADMIN_TOKEN"),
+        ("PAYSTREAM__LOG__FORMAT", "json"),
+        ("PAYSTREAM__STORE__KIND", "embedded"),
+    ]);
+    let config =
+        Config::parse("paystream.toml", "[listen]\npublic = \"127.0.0.1:8081\"", &environment).unwrap();
+    assert_eq!(config.listen.public.port(), 1234);
+    assert_eq!(config.listen.ingest.port(), 1234);
+    assert_eq!(config.stream.max_age, Duration::from_secs(600));
+    assert_eq!(config.limits.streams, 7);
+    assert_eq!(config.log, telemetry::Format::Json);
+    assert!(config.admin_token.is_some());
+}
+
+#[test]
+fn a_wrong_override_is_told_by_its_name() {
+    for (name, value, expected) in [
+        (
+            "PAYSTREAM__STORE__KIND",
+            "redis",
+            "PAYSTREAM__STORE__KIND: [store] kind: \"redis\" is not in this version",
+        ),
+        (
+            "PAYSTREAM__LIMITS__STREAMS",
+            "many",
+            "PAYSTREAM__LIMITS__STREAMS: [limits] streams: \"many\" is not allowed",
+        ),
+        ("PAYSTREAM__STREAM__MAXAGE", "1m", "overrides no key; did you mean PAYSTREAM__STREAM__MAX_AGE?"),
+        ("PAYSTREAM__ACCESS__CORS", "https://a.example", "PAYSTREAM__ACCESS__CORS: overrides no key"),
+        ("PAYSTREAM__ADMIN__TOKEN", "s3cr3t", "PAYSTREAM__ADMIN__TOKEN: [admin] token: is written out"),
+    ] {
+        let error =
+            Config::parse("paystream.toml", "", &environment_of(&[(name, value)])).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} lacks {expected}");
+        assert_eq!(error.lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_secret_file_loses_only_its_last_line_break() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    for (written, expected) in [
+        ("0123456789abcdefgh\n", Some("0123456789abcdefgh")),
+        ("0123456789abcdefgh\r\n", Some("0123456789abcdefgh")),
+        ("\n", None),
+    ] {
+        fs::write(&path, written).unwrap();
+        let config = parse(&format!("[admin]\ntoken = \"file:{}\"", path.display()));
+        let token = config.ok().and_then(|config| config.admin_token);
+        assert_eq!(token.as_ref().map(ExposeSecret::expose_secret), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_has_a_remedy() {
+    let error =
+        Config::load(Path::new("/nowhere/paystream.toml"), &Environment::new()).unwrap_err().to_string();
+    assert!(error.contains("paystream check --print-default"), "{error}");
+}
+
+#[test]
+fn halves_in_two_processes_are_refused_on_the_embedded_store() {
+    let config = parse("").unwrap();
+    assert!(config.check_role(Role::All).is_ok());
+    for role in [Role::Ingest, Role::Stream] {
+        assert!(config.check_role(role).unwrap_err().to_string().contains("embedded store"));
+        assert_eq!(role.to_string().parse(), Ok(role));
+    }
+}
+
+#[test]
+fn the_dev_configuration_is_open_but_on_loopback_only() {
+    let config = Config::dev("data".into());
+    assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
+    assert_eq!(config.access.open, DEV_REALM.parse().ok());
+    assert!(config.access.mistakes().is_empty());
+    let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
+    assert_eq!(names, ["dev", "stripe"]);
+    assert_ne!(
+        config.sources[0].secrets[0].expose_secret(),
+        Config::dev("data".into()).sources[0].secrets[0].expose_secret(),
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_answered_without_a_panic(text in "(\\PC|\n|\\[listen\\]|\\[\\[source\\]\\]|=|\"){0,60}") {
+        let _ = parse(&text);
+    }
+}

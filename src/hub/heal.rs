@@ -1,0 +1,110 @@
+//! Healing: what notices failed to say is read from the store, once per partition and topic, never by the streams.
+
+use super::{Hub, Topic, topic::History};
+use crate::{
+    payment::Subject,
+    store::{Feed, Head, Reference, StoreError},
+};
+use std::{collections::HashSet, sync::Arc};
+
+impl Hub {
+    /// Heals every partition whose head is not where we are.
+    pub(super) async fn heal_behind(self: &Arc<Self>, cause: &'static str) {
+        let Some(heads) = self.ask(|| self.store.heads()).await else { return };
+        for (index, head) in (0_u8..=u8::MAX).zip(heads) {
+            if !self.partition(index).is_at(head) {
+                self.heal(index, cause);
+            }
+        }
+    }
+
+    /// Heals one partition in a task of its own; a heal that is under way already is asked to look again.
+    pub(super) fn heal(self: &Arc<Self>, index: u8, cause: &'static str) {
+        {
+            let mut partition = self.partition(index);
+            partition.heard_while_healing = true;
+            if std::mem::replace(&mut partition.healing, true) {
+                return;
+            }
+        }
+        self.count_heal(cause);
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                {
+                    let mut partition = hub.partition(index);
+                    if !std::mem::take(&mut partition.heard_while_healing) {
+                        partition.healing = false;
+                        return;
+                    }
+                }
+                hub.catch_up(index).await;
+            }
+        });
+    }
+
+    /// Reads the feed from the last known entry, inclusive, and reloads the watched logs that it names. If that entry is
+    /// gone or is another one, the feed was trimmed or rolled back, and all watched logs of the partition are reloaded.
+    async fn catch_up(self: &Arc<Self>, index: u8) {
+        let last = self.partition(index).last();
+        let Some(feed) = self.ask(|| self.store.feed(index, last.pos.max(1))).await else { return };
+        let news = match &feed {
+            Feed::References(references) => after(references, last),
+            Feed::Gone => None,
+        };
+        let topics: Vec<_> = if let Some(news) = news {
+            let named: HashSet<&Subject> = news.iter().map(|reference| &reference.subject).collect();
+            let mut partition = self.partition(index);
+            if let Some(newest) = news.last() {
+                partition.resume_at(Head { pos: newest.pos, tag: newest.tag });
+            }
+            named.into_iter().filter_map(|subject| partition.topic(subject)).collect()
+        } else {
+            let Some(heads) = self.ask(|| self.store.heads()).await else { return };
+            let mut partition = self.partition(index);
+            partition.resume_at(heads.get(usize::from(index)).copied().unwrap_or_default());
+            partition.topics().cloned().collect()
+        };
+        for topic in topics {
+            self.reload(topic);
+        }
+    }
+
+    /// Reads a topic's log anew in a task of its own, and wakes its watchers.
+    pub(super) fn reload(self: &Arc<Self>, topic: Arc<Topic>) {
+        topic.distrust();
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            hub.ask(|| hub.history(&topic)).await;
+        });
+    }
+
+    /// The topic's log, folded, as it stood when asked or later: by a read that another reader began meanwhile, or by one
+    /// of our own.
+    pub(super) async fn history(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<Arc<History>, StoreError> {
+        let reads = topic.reads();
+        let _one_reader = topic.flight.lock().await;
+        loop {
+            if let Some(history) = topic.cached(reads) {
+                return Ok(history);
+            }
+            // The semaphore is never closed.
+            let _permit = self.reads.acquire().await;
+            let read = topic.begin_read();
+            let log = self.store.read(topic.subject()).await?;
+            if let Some(history) = topic.adopt(log, read) {
+                self.keep_warm(topic);
+                return Ok(history);
+            }
+        }
+    }
+}
+
+/// The references after `last`, if the feed still holds `last` itself.
+fn after(references: &[Reference], last: Head) -> Option<&[Reference]> {
+    if last.pos == 0 {
+        return Some(references);
+    }
+    let (first, rest) = references.split_first()?;
+    (first.pos == last.pos && first.tag == last.tag).then_some(rest)
+}

@@ -1,0 +1,226 @@
+//! The hub against a store whose notices fail in every way.
+
+use super::*;
+use crate::{
+    payment::{Cursor, Phase},
+    store::fake::{Fake, subject},
+};
+use std::sync::atomic::Ordering::Relaxed;
+
+struct Node {
+    store: Arc<Fake>,
+    hub: Arc<Hub>,
+    shutdown: Shutdown,
+}
+
+impl Node {
+    async fn start(store: Fake) -> Self {
+        let store = Arc::new(store);
+        let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), &Limits::default());
+        let shutdown = Shutdown::default();
+        tokio::spawn(Arc::clone(&hub).run(shutdown.clone()));
+        // The paused clock moves on when every task waits: by then the hub hears.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Self { store, hub, shutdown }
+    }
+
+    fn watch(&self, id: &str) -> Watcher {
+        let bell = Arc::new(Bell::default());
+        Watcher { watch: self.hub.join(&subject(id), Arc::clone(&bell)), bell, cursor: Cursor::START }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown.stop();
+    }
+}
+
+/// What a stream is to the hub.
+struct Watcher {
+    watch: Watch,
+    bell: Arc<Bell>,
+    cursor: Cursor,
+}
+
+impl Watcher {
+    /// Waits until it has seen `cursor`; returns the `seq`s that came on the way, or nothing where the log had changed
+    /// under it.
+    async fn follow(&mut self, until: Cursor) -> Option<Vec<u64>> {
+        let mut seen = Vec::new();
+        let mut take = |at: &mut Cursor, frames: &[Arc<Frame>]| {
+            seen.extend(frames.iter().map(|frame| frame.cursor.seq));
+            *at = frames.last().map_or(*at, |frame| frame.cursor);
+        };
+        while self.cursor != until {
+            match self.watch.pull(self.cursor) {
+                Pull::Frames(frames) => take(&mut self.cursor, &frames),
+                Pull::Current => self.bell.rung().await,
+                Pull::Behind => {
+                    let history = self.watch.history_in_time().await;
+                    match history.after(self.cursor) {
+                        Some(frames) => take(&mut self.cursor, frames),
+                        None => return None,
+                    }
+                }
+            }
+        }
+        Some(seen)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_gets_each_event_once_in_order() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    node.store.say("b", Phase::Created).await;
+    assert_eq!(watcher.follow(first).await.unwrap(), [1]);
+    node.store.say("a", Phase::Processing).await;
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
+    assert_eq!(watcher.watch.standing().phase, Some(Phase::Captured));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_joined_before_the_hub_hears_is_read_again_when_it_does() {
+    let store = Arc::new(Fake::default());
+    let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), &Limits::default());
+    let node = Node { store, hub, shutdown: Shutdown::default() };
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    let last = node.store.say("a", Phase::Captured).await;
+    tokio::spawn(Arc::clone(&node.hub).run(node.shutdown.clone()));
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_a_lost_notice_is_healed_by_the_next_one() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.mute.store(true, Relaxed);
+    node.store.say("a", Phase::Processing).await;
+    node.store.mute.store(false, Relaxed);
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_the_last_notice_of_a_quiet_payment_lost_is_healed_within_two_ticks() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.mute.store(true, Relaxed);
+    let last = node.store.say("a", Phase::Captured).await;
+    let asked = Instant::now();
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+    assert!(asked.elapsed() <= TICK * 5 / 2, "{:?}", asked.elapsed());
+    assert!(node.hub.metrics.render().contains(r#"heals_total{reason="deaf"} 1"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_a_trimmed_feed_sends_every_watcher_of_the_partition_to_its_log() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.mute.store(true, Relaxed);
+    for _ in 0..5 {
+        node.store.say("a", Phase::Processing).await;
+    }
+    node.store.trim(1);
+    node.store.mute.store(false, Relaxed);
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2, 3, 4, 5, 6, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_a_rolled_back_tail_is_noticed_with_and_without_news() {
+    for news in [false, true] {
+        let node = Node::start(Fake::default()).await;
+        let mut watcher = node.watch("a");
+        node.store.say("a", Phase::Created).await;
+        let saved = node.store.save();
+        let lost = node.store.say("a", Phase::Captured).await;
+        watcher.follow(lost).await.unwrap();
+        node.store.roll_back(saved);
+        if news {
+            node.store.say("a", Phase::Failed).await;
+        }
+        while watcher.watch.pull(watcher.cursor).is_current() {
+            watcher.bell.rung().await;
+        }
+        let history = watcher.watch.history_in_time().await;
+        assert!(history.after(watcher.cursor).is_none(), "the cursor stands no more");
+        assert_eq!(history.head.seq, if news { 2 } else { 1 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_a_hub_that_lagged_reads_the_feeds() {
+    let node = Node::start(Fake::with_backlog(4)).await;
+    let mut watchers: Vec<_> = (0..8).map(|n| node.watch(&format!("p{n}"))).collect();
+    let mut last = Vec::new();
+    // The hub's task gets no turn before the backlog has overflown.
+    for n in 0..8 {
+        last.push(node.store.say(&format!("p{n}"), Phase::Created).await);
+    }
+    for (watcher, last) in watchers.iter_mut().zip(last) {
+        assert_eq!(watcher.follow(last).await.unwrap(), [1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_store_is_told_and_everything_is_caught_up_when_it_is_back() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.lost.store(true, Relaxed);
+    while !node.hub.is_stale() {
+        watcher.bell.rung().await;
+    }
+    node.store.mute.store(true, Relaxed);
+    node.store.lost.store(false, Relaxed);
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+    assert!(!node.hub.is_stale());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_reader_reads_for_all_who_wait() {
+    let node = Node::start(Fake::default()).await;
+    node.store.say("a", Phase::Created).await;
+    let reads = node.store.reads.load(Relaxed);
+    node.store.slow.store(true, Relaxed);
+    let watchers: Vec<_> = (0..1000).map(|_| node.watch("a")).collect();
+    futures_util::future::join_all(watchers.iter().map(|watcher| watcher.watch.history_in_time())).await;
+    // One that was under way when most came, and so may be too old for them, and one for all of those.
+    assert_eq!(node.store.reads.load(Relaxed), reads + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_topic_keeps_no_frames_and_an_unwatched_one_is_forgotten() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    let last = node.store.say("a", Phase::Captured).await;
+    watcher.follow(last).await.unwrap();
+    assert!(matches!(watcher.watch.pull(first), Pull::Frames(_)), "kept for those who keep up");
+    tokio::time::sleep(TICK * 4).await;
+    assert!(matches!(watcher.watch.pull(first), Pull::Behind));
+    drop(watcher);
+    let topics: usize = node.hub.partitions.iter().map(|partition| lock(partition).topics().count()).sum();
+    assert_eq!(topics, 0);
+}
+
+impl Pull {
+    const fn is_current(&self) -> bool {
+        matches!(self, Self::Current)
+    }
+}

@@ -1,0 +1,170 @@
+//! A store in memory whose faults can be scripted: notices lost, feeds trimmed, tails rolled back, no answer at all. The
+//! embedded store has none of these, and the rooms above have to stand them all.
+
+use super::*;
+use crate::payment::{Fact, Money, Phase, Trust};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+pub(crate) struct Fake {
+    inner: Mutex<Inner>,
+    notices: broadcast::Sender<Arc<Notice>>,
+    /// Appends succeed, but nobody is told.
+    pub(crate) mute: AtomicBool,
+    /// Every call fails.
+    pub(crate) lost: AtomicBool,
+    /// A read of a log takes a millisecond.
+    pub(crate) slow: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Inner {
+    logs: HashMap<Subject, Vec<Entry>>,
+    feeds: HashMap<u8, Vec<Reference>>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::with_backlog(NOTICE_BACKLOG)
+    }
+}
+
+impl Fake {
+    pub(crate) fn with_backlog(backlog: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            notices: broadcast::Sender::new(backlog),
+            mute: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+        }
+    }
+
+    /// What it holds now, to be rolled back to.
+    pub(crate) fn save(&self) -> Inner {
+        self.inner.lock().unwrap().clone()
+    }
+
+    pub(crate) fn roll_back(&self, saved: Inner) {
+        *self.inner.lock().unwrap() = saved;
+    }
+
+    /// Forgets the oldest references of every feed.
+    pub(crate) fn trim(&self, keep: usize) {
+        for feed in self.inner.lock().unwrap().feeds.values_mut() {
+            feed.drain(..feed.len().saturating_sub(keep));
+        }
+    }
+
+    fn answer(&self) -> Result<std::sync::MutexGuard<'_, Inner>, StoreError> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("scripted".into()));
+        }
+        Ok(self.inner.lock().unwrap())
+    }
+
+    /// Appends an event that says `phase` of payment `id`, and returns its cursor.
+    pub(crate) async fn say(&self, id: &str, phase: Phase) -> Cursor {
+        let seq = self.read(&subject(id)).await.unwrap().head().seq + 1;
+        let event = event(id, &format!("evt_{seq}"), phase);
+        match self.append(Append { event, shared_ids: false }).await.unwrap() {
+            Appended::New { cursor, .. } => cursor,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) fn subject(id: &str) -> Subject {
+    Subject::payment("default".parse().unwrap(), id.parse().unwrap())
+}
+
+pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
+    let money = Some(Money { amount: 4200, currency: "EUR".parse().unwrap() });
+    Event {
+        id: id.into(),
+        source: "acme".into(),
+        provider: "generic".into(),
+        kind: "test".into(),
+        occurred_at: Some(crate::clock::now()),
+        received_at: crate::clock::now(),
+        subject: subject(payment),
+        live: true,
+        trust: Trust::Verified,
+        facts: vec![Fact::Phase { phase, money }],
+    }
+}
+
+#[async_trait]
+impl Store for Fake {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let mut inner = self.answer()?;
+        let event = Arc::new(append.event);
+        let partition = event.subject.partition();
+        let tag = Tag::from_random(rand::random());
+        let log = inner.logs.entry(event.subject.clone()).or_default();
+        log.push(Entry { tag, event: Arc::clone(&event) });
+        let cursor = Cursor { tag, seq: log.len() as u64 };
+        let feed = inner.feeds.entry(partition).or_default();
+        let (pos, previous) = feed.last().map_or((1, Tag::NONE), |last| (last.pos + 1, last.tag));
+        feed.push(Reference { pos, tag, subject: event.subject.clone(), seq: cursor.seq });
+        if !self.mute.load(Ordering::Relaxed) {
+            let _ = self.notices.send(Arc::new(Notice { partition, pos, previous, cursor, event }));
+        }
+        Ok(Appended::New { cursor, pos })
+    }
+
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let entries = self.answer()?.logs.get(subject).cloned().unwrap_or_default();
+        Ok(Log { entries })
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.notices.subscribe()
+    }
+
+    async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
+        let inner = self.answer()?;
+        let feed = inner.feeds.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        let head = feed.last().map_or(0, |last| last.pos);
+        let is_gone = feed.first().is_some_and(|first| from < first.pos) || from > head + 1;
+        Ok(match is_gone {
+            true => Feed::Gone,
+            false => Feed::References(feed.iter().filter(|r| r.pos >= from).cloned().collect()),
+        })
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        let inner = self.answer()?;
+        let head = |p| {
+            inner
+                .feeds
+                .get(&p)
+                .and_then(|f| f.last())
+                .map_or(Head::default(), |r| Head { pos: r.pos, tag: r.tag })
+        };
+        Ok((0..=u8::MAX).map(head).collect())
+    }
+
+    async fn record(&self, _: Record) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.answer().map(drop)
+    }
+}
