@@ -1,61 +1,347 @@
-//! Placeholder.
-#![allow(missing_docs)]
-use crate::payment::{Currency, Name, Time};
-use secrecy::SecretString;
-use std::{path::PathBuf, sync::Arc, time::Duration};
-#[derive(Clone, Debug)]
-pub struct SourceSettings {
-    pub name: Arc<str>,
-    pub provider: Provider,
-    pub realm: Name,
-    pub secrets: Vec<SecretString>,
-    pub payment: Option<Vec<String>>,
-    pub currency: Option<Currency>,
-    pub shared_ids: bool,
-    pub live: Option<bool>,
-    pub max_age: Option<Duration>,
+//! Ingest: from a provider's request to one durable event, and the answer that the provider gets.
+//!
+//! Raw bytes first: the signature is checked before anything is parsed. Then the source's preset says what the payload
+//! means; what leaves is that event and nothing else of the payload, with card data masked (I8). The answer is 2xx only
+//! once the event is durable (I1), and every delivery ends in one outcome that metrics, the log line and the source's
+//! delivery log agree on (I7).
+//!
+//! Ingest knows payments and the store. It does not know who watches, and no HTTP server.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `source`    | one endpoint: settings, and what is built from them |
+//! | `signature` | recipes as data, secrets, verification |
+//! | `preset`    | a provider in one file: loading, checking, mapping to facts |
+//! | `providers/*.toml` | the built-in presets |
+//! | `outcome`   | what came of a delivery, and the acknowledgement rule |
+//! | `redact`    | masking of card data |
+//! | `moment`, `depth`, `throttle` | forms of time, nesting of JSON, failed signatures per second |
+
+mod depth;
+mod moment;
+mod outcome;
+mod preset;
+mod redact;
+mod signature;
+mod source;
+mod throttle;
+
+pub use preset::{PresetError, pointer::PointerError, presets};
+pub use signature::SecretError;
+pub use source::{Provider, Source, SourceError, SourceSettings};
+
+use crate::{
+    limits::Limits,
+    metrics::{CountReason as _, Metrics},
+    payment::{Event, Subject, Time, Trust},
+    store::{Append, Appended, Record, RecordLog, Store},
+};
+use http::{HeaderMap, header::CONTENT_ENCODING};
+use outcome::Outcome;
+use preset::mapping::{Reading, Unclear};
+use serde_json::{Value, json};
+use signature::Rejection;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
+use throttle::Throttled;
+use tokio::sync::Semaphore;
+
+/// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
+const DELIVERY_RECORDS: usize = 256;
+
+/// One HTTP request to a source.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// Which source.
+    pub source: &'a str,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its query, without the `?`.
+    pub query: Option<&'a str>,
+    /// Its body, as it came.
+    pub body: &'a [u8],
+    /// When it came.
+    pub received_at: Time,
+    /// Who sent it.
+    pub peer: Option<IpAddr>,
 }
+
+/// What the provider is answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Provider {
-    Builtin(String),
-    File(PathBuf),
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// The body: JSON, for an error `application/problem+json` with a `reason` code.
+    pub body: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
 }
-#[derive(Debug)]
-pub struct Source(SourceSettings);
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    #[error("provider: there is no preset `{name}`; allowed: generic, stripe")]
-    UnknownPreset { name: String },
-    #[error(
-        "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
-    )]
-    NoSecret,
+
+/// All sources, and the way from them into the store.
+pub struct Ingest {
+    sources: RwLock<Arc<Sources>>,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    json_depth: usize,
+    failed_signatures_per_second: u32,
+    deliveries: Semaphore,
+    delivery_records: Arc<Semaphore>,
 }
-impl Source {
-    pub fn build(settings: SourceSettings) -> Result<Self, SourceError> {
-        match &settings.provider {
-            Provider::Builtin(name)
-                if !["generic", "generic-timestamped", "stripe"].contains(&name.as_str()) =>
-            {
-                Err(SourceError::UnknownPreset { name: name.clone() })
+
+type Sources = HashMap<Arc<str>, Arc<Source>>;
+
+impl Ingest {
+    /// Ready to take deliveries to `sources`.
+    #[must_use]
+    pub fn new(sources: Vec<Source>, store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+        Self {
+            sources: RwLock::new(Arc::new(by_name(sources))),
+            store,
+            metrics,
+            json_depth: limits.json_depth,
+            failed_signatures_per_second: limits.failed_signatures_per_second,
+            deliveries: Semaphore::new(limits.deliveries.min(Semaphore::MAX_PERMITS)),
+            delivery_records: Arc::new(Semaphore::new(DELIVERY_RECORDS)),
+        }
+    }
+
+    /// Takes these sources from now on. Deliveries in work end with the source that they began with.
+    pub fn replace_sources(&self, sources: Vec<Source>) {
+        let sources = Arc::new(by_name(sources));
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
+    }
+
+    /// Whether there is such a source, so that a body need not be read for nothing.
+    pub fn knows(&self, source: &str) -> bool {
+        self.source(source).is_some()
+    }
+
+    fn source(&self, name: &str) -> Option<Arc<Source>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    }
+
+    /// Takes one delivery and says what to answer.
+    pub async fn deliver(&self, delivery: Delivery<'_>) -> Reply {
+        let Some(source) = self.source(delivery.source) else { return outcome::unknown_source() };
+        let started = Instant::now();
+        let mut reading = Reading::default();
+        let outcome = match self.deliveries.try_acquire() {
+            Ok(_permit) => self.take(&source, &delivery, &mut reading).await,
+            Err(_) => {
+                self.metrics.limit_hits.count("deliveries");
+                Outcome::Deferred { reason: "overload" }
             }
-            _ if settings.secrets.is_empty() => Err(SourceError::NoSecret),
-            _ => Ok(Self(settings)),
+        };
+        self.account(&source, &delivery, &outcome, &reading, started)
+    }
+
+    async fn take(&self, source: &Source, delivery: &Delivery<'_>, reading: &mut Reading) -> Outcome {
+        match self.read(source, delivery, reading) {
+            Ok(Ok(Some(event))) => self.append(source, delivery, reading, event).await,
+            Ok(Ok(None)) => Outcome::Ignored,
+            Ok(Err(unclear)) => self.quarantine(source, delivery, reading, unclear).await,
+            Err(rejection) => Outcome::Rejected(rejection),
         }
     }
-    pub fn sign(&self, _body: &[u8], _at: Time, _delivery_id: &str) -> Vec<(String, String)> {
-        Vec::new()
+
+    /// Verifies, then parses. `None` is a payload that is not about a payment.
+    fn read(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        reading: &mut Reading,
+    ) -> Result<Result<Option<Event>, Unclear>, Rejection> {
+        let Delivery { headers, body, received_at, .. } = *delivery;
+        let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
+            return Err(Rejection::ContentEncoding);
+        }
+        source.verifier.verify(headers, body, received_at)?;
+        let unclear = |code| Ok(Err(Unclear { code, at: "body".to_owned() }));
+        if !depth::is_within(body, self.json_depth) {
+            return unclear("too_deep");
+        }
+        let Ok(payload) = serde_json::from_slice::<Value>(body) else { return unclear("not_json") };
+        source.verifier.check_payload_time(&payload, received_at)?;
+        let statement = source.mapping.read(&source.terms, headers, &payload, reading);
+        Ok(statement.map(|statement| {
+            statement.map(|statement| Event {
+                id: statement.id,
+                source: Arc::clone(&source.name),
+                provider: Arc::clone(&source.provider),
+                kind: Arc::clone(&reading.kind),
+                occurred_at: statement.occurred_at,
+                received_at,
+                subject: Subject::payment(source.realm.clone(), statement.payment),
+                live: statement.live,
+                trust: Trust::Verified,
+                facts: statement.facts,
+            })
+        }))
     }
-    pub fn provider(&self) -> &str {
-        match &self.0.provider {
-            Provider::Builtin(name) => name,
-            Provider::File(_) => "file",
+
+    async fn append(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        reading: &Reading,
+        event: Event,
+    ) -> Outcome {
+        let started = Instant::now();
+        let appended = self.store.append(Append { event, shared_ids: source.shared_ids }).await;
+        self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        match appended {
+            Ok(Appended::New { cursor, .. }) => Outcome::Accepted(cursor),
+            Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),
+            Ok(Appended::Conflict(conflict)) => {
+                let unclear = Unclear { code: conflict.code(), at: "log".to_owned() };
+                self.quarantine(source, delivery, reading, unclear).await
+            }
+            Err(why) => store_failed(source, &why),
         }
     }
-    pub fn name(&self) -> &str {
-        &self.0.name
+
+    /// Quarantine is an acknowledgement too, so its record has to be durable first.
+    async fn quarantine(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        reading: &Reading,
+        unclear: Unclear,
+    ) -> Outcome {
+        let detail = json!({
+            "event": reading.id,
+            "type": reading.kind,
+            "payment": reading.payment,
+            "at": redact::text(&unclear.at, 256),
+            "bytes": delivery.body.len(),
+        });
+        let record = Record {
+            log: RecordLog::Quarantine,
+            source: Arc::clone(&source.name),
+            at: delivery.received_at,
+            reason: unclear.code.to_owned(),
+            detail: detail.to_string(),
+        };
+        match self.store.record(record).await {
+            Ok(()) => Outcome::Quarantined(unclear),
+            Err(why) => store_failed(source, &why),
+        }
     }
-    pub fn realm(&self) -> &Name {
-        &self.0.realm
+
+    /// Counts, logs and records what came of a delivery, and says what to answer.
+    fn account(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        outcome: &Outcome,
+        reading: &Reading,
+        started: Instant,
+    ) -> Reply {
+        self.metrics.event(&source.name, outcome.word(), outcome.reason());
+        let mut suppressed = 0;
+        match outcome {
+            Outcome::Rejected(rejection) if rejection.is_unproven() => {
+                match source.throttle.admit(self.failed_signatures_per_second, started) {
+                    Ok(refused) => suppressed = refused,
+                    Err(Throttled) => {
+                        // Counted above. A line each would let anyone fill the disk; the next line says how many.
+                        self.metrics.limit_hits.count("failed_signatures_per_second");
+                        return Outcome::Throttled(*rejection).reply();
+                    }
+                }
+            }
+            Outcome::Rejected(_) => {}
+            _ => self.metrics.delivery(matches!(outcome, Outcome::Deferred { .. })),
+        }
+        log(source, delivery, outcome, reading, started, suppressed);
+        self.record_delivery(source, delivery, outcome, reading);
+        outcome.reply()
+    }
+
+    /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
+    fn record_delivery(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        outcome: &Outcome,
+        reading: &Reading,
+    ) {
+        let Ok(permit) = Arc::clone(&self.delivery_records).try_acquire_owned() else {
+            self.metrics.limit_hits.count("delivery_records");
+            return;
+        };
+        let detail = json!({
+            "event": reading.id,
+            "type": reading.kind,
+            "payment": reading.payment,
+            "seq": outcome.seq(),
+            "reason": outcome.reason(),
+        });
+        let record = Record {
+            log: RecordLog::Deliveries,
+            source: Arc::clone(&source.name),
+            at: delivery.received_at,
+            reason: outcome.word().to_owned(),
+            detail: detail.to_string(),
+        };
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(why) = store.record(record).await {
+                tracing::debug!(%why, "a delivery was not recorded");
+            }
+            drop(permit);
+        });
     }
 }
+
+fn by_name(sources: Vec<Source>) -> Sources {
+    sources.into_iter().map(|source| (Arc::clone(&source.name), Arc::new(source))).collect()
+}
+
+fn store_failed(source: &Source, why: &crate::store::StoreError) -> Outcome {
+    tracing::warn!(source = %source.name, %why, "the store failed an append");
+    Outcome::Deferred { reason: "store" }
+}
+
+/// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
+fn log(
+    source: &Source,
+    delivery: &Delivery<'_>,
+    outcome: &Outcome,
+    reading: &Reading,
+    started: Instant,
+    suppressed: u64,
+) {
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                source = %source.name,
+                outcome = outcome.word(),
+                reason = outcome.reason(),
+                event = reading.id.as_deref().unwrap_or_default(),
+                "type" = &*reading.kind,
+                payment = reading.payment.as_ref().map_or("", |payment| payment.as_str()),
+                seq = outcome.seq(),
+                bytes = delivery.body.len(),
+                peer = delivery.peer.map(tracing::field::display),
+                duration_us = started.elapsed().as_micros(),
+                suppressed,
+                "delivery"
+            )
+        };
+    }
+    match outcome {
+        Outcome::Accepted(_) | Outcome::Duplicate(_) | Outcome::Ignored => line!(info),
+        _ => line!(warn),
+    }
+}
+
+#[cfg(test)]
+mod tests;

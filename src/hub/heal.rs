@@ -79,18 +79,20 @@ impl Hub {
         });
     }
 
-    /// The topic's log, folded: the one that another reader has just read, or a read of our own.
+    /// The topic's log, folded, as it stood when asked or later: by a read that another reader began meanwhile, or by one
+    /// of our own.
     pub(super) async fn history(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<Arc<History>, StoreError> {
+        let reads = topic.reads();
         let _one_reader = topic.flight.lock().await;
         loop {
-            if let Some(history) = topic.cached() {
+            if let Some(history) = topic.cached(reads) {
                 return Ok(history);
             }
             // The semaphore is never closed.
             let _permit = self.reads.acquire().await;
-            let asked = topic.asked();
+            let read = topic.begin_read();
             let log = self.store.read(topic.subject()).await?;
-            if let Some(history) = topic.adopt(log, asked) {
+            if let Some(history) = topic.adopt(log, read) {
                 self.keep_warm(topic);
                 return Ok(history);
             }

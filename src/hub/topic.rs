@@ -35,8 +35,10 @@ struct Inner {
     state: State,
     /// Frames of the newest entries, without a hole, the last one at `cursor`.
     recent: VecDeque<Arc<Frame>>,
-    /// The whole log, as long as it ends at `cursor`.
-    cached: Option<Arc<History>>,
+    /// The whole log, as long as it ends at `cursor`, and the number of the read that found it so.
+    cached: Option<(Arc<History>, u64)>,
+    /// Reads of the log begun so far.
+    reads: u64,
     /// Notices heard so far, and the `seq` of the newest that could not be applied: they tell whether a log that was read
     /// meanwhile may be too old.
     heard: u64,
@@ -44,6 +46,14 @@ struct Inner {
     /// It is on the hub's list of topics to cool.
     warm: bool,
     bells: Vec<Arc<Bell>>,
+}
+
+/// A read of the log that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    number: u64,
+    /// What had been heard before it.
+    heard: u64,
 }
 
 /// What a topic did with a notice.
@@ -166,24 +176,36 @@ impl Topic {
         inner.cached = None;
     }
 
-    pub(super) fn cached(&self) -> Option<Arc<History>> {
-        self.inner().cached.clone()
+    /// How many reads had begun when a reader came. A later one tells it all that was committed before it came.
+    pub(super) fn reads(&self) -> u64 {
+        self.inner().reads
     }
 
-    /// To be asked before the log is read, and handed to [`Topic::adopt`] with it.
-    pub(super) fn asked(&self) -> u64 {
-        self.inner().heard
+    /// The whole log, if a read that began after the first `reads` brought it.
+    pub(super) fn cached(&self, reads: u64) -> Option<Arc<History>> {
+        self.inner().cached.as_ref().filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
+    }
+
+    /// To be called before the log is read, and handed to [`Topic::adopt`] with it.
+    pub(super) fn begin_read(&self) -> Read {
+        let mut inner = self.inner();
+        inner.reads += 1;
+        Read { number: inner.reads, heard: inner.heard }
     }
 
     /// Takes over a log that was read, unless it may be older than what was heard while it was read: then `None`, and it
     /// has to be read again. A notice follows its commit, so a log read after it holds its entry.
-    pub(super) fn adopt(&self, log: Log, asked: u64) -> Option<Arc<History>> {
+    pub(super) fn adopt(&self, log: Log, read: Read) -> Option<Arc<History>> {
         let mut inner = self.inner();
         let head = log.head();
         let holds_all =
             if inner.trusted { log.after(inner.cursor).is_some() } else { head.seq >= inner.unapplied };
-        if inner.heard != asked && !holds_all {
+        if inner.heard != read.heard && !holds_all {
             return None;
+        }
+        if let Some((history, found)) = inner.cached.as_mut().filter(|(history, _)| history.head == head) {
+            *found = read.number;
+            return Some(Arc::clone(history));
         }
         let history = Arc::new(History::new(&self.subject, log));
         let moved = head != inner.cursor || !inner.trusted;
@@ -196,7 +218,7 @@ impl Topic {
         inner.first = history.log.entries.first().map_or(Tag::NONE, |entry| entry.tag);
         inner.last_at = history.log.entries.last().map(|entry| entry.event.received_at);
         inner.state = State::fold(history.log.entries.iter().map(|entry| &*entry.event));
-        inner.cached = Some(Arc::clone(&history));
+        inner.cached = Some((Arc::clone(&history), read.number));
         if moved {
             inner.ring();
         }

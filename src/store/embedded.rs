@@ -1,8 +1,275 @@
-//! Placeholder.
-#![allow(missing_docs)]
-use std::{path::PathBuf, time::Duration};
+//! The embedded store: durable and transactional, on local disk, with nothing to install.
+//!
+//! Promises: what is acknowledged is on disk (fdatasync, shared by all appends that waited for it); an append is applied
+//! wholly or not at all, whenever the process dies; a folder that is not ours, damaged, too new or in use is refused and
+//! left as it was. It must not know who posted or who watches.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `folder` | the data folder: marker, format, lock |
+//! | `layout` | keys and values, to bytes and back |
+//! | `tree`   | the library's tree (fjall, an LSM tree with a journal), and reads |
+//! | `writer` | the thread that decides about appends and commits them in groups |
+//! | `sweep`  | removal of logs past their time to live |
+//!
+//! Why an LSM tree: measured side by side with a copy-on-write B-tree (redb 4) on this very shape of append, it commits
+//! groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
+//! file. The B-tree wants 25 MB less memory.
+
+mod folder;
+mod layout;
+mod sweep;
+mod tree;
+mod writer;
+
+use super::{
+    Append, Appended, Feed, Head, Log, NOTICE_BACKLOG, Notice, Record, RecordLog, Store, StoreError,
+};
+use crate::{
+    metrics::{CountReason as _, Metrics},
+    payment::{Subject, Time},
+};
+use async_trait::async_trait;
+use std::{
+    collections::HashMap,
+    fmt, io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use sweep::Sweep;
+use tokio::sync::{broadcast, oneshot};
+use tree::Tree;
+use writer::{Command, Writer};
+
+/// Commands that may wait for the writer; beyond, an append is refused and the provider retries. As many as the webhooks
+/// that may be in work at once, at 56 bytes each.
+const QUEUE: usize = 4096;
+
+/// How long a healthy writer may take to answer; a sync takes milliseconds.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where wall time comes from.
+type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// Where the data is kept, and for how long.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
+    /// The data folder; created if there is none.
     pub path: PathBuf,
+    /// How long a log lives after its last event.
     pub history: Duration,
 }
+
+/// Why a data folder was not opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{path}: in use by another gateway; stop that one, or name another folder in [store] path", path = path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It holds something, and that is not ours.
+    #[error("{path}: not empty, and no data folder of Paystream; name a new or empty folder in [store] path", path = path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is ours, but it can't be read.
+    #[error("{path}: damaged ({reason}); move it away, then restore a backup or start with an empty folder", path = path.display())]
+    Corrupt {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A newer version wrote it.
+    #[error("{path}: written by a newer version (format {found}, this one knows {known}); run that version or a later one", path = path.display())]
+    TooNew {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that we know.
+        known: u32,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}; check the folder's owner, its permissions and the room on its disk", path = path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// The store. Dropping it writes what is left, stops its writer and unlocks the folder, as [`Embedded::close`] does.
+pub struct Embedded {
+    open: RwLock<Option<Open>>,
+    notices: broadcast::Sender<Arc<Notice>>,
+    heads: Arc<Mutex<Vec<Head>>>,
+    metrics: Arc<Metrics>,
+    history_ms: i64,
+    clock: Clock,
+}
+
+/// What there is until it is closed.
+struct Open {
+    tree: Tree,
+    commands: SyncSender<Command>,
+    writer: JoinHandle<()>,
+}
+
+impl Embedded {
+    /// Opens the data folder, creates it if there is none, and starts the writer.
+    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        Self::open_at(settings, metrics, Arc::new(crate::clock::now))
+    }
+
+    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, OpenError> {
+        let tree = Tree::open(&settings.path)?;
+        let damaged =
+            |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
+        let heads = tree.heads().map_err(damaged)?;
+        let published = Arc::new(Mutex::new(heads.clone()));
+        let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
+        let (commands, queue) = sync_channel(QUEUE);
+        let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
+        let writer = Writer {
+            tree: tree.clone(),
+            commands: queue,
+            notices: notices.clone(),
+            published: Arc::clone(&published),
+            heads,
+            numbers: HashMap::new(),
+            history_ms,
+            clock: Arc::clone(&clock),
+            sweep: Sweep::new(),
+        };
+        let writer = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(|| writer.run())
+            .map_err(|source| OpenError::Io { path: settings.path.clone(), source })?;
+        let open = RwLock::new(Some(Open { tree, commands, writer }));
+        Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
+    }
+
+    /// Writes what is left, stops the writer and unlocks the folder. What is asked afterwards is refused. Blocks for the
+    /// time of one sync.
+    pub fn close(&self) {
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Open { tree, commands, writer }) = open {
+            drop(commands);
+            if writer.join().is_err() {
+                tracing::error!("the store's writer had panicked");
+            }
+            drop(tree);
+        }
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = open.as_ref().ok_or_else(closed)?;
+        open.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.metrics.limit_hits.count("store_queue");
+                StoreError::Overloaded
+            }
+            TrySendError::Disconnected(_) => closed(),
+        })
+    }
+
+    /// Reads run on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
+    /// takes what the disk takes, and a full log has half a megabyte to decode.
+    async fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tree) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let tree = {
+            let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+            open.as_ref().ok_or_else(closed)?.tree.clone()
+        };
+        let outcome = tokio::task::spawn_blocking(move || read(&tree)).await;
+        outcome.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+/// Waits for the writer's answer.
+async fn answer<T>(reply: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    reply.await.map_err(|_| closed())?
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".into())
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let started = Instant::now();
+        let (reply, answered) = oneshot::channel();
+        let Append { event, shared_ids } = append;
+        self.send(Command::Append { event: Arc::new(event), shared_ids, reply })?;
+        let appended = answer(answered).await;
+        self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        appended
+    }
+
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
+        let subject = subject.clone();
+        let (clock, history_ms) = (Arc::clone(&self.clock), self.history_ms);
+        self.read_with(move |tree| tree.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.notices.subscribe()
+    }
+
+    async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
+        self.read_with(move |tree| tree.feed(partition, from)).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        // The writer keeps them in memory: 256 of 16 bytes.
+        Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        let (reply, answered) = oneshot::channel();
+        let waits = writer::must_last(record.log);
+        self.send(Command::Record { record: Box::new(record), reply: waits.then_some(reply) })?;
+        if waits { answer(answered).await } else { Ok(()) }
+    }
+
+    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let source = source.to_owned();
+        self.read_with(move |tree| tree.records(log, &source, limit)).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Ping { reply })?;
+        let late = |_| StoreError::Unavailable("its writer does not answer".into());
+        tokio::time::timeout(HEALTH_PATIENCE, answer(answered)).await.map_err(late)?
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

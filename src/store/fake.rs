@@ -18,6 +18,8 @@ pub(crate) struct Fake {
     pub(crate) mute: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
+    /// A read of a log takes a millisecond.
+    pub(crate) slow: AtomicBool,
     pub(crate) reads: AtomicUsize,
 }
 
@@ -40,6 +42,7 @@ impl Fake {
             notices: broadcast::Sender::new(backlog),
             mute: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
         }
     }
@@ -119,6 +122,9 @@ impl Store for Fake {
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         let entries = self.answer()?.logs.get(subject).cloned().unwrap_or_default();
         Ok(Log { entries })
     }
@@ -151,11 +157,11 @@ impl Store for Fake {
     }
 
     async fn record(&self, _: Record) -> Result<(), StoreError> {
-        unimplemented!("the rooms above ingest keep no records")
+        Err(StoreError::Unavailable("keeps no records".into()))
     }
 
     async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        unimplemented!("the rooms above ingest keep no records")
+        Err(StoreError::Unavailable("keeps no records".into()))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -1,0 +1,180 @@
+//! The admin listener: health and metrics, open to whoever reaches the socket, and the operators' routes behind a token.
+//!
+//! A stream node is unready only for a reason of its own. A store that is down for all nodes must not empty a balancer,
+//! whose 503 would end every `EventSource` for good; it shows in `/readyz/ingest` alone.
+
+use super::problem::{self, Problem};
+use crate::{
+    hub::Hub,
+    ingest::Ingest,
+    metrics::Metrics,
+    shutdown::Shutdown,
+    store::{RECORDS_PER_SOURCE, RecordLog, Store},
+};
+use axum::{
+    Router,
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use subtle::ConstantTimeEq;
+
+/// What Prometheus is told that `/metrics` speaks.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// When to look again at what is not ready.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Records listed unless `?limit=` says otherwise.
+const RECORDS: usize = 100;
+
+/// What the admin routes need.
+#[derive(Clone)]
+pub struct Admin {
+    /// Says whether this node hears its store.
+    pub hub: Arc<Hub>,
+    /// Says whether it could append, and holds the operators' records.
+    pub store: Arc<dyn Store>,
+    /// Knows the sources.
+    pub ingest: Arc<Ingest>,
+    /// What `/metrics` renders.
+    pub metrics: Arc<Metrics>,
+    /// Says whether the node is leaving.
+    pub shutdown: Shutdown,
+    /// Opens `/admin`. Without one it stays shut.
+    pub token: Arc<RwLock<Option<SecretString>>>,
+}
+
+impl Admin {
+    /// The routes.
+    pub fn routes(self) -> Router {
+        let operators = Router::new()
+            .route("/sources/{source}/quarantine", get(quarantine))
+            .route("/sources/{source}/deliveries", get(deliveries))
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .fallback(problem::not_found)
+            .layer(middleware::from_fn_with_state(self.clone(), operators_only));
+        Router::new()
+            .route("/livez", get("ok\n"))
+            .route("/readyz", get(ready))
+            .route("/readyz/ingest", get(ready_to_ingest))
+            .route("/metrics", get(metrics))
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .nest("/admin", operators)
+            .with_state(self)
+    }
+
+    /// Whether the request's token is the configured one.
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(token) = token.as_ref() else {
+            let detail = "the operators' routes are closed; set `token` under [admin] to open them";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "admin_closed", detail));
+        };
+        let given =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        if given.is_some_and(|given| given.ct_eq(token.expose_secret().as_bytes()).into()) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "bad_admin_token",
+            "send the admin token as a bearer token",
+        )
+        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+    }
+
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        limit: Result<Query<Limit>, QueryRejection>,
+    ) -> Result<Response, Problem> {
+        if !self.ingest.knows(source) {
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown_source",
+                "no source of this name is configured",
+            ));
+        }
+        let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
+        let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
+            let detail = format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}");
+            return Err(Problem::bad_request("bad_parameter", detail));
+        };
+        let records = self
+            .store
+            .records(log, source, limit)
+            .await
+            .map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))?;
+        let body = json!({ "source": source, "records": records }).to_string();
+        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    }
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+async fn operators_only(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    match admin.authorize(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "a handler")]
+async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
+    if admin.shutdown.is_draining() {
+        return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
+    }
+    if admin.hub.is_deaf() {
+        let detail = "the store is well, but its notices do not reach this node";
+        return Err(Problem::unavailable("deaf", detail, RETRY_AFTER));
+    }
+    Ok("ready\n")
+}
+
+async fn ready_to_ingest(State(admin): State<Admin>) -> Result<&'static str, Problem> {
+    if admin.shutdown.is_draining() {
+        return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
+    }
+    match admin.store.health().await {
+        Ok(()) => Ok("ready\n"),
+        Err(error) => Err(Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER)),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "a handler")]
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPENMETRICS)], admin.metrics.render())
+}
+
+async fn quarantine(
+    State(admin): State<Admin>,
+    Path(source): Path<String>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Response, Problem> {
+    admin.records(RecordLog::Quarantine, &source, limit).await
+}
+
+async fn deliveries(
+    State(admin): State<Admin>,
+    Path(source): Path<String>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Response, Problem> {
+    admin.records(RecordLog::Deliveries, &source, limit).await
+}
+
+#[cfg(test)]
+mod tests;

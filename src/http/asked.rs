@@ -1,0 +1,199 @@
+//! What a request for a stream or a snapshot asks for: payments, a cursor, wishes. Pure reading; nothing is decided here.
+
+use super::problem::Problem;
+use crate::payment::Name;
+use axum::{
+    extract::Query,
+    http::{HeaderMap, Method, Uri, header, request::Parts},
+};
+use std::{borrow::Cow, time::Duration};
+
+/// A request's head, its query decoded.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    uri: Uri,
+    parameters: Vec<(String, String)>,
+}
+
+impl From<Parts> for Asked {
+    fn from(head: Parts) -> Self {
+        // Any text can be read as pairs, so the default stands for none at all.
+        let Query(parameters) = Query::try_from_uri(&head.uri).unwrap_or_default();
+        Self { method: head.method, headers: head.headers, uri: head.uri, parameters }
+    }
+}
+
+impl Asked {
+    /// The query as it was sent.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// All values of a query parameter.
+    pub(super) fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.parameters.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter that has one allowed value is there.
+    pub(super) fn flag(&self, name: &'static str, value: &'static str) -> Result<bool, Problem> {
+        let mut given = self.parameters(name).peekable();
+        let present = given.peek().is_some();
+        if given.all(|given| given == value) {
+            Ok(present)
+        } else {
+            Err(Problem::bad_request("bad_parameter", format!("`{name}` can only be `{value}`")))
+        }
+    }
+
+    /// The last entry that the client saw, not checked: the header that browsers send on their own, else the query, for
+    /// clients that begin anew. Nothing is as good as an empty text.
+    pub(super) fn cursor(&self) -> Option<String> {
+        let header = self.headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()));
+        header
+            .as_deref()
+            .into_iter()
+            .chain(self.parameters("last_event_id"))
+            .chain(self.parameters("lastEventId"))
+            .find(|cursor| !cursor.is_empty())
+            .map(ToOwned::to_owned)
+    }
+
+    /// Whether the client can read a stream. It can if it does not say what it accepts.
+    pub(super) fn takes_events(&self) -> bool {
+        let mut accepted = self.headers.get_all(header::ACCEPT).iter().peekable();
+        accepted.peek().is_none()
+            || accepted.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
+                |range| {
+                    let range = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                    matches!(range.as_str(), "text/event-stream" | "text/*" | "*/*")
+                },
+            )
+    }
+
+    /// The `ETag`s that the client holds, as sent.
+    pub(super) fn if_none_match(&self) -> Option<&str> {
+        self.headers.get(header::IF_NONE_MATCH)?.to_str().ok()
+    }
+
+    /// `Prefer: wait=N` (RFC 7240), in whole seconds. What cannot be read is no preference.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let preferences = self.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        preferences
+            .flat_map(|value| value.split([',', ';']))
+            .filter_map(|preference| preference.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
+            .and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok())
+            .map(Duration::from_secs)
+    }
+}
+
+/// A payment id of the right form.
+pub(super) fn payment(id: &str) -> Result<Name, Problem> {
+    id.parse().map_err(|error| bad_payment(format!("the payment id is none: {error}")))
+}
+
+/// The ids of one stream: none twice, at least one and at most `most`.
+pub(super) fn payments<'a>(ids: impl Iterator<Item = &'a str>, most: usize) -> Result<Vec<Name>, Problem> {
+    let mut payments = Vec::new();
+    for id in ids {
+        let id = payment(id)?;
+        if payments.contains(&id) {
+            return Err(bad_payment("a payment is named twice"));
+        }
+        if payments.len() == most {
+            return Err(bad_payment(format!("one stream carries at most {most} payments")));
+        }
+        payments.push(id);
+    }
+    if payments.is_empty() {
+        return Err(bad_payment("name a payment: ?payment=…"));
+    }
+    Ok(payments)
+}
+
+fn bad_payment(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::bad_request("bad_payment", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    fn asked(uri: &str, headers: &[(&str, &str)]) -> Asked {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0.into()
+    }
+
+    #[test]
+    fn the_cursor_is_the_header_else_the_query() {
+        let header = [("last-event-id", "h-1")];
+        for (uri, headers, cursor) in [
+            ("/", &[] as &[_], None),
+            ("/", &header, Some("h-1")),
+            ("/?last_event_id=q-1&lastEventId=q-2", &header, Some("h-1")),
+            ("/?lastEventId=q-2&last_event_id=q-1", &[], Some("q-1")),
+            ("/?lastEventId=q%2D2", &[], Some("q-2")),
+            ("/?last_event_id=", &[("last-event-id", "")], None),
+            ("/?last_event_id=%FF%00", &[], Some("\u{fffd}\0")),
+        ] {
+            assert_eq!(asked(uri, headers).cursor().as_deref(), cursor, "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_refused_only_to_those_who_say_they_cannot_read_it() {
+        for (accept, takes) in [
+            (None, true),
+            (Some("text/event-stream"), true),
+            (Some("application/json, text/plain, */*"), true),
+            (Some("TEXT/*;q=0.5"), true),
+            (Some("application/json"), false),
+            (Some("text/html,application/xml;q=0.9"), false),
+        ] {
+            let headers: Vec<_> = accept.map(|accept| ("accept", accept)).into_iter().collect();
+            assert_eq!(asked("/", &headers).takes_events(), takes, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn the_preferred_wait_is_read_among_other_preferences() {
+        for (prefer, seconds) in [
+            ("wait=30", Some(30)),
+            ("respond-async, WAIT = \"5\"; foo", Some(5)),
+            ("wait=soon", None),
+            ("wait", None),
+            ("return=minimal", None),
+        ] {
+            assert_eq!(
+                asked("/", &[("prefer", prefer)]).wait().map(|wait| wait.as_secs()),
+                seconds,
+                "{prefer}"
+            );
+        }
+    }
+
+    #[test]
+    fn payments_are_checked_for_form_number_and_repetition() {
+        let check = |uri: &str| payments(asked(uri, &[]).parameters("payment"), 2).map(|ids| ids.len()).ok();
+        assert_eq!(check("/?payment=a"), Some(1));
+        assert_eq!(check("/?payment=a&x=1&payment=b%2Fc"), Some(2));
+        for refused in
+            ["/", "/?payment=", "/?payment=a&payment=a", "/?payment=a&payment=b&payment=c", "/?payment=%0A"]
+        {
+            assert_eq!(check(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_flag_has_one_value() {
+        let check = |uri: &str| asked(uri, &[]).flag("until", "finished").ok();
+        assert_eq!(check("/"), Some(false));
+        assert_eq!(check("/?until=finished"), Some(true));
+        assert_eq!(check("/?until=never"), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Errors as `application/problem+json` (RFC 9457), with a reason code for programs.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use std::{borrow::Cow, time::Duration};
+
+/// The media type of every error.
+pub(super) const CONTENT_TYPE: &str = "application/problem+json";
+
+/// One error, said to the client. The detail is for people and names the remedy where there is one.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    reason: &'static str,
+    detail: Cow<'static, str>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    /// An error with its reason code and its sentence.
+    pub(super) fn new(
+        status: StatusCode,
+        reason: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, reason, detail: detail.into(), headers: HeaderMap::new() }
+    }
+
+    /// 400.
+    pub(super) fn bad_request(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason, detail)
+    }
+
+    /// 503: our own fault, worth another try after `retry_after`.
+    pub(super) fn unavailable(
+        reason: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+        retry_after: Duration,
+    ) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail)
+            .with(header::RETRY_AFTER, retry_after.as_secs().into())
+    }
+
+    /// Adds a header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "reason": self.reason,
+        });
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        // Caches may keep a 404 on their own account otherwise.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// For what is not routed.
+#[expect(clippy::unused_async, reason = "a handler")]
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this address")
+}
+
+/// For routes that know other methods only; the router adds `Allow`.
+#[expect(clippy::unused_async, reason = "a handler")]
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this address does not know the method; see the header Allow",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_problem_has_all_members_and_is_never_cached() {
+        let problem = Problem::unavailable("overload", "too much at once", Duration::from_secs(3));
+        let (head, body) = problem.into_response().into_parts();
+        assert_eq!(head.status, 503);
+        assert_eq!(head.headers["content-type"], CONTENT_TYPE);
+        assert_eq!(head.headers["cache-control"], "no-store");
+        assert_eq!(head.headers["retry-after"], "3");
+        let body: serde_json::Value =
+            serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        assert_eq!(
+            body,
+            json!({ "type": "about:blank", "title": "Service Unavailable", "status": 503,
+                    "detail": "too much at once", "reason": "overload" })
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! `/v1`: what browsers and backends read. Streams, and the same status as JSON.
+//!
+//! Checks come in a fixed order, each before anything is said about a payment: the token (401), the form of what was asked
+//! (400), what the token opens (403). Every answer under `/v1`, errors included, carries the CORS headers that let an
+//! allowed page read it.
+
+use super::{
+    asked::{self, Asked},
+    problem::{self, Problem},
+};
+use crate::{
+    access::{Access, Denied, Grant},
+    clock,
+    limits::Limits,
+    metrics::{CountReason, Metrics},
+    payment::{Name, Subject},
+    stream::{Open, Opened, Snapshot, Streams},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::{sync::Arc, time::Duration};
+
+/// When a backend should ask again for a snapshot that the store could not give.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// What the public routes need.
+#[derive(Clone)]
+pub struct Public {
+    /// Opens streams and takes snapshots.
+    pub streams: Arc<Streams>,
+    /// Says who may.
+    pub access: Arc<Access>,
+    /// How many payments, and how long a wait.
+    pub limits: Limits,
+    /// Where refusals are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Public {
+    /// The routes.
+    pub fn routes(self) -> Router {
+        let access = Arc::clone(&self.access);
+        let v1 = Router::new()
+            .route("/payments/{payment}", get(snapshot))
+            .route("/payments/{payment}/events", get(events_of_one))
+            .route("/events", get(events_of_several))
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .fallback(problem::not_found)
+            .layer(middleware::from_fn_with_state(access, cors))
+            .with_state(self);
+        Router::new().nest("/v1", v1)
+    }
+
+    fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
+        self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
+            self.metrics.refusals.count("token");
+            unauthorized(denied)
+        })
+    }
+
+    /// The log of `payment`, if the grant opens it.
+    fn subject(&self, grant: &Grant, payment: Name) -> Result<Subject, Problem> {
+        if grant.allows(&payment) {
+            return Ok(Subject::payment(grant.realm.clone(), payment));
+        }
+        self.metrics.refusals.count("forbidden");
+        Err(Problem::new(StatusCode::FORBIDDEN, "foreign_payment", "the token does not open this payment"))
+    }
+}
+
+/// A payment id from the path. What is no text is refused as the empty one is, once the token has been looked at.
+type PaymentId = Result<Path<String>, PathRejection>;
+
+fn text(payment: PaymentId) -> String {
+    payment.map(|Path(payment)| payment).unwrap_or_default()
+}
+
+async fn events_of_one(State(api): State<Public>, payment: PaymentId, request: Request) -> Response {
+    let asked = Asked::from(request.into_parts().0);
+    events(&api, &asked, std::iter::once(text(payment).as_str())).await.into_response()
+}
+
+async fn events_of_several(State(api): State<Public>, request: Request) -> Response {
+    let asked = Asked::from(request.into_parts().0);
+    events(&api, &asked, asked.parameters("payment")).await.into_response()
+}
+
+async fn events<'a>(
+    api: &Public,
+    asked: &Asked,
+    payments: impl Iterator<Item = &'a str>,
+) -> Result<Response, Problem> {
+    let grant = api.admit(asked)?;
+    let payments = asked::payments(payments, api.limits.payments_per_stream)?;
+    let heartbeat_events = asked.flag("heartbeat", "event")?;
+    let until_finished = asked.flag("until", "finished")?;
+    let subjects: Vec<_> =
+        payments.into_iter().map(|payment| api.subject(&grant, payment)).collect::<Result<_, _>>()?;
+    if !asked.takes_events() {
+        let detail = "this is a stream of text/event-stream; /v1/payments/{payment} is the same as JSON";
+        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail));
+    }
+    if asked.method == Method::HEAD {
+        return Ok(event_stream(Body::empty()));
+    }
+
+    let access = Arc::clone(&api.access);
+    let expires_at = grant.expires_at;
+    let open = Open {
+        subjects,
+        cursor: asked.cursor(),
+        heartbeat_events,
+        until_finished,
+        expires_at,
+        stands: Some(Box::new(move || access.stands(&grant))),
+    };
+    Ok(match api.streams.open(open).await {
+        Opened::Stream(body) => event_stream(Body::new(body)),
+        // The one answer after which an `EventSource` stays away for good.
+        Opened::Finished => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),
+    })
+}
+
+fn event_stream(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache, no-store, no-transform"),
+        // Asks nginx not to hold frames back.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, body).into_response()
+}
+
+async fn snapshot(State(api): State<Public>, payment: PaymentId, request: Request) -> Response {
+    let asked = Asked::from(request.into_parts().0);
+    snapshot_of(&api, &asked, &text(payment)).await.into_response()
+}
+
+async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Response, Problem> {
+    let grant = api.admit(asked)?;
+    let subject = api.subject(&grant, asked::payment(payment)?)?;
+    let known = asked.if_none_match();
+    // There is something to wait for only if the client says what it has.
+    let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.wait));
+
+    let taken = api.streams.snapshot(&subject, known, wait).await;
+    if wait.is_some() {
+        // The token may have ended during the wait.
+        api.admit(asked)?;
+    }
+    let mut response = match taken {
+        Snapshot::Fresh { etag, body } => {
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            tagged(response, &etag)
+        }
+        Snapshot::NotModified { etag } => tagged(StatusCode::NOT_MODIFIED.into_response(), &etag),
+        Snapshot::Unavailable => {
+            let detail = "the store does not answer; try again";
+            return Err(Problem::unavailable("store_unavailable", detail, RETRY_AFTER));
+        }
+    };
+    if let Some(Ok(applied)) = wait.map(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs()))) {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+/// A private copy may be kept, if it is compared each time.
+fn tagged(mut response: Response, etag: &str) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn unauthorized(denied: Denied) -> Problem {
+    let challenge = match denied {
+        Denied::MissingToken => "Bearer",
+        _ => r#"Bearer error="invalid_token""#,
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, denied.code(), denied.to_string())
+        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+/// Answers preflights, and adds to every other answer what lets an allowed page read it.
+async fn cors(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    if request.method() == Method::OPTIONS {
+        let mut response = (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response();
+        response.headers_mut().extend(access.cors_preflight(origin.as_ref()));
+        return response;
+    }
+    let mut response = next.run(request).await;
+    access.cors_answer(origin.as_ref(), response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests;

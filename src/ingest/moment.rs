@@ -1,0 +1,74 @@
+//! How providers write times, in headers and in payloads.
+
+use crate::payment::Time;
+use serde::Deserialize;
+
+/// The closed set of forms in which a preset may expect a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TimeForm {
+    /// Whole seconds since 1970.
+    S,
+    /// Whole milliseconds since 1970.
+    Ms,
+    /// RFC 3339 with any offset.
+    Rfc3339,
+    /// Either RFC 3339 or whole seconds: for senders that we do not want to argue with.
+    Rfc3339OrS,
+}
+
+impl TimeForm {
+    /// Reads a time, or nothing if the text is none in this form.
+    pub(super) fn read(self, text: &str) -> Option<Time> {
+        // `i64::from_str` would take a sign too.
+        let number = || text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        match self {
+            Self::S => Time::from_unix_s(number()?).ok(),
+            Self::Ms => Time::from_unix_ms(number()?).ok(),
+            Self::Rfc3339 => text.parse().ok(),
+            Self::Rfc3339OrS => Self::S.read(text).or_else(|| Self::Rfc3339.read(text)),
+        }
+    }
+
+    /// Writes a time, for signing.
+    pub(super) fn write(self, time: Time) -> String {
+        match self {
+            Self::S => (time.unix_ms() / 1000).to_string(),
+            Self::Ms => time.unix_ms().to_string(),
+            Self::Rfc3339 | Self::Rfc3339OrS => time.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_the_form_that_is_asked_for_and_in_no_other() {
+        for (form, text, expected_ms) in [
+            (TimeForm::S, "1790000000", Some(1_790_000_000_000)),
+            (TimeForm::S, "+1790000000", None),
+            (TimeForm::S, "-1", None),
+            (TimeForm::S, "", None),
+            (TimeForm::S, "99999999999999999999", None),
+            (TimeForm::S, "2026-09-21T14:13:20Z", None),
+            (TimeForm::Ms, "1790000000123", Some(1_790_000_000_123)),
+            (TimeForm::Rfc3339, "2026-09-21T16:13:20.5+02:00", Some(1_790_000_000_500)),
+            (TimeForm::Rfc3339, "1790000000", None),
+            (TimeForm::Rfc3339OrS, "1790000000", Some(1_790_000_000_000)),
+            (TimeForm::Rfc3339OrS, "2026-09-21T14:13:20Z", Some(1_790_000_000_000)),
+            (TimeForm::Rfc3339OrS, "soon", None),
+        ] {
+            assert_eq!(form.read(text).map(Time::unix_ms), expected_ms, "{form:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let time = Time::from_unix_s(1_790_000_000).unwrap();
+        for form in [TimeForm::S, TimeForm::Ms, TimeForm::Rfc3339, TimeForm::Rfc3339OrS] {
+            assert_eq!(form.read(&form.write(time)), Some(time), "{form:?}");
+        }
+    }
+}

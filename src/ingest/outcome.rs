@@ -1,0 +1,111 @@
+//! What came of a delivery, and what the provider is told: the acknowledgement rule.
+//!
+//! A provider that hears 2xx forgets the event, one that hears 4xx may give it up for good, one that hears 503 tries again.
+//! So 2xx stands for "durably ours" and for what another try would not make better; 4xx for what is not the provider's,
+//! or not as it was signed; 503 for our own faults.
+
+use super::{Reply, preset::mapping::Unclear, signature::Rejection};
+use crate::payment::Cursor;
+use serde_json::json;
+
+/// When to try again after a fault of ours, in seconds: restarts and failovers take about that long.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Exactly one for each event; the doc of the contract that they are the words of is the README's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// New, and durable.
+    Accepted(Cursor),
+    /// Known already, and durable.
+    Duplicate(Cursor),
+    /// Verified, not about a payment.
+    Ignored,
+    /// Verified, not understood or in conflict.
+    Quarantined(Unclear),
+    /// Not verified.
+    Rejected(Rejection),
+    /// Not verified, one of too many.
+    Throttled(Rejection),
+    /// Our fault.
+    Deferred {
+        /// `store` or `overload`.
+        reason: &'static str,
+    },
+}
+
+impl Outcome {
+    /// The word for metrics and logs.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Duplicate(_) => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Quarantined(_) => "quarantined",
+            Self::Rejected(_) | Self::Throttled(_) => "rejected",
+            Self::Deferred { .. } => "deferred",
+        }
+    }
+
+    /// The reason code; empty where the word says it all.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => "",
+            Self::Quarantined(unclear) => unclear.code,
+            Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.code(),
+            Self::Deferred { reason } => reason,
+        }
+    }
+
+    /// Its place in the log, if it has one.
+    pub(super) const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Accepted(cursor) | Self::Duplicate(cursor) => Some(cursor.seq),
+            _ => None,
+        }
+    }
+
+    /// What the provider is told.
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => {
+                taken(&json!({ "outcome": self.word() }))
+            }
+            Self::Quarantined(_) => taken(&json!({ "outcome": self.word(), "reason": self.reason() })),
+            Self::Rejected(rejection @ Rejection::ContentEncoding) => {
+                problem(415, "Unsupported Media Type", rejection.detail(), rejection.code(), None)
+            }
+            Self::Rejected(rejection) => {
+                problem(401, "Unauthorized", rejection.detail(), rejection.code(), None)
+            }
+            Self::Throttled(rejection) => {
+                let detail = "Too many deliveries of this source had no valid signature.";
+                problem(429, "Too Many Requests", detail, rejection.code(), Some(1))
+            }
+            Self::Deferred { reason } => {
+                let detail = "The event could not be stored; send it again.";
+                problem(503, "Service Unavailable", detail, reason, Some(RETRY_AFTER_S))
+            }
+        }
+    }
+}
+
+fn taken(body: &serde_json::Value) -> Reply {
+    Reply { status: 200, content_type: "application/json", body: body.to_string(), retry_after_s: None }
+}
+
+/// For a source that is not configured.
+pub(super) fn unknown_source() -> Reply {
+    problem(404, "Not Found", "There is no such source.", "unknown_source", None)
+}
+
+/// RFC 9457, with our reason code.
+fn problem(
+    status: u16,
+    title: &'static str,
+    detail: &str,
+    reason: &'static str,
+    retry_after_s: Option<u32>,
+) -> Reply {
+    let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "reason": reason });
+    Reply { status, content_type: "application/problem+json", body: body.to_string(), retry_after_s }
+}

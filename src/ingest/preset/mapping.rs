@@ -1,0 +1,308 @@
+//! What a provider's payloads mean: from a verified payload to the facts of one event. Pure.
+
+use super::{pointer::Pointer, raw::Amounts};
+use crate::{
+    ingest::{moment::TimeForm, redact},
+    payment::{
+        Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told, TotalOf,
+        digest_identity, parse_decimal, parse_minor,
+    },
+};
+use http::{HeaderMap, HeaderName};
+use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+/// The longest word of a provider's that is kept: types and ids of refunds and disputes.
+const MAX_WORD: usize = 128;
+
+/// The mapping of one preset.
+#[derive(Clone, Debug)]
+pub(in crate::ingest) struct Mapping {
+    pub(super) id: Vec<IdFrom>,
+    pub(super) kind: Pointer,
+    pub(super) occurred_at: Option<(Pointer, TimeForm)>,
+    pub(super) live: Option<Pointer>,
+    pub(super) payment: Vec<Pointer>,
+    pub(super) amounts: Amounts,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Where an event's id stands. All of these places are signed.
+#[derive(Clone, Debug)]
+pub(super) enum IdFrom {
+    Payload(Pointer),
+    Header(HeaderName),
+}
+
+/// What the events of some types mean.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) kinds: Vec<String>,
+    pub(super) when: Vec<(Pointer, Vec<String>)>,
+    pub(super) payment: Option<Vec<Pointer>>,
+    pub(super) facts: Vec<FactRule>,
+}
+
+/// How to read one fact.
+#[derive(Clone, Debug)]
+pub(super) enum FactRule {
+    Phase { phase: Word<Phase>, money: Option<MoneyRule> },
+    Capture(PartRule<PartState>),
+    Refund(PartRule<PartState>),
+    Dispute(PartRule<DisputeState>),
+    Total { of: TotalOf, amount: MoneyRule },
+    Note,
+}
+
+/// How to read one capture, refund or dispute. Without a rule for it, its amount is 0: nothing is told of any.
+#[derive(Clone, Debug)]
+pub(super) struct PartRule<S> {
+    pub(super) id: Pointer,
+    pub(super) amount: Option<MoneyRule>,
+    pub(super) state: Word<S>,
+}
+
+/// A phase or state: always the same, or by the provider's word for it.
+#[derive(Clone, Debug)]
+pub(super) enum Word<T> {
+    Is(T),
+    At { at: Pointer, words: BTreeMap<String, T> },
+}
+
+/// Where an amount and its currency stand.
+#[derive(Clone, Debug)]
+pub(super) struct MoneyRule {
+    pub(super) amount: Pointer,
+    pub(super) currency: Option<Pointer>,
+}
+
+/// What a source says about how its payloads are to be read.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ingest) struct Terms {
+    /// In place of all pointers of the preset.
+    pub(in crate::ingest) payment: Option<Vec<Pointer>>,
+    /// Of amounts that come without one.
+    pub(in crate::ingest) currency: Option<Currency>,
+    /// Whether the source is for real money; if it does not say, either is taken.
+    pub(in crate::ingest) live: Option<bool>,
+}
+
+/// What is known of a payload, understood or not.
+#[derive(Debug, Default)]
+pub(in crate::ingest) struct Reading {
+    /// The event's identity: the provider's id if it has one that can be used, or once it was read what stands for it.
+    pub(in crate::ingest) id: Option<Arc<str>>,
+    /// The provider's type, fit to leave.
+    pub(in crate::ingest) kind: Arc<str>,
+    /// The payment that it is about.
+    pub(in crate::ingest) payment: Option<Name>,
+}
+
+/// What an event says, once it was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::ingest) struct Statement {
+    pub(in crate::ingest) id: Arc<str>,
+    pub(in crate::ingest) payment: Name,
+    pub(in crate::ingest) occurred_at: Option<Time>,
+    pub(in crate::ingest) live: bool,
+    pub(in crate::ingest) facts: Vec<Fact>,
+}
+
+/// Why a verified payload was not understood: a reason code, and the pointer where it was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ingest) struct Unclear {
+    pub(in crate::ingest) code: &'static str,
+    pub(in crate::ingest) at: String,
+}
+
+fn unclear<T>(code: &'static str, at: impl ToString) -> Result<T, Unclear> {
+    Err(Unclear { code, at: at.to_string() })
+}
+
+impl Mapping {
+    /// What a verified payload says; `None` if that is not about a payment. What is known of it goes to `reading`, also
+    /// where it is not understood.
+    pub(in crate::ingest) fn read(
+        &self,
+        terms: &Terms,
+        headers: &HeaderMap,
+        payload: &Value,
+        reading: &mut Reading,
+    ) -> Result<Option<Statement>, Unclear> {
+        let Some(kind) = self.kind.text(payload) else { return unclear("missing_type", &self.kind) };
+        reading.kind = redact::text(&kind, MAX_WORD).into();
+        let id = self.id.iter().find_map(|from| from.text(headers, payload));
+        reading.id = id.as_deref().and_then(|id| id.parse::<Name>().ok()).map(|id| id.as_str().into());
+        let Some(entry) = self.entries.iter().find(|entry| entry.matches(&kind, payload)) else {
+            return Ok(None);
+        };
+        if id.is_some() && reading.id.is_none() {
+            return unclear("bad_event_id", "event.id");
+        }
+        let payment = self.payment(terms, entry, payload)?;
+        reading.payment = Some(payment.clone());
+        let live = self.live(terms, payload)?;
+        let occurred_at = self.occurred_at(payload)?;
+        let money = MoneyReader { amounts: self.amounts, currency: terms.currency, payload };
+        let facts: Vec<Fact> = entry.facts.iter().map(|rule| rule.read(&money)).collect::<Result<_, _>>()?;
+        let id = reading.id.take().unwrap_or_else(|| digest_identity(&reading.kind, &facts, occurred_at));
+        reading.id = Some(Arc::clone(&id));
+        Ok(Some(Statement { id, payment, occurred_at, live, facts }))
+    }
+
+    fn payment(&self, terms: &Terms, entry: &Entry, payload: &Value) -> Result<Name, Unclear> {
+        let pointers = terms.payment.as_ref().or(entry.payment.as_ref()).unwrap_or(&self.payment);
+        let Some((at, id)) = pointers.iter().find_map(|at| Some((at, at.id(payload)?))) else {
+            let tried: Vec<_> = pointers.iter().map(ToString::to_string).collect();
+            return unclear("missing_payment", tried.join(" "));
+        };
+        if redact::holds_pan(&id) {
+            return unclear("pan_like_id", at);
+        }
+        id.parse().or_else(|_| unclear("bad_payment_id", at))
+    }
+
+    fn live(&self, terms: &Terms, payload: &Value) -> Result<bool, Unclear> {
+        let told = self.live.as_ref().and_then(|at| Some((at, at.text(payload)?)));
+        let told = match told {
+            None => None,
+            Some((at, word)) => match word.parse::<bool>() {
+                Ok(live) => Some((at, live)),
+                Err(_) => return unclear("bad_live_mode", at),
+            },
+        };
+        match (told, terms.live) {
+            (Some((at, told)), Some(wanted)) if told != wanted => unclear("live_mismatch", at),
+            (Some((_, live)), _) | (None, Some(live)) => Ok(live),
+            (None, None) => Ok(true),
+        }
+    }
+
+    fn occurred_at(&self, payload: &Value) -> Result<Option<Time>, Unclear> {
+        let Some((at, form)) = &self.occurred_at else { return Ok(None) };
+        match at.follow(payload).map(|_| at.text(payload).and_then(|text| form.read(&text))) {
+            None => Ok(None),
+            Some(Some(time)) => Ok(Some(time)),
+            Some(None) => unclear("bad_time", at),
+        }
+    }
+}
+
+impl IdFrom {
+    fn text<'a>(&self, headers: &'a HeaderMap, payload: &'a Value) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Payload(at) => at.text(payload),
+            Self::Header(name) => headers.get(name)?.to_str().ok().map(Cow::Borrowed),
+        }
+        .filter(|text| !text.is_empty())
+    }
+}
+
+impl Entry {
+    fn matches(&self, kind: &str, payload: &Value) -> bool {
+        let holds = |(at, words): &(Pointer, Vec<String>)| {
+            at.text(payload).is_some_and(|text| words.iter().any(|word| *word == text))
+        };
+        self.kinds.iter().any(|pattern| glob(pattern, kind)) && self.when.iter().all(holds)
+    }
+}
+
+/// Whether a text is of a pattern in which `*` stands for any characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
+}
+
+impl<T: Copy> Word<T> {
+    fn read(&self, payload: &Value) -> Result<T, Unclear> {
+        match self {
+            Self::Is(word) => Ok(*word),
+            Self::At { at, words } => match at.text(payload).and_then(|text| words.get(&*text).copied()) {
+                Some(word) => Ok(word),
+                None => unclear("unknown_state", at),
+            },
+        }
+    }
+}
+
+impl FactRule {
+    fn read(&self, money: &MoneyReader<'_>) -> Result<Fact, Unclear> {
+        Ok(match self {
+            Self::Phase { phase, money: rule } => {
+                let told = rule.as_ref().map(|rule| money.told(rule)).transpose()?;
+                Fact::Phase { phase: phase.read(money.payload)?, money: told.flatten() }
+            }
+            Self::Capture(rule) => Fact::Capture(rule.read(money)?),
+            Self::Refund(rule) => Fact::Refund(rule.read(money)?),
+            Self::Dispute(rule) => Fact::Dispute(rule.read(money)?),
+            Self::Total { of, amount } => Fact::Total { of: *of, amount: money.amount(amount)? },
+            Self::Note => Fact::Note,
+        })
+    }
+}
+
+impl<S: Copy> PartRule<S> {
+    fn read(&self, money: &MoneyReader<'_>) -> Result<Told<S>, Unclear> {
+        let Some(id) = self.id.text(money.payload).filter(|id| !id.is_empty()) else {
+            return unclear("missing_part_id", &self.id);
+        };
+        let amount = self.amount.as_ref().map(|rule| money.amount(rule)).transpose()?;
+        let state = self.state.read(money.payload)?;
+        Ok(Told { id: redact::text(&id, MAX_WORD).into(), amount: amount.unwrap_or(0), state })
+    }
+}
+
+/// Reads amounts from the text of a payload's numbers and strings.
+struct MoneyReader<'a> {
+    amounts: Amounts,
+    currency: Option<Currency>,
+    payload: &'a Value,
+}
+
+impl MoneyReader<'_> {
+    /// The money that goes with a phase. It is left out where no amount is told, or no currency that we know.
+    fn told(&self, rule: &MoneyRule) -> Result<Option<Money>, Unclear> {
+        let (Some(text), Some(currency)) = (rule.amount.text(self.payload), self.currency_of(rule)) else {
+            return Ok(None);
+        };
+        Ok(Some(Money { amount: self.parse(&text, Some(currency), rule)?, currency }))
+    }
+
+    /// The amount of a part or total, which nothing can stand for.
+    fn amount(&self, rule: &MoneyRule) -> Result<i64, Unclear> {
+        let Some(text) = rule.amount.text(self.payload) else {
+            return unclear("missing_amount", &rule.amount);
+        };
+        self.parse(&text, self.currency_of(rule), rule)
+    }
+
+    /// The currency that is told, else the source's. A code that is not in ISO 4217 is the source's asset or nothing.
+    fn currency_of(&self, rule: &MoneyRule) -> Option<Currency> {
+        let Some(code) = rule.currency.as_ref().and_then(|at| at.text(self.payload)) else {
+            return self.currency;
+        };
+        code.parse().ok().or(self.currency.filter(|currency| currency.code().eq_ignore_ascii_case(&code)))
+    }
+
+    fn parse(&self, text: &str, currency: Option<Currency>, rule: &MoneyRule) -> Result<i64, Unclear> {
+        let amount = match (self.amounts, currency) {
+            (Amounts::Minor, _) => parse_minor(text),
+            (Amounts::Major, Some(currency)) => parse_decimal(text, currency.exponent()),
+            (Amounts::Major, None) => Err(MoneyError::UnknownCurrency),
+        };
+        match amount {
+            Ok(amount) if amount >= 0 => Ok(amount),
+            Err(MoneyError::UnknownCurrency) => unclear("missing_currency", &rule.amount),
+            Ok(_) | Err(_) => unclear("bad_amount", &rule.amount),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! JSON pointers (RFC 6901), read once when a preset is loaded and followed without allocation for each delivery.
+
+use serde_json::Value;
+use std::{borrow::Cow, fmt, str::FromStr};
+
+/// One place in a payload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) struct Pointer {
+    text: Box<str>,
+    tokens: Box<[Box<str>]>,
+}
+
+/// Why a text is no pointer that a preset may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PointerError {
+    /// Not in the form of RFC 6901.
+    #[error("not a JSON pointer: expected e.g. `/data/object/id`")]
+    Form,
+    /// It would let card data into the store.
+    #[error("it points at card data, which must not leave the payload")]
+    CardData,
+}
+
+impl FromStr for Pointer {
+    type Err = PointerError;
+
+    fn from_str(text: &str) -> Result<Self, PointerError> {
+        let rest = text.strip_prefix('/').ok_or(PointerError::Form)?;
+        let tokens: Box<[Box<str>]> =
+            rest.split('/').map(unescape).collect::<Option<_>>().ok_or(PointerError::Form)?;
+        let parent = tokens.len().checked_sub(2).and_then(|index| tokens.get(index));
+        let last = tokens.last().map_or("", |token| token);
+        if crate::ingest::redact::is_card_key(last, parent.map(|token| &**token)) {
+            return Err(PointerError::CardData);
+        }
+        Ok(Self { text: text.into(), tokens })
+    }
+}
+
+fn unescape(token: &str) -> Option<Box<str>> {
+    let valid = token.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
+    valid.then(|| token.replace("~1", "/").replace("~0", "~").into())
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Pointer {
+    /// What stands there; `null` is nothing.
+    pub(in crate::ingest) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
+        let found = self.tokens.iter().try_fold(payload, |value, token| match value {
+            Value::Object(members) => members.get(&**token),
+            Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+            _ => None,
+        });
+        found.filter(|value| !value.is_null())
+    }
+
+    /// The text that stands there: of a string, a number (as the provider wrote it) or a boolean.
+    pub(in crate::ingest) fn text<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
+        scalar(self.follow(payload)?)
+    }
+
+    /// Like [`Pointer::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
+    pub(in crate::ingest) fn id<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
+        match self.follow(payload)? {
+            Value::Object(members) => scalar(members.get("id")?),
+            value => scalar(value),
+        }
+    }
+}
+
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(true) => Some(Cow::Borrowed("true")),
+        Value::Bool(false) => Some(Cow::Borrowed("false")),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_find_scalars_as_they_were_written() {
+        let payload: Value = serde_json::from_str(
+            r#"{"a":{"b":[10,{"id":"x"}],"n":10.00,"t":true,"z":null,"m/n":"s","~":"w"}}"#,
+        )
+        .unwrap();
+        for (pointer, text, id) in [
+            ("/a/b/0", Some("10"), Some("10")),
+            ("/a/b/1", None, Some("x")),
+            ("/a/b/2", None, None),
+            ("/a/b/x", None, None),
+            ("/a/n", Some("10.00"), Some("10.00")),
+            ("/a/t", Some("true"), Some("true")),
+            ("/a/z", None, None),
+            ("/a/m~1n", Some("s"), Some("s")),
+            ("/a/~0", Some("w"), Some("w")),
+            ("/a/n/deeper", None, None),
+        ] {
+            let parsed: Pointer = pointer.parse().unwrap();
+            assert_eq!(parsed.text(&payload).as_deref(), text, "{pointer}");
+            assert_eq!(parsed.id(&payload).as_deref(), id, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pointer_or_points_at_card_data_is_refused() {
+        for (text, why) in [
+            ("", PointerError::Form),
+            ("a/b", PointerError::Form),
+            ("/a~2", PointerError::Form),
+            ("/a~", PointerError::Form),
+            ("/card/cvc", PointerError::CardData),
+            ("/card/number", PointerError::CardData),
+            ("/data/track2", PointerError::CardData),
+        ] {
+            assert_eq!(text.parse::<Pointer>(), Err(why), "{text}");
+        }
+        assert!("/order/number".parse::<Pointer>().is_ok());
+    }
+}

@@ -1,0 +1,186 @@
+//! A source: one webhook endpoint of one provider account and mode, with its secrets.
+
+use super::{
+    preset::{
+        self, Preset, PresetError,
+        mapping::{Mapping, Terms},
+        pointer::{Pointer, PointerError},
+    },
+    signature::{SecretError, Verifier},
+    throttle::Throttle,
+};
+use crate::payment::{Currency, Name, Time};
+use secrecy::SecretString;
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+/// What a source is configured with.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// The last part of `POST /webhooks/{name}`.
+    pub name: Arc<str>,
+    /// How its provider signs and what its payloads mean.
+    pub provider: Provider,
+    /// Where its payments live.
+    pub realm: Name,
+    /// Its signing secrets; several while one is being rotated.
+    pub secrets: Vec<SecretString>,
+    /// JSON pointers to the payment's id, tried in order, in place of all of the preset's.
+    pub payment: Option<Vec<String>>,
+    /// Of amounts that come without one.
+    pub currency: Option<Currency>,
+    /// The payment ids are the shop's own, so several providers may speak of one payment.
+    pub shared_ids: bool,
+    /// Whether it is for real money. Events of the other mode are quarantined.
+    pub live: Option<bool>,
+    /// The longest that the signed time may lie behind our clock, in place of the preset's, which may have none.
+    pub max_age: Option<Duration>,
+}
+
+/// Which preset.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Provider {
+    /// One of [`presets`](super::presets).
+    Builtin(String),
+    /// A file of the user's own.
+    File(PathBuf),
+}
+
+/// A source that can verify, read and sign.
+pub struct Source {
+    pub(super) name: Arc<str>,
+    pub(super) provider: Arc<str>,
+    pub(super) realm: Name,
+    pub(super) shared_ids: bool,
+    pub(super) verifier: Verifier,
+    pub(super) mapping: Mapping,
+    pub(super) terms: Terms,
+    /// Of deliveries whose signature failed.
+    pub(super) throttle: Throttle,
+}
+
+/// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// No preset of that name.
+    #[error("provider: there is no preset `{name}`; allowed: {}, or the path of a preset file", known())]
+    UnknownPreset {
+        /// The name.
+        name: String,
+    },
+    /// The preset can't be used.
+    #[error("provider: {0}")]
+    Preset(#[from] PresetError),
+    /// A source without a secret would believe everyone.
+    #[error(
+        "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
+    )]
+    NoSecret,
+    /// One of the secrets is none.
+    #[error("secrets[{index}]: {why}; use the signing secret that the provider shows")]
+    Secret {
+        /// Which, from 0.
+        index: usize,
+        /// What is wrong with it.
+        why: SecretError,
+    },
+    /// One of the payment's pointers can't be used.
+    #[error("payment[{index}]: `{text}`: {why}")]
+    Payment {
+        /// Which, from 0.
+        index: usize,
+        /// The pointer.
+        text: String,
+        /// What is wrong with it.
+        why: PointerError,
+    },
+    /// An empty list would leave every event without a payment.
+    #[error("payment: no pointer is given; leave the key out to use the preset's")]
+    NoPayment,
+    /// The provider signs no time.
+    #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
+    NoTime {
+        /// The provider.
+        provider: Arc<str>,
+    },
+}
+
+fn known() -> String {
+    preset::presets().collect::<Vec<_>>().join(", ")
+}
+
+impl Source {
+    /// Checks the settings and readies the source.
+    pub fn build(settings: SourceSettings) -> Result<Self, SourceError> {
+        let preset = match settings.provider {
+            Provider::Builtin(name) => preset::built_in(&name).ok_or(SourceError::UnknownPreset { name })?,
+            Provider::File(path) => preset::from_file(&path),
+        };
+        let Preset { name: provider, recipe, mapping } = preset?;
+        if settings.secrets.is_empty() {
+            return Err(SourceError::NoSecret);
+        }
+        if settings.max_age.is_some() && recipe.time.is_none() {
+            return Err(SourceError::NoTime { provider });
+        }
+        let verifier = Verifier::new(recipe, &settings.secrets, settings.max_age)
+            .map_err(|(index, why)| SourceError::Secret { index, why })?;
+        let payment = settings.payment.as_deref().map(pointers).transpose()?;
+        let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        Ok(Self {
+            name: settings.name,
+            provider,
+            realm: settings.realm,
+            shared_ids: settings.shared_ids,
+            verifier,
+            mapping,
+            terms,
+            throttle: Throttle::default(),
+        })
+    }
+
+    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`.
+    #[must_use]
+    pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
+        self.verifier.sign(body, at, delivery_id)
+    }
+
+    /// The name of its preset.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Its own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its payments live.
+    #[must_use]
+    pub const fn realm(&self) -> &Name {
+        &self.realm
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+fn pointers(texts: &[String]) -> Result<Vec<Pointer>, SourceError> {
+    if texts.is_empty() {
+        return Err(SourceError::NoPayment);
+    }
+    let parse = |(index, text): (usize, &String)| {
+        text.parse().map_err(|why| SourceError::Payment { index, text: text.clone(), why })
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The tree on disk, and what is read from it. Knows the library and the layout, neither tasks nor notices.
+
+use super::{OpenError, folder::Folder, layout};
+use crate::{
+    payment::{Event, PARTITIONS, Subject, Time},
+    store::{Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, Record, RecordLog, Reference, StoreError},
+};
+use fjall::{KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase, SingleWriterTxKeyspace};
+use std::{path::Path, sync::Arc};
+
+/// What is written before a flush to a sorted file. There are at most a few such buffers at once, so with the cache this
+/// holds the store's memory below about 100 MB, however much is on disk.
+const WRITE_BUFFER_BYTES: u64 = 8 << 20;
+
+/// Blocks of sorted files that are kept in memory: enough for the payments of the last hours, which is what gets read.
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// The library's least. It bounds what a start after a crash has to replay: well below a second.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// One that flushes while another merges files; neither is in the way of appends.
+const BACKGROUND_THREADS: usize = 2;
+
+/// A handle of the open tree; the folder is unlocked when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Tree {
+    db: SingleWriterTxDatabase,
+    keys: SingleWriterTxKeyspace,
+    // Last, because fields are dropped in order.
+    _folder: Arc<Folder>,
+}
+
+/// A batch of writes that sees itself.
+pub(super) struct Batch<'a> {
+    tree: &'a Tree,
+    tx: fjall::SingleWriterWriteTx<'a>,
+}
+
+impl Tree {
+    /// Opens the tree in a data folder, and creates either if it is not there yet.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut folder = Folder::open(path)?;
+        let db = SingleWriterTxDatabase::builder(folder.database())
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(BACKGROUND_THREADS)
+            .open()
+            .map_err(|error| folder.refused(error))?;
+        // The library takes a folder that lost its files for a new one. We do not.
+        if folder.is_finished() && !db.keyspace_exists(KEYSPACE) {
+            return Err(folder.corrupt("its database lost its files".into()));
+        }
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+        let keys = db.keyspace(KEYSPACE, options).map_err(|error| folder.refused(error))?;
+        db.persist(PersistMode::SyncAll).map_err(|error| folder.refused(error))?;
+        folder.finish()?;
+        Ok(Self { db, keys, _folder: Arc::new(folder) })
+    }
+
+    /// A batch of writes. There is one at a time.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch { tree: self, tx: self.db.write_tx() }
+    }
+
+    /// Makes durable what was written without being.
+    pub(super) fn persist(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(failed)
+    }
+
+    /// A subject's whole log; an empty one if it is past its time to live.
+    pub(super) fn log(&self, subject: &Subject, lives: impl Fn(Time) -> bool) -> Result<Log, StoreError> {
+        let snapshot = self.db.read_tx();
+        let Some(meta) = snapshot.get(&self.keys, layout::meta(subject)).map_err(failed)? else {
+            return Ok(Log::default());
+        };
+        let meta: layout::Meta = layout::decode(&meta)?;
+        if !lives(meta.last) {
+            return Ok(Log::default());
+        }
+        let mut entries = Vec::with_capacity(usize::try_from(meta.seq).unwrap_or_default().min(MAX_LOG));
+        for pair in snapshot.prefix(&self.keys, layout::entries(subject)) {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            let stored: layout::Stored<Event> = layout::decode(&value)?;
+            entries.push(Entry { tag: stored.tag, event: Arc::new(stored.event) });
+            if layout::number(&key)? != entries.len() as u64 {
+                break;
+            }
+        }
+        if entries.len() as u64 == meta.seq {
+            Ok(Log { entries })
+        } else {
+            Err(StoreError::Corrupt(format!("the log of {subject} has a hole")))
+        }
+    }
+
+    /// The references of a feed from `from` on.
+    pub(super) fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
+        let snapshot = self.db.read_tx();
+        let head = self.head(&snapshot, partition)?.pos;
+        let oldest = (head + 1).saturating_sub(FEED_LEN).max(1);
+        // Before the first entry stands the empty feed's head, 0: who starts there has missed nothing yet.
+        let from = from.max(1);
+        if from < oldest || from > head + 1 {
+            return Ok(Feed::Gone);
+        }
+        let range = layout::reference(partition, from)..layout::reference(partition, head + 1);
+        let references = snapshot.range(&self.keys, range).map(|pair| decoded(pair.value()));
+        references.collect::<Result<_, _>>().map(Feed::References)
+    }
+
+    /// The newest place of each feed.
+    pub(super) fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        let snapshot = self.db.read_tx();
+        (0..PARTITIONS)
+            .filter_map(|partition| u8::try_from(partition).ok())
+            .map(|partition| self.head(&snapshot, partition))
+            .collect()
+    }
+
+    fn head(&self, from: &impl Readable, partition: u8) -> Result<Head, StoreError> {
+        let Some(last) = from.prefix(&self.keys, layout::feed(partition)).next_back() else {
+            return Ok(Head::default());
+        };
+        let Reference { pos, tag, .. } = decoded(last.value())?;
+        Ok(Head { pos, tag })
+    }
+
+    /// The newest records of a source, newest first.
+    pub(super) fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let snapshot = self.db.read_tx();
+        let newest = snapshot.prefix(&self.keys, layout::records(log, source)).rev();
+        newest.take(limit).map(|pair| decoded(pair.value())).collect()
+    }
+}
+
+/// The one keyspace: everything is one tree, so there is one write buffer and one set of files.
+const KEYSPACE: &str = "paystream";
+
+impl Batch<'_> {
+    /// What a key holds, as of this batch.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
+        self.tx.get(&self.tree.keys, key).map_err(failed)
+    }
+
+    /// All keys that begin so, as of this batch.
+    pub(super) fn keys(
+        &self,
+        prefix: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<fjall::UserKey, StoreError>> {
+        self.tx.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed))
+    }
+
+    /// All pairs that begin so and come after `key`.
+    pub(super) fn after(
+        &self,
+        prefix: &[u8],
+        key: &[u8],
+    ) -> impl Iterator<Item = Result<(fjall::UserKey, fjall::UserValue), StoreError>> {
+        let first = [key.max(prefix), b"\0"].concat();
+        let pairs = self.tx.range(&self.tree.keys, first..);
+        let pairs = pairs.map(|pair| pair.into_inner().map_err(failed));
+        pairs.take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+    }
+
+    /// Writes a key.
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.tx.insert(&self.tree.keys, key, value);
+    }
+
+    /// Removes a key.
+    pub(super) fn remove(&mut self, key: impl Into<fjall::UserKey>) {
+        self.tx.remove(&self.tree.keys, key);
+    }
+
+    /// Writes it all or nothing; durably before it returns if `durable`, else with the next batch that is.
+    pub(super) fn commit(self, durable: bool) -> Result<(), StoreError> {
+        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
+        self.tx.durability(Some(mode)).commit().map_err(failed)
+    }
+}
+
+fn decoded<T: serde::de::DeserializeOwned>(value: fjall::Result<fjall::UserValue>) -> Result<T, StoreError> {
+    layout::decode(&value.map_err(failed)?)
+}
+
+fn failed(error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => {
+            StoreError::Unavailable(error.to_string())
+        }
+        other => StoreError::Corrupt(other.to_string()),
+    }
+}
