@@ -213,6 +213,7 @@ proptest! {
                 map.append(verifier.recipe.header.clone(), value);
             }
         }
-        prop_assert!(verifier.verify(&map, b"{}", at(0)).is_err());
+        let admitted = verifier.verify(&map, b"{}", at(0)).is_ok();
+        prop_assert!(!admitted, "nobody can sign by chance");
     }
 }
