@@ -241,7 +241,10 @@ impl Listeners {
 fn check_admin(listen: &Listen) -> anyhow::Result<()> {
     let shared = listen.admin == listen.public || listen.admin == listen.ingest;
     if shared && listen.admin.port() != 0 {
-        bail!("listen.admin is {}, which is in use by another listener; give it a port of its own", listen.admin);
+        bail!(
+            "listen.admin is {}, which is in use by another listener; give it a port of its own",
+            listen.admin
+        );
     }
     Ok(())
 }
@@ -249,3 +252,6 @@ fn check_admin(listen: &Listen) -> anyhow::Result<()> {
 fn build_sources(settings: Vec<SourceSettings>) -> anyhow::Result<Vec<Source>> {
     settings.into_iter().map(|settings| Source::build(settings).map_err(Into::into)).collect()
 }
+
+#[cfg(test)]
+mod tests;
