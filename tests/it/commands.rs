@@ -1,10 +1,7 @@
 //! The command line: what people type, and what programs read.
 
-use crate::support::{GENERIC_SECRET, Gateway, eventually, header, next_message, paystream, token};
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Output, Stdio},
-};
+use crate::support::{GENERIC_SECRET, Gateway, Program, eventually, header, next_message, paystream, token};
+use std::process::{Child, Command, Output, Stdio};
 
 const COMMANDS: [&str; 6] = ["serve", "demo", "trigger", "watch", "token", "check"];
 
@@ -111,20 +108,13 @@ async fn trigger_signs_and_posts_a_payments_life() {
 async fn watch_follows_a_payment_across_a_restart() {
     let mut gateway = Gateway::start().await;
     let url = format!("http://{}/v1/payments/pay_1/events", gateway.public);
-    let mut watching = Ending(
+    let mut watching = Program::spawn(
         paystream()
             .args(["watch", "--json", "--url", &url, "--token", &token("default", &["pay_1"])])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
+            .stderr(Stdio::null()),
     );
-    let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
-    let (send, mut lines_of) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
     let mut until_seq = async |seq: u64| loop {
-        let line = tokio::time::timeout(crate::support::PATIENCE, lines_of.recv()).await.unwrap().unwrap();
-        let message: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let message = watching.next().await;
         if message["seq"] == seq {
             return message;
         }

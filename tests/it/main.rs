@@ -14,6 +14,7 @@ mod access;
 mod architecture;
 mod bad_input;
 mod chaos;
+mod clients;
 mod commands;
 mod contract;
 mod invariants;

@@ -1,9 +1,11 @@
 //! What the tests share: a gateway process of their own, tokens, signed webhooks, streams, and waiting on conditions.
 
 mod gateway;
+mod program;
 mod setup;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
+pub(crate) use program::Program;
 pub(crate) use setup::{Key, Setup, Source};
 
 use load::{
