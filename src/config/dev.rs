@@ -24,10 +24,15 @@ const PORTS: (u16, u16) = (8080, 9090);
 
 impl Config {
     /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
-    /// `dev` (generic) and `stripe`, which share one secret: the given one, or a fresh one.
+    /// `dev` (generic) and `stripe`, which share one fresh secret.
     #[must_use]
-    pub fn dev(data: PathBuf, secret: Option<SecretString>) -> Self {
-        let secret = secret.unwrap_or_else(fresh_secret);
+    pub fn dev(data: PathBuf) -> Self {
+        Self::dev_with_secret(data, fresh_secret())
+    }
+
+    /// As [`Config::dev`], with a secret that another process knows too.
+    #[must_use]
+    pub fn dev_with_secret(data: PathBuf, secret: SecretString) -> Self {
         let open: Option<Name> = DEV_REALM.parse().ok();
         let source = |name: &str, preset: &str| {
             Some(SourceSettings {
