@@ -28,10 +28,13 @@ impl FromStr for Format {
     }
 }
 
+/// What is logged unless `RUST_LOG` says otherwise. The storage library tells of its own housekeeping at `info`.
+const DEFAULT_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// Starts logging for the whole process. `RUST_LOG` chooses what is logged, by default everything from `info` up. A second
 /// call changes nothing.
 pub fn start(format: Format) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     // Colours are for terminals; in a file or a journal they are noise, and an escape is a way to hide text.
     let lines = tracing_subscriber::fmt()
         .with_ansi(io::stderr().is_terminal())

@@ -41,7 +41,7 @@ impl Serve {
             let folder = tempfile::tempdir().context("no temporary data folder")?;
             let data = folder.path().to_owned();
             let config = match environment().remove(DEV_SECRET) {
-                Some(secret) => Config::dev_with_secret(data, secret.into()),
+                Some(secret) => Config::dev_with_secret(data, &secret.into()),
                 None => Config::dev(data),
             };
             if let Some(mistake) =
@@ -67,7 +67,6 @@ async fn serve(
     telemetry::start(config.log);
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut running = App::start(config.clone(), role).await?;
-    tracing::info!(public = %running.public, ingest = %running.ingest, admin = %running.admin, %role, "serving");
     started(&running, &config);
     let failure = loop {
         tokio::select! {
@@ -82,7 +81,7 @@ async fn serve(
         tracing::info!("stopping; a second signal stops at once");
     }
     tokio::select! {
-        () = running.shutdown() => tracing::info!("stopped"),
+        () = running.shutdown() => (),
         () = signals.end() => tracing::warn!("stopped at once, by a second signal"),
     }
     failure.map_or(Ok(()), Err)
