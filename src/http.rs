@@ -30,7 +30,6 @@ pub use public::Public;
 use axum::Router;
 
 /// The routes of one listener, completed by answers for what is not routed.
-#[must_use]
 pub fn finish(routes: Router) -> Router {
     routes.fallback(problem::not_found)
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicI64, Ordering},
+    time::Instant,
 };
 
 const DAY_MS: i64 = 86_400_000;
