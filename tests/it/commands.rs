@@ -54,7 +54,7 @@ fn what_is_mistyped_is_exit_code_2_and_no_panic() {
         &["token"],
         &["trigger", "--source"],
         &["watch"],
-        &["watch", "--url", "not a url", "--token", "x"],
+        &["watch", "--url", "not a url", "--payment", "p", "--token", "x"],
         &["token", "--config", "/no/such/file", "--payment", "p"],
         &["check", "--config", "/proc/self/mem"],
     ] {
@@ -107,10 +107,11 @@ async fn trigger_signs_and_posts_a_payments_life() {
 #[tokio::test]
 async fn watch_follows_a_payment_across_a_restart() {
     let mut gateway = Gateway::start().await;
-    let url = format!("http://{}/v1/payments/pay_1/events", gateway.public);
+    let url = format!("http://{}", gateway.public);
     let mut watching = Program::spawn(
         paystream()
-            .args(["watch", "--json", "--url", &url, "--token", &token("default", &["pay_1"])])
+            .args(["watch", "--json", "--url", &url, "--payment", "pay_1"])
+            .args(["--token", &token("default", &["pay_1"])])
             .stderr(Stdio::null()),
     );
     let mut until_seq = async |seq: u64| loop {
