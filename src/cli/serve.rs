@@ -84,7 +84,7 @@ async fn reload(running: &Running, file: Option<&ConfigFile>) {
         return;
     };
     match file.load() {
-        Ok(config) => match running.reload(config).await {
+        Ok(config) => match running.reload(config) {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
         },

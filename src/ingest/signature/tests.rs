@@ -196,7 +196,7 @@ proptest! {
             value[place] = if value[place] == b'1' { b'2' } else { b'1' };
             let mut changed = signed.clone();
             changed.insert(name, HeaderValue::from_bytes(&value).unwrap());
-            prop_assert!(verifier.verify(&changed, &body, at(0)).is_err(), "{name} {place}");
+            prop_assert!(verifier.verify(&changed, &body, at(0)).is_err());
         }
     }
 
@@ -213,6 +213,7 @@ proptest! {
                 map.append(verifier.recipe.header.clone(), value);
             }
         }
-        prop_assert!(verifier.verify(&map, b"{}", at(0)).is_err());
+        let verdict = verifier.verify(&map, b"{}", at(0));
+        prop_assert!(verdict.is_err());
     }
 }

@@ -214,7 +214,7 @@ fn what_is_not_understood_is_told_by_reason_and_place() {
         ("refund.created.pending", "\"status\": \"pending\"", "\"status\": \"lost\"", "unknown_state"),
         ("refund.created.pending", "\"amount\": 2500", "\"amount\": null", "missing_amount"),
         ("refund.created.pending", "\"amount\": 2500", "\"amount\": 25.5", "bad_amount"),
-        ("refund.created.pending", "\"id\": \"re_3PqJt2KZvKYlo2C1\"", "\"id\": \"\"", "missing_part_id"),
+        ("refund.created.pending", "\"id\": \"re_3PqJt2KZvKYlo2C1\"", "\"id\": \"\"", "bad_part_id"),
         ("payment_intent.created", "\"livemode\": false", "\"livemode\": \"maybe\"", "bad_live_mode"),
     ] {
         let text = fixture(name);
