@@ -22,7 +22,7 @@ async fn post_all(gateway: &Gateway) {
             let mut connection = Connection::open(ingest).await.unwrap();
             for number in 0..EVENTS_EACH {
                 // A long id makes long frames.
-                let id = format!("{number}-{}", "x".repeat(200));
+                let id = format!("{number}-{}", "x".repeat(100));
                 let body = generic(&id, "pending", payment, 1_700_000_000 + number).to_string().into_bytes();
                 let headers = sign::generic(GENERIC_SECRET, &body);
                 let answer = connection.request("POST", "/webhooks/acme", &headers, &body).await.unwrap();
