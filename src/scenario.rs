@@ -7,6 +7,8 @@
 mod generic;
 mod stripe;
 
+pub(crate) use generic::major;
+
 use crate::payment::{Currency, Time};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, time::Duration};

@@ -24,10 +24,10 @@ const PORTS: (u16, u16) = (8080, 9090);
 
 impl Config {
     /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
-    /// `dev` (generic) and `stripe`, which share one fresh secret.
+    /// `dev` (generic) and `stripe`, which share one secret: the given one, or a fresh one.
     #[must_use]
-    pub fn dev(data: PathBuf) -> Self {
-        let secret = dev_secret();
+    pub fn dev(data: PathBuf, secret: Option<SecretString>) -> Self {
+        let secret = secret.unwrap_or_else(fresh_secret);
         let open: Option<Name> = DEV_REALM.parse().ok();
         let source = |name: &str, preset: &str| {
             Some(SourceSettings {
@@ -58,7 +58,7 @@ impl Config {
 }
 
 /// 256 random bits in the form of Stripe's secrets, which suits the generic presets too.
-fn dev_secret() -> SecretString {
+fn fresh_secret() -> SecretString {
     let bytes: [u8; 32] = rand::random();
     format!("whsec_{}", hex::encode(bytes)).into()
 }

@@ -265,6 +265,29 @@ fn a_secret_file_loses_only_its_last_line_break() {
     }
 }
 
+/// What the code knows and the manual does not would be found by nobody.
+#[test]
+fn the_manual_has_every_key() {
+    for section in [
+        "[listen]",
+        "[store]",
+        "[access]",
+        "[stream]",
+        "[admin]",
+        "[limits]",
+        "[log]",
+        "[[source]]",
+        "[[access.key]]",
+    ] {
+        let found = mistakes(&format!("{section}\nzzzz = 1"));
+        let known = found.iter().find_map(|mistake| mistake.split_once("unknown key; known: ")).unwrap().1;
+        for key in known.split(", ") {
+            let as_setting = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
+            assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
+        }
+    }
+}
+
 #[test]
 fn a_missing_file_has_a_remedy() {
     let error =
@@ -284,7 +307,7 @@ fn halves_in_two_processes_are_refused_on_the_embedded_store() {
 
 #[test]
 fn the_dev_configuration_is_open_but_on_loopback_only() {
-    let config = Config::dev("data".into());
+    let config = Config::dev("data".into(), None);
     assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
     assert_eq!(config.access.open, DEV_REALM.parse().ok());
     assert!(config.access.mistakes().is_empty());
@@ -292,7 +315,7 @@ fn the_dev_configuration_is_open_but_on_loopback_only() {
     assert_eq!(names, ["dev", "stripe"]);
     assert_ne!(
         config.sources[0].secrets[0].expose_secret(),
-        Config::dev("data".into()).sources[0].secrets[0].expose_secret(),
+        Config::dev("data".into(), None).sources[0].secrets[0].expose_secret(),
     );
 }
 

@@ -178,7 +178,10 @@ impl Host {
     }
 
     async fn http1(&self, io: Guarded, peer: SocketAddr) -> Result<(), Failed> {
+        // Told to end before its first request, a connection would be closed without an answer.
+        let is_late = self.shutdown.is_draining();
         let connection = http1::Builder::new()
+            .keep_alive(!is_late)
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_timeout)
             .max_headers(self.limits.headers)
@@ -188,7 +191,7 @@ impl Host {
         let mut connection = pin!(connection);
         tokio::select! {
             served = connection.as_mut() => return Ok(served?),
-            () = self.shutdown.draining() => connection.as_mut().graceful_shutdown(),
+            () = self.shutdown.draining(), if !is_late => connection.as_mut().graceful_shutdown(),
         }
         Ok(connection.await?)
     }
@@ -206,10 +209,16 @@ impl Host {
             .initial_connection_window_size(4 * H2_WINDOW_BYTES)
             .serve_connection(TokioIo::new(io), self.service(peer));
         let mut connection = pin!(connection);
-        let idle = self.idle(&requests);
+        let is_late = self.shutdown.is_draining();
+        let end = async {
+            tokio::select! {
+                () = self.idle(&requests) => {}
+                () = self.shutdown.draining(), if !is_late => {}
+            }
+        };
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = async { tokio::select! { () = idle => {}, () = self.shutdown.draining() => {} } } => {
+            () = end => {
                 connection.as_mut().graceful_shutdown();
                 // A client that is silent in the middle of a head does not answer the farewell either.
                 tokio::select! {

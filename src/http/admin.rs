@@ -175,6 +175,3 @@ async fn deliveries(
 ) -> Result<Response, Problem> {
     admin.records(RecordLog::Deliveries, &source, limit).await
 }
-
-#[cfg(test)]
-mod tests;

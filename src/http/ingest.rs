@@ -180,6 +180,3 @@ fn hang_up(head: &Parts, problem: Problem) -> Problem {
     }
     problem.with(header::CONNECTION, HeaderValue::from_static("close"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -204,6 +204,3 @@ async fn cors(State(access): State<Arc<Access>>, request: Request, next: Next) -
     access.cors_answer(origin.as_ref(), response.headers_mut());
     response
 }
-
-#[cfg(test)]
-mod tests;

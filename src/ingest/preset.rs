@@ -136,3 +136,5 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::{of_text, recipe_of};

@@ -1,1 +1,338 @@
+use super::*;
+use crate::{
+    payment::{Cursor, Tag},
+    store::{Conflict, Feed, Head, Log, Notice, StoreError},
+};
+use async_trait::async_trait;
+use proptest::prelude::*;
+use std::sync::Mutex;
+use tokio::sync::{Notify, broadcast};
 
+const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
+const PAN: &str = "4242424242424242";
+
+/// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
+#[derive(Default)]
+struct Fake {
+    events: Mutex<Vec<Event>>,
+    records: Mutex<Vec<Record>>,
+    recorded: Notify,
+    fails: Mutex<Option<StoreError>>,
+    conflicts: Mutex<Option<Conflict>>,
+    /// While it is held, appends wait.
+    gate: tokio::sync::Mutex<()>,
+}
+
+impl Fake {
+    fn check(&self) -> Result<(), StoreError> {
+        self.fails.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    /// The first record of a log, once it is there.
+    async fn first(&self, log: RecordLog) -> Record {
+        loop {
+            let recorded = self.recorded.notified();
+            if let Some(record) = self.records.lock().unwrap().iter().find(|record| record.log == log) {
+                return record.clone();
+            }
+            recorded.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Fake {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let _open = self.gate.lock().await;
+        self.check()?;
+        if let Some(conflict) = *self.conflicts.lock().unwrap() {
+            return Ok(Appended::Conflict(conflict));
+        }
+        let mut events = self.events.lock().unwrap();
+        let cursor = |place: usize| Cursor { tag: Tag::from_random(1), seq: place as u64 + 1 };
+        if let Some(place) = events.iter().position(|event| event.id == append.event.id) {
+            return Ok(Appended::Duplicate { cursor: cursor(place) });
+        }
+        events.push(append.event);
+        Ok(Appended::New { cursor: cursor(events.len() - 1), pos: 1 })
+    }
+
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        self.check()?;
+        self.records.lock().unwrap().push(record);
+        self.recorded.notify_waiters();
+        Ok(())
+    }
+
+    async fn read(&self, _: &Subject) -> Result<Log, StoreError> {
+        Ok(Log::default())
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        broadcast::channel(1).1
+    }
+
+    async fn feed(&self, _: u8, _: u64) -> Result<Feed, StoreError> {
+        Ok(Feed::Gone)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(self.records.lock().unwrap().clone())
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+}
+
+fn source(name: &str) -> Source {
+    Source::build(SourceSettings {
+        name: name.into(),
+        provider: Provider::Builtin("generic".to_owned()),
+        realm: "shop".parse().unwrap(),
+        secrets: vec![SECRET.into()],
+        payment: None,
+        currency: None,
+        shared_ids: false,
+        live: None,
+        max_age: None,
+    })
+    .unwrap()
+}
+
+struct Bench {
+    ingest: Ingest,
+    store: Arc<Fake>,
+    metrics: Arc<Metrics>,
+    signer: Source,
+}
+
+fn now() -> Time {
+    Time::from_unix_s(1_790_000_000).unwrap()
+}
+
+fn bench(limits: &Limits) -> Bench {
+    let (store, metrics) = (Arc::new(Fake::default()), Arc::new(Metrics::new()));
+    let ingest = Ingest::new(vec![source("acme")], Arc::<Fake>::clone(&store), Arc::clone(&metrics), limits);
+    Bench { ingest, store, metrics, signer: source("acme") }
+}
+
+impl Bench {
+    fn signed(&self, body: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.signer.sign(body, now(), "msg_1") {
+            headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    async fn post(&self, headers: &HeaderMap, body: &[u8]) -> Reply {
+        let delivery =
+            Delivery { source: "acme", headers, query: None, body, received_at: now(), peer: None };
+        self.ingest.deliver(delivery).await
+    }
+
+    /// Posts a body that is well signed, and gives status and outcome or reason.
+    async fn send(&self, body: &str) -> (u16, String) {
+        said(&self.post(&self.signed(body.as_bytes()), body.as_bytes()).await)
+    }
+
+    fn counted(&self, outcome: &str, reason: &str) -> u64 {
+        let line =
+            format!(r#"paystream_events_total{{source="acme",outcome="{outcome}",reason="{reason}"}} "#);
+        let text = self.metrics.render();
+        text.lines().find_map(|found| found.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+    }
+}
+
+fn said(reply: &Reply) -> (u16, String) {
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    let word = body.get("reason").or(body.get("outcome")).unwrap().as_str().unwrap();
+    (reply.status, word.to_owned())
+}
+
+fn event(id: &str, payment: &str) -> String {
+    json!({ "id": id, "event": "payment.confirmed", "timestamp": 1_789_999_999,
+            "payment": { "id": payment, "status": "confirmed", "amount": "12.34", "currency": "EUR" } })
+    .to_string()
+}
+
+#[tokio::test]
+async fn i7_every_delivery_has_one_outcome_that_answer_and_metrics_agree_on() {
+    let bench = bench(&Limits { json_depth: 4, ..Limits::default() });
+    for (body, status, outcome, reason) in [
+        (event("evt_1", "pay_1"), 200, "accepted", ""),
+        (event("evt_1", "pay_1"), 200, "duplicate", ""),
+        (event("evt_2", "pay_1").replace("confirmed\"", "noticed\""), 200, "ignored", ""),
+        ("{".to_owned(), 200, "quarantined", "not_json"),
+        (String::new(), 200, "quarantined", "not_json"),
+        ("[[[[[]]]]]".to_owned(), 200, "quarantined", "too_deep"),
+        ("{}".to_owned(), 200, "quarantined", "missing_type"),
+        (event("evt_3", "pay 1"), 200, "quarantined", "bad_payment_id"),
+        (event("evt_4", PAN), 200, "quarantined", "pan_like_id"),
+    ] {
+        let before = bench.counted(outcome, reason);
+        let word = if reason.is_empty() { outcome } else { reason };
+        assert_eq!(bench.send(&body).await, (status, word.to_owned()), "{body}");
+        assert_eq!(bench.counted(outcome, reason), before + 1, "{body}");
+    }
+    assert_eq!(bench.store.events.lock().unwrap().len(), 1);
+    assert!(bench.metrics.render().contains("paystream_webhook_success_ratio 1"));
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_delivery_is_its_event() {
+    let bench = bench(&Limits::default());
+    bench.send(&event("evt_1", "pay_1")).await;
+    let kept = bench.store.events.lock().unwrap()[0].clone();
+    assert_eq!(kept.subject.to_string(), "shop/payment/pay_1");
+    assert_eq!((&*kept.source, &*kept.provider, &*kept.kind), ("acme", "generic", "payment.confirmed"));
+    assert_eq!((kept.received_at, kept.trust, kept.live), (now(), Trust::Verified, true));
+    let line = bench.store.first(RecordLog::Deliveries).await;
+    assert_eq!((line.reason.as_str(), &*line.source, line.at), ("accepted", "acme", now()));
+    assert!(line.detail.contains(r#""seq":1"#), "{}", line.detail);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_refused_and_not_parsed() {
+    let bench = bench(&Limits::default());
+    let body = event("evt_1", "pay_1");
+    let good = bench.signed(body.as_bytes());
+    let with = |name: &'static str, value: &'static str| {
+        let mut headers = good.clone();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    };
+    for (headers, body, expected) in [
+        (HeaderMap::new(), body.as_str(), (401, "missing_signature")),
+        (with("x-signature", "xyz"), &body, (401, "malformed_signature")),
+        (with("x-signature", "sha256=00"), &body, (401, "malformed_signature")),
+        (with("x-signature", "00"), &body, (401, "bad_signature")),
+        (good.clone(), "{", (401, "bad_signature")),
+        (with("content-encoding", "gzip"), &body, (415, "content_encoding")),
+        (with("content-encoding", "identity"), &body, (200, "accepted")),
+    ] {
+        let reply = bench.post(&headers, body.as_bytes()).await;
+        assert_eq!(said(&reply), (expected.0, expected.1.to_owned()), "{headers:?}");
+        let json = if expected.0 == 200 { "application/json" } else { "application/problem+json" };
+        assert_eq!(reply.content_type, json);
+    }
+    let delivery =
+        Delivery { source: "nobody", headers: &good, query: None, body: b"", received_at: now(), peer: None };
+    assert_eq!(said(&bench.ingest.deliver(delivery).await), (404, "unknown_source".to_owned()));
+}
+
+#[tokio::test]
+async fn i1_a_store_that_fails_is_never_acknowledged() {
+    let bench = bench(&Limits::default());
+    *bench.store.fails.lock().unwrap() = Some(StoreError::Unavailable("disk on fire".to_owned()));
+    for body in [event("evt_1", "pay_1"), event("evt_1", "pay 1")] {
+        let reply = bench.post(&bench.signed(body.as_bytes()), body.as_bytes()).await;
+        assert_eq!(said(&reply), (503, "store".to_owned()), "quarantine has to be durable too");
+        assert!(reply.retry_after_s.is_some() && !reply.body.contains("fire"));
+    }
+    assert!(bench.metrics.render().contains("paystream_webhook_success_ratio 0"));
+    *bench.store.fails.lock().unwrap() = None;
+    assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (200, "accepted".to_owned()));
+}
+
+#[tokio::test]
+async fn a_conflict_is_quarantined_with_what_it_was_about() {
+    let bench = bench(&Limits::default());
+    *bench.store.conflicts.lock().unwrap() = Some(Conflict::FactsDiffer);
+    assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (200, "facts_differ".to_owned()));
+    let record = bench.store.first(RecordLog::Quarantine).await;
+    assert_eq!(record.reason, "facts_differ");
+    let detail: Value = serde_json::from_str(&record.detail).unwrap();
+    assert_eq!((&detail["event"], &detail["payment"]), (&json!("evt_1"), &json!("pay_1")));
+}
+
+#[tokio::test]
+async fn i8_no_card_data_leaves_but_by_an_id() {
+    let bench = bench(&Limits::default());
+    let mut leaky: Value = serde_json::from_str(&event("evt_1", "pay_1")).unwrap();
+    leaky["note"] = json!(PAN);
+    leaky["payment"]["tx_hash"] = json!(PAN);
+    leaky["payment"]["card"] = json!({ "number": PAN, "cvc": "123" });
+    bench.send(&leaky.to_string()).await;
+    leaky["event"] = json!(format!("payment.{PAN} cvc=123\r\n"));
+    bench.send(&leaky.to_string()).await;
+    leaky["payment"]["id"] = json!("4242-4242-4242-4242");
+    leaky["event"] = json!("payment.failed");
+    bench.send(&leaky.to_string()).await;
+    bench.store.first(RecordLog::Deliveries).await;
+    bench.store.first(RecordLog::Quarantine).await;
+    let all = {
+        let (events, records) = (bench.store.events.lock().unwrap(), bench.store.records.lock().unwrap());
+        format!("{}{}", json!(*events), json!(*records))
+    };
+    assert!(!all.contains(PAN) && !all.contains("4242-4242-42") && !all.contains("123\\r"), "{all}");
+}
+
+#[tokio::test]
+async fn failed_signatures_are_limited_and_good_ones_never() {
+    let bench = bench(&Limits { failed_signatures_per_second: 2, ..Limits::default() });
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(bench.post(&HeaderMap::new(), b"{}").await.status);
+    }
+    assert_eq!(statuses[..2], [401, 401]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(bench.counted("rejected", "missing_signature"), 20);
+    assert!(bench.metrics.render().contains(r#"limit_hits_total{reason="failed_signatures_per_second"}"#));
+    for n in 0..20 {
+        assert_eq!(bench.send(&event(&format!("evt_{n}"), "pay_1")).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn deliveries_beyond_the_bound_are_deferred() {
+    let bench = bench(&Limits { deliveries: 1, ..Limits::default() });
+    let gate = bench.store.gate.lock().await;
+    let (first, second) = (event("evt_1", "pay_1"), event("evt_2", "pay_1"));
+    let waiting = bench.send(&first);
+    tokio::pin!(waiting);
+    tokio::select! {
+        biased;
+        reply = &mut waiting => panic!("the store was not waited for: {reply:?}"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(bench.send(&second).await, (503, "overload".to_owned()));
+    drop(gate);
+    assert_eq!(waiting.await, (200, "accepted".to_owned()));
+    assert_eq!(bench.send(&second).await, (200, "accepted".to_owned()));
+    assert!(bench.metrics.render().contains(r#"limit_hits_total{reason="deliveries"} 1"#));
+}
+
+#[tokio::test]
+async fn sources_can_be_replaced() {
+    let bench = bench(&Limits::default());
+    assert!(bench.ingest.knows("acme") && !bench.ingest.knows("other"));
+    bench.ingest.replace_sources(vec![source("other")]);
+    assert!(!bench.ingest.knows("acme") && bench.ingest.knows("other"));
+    assert_eq!(bench.send("{}").await, (404, "unknown_source".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_provider_signs_is_acknowledged_and_leaves_one_line(
+        kind in any::<String>(), id in any::<String>(), payment in any::<String>(), junk in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let bench = bench(&Limits::default());
+            let strange = json!({ "id": id, "event": kind, "payment": { "id": payment } }).to_string();
+            for body in [strange.replace("payment.", ""), strange, event(&id, &payment)] {
+                assert_eq!(bench.send(&body).await.0, 200);
+            }
+            assert_eq!(bench.post(&bench.signed(&junk), &junk).await.status, 200);
+            for event in bench.store.events.lock().unwrap().iter() {
+                assert!(event.kind.bytes().chain(event.id.bytes()).all(|b| b == b' ' || b.is_ascii_graphic()));
+            }
+        });
+    }
+}

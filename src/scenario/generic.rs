@@ -29,7 +29,7 @@ pub(super) fn body(moment: Moment, subject: &Subject<'_>) -> Option<Value> {
 }
 
 /// Minor units as a decimal: 4200 with two digits is `42.00`.
-fn major(amount: i64, exponent: u8) -> String {
+pub(crate) fn major(amount: i64, exponent: u8) -> String {
     let digits = usize::from(exponent);
     let text = format!("{:0width$}", amount.unsigned_abs(), width = digits + 1);
     let sign = if amount < 0 { "-" } else { "" };

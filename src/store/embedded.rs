@@ -39,7 +39,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
@@ -211,13 +211,10 @@ fn closed() -> StoreError {
 #[async_trait]
 impl Store for Embedded {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let started = Instant::now();
         let (reply, answered) = oneshot::channel();
         let Append { event, shared_ids } = append;
         self.send(Command::Append { event: Arc::new(event), shared_ids, reply })?;
-        let appended = answer(answered).await;
-        self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
-        appended
+        answer(answered).await
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {

@@ -1,1 +1,23 @@
-//! The integration tests.
+//! The integration tests: the real binary, real sockets, a real data folder.
+//!
+//! One crate, since each further one costs a link. The client is that of `load`, which shares no code with the gateway.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where it finds something wrong, and says where"
+)]
+
+mod access;
+mod architecture;
+mod bad_input;
+mod chaos;
+mod clients;
+mod commands;
+mod contract;
+mod invariants;
+mod operations;
+mod support;
+mod wire;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-/// The longest word of a provider's that is kept: types and ids of refunds and disputes.
+/// The longest word of a provider's that is kept.
 const MAX_WORD: usize = 128;
 
 /// The mapping of one preset.
@@ -156,7 +156,7 @@ impl Mapping {
             let tried: Vec<_> = pointers.iter().map(ToString::to_string).collect();
             return unclear("missing_payment", tried.join(" "));
         };
-        if redact::holds_pan(&id) {
+        if redact::is_pan_like(&id) {
             return unclear("pan_like_id", at);
         }
         id.parse().or_else(|_| unclear("bad_payment_id", at))
@@ -249,12 +249,13 @@ impl FactRule {
 
 impl<S: Copy> PartRule<S> {
     fn read(&self, money: &MoneyReader<'_>) -> Result<Told<S>, Unclear> {
-        let Some(id) = self.id.text(money.payload).filter(|id| !id.is_empty()) else {
-            return unclear("missing_part_id", &self.id);
-        };
+        let Some(id) = self.id.text(money.payload) else { return unclear("missing_part_id", &self.id) };
+        let Ok(id) = id.parse::<Name>() else { return unclear("bad_part_id", &self.id) };
+        let id = id.as_str();
+        let id = if redact::is_pan_like(id) { redact::text(id, MAX_WORD).into() } else { id.into() };
         let amount = self.amount.as_ref().map(|rule| money.amount(rule)).transpose()?;
         let state = self.state.read(money.payload)?;
-        Ok(Told { id: redact::text(&id, MAX_WORD).into(), amount: amount.unwrap_or(0), state })
+        Ok(Told { id, amount: amount.unwrap_or(0), state })
     }
 }
 

@@ -1,1 +1,104 @@
+use super::*;
 
+/// The recipe of a built-in preset, also of one that has no mapping.
+pub(in crate::ingest) fn recipe_of(name: &str) -> Recipe {
+    let raw = whole(text_of(name).unwrap()).ok().unwrap();
+    compile::recipe(raw.signature.unwrap()).ok().unwrap()
+}
+
+/// A preset by its text, as a user's file would be.
+pub(in crate::ingest) fn of_text(text: &str) -> Result<Preset, PresetError> {
+    load("acme.toml", text)
+}
+
+const OWN: &str = r#"
+name = "acme-pay"
+extends = "standard-webhooks"
+
+[event]
+payment = ["/data/id"]
+amounts = "major"
+
+[[map]]
+type = ["invoice.*"]
+facts = [{ fact = "phase", is = "captured", amount = "/data/amount", currency = "/data/currency" }]
+"#;
+
+#[test]
+fn every_built_in_preset_is_listed_and_loads() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ingest/providers");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap().replace(".toml", ""))
+        .collect();
+    files.sort();
+    assert_eq!(files, presets().collect::<Vec<_>>());
+    for name in presets() {
+        match built_in(name).unwrap() {
+            Ok(preset) => assert_eq!(&*preset.name, name),
+            Err(why) => assert_eq!((name, why.key.as_str()), ("standard-webhooks", "map"), "{why}"),
+        }
+    }
+    assert!(built_in("stripe ").is_none());
+}
+
+#[test]
+fn a_user_s_preset_extends_a_built_in_one() {
+    let preset = of_text(OWN).unwrap();
+    assert_eq!(&*preset.name, "acme-pay");
+    assert_eq!(preset.recipe, recipe_of("standard-webhooks"));
+}
+
+#[test]
+fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
+    let change = |from: &str, to: &str| OWN.replace(from, to);
+    let fact = |fact: &str| {
+        let (start, _) = OWN.split_once("facts").unwrap();
+        format!("{start}facts = [{fact}]")
+    };
+    let signature = |signed: &str, more: &str| {
+        format!(
+            "{OWN}\n[signature]\nheader = \"x-sig\"\nformat = \"raw\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\n\
+             key = \"utf8\"\nsigned = {signed}\n{more}"
+        )
+    };
+    for (text, key, reason) in [
+        (change("standard-webhooks", "nobody"), "extends", "no preset `nobody`; allowed: generic, "),
+        (change("extends", "extend"), "line 3", "unknown field `extend`"),
+        (change("name = \"acme-pay\"", "name = \"acme pay\""), "name", "printable ASCII"),
+        (change("extends = \"standard-webhooks\"", ""), "signature", "it is missing"),
+        (change("\"major\"", "\"cents\""), "line 7", "unknown variant `cents`"),
+        (change("amounts = \"major\"", ""), "event.amounts", "minor, major"),
+        (change("payment = [\"/data/id\"]", ""), "event.payment", "it is missing"),
+        (change("\"/data/id\"", "\"data.id\""), "event.payment[0]", "not a JSON pointer"),
+        (change("\"/data/id\"", "\"/data/card/number\""), "event.payment[0]", "card data"),
+        (change("\"captured\"", "\"paid\""), "map[0].facts[0].is", "unknown variant `paid`"),
+        (change("\"invoice.*\"", ""), "map[0].type", "at least one"),
+        (fact(""), "map[0].facts", "1 to 8"),
+        (
+            fact(r#"{ fact = "refund", is = "succeeded", id = "/id" }"#),
+            "map[0].facts[0].amount",
+            "it is missing",
+        ),
+        (fact(r#"{ fact = "note", is = "created" }"#), "map[0].facts[0].is", "has none"),
+        (fact(r#"{ fact = "phase" }"#), "map[0].facts[0]", "either `is`, or `at` and `words`"),
+        (
+            fact(r#"{ fact = "phase", at = "/x", words = { a = "b" } }"#),
+            "map[0].facts[0].words.a",
+            "unknown variant",
+        ),
+        (signature("[]", ""), "signature.signed", "`{body}` is missing"),
+        (signature(r#"["{sig.t}", "{body}"]"#, ""), "signature.signed", "pairs"),
+        (signature(r#"["{bodi}"]"#, ""), "signature.signed[0]", "is no piece"),
+        (
+            signature(r#"["{body}"]"#, r#"time = { from = "header:x-time", form = "s", max_future_s = 1 }"#),
+            "signature.time.from",
+            "not among the signed pieces",
+        ),
+        (signature(r#"["{body}"]"#, ""), "event.id[0]", "`webhook-id` is not signed"),
+    ] {
+        let why = of_text(&text).expect_err(&text);
+        assert_eq!((why.file.as_str(), why.key.as_str()), ("acme.toml", key), "{why}");
+        assert!(why.reason.contains(reason), "{why} should say: {reason}");
+    }
+}

@@ -39,8 +39,13 @@ impl Folder {
                 return Err(OpenError::Foreign { path: path.into() });
             }
         }
-        let marker =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(marker).map_err(io)?;
+        let marker = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(marker)
+            .map_err(io)?;
         match marker.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.into() }),
@@ -99,7 +104,9 @@ impl Folder {
             Some(found) if found > FORMAT => {
                 Err(OpenError::TooNew { path: self.path.clone(), found, known: FORMAT })
             }
-            Some(_) if !self.database().is_dir() => Err(self.corrupt(format!("its {DATABASE} folder is missing"))),
+            Some(_) if !self.database().is_dir() => {
+                Err(self.corrupt(format!("its {DATABASE} folder is missing")))
+            }
             Some(_) => Ok(true),
             None => Err(self.corrupt(format!("its {MARKER} file is not readable"))),
         }

@@ -1,1 +1,322 @@
+use super::*;
+use crate::payment::{Cursor, Event, Fact, Trust};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
+const DAY_MS: i64 = 86_400_000;
+
+fn settings(path: &Path) -> Settings {
+    Settings { path: path.into(), history: Duration::from_secs(180 * 86_400) }
+}
+
+fn open(path: &Path) -> Result<Embedded, OpenError> {
+    Embedded::open(&settings(path), Arc::new(Metrics::new()))
+}
+
+fn event(payment: &str, id: &str) -> Event {
+    Event {
+        id: id.into(),
+        source: "acme".into(),
+        provider: "stripe".into(),
+        kind: "note".into(),
+        occurred_at: None,
+        received_at: Time::default(),
+        subject: Subject::payment("default".parse().unwrap(), payment.parse().unwrap()),
+        live: false,
+        trust: Trust::Verified,
+        facts: vec![Fact::Note],
+    }
+}
+
+async fn append(store: &Embedded, payment: &str, id: &str) -> Appended {
+    store.append(Append { event: event(payment, id), shared_ids: false }).await.unwrap()
+}
+
+async fn read(store: &Embedded, payment: &str) -> Log {
+    store.read(&event(payment, "").subject).await.unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            all.extend(files(&entry.path()));
+        } else {
+            all.push(entry.path());
+        }
+    }
+    all
+}
+
+#[test]
+fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
+    type Prepare = fn(&Path);
+    let ours = |path: &Path| open(path).unwrap().close();
+    let cases: [(&str, Prepare, &str); 5] = [
+        ("foreign", |path| fs::write(path.join("holiday.jpg"), "x").unwrap(), "no data folder of Paystream"),
+        (
+            "too new",
+            |path| fs::write(path.join("PAYSTREAM"), "Paystream embedded store, format 2\n").unwrap(),
+            "newer version",
+        ),
+        ("no marker of ours", |path| fs::write(path.join("PAYSTREAM"), "\u{0}\u{1}").unwrap(), "damaged"),
+        (
+            "format 0",
+            |path| fs::write(path.join("PAYSTREAM"), "Paystream embedded store, format 0\n").unwrap(),
+            "damaged",
+        ),
+        ("no database", |path| fs::remove_dir_all(path.join("db")).unwrap(), "damaged"),
+    ];
+    for (name, prepare, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        if name != "foreign" {
+            ours(dir.path());
+        }
+        prepare(dir.path());
+        let before = files(dir.path());
+        let message = open(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("; "), "{name}: {message}");
+        assert!(message.starts_with(dir.path().to_str().unwrap()), "{name}: {message}");
+        assert_eq!(message.lines().count(), 1, "{name}: {message}");
+        assert_eq!(files(dir.path()), before, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_is_locked_until_its_store_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deep/data");
+    let store = open(&path).unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    store.close();
+    let second = open(&path).unwrap();
+    drop(second);
+    open(&path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_folder_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    drop(open(&path).unwrap());
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_creation_that_did_not_finish_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("PAYSTREAM"), "").unwrap();
+    drop(open(dir.path()).unwrap());
+    drop(open(dir.path()).unwrap());
+}
+
+#[tokio::test]
+async fn what_is_asked_after_the_close_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    append(&store, "pay", "evt").await;
+    store.close();
+    let again = Append { event: event("pay", "evt"), shared_ids: false };
+    for error in [
+        store.append(again).await.unwrap_err(),
+        store.read(&event("pay", "").subject).await.unwrap_err(),
+        store.health().await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    }
+}
+
+/// Commands that are queued before the writer starts are one batch, so what they decide upon is not committed yet.
+#[test]
+fn i2_duplicates_within_one_uncommitted_batch_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = Tree::open(dir.path()).unwrap();
+    let (commands, queue) = sync_channel(QUEUE);
+    let mut replies = Vec::new();
+    for id in ["evt_1", "evt_1", "evt_2", "evt_1"] {
+        let (reply, answered) = oneshot::channel();
+        commands
+            .send(Command::Append { event: Arc::new(event("pay", id)), shared_ids: false, reply })
+            .unwrap();
+        replies.push(answered);
+    }
+    drop(commands);
+    writer(tree, queue).run();
+    let answers: Vec<_> = replies.into_iter().map(|mut reply| reply.try_recv().unwrap().unwrap()).collect();
+    let [Appended::New { cursor: first, pos: 1 }, duplicate, Appended::New { pos: 2, .. }, other] =
+        answers[..]
+    else {
+        panic!("{answers:?}");
+    };
+    assert_eq!([duplicate, other], [Appended::Duplicate { cursor: first }; 2]);
+}
+
+fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
+    let heads = tree.heads().unwrap();
+    Writer {
+        tree,
+        commands,
+        notices: broadcast::channel(16).0,
+        published: Arc::default(),
+        heads,
+        numbers: HashMap::new(),
+        history_ms: 180 * DAY_MS,
+        clock: Arc::new(crate::clock::now),
+        sweep: Sweep::new(),
+    }
+}
+
+#[tokio::test]
+async fn expired_logs_are_swept_and_living_ones_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let clock = Arc::clone(&now);
+    let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
+    let store = Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap();
+    // More than one step looks at.
+    for number in 0..600 {
+        append(&store, &format!("old_{number}"), "evt").await;
+    }
+    now.fetch_add(100 * DAY_MS, Ordering::SeqCst);
+    append(&store, "old_0", "evt_2").await;
+    append(&store, "young", "evt").await;
+    now.fetch_add(80 * DAY_MS, Ordering::SeqCst);
+    assert_eq!(read(&store, "old_1").await.entries.len(), 1, "its last day is not over");
+    now.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(read(&store, "old_1").await, Log::default());
+    assert_eq!(read(&store, "old_0").await.entries.len(), 2);
+
+    let tree = store.open.read().unwrap().as_ref().unwrap().tree.clone();
+    let kept = || {
+        let batch = tree.batch();
+        [b"m", b"e", b"s"].map(|prefix| batch.keys(prefix).count())
+    };
+    let started = Instant::now();
+    // Two logs, three events.
+    while kept() != [2, 3, 3] {
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?} are left", kept());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(read(&store, "young").await.entries.len(), 1);
+    let anew = append(&store, "old_1", "evt").await;
+    assert!(matches!(anew, Appended::New { cursor: Cursor { seq: 1, .. }, .. }), "{anew:?}");
+}
+
+#[tokio::test]
+async fn an_expired_log_leaves_nothing_to_the_one_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let clock = Arc::clone(&now);
+    let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
+    let store = Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap();
+    for id in ["evt_1", "evt_2", "evt_3"] {
+        append(&store, "pay", id).await;
+    }
+    now.fetch_add(180 * DAY_MS + 1, Ordering::SeqCst);
+    for (seq, id) in [(1, "evt_3"), (2, "evt_1")] {
+        let anew = append(&store, "pay", id).await;
+        assert!(matches!(anew, Appended::New { cursor, .. } if cursor.seq == seq), "{anew:?}");
+    }
+    let ids: Vec<_> =
+        read(&store, "pay").await.entries.iter().map(|entry| entry.event.id.to_string()).collect();
+    assert_eq!(ids, ["evt_3", "evt_1"]);
+}
+
+/// A copy that is taken while appends run is what a power cut leaves: torn at the tail, never closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let store = Arc::new(open(&live).unwrap());
+    let writing = Arc::clone(&store);
+    let (acked, mut acks) = tokio::sync::mpsc::unbounded_channel();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let stopped = stop.clone();
+    let writer = tokio::spawn(async move {
+        // Few enough to stay in the journal: a copy while files are being merged would be no moment's picture.
+        for number in 0..5_000 {
+            if stopped.is_cancelled() {
+                break;
+            }
+            let payment = format!("pay_{}", number / 100);
+            let appended = append(&writing, &payment, &number.to_string()).await;
+            let Appended::New { cursor, .. } = appended else { panic!("{appended:?}") };
+            acked.send((payment, cursor)).unwrap();
+        }
+    });
+    let mut known: HashMap<String, Vec<Cursor>> = HashMap::new();
+    for round in 0..3 {
+        for _ in 0..20 {
+            let Some((payment, cursor)) = acks.recv().await else { break };
+            known.entry(payment).or_default().push(cursor);
+        }
+        while let Ok((payment, cursor)) = acks.try_recv() {
+            known.entry(payment).or_default().push(cursor);
+        }
+        let crashed = dir.path().join(format!("crashed_{round}"));
+        copy(&live, &crashed);
+        tear(&crashed, round);
+        let revived = open(&crashed).unwrap();
+        for (payment, cursors) in &known {
+            let log = read(&revived, payment).await;
+            for cursor in cursors {
+                assert!(log.after(*cursor).is_some(), "round {round}: {payment} lost {cursor}");
+            }
+        }
+        let appended = append(&revived, "pay_0", &format!("after_{round}")).await;
+        assert!(matches!(appended, Appended::New { .. }), "{appended:?}");
+    }
+    stop.cancel();
+    writer.await.unwrap();
+}
+
+/// Half a batch at the journal's end, as a write leaves it that the crash cut short.
+fn tear(folder: &Path, round: usize) {
+    use std::io::Write as _;
+    let journal =
+        files(folder).into_iter().find(|file| file.extension().is_some_and(|end| end == "jnl")).unwrap();
+    let written = fs::read(&journal).unwrap();
+    let garbage = &written[..(round * 13).min(written.len())];
+    fs::OpenOptions::new().append(true).open(journal).unwrap().write_all(garbage).unwrap();
+}
+
+#[tokio::test]
+async fn damage_is_refused_without_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let sound = dir.path().join("sound");
+    let store = open(&sound).unwrap();
+    append(&store, "pay", "evt").await;
+    store.close();
+    let mut refused = 0;
+    for (number, file) in files(&sound).into_iter().enumerate() {
+        let name = file.strip_prefix(&sound).unwrap();
+        let damaged = dir.path().join(format!("damaged_{number}"));
+        copy(&sound, &damaged);
+        fs::write(damaged.join(name), [0xa5; 64]).unwrap();
+        if let Err(error) = open(&damaged) {
+            assert!(matches!(error, OpenError::Corrupt { .. }), "{}: {error}", name.display());
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}

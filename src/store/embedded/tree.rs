@@ -126,7 +126,12 @@ impl Tree {
     }
 
     /// The newest records of a source, newest first.
-    pub(super) fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+    pub(super) fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
         let snapshot = self.db.read_tx();
         let newest = snapshot.prefix(&self.keys, layout::records(log, source)).rev();
         newest.take(limit).map(|pair| decoded(pair.value())).collect()
@@ -143,7 +148,10 @@ impl Batch<'_> {
     }
 
     /// All keys that begin so, as of this batch.
-    pub(super) fn keys(&self, prefix: &[u8]) -> impl DoubleEndedIterator<Item = Result<fjall::UserKey, StoreError>> {
+    pub(super) fn keys(
+        &self,
+        prefix: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<fjall::UserKey, StoreError>> {
         self.tx.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed))
     }
 

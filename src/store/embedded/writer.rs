@@ -4,12 +4,16 @@
 //! that is decided about an append (seen before? whose log? full?) is decided here, by one thread, on what is stored and
 //! on what this batch has written so far.
 
-use super::{Clock, layout, sweep::Sweep, tree::{Batch, Tree}};
+use super::{
+    Clock, layout,
+    sweep::Sweep,
+    tree::{Batch, Tree},
+};
 use crate::{
     payment::{Cursor, Event, Tag, Time},
     store::{
-        Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog, Reference,
-        StoreError,
+        Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog,
+        Reference, StoreError,
     },
 };
 use std::{
@@ -103,11 +107,12 @@ impl Writer {
         for command in std::iter::once(first).chain(rest) {
             match command {
                 Command::Append { event, shared_ids, reply } => {
-                    let result = self.append(&mut batch, &event, shared_ids, now).map(|(appended, notice)| {
-                        durable |= notice.is_some();
-                        notices.extend(notice);
-                        appended
-                    });
+                    let result =
+                        self.append(&mut batch, &event, shared_ids, now).map(|(appended, notice)| {
+                            durable |= notice.is_some();
+                            notices.extend(notice);
+                            appended
+                        });
                     answers.push(Answer::Append(reply, result));
                 }
                 Command::Record { record, reply } => {
@@ -151,7 +156,8 @@ impl Writer {
     ) -> Result<(Appended, Option<Notice>), StoreError> {
         let subject = &event.subject;
         let meta_key = layout::meta(subject);
-        let meta: Option<layout::Meta> = batch.get(&meta_key)?.map(|meta| layout::decode(&meta)).transpose()?;
+        let meta: Option<layout::Meta> =
+            batch.get(&meta_key)?.map(|meta| layout::decode(&meta)).transpose()?;
         let (meta, expired) = match meta {
             Some(meta) if now.since_ms(meta.last) > self.history_ms => (None, true),
             meta => (meta, false),
@@ -181,7 +187,10 @@ impl Writer {
         let provider = meta.map_or_else(|| Arc::clone(&event.provider), |meta| meta.provider);
         let reference = Reference { pos, tag: cursor.tag, subject: subject.clone(), seq };
         let writes = [
-            (layout::entry(subject, seq), layout::encode(&layout::Stored { tag: cursor.tag, event: &**event })?),
+            (
+                layout::entry(subject, seq),
+                layout::encode(&layout::Stored { tag: cursor.tag, event: &**event })?,
+            ),
             (layout::reference(partition, pos), layout::encode(&reference)?),
             (seen_key, layout::Seen { digest, seq }.encode()),
             (meta_key.clone(), layout::encode(&layout::Meta { seq, provider, last: now })?),
@@ -194,8 +203,7 @@ impl Writer {
             batch.remove(layout::reference(partition, last));
         }
         *head = Head { pos, tag: cursor.tag };
-        let notice =
-            Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
+        let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
         Ok((Appended::New { cursor, pos }, Some(notice)))
     }
 

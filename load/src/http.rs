@@ -1,0 +1,333 @@
+//! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies by length, by chunks or until
+//! the end. Tells a body that ended as it should from one that was cut off.
+
+use std::{io, net::SocketAddr};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Longest response head, and longest chunk-size line, that is read before the peer counts as broken.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Bytes asked of the socket at once; also the most that an idle stream of ours holds.
+const READ_BYTES: usize = 2 << 10;
+
+/// Status and headers of a response.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case, values as they came, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The first header of that name (in lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn parse(text: &str) -> io::Result<Self> {
+        // The empty line after a last chunk may have come late.
+        let mut lines = text.trim_start().split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|line| line.strip_prefix("HTTP/1.1 "))
+            .and_then(|rest| rest.get(..3))
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| broken("the status line", text))?;
+        let headers = lines
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let (name, value) = line.split_once(':').ok_or_else(|| broken("a header", line))?;
+                Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { status, headers })
+    }
+
+    fn framing(&self, to_head: bool) -> io::Result<Framing> {
+        if to_head || self.status == 204 || self.status == 304 || self.status < 200 {
+            return Ok(Framing::Length(0));
+        }
+        if self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            return Ok(Framing::Chunked { left: 0, first: true });
+        }
+        match self.header("content-length") {
+            Some(length) => length.parse().map(Framing::Length).map_err(|_| broken("the length", length)),
+            None => Ok(Framing::UntilClosed),
+        }
+    }
+}
+
+/// A whole response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Status and headers.
+    pub head: Head,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The body as text, with what is no UTF-8 replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null if it is none.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// As its framing says: the last chunk, or all of its length.
+    Clean,
+    /// The connection was closed or reset before that.
+    Unclean,
+}
+
+/// What a body brings next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Piece {
+    /// One whole chunk, or whatever came of a body without chunks.
+    Data(Vec<u8>),
+    /// Nothing more.
+    End(End),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    Length(u64),
+    Chunked { left: u64, first: bool },
+    UntilClosed,
+}
+
+/// One connection, kept alive between requests.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    host: SocketAddr,
+    buffer: Vec<u8>,
+    framing: Framing,
+    /// A chunk that has come in part.
+    chunk: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects, with Nagle's algorithm off.
+    pub async fn open(host: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(host).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, host, buffer: Vec::new(), framing: Framing::Length(0), chunk: Vec::new() })
+    }
+
+    /// Sends a request and reads the head of its response. The body must be read before the next request.
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> io::Result<Head> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
+        if !body.is_empty() || method == "POST" {
+            request.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(body);
+        self.write(&bytes).await?;
+        self.read_head(method == "HEAD").await
+    }
+
+    /// Writes bytes as they are, for requests that no well-behaved client would send.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes).await
+    }
+
+    /// Reads the head of a response.
+    pub async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                let bytes: Vec<u8> = self.buffer.drain(..end + 4).collect();
+                let head = Head::parse(&String::from_utf8_lossy(&bytes))?;
+                self.framing = head.framing(to_head)?;
+                return Ok(head);
+            }
+            if self.buffer.len() > MAX_HEAD_BYTES {
+                return Err(broken("the head", "too long"));
+            }
+            if !self.fill().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole response.
+    pub async fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let head = self.send(method, path, headers, body).await?;
+        let mut body = Vec::new();
+        loop {
+            match self.piece().await? {
+                Piece::Data(data) => body.extend_from_slice(&data),
+                Piece::End(End::Clean) => return Ok(Response { head, body }),
+                Piece::End(End::Unclean) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// The next piece of the body. Cancel-safe: what has come so far is kept for the next call.
+    pub async fn piece(&mut self) -> io::Result<Piece> {
+        loop {
+            if let Some(piece) = self.decode()? {
+                return Ok(piece);
+            }
+            // A reset is an end too, and an unclean one.
+            if !self.fill().await.unwrap_or(false) {
+                let clean = matches!(self.framing, Framing::UntilClosed);
+                return Ok(Piece::End(if clean { End::Clean } else { End::Unclean }));
+            }
+        }
+    }
+
+    fn decode(&mut self) -> io::Result<Option<Piece>> {
+        match &mut self.framing {
+            Framing::Length(0) => Ok(Some(Piece::End(End::Clean))),
+            Framing::Length(_) | Framing::UntilClosed if self.buffer.is_empty() => Ok(None),
+            Framing::Length(left) => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(self.buffer.len());
+                *left -= take as u64;
+                Ok(Some(Piece::Data(self.buffer.drain(..take).collect())))
+            }
+            Framing::UntilClosed => Ok(Some(Piece::Data(std::mem::take(&mut self.buffer)))),
+            Framing::Chunked { .. } => self.decode_chunk(),
+        }
+    }
+
+    fn decode_chunk(&mut self) -> io::Result<Option<Piece>> {
+        let Framing::Chunked { left, first } = &mut self.framing else { return Ok(None) };
+        if *left == 0 {
+            // The line that ends the chunk before belongs to the next one's size.
+            let from = if *first { 0 } else { 2 };
+            let Some(end) = self.buffer.get(from..).and_then(|rest| find(rest, b"\r\n")) else {
+                return Ok(None);
+            };
+            let line: Vec<u8> = self.buffer.drain(..from + end + 2).collect();
+            let text = String::from_utf8_lossy(&line).trim().to_owned();
+            *left = u64::from_str_radix(&text, 16).map_err(|_| broken("a chunk's size", &text))?;
+            *first = false;
+            if *left == 0 {
+                self.framing = Framing::Length(0);
+                // Trailers are never sent; the empty line that follows is.
+                self.buffer.drain(..self.buffer.len().min(2));
+                return Ok(Some(Piece::End(End::Clean)));
+            }
+        }
+        let take = usize::try_from(*left).unwrap_or(usize::MAX).min(self.buffer.len());
+        *left -= take as u64;
+        let whole = *left == 0;
+        self.chunk.extend(self.buffer.drain(..take));
+        Ok(whole.then(|| Piece::Data(std::mem::take(&mut self.chunk))))
+    }
+
+    /// Reads once. False at the end.
+    async fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.reserve(READ_BYTES);
+        Ok(self.socket.read_buf(&mut self.buffer).await? > 0)
+    }
+}
+
+/// One request on a connection of its own.
+pub async fn request(
+    host: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> io::Result<Response> {
+    Connection::open(host).await?.request(method, path, headers, body).await
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+fn broken(what: &str, text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{what} can't be read: {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// What a client makes of `bytes`, sent by a server in pieces of `step` bytes before it closes.
+    async fn response_to(bytes: &'static [u8], step: usize) -> io::Result<(Head, Vec<Piece>)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let host = listener.local_addr()?;
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            for piece in bytes.chunks(step) {
+                socket.write_all(piece).await?;
+                tokio::task::yield_now().await;
+            }
+            // Read the request, so that the close below is no reset.
+            let _ = socket.read(&mut [0; 1024]).await?;
+            io::Result::Ok(())
+        });
+        let mut connection = Connection::open(host).await?;
+        let head = connection.send("GET", "/", &[], b"").await?;
+        let mut pieces = Vec::new();
+        while !matches!(pieces.last(), Some(Piece::End(_))) {
+            pieces.push(connection.piece().await?);
+        }
+        server.await??;
+        Ok((head, pieces))
+    }
+
+    #[tokio::test]
+    async fn chunks_are_told_apart_and_so_are_the_two_ends() {
+        let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
+        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n";
+        for step in [1, 2, 7, 1000] {
+            for (bytes, end) in [(&whole[..], End::Clean), (&cut[..], End::Unclean)] {
+                let (head, pieces) = response_to(bytes, step).await.unwrap();
+                assert_eq!(head.status, 200);
+                let expected =
+                    [Piece::Data(b"abc".to_vec()), Piece::Data(b"0123456789".to_vec()), Piece::End(end)];
+                assert_eq!(pieces, expected, "in steps of {step}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_not_reached_is_an_unclean_end() {
+        let (_, pieces) =
+            response_to(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", 1000).await.unwrap();
+        assert_eq!(pieces, [Piece::Data(b"abc".to_vec()), Piece::End(End::Unclean)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_is_an_error() {
+        assert!(response_to(b"SMTP ready\r\n\r\n", 1000).await.is_err());
+        assert!(response_to(b"HTTP/1.1 200", 1000).await.is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! The composed gateway over real sockets: the surface of its three listeners.
+
+use super::*;
+use crate::{
+    access::{Algorithm, KeySettings, Material},
+    clock,
+    payment::Name,
+};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+
+const ORIGIN: &str = "https://shop.example";
+
+struct Gateway {
+    running: Running,
+    token: String,
+    client: Client,
+    config: Config,
+    _folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::dev(folder.path().join("data"));
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        config.listen = Listen { public: any, ingest: any, admin: any };
+        config.admin_token = Some("an-admin-token-of-some-length".into());
+        config.limits.body_bytes = 1000;
+        config.limits.body_timeout = Duration::from_millis(200);
+        config.access.open = None;
+        config.access.cors = vec![ORIGIN.into()];
+        let realms: Vec<Name> = vec!["default".parse().unwrap()];
+        config.access.keys = vec![KeySettings {
+            kid: "k1".into(),
+            algorithm: Algorithm::Hs256,
+            material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
+            realms,
+            operator: false,
+        }];
+        let running = App::start(config.clone(), Role::All).await.unwrap();
+        let payments: Vec<Name> = ["a", "b"].map(|id| id.parse().unwrap()).into();
+        let ttl = Duration::from_secs(60);
+        let realm = "default".parse().unwrap();
+        let token = running.rooms.access.mint(None, &realm, &payments, ttl, clock::now()).unwrap();
+        // A drain closes idle connections, which must not be picked up again in that very moment.
+        let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Self { running, token, client, config, _folder: folder }
+    }
+
+    fn at(&self, address: SocketAddr, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{address}{path}"))
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.at(self.running.public, Method::GET, path).header("origin", ORIGIN)
+    }
+}
+
+async fn problem(answer: Response) -> (u16, String) {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
+    let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(body["status"].to_string(), status.to_string());
+    (status, body["reason"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_allowed_page() {
+    let gateway = Gateway::start().await;
+    let good = format!("access_token={}", gateway.token);
+    for (path, query, status, reason) in [
+        ("/v1/payments/c/events", "", 401, "missing_token"),
+        ("/v1/payments/%FF/events", "access_token=x", 401, "malformed_token"),
+        ("/v1/payments/%FF/events", &good, 400, "bad_payment"),
+        ("/v1/payments/a%20b", &good, 400, "bad_payment"),
+        ("/v1/payments/c/events", &good, 403, "foreign_payment"),
+        ("/v1/payments/c", &good, 403, "foreign_payment"),
+        ("/v1/events", &good, 400, "bad_payment"),
+        ("/v1/events?payment=a&payment=a", &good, 400, "bad_payment"),
+        ("/v1/events?payment=a&payment=c", &good, 403, "foreign_payment"),
+        ("/v1/payments/a/events?until=never", &good, 400, "bad_parameter"),
+        ("/v1/nothing", &good, 404, "unknown_route"),
+    ] {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let answer = gateway.get(&format!("{path}{join}{query}")).send().await.unwrap();
+        assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN, "{path}");
+        assert_eq!(answer.headers()["vary"], "Origin", "{path}");
+        assert_eq!(answer.headers().contains_key("www-authenticate"), status == 401, "{path}");
+        assert_eq!(problem(answer).await, (status, reason.to_owned()), "{path}");
+    }
+    let foreign = gateway.at(gateway.running.public, Method::GET, "/v1/payments/a");
+    let foreign = foreign.header("origin", "https://evil.example").send().await.unwrap();
+    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn streams_snapshots_and_preflights_have_their_headers() {
+    let gateway = Gateway::start().await;
+    let token = &gateway.token;
+    let mut stream = gateway.get("/v1/events?payment=a&payment=b").bearer_auth(token).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["cache-control"], "no-cache, no-store, no-transform");
+    assert_eq!(stream.headers()["x-accel-buffering"], "no");
+    assert!(stream.chunk().await.unwrap().is_some());
+
+    let json = gateway.get("/v1/payments/a/events").bearer_auth(token).header("accept", "application/json");
+    assert_eq!(problem(json.send().await.unwrap()).await, (406, "not_acceptable".to_owned()));
+
+    let fresh = gateway.get("/v1/payments/a").bearer_auth(token).send().await.unwrap();
+    assert_eq!(fresh.status(), 200);
+    let etag = fresh.headers()["etag"].to_str().unwrap().to_owned();
+    let same = gateway.get("/v1/payments/a").bearer_auth(token).header("if-none-match", &etag);
+    let same = same.header("prefer", "wait=1").send().await.unwrap();
+    assert_eq!(same.status(), 304);
+    assert_eq!(same.headers()["preference-applied"], "wait=1");
+
+    let preflight = gateway.at(gateway.running.public, Method::OPTIONS, "/v1/payments/a/events");
+    let preflight = preflight.header("origin", ORIGIN).header("access-control-request-method", "GET");
+    let preflight = preflight.send().await.unwrap();
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(preflight.headers()["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+}
+
+#[tokio::test]
+async fn webhooks_are_bounded_before_they_are_looked_at() {
+    let gateway = Gateway::start().await;
+    let at = |method, path: &str| gateway.at(gateway.running.ingest, method, path);
+    let post = |path: &str| at(Method::POST, path);
+    assert_eq!(at(Method::GET, "/webhooks/dev").send().await.unwrap().status(), 200);
+    assert_eq!(problem(post("/webhooks/none").send().await.unwrap()).await.1, "unknown_source");
+    let put = at(Method::PUT, "/webhooks/dev").send().await.unwrap();
+    assert_eq!(put.headers()["allow"], "POST,GET,HEAD");
+    assert_eq!(problem(put).await.1, "method_not_allowed");
+    assert_eq!(problem(post("/webhooks/dev").body("{}").send().await.unwrap()).await.0, 401);
+
+    let chunks = || futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("x".repeat(500)));
+    let chunked = reqwest::Body::wrap_stream(futures_util::StreamExt::take(chunks(), 3));
+    for body in ["x".repeat(1001).into(), chunked] {
+        let answer = post("/webhooks/dev").body(body).send().await.unwrap();
+        assert_eq!(answer.headers()["connection"], "close");
+        assert_eq!(problem(answer).await, (413, "body_too_large".to_owned()));
+    }
+    let slow = reqwest::Body::wrap_stream(futures_util::stream::pending::<Result<String, std::io::Error>>());
+    let answer = post("/webhooks/dev").body(slow).send().await.unwrap();
+    assert_eq!(problem(answer).await, (408, "body_timeout".to_owned()));
+}
+
+#[tokio::test]
+async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
+    let gateway = Gateway::start().await;
+    let get = |path: &str| gateway.at(gateway.running.admin, Method::GET, path);
+    for path in ["/livez", "/readyz", "/readyz/ingest"] {
+        assert_eq!(get(path).send().await.unwrap().status(), 200, "{path}");
+    }
+    let metrics = get("/metrics").send().await.unwrap();
+    assert!(metrics.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    for (path, token, status) in [
+        ("/admin/sources/dev/quarantine", "wrong", 401),
+        ("/admin/nothing", "wrong", 401),
+        ("/admin/sources/dev/quarantine", "an-admin-token-of-some-length", 200),
+        ("/admin/sources/dev/deliveries?limit=5", "an-admin-token-of-some-length", 200),
+        ("/admin/sources/dev/deliveries?limit=0", "an-admin-token-of-some-length", 400),
+        ("/admin/sources/none/deliveries", "an-admin-token-of-some-length", 404),
+    ] {
+        assert_eq!(get(path).bearer_auth(token).send().await.unwrap().status(), status, "{path} {token}");
+    }
+    gateway.running.shutdown.drain();
+    assert_eq!(problem(get("/readyz").send().await.unwrap()).await, (503, "draining".to_owned()));
+    assert_eq!(get("/livez").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
+    let Gateway { running, config, token, client, _folder } = Gateway::start().await;
+    let url = format!("http://{}/v1/payments/a/events?access_token={token}", running.public);
+    let mut stream = client.get(url).send().await.unwrap();
+    running.kill().await;
+    while let Ok(Some(_)) = stream.chunk().await {}
+    let again = App::start(config.clone(), Role::All).await.unwrap();
+    again.shutdown().await;
+    App::start(config, Role::All).await.unwrap().kill().await;
+}

@@ -1,0 +1,155 @@
+//! `paystream serve`: the gateway.
+
+use super::{ConfigFile, Usage, output, post};
+use crate::{
+    app::{App, Running},
+    config::{Config, Role, environment},
+    telemetry,
+};
+use anyhow::Context;
+use clap::Args;
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The environment variable that hands the secret of `serve --dev` to `trigger --dev`.
+pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
+
+/// Runs the gateway
+///
+/// Signals: SIGHUP reads the configuration anew (sources, keys, limits) without dropping a stream; SIGTERM or SIGINT sends
+/// all streams away over the drain window, then stops; a second one stops at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  paystream serve --config paystream.toml
+  PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
+  paystream serve --dev                                to develop against: open to everyone on this machine")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Which half to run: all, ingest or stream
+    #[arg(long, default_value_t = Role::All)]
+    role: Role,
+    /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development
+    #[arg(long, conflicts_with_all = ["config", "role"])]
+    dev: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        if self.dev {
+            let folder = tempfile::tempdir().context("no temporary data folder")?;
+            let secret = environment().remove(DEV_SECRET).map(Into::into);
+            let config = Config::dev(folder.path().to_owned(), secret);
+            if let Some(mistake) =
+                config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
+            {
+                return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
+            }
+            return serve(config, Role::All, None, |running, config| warn_loudly(running, config)).await;
+        }
+        let config = self.config.load()?;
+        config.check_role(self.role)?;
+        serve(config, self.role, Some(&self.config), |_, _| ()).await
+    }
+}
+
+/// Runs until a signal ends it. `started` is told once the sockets are open.
+async fn serve(
+    config: Config,
+    role: Role,
+    file: Option<&ConfigFile>,
+    started: impl FnOnce(&Running, &Config),
+) -> anyhow::Result<()> {
+    telemetry::start(config.log);
+    let mut signals = Signals::new().context("signals cannot be received")?;
+    let running = App::start(config.clone(), role).await?;
+    tracing::info!(public = %running.public, ingest = %running.ingest, admin = %running.admin, %role, "serving");
+    started(&running, &config);
+    while signals.next().await == Asked::Reload {
+        reload(&running, file).await;
+    }
+    tracing::info!("draining; a second signal stops at once");
+    tokio::select! {
+        () = running.shutdown() => tracing::info!("stopped"),
+        () = signals.end() => tracing::warn!("stopped at once, by a second signal"),
+    }
+    Ok(())
+}
+
+/// Takes over the file anew. With a mistake in it, everything stays as it is.
+async fn reload(running: &Running, file: Option<&ConfigFile>) {
+    let Some(file) = file else {
+        tracing::info!("nothing to reload: there is no configuration file");
+        return;
+    };
+    match file.load() {
+        Ok(config) => match running.reload(config) {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
+        },
+        Err(mistakes) => {
+            for mistake in mistakes.iter() {
+                tracing::error!("configuration not reloaded, the old one stays: {}", mistake.text);
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Reload,
+    End,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+        }
+    }
+
+    /// The next signal that asks for the end.
+    async fn end(&mut self) {
+        while self.next().await != Asked::End {}
+    }
+}
+
+/// What everyone must know who starts an open gateway, and how to try it.
+fn warn_loudly(running: &Running, config: &Config) {
+    let public = post::url_of(running.public);
+    let secret = config.sources.first().and_then(|source| source.secrets.first());
+    let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
+    output::complain(&format!(
+        "
+  ********************************************************************
+  **  DEVELOPMENT MODE: OPEN. Whoever can reach this machine's      **
+  **  loopback may watch every payment, without a token.            **
+  **  Nothing is kept: the data folder goes with this process.      **
+  ********************************************************************
+
+  Watch a payment:  paystream watch --url {public} --payment pay_1
+  or in a browser:  {public}/v1/payments/pay_1/events
+  Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1
+  by yourself:      POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
+",
+        ingest = post::url_of(running.ingest),
+    ));
+}

@@ -1,0 +1,120 @@
+//! Arguments: what is understood, and what is refused with which exit code.
+
+use super::*;
+use clap::CommandFactory;
+use std::fs;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+/// The error of a command that fails before it starts anything.
+fn fail(line: &str) -> anyhow::Error {
+    run(parse(line).unwrap().command).unwrap_err()
+}
+
+/// A configuration with one source and one key, in a folder that goes with the test.
+fn config() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let file = folder.path().join("paystream.toml");
+    let secret = secret.display();
+    fs::write(
+        &file,
+        format!(
+            "[[source]]\nname = \"acme\"\nprovider = \"generic\"\nsecrets = [\"file:{secret}\"]\n\
+             [[access.key]]\nkid = \"k1\"\nalgorithm = \"HS256\"\nsecret = \"file:{secret}\"\nrealms = [\"default\"]\n"
+        ),
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    (folder, file)
+}
+
+#[test]
+fn the_arguments_are_consistent_and_every_command_has_examples() {
+    Cli::command().debug_assert();
+    for command in Cli::command().get_subcommands_mut() {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Examples:\n  "), "{help}");
+    }
+}
+
+#[test]
+fn commands_are_understood() {
+    for line in [
+        "paystream serve",
+        "paystream serve --config f.toml --role ingest",
+        "paystream serve --dev",
+        "paystream demo --port 3000",
+        "paystream check --print-default",
+        "paystream token --payment a --payment b --ttl 1h --realm live --kid k --json",
+        "paystream trigger --source acme --payment p",
+        "paystream trigger --source acme --payment p refund --fast --amount 1 --currency JPY --url http://[::1]:1/x",
+        "paystream trigger --list",
+        "paystream watch --payment p --url https://pay.example --until-finished",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_exit_code_2() {
+    for line in [
+        "paystream",
+        "paystream nonsense",
+        "paystream serve --role both",
+        "paystream serve --dev --config f.toml",
+        "paystream demo --port 70000",
+        "paystream token",
+        "paystream token --payment p --ttl soon",
+        "paystream token --payment zażółć",
+        "paystream trigger --source acme",
+        "paystream trigger --source acme --payment p --amount 0",
+        "paystream trigger --source acme --payment p --currency EURO",
+        "paystream trigger --source acme --payment p --url ftp://x",
+        "paystream watch",
+        "paystream watch --payment p --url nowhere",
+    ] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+    assert_eq!(parse("paystream --help").unwrap_err().exit_code(), 0);
+    assert_eq!(parse("paystream --version").unwrap_err().exit_code(), 0);
+}
+
+#[test]
+fn a_wrong_configuration_stops_every_command_before_it_starts() {
+    for line in ["serve", "check", "token --payment p", "trigger --source acme --payment p"] {
+        let error = fail(&format!("paystream {line} --config /nowhere/paystream.toml"));
+        assert!(error.is::<Mistakes>(), "{line}: {error}");
+    }
+    let (_folder, file) = config();
+    let error = fail(&format!("paystream serve --config {file} --role ingest"));
+    assert!(error.is::<Mistakes>(), "{error}");
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_told_with_what_can() {
+    let (_folder, file) = config();
+    for (line, expected) in [
+        ("token --payment p --realm live", "realm \"live\""),
+        ("token --payment p --kid k2", "configured are: k1"),
+        ("token --payment p --ttl 25h", "24 hours"),
+        ("trigger --source acne --payment p", "there is no source \"acne\"; configured are: acme"),
+        ("trigger --source acme --payment p refund", "it can tell: happy"),
+        ("trigger --source acme --payment p nonsense", "neither a scenario nor an event type"),
+    ] {
+        let error = fail(&format!("paystream {line} --config {file}"));
+        assert!(error.is::<Usage>(), "{line}: {error}");
+        assert!(error.to_string().contains(expected), "{error} lacks {expected}");
+    }
+}
+
+#[test]
+fn a_reader_that_left_is_no_failure() {
+    let gone = || anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+    assert!(is_broken_pipe(&gone()));
+    assert!(is_broken_pipe(&gone().context("while printing")));
+    assert!(!is_broken_pipe(&anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound))));
+}

@@ -1,0 +1,243 @@
+//! `paystream watch`: follows a payment in the terminal, over any interruption, the way a browser does.
+
+mod sse;
+
+use super::{Refused, a_name, output, post};
+use crate::{
+    payment::{Currency, Name},
+    scenario::major,
+};
+use clap::Args;
+use futures_util::StreamExt;
+use reqwest::{Client, Response, StatusCode, Url, header};
+use serde_json::Value;
+use sse::{Event, Parser};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Follows a payment's status
+///
+/// Prints the status now and every change. Comes back by itself after any interruption, at the place where it was. Ends
+/// when the gateway says that the payment is finished (--until-finished), or with Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  paystream watch --url http://127.0.0.1:8080 --payment pay_abc --token \"$(paystream token --payment pay_abc)\"
+  PAYSTREAM_TOKEN=… paystream watch --url https://pay.shop.example --payment pay_abc --until-finished
+  paystream watch --url http://127.0.0.1:8080 --payment pay_abc --json | jq .status")]
+pub(super) struct Watch {
+    /// Where the gateway serves streams
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = post::a_url)]
+    url: Url,
+    /// The payment
+    #[arg(long, short, value_name = "ID", value_parser = a_name)]
+    payment: Name,
+    /// The token that lets us watch
+    #[arg(long, env = "PAYSTREAM_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// End when the payment has come to its end
+    #[arg(long)]
+    until_finished: bool,
+    /// Print the events as they come, one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Without a word from the gateway for so long, the connection is dead: heartbeats come every 15 s unless configured
+/// otherwise, and streams behind a slow one are no loss, since the cursor is kept.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Until the gateway has said when to come back.
+const FIRST_RETRY_MS: u64 = 1_000;
+
+/// The longest wait between attempts.
+const MAX_RETRY_MS: u64 = 30_000;
+
+/// How a connection ended.
+enum End {
+    /// There is nothing more to come.
+    Finished,
+    /// Come back.
+    Broken(String),
+}
+
+/// What outlives a connection.
+struct Follower<'a> {
+    watch: &'a Watch,
+    client: Client,
+    url: Url,
+    last_id: Option<String>,
+    retry_ms: u64,
+    /// Attempts in a row that brought nothing.
+    failures: u32,
+}
+
+impl Watch {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut url = post::below(&self.url, &["v1", "payments", self.payment.as_str(), "events"]);
+        if self.until_finished {
+            url.query_pairs_mut().append_pair("until", "finished");
+        }
+        let client = post::client(&url)?;
+        let retry_ms = FIRST_RETRY_MS;
+        let mut follower = Follower { watch: &self, client, url, last_id: None, retry_ms, failures: 0 };
+        follower.follow().await
+    }
+}
+
+impl Follower<'_> {
+    async fn follow(&mut self) -> anyhow::Result<()> {
+        loop {
+            let why = match self.connect().await? {
+                End::Finished => return Ok(()),
+                End::Broken(why) => why,
+            };
+            let wait = pause(self.retry_ms, self.failures);
+            output::complain(&format!("{why}; coming back in {:.1} s", wait.as_secs_f32()));
+            sleep(wait).await;
+        }
+    }
+
+    /// One connection, from request to end. An error is one that coming back would not heal.
+    async fn connect(&mut self) -> anyhow::Result<End> {
+        let mut request = self.client.get(self.url.clone()).header(header::ACCEPT, "text/event-stream");
+        if let Some(token) = &self.watch.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(id) = &self.last_id {
+            request = request.header("last-event-id", id);
+        }
+        self.failures += 1;
+        let response = match timeout(SILENCE, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) if error.is_builder() => return Err(error.into()),
+            Ok(Err(error)) => return Ok(End::Broken(format!("no connection ({})", root(&error)))),
+            Err(_) => return Ok(End::Broken("no answer".to_owned())),
+        };
+        match response.status() {
+            StatusCode::OK => self.read(response).await,
+            StatusCode::NO_CONTENT => Ok(End::Finished),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Ok(End::Broken(format!("the gateway answered {status}")))
+            }
+            status => {
+                let body = response.text().await.unwrap_or_default();
+                output::complain(&refusal(status, &body));
+                Err(Refused.into())
+            }
+        }
+    }
+
+    async fn read(&mut self, response: Response) -> anyhow::Result<End> {
+        let kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        anyhow::ensure!(
+            kind.starts_with("text/event-stream"),
+            "{} is no stream of events but {kind:?}",
+            self.url
+        );
+        let mut chunks = response.bytes_stream();
+        let mut parser = Parser::after(self.last_id.take());
+        let mut finished = false;
+        let why = loop {
+            let chunk = match timeout(SILENCE, chunks.next()).await {
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Some(Err(error))) => break format!("the stream broke off ({})", root(&error)),
+                Ok(None) => break "the stream ended".to_owned(),
+                Err(_) => break "the stream fell silent".to_owned(),
+            };
+            for event in parser.feed(&chunk)? {
+                self.failures = 0;
+                finished |= self.show(&event)?;
+            }
+        };
+        self.last_id = parser.last_id;
+        self.retry_ms = parser.retry_ms.unwrap_or(self.retry_ms);
+        Ok(if finished { End::Finished } else { End::Broken(why) })
+    }
+
+    /// Prints an event. True if it says that the payment is finished.
+    fn show(&self, event: &Event) -> anyhow::Result<bool> {
+        if !event.name.is_empty() {
+            return Ok(false);
+        }
+        if self.watch.json {
+            output::say(&event.data)?;
+        }
+        let Ok(data) = serde_json::from_str::<Value>(&event.data) else { return Ok(false) };
+        if !self.watch.json
+            && let Some(line) = describe(&data)
+        {
+            output::say(&line)?;
+        }
+        Ok(data["type"] == "closing" && data["reason"] == "finished")
+    }
+}
+
+/// One line for people.
+fn describe(data: &Value) -> Option<String> {
+    let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match data["type"].as_str()? {
+        kind @ ("snapshot" | "update") => {
+            let seq = format!("#{}", data["seq"]);
+            let money = money(data).unwrap_or_default();
+            let about = match (kind, text("/event/type"), text("/reason")) {
+                ("update", event, _) => event,
+                (_, _, reason) if reason.is_empty() => "now".to_owned(),
+                (_, _, reason) => format!("now ({reason})"),
+            };
+            let late = if data["late"] == true { "  late" } else { "" };
+            Some(format!("{:<20} {money:>14}  {seq:<5} {about}{late}", text("/status")))
+        }
+        "ready" => Some("(nothing missed)".to_owned()),
+        "stale" if data["stale"] == true => {
+            Some("(the gateway has lost its store; the status may be old)".to_owned())
+        }
+        "stale" => Some("(the gateway has its store back)".to_owned()),
+        "closing" => Some(format!("(closing: {})", text("/reason"))),
+        _ => None,
+    }
+}
+
+fn money(data: &Value) -> Option<String> {
+    let currency: Currency = data["currency"].as_str()?.parse().ok()?;
+    Some(format!("{} {}", major(data["amount"].as_i64()?, currency.exponent()), currency.code()))
+}
+
+/// What the gateway said about a request that it refused.
+fn refusal(status: StatusCode, body: &str) -> String {
+    let problem: Value = serde_json::from_str(body).unwrap_or_default();
+    let detail = problem["detail"].as_str().or_else(|| problem["title"].as_str());
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    let remedy = match status {
+        StatusCode::UNAUTHORIZED => {
+            "; give a good token with --token or PAYSTREAM_TOKEN, e.g. one by `paystream token`"
+        }
+        StatusCode::FORBIDDEN => "; the token has to name this payment",
+        _ => "",
+    };
+    format!("the gateway answered {status}{detail}{remedy}")
+}
+
+/// The innermost reason, which is the one that tells: `Connection refused`.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// What the gateway asked for, longer after each failure, and up to half as much again, so that clients that were cut off
+/// together do not come back together.
+fn pause(retry_ms: u64, failures: u32) -> Duration {
+    let doubled =
+        retry_ms.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(MAX_RETRY_MS.max(retry_ms));
+    Duration::from_millis(doubled).mul_f64(rand::random_range(1.0..1.5))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! The rules of ARCHITECTURE.md about who may know whom, as absences in the source.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Our own rooms, as they are named in `use crate::…`.
+const ROOMS: [&str; 17] = [
+    "access", "app", "cli", "clock", "config", "http", "hub", "ingest", "limits", "metrics", "payment", "scenario",
+    "shutdown", "store", "stream", "telemetry", "demo",
+];
+
+/// Everyone may use these.
+const LEAVES: [&str; 4] = ["clock", "limits", "metrics", "shutdown"];
+
+struct File {
+    /// Below `src/`, e.g. `hub/topic.rs`.
+    name: String,
+    text: String,
+}
+
+impl File {
+    /// The room that it belongs to: `hub` for `hub.rs` and `hub/topic.rs`.
+    fn room(&self) -> &str {
+        self.name.split(['/', '.']).next().unwrap()
+    }
+
+    /// Lines of code, without comments.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+    }
+
+    /// Whether the code names `word` as a whole word.
+    fn names(&self, word: &str) -> bool {
+        let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        self.code().any(|line| {
+            line.match_indices(word).any(|(at, _)| {
+                let bytes = line.as_bytes();
+                !is_part(at.checked_sub(1).and_then(|before| bytes.get(before))) && !is_part(bytes.get(at + word.len()))
+            })
+        })
+    }
+
+    /// Whether the code reaches into one of our rooms: `crate::room`, or `room` in a list after `use crate::{`.
+    fn reaches(&self, room: &str) -> bool {
+        let code: String = self.code().flat_map(|line| [line, " "]).collect();
+        if code.contains(&format!("crate::{room}")) {
+            return true;
+        }
+        code.split("crate::{").skip(1).any(|rest| {
+            let list = &rest[..rest.find(';').unwrap_or(rest.len())];
+            let mut depth = 0;
+            let mut item = String::new();
+            let mut items = Vec::new();
+            for letter in list.chars() {
+                match letter {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => items.push(std::mem::take(&mut item)),
+                    _ if depth == 0 => item.push(letter),
+                    _ => {}
+                }
+                if depth < 0 {
+                    break;
+                }
+            }
+            items.push(item);
+            items.iter().any(|item| item.trim().split("::").next() == Some(room))
+        })
+    }
+}
+
+fn sources() -> Vec<File> {
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    below(&root, &mut paths);
+    paths.sort();
+    let file = |path: PathBuf| File {
+        name: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+        text: fs::read_to_string(path).unwrap(),
+    };
+    paths.into_iter().map(file).collect()
+}
+
+#[test]
+fn rooms_reach_only_into_those_they_may_know() {
+    let mut broken = Vec::new();
+    for file in sources() {
+        let allowed: &[&str] = match file.room() {
+            "payment" => &["payment"],
+            "store" => &["store", "payment"],
+            "ingest" => &["ingest", "payment", "store"],
+            "hub" => &["hub", "payment", "store"],
+            "stream" => &["stream", "hub", "payment"],
+            "access" => &["access", "payment"],
+            "http" => &["http", "ingest", "stream", "access", "payment"],
+            // A clock tells times in the payment model's form.
+            "clock" => &["payment"],
+            "limits" | "metrics" | "shutdown" | "telemetry" => &[],
+            _ => continue,
+        };
+        let leaves = if file.room() == "payment" { &[][..] } else { &LEAVES };
+        // Tests may put rooms together that do not know each other.
+        if file.name.ends_with("tests.rs") || file.name.contains("/tests/") {
+            continue;
+        }
+        let code = File { text: file.text.split("#[cfg(test)]").next().unwrap().to_owned(), ..file };
+        for room in ROOMS {
+            if !allowed.contains(&room) && !leaves.contains(&room) && code.room() != room && code.reaches(room) {
+                broken.push(format!("{} reaches into {room}", code.name));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn libraries_are_named_only_where_they_belong() {
+    let mut broken = Vec::new();
+    for file in sources() {
+        let is_http = file.room() == "http";
+        let is_sink = file.name.starts_with("stream/sink");
+        for (library, allowed) in [
+            ("redis", file.name.starts_with("store/redis")),
+            ("fjall", file.name.starts_with("store/embedded")),
+            ("axum", is_http || is_sink || file.room() == "app"),
+            ("hyper", is_http || is_sink),
+            ("jsonwebtoken", file.room() == "access"),
+            ("clap", ["cli", "main"].contains(&file.room())),
+            ("tokio", file.room() != "payment"),
+        ] {
+            if !allowed && file.names(library) {
+                broken.push(format!("{} names {library}", file.name));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_file_is_a_page_or_two() {
+    let long: Vec<_> = sources()
+        .iter()
+        .map(|file| (file.text.lines().count(), file.name.clone()))
+        .filter(|(lines, _)| *lines > 500)
+        .collect();
+    assert!(long.is_empty(), "over 500 lines: {long:?}");
+}
+
+#[test]
+fn each_file_begins_by_saying_what_it_is_for() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|file| !file.text.starts_with("//! ")).map(|file| file.name).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+    let folders: Vec<_> = sources().into_iter().filter(|file| file.name.ends_with("mod.rs")).map(|f| f.name).collect();
+    assert!(folders.is_empty(), "a room's file stands beside its folder: {folders:?}");
+}
+
+#[test]
+fn the_rules_would_notice() {
+    let file = |text: &str| File { name: "hub/x.rs".to_owned(), text: text.to_owned() };
+    assert!(file("use crate::ingest::Ingest;").reaches("ingest"));
+    assert!(file("use crate::{\n    payment::{Event, ingest},\n    stream,\n};").reaches("stream"));
+    assert!(!file("use crate::{\n    payment::{Event, ingest},\n    stream,\n};").reaches("ingest"));
+    assert!(!file("// use crate::ingest::Ingest;").reaches("ingest"));
+    assert!(file("let x = redis::Client::open();").names("redis"));
+    assert!(!file("let x = rediscover(redis_like);").names("redis"));
+}

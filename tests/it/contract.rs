@@ -1,0 +1,492 @@
+//! What every store promises: one suite, stamped once for each store by [`suite!`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
+    reason = "a test may end where something is wrong, and counts small numbers"
+)]
+
+use paystream::{
+    metrics::Metrics,
+    payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
+    store::{
+        Append, Appended, Conflict, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
+        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded,
+    },
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError, error::TryRecvError},
+    task::JoinSet,
+};
+
+/// A place for one store, empty at first. What was opened there must be dropped before it is opened again.
+pub(crate) trait Backend: Send + Sized {
+    /// A new place with nothing in it.
+    fn fresh() -> impl Future<Output = Self> + Send;
+    /// Opens the store that is kept there; logs live for `history` after their last event.
+    fn open(&self, history: Duration) -> impl Future<Output = Arc<dyn Store>> + Send;
+}
+
+/// The embedded store in a temporary folder.
+struct Embedded(tempfile::TempDir);
+
+impl Backend for Embedded {
+    async fn fresh() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        let settings = embedded::Settings { path: self.0.path().join("data"), history };
+        Arc::new(embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap())
+    }
+}
+
+macro_rules! stamp {
+    ($module:ident, $backend:ty: $($property:ident)+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $property() {
+                    super::$property(<$backend as super::Backend>::fresh().await).await;
+                }
+            )+
+        }
+    };
+}
+
+/// Stamps the whole suite for a backend.
+macro_rules! suite {
+    ($module:ident, $backend:ty) => {
+        stamp! { $module, $backend:
+            an_append_gets_the_next_seq_and_a_tag_of_its_own
+            i1_what_was_acknowledged_survives_a_reopening
+            i2_once_however_often_and_concurrently_it_is_delivered
+            i2_a_duplicate_is_told_where_its_original_stands
+            i2_other_facts_under_the_same_identity_are_refused
+            another_providers_event_needs_shared_ids
+            a_log_is_full_at_its_bound
+            i5_realms_are_isolated
+            a_subject_never_heard_of_reads_as_empty
+            notices_come_in_order_with_an_unbroken_chain
+            a_feed_is_read_from_a_place_on_or_gone
+            i3_concurrent_appends_leave_no_hole
+            i3_a_watcher_that_lags_heals_from_the_feeds
+            records_are_bounded_and_newest_first
+            a_log_ends_after_its_history_and_begins_anew
+            a_store_that_is_open_is_healthy
+        }
+    };
+}
+
+suite!(embedded_store, super::Embedded);
+
+const LONG: Duration = Duration::from_secs(180 * 86_400);
+/// For conditions that come true in milliseconds unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn subject(realm: &str, id: &str) -> Subject {
+    Subject::payment(realm.parse().unwrap(), id.parse().unwrap())
+}
+
+/// Event `id` about a payment of the default realm; the amount is what tells its facts from others.
+fn event(payment: &str, id: &str, amount: i64) -> Event {
+    Event {
+        id: id.into(),
+        source: "acme".into(),
+        provider: "stripe".into(),
+        kind: "payment_intent.succeeded".into(),
+        occurred_at: Time::from_unix_s(1_700_000_000).ok(),
+        received_at: Time::from_unix_s(1_700_000_001).unwrap(),
+        subject: subject("default", payment),
+        live: true,
+        trust: Trust::Verified,
+        facts: vec![Fact::Phase {
+            phase: Phase::Captured,
+            money: Some(Money { amount, currency: "EUR".parse().unwrap() }),
+        }],
+    }
+}
+
+async fn append(store: &dyn Store, event: Event) -> Appended {
+    store.append(Append { event, shared_ids: false }).await.unwrap()
+}
+
+async fn append_new(store: &dyn Store, event: Event) -> (Cursor, u64) {
+    match append(store, event).await {
+        Appended::New { cursor, pos } => (cursor, pos),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn read(store: &dyn Store, payment: &str) -> Log {
+    store.read(&subject("default", payment)).await.unwrap()
+}
+
+async fn references(store: &dyn Store, partition: u8, from: u64) -> Option<Vec<(u64, Cursor)>> {
+    match store.feed(partition, from).await.unwrap() {
+        Feed::References(all) => {
+            Some(all.iter().map(|one| (one.pos, Cursor { tag: one.tag, seq: one.seq })).collect())
+        }
+        Feed::Gone => None,
+    }
+}
+
+/// Checks that notices continue `last`, place by place and tag by tag, and moves it on.
+fn follow(last: &mut HashMap<u8, Head>, notice: &Notice) {
+    let head = last.entry(notice.partition).or_default();
+    assert_eq!(notice.partition, notice.event.subject.partition());
+    assert_eq!((notice.pos, notice.previous), (head.pos + 1, head.tag));
+    *head = Head { pos: notice.pos, tag: notice.cursor.tag };
+}
+
+async fn next(watcher: &mut Receiver<Arc<Notice>>) -> Arc<Notice> {
+    tokio::time::timeout(PATIENCE, watcher.recv()).await.expect("no notice").unwrap()
+}
+
+async fn an_append_gets_the_next_seq_and_a_tag_of_its_own(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let mut tags = BTreeSet::new();
+    for seq in 1..=20 {
+        let (cursor, pos) = append_new(&*store, event("pay", &format!("evt_{seq}"), seq)).await;
+        assert_eq!((cursor.seq, pos), (seq.unsigned_abs(), seq.unsigned_abs()));
+        assert!(cursor.tag != Tag::NONE && tags.insert(cursor.tag), "a tag came twice");
+        let log = read(&*store, "pay").await;
+        assert_eq!(log.head(), cursor);
+        assert_eq!(*log.entries.last().unwrap().event, event("pay", &format!("evt_{seq}"), seq));
+    }
+}
+
+async fn i1_what_was_acknowledged_survives_a_reopening(place: impl Backend) {
+    let payments = ["a", "b", "c"];
+    let mut store = place.open(LONG).await;
+    for round in 0..3 {
+        for payment in payments {
+            append_new(&*store, event(payment, &format!("evt_{round}"), round)).await;
+        }
+        store.record(record(RecordLog::Quarantine, "acme", round)).await.unwrap();
+        let heads = store.heads().await.unwrap();
+        let mut logs = Vec::new();
+        let mut feeds = Vec::new();
+        for payment in payments {
+            logs.push(read(&*store, payment).await);
+            feeds.push(references(&*store, subject("default", payment).partition(), 1).await);
+        }
+
+        drop(store);
+        store = place.open(LONG).await;
+
+        assert_eq!(store.heads().await.unwrap(), heads);
+        for (index, payment) in payments.into_iter().enumerate() {
+            assert_eq!(read(&*store, payment).await, logs[index]);
+            let partition = subject("default", payment).partition();
+            assert_eq!(references(&*store, partition, 1).await, feeds[index]);
+            let again = append(&*store, event(payment, &format!("evt_{round}"), round)).await;
+            assert_eq!(again, Appended::Duplicate { cursor: logs[index].head() });
+        }
+        let records = store.records(RecordLog::Quarantine, "acme", 10).await.unwrap();
+        assert_eq!(records.len() as i64, round + 1);
+    }
+}
+
+async fn i2_once_however_often_and_concurrently_it_is_delivered(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let mut watcher = store.watch();
+    let mut tasks = JoinSet::new();
+    for _ in 0..1000 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { append(&*store, event("pay", "evt_1", 1)).await });
+    }
+    let mut new = 0;
+    let mut cursors = BTreeSet::new();
+    for appended in tasks.join_all().await {
+        match appended {
+            Appended::New { cursor, .. } => {
+                new += 1;
+                cursors.insert(cursor.to_string());
+            }
+            Appended::Duplicate { cursor } => _ = cursors.insert(cursor.to_string()),
+            Appended::Conflict(why) => panic!("{why:?}"),
+        }
+    }
+    assert_eq!((new, cursors.len()), (1, 1), "{cursors:?}");
+    assert_eq!(read(&*store, "pay").await.entries.len(), 1);
+    next(&mut watcher).await;
+    assert_eq!(watcher.try_recv(), Err(TryRecvError::Empty), "a duplicate gave a notice");
+}
+
+async fn i2_a_duplicate_is_told_where_its_original_stands(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let (first, _) = append_new(&*store, event("pay", "evt_1", 1)).await;
+    append_new(&*store, event("pay", "evt_2", 2)).await;
+    // A retry arrives later, and may say again when it happened; neither makes it another event.
+    let mut retry = event("pay", "evt_1", 1);
+    retry.received_at = Time::from_unix_s(1_800_000_000).unwrap();
+    retry.occurred_at = None;
+    assert_eq!(append(&*store, retry).await, Appended::Duplicate { cursor: first });
+    // The same id from another source is another event, and so is the same id about another payment.
+    let mut other = event("pay", "evt_1", 1);
+    other.source = "acme-eu".into();
+    assert_eq!(append_new(&*store, other).await.0.seq, 3);
+    assert_eq!(append_new(&*store, event("other", "evt_1", 1)).await.0.seq, 1);
+}
+
+async fn i2_other_facts_under_the_same_identity_are_refused(place: impl Backend) {
+    let store = place.open(LONG).await;
+    append_new(&*store, event("pay", "evt_1", 1)).await;
+    let before = read(&*store, "pay").await;
+    let mut other_type = event("pay", "evt_1", 1);
+    other_type.kind = "payment_intent.canceled".into();
+    // It differs first, whoever it is from.
+    let mut other_provider = event("pay", "evt_1", 2);
+    other_provider.provider = "adyen".into();
+    for differing in [event("pay", "evt_1", 2), other_type, other_provider] {
+        let appended = append(&*store, differing).await;
+        assert_eq!(appended, Appended::Conflict(Conflict::FactsDiffer));
+    }
+    assert_eq!(read(&*store, "pay").await, before);
+    assert_eq!(append_new(&*store, event("pay", "evt_2", 2)).await.0.seq, 2);
+}
+
+async fn another_providers_event_needs_shared_ids(place: impl Backend) {
+    let store = place.open(LONG).await;
+    append_new(&*store, event("pay", "evt_1", 1)).await;
+    let mut foreign = event("pay", "psp_1", 1);
+    foreign.provider = "adyen".into();
+    foreign.source = "adyen-live".into();
+    let appended = append(&*store, foreign.clone()).await;
+    assert_eq!(appended, Appended::Conflict(Conflict::OtherProvider));
+    assert_eq!(read(&*store, "pay").await.entries.len(), 1);
+    let shared = store.append(Append { event: foreign, shared_ids: true }).await.unwrap();
+    assert!(matches!(shared, Appended::New { cursor: Cursor { seq: 2, .. }, .. }), "{shared:?}");
+    // The log stays that of its first event's provider.
+    assert_eq!(append_new(&*store, event("pay", "evt_2", 1)).await.0.seq, 3);
+}
+
+async fn a_log_is_full_at_its_bound(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let mut first = None;
+    let mut tasks = JoinSet::new();
+    for number in 0..MAX_LOG {
+        let event = event("pay", &format!("evt_{number}"), 1);
+        if number == 0 {
+            first = Some(append_new(&*store, event).await.0);
+            continue;
+        }
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { append_new(&*store, event).await.0.seq });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().max(), Some(MAX_LOG as u64));
+    let full = append(&*store, event("pay", "evt_more", 1)).await;
+    assert_eq!(full, Appended::Conflict(Conflict::LogFull));
+    assert_eq!(read(&*store, "pay").await.entries.len(), MAX_LOG);
+    let known = append(&*store, event("pay", "evt_0", 1)).await;
+    assert_eq!(known, Appended::Duplicate { cursor: first.unwrap() });
+}
+
+async fn i5_realms_are_isolated(place: impl Backend) {
+    let store = place.open(LONG).await;
+    append_new(&*store, event("pay", "evt_1", 1)).await;
+    let mut test = event("pay", "evt_1", 2);
+    test.subject = subject("test", "pay");
+    assert_eq!(append_new(&*store, test.clone()).await.0.seq, 1);
+    assert_eq!(read(&*store, "pay").await.entries.len(), 1);
+    let log = store.read(&subject("test", "pay")).await.unwrap();
+    assert_eq!(*log.entries[0].event, test);
+    // Names that would run into each other if they were merely joined.
+    for (realm, id) in
+        [("defaultp", "ay"), ("default", "pa"), ("default", "payment/pay"), ("default/payment", "pay")]
+    {
+        assert_eq!(store.read(&subject(realm, id)).await.unwrap(), Log::default(), "{realm} {id}");
+    }
+}
+
+async fn a_subject_never_heard_of_reads_as_empty(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let log = read(&*store, "never").await;
+    assert_eq!((log.head(), log), (Cursor::START, Log::default()));
+    assert_eq!(store.heads().await.unwrap(), vec![Head::default(); PARTITIONS]);
+    assert_eq!(references(&*store, 7, 1).await, Some(Vec::new()));
+}
+
+async fn notices_come_in_order_with_an_unbroken_chain(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let mut watcher = store.watch();
+    let mut last = HashMap::new();
+    for number in 0..300 {
+        // Few enough payments that partitions are met several times.
+        let payment = format!("pay_{}", number % 50);
+        let sent = event(&payment, &format!("evt_{number}"), number);
+        let (cursor, pos) = append_new(&*store, sent.clone()).await;
+        assert!(matches!(append(&*store, sent.clone()).await, Appended::Duplicate { .. }));
+        let notice = next(&mut watcher).await;
+        follow(&mut last, &notice);
+        assert_eq!((notice.cursor, notice.pos, &*notice.event), (cursor, pos, &sent));
+    }
+    assert_eq!(watcher.try_recv(), Err(TryRecvError::Empty), "more notices than appends");
+    let heads = store.heads().await.unwrap();
+    for (partition, head) in (0..=u8::MAX).zip(heads) {
+        assert_eq!(head, last.remove(&partition).unwrap_or_default());
+    }
+}
+
+async fn a_feed_is_read_from_a_place_on_or_gone(place: impl Backend) {
+    let store = place.open(LONG).await;
+    // Payments of one partition, since a log ends at 512 events and a feed is longer.
+    let partition = subject("default", "pay_0").partition();
+    let in_one = |number: &u64| subject("default", &format!("pay_{number}")).partition() == partition;
+    let payments: Vec<_> = (0..).filter(in_one).take(3).map(|number| format!("pay_{number}")).collect();
+    let mut tasks = JoinSet::new();
+    let length = FEED_LEN + 100;
+    for number in 0..length {
+        let store = Arc::clone(&store);
+        let event = event(&payments[number as usize % 3], &format!("evt_{number}"), 1);
+        tasks.spawn(async move {
+            let (cursor, pos) = append_new(&*store, event).await;
+            (pos, cursor)
+        });
+    }
+    let mut all = tasks.join_all().await;
+    all.sort_unstable_by_key(|(pos, _)| *pos);
+    assert!(all.iter().map(|(pos, _)| *pos).eq(1..=length), "places are not gapless");
+
+    let (oldest, head) = (length - FEED_LEN + 1, length);
+    for from in [oldest, oldest + 1, head - 1, head] {
+        let expected = all[from as usize - 1..].to_vec();
+        assert_eq!(references(&*store, partition, from).await, Some(expected), "from {from}");
+    }
+    assert_eq!(references(&*store, partition, head + 1).await, Some(Vec::new()));
+    for gone in [0, 1, oldest - 1, head + 2, u64::MAX] {
+        assert_eq!(references(&*store, partition, gone).await, None, "from {gone}");
+    }
+    let empty = partition.wrapping_add(1);
+    for (from, expected) in [(0, Some(Vec::new())), (1, Some(Vec::new())), (2, None)] {
+        assert_eq!(references(&*store, empty, from).await, expected, "an empty feed from {from}");
+    }
+}
+
+async fn i3_concurrent_appends_leave_no_hole(place: impl Backend) {
+    const TASKS: usize = 16;
+    const EACH: usize = 50;
+    const PAYMENTS: usize = 20;
+    let store = place.open(LONG).await;
+    let mut watcher = store.watch();
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for number in 0..EACH {
+                let payment = format!("pay_{}", (task + number) % PAYMENTS);
+                append_new(&*store, event(&payment, &format!("evt_{task}_{number}"), 1)).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let mut last = HashMap::new();
+    let mut logs: HashMap<String, Vec<Cursor>> = HashMap::new();
+    for _ in 0..TASKS * EACH {
+        let notice = next(&mut watcher).await;
+        follow(&mut last, &notice);
+        logs.entry(notice.event.subject.id.to_string()).or_default().push(notice.cursor);
+    }
+    for (payment, cursors) in logs {
+        assert!(cursors.iter().map(|cursor| cursor.seq).eq(1..=cursors.len() as u64), "{payment}");
+        let log = read(&*store, &payment).await;
+        assert!(log.entries.iter().map(|entry| entry.tag).eq(cursors.iter().map(|cursor| cursor.tag)));
+    }
+}
+
+async fn i3_a_watcher_that_lags_heals_from_the_feeds(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let mut watcher = store.watch();
+    let total = NOTICE_BACKLOG + 500;
+    let mut tasks = JoinSet::new();
+    for task in 0..64 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for number in (task..total).step_by(64) {
+                append_new(&*store, event(&format!("pay_{number}"), "evt", 1)).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert!(matches!(watcher.recv().await, Err(RecvError::Lagged(_))));
+    // What it has before it heals is a suffix; the feeds from the start give all, in the same chain.
+    let mut seen = BTreeSet::new();
+    for (partition, head) in (0..=u8::MAX).zip(store.heads().await.unwrap()) {
+        let feed = references(&*store, partition, 1).await.expect("far below the bound");
+        assert!(feed.iter().map(|(pos, _)| *pos).eq(1..=head.pos));
+        assert_eq!(feed.last().map(|(_, cursor)| cursor.tag).unwrap_or_default(), head.tag);
+        seen.extend(feed.into_iter().map(|(pos, cursor)| (partition, pos, cursor.tag)));
+    }
+    assert_eq!(seen.len(), total);
+    while let Ok(notice) = watcher.try_recv() {
+        assert!(seen.contains(&(notice.partition, notice.pos, notice.cursor.tag)));
+    }
+}
+
+fn record(log: RecordLog, source: &str, number: i64) -> Record {
+    let at = Time::from_unix_s(number).unwrap();
+    Record {
+        log,
+        source: source.into(),
+        at,
+        reason: "unmappable".into(),
+        detail: format!("{{\"n\":{number}}}"),
+    }
+}
+
+async fn records_are_bounded_and_newest_first(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let total = RECORDS_PER_SOURCE as i64 + 10;
+    for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
+        let mut tasks = JoinSet::new();
+        for number in 0..total - 3 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { store.record(record(log, "acme", number)).await.unwrap() });
+        }
+        tasks.join_all().await;
+        for number in total - 3..total {
+            store.record(record(log, "acme", number)).await.unwrap();
+        }
+        store.record(record(log, "acme-test", 0)).await.unwrap();
+    }
+    // Health answers in turn, so records that nobody waited for are there after it.
+    store.health().await.unwrap();
+    for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
+        let newest = store.records(log, "acme", 3).await.unwrap();
+        let expected: Vec<_> = (total - 3..total).rev().map(|number| record(log, "acme", number)).collect();
+        assert_eq!(newest, expected);
+        assert_eq!(store.records(log, "acme", usize::MAX).await.unwrap().len(), RECORDS_PER_SOURCE);
+        assert_eq!(store.records(log, "acme-test", 9).await.unwrap(), [record(log, "acme-test", 0)]);
+        assert_eq!(store.records(log, "nobody", 9).await.unwrap(), []);
+    }
+}
+
+async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
+    let store = place.open(Duration::from_millis(300)).await;
+    let (old, _) = append_new(&*store, event("pay", "evt_1", 1)).await;
+    let started = Instant::now();
+    while read(&*store, "pay").await.head() != Cursor::START {
+        assert!(started.elapsed() < PATIENCE, "it does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Its memory of what it saw ended with it, and so did its claim on the payment.
+    let mut anew = event("pay", "evt_1", 7);
+    anew.provider = "adyen".into();
+    let (cursor, pos) = append_new(&*store, anew).await;
+    assert_eq!((cursor.seq, pos), (1, 2), "the log begins anew, the feed goes on");
+    assert_ne!(cursor.tag, old.tag);
+}
+
+async fn a_store_that_is_open_is_healthy(place: impl Backend) {
+    place.open(LONG).await.health().await.unwrap();
+}

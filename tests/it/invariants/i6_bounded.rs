@@ -1,0 +1,103 @@
+//! I6: a stalled reader costs what an idle one costs, and nobody else's time.
+
+use crate::support::{GENERIC_SECRET, Gateway, PATIENCE, Setup, eventually, generic, next_message};
+use load::{
+    http::Connection,
+    sign,
+    stream::{Next, Stream},
+};
+use std::time::Duration;
+use tokio::{task::JoinSet, time::timeout};
+
+const PAYMENTS: [&str; 8] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"];
+const EVENTS_EACH: u64 = 400;
+const STALLED: usize = 100;
+
+/// Posts all events of all payments, each payment on a connection of its own.
+async fn post_all(gateway: &Gateway) {
+    let mut posting = JoinSet::new();
+    for payment in PAYMENTS {
+        let ingest = gateway.ingest;
+        posting.spawn(async move {
+            let mut connection = Connection::open(ingest).await.unwrap();
+            for number in 0..EVENTS_EACH {
+                // A long id makes long frames.
+                let id = format!("{number}-{}", "x".repeat(200));
+                let body = generic(&id, "pending", payment, 1_700_000_000 + number).to_string().into_bytes();
+                let headers = sign::generic(GENERIC_SECRET, &body);
+                let answer = connection.request("POST", "/webhooks/acme", &headers, &body).await.unwrap();
+                assert_eq!(answer.head.status / 100, 2, "{}", answer.text());
+            }
+        });
+    }
+    posting.join_all().await;
+}
+
+async fn open_all(gateway: &Gateway) -> Stream {
+    let query: Vec<_> = PAYMENTS.iter().map(|payment| format!("payment={payment}")).collect();
+    let mut stream = gateway.open(&format!("/v1/events?{}", query.join("&")), &gateway.bearer(&PAYMENTS)).await;
+    for _ in PAYMENTS {
+        next_message(&mut stream).await;
+    }
+    stream
+}
+
+#[tokio::test]
+async fn i6_stalled_readers_cost_no_memory_and_delay_nobody() {
+    let gateway = Gateway::with(Setup::limits("stall = \"5s\"")).await;
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        stalled.push(open_all(&gateway).await);
+    }
+    let mut reader = open_all(&gateway).await;
+    let before = gateway.memory();
+    let reading = tokio::spawn(async move {
+        let mut updates = 0;
+        while updates < PAYMENTS.len() as u64 * EVENTS_EACH {
+            updates += u64::from(next_message(&mut reader).await.1["type"] == "update");
+        }
+        reader
+    });
+    post_all(&gateway).await;
+    // All that was posted is with the reader that reads, although a hundred others take nothing.
+    let _reader = timeout(PATIENCE, reading).await.unwrap().unwrap();
+    let grown = gateway.memory().saturating_sub(before);
+    // A queue for each would be 3 200 frames of over 500 bytes, 1.6 MB: 160 MB in all.
+    assert!(grown < 60 << 20, "memory grew by {grown} bytes");
+
+    eventually("the stalled ones are closed", async || {
+        gateway.metric("paystream_stream_closes_total", &["stalled"]).await > STALLED as f64 - 0.5
+    })
+    .await;
+    for stream in &mut stalled {
+        let end = timeout(PATIENCE, async {
+            loop {
+                if let Next::End(end) = stream.next().await.unwrap() {
+                    break end;
+                }
+            }
+        });
+        assert_eq!(end.await.unwrap(), load::http::End::Unclean, "so that the client comes back");
+    }
+}
+
+#[tokio::test]
+async fn i6_a_slow_reader_that_still_reads_gets_everything() {
+    let gateway = Gateway::start().await;
+    let mut stream = open_all(&gateway).await;
+    post_all(&gateway).await;
+    let mut next = [1_u64; PAYMENTS.len()];
+    let mut updates = 0;
+    while updates < PAYMENTS.len() as u64 * EVENTS_EACH {
+        let (_, message) = next_message(&mut stream).await;
+        assert_eq!(message["type"], "update");
+        let place = PAYMENTS.iter().position(|payment| message["payment"] == *payment).unwrap();
+        assert_eq!(message["seq"], next[place]);
+        next[place] += 1;
+        updates += 1;
+        if updates % 500 == 0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert_eq!(stream.torn, 0);
+}

@@ -1,0 +1,8 @@
+//! The wire: every promise that the gateway makes to a client, over a real socket.
+
+mod ends;
+mod heartbeat;
+mod opening;
+mod resume;
+mod several;
+mod snapshot;
