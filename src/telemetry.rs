@@ -1,6 +1,9 @@
 //! Log lines: to standard error, as text for people or as JSON for programs.
 
-use std::str::FromStr;
+use std::{
+    io::{self, IsTerminal},
+    str::FromStr,
+};
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -29,7 +32,11 @@ impl FromStr for Format {
 /// call changes nothing.
 pub fn start(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for terminals; in a file or a journal they are noise, and an escape is a way to hide text.
+    let lines = tracing_subscriber::fmt()
+        .with_ansi(io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     // An error says that logging was started before, by a test or by the program around us: theirs stays.
     let _started = match format {
         Format::Text => lines.try_init(),

@@ -46,7 +46,7 @@ impl Serve {
             {
                 return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
             }
-            return serve(config, Role::All, None, |running, config| warn_loudly(running, config)).await;
+            return serve(config, Role::All, None, warn_loudly).await;
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;

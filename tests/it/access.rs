@@ -89,7 +89,11 @@ async fn a_bad_token_is_401_before_any_data() {
     }
     for path in PATHS {
         let answer = gateway.get(path, &[]).await;
-        assert_eq!((answer.head.status, answer.json()["reason"].as_str()), (401, Some("missing_token")), "{path}");
+        assert_eq!(
+            (answer.head.status, answer.json()["reason"].as_str()),
+            (401, Some("missing_token")),
+            "{path}"
+        );
     }
     assert!(gateway.metric("paystream_refusals_total", &["token"]).await > 20.0);
 }

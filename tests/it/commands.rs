@@ -146,7 +146,8 @@ async fn dev_runs_open_on_loopback_and_says_so_loudly() {
     eventually("it listens", async || said().contains("listening")).await;
     let said = said();
     assert!(said.to_lowercase().contains("dev"), "{said}");
-    let public = said.split("public=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
+    let public =
+        said.split("public=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
     let public: std::net::SocketAddr = public.trim_matches('"').parse().unwrap();
     assert!(public.ip().is_loopback());
     let mut stream = load::stream::Stream::open(public, "/v1/payments/pay_1/events", &[]).await.unwrap();

@@ -35,7 +35,8 @@ async fn post_all(gateway: &Gateway) {
 
 async fn open_all(gateway: &Gateway) -> Stream {
     let query: Vec<_> = PAYMENTS.iter().map(|payment| format!("payment={payment}")).collect();
-    let mut stream = gateway.open(&format!("/v1/events?{}", query.join("&")), &gateway.bearer(&PAYMENTS)).await;
+    let mut stream =
+        gateway.open(&format!("/v1/events?{}", query.join("&")), &gateway.bearer(&PAYMENTS)).await;
     for _ in PAYMENTS {
         next_message(&mut stream).await;
     }
