@@ -148,8 +148,7 @@ impl IntoResponse for Order {
         }
         let events_url = format!("/v1/payments/{}/events", self.payment);
         let Self { payment, token, number, amount, currency } = &self;
-        let body =
-            Body { payment, token, events_url, order: number, amount: *amount, currency: *currency };
+        let body = Body { payment, token, events_url, order: number, amount: *amount, currency: *currency };
         ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
     }
 }

@@ -1,10 +1,6 @@
 //! The pretended Stripe: posts a life's webhooks over HTTP, signed, and tries again until each is taken.
 
-use crate::{
-    clock,
-    ingest::Source,
-    scenario::Step,
-};
+use crate::{clock, ingest::Source, scenario::Step};
 use reqwest::{Client, StatusCode};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::sleep;
@@ -45,8 +41,12 @@ impl Provider {
         for _ in 0..TRIES {
             match self.post(step, gateway).await {
                 Ok(status) if status.is_success() => return,
-                Ok(status) => tracing::warn!(event = %step.event_id, %status, "webhook refused; trying again"),
-                Err(error) => tracing::info!(event = %step.event_id, %error, "webhook not taken; trying again"),
+                Ok(status) => {
+                    tracing::warn!(event = %step.event_id, %status, "webhook refused; trying again")
+                }
+                Err(error) => {
+                    tracing::info!(event = %step.event_id, %error, "webhook not taken; trying again")
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RETRY);
@@ -59,7 +59,8 @@ impl Provider {
         let url = format!("http://{gateway}/webhooks/{SOURCE}");
         let request = self.client.post(url).header("content-type", "application/json");
         let signature = self.source.sign(&step.body, clock::now(), &step.event_id);
-        let request = signature.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request =
+            signature.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         Ok(request.body(step.body.clone()).send().await?.status())
     }
 }

@@ -1,6 +1,9 @@
 //! The shop: takes orders, signs tokens for them, and has the provider tell their payments' lives.
 
-use super::{provider::{self, Provider}, realm};
+use super::{
+    provider::{self, Provider},
+    realm,
+};
 use crate::{
     access::Access,
     clock,
