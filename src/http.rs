@@ -11,12 +11,14 @@
 //! | `ingest`  | `POST /webhooks/{source}` |
 //! | `public`  | `/v1`: streams and snapshots |
 //! | `asked`   | what a request for a stream or snapshot asks for |
+//! | `demo`    | the demo's page and its buttons |
 //! | `admin`   | health, metrics and the operators' routes |
 //! | `problem` | errors as `application/problem+json` |
 
 mod accept;
 mod admin;
 mod asked;
+pub mod demo;
 mod guarded;
 mod ingest;
 mod problem;
