@@ -152,11 +152,7 @@ impl Follower {
     }
 
     /// Reads to the end of one connection. True if it was enough.
-    async fn read(
-        &mut self,
-        stream: &mut Stream,
-        enough: &mut impl FnMut(&Seen, &Value) -> bool,
-    ) -> bool {
+    async fn read(&mut self, stream: &mut Stream, enough: &mut impl FnMut(&Seen, &Value) -> bool) -> bool {
         let fresh = self.cursor.is_none();
         loop {
             match stream.next().await {
@@ -222,7 +218,10 @@ mod tests {
     fn a_snapshot_may_replace_what_was_known_only_with_a_reason() {
         let mut seen = Seen::default();
         seen.take(&update(1, 0), true);
-        seen.take(&json!({ "type": "snapshot", "seq": 5, "status": "captured", "reason": "rolled_back" }), false);
+        seen.take(
+            &json!({ "type": "snapshot", "seq": 5, "status": "captured", "reason": "rolled_back" }),
+            false,
+        );
         assert!(seen.is_exact());
         assert_eq!(seen.snapshots, ["rolled_back"]);
         seen.take(&json!({ "type": "snapshot", "seq": 5, "status": "captured" }), false);

@@ -45,7 +45,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         let payment = arguments.payment.clone().unwrap_or_else(|| format!("hold-{index}"));
         let public = arguments.public;
         opening.spawn(async move {
-            let mut stream = Stream::open(public, &format!("/v1/payments/{payment}/events"), &headers).await?;
+            let mut stream =
+                Stream::open(public, &format!("/v1/payments/{payment}/events"), &headers).await?;
             ensure!(stream.head.status == 200, "stream {index} was refused: status {}", stream.head.status);
             stream.event(PATIENCE).await.with_context(|| format!("stream {index} has no first event"))?;
             drop(permit);

@@ -305,7 +305,8 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_told_apart_and_so_are_the_two_ends() {
-        let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
+        let whole =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
         let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n";
         for step in [1, 2, 7, 1000] {
             for (bytes, end) in [(&whole[..], End::Clean), (&cut[..], End::Unclean)] {

@@ -39,7 +39,11 @@ pub fn stripe(secret: &str, unix_s: u64, body: &[u8]) -> Vec<(String, String)> {
 #[must_use]
 pub fn jwt_hs256(kid: &str, secret: &[u8], claims: &serde_json::Value) -> String {
     let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": kid });
-    let mut token = format!("{}.{}", base64_url(header.to_string().as_bytes()), base64_url(claims.to_string().as_bytes()));
+    let mut token = format!(
+        "{}.{}",
+        base64_url(header.to_string().as_bytes()),
+        base64_url(claims.to_string().as_bytes())
+    );
     let signature = base64_url(&hmac_sha256(secret, token.as_bytes()));
     // Writing to a string can't fail.
     let _ = write!(token, ".{signature}");
@@ -74,7 +78,8 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         // RFC 4648, section 10, without padding.
-        for (plain, coded) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64_url(plain.as_bytes()), coded);
         }
         assert_eq!(base64_url(&[0xfb, 0xff]), "-_8");

@@ -133,7 +133,10 @@ mod tests {
     fn streams_are_read_as_the_standard_says() {
         let comment = |text: &str| Item::Comment(text.to_owned());
         for (text, expected) in [
-            ("data: a\ndata\ndata:b\n\n", vec![event("", "message", "a\n\nb", &["data: a", "data", "data:b"])]),
+            (
+                "data: a\ndata\ndata:b\n\n",
+                vec![event("", "message", "a\n\nb", &["data: a", "data", "data:b"])],
+            ),
             ("\u{feff}data:  x\r\n\r\n", vec![event("", "message", " x", &["data:  x"])]),
             ("id: 7\n\n", vec![event("7", "message", "", &["id: 7"])]),
             (
@@ -144,7 +147,10 @@ mod tests {
                 ],
             ),
             ("id: 7\0\ndata: a\n\n", vec![event("", "message", "a", &["id: 7\0", "data: a"])]),
-            ("event: heartbeat\ndata: {}\n\n", vec![event("", "heartbeat", "{}", &["event: heartbeat", "data: {}"])]),
+            (
+                "event: heartbeat\ndata: {}\n\n",
+                vec![event("", "heartbeat", "{}", &["event: heartbeat", "data: {}"])],
+            ),
             (":\n:\n", vec![comment(":"), comment(":")]),
             ("retry: 12\n: hi\n", vec![Item::Retry(12), comment(": hi")]),
             ("retry: 1s\nretry: -1\nretry:\n", vec![]),

@@ -36,14 +36,7 @@ impl Stream {
         let mut all = vec![("accept".to_owned(), "text/event-stream".to_owned())];
         all.extend_from_slice(headers);
         let head = connection.send("GET", path, &all, b"").await?;
-        Ok(Self {
-            head,
-            torn: 0,
-            connection,
-            parser: Parser::default(),
-            ready: VecDeque::new(),
-            ended: None,
-        })
+        Ok(Self { head, torn: 0, connection, parser: Parser::default(), ready: VecDeque::new(), ended: None })
     }
 
     /// Waits for what comes next. Cancel-safe.

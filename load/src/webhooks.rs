@@ -230,8 +230,11 @@ impl Run {
 fn report(run: &Run, elapsed: Duration, complete: bool, seen: &Progress) {
     let accepted: u64 = run.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();
     let sum = |of: fn(&Watched) -> u64| -> u64 { seen.iter().map(|seen| of(&locked(seen))).sum() };
-    let missing: u64 =
-        seen.iter().enumerate().map(|(index, seen)| run.expected(index).saturating_sub(locked(seen).seq)).sum();
+    let missing: u64 = seen
+        .iter()
+        .enumerate()
+        .map(|(index, seen)| run.expected(index).saturating_sub(locked(seen).seq))
+        .sum();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let per_second = accepted as f64 / elapsed.as_secs_f64();
     #[expect(clippy::print_stdout, reason = "the result is what the command is for")]

@@ -6,8 +6,7 @@ use crate::support::{
 use load::sign::{base64_url, hmac_sha256, jwt_hs256};
 use serde_json::{Value, json};
 
-const PATHS: [&str; 3] =
-    ["/v1/payments/pay_1/events", "/v1/events?payment=pay_1", "/v1/payments/pay_1"];
+const PATHS: [&str; 3] = ["/v1/payments/pay_1/events", "/v1/events?payment=pay_1", "/v1/payments/pay_1"];
 
 #[tokio::test]
 async fn all_three_carriers_bring_a_token() {
@@ -89,7 +88,11 @@ async fn a_bad_token_is_401_before_any_data() {
     }
     for path in PATHS {
         let answer = gateway.get(path, &[]).await;
-        assert_eq!((answer.head.status, answer.json()["reason"].as_str()), (401, Some("missing_token")), "{path}");
+        assert_eq!(
+            (answer.head.status, answer.json()["reason"].as_str()),
+            (401, Some("missing_token")),
+            "{path}"
+        );
     }
     assert!(gateway.metric("paystream_refusals_total", &["token"]).await > 20.0);
 }

@@ -7,8 +7,23 @@ use std::{
 
 /// Our own rooms, as they are named in `use crate::…`.
 const ROOMS: [&str; 17] = [
-    "access", "app", "cli", "clock", "config", "http", "hub", "ingest", "limits", "metrics", "payment", "scenario",
-    "shutdown", "store", "stream", "telemetry", "demo",
+    "access",
+    "app",
+    "cli",
+    "clock",
+    "config",
+    "http",
+    "hub",
+    "ingest",
+    "limits",
+    "metrics",
+    "payment",
+    "scenario",
+    "shutdown",
+    "store",
+    "stream",
+    "telemetry",
+    "demo",
 ];
 
 /// Everyone may use these.
@@ -33,11 +48,13 @@ impl File {
 
     /// Whether the code names the library `word`: `word::`, as a whole word. (Configuration may well speak of a "redis".)
     fn names(&self, word: &str) -> bool {
-        let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let is_part =
+            |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         self.code().any(|line| {
             line.match_indices(word).any(|(at, _)| {
                 let bytes = line.as_bytes();
-                !is_part(at.checked_sub(1).and_then(|before| bytes.get(before))) && line[at + word.len()..].starts_with("::")
+                !is_part(at.checked_sub(1).and_then(|before| bytes.get(before)))
+                    && line[at + word.len()..].starts_with("::")
             })
         })
     }
@@ -118,7 +135,11 @@ fn rooms_reach_only_into_those_they_may_know() {
         }
         let code = File { text: file.text.split("#[cfg(test)]").next().unwrap().to_owned(), ..file };
         for room in ROOMS {
-            if !allowed.contains(&room) && !leaves.contains(&room) && code.room() != room && code.reaches(room) {
+            if !allowed.contains(&room)
+                && !leaves.contains(&room)
+                && code.room() != room
+                && code.reaches(room)
+            {
                 broken.push(format!("{} reaches into {room}", code.name));
             }
         }
@@ -161,14 +182,14 @@ fn a_file_is_a_page_or_two() {
 
 #[test]
 fn each_file_begins_by_saying_what_it_is_for() {
-    let silent: Vec<_> =
-        sources()
-            .into_iter()
-            .filter(|file| !file.text.starts_with("//! ") && !file.name.ends_with("tests.rs"))
-            .map(|file| file.name)
-            .collect();
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//! ") && !file.name.ends_with("tests.rs"))
+        .map(|file| file.name)
+        .collect();
     assert!(silent.is_empty(), "{silent:?}");
-    let folders: Vec<_> = sources().into_iter().filter(|file| file.name.ends_with("mod.rs")).map(|f| f.name).collect();
+    let folders: Vec<_> =
+        sources().into_iter().filter(|file| file.name.ends_with("mod.rs")).map(|f| f.name).collect();
     assert!(folders.is_empty(), "a room's file stands beside its folder: {folders:?}");
 }
 

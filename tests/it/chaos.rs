@@ -86,9 +86,8 @@ impl Lane {
                 let mut follower = gateway.follower(&payment);
                 tokio::spawn(async move {
                     // The last event of a lane is an end that every watcher must reach.
-                    let followed = follower.follow(|seen, message| {
-                        seen.seq > 0 && message["event"]["id"] == "end"
-                    });
+                    let followed =
+                        follower.follow(|seen, message| seen.seq > 0 && message["event"]["id"] == "end");
                     followed.await.unwrap();
                     follower.seen
                 })
@@ -106,9 +105,17 @@ impl Lane {
         let mut acked = std::mem::take(&mut *told.acked.lock().unwrap());
         acked.insert("end".to_owned());
         for watcher in watchers {
-            let seen = timeout(PATIENCE, watcher).await.unwrap_or_else(|_| panic!("seed {seed}: the end never came"));
+            let seen = timeout(PATIENCE, watcher)
+                .await
+                .unwrap_or_else(|_| panic!("seed {seed}: the end never came"));
             let seen = seen.unwrap();
-            assert!(seen.is_exact(), "seed {seed}, {payment}: {} {} {}", seen.lost, seen.repeated, seen.reordered);
+            assert!(
+                seen.is_exact(),
+                "seed {seed}, {payment}: {} {} {}",
+                seen.lost,
+                seen.repeated,
+                seen.reordered
+            );
             assert!(seen.snapshots.is_empty(), "seed {seed}, {payment}: {:?}", seen.snapshots);
             let ids: BTreeSet<_> = seen.events.values().cloned().collect();
             assert_eq!(ids.len(), seen.events.len(), "seed {seed}, {payment}: an event has two places");
@@ -142,7 +149,9 @@ async fn a_hundred_kills_under_load_lose_nothing_and_repeat_nothing() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(PATIENCE, moves).await.unwrap_or_else(|_| panic!("seed {seed}, round {round}: nothing moves"));
+        timeout(PATIENCE, moves)
+            .await
+            .unwrap_or_else(|_| panic!("seed {seed}, round {round}: nothing moves"));
         for lane in &mut lanes {
             if lane.provider.is_finished() || random.below(20) == 0 {
                 let done = std::mem::replace(lane, next_lane(&gateway));

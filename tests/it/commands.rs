@@ -144,7 +144,8 @@ async fn dev_runs_open_on_loopback_and_says_so_loudly() {
             .unwrap(),
     );
     let said = || std::fs::read_to_string(&log).unwrap();
-    eventually("it serves or says why not", async || said().contains("public=") || said().contains("8080")).await;
+    eventually("it serves or says why not", async || said().contains("public=") || said().contains("8080"))
+        .await;
     if !said().contains("public=") {
         // Its port is fixed, so that its documentation can name it. Another program has it; that was said.
         assert!(said().contains("in use"), "{}", said());

@@ -1,8 +1,8 @@
 //! What operators rely on: health, metrics, logs, reloads.
 
 use crate::support::{
-    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, STRIPE_SECRET, Setup, TOKEN_KEY, eventually, generic, header,
-    next_message, now_s, read_to_end, signed, stays_silent, token,
+    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, STRIPE_SECRET, Setup, TOKEN_KEY, eventually, generic,
+    header, next_message, now_s, read_to_end, signed, stays_silent, token,
 };
 use load::{http::End, sign};
 use std::time::Duration;
@@ -179,7 +179,8 @@ async fn each_delivery_is_one_line_and_no_secret_is_in_any() {
         drop(stream);
         gateway.stop().await;
         let log = gateway.log();
-        let deliveries: Vec<_> = log.lines().filter(|line| line.contains("acme") && line.contains("deliver")).collect();
+        let deliveries: Vec<_> =
+            log.lines().filter(|line| line.contains("acme") && line.contains("deliver")).collect();
         assert_eq!(deliveries.len(), 3, "one line for each delivery:\n{log}");
         for (line, outcome) in deliveries.iter().zip(["accepted", "duplicate", "rejected"]) {
             assert!(line.contains(outcome), "{outcome}: {line}");
@@ -201,7 +202,8 @@ async fn each_delivery_is_one_line_and_no_secret_is_in_any() {
         }
         if format == "json" {
             for line in log.lines() {
-                serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                serde_json::from_str::<serde_json::Value>(line)
+                    .unwrap_or_else(|error| panic!("{error}: {line}"));
             }
         }
     }

@@ -111,7 +111,9 @@ fn what_is_no_toml_and_what_is_not_there_are_told_with_their_place() {
 
 #[test]
 fn placeholders_and_short_secrets_are_refused_and_never_printed() {
-    for secret in ["", " ", "changeme", "secret", "your-secret-here", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "short1"] {
+    for secret in
+        ["", " ", "changeme", "secret", "your-secret-here", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "short1"]
+    {
         for file in ["acme-0.secret", "k1.key", "admin.token"] {
             let case = Case::new("[store]", "[store]");
             fs::write(case.folder.path().join(file), secret).unwrap();

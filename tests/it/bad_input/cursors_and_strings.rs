@@ -57,7 +57,10 @@ async fn a_path_that_names_no_payment_is_refused_before_anything_else() {
             let answer = gateway.get(&path, &bearer).await;
             assert!([400, 403, 404].contains(&answer.head.status), "{path}: {}", answer.head.status);
             assert_eq!(answer.head.header("set-cookie"), None);
-            assert!(answer.head.header("content-type").unwrap().starts_with("application/problem+json"), "{path}");
+            assert!(
+                answer.head.header("content-type").unwrap().starts_with("application/problem+json"),
+                "{path}"
+            );
         }
     }
 }

@@ -39,7 +39,10 @@ async fn half_sent_requests_are_closed_by_a_timeout() {
 async fn a_request_sent_byte_by_byte_without_end_is_closed_too() {
     let gateway = Gateway::with(Setup::limits("head_timeout = \"1s\"\nbody_timeout = \"1s\"")).await;
     let mut socket = TcpStream::connect(gateway.ingest).await.unwrap();
-    socket.write_all(b"POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+    socket
+        .write_all(b"POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")
+        .await
+        .unwrap();
     let (mut read, mut write) = socket.split();
     let drip = async {
         while write.write_all(b" ").await.is_ok() {
@@ -62,7 +65,12 @@ async fn an_oversize_head_or_no_http_at_all_is_refused() {
     let big = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-big: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-a: b\r\n".repeat(500));
     for address in [gateway.public, gateway.ingest, gateway.admin] {
-        for bytes in [big.as_bytes(), many.as_bytes(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"SSH-2.0-x\r\n\r\n"] {
+        for bytes in [
+            big.as_bytes(),
+            many.as_bytes(),
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+            b"SSH-2.0-x\r\n\r\n",
+        ] {
             let mut socket = TcpStream::connect(address).await.unwrap();
             // The server may close before it has read it all.
             let _ = socket.write_all(bytes).await;
@@ -87,7 +95,10 @@ async fn a_connection_is_kept_for_the_next_request() {
     }
     // Refusals keep it as well.
     for _ in 0..3 {
-        assert_eq!(connection.request("POST", "/webhooks/nobody", &[], b"{}").await.unwrap().head.status, 404);
+        assert_eq!(
+            connection.request("POST", "/webhooks/nobody", &[], b"{}").await.unwrap().head.status,
+            404
+        );
         assert_eq!(connection.request("POST", "/webhooks/acme", &[], b"{}").await.unwrap().head.status, 401);
     }
     let mut idle = Connection::open(gateway.public).await.unwrap();
@@ -96,4 +107,29 @@ async fn a_connection_is_kept_for_the_next_request() {
         let answer = idle.request("GET", "/v1/payments/pay_1", &bearer, b"").await.unwrap();
         assert_eq!(answer.json()["seq"], 20);
     }
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_our_fault_and_worth_another_try() {
+    let gateway = Gateway::with(Setup::limits("deliveries = 1")).await;
+    // A body that has begun and does not end takes the only place.
+    let mut slow = TcpStream::connect(gateway.ingest).await.unwrap();
+    slow.write_all(b"POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+    let payload = generic("e1", "pending", "pay_1", 1_700_000_000);
+    let mut refused = None;
+    crate::support::eventually("the place is taken", async || {
+        let answer = gateway.post("acme", &payload).await;
+        let is_refused = answer.head.status == 503;
+        refused = is_refused.then_some(answer);
+        is_refused
+    })
+    .await;
+    let refused = refused.unwrap();
+    assert!(refused.head.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    assert!(refused.head.header("content-type").unwrap().starts_with("application/problem+json"));
+    drop(slow);
+    crate::support::eventually("there is room again", async || {
+        gateway.post("acme", &payload).await.head.status / 100 == 2
+    })
+    .await;
 }

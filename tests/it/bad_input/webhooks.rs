@@ -1,7 +1,8 @@
 //! What is posted to a source and should not have been.
 
 use crate::support::{
-    GENERIC_SECRET, Gateway, OTHER_SECRET, STRIPE_SECRET, Setup, Source, generic, header, now_s, signed, stripe,
+    GENERIC_SECRET, Gateway, OTHER_SECRET, STRIPE_SECRET, Setup, Source, generic, header, now_s, signed,
+    stripe,
 };
 use load::{http::request, sign};
 use serde_json::json;
@@ -62,11 +63,14 @@ async fn a_stale_or_future_timestamp_is_401_with_a_reason() {
         let signature = hex::encode(sign::hmac_sha256(GENERIC_SECRET.as_bytes(), &message));
         vec![header("x-timestamp", &at.to_string()), header("x-signature", &signature)]
     };
-    for (offset, status) in [(-3600, 401), (-301, 401), (-200, 200), (0, 200), (200, 200), (330, 401), (3600, 401)] {
+    for (offset, status) in
+        [(-3600, 401), (-301, 401), (-200, 200), (0, 200), (200, 200), (330, 401), (3600, 401)]
+    {
         let at = now_s().checked_add_signed(offset).unwrap();
         let payment = format!("pay{offset}");
         let body = generic("e1", "pending", &payment, at).to_string().into_bytes();
-        let stripe_body = stripe("evt_1", "payment_intent.created", &format!("pi{offset}"), at).to_string().into_bytes();
+        let stripe_body =
+            stripe("evt_1", "payment_intent.created", &format!("pi{offset}"), at).to_string().into_bytes();
         for (source, headers, body) in [
             ("timed", timed(at, &body), &body),
             ("stripe", sign::stripe(STRIPE_SECRET, at, &stripe_body), &stripe_body),
@@ -96,7 +100,10 @@ async fn one_right_signature_among_wrong_ones_is_enough() {
     let right = signed("stripe", &body)[1].1.clone();
     let (time, signature) = right.split_once(',').unwrap();
     let both = format!("{time},v1={},{signature}", "0".repeat(64));
-    assert_eq!(gateway.post_raw("stripe", &[header("stripe-signature", &both)], &body).await.head.status / 100, 2);
+    assert_eq!(
+        gateway.post_raw("stripe", &[header("stripe-signature", &both)], &body).await.head.status / 100,
+        2
+    );
 }
 
 #[tokio::test]

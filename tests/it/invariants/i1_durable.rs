@@ -72,7 +72,8 @@ async fn i1_an_acknowledged_duplicate_is_as_durable_as_its_original() {
                 let Ok(mut connection) = Connection::open(ingest).await else { return };
                 for number in 0..300_u64 {
                     let id = format!("e{number}");
-                    let body = generic(&id, "pending", "pay_1", 1_700_000_000 + number).to_string().into_bytes();
+                    let body =
+                        generic(&id, "pending", "pay_1", 1_700_000_000 + number).to_string().into_bytes();
                     let headers = sign::generic(GENERIC_SECRET, &body);
                     match connection.request("POST", "/webhooks/acme", &headers, &body).await {
                         Ok(answer) if answer.head.status / 100 == 2 => drop(acked.lock().unwrap().insert(id)),

@@ -40,13 +40,19 @@ async fn i5_replay_is_authorised_like_live() {
     let (cursor, _) = next_message(&mut gateway.stream("secret").await).await;
     gateway.accept(&generic("e2", "confirmed", "secret", 1_700_000_000)).await;
     let mut headers = gateway.bearer(&["pay_1"]);
-    for path in ["/v1/payments/secret/events", "/v1/payments/secret", "/v1/events?payment=pay_1&payment=secret"] {
+    for path in
+        ["/v1/payments/secret/events", "/v1/payments/secret", "/v1/events?payment=pay_1&payment=secret"]
+    {
         for cursor in [None, Some("0-0"), Some(cursor.as_str())] {
             headers.truncate(1);
             headers.extend(cursor.map(|cursor| header("last-event-id", cursor)));
             let answer = gateway.get(path, &headers).await;
             assert_eq!(answer.head.status, 403, "{path} with {cursor:?}");
-            assert!(!answer.text().contains("e1") && !answer.text().contains("captured"), "{}", answer.text());
+            assert!(
+                !answer.text().contains("e1") && !answer.text().contains("captured"),
+                "{}",
+                answer.text()
+            );
         }
     }
     // A cursor of that payment, brought to one that is granted, opens nothing either.
@@ -62,5 +68,8 @@ async fn i5_a_refusal_does_not_tell_whether_the_payment_exists() {
     let bearer = gateway.bearer(&["pay_1"]);
     let known = gateway.get("/v1/payments/known", &bearer).await;
     let unknown = gateway.get("/v1/payments/other", &bearer).await;
-    assert_eq!((known.head.status, known.text()), (unknown.head.status, unknown.text().replace("other", "known")));
+    assert_eq!(
+        (known.head.status, known.text()),
+        (unknown.head.status, unknown.text().replace("other", "known"))
+    );
 }

@@ -30,9 +30,14 @@ async fn i7_the_outcomes_add_up_to_the_deliveries() {
         deliveries += 1;
     }
     let count = async |labels: &[&str]| gateway.metric("paystream_events_total", labels).await.round() as i64;
-    for (outcome, expected) in
-        [("accepted", 1), ("duplicate", 2), ("ignored", 2), ("quarantined", 4), ("rejected", 2), ("deferred", 0)]
-    {
+    for (outcome, expected) in [
+        ("accepted", 1),
+        ("duplicate", 2),
+        ("ignored", 2),
+        ("quarantined", 4),
+        ("rejected", 2),
+        ("deferred", 0),
+    ] {
         assert_eq!(count(&[&format!("outcome=\"{outcome}\"")]).await, expected, "{outcome}");
     }
     assert_eq!(count(&[]).await, deliveries);

@@ -15,7 +15,8 @@ async fn i8_card_numbers_are_neither_streamed_nor_logged_nor_stored() {
     let mut gateway = Gateway::start().await;
     let mut stream = gateway.stream("pi_control").await;
     for (n, card) in (0..).zip(CARDS) {
-        let mut charge = stripe(&format!("evt_{n}"), "payment_intent.succeeded", "pi_control", 1_700_000_000 + n);
+        let mut charge =
+            stripe(&format!("evt_{n}"), "payment_intent.succeeded", "pi_control", 1_700_000_000 + n);
         let object = &mut charge["data"]["object"];
         object["description"] = format!("paid with {card}").into();
         object["payment_method_details"] = json!({ "card": { "number": card, "cvc": CVV, "track2": TRACK } });

@@ -146,7 +146,10 @@ async fn a_finished_payment_ends_cleanly_and_stays_finished() {
     assert_eq!(update["status"], "captured");
     let (messages, end) = read_to_end(&mut stream).await;
     assert_eq!(messages.len(), 1, "{messages:?}");
-    assert_eq!((messages[0]["type"].as_str(), messages[0]["reason"].as_str()), (Some("closing"), Some("finished")));
+    assert_eq!(
+        (messages[0]["type"].as_str(), messages[0]["reason"].as_str()),
+        (Some("closing"), Some("finished"))
+    );
     assert_eq!(end, End::Clean);
 
     let mut headers = gateway.bearer(&["pay_1"]);

@@ -53,7 +53,10 @@ async fn the_header_outranks_the_query() {
     headers.push(header("last-event-id", &new));
     let path = format!("/v1/payments/pay_1/events?last_event_id={old}");
     let (_, first) = next_message(&mut gateway.open(&path, &headers).await).await;
-    assert_eq!(first["type"], "ready", "a native EventSource reconnects to its first URL with a newer header");
+    assert_eq!(
+        first["type"], "ready",
+        "a native EventSource reconnects to its first URL with a newer header"
+    );
 }
 
 #[tokio::test]

@@ -54,7 +54,9 @@ async fn a_long_poll_returns_with_the_change() {
     headers.push(header("prefer", "wait=30"));
     let public = gateway.public;
     let waiting =
-        tokio::spawn(async move { request(public, "GET", "/v1/payments/pay_1", &headers, b"").await.unwrap() });
+        tokio::spawn(
+            async move { request(public, "GET", "/v1/payments/pay_1", &headers, b"").await.unwrap() },
+        );
     // Whether the poll has begun is not to be seen from outside; it must return with the change either way.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!waiting.is_finished());
@@ -133,7 +135,8 @@ async fn an_allowed_origin_may_read_and_may_ask_with_a_cursor() {
 async fn another_origin_is_never_reflected() {
     let gateway = Gateway::start().await;
     let path = "/v1/payments/pay_1";
-    for origin in ["https://evil.example", "null", "https://shop.example.evil.example", "http://shop.example"] {
+    for origin in ["https://evil.example", "null", "https://shop.example.evil.example", "http://shop.example"]
+    {
         let mut headers = gateway.bearer(&["pay_1"]);
         headers.push(header("origin", origin));
         let answer = gateway.get(path, &headers).await;
