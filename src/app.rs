@@ -5,6 +5,8 @@
 //! task is left that could use it, the store. A process may start and end many gateways, one after the other on the same
 //! data folder.
 
+pub mod demo;
+
 use crate::{
     access::Access,
     config::{Config, Listen, Role},

@@ -11,12 +11,14 @@
 //! | `ingest`  | `POST /webhooks/{source}` |
 //! | `public`  | `/v1`: streams and snapshots |
 //! | `asked`   | what a request for a stream or snapshot asks for |
+//! | `demo`    | the demo's page and its buttons |
 //! | `admin`   | health, metrics and the operators' routes |
 //! | `problem` | errors as `application/problem+json` |
 
 mod accept;
 mod admin;
 mod asked;
+pub mod demo;
 mod guarded;
 mod ingest;
 mod problem;
@@ -30,7 +32,6 @@ pub use public::Public;
 use axum::Router;
 
 /// The routes of one listener, completed by answers for what is not routed.
-#[must_use]
 pub fn finish(routes: Router) -> Router {
     routes.fallback(problem::not_found)
 }

@@ -30,7 +30,7 @@ export function showPayment({ status, amount, currency, conflict, timeline }) {
   element("conflict").hidden = !conflict;
   if (amount !== undefined && currency) element("amount").textContent = money(amount, currency);
   const last = timeline.at(-1);
-  element("updated").textContent = last ? clock(timeOf(last)) : "–";
+  element("updated").textContent = last ? clock(last.received_at ?? timeOf(last)) : "–";
   showTimeline(timeline);
 }
 
@@ -42,11 +42,17 @@ function showTimeline(/** @type {Payment["timeline"]} */ timeline) {
   const known = [...list.children].map((item) => /** @type {HTMLElement} */ (item).dataset.event);
   const stands = known.every((id, index) => id === ids[index]);
   if (!stands) list.replaceChildren();
-  list.append(...timeline.slice(stands ? known.length : 0).map(entry));
+  const newest = (/** @type {number} */ before) => timeline.slice(0, before).map(timeOf).sort().at(-1) ?? "";
+  for (const [index, event] of timeline.entries()) {
+    if (index >= list.children.length) list.append(entry(event, timeOf(event) < newest(index)));
+  }
 }
 
-/** @param {import("./paystream.js").PaymentEvent} event */
-function entry(event) {
+/**
+ * @param {import("./paystream.js").PaymentEvent} event
+ * @param {boolean} overtaken it happened before something that was heard of earlier
+ */
+function entry(event, overtaken) {
   const item = document.createElement("li");
   item.dataset.event = event.id;
   const time = document.createElement("time");
@@ -59,7 +65,7 @@ function entry(event) {
   type.className = "code";
   type.textContent = event.type;
   item.append(words, time, type);
-  if (event.late) item.append(badge("arrived late"));
+  if (event.late || overtaken) item.append(badge("arrived late"));
   if (event.correction) item.append(badge("correction"));
   return item;
 }

@@ -22,7 +22,7 @@ struct Gateway {
 impl Gateway {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::dev(folder.path().join("data"), None);
+        let mut config = Config::dev(folder.path().join("data"));
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         config.listen = Listen { public: any, ingest: any, admin: any };
         config.admin_token = Some("an-admin-token-of-some-length".into());

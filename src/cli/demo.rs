@@ -19,6 +19,6 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("the demo is not in this build yet, port {:?}", self.port)
+        crate::app::demo::run(self.port).await
     }
 }

@@ -16,7 +16,7 @@ pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
 /// Runs the gateway
 ///
-/// Signals: SIGHUP reads the configuration anew (sources, keys, limits) without dropping a stream; SIGTERM or SIGINT sends
+/// Signals: SIGHUP takes over sources, keys, origins and the admin token anew, without dropping a stream; SIGTERM or SIGINT sends
 /// all streams away over the drain window, then stops; a second one stops at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -39,14 +39,17 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         if self.dev {
             let folder = tempfile::tempdir().context("no temporary data folder")?;
-            let secret = environment().remove(DEV_SECRET).map(Into::into);
-            let config = Config::dev(folder.path().to_owned(), secret);
+            let data = folder.path().to_owned();
+            let config = match environment().remove(DEV_SECRET) {
+                Some(secret) => Config::dev_with_secret(data, &secret.into()),
+                None => Config::dev(data),
+            };
             if let Some(mistake) =
                 config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
             {
                 return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
             }
-            return serve(config, Role::All, None, |running, config| warn_loudly(running, config)).await;
+            return serve(config, Role::All, None, warn_loudly).await;
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
@@ -63,31 +66,39 @@ async fn serve(
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut signals = Signals::new().context("signals cannot be received")?;
-    let running = App::start(config.clone(), role).await?;
-    tracing::info!(public = %running.public, ingest = %running.ingest, admin = %running.admin, %role, "serving");
+    let mut running = App::start(config.clone(), role).await?;
     started(&running, &config);
-    while signals.next().await == Asked::Reload {
-        reload(&running, file).await;
+    let failure = loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => reload(&running, file),
+                Asked::End => break None,
+            },
+            failure = running.failed() => break Some(failure),
+        }
+    };
+    if failure.is_none() {
+        tracing::info!("stopping; a second signal stops at once");
     }
-    tracing::info!("draining; a second signal stops at once");
     tokio::select! {
-        () = running.shutdown() => tracing::info!("stopped"),
+        () = running.shutdown() => (),
         () = signals.end() => tracing::warn!("stopped at once, by a second signal"),
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Takes over the file anew. With a mistake in it, everything stays as it is.
-async fn reload(running: &Running, file: Option<&ConfigFile>) {
+fn reload(running: &Running, file: Option<&ConfigFile>) {
     let Some(file) = file else {
         tracing::info!("nothing to reload: there is no configuration file");
         return;
     };
     match file.load() {
-        Ok(config) => match running.reload(config) {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
-        },
+        Ok(config) => {
+            if let Err(error) = running.reload(config) {
+                tracing::error!("configuration not reloaded, the old one stays: {error:#}");
+            }
+        }
         Err(mistakes) => {
             for mistake in mistakes.iter() {
                 tracing::error!("configuration not reloaded, the old one stays: {}", mistake.text);

@@ -99,7 +99,7 @@ impl Trigger {
         let secret = environment.get(super::serve::DEV_SECRET).cloned().ok_or_else(|| {
             Usage(format!("{} is not set; `paystream serve --dev` prints it", super::serve::DEV_SECRET))
         })?;
-        Ok(Config::dev("unused".into(), Some(secret.into())))
+        Ok(Config::dev_with_secret("unused".into(), &secret.into()))
     }
 
     /// A life played without pauses began earlier, so that none of its events lies in the future.

@@ -173,45 +173,51 @@ impl Follower<'_> {
         {
             output::say(&line)?;
         }
-        Ok(data["type"] == "closing" && data["reason"] == "finished")
+        Ok(text(&data, "/type") == "closing" && text(&data, "/reason") == "finished")
     }
+}
+
+fn text<'d>(data: &'d Value, pointer: &str) -> &'d str {
+    data.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// One line for people.
 fn describe(data: &Value) -> Option<String> {
-    let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match data["type"].as_str()? {
+    let yes = |pointer| data.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
+    match text(data, "/type") {
         kind @ ("snapshot" | "update") => {
-            let seq = format!("#{}", data["seq"]);
+            let seq = data.pointer("/seq").map(|seq| format!("#{seq}")).unwrap_or_default();
             let money = money(data).unwrap_or_default();
-            let about = match (kind, text("/event/type"), text("/reason")) {
-                ("update", event, _) => event,
-                (_, _, reason) if reason.is_empty() => "now".to_owned(),
+            let about = match (kind, text(data, "/event/type"), text(data, "/reason")) {
+                ("update", event, _) => event.to_owned(),
+                (_, _, "") => "now".to_owned(),
                 (_, _, reason) => format!("now ({reason})"),
             };
-            let late = if data["late"] == true { "  late" } else { "" };
-            Some(format!("{:<20} {money:>14}  {seq:<5} {about}{late}", text("/status")))
+            let late = if yes("/late") { "  late" } else { "" };
+            Some(format!("{:<20} {money:>14}  {seq:<5} {about}{late}", text(data, "/status")))
         }
         "ready" => Some("(nothing missed)".to_owned()),
-        "stale" if data["stale"] == true => {
+        "stale" if yes("/stale") => {
             Some("(the gateway has lost its store; the status may be old)".to_owned())
         }
         "stale" => Some("(the gateway has its store back)".to_owned()),
-        "closing" => Some(format!("(closing: {})", text("/reason"))),
+        "closing" => Some(format!("(closing: {})", text(data, "/reason"))),
         _ => None,
     }
 }
 
 fn money(data: &Value) -> Option<String> {
-    let currency: Currency = data["currency"].as_str()?.parse().ok()?;
-    Some(format!("{} {}", major(data["amount"].as_i64()?, currency.exponent()), currency.code()))
+    let currency: Currency = text(data, "/currency").parse().ok()?;
+    let amount = data.pointer("/amount")?.as_i64()?;
+    Some(format!("{} {}", major(amount, currency.exponent()), currency.code()))
 }
 
 /// What the gateway said about a request that it refused.
 fn refusal(status: StatusCode, body: &str) -> String {
     let problem: Value = serde_json::from_str(body).unwrap_or_default();
-    let detail = problem["detail"].as_str().or_else(|| problem["title"].as_str());
-    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    let words = [text(&problem, "/detail"), text(&problem, "/title")];
+    let detail =
+        words.iter().find(|words| !words.is_empty()).map(|words| format!(": {words}")).unwrap_or_default();
     let remedy = match status {
         StatusCode::UNAUTHORIZED => {
             "; give a good token with --token or PAYSTREAM_TOKEN, e.g. one by `paystream token`"

@@ -24,10 +24,15 @@ const PORTS: (u16, u16) = (8080, 9090);
 
 impl Config {
     /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
-    /// `dev` (generic) and `stripe`, which share one secret: the given one, or a fresh one.
+    /// `dev` (generic) and `stripe`, which share one fresh secret.
     #[must_use]
-    pub fn dev(data: PathBuf, secret: Option<SecretString>) -> Self {
-        let secret = secret.unwrap_or_else(fresh_secret);
+    pub fn dev(data: PathBuf) -> Self {
+        Self::dev_with_secret(data, &fresh_secret())
+    }
+
+    /// As [`Config::dev`], with a secret that another process knows too.
+    #[must_use]
+    pub fn dev_with_secret(data: PathBuf, secret: &SecretString) -> Self {
         let open: Option<Name> = DEV_REALM.parse().ok();
         let source = |name: &str, preset: &str| {
             Some(SourceSettings {
@@ -49,7 +54,8 @@ impl Config {
             store: embedded::Settings { path: data, history: Duration::from_secs(45 * 24 * 60 * 60) },
             sources: [source("dev", "generic"), source("stripe", "stripe")].into_iter().flatten().collect(),
             access: access::Settings { open: open.clone(), ..access::Settings::default() },
-            stream: stream::Settings::default(),
+            // Nobody but the developer waits for the end.
+            stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
             limits: Limits::default(),
             log: telemetry::Format::Text,

@@ -1,11 +1,13 @@
 //! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
 
+mod access;
+
 use super::{
     Config, Listen,
-    document::{Document, Place, Section},
+    document::{Document, Section},
 };
 use crate::{
-    access::{self, AccessError, Algorithm, KeySettings, Material},
+    access::weak_secret,
     ingest::{Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
@@ -40,7 +42,7 @@ pub(super) fn config(document: &Document<'_>) -> Option<Config> {
     let listen = listen(document.section("listen"));
     let store = store(document.section("store"));
     let sources = sources(document);
-    let access = access(document.section("access"));
+    let access = access::settings(document.section("access"));
     let stream = stream(document.section("stream"));
     let admin_token = admin(document.section("admin"));
     let limits = limits(document.section("limits"));
@@ -162,109 +164,6 @@ fn provider(text: &str) -> Result<Provider, &'static str> {
     }
 }
 
-fn access(mut section: Section<'_>) -> access::Settings {
-    let audience =
-        section.parsed("audience", "the word that tokens name in `aud`, e.g. \"paystream\"", |text| {
-            if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
-        });
-    let leeway = section.duration("leeway", &(Duration::ZERO..=Duration::from_secs(300)));
-    let cors = section.texts("cors", "origins, e.g. [\"https://shop.example\"]").unwrap_or_default();
-    let (mut keys, mut places) = (Vec::new(), Vec::new());
-    for mut table in section.sections("key") {
-        if let Some(key) = key(&mut table) {
-            keys.push(key);
-            places.push(table.place("kid"));
-        }
-        table.end();
-    }
-    let defaults = access::Settings::default();
-    let settings = access::Settings {
-        audience: audience.unwrap_or(defaults.audience),
-        cors: cors.iter().map(|(_, origin)| origin.clone()).collect(),
-        keys,
-        open: None,
-        leeway: leeway.unwrap_or(defaults.leeway),
-    };
-    for mistake in settings.mistakes() {
-        match mistake {
-            AccessError::Key { index, kid, error } => {
-                let place = places.get(index).cloned().unwrap_or(Place::Line(1));
-                section.wrong(&place, &format!("key {kid:?}"), &error.to_string());
-            }
-            AccessError::Origin { index, origin, error } => {
-                let place = cors.get(index).map_or(Place::Line(1), |(place, _)| place.clone());
-                section.wrong(&place, "cors", &format!("{origin:?}: {error}"));
-            }
-        }
-    }
-    section.end();
-    settings
-}
-
-fn key(section: &mut Section<'_>) -> Option<KeySettings> {
-    let kid = section.required("kid", "a name for the key, e.g. \"k1\"", |text| {
-        if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
-    });
-    let algorithm = section.required("algorithm", "\"HS256\", \"EdDSA\", \"ES256\" or \"RS256\"", |text| {
-        text.parse::<Algorithm>().map_err(|_| "is no algorithm that can be used")
-    });
-    let secret = section.secret("secret");
-    let public_key = section.secret("public_key");
-    let private_key = section.secret("private_key");
-    let realms = section.texts("realms", "a list of realms, e.g. [\"default\"]");
-    let operator = section.flag("operator").unwrap_or(false);
-    if !section.has("realms") {
-        section.wrong(
-            &section.place("realms"),
-            "realms",
-            "is missing; allowed: a list of realms, e.g. [\"default\"]",
-        );
-    }
-    let mut names = Vec::new();
-    for (place, text) in realms? {
-        match text.parse::<Name>() {
-            Ok(name) => names.push(name),
-            Err(error) => {
-                section.wrong(&place, "realms", &format!("{text:?} is no realm: {error}; allowed: {REALM}"))
-            }
-        }
-    }
-    let material = material(section, algorithm?, secret, public_key, private_key)?;
-    Some(KeySettings { kid: kid?, algorithm: algorithm?, material, realms: names, operator })
-}
-
-/// HS256 has `secret`; the others `public_key`, and `private_key` where tokens are minted here.
-fn material(
-    section: &Section<'_>,
-    algorithm: Algorithm,
-    secret: Option<SecretString>,
-    public_key: Option<SecretString>,
-    private_key: Option<SecretString>,
-) -> Option<Material> {
-    let (needed, strange): (_, &[&str]) = match algorithm {
-        Algorithm::Hs256 => ("secret", &["public_key", "private_key"]),
-        _ => ("public_key", &["secret"]),
-    };
-    for key in strange.iter().filter(|key| section.has(key)) {
-        section.wrong(
-            &section.place(key),
-            key,
-            &format!("does not go with {algorithm}; take it out, or change algorithm"),
-        );
-    }
-    if !section.has(needed) {
-        section.wrong(
-            &section.place(needed),
-            needed,
-            &format!("is missing, and {algorithm} needs it; allowed: {}", super::secret::ALLOWED),
-        );
-    }
-    match algorithm {
-        Algorithm::Hs256 => Some(Material::Secret(secret?)),
-        _ => Some(Material::Pair { public_key: public_key?.expose_secret().to_owned(), private_key }),
-    }
-}
-
 fn stream(mut section: Section<'_>) -> stream::Settings {
     let defaults = stream::Settings::default();
     let mut span = |key, least, most| section.duration(key, &(least..=most));
@@ -284,7 +183,7 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
 fn admin(mut section: Section<'_>) -> Option<SecretString> {
     let token = section.secret("token");
     if let Some(weakness) =
-        token.as_ref().and_then(|token| access::weak_secret(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES))
+        token.as_ref().and_then(|token| weak_secret(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES))
     {
         let remedy = "make one with `openssl rand -base64 24`";
         section.wrong(&section.place("token"), "token", &format!("{weakness}; {remedy}"));
@@ -339,7 +238,7 @@ fn limits(mut section: Section<'_>) -> Limits {
 }
 
 fn log(mut section: Section<'_>) -> telemetry::Format {
-    let format = section.parsed("format", "\"text\" or \"json\"", |text| text.parse());
+    let format = section.parsed("format", "\"text\" or \"json\"", str::parse);
     section.end();
     format.unwrap_or_default()
 }

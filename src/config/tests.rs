@@ -307,7 +307,7 @@ fn halves_in_two_processes_are_refused_on_the_embedded_store() {
 
 #[test]
 fn the_dev_configuration_is_open_but_on_loopback_only() {
-    let config = Config::dev("data".into(), None);
+    let config = Config::dev("data".into());
     assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
     assert_eq!(config.access.open, DEV_REALM.parse().ok());
     assert!(config.access.mistakes().is_empty());
@@ -315,7 +315,7 @@ fn the_dev_configuration_is_open_but_on_loopback_only() {
     assert_eq!(names, ["dev", "stripe"]);
     assert_ne!(
         config.sources[0].secrets[0].expose_secret(),
-        Config::dev("data".into(), None).sources[0].secrets[0].expose_secret(),
+        Config::dev("data".into()).sources[0].secrets[0].expose_secret(),
     );
 }
 

@@ -133,7 +133,6 @@ async fn operators_only(State(admin): State<Admin>, request: Request, next: Next
     }
 }
 
-#[expect(clippy::unused_async, reason = "a handler")]
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
     if admin.shutdown.is_draining() {
         return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
@@ -155,7 +154,6 @@ async fn ready_to_ingest(State(admin): State<Admin>) -> Result<&'static str, Pro
     }
 }
 
-#[expect(clippy::unused_async, reason = "a handler")]
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPENMETRICS)], admin.metrics.render())
 }

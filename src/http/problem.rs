@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -17,7 +17,7 @@ pub(super) struct Problem {
     status: StatusCode,
     reason: &'static str,
     detail: Cow<'static, str>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -27,7 +27,7 @@ impl Problem {
         reason: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, reason, detail: detail.into(), headers: HeaderMap::new() }
+        Self { status, reason, detail: detail.into(), headers: Vec::new() }
     }
 
     /// 400.
@@ -47,7 +47,7 @@ impl Problem {
 
     /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 }
@@ -63,7 +63,7 @@ impl IntoResponse for Problem {
         });
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        response.headers_mut().extend(self.headers);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         // Caches may keep a 404 on their own account otherwise.
@@ -73,13 +73,11 @@ impl IntoResponse for Problem {
 }
 
 /// For what is not routed.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub(super) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this address")
 }
 
 /// For routes that know other methods only; the router adds `Allow`.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,

@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::Value;
 
+mod through_ingest;
+
 fn start() -> Time {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }

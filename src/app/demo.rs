@@ -1,0 +1,107 @@
+//! `demo`: a whole shop in one process. A gateway on loopback with a temporary data folder, the page on its public
+//! listener, and a pretended Stripe that posts signed webhooks over HTTP.
+//!
+//! The gateway knows nothing of the demo: it gets pages to serve, and webhooks from a socket. So a restart is a real one,
+//! and the webhooks that fall into it are lost unless the provider tries again, as providers do.
+
+mod provider;
+mod shop;
+
+use super::{App, Running};
+use crate::{
+    access::{Algorithm, KeySettings, Material},
+    config::{Config, DEV_REALM, Role},
+    http::demo,
+    payment::Name,
+    telemetry,
+};
+use anyhow::Context;
+use shop::Shop;
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+/// The page's port, if it is free.
+const USUAL_PORT: u16 = 8080;
+
+/// How long the gateway stays away at a restart: long enough to be seen.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// Leaves time for the answer to the one who pressed the button.
+const BEFORE_RESTART: Duration = Duration::from_millis(200);
+
+/// Runs the demo on the given port (else 8080, else any free one) until Ctrl-C.
+pub async fn run(port: Option<u16>) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("no temporary data folder")?;
+    let mut config = config(folder.path(), port)?;
+    telemetry::start(config.log);
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+
+    let shop = Arc::new(Shop::new(&config)?);
+    let mut running = start(&config, &shop).await?;
+    // A restart has to come back at the same addresses, for the page's sake.
+    config.listen.public = running.public;
+    config.listen.ingest = running.ingest;
+    config.listen.admin = running.admin;
+    announce(running.public)?;
+    loop {
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => break pressed.context("signals cannot be received")?,
+            _ = terminate.recv() => break,
+            error = running.failed() => return Err(error),
+            () = shop.restart_asked() => {
+                sleep(BEFORE_RESTART).await;
+                running.kill().await;
+                sleep(AWAY).await;
+                running = start(&config, &shop).await?;
+            }
+        }
+    }
+    running.kill().await;
+    Ok(())
+}
+
+async fn start(config: &Config, shop: &Arc<Shop>) -> anyhow::Result<Running> {
+    let pages = demo::routes(Arc::clone(shop) as _);
+    let running = App::start_with_pages(config.clone(), Role::All, pages).await?;
+    shop.opened(running.ingest);
+    Ok(running)
+}
+
+/// The development configuration, made as strict as a real one: one source, tokens signed by a fresh key.
+fn config(data: &Path, port: Option<u16>) -> anyhow::Result<Config> {
+    let mut config = Config::dev(data.to_owned(), None);
+    config.sources.retain(|source| &*source.name == provider::SOURCE);
+    config.access.open = None;
+    config.access.keys = vec![KeySettings {
+        kid: "demo".to_owned(),
+        algorithm: Algorithm::Hs256,
+        material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
+        realms: vec![realm()?],
+        operator: false,
+    }];
+    let free = || TcpListener::bind((config.listen.public.ip(), USUAL_PORT)).is_ok();
+    let port = port.unwrap_or_else(|| if free() { USUAL_PORT } else { 0 });
+    config.listen.public.set_port(port);
+    config.listen.ingest = config.listen.public;
+    config.listen.admin.set_port(0);
+    Ok(config)
+}
+
+fn realm() -> anyhow::Result<Name> {
+    DEV_REALM.parse().context("the realm's name")
+}
+
+/// The address alone on standard output, for people and programs; everything else is log.
+fn announce(page: SocketAddr) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "Open http://{page}/ in a browser; Ctrl-C ends the demo.")?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Payloads and presets were written apart; here they meet.
+
+use super::*;
+use crate::{
+    ingest::{Delivery, Ingest, Provider, Source, SourceSettings},
+    limits::Limits,
+    metrics::Metrics,
+    payment::{State, Status, Subject as Payment},
+    store::{
+        Store,
+        embedded::{Embedded, Settings},
+    },
+};
+use http::{HeaderMap, HeaderName};
+use std::sync::Arc;
+
+fn source(provider: &str) -> Source {
+    Source::build(SourceSettings {
+        name: "acme".into(),
+        provider: Provider::Builtin(provider.to_owned()),
+        realm: "default".parse().unwrap(),
+        secrets: vec!["whsec_0123456789abcdef0123456789abcdef".into()],
+        payment: None,
+        currency: None,
+        shared_ids: false,
+        live: Some(false).filter(|_| provider == "stripe"),
+        max_age: None,
+    })
+    .unwrap()
+}
+
+/// Delivers a life to the real gateway's first half, and gives what its log comes to.
+async fn outcome(provider: &str, life: Life) -> State {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new());
+    let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
+    let ingest = Ingest::new(vec![source(provider)], Arc::clone(&store), metrics, &Limits::default());
+    let mut seen = Vec::new();
+    for (step, _) in play(provider, life).unwrap() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in source(provider).sign(&step.body, start(), &step.event_id) {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let (source, body) = ("acme", step.body.as_slice());
+        let delivery =
+            Delivery { source, headers: &headers, query: None, body, received_at: start(), peer: None };
+        let reply = ingest.deliver(delivery).await;
+        let expected = if seen.contains(&step.event_id) { "duplicate" } else { "accepted" };
+        let word: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(word["outcome"], expected, "{provider} {life} {}: {}", step.event_type, reply.body);
+        seen.push(step.event_id);
+    }
+    let payment = Payment::payment("default".parse().unwrap(), "pay_1".parse().unwrap());
+    let log = store.read(&payment).await.unwrap();
+    State::fold(log.entries.iter().map(|entry| &*entry.event))
+}
+
+#[tokio::test]
+async fn every_life_of_every_provider_is_understood_and_ends_as_it_says() {
+    for provider in PROVIDERS {
+        for life in Life::of_provider(provider) {
+            let expected = match life {
+                Life::Canceled if provider == "stripe" => Status::Canceled,
+                Life::Canceled => Status::Expired,
+                Life::Refund => Status::Refunded,
+                Life::PartialRefund => Status::PartiallyRefunded,
+                Life::Dispute => Status::ChargedBack,
+                _ => Status::Captured,
+            };
+            let state = outcome(provider, life).await;
+            assert_eq!(state.status(), expected, "{provider} {life}");
+            let told = state.told().map(|money| (money.amount, money.currency.to_string()));
+            assert_eq!(told, Some((4200, "EUR".to_owned())), "{provider} {life}");
+            assert!(!state.conflict(), "{provider} {life}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+/** The demo as it is shipped: `paystream demo` and its page in Chromium. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { BINARY, launch, until } from "./support.mjs";
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {import("playwright-core").Page} */
+let page;
+/** @type {import("node:child_process").ChildProcess} */
+let demo;
+let address = "";
+/** What the browser complained of. @type {string[]} */
+let complaints = [];
+
+before(async () => {
+  demo = spawn(BINARY, ["demo", "--port", "0"], { stdio: ["ignore", "pipe", "ignore"] });
+  const output = demo.stdout;
+  assert(output);
+  for await (const line of createInterface({ input: output })) {
+    address = /http:\S+/.exec(line)?.[0] ?? "";
+    if (address) break;
+  }
+  // The logs that follow are read and forgotten, lest the pipe fills.
+  output.resume();
+  assert(address, "the demo told no address");
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  if (demo && demo.exitCode === null) {
+    demo.kill("SIGTERM");
+    await once(demo, "exit");
+  }
+});
+
+beforeEach(async () => {
+  complaints = [];
+  page = await browser.newPage({ locale: "en-GB", reducedMotion: "reduce" });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.text().includes("Content Security Policy") && complaints.push(message.text()));
+  // Every status the page shows, in order.
+  await page.addInitScript(() => {
+    /** @type {string[]} */
+    const shown = [];
+    Object.assign(window, { shown });
+    addEventListener("DOMContentLoaded", () => {
+      const card = document.getElementById("payment");
+      if (card) new MutationObserver(() => shown.push(card.dataset.status ?? "")).observe(card, { attributeFilter: ["data-status"] });
+    });
+  });
+  await page.goto(address);
+});
+
+afterEach(async () => {
+  await page.close();
+  assert.deepEqual(complaints, []);
+});
+
+/** @returns {Promise<string[]>} */
+const shown = async () => (await page.evaluate(() => /** @type {any} */ (window).shown)).filter(
+  (/** @type {string} */ status, /** @type {number} */ at, /** @type {string[]} */ all) => status !== all[at - 1],
+);
+
+/** @param {string} status */
+const see = (status) => page.waitForSelector(`#payment[data-status="${status}"]`, { timeout: 30_000 });
+
+const timeline = () => page.locator("#timeline .code").allTextContents();
+
+const LIFE = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded"];
+
+test("opening the page starts a payment, which is seen to be paid live", async () => {
+  await see("captured");
+  assert.deepEqual((await shown()).filter((status) => status !== "unknown"), ["created", "processing", "captured"]);
+  assert.deepEqual(await timeline(), LIFE);
+  assert.equal(await page.textContent("h1"), "Paid. Thank you!");
+  assert.match((await page.textContent("#amount")) ?? "", /^€\d+\.\d\d$/);
+  assert.equal(await page.textContent("#connection"), "Live");
+});
+
+test("a page loaded again shows the payment it showed before", async () => {
+  await see("captured");
+  const payment = await page.textContent("#reference");
+  await page.reload();
+  await see("captured");
+  assert.equal(await page.textContent("#reference"), payment);
+  assert.deepEqual(await timeline(), LIFE);
+});
+
+test("the gateway restarts in the middle of a payment: the page recovers and the timeline is whole", async () => {
+  await see("created");
+  await page.click("button[data-restart]");
+  await until("the page says that it reconnects", async () => (await page.textContent("#connection")) === "Reconnecting");
+  await see("captured");
+  await until("the page is live again", async () => (await page.textContent("#connection")) === "Live");
+  assert.deepEqual(await timeline(), LIFE);
+});
+
+test("duplicates are counted once", async () => {
+  await page.click("[data-life=duplicates]");
+  await until("all is told", async () => (await timeline()).length === 3);
+  await see("captured");
+  assert.deepEqual(await timeline(), LIFE);
+});
+
+test("late news does not move the status back", async () => {
+  await page.click("[data-life=out-of-order]");
+  await until("all has arrived", async () => (await page.locator(".badge").count()) === 2);
+  assert.equal(await page.getAttribute("#payment", "data-status"), "captured");
+});
+
+for (const { life, last } of [
+  { life: "three-d-secure", last: "requires_action" },
+  { life: "declined-then-paid", last: "failed" },
+]) {
+  test(`the life ${life} passes ${last} and is paid`, async () => {
+    await page.click(`[data-life=${life}]`);
+    await see(last);
+    await see("captured");
+  });
+}
+
+for (const { life, last } of [
+  { life: "refund", last: "refunded" },
+  { life: "dispute", last: "charged_back" },
+]) {
+  test(`a paid payment lives on: ${life}`, async () => {
+    await see("captured");
+    const payment = await page.textContent("#reference");
+    await page.click(`[data-life=${life}]`);
+    await see(last);
+    assert.equal(await page.textContent("#reference"), payment);
+    assert.deepEqual((await timeline()).slice(0, 3), LIFE);
+  });
+}
+
+test("the pages keep to themselves", async () => {
+  const answer = await fetch(address);
+  assert.match(answer.headers.get("content-security-policy") ?? "", /^default-src 'self'/);
+  assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
+  const tag = answer.headers.get("etag") ?? "";
+  assert.equal((await fetch(address, { headers: { "if-none-match": tag } })).status, 304);
+  const form = await fetch(`${address}demo/restart`, { method: "POST", body: "a form of another page" });
+  assert.equal(form.status, 415);
+});
