@@ -108,3 +108,28 @@ async fn a_connection_is_kept_for_the_next_request() {
         assert_eq!(answer.json()["seq"], 20);
     }
 }
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_our_fault_and_worth_another_try() {
+    let gateway = Gateway::with(Setup::limits("deliveries = 1")).await;
+    // A body that has begun and does not end takes the only place.
+    let mut slow = TcpStream::connect(gateway.ingest).await.unwrap();
+    slow.write_all(b"POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+    let payload = generic("e1", "pending", "pay_1", 1_700_000_000);
+    let mut refused = None;
+    crate::support::eventually("the place is taken", async || {
+        let answer = gateway.post("acme", &payload).await;
+        let is_refused = answer.head.status == 503;
+        refused = is_refused.then_some(answer);
+        is_refused
+    })
+    .await;
+    let refused = refused.unwrap();
+    assert!(refused.head.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    assert!(refused.head.header("content-type").unwrap().starts_with("application/problem+json"));
+    drop(slow);
+    crate::support::eventually("there is room again", async || {
+        gateway.post("acme", &payload).await.head.status / 100 == 2
+    })
+    .await;
+}
