@@ -42,10 +42,10 @@ impl Provider {
             match self.post(step, gateway).await {
                 Ok(status) if status.is_success() => return,
                 Ok(status) => {
-                    tracing::warn!(event = %step.event_id, %status, "webhook refused; trying again")
+                    tracing::warn!(event = %step.event_id, %status, "webhook refused; trying again");
                 }
                 Err(error) => {
-                    tracing::info!(event = %step.event_id, %error, "webhook not taken; trying again")
+                    tracing::info!(event = %step.event_id, %error, "webhook not taken; trying again");
                 }
             }
             sleep(pause).await;
