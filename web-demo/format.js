@@ -1,22 +1,19 @@
 /** Money and times for people. */
 
 /**
- * An amount in minor units as a price. The digits come from the currency itself: 2 for EUR, 0 for JPY, 3 for KWD, and
- * what stands behind the slash for an asset (`BTC/8`).
+ * An amount in minor units as a price.
  *
  * @param {number} amount
- * @param {string} currency
+ * @param {string} currency ISO 4217, or the name of an asset
+ * @param {number} [exponent] the digits of the minor unit; default: those of the currency (2 for EUR, 0 for JPY)
  * @param {string} [locale]
  */
-export function money(amount, currency, locale) {
-  const [code = currency, exponent] = currency.split("/");
-  if (exponent !== undefined) {
-    const digits = Number(exponent);
-    const format = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: digits });
-    return `${format.format(amount / 10 ** digits)} ${code}`;
-  }
-  const format = new Intl.NumberFormat(locale, { style: "currency", currency: code });
-  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+export function money(amount, currency, exponent, locale) {
+  const style = /^[A-Z]{3}$/.test(currency) ? "currency" : "decimal";
+  const digits = exponent === undefined ? {} : { minimumFractionDigits: Math.min(exponent, 2), maximumFractionDigits: exponent };
+  const format = new Intl.NumberFormat(locale, { style, ...(style === "currency" && { currency }), ...digits });
+  const price = format.format(amount / 10 ** (exponent ?? format.resolvedOptions().maximumFractionDigits ?? 2));
+  return style === "currency" ? price : `${price} ${currency}`;
 }
 
 /**

@@ -27,7 +27,8 @@
  * @property {number} seq the number of events so far
  * @property {Status} status
  * @property {number} [amount] in minor units
- * @property {string} [currency] ISO 4217, or `BTC/8`: an asset and its exponent
+ * @property {string} [currency] ISO 4217, or the name of an asset
+ * @property {number} [exponent] how many decimal digits the minor unit has
  * @property {boolean} [conflict] captured, yet canceled or expired
  * @property {PaymentEvent[]} timeline oldest first
  *

@@ -20,7 +20,7 @@ export function showOrder({ payment, order, amount, currency }) {
 }
 
 /** @param {Payment} payment */
-export function showPayment({ status, amount, currency, conflict, timeline }) {
+export function showPayment({ status, amount, currency, exponent, conflict, timeline }) {
   const words = STATUSES[status];
   write("headline", words.headline);
   write("explanation", words.explanation);
@@ -28,7 +28,7 @@ export function showPayment({ status, amount, currency, conflict, timeline }) {
   element("payment").dataset.tone = words.tone;
   element("payment").dataset.status = status;
   element("conflict").hidden = !conflict;
-  if (amount !== undefined && currency) element("amount").textContent = money(amount, currency);
+  if (amount !== undefined && currency) element("amount").textContent = money(amount, currency, exponent);
   const last = timeline.at(-1);
   element("updated").textContent = last ? clock(last.received_at ?? timeOf(last)) : "–";
   showTimeline(timeline);
