@@ -88,7 +88,10 @@ impl Seen {
                 }
                 self.seq = self.seq.max(seq);
                 self.status = word("status");
-                self.events.insert(seq, message["event"]["id"].as_str().unwrap_or_default().to_owned());
+                self.events.insert(
+                    seq,
+                    message.pointer("/event/id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                );
             }
             Some("ready") if seq != self.seq => self.lost += 1,
             Some("closing") => self.closings.push(word("reason")),
