@@ -78,7 +78,7 @@ async fn start(config: &Config, shop: &Arc<Shop>) -> anyhow::Result<Running> {
 
 /// The development configuration, made as strict as a real one: one source, tokens signed by a fresh key.
 fn config(data: &Path, port: Option<u16>) -> anyhow::Result<Config> {
-    let mut config = Config::dev(data.to_owned(), None);
+    let mut config = Config::dev(data.to_owned());
     config.sources.retain(|source| &*source.name == provider::SOURCE);
     config.access.open = None;
     config.access.keys = vec![KeySettings {

@@ -139,7 +139,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
         .enumerate()
         .map(|(place, digit)| u32::from(if place % 2 == 1 { doubled(*digit) } else { *digit }))
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Drops the values of `cvc: 123`, `"cvv":"123"`, `track2=;41…?` and their like.
