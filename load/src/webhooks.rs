@@ -220,7 +220,10 @@ impl Run {
     }
 
     fn take_latency(&self, message: &serde_json::Value) {
-        let due_us = message.pointer("/event/id").and_then(serde_json::Value::as_str).and_then(|id| id.split_once('-')?.1.parse().ok());
+        let due_us = message
+            .pointer("/event/id")
+            .and_then(serde_json::Value::as_str)
+            .and_then(|id| id.split_once('-')?.1.parse().ok());
         if let Some(due_us) = due_us {
             locked(&self.latencies_us).push(micros(self.start.elapsed()).saturating_sub(due_us));
         }

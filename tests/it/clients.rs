@@ -6,8 +6,9 @@ use std::{path::Path, process::Command};
 
 #[tokio::test]
 async fn httpx_sse_follows_a_payment_across_a_kill_to_its_end() {
-    let python = std::env::var("PAYSTREAM_PYTHON")
-        .expect("PAYSTREAM_PYTHON names a Python with tests/clients/requirements.txt installed; tests/run sets it");
+    let python = std::env::var("PAYSTREAM_PYTHON").expect(
+        "PAYSTREAM_PYTHON names a Python with tests/clients/requirements.txt installed; tests/run sets it",
+    );
     let mut gateway = Gateway::with(Setup::stream("linger = \"1s\"")).await;
     let mut client = Program::spawn(
         Command::new(python)
@@ -26,7 +27,11 @@ async fn httpx_sse_follows_a_payment_across_a_kill_to_its_end() {
             if update["type"] == "ready" {
                 update = client.next().await;
             }
-            assert_eq!((&update["type"], update["seq"].as_u64()), (&"update".into(), Some(expected)), "round {round}");
+            assert_eq!(
+                (&update["type"], update["seq"].as_u64()),
+                (&"update".into(), Some(expected)),
+                "round {round}"
+            );
         }
         gateway.kill();
         gateway.restart().await;

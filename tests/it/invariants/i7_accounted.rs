@@ -29,7 +29,6 @@ async fn i7_the_outcomes_add_up_to_the_deliveries() {
         assert_eq!(gateway.post_raw("acme", &headers, &body).await.head.status, 401);
         deliveries += 1;
     }
-    let count = async |labels: &[&str]| gateway.metric("paystream_events_total", labels).await.round() as i64;
     for (outcome, expected) in [
         ("accepted", 1),
         ("duplicate", 2),
@@ -38,9 +37,9 @@ async fn i7_the_outcomes_add_up_to_the_deliveries() {
         ("rejected", 2),
         ("deferred", 0),
     ] {
-        assert_eq!(count(&[&format!("outcome=\"{outcome}\"")]).await, expected, "{outcome}");
+        assert_eq!(gateway.events(&[&format!("outcome=\"{outcome}\"")]).await, expected, "{outcome}");
     }
-    assert_eq!(count(&[]).await, deliveries);
+    assert_eq!(gateway.events(&[]).await, deliveries);
     let log = gateway.log();
     for outcome in ["accepted", "duplicate", "ignored", "quarantined", "rejected"] {
         assert!(log.contains(outcome), "{outcome} is not in the log:\n{log}");

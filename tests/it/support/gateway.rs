@@ -259,6 +259,14 @@ impl Gateway {
         series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
+    /// How many events ended in this outcome; the labels are `outcome="…"` and the like.
+    pub(crate) async fn events(&self, labels: &[&str]) -> u64 {
+        let count = self.metric("paystream_events_total", labels).await.round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+        let count = count as u64;
+        count
+    }
+
     /// Resident memory, in bytes, that is not backed by files.
     pub(crate) fn memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());

@@ -25,7 +25,8 @@ impl Program {
 
     /// The next message.
     pub(crate) async fn next(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.lines.recv()).await.expect("a line in time").expect("the program ended");
+        let line =
+            timeout(PATIENCE, self.lines.recv()).await.expect("a line in time").expect("the program ended");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
