@@ -30,7 +30,8 @@ pub struct Limits {
     pub streams: usize,
     /// Logs read at once for streams that open.
     pub log_reads: usize,
-    /// How long written bytes may wait for a reader that takes none.
+    /// How long written bytes may wait for a reader that takes none: one that comes back later is told `stalled`, one that
+    /// has not come back after twice as long is cut off.
     pub stall: Duration,
     /// Clients that this node takes back per second, for the spread of `retry:` after a drain.
     pub accepts_per_second: usize,

@@ -174,7 +174,7 @@ impl Host {
         }
         let start = Bytes::copy_from_slice(start.get(..len).unwrap_or_default());
         let is_h2 = start == H2_PREFACE;
-        Ok((Guarded::new(stream, start, self.limits.stall, Arc::clone(&self.metrics)), is_h2))
+        Ok((Guarded::new(stream, start, self.limits.stall * 2, Arc::clone(&self.metrics)), is_h2))
     }
 
     async fn http1(&self, io: Guarded, peer: SocketAddr) -> Result<(), Failed> {
@@ -298,7 +298,8 @@ fn tune(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(limits.stall))?;
+    // After the guard's own limit, which is counted.
+    socket.set_tcp_user_timeout(Some(limits.stall * 3))?;
     Ok(())
 }
 
