@@ -29,6 +29,9 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
+/// What was answered last has to leave its sockets before they are cut.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// The gateway.
 #[derive(Debug)]
 pub struct App;
@@ -175,6 +178,7 @@ impl Running {
         if timeout(self.drain, gone).await.is_err() {
             tracing::warn!("the drain's window is over; cutting what is left");
         }
+        tokio::time::sleep(LAST_ANSWERS).await;
         self.stop().await;
     }
 
