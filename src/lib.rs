@@ -22,6 +22,7 @@ pub mod limits;
 pub mod metrics;
 pub mod payment;
 pub mod scenario;
+pub mod secret;
 pub mod shutdown;
 pub mod store;
 pub mod stream;
