@@ -19,6 +19,7 @@ pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod payment;
 pub mod scenario;
