@@ -26,8 +26,12 @@ use secrecy::SecretString;
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+
+/// What was answered last has to leave its sockets before they are cut.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// The gateway.
 #[derive(Debug)]
@@ -198,6 +202,7 @@ impl Running {
         if timeout(window, gone).await.is_err() {
             tracing::warn!("the drain's window is over; cutting what is left");
         }
+        tokio::time::sleep(LAST_ANSWERS).await;
         self.stop().await;
     }
 

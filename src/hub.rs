@@ -1,4 +1,4 @@
-//! The hub: hears every partition's notices and keeps one live [`Topic`] for each log that somebody watches.
+//! The hub: hears every partition's notices and keeps one live `Topic` for each log that somebody watches.
 //!
 //! It promises that a watcher who pulls by its cursor gets every event after it, once and in order, whatever happens to the
 //! notices: a notice is only a hint that there is news. Continuity is checked per partition (`partition`), and what is

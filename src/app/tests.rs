@@ -8,7 +8,6 @@ use crate::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use std::time::Duration;
 
 const ORIGIN: &str = "https://shop.example";
 

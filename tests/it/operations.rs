@@ -32,7 +32,7 @@ async fn the_health_routes_tell_life_from_readiness() {
 
 #[tokio::test]
 async fn webhooks_are_taken_until_the_end_of_a_drain() {
-    let mut gateway = Gateway::with(Setup::stream("drain = \"5s\"")).await;
+    let mut gateway = Gateway::with(Setup::stream("drain = \"12s\"")).await;
     let mut streams = Vec::new();
     for _ in 0..10 {
         let mut stream = gateway.stream("pay_1").await;

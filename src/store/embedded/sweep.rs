@@ -4,7 +4,7 @@
 //! and must never be in the way: each step looks at so many logs, stops early if they had much to remove, and remembers
 //! where it stood.
 
-use super::{layout, tree::Tree, writer::keys_of};
+use super::{layout, tree::Tree};
 use crate::store::StoreError;
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ impl Sweep {
             let (key, value) = pair?;
             let meta: layout::Meta = layout::decode(&value)?;
             if meta.last.unix_ms() < deadline_ms {
-                stale.extend(keys_of(&batch, &key)?);
+                stale.extend(batch.keys_of(&key)?);
                 stale.push(key.clone());
             }
             last = Some(key);

@@ -155,6 +155,11 @@ impl Batch<'_> {
         self.tx.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed))
     }
 
+    /// The keys of all that a log holds besides its meta: at most two for each of its [`MAX_LOG`] entries.
+    pub(super) fn keys_of(&self, meta: &[u8]) -> Result<Vec<fjall::UserKey>, StoreError> {
+        layout::of_meta(meta).iter().flat_map(|prefix| self.keys(prefix)).collect()
+    }
+
     /// All pairs that begin so and come after `key`.
     pub(super) fn after(
         &self,

@@ -195,7 +195,7 @@ impl Writer {
             (seen_key, layout::Seen { digest, seq }.encode()),
             (meta_key.clone(), layout::encode(&layout::Meta { seq, provider, last: now })?),
         ];
-        let stale = if expired { keys_of(batch, &meta_key)? } else { Vec::new() };
+        let stale = if expired { batch.keys_of(&meta_key)? } else { Vec::new() };
 
         stale.into_iter().for_each(|key| batch.remove(key));
         writes.into_iter().for_each(|(key, value)| batch.put(key, value));
@@ -244,15 +244,4 @@ fn again(
     let original = batch.get(&layout::entry(&event.subject, seen.seq))?.ok_or_else(missing)?;
     let original: layout::Stored<serde::de::IgnoredAny> = layout::decode(&original)?;
     Ok(Appended::Duplicate { cursor: Cursor { tag: original.tag, seq: seen.seq } })
-}
-
-/// The keys of all that a log holds besides its meta: at most two for each of its [`MAX_LOG`] entries.
-pub(super) fn keys_of(batch: &Batch<'_>, meta: &[u8]) -> Result<Vec<fjall::UserKey>, StoreError> {
-    let mut keys = Vec::new();
-    for prefix in layout::of_meta(meta) {
-        for key in batch.keys(&prefix) {
-            keys.push(key?);
-        }
-    }
-    Ok(keys)
 }
