@@ -27,7 +27,7 @@ mod tests;
 
 pub use cors::{Cors, OriginError};
 pub use denied::Denied;
-pub use key::{Algorithm, KeyError, KeySettings, Material, weak_secret};
+pub use key::{Algorithm, KeyError, KeySettings, Material};
 pub use token::{MAX_LIFETIME, MAX_PAYMENTS};
 
 use crate::payment::{Name, Time};

@@ -9,15 +9,16 @@ pub mod demo;
 
 use crate::{
     access::Access,
-    config::{Config, Listen, Role},
+    config::{Config, Fixed, Listen, Role},
     http::{self, Admin, Public, Webhooks},
     hub::Hub,
     ingest::{Ingest, Source, SourceSettings},
     limits::Limits,
+    live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
     store::{Store, embedded::Embedded},
-    stream::Streams,
+    stream::{self, Streams},
 };
 use anyhow::{Context, anyhow, bail};
 use axum::Router;
@@ -46,6 +47,7 @@ impl App {
     pub async fn start_with_pages(config: Config, role: Role, pages: Router) -> anyhow::Result<Running> {
         config.check_role(role)?;
         check_admin(&config.listen)?;
+        let fixed = config.fixed();
         let sources = build_sources(config.sources)?;
         let access = Arc::new(Access::new(config.access)?);
 
@@ -54,19 +56,25 @@ impl App {
         let (settings, for_store) = (config.store, Arc::clone(&metrics));
         let store = tokio::task::spawn_blocking(move || Embedded::open(&settings, for_store)).await??;
         let store = Arc::new(store);
-        let limits = config.limits;
+        let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
         let shared: Arc<dyn Store> = Arc::clone(&store) as _;
-        let ingest = Arc::new(Ingest::new(sources, Arc::clone(&shared), Arc::clone(&metrics), &limits));
-        let hub = Hub::new(Arc::clone(&shared), Arc::clone(&metrics), &limits);
-        let streams =
-            Streams::new(Arc::clone(&hub), config.stream, &limits, Arc::clone(&metrics), shutdown.clone());
+        let ingest = Ingest::new(sources, Arc::clone(&shared), Arc::clone(&metrics), limits.clone());
+        let ingest = Arc::new(ingest);
+        let hub = Hub::new(Arc::clone(&shared), Arc::clone(&metrics), &config.limits);
+        let streams = Streams::new(
+            Arc::clone(&hub),
+            stream.clone(),
+            limits.clone(),
+            Arc::clone(&metrics),
+            shutdown.clone(),
+        );
         let admin_token = Arc::new(RwLock::new(config.admin_token));
-        let webhooks = Webhooks::new(Arc::clone(&ingest), limits, Arc::clone(&metrics));
+        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone(), Arc::clone(&metrics));
 
         let public = Public {
             streams: Arc::clone(&streams),
             access: Arc::clone(&access),
-            limits,
+            limits: limits.clone(),
             metrics: Arc::clone(&metrics),
         };
         let admin = Admin {
@@ -77,7 +85,7 @@ impl App {
             shutdown: shutdown.clone(),
             token: Arc::clone(&admin_token),
         };
-        let listeners = Listeners::bind(&config.listen, &limits)?;
+        let listeners = Listeners::bind(&config.listen, &config.limits)?;
         let [public_address, ingest_address, admin_address] = listeners.addresses()?;
 
         let mut tasks = JoinSet::new();
@@ -91,8 +99,13 @@ impl App {
         for (listener, routes) in
             listeners.with_routes(public.routes().merge(pages), webhooks.routes(), admin.routes())
         {
-            let served =
-                http::serve(listener, http::finish(routes), limits, Arc::clone(&metrics), shutdown.clone());
+            let served = http::serve(
+                listener,
+                http::finish(routes),
+                limits.clone(),
+                Arc::clone(&metrics),
+                shutdown.clone(),
+            );
             tasks.spawn(async move {
                 served.await;
                 Ok(())
@@ -105,7 +118,8 @@ impl App {
             admin: admin_address,
             rooms: Rooms { access, ingest, streams, webhooks, store, admin_token },
             limits,
-            drain: config.stream.drain,
+            stream,
+            fixed,
             shutdown,
             tasks,
         })
@@ -122,8 +136,10 @@ pub struct Running {
     /// Where health, metrics and the operators' routes are.
     pub admin: SocketAddr,
     rooms: Rooms,
-    limits: Limits,
-    drain: Duration,
+    limits: Live<Limits>,
+    stream: Live<stream::Settings>,
+    /// What was configured at the start and counts until the end.
+    fixed: Fixed,
     shutdown: Shutdown,
     /// What runs until the end: the hub, the streams' account, the listeners.
     tasks: JoinSet<anyhow::Result<()>>,
@@ -146,16 +162,23 @@ impl std::fmt::Debug for Rooms {
 }
 
 impl Running {
-    /// Takes over sources, keys, origins and the admin token from `config`, all or none of them; no stream is dropped but
-    /// those whose key has gone. The rest needs a restart, and a change of the bounds is logged as not applied.
+    /// Takes over `config`, all of it or, with an error, nothing; no stream is dropped but those whose key has gone. What
+    /// [`Config::fixed`] names needs a restart; where it changed, that is logged.
+    ///
+    /// What is under way keeps what it began with: a request its waits, a connection the bounds of its heads and the
+    /// patience with its reader, a stream its age.
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
+        check_admin(&config.listen)?;
+        let fixed = config.fixed();
         let sources = build_sources(config.sources)?;
         self.rooms.access.replace(config.access)?;
         self.rooms.ingest.replace_sources(sources);
         *self.rooms.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
-        self.rooms.streams.review_grants();
-        if config.limits != self.limits {
-            tracing::warn!("changed [limits] apply after a restart");
+        self.limits.set(config.limits);
+        self.stream.set(config.stream);
+        self.rooms.streams.review();
+        for ((key, started), (_, asked)) in self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new) {
+            tracing::warn!(key, %started, %asked, "a changed setting applies after a restart");
         }
         tracing::info!("configuration reloaded");
         Ok(())
@@ -172,10 +195,11 @@ impl Running {
 
     /// Drains, for as long as the configured window at the most, then stops. When it returns, the data folder is free.
     pub async fn shutdown(mut self) {
-        tracing::info!(window = ?self.drain, "draining");
+        let window = self.stream.get().drain;
+        tracing::info!(?window, "draining");
         self.shutdown.drain();
         let gone = async { tokio::join!(self.rooms.streams.drained(), self.rooms.webhooks.done()) };
-        if timeout(self.drain, gone).await.is_err() {
+        if timeout(window, gone).await.is_err() {
             tracing::warn!("the drain's window is over; cutting what is left");
         }
         tokio::time::sleep(LAST_ANSWERS).await;

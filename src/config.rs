@@ -90,6 +90,9 @@ impl fmt::Display for Role {
     }
 }
 
+/// Settings that are read once, at start, each with its value in words.
+pub type Fixed = [(&'static str, String); 10];
+
 /// The manual: every key with its default and what it means. Valid as it stands.
 pub const DEFAULT: &str = include_str!("config/default.toml");
 
@@ -124,6 +127,24 @@ impl Config {
         let mistakes = mistakes.into_mistakes();
         // No configuration without a mistake cannot happen; should it, an empty list of mistakes is still a refusal.
         config.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
+    /// The settings that are read once, at start: their keys, and what they are set to.
+    #[must_use]
+    pub fn fixed(&self) -> Fixed {
+        let Self { listen, store, limits, log, .. } = self;
+        [
+            ("listen.public", listen.public.to_string()),
+            ("listen.ingest", listen.ingest.to_string()),
+            ("listen.admin", listen.admin.to_string()),
+            ("store.path", store.path.display().to_string()),
+            ("store.history", format!("{:?}", store.history)),
+            ("limits.connections", limits.connections.to_string()),
+            ("limits.backlog", limits.backlog.to_string()),
+            ("limits.deliveries", limits.deliveries.to_string()),
+            ("limits.log_reads", limits.log_reads.to_string()),
+            ("log.format", format!("{log:?}")),
+        ]
     }
 
     /// Whether this configuration can run as `role`: halves in two processes need a store that both can reach.

@@ -32,6 +32,7 @@ pub use source::{Provider, Source, SourceError, SourceSettings};
 
 use crate::{
     limits::Limits,
+    live::Live,
     metrics::{CountReason as _, Metrics},
     payment::{Event, Subject, Time, Trust},
     store::{Append, Appended, Record, RecordLog, Store},
@@ -88,8 +89,7 @@ pub struct Ingest {
     sources: RwLock<Arc<Sources>>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    json_depth: usize,
-    failed_signatures_per_second: u32,
+    limits: Live<Limits>,
     deliveries: Semaphore,
     delivery_records: Arc<Semaphore>,
 }
@@ -99,14 +99,19 @@ type Sources = HashMap<Arc<str>, Arc<Source>>;
 impl Ingest {
     /// Ready to take deliveries to `sources`.
     #[must_use]
-    pub fn new(sources: Vec<Source>, store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+    pub fn new(
+        sources: Vec<Source>,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        limits: Live<Limits>,
+    ) -> Self {
+        let deliveries = limits.get().deliveries.min(Semaphore::MAX_PERMITS);
         Self {
             sources: RwLock::new(Arc::new(by_name(sources))),
             store,
             metrics,
-            json_depth: limits.json_depth,
-            failed_signatures_per_second: limits.failed_signatures_per_second,
-            deliveries: Semaphore::new(limits.deliveries.min(Semaphore::MAX_PERMITS)),
+            limits,
+            deliveries: Semaphore::new(deliveries),
             delivery_records: Arc::new(Semaphore::new(DELIVERY_RECORDS)),
         }
     }
@@ -164,7 +169,7 @@ impl Ingest {
         }
         source.verifier.verify(headers, body, received_at)?;
         let unclear = |code| Ok(Err(Unclear { code, at: "body".to_owned() }));
-        if !depth::is_within(body, self.json_depth) {
+        if !depth::is_within(body, self.limits.get().json_depth) {
             return unclear("too_deep");
         }
         let Ok(payload) = serde_json::from_slice::<Value>(body) else { return unclear("not_json") };
@@ -248,7 +253,7 @@ impl Ingest {
         let mut suppressed = 0;
         match outcome {
             Outcome::Rejected(rejection) if rejection.is_unproven() => {
-                match source.throttle.admit(self.failed_signatures_per_second, started) {
+                match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
                     Ok(refused) => suppressed = refused,
                     Err(Throttled) => {
                         // Counted above. A line each would let anyone fill the disk; the next line says how many.

@@ -1,5 +1,7 @@
 //! Every bound in one table. Each can be set under `[limits]`; each that can be hit by a client or a provider has a label
 //! of `paystream_limit_hits_total`.
+//!
+//! They can change while the process runs, but for the few that are said to be read once.
 
 use std::time::Duration;
 
@@ -18,17 +20,18 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a webhook's body may take to arrive.
     pub body_timeout: Duration,
-    /// Open connections of one listener; beyond, new ones wait in the kernel's backlog.
+    /// Open connections of one listener; beyond, new ones wait in the kernel's backlog. Read once, at start.
     pub connections: usize,
-    /// Connections that the kernel holds until they are accepted, so that a storm loses no SYN.
+    /// Connections that the kernel holds until they are accepted, so that a storm loses no SYN. Read once,
+    /// at start.
     pub backlog: u32,
-    /// Webhooks in work at once; beyond, 503.
+    /// Webhooks in work at once; beyond, 503. Read once, at start.
     pub deliveries: usize,
     /// Payments on one stream. Eight joined cursors fit the 128 bytes that a browser sends without asking first.
     pub payments_per_stream: usize,
     /// Open streams; beyond, a stream is refused the way an `EventSource` survives.
     pub streams: usize,
-    /// Logs read at once for streams that open.
+    /// Logs read at once for streams that open. Read once, at start.
     pub log_reads: usize,
     /// How long written bytes may wait for a reader that takes none: one that comes back later is told `stalled`, one that
     /// has not come back after twice as long is cut off.

@@ -15,6 +15,7 @@ pub use wire::Closing;
 use crate::{
     hub::{Bell, History, Hub, Watch},
     limits::Limits,
+    live::Live,
     metrics::{CountReason, Metrics},
     payment::{Cursor, Subject, Time},
     shutdown::Shutdown,
@@ -87,8 +88,8 @@ pub enum Opened {
 /// All streams of this node.
 pub struct Streams {
     hub: Arc<Hub>,
-    settings: Settings,
-    limits: Limits,
+    settings: Live<Settings>,
+    limits: Live<Limits>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     open: AtomicUsize,
@@ -101,13 +102,13 @@ impl Streams {
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
-        settings: Settings,
-        limits: &Limits,
+        settings: Live<Settings>,
+        limits: Live<Limits>,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let (open, empty) = (AtomicUsize::new(0), Notify::new());
-        Arc::new(Self { hub, settings, limits: *limits, metrics, shutdown, open, empty })
+        Arc::new(Self { hub, settings, limits, metrics, shutdown, open, empty })
     }
 
     /// Keeps the account of stream time, and wakes the streams when a drain begins. Ends when everything stops.
@@ -130,8 +131,8 @@ impl Streams {
         }
     }
 
-    /// Wakes every stream so that it looks at its grant again.
-    pub fn review_grants(&self) {
+    /// Wakes every stream so that it looks at its grant and the settings again.
+    pub fn review(&self) {
         self.hub.ring_all();
     }
 
@@ -152,7 +153,7 @@ impl Streams {
         if self.shutdown.is_draining() {
             return self.refuse("drain", Closing::Drain, &open);
         }
-        if self.open.load(Ordering::Relaxed) >= self.limits.streams {
+        if self.open.load(Ordering::Relaxed) >= self.limits.get().streams {
             self.metrics.limit_hits.count("streams");
             return self.refuse("overload", Closing::Overload, &open);
         }
@@ -163,7 +164,8 @@ impl Streams {
             return self.refuse("store", Closing::Overload, &open);
         };
         let now = crate::clock::now();
-        let is_over = |lane: &Lane| open.cursor.is_some() && lane.is_over(&self.settings, now);
+        let settings = self.settings.get();
+        let is_over = |lane: &Lane| open.cursor.is_some() && lane.is_over(&settings, now);
         if open.until_finished && lanes.iter().all(is_over) {
             return Opened::Finished;
         }
@@ -210,7 +212,7 @@ impl Streams {
     /// that are here now, and a second at least.
     fn retry_ms(&self) -> u64 {
         let open = self.open.load(Ordering::Relaxed);
-        let all_ms = open.saturating_mul(1000) / self.limits.accepts_per_second.max(1);
+        let all_ms = open.saturating_mul(1000) / self.limits.get().accepts_per_second.max(1);
         let least = u64::try_from(all_ms).unwrap_or(u64::MAX / 2).max(1000);
         rand::random_range(least..=2 * least)
     }

@@ -1,6 +1,9 @@
 //! Keys: each has a name, one algorithm, and what it may sign for.
 
-use crate::payment::Name;
+use crate::{
+    payment::Name,
+    secret::{self, Weakness},
+};
 use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -111,9 +114,9 @@ pub enum KeyError {
     /// A pair with HS256, or a secret with another algorithm.
     #[error("HS256 takes `secret`; EdDSA, ES256 and RS256 take `public_key` (and `private_key` to mint)")]
     WrongMaterial,
-    /// Too short, or a placeholder.
+    /// Too short, a placeholder …
     #[error("secret {0}; make one with `openssl rand -base64 48`")]
-    WeakSecret(String),
+    WeakSecret(Weakness),
     /// Not the PEM of a public key for the algorithm.
     #[error("public_key is no public key in PEM for {0}")]
     BadPublicKey(Algorithm),
@@ -158,9 +161,7 @@ impl Key {
         let (check, sign) = match (&material, algorithm) {
             (Material::Secret(secret), Algorithm::Hs256) => {
                 let secret = secret.expose_secret();
-                if let Some(weakness) = weak_secret(secret, MIN_SECRET_BYTES) {
-                    return Err(KeyError::WeakSecret(weakness));
-                }
+                secret::check(secret, MIN_SECRET_BYTES).map_err(KeyError::WeakSecret)?;
                 (
                     DecodingKey::from_secret(secret.as_bytes()),
                     Some(EncodingKey::from_secret(secret.as_bytes())),
@@ -236,27 +237,4 @@ fn fingerprint(kid: &str, algorithm: Algorithm, material: &Material, audience: &
         hash.update(part);
     }
     Fingerprint(hash.finalize().into())
-}
-
-/// What is wrong with a secret that someone chose: too short, untrimmed, a placeholder. None if nothing shows.
-#[must_use]
-pub fn weak_secret(secret: &str, min_bytes: usize) -> Option<String> {
-    /// Words that stand in examples and templates, and from there get into production.
-    const PLACEHOLDERS: [&str; 7] =
-        ["changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "default_secret"];
-    /// Random text of 16 characters or more has at least this many different ones, but for one time in a million.
-    const MIN_DISTINCT: usize = 8;
-    let lower = secret.to_ascii_lowercase();
-    let mut distinct: Vec<u8> = secret.bytes().collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let short = format!("is shorter than {min_bytes} bytes");
-    let wrongs = [
-        (secret.is_empty(), "is empty"),
-        (secret.trim() != secret, "begins or ends with white space"),
-        (PLACEHOLDERS.iter().any(|word| lower.contains(word)), "is a placeholder"),
-        (secret.len() < min_bytes, &short),
-        (distinct.len() < MIN_DISTINCT, "repeats a few characters"),
-    ];
-    wrongs.into_iter().find(|(wrong, _)| *wrong).map(|(_, words)| words.to_owned())
 }

@@ -338,7 +338,7 @@ fn unusable_keys_are_refused_with_a_reason() {
     check(secret_key("k", "short"), "secret is shorter than 32 bytes");
     check(secret_key("k", ""), "secret is empty");
     check(secret_key("k", &"ab".repeat(40)), "secret repeats a few characters");
-    check(secret_key("k", "please-changeme-please-0123456789-abcdef"), "secret is a placeholder");
+    check(secret_key("k", "please-changeme-please-0123456789-please"), "secret is a placeholder");
     check(secret_key("k", &format!("{SECRET}\n")), "white space");
     check(secret_key("", SECRET), "kid is empty");
     check(KeySettings { realms: vec![], ..secret_key("k", SECRET) }, "realms is empty");

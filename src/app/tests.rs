@@ -182,3 +182,27 @@ async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
     again.shutdown().await;
     App::start(config, Role::All).await.unwrap().kill().await;
 }
+
+#[tokio::test]
+async fn a_reload_takes_over_all_or_nothing() {
+    let gateway = Gateway::start().await;
+    let rooms = &gateway.running.rooms;
+    let mut config = gateway.config.clone();
+    config.sources.clear();
+    config.limits.body_bytes = 10;
+    config.stream.drain = Duration::ZERO;
+    let good = config.clone();
+    config.access.cors = vec!["*".into()];
+    assert!(gateway.running.reload(config.clone()).is_err());
+    config.access.cors.clear();
+    config.listen.admin = "127.0.0.1:9000".parse().unwrap();
+    config.listen.public = config.listen.admin;
+    assert!(gateway.running.reload(config).is_err(), "it could not start");
+    let limits = gateway.running.limits.get();
+    assert_eq!((limits, gateway.running.stream.get()), (gateway.config.limits, gateway.config.stream));
+    assert!(rooms.ingest.knows("dev"));
+    gateway.running.reload(good).unwrap();
+    assert_eq!(gateway.running.limits.get().body_bytes, 10);
+    assert_eq!(gateway.running.stream.get().drain, Duration::ZERO);
+    assert!(!rooms.ingest.knows("dev"));
+}

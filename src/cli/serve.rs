@@ -16,8 +16,8 @@ pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
 /// Runs the gateway
 ///
-/// Signals: SIGHUP takes over sources, keys, origins and the admin token anew, without dropping a stream; SIGTERM or SIGINT sends
-/// all streams away over the drain window, then stops; a second one stops at once.
+/// Signals: SIGHUP takes over the file anew, but for sockets and store, without dropping a stream; SIGTERM or SIGINT sends all
+/// streams away over the drain window, then stops; a second one stops at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

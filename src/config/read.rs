@@ -7,10 +7,10 @@ use super::{
     document::{Document, Section},
 };
 use crate::{
-    access::weak_secret,
     ingest::{Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
+    secret,
     store::embedded,
     stream, telemetry,
 };
@@ -182,9 +182,9 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
 
 fn admin(mut section: Section<'_>) -> Option<SecretString> {
     let token = section.secret("token");
-    if let Some(weakness) =
-        token.as_ref().and_then(|token| weak_secret(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES))
-    {
+    let checked =
+        token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
+    if let Err(weakness) = checked {
         let remedy = "make one with `openssl rand -base64 24`";
         section.wrong(&section.place("token"), "token", &format!("{weakness}; {remedy}"));
     }

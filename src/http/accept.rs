@@ -12,6 +12,7 @@
 use super::guarded::Guarded;
 use crate::{
     limits::Limits,
+    live::Live,
     metrics::{CountReason, Metrics},
     shutdown::Shutdown,
 };
@@ -79,11 +80,11 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: Live<Limits>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) {
-    let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let room = Arc::new(Semaphore::new(limits.get().connections.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     let host = Arc::new(Host { router, limits, metrics, shutdown });
     loop {
@@ -109,10 +110,10 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// What all connections of one listener share.
+/// What all connections of one listener share. A connection keeps the bounds under which it began.
 struct Host {
     router: Router,
-    limits: Limits,
+    limits: Live<Limits>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -145,7 +146,7 @@ impl Host {
 
     /// One connection, from its first byte to its last. What goes wrong here is between the client and its network.
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
-        let served = match timeout(self.limits.head_timeout, self.opened(stream)).await {
+        let served = match timeout(self.limits.get().head_timeout, self.opened(stream)).await {
             Err(_) => {
                 self.metrics.limit_hits.count("head_timeout");
                 Ok(())
@@ -162,7 +163,8 @@ impl Host {
 
     /// Sets the socket's options and reads until it is clear whether the client speaks HTTP/2.
     async fn opened(&self, mut stream: TcpStream) -> io::Result<(Guarded, bool)> {
-        tune(&stream, &self.limits)?;
+        let stall = self.limits.get().stall;
+        tune(&stream, stall)?;
         let mut start = [0; H2_PREFACE.len()];
         let mut len = 0;
         while let Some(free) = start.get_mut(len..).filter(|free| !free.is_empty()) {
@@ -174,19 +176,20 @@ impl Host {
         }
         let start = Bytes::copy_from_slice(start.get(..len).unwrap_or_default());
         let is_h2 = start == H2_PREFACE;
-        Ok((Guarded::new(stream, start, self.limits.stall * 2, Arc::clone(&self.metrics)), is_h2))
+        Ok((Guarded::new(stream, start, stall * 2, Arc::clone(&self.metrics)), is_h2))
     }
 
     async fn http1(&self, io: Guarded, peer: SocketAddr) -> Result<(), Failed> {
         // Told to end before its first request, a connection would be closed without an answer.
         let is_late = self.shutdown.is_draining();
+        let limits = self.limits.get();
         let connection = http1::Builder::new()
             .keep_alive(!is_late)
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head_timeout)
-            .max_headers(self.limits.headers)
-            .max_header_size(self.limits.head_bytes)
-            .max_buf_size(self.limits.head_bytes.max(BUFFER_BYTES))
+            .header_read_timeout(limits.head_timeout)
+            .max_headers(limits.headers)
+            .max_header_size(limits.head_bytes)
+            .max_buf_size(limits.head_bytes.max(BUFFER_BYTES))
             .serve_connection(TokioIo::new(io), self.service(peer));
         let mut connection = pin!(connection);
         tokio::select! {
@@ -198,12 +201,13 @@ impl Host {
 
     async fn http2(&self, io: Guarded, peer: SocketAddr) -> Result<(), Failed> {
         let requests = Requests { tasks: TaskTracker::new(), shutdown: self.shutdown.clone() };
+        let limits = self.limits.get();
         let connection = http2::Builder::new(requests.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(self.limits.stall)
+            .keep_alive_timeout(limits.stall)
             .max_concurrent_streams(H2_STREAMS)
-            .max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .max_send_buf_size(BUFFER_BYTES)
             .initial_stream_window_size(H2_WINDOW_BYTES)
             .initial_connection_window_size(4 * H2_WINDOW_BYTES)
@@ -235,7 +239,7 @@ impl Host {
     /// Returns when no request was in work at the start nor at the end of a whole head timeout. Hyper bounds the wait for
     /// a head of HTTP/1 only.
     async fn idle(&self, requests: &Requests) {
-        let mut ticks = interval(self.limits.head_timeout);
+        let mut ticks = interval(self.limits.get().head_timeout);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_idle = false;
         loop {
@@ -292,14 +296,14 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Requests {
 
 /// Frames leave at once, and a peer that vanished is noticed: by a probe when there is nothing to send, by missing
 /// acknowledgements when there is. The kernel's own patience is two hours and a quarter of an hour.
-fn tune(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3))?;
     #[cfg(target_os = "linux")]
     // After the guard's own limit, which is counted.
-    socket.set_tcp_user_timeout(Some(limits.stall * 3))?;
+    socket.set_tcp_user_timeout(Some(stall * 3))?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::{
     clock,
     ingest::{Delivery, Ingest, Reply},
     limits::Limits,
+    live::Live,
     metrics::{CountReason, Metrics},
     payment::Time,
 };
@@ -36,7 +37,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Webhooks {
     ingest: Arc<Ingest>,
-    limits: Limits,
+    limits: Live<Limits>,
     metrics: Arc<Metrics>,
     /// Bounds the bodies in memory.
     room: Arc<Semaphore>,
@@ -47,8 +48,8 @@ pub struct Webhooks {
 impl Webhooks {
     /// Routes to `ingest`.
     #[must_use]
-    pub fn new(ingest: Arc<Ingest>, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        let room = Arc::new(Semaphore::new(limits.deliveries.min(Semaphore::MAX_PERMITS)));
+    pub fn new(ingest: Arc<Ingest>, limits: Live<Limits>, metrics: Arc<Metrics>) -> Self {
+        let room = Arc::new(Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS)));
         Self { ingest, limits, metrics, room, tasks: TaskTracker::new() }
     }
 
@@ -68,14 +69,14 @@ impl Webhooks {
 
     /// Reads a body within its bounds. The error counts as the delivery's outcome.
     async fn read(&self, source: &str, head: &Parts, body: Body) -> Result<Bytes, Problem> {
-        let limit = self.limits.body_bytes;
+        let Limits { body_bytes: limit, body_timeout, .. } = self.limits.get();
         // Told in advance, so not a byte of it is read.
         if body.size_hint().lower() > limit as u64 {
-            return Err(self.too_large(source, head));
+            return Err(self.too_large(source, head, limit));
         }
-        match timeout(self.limits.body_timeout, Limited::new(body, limit).collect()).await {
+        match timeout(body_timeout, Limited::new(body, limit).collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large(source, head)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large(source, head, limit)),
             Ok(Err(error)) => {
                 tracing::debug!(source, %error, "a webhook broke off");
                 self.metrics.event(source, "rejected", "broken_body");
@@ -84,16 +85,16 @@ impl Webhooks {
             Err(_) => {
                 self.metrics.limit_hits.count("body_timeout");
                 self.metrics.event(source, "rejected", "body_timeout");
-                let detail = format!("the body took over {:?}", self.limits.body_timeout);
+                let detail = format!("the body took over {body_timeout:?}");
                 Err(hang_up(head, Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)))
             }
         }
     }
 
-    fn too_large(&self, source: &str, head: &Parts) -> Problem {
+    fn too_large(&self, source: &str, head: &Parts, limit: usize) -> Problem {
         self.metrics.limit_hits.count("body_bytes");
         self.metrics.event(source, "rejected", "body_too_large");
-        let detail = format!("a webhook has at most {} bytes", self.limits.body_bytes);
+        let detail = format!("a webhook has at most {limit} bytes");
         hang_up(head, Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
     }
 

@@ -12,6 +12,7 @@ use crate::{
     access::{Access, Denied, Grant},
     clock,
     limits::Limits,
+    live::Live,
     metrics::{CountReason, Metrics},
     payment::{Name, Subject},
     stream::{Open, Opened, Snapshot, Streams},
@@ -38,7 +39,7 @@ pub struct Public {
     /// Says who may.
     pub access: Arc<Access>,
     /// How many payments, and how long a wait.
-    pub limits: Limits,
+    pub limits: Live<Limits>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -98,7 +99,7 @@ async fn events<'a>(
     payments: impl Iterator<Item = &'a str>,
 ) -> Result<Response, Problem> {
     let grant = api.admit(asked)?;
-    let payments = asked::payments(payments, api.limits.payments_per_stream)?;
+    let payments = asked::payments(payments, api.limits.get().payments_per_stream)?;
     let heartbeat_events = asked.flag("heartbeat", "event")?;
     let until_finished = asked.flag("until", "finished")?;
     let subjects: Vec<_> =
@@ -148,7 +149,7 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     let subject = api.subject(&grant, asked::payment(payment)?)?;
     let known = asked.if_none_match();
     // There is something to wait for only if the client says what it has.
-    let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.wait));
+    let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.get().wait));
 
     let taken = api.streams.snapshot(&subject, known, wait).await;
     if wait.is_some() {

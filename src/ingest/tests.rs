@@ -117,7 +117,12 @@ fn now() -> Time {
 
 fn bench(limits: &Limits) -> Bench {
     let (store, metrics) = (Arc::new(Fake::default()), Arc::new(Metrics::new()));
-    let ingest = Ingest::new(vec![source("acme")], Arc::<Fake>::clone(&store), Arc::clone(&metrics), limits);
+    let ingest = Ingest::new(
+        vec![source("acme")],
+        Arc::<Fake>::clone(&store),
+        Arc::clone(&metrics),
+        Live::new(*limits),
+    );
     Bench { ingest, store, metrics, signer: source("acme") }
 }
 

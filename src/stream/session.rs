@@ -126,7 +126,7 @@ impl Session {
         expires_at: Option<Time>,
     ) -> Self {
         let now = Instant::now();
-        let settings = &streams.settings;
+        let settings = streams.settings.get();
         let deadlines = Deadlines {
             heartbeat: now + between(settings.heartbeat, 0.5),
             max_age: now + between(settings.max_age, 0.8),
@@ -178,6 +178,7 @@ impl Session {
             self.heartbeat(out);
         }
         if out.is_empty() {
+            self.hurry(now);
             let due = self.next_deadline(now);
             self.deadlines.due = Some(due);
             return Step::Wait(due);
@@ -277,20 +278,19 @@ impl Session {
         if expired || revoked {
             return Some(Closing::TokenExpired);
         }
-        let stall = self.streams.limits.stall;
+        let stall = self.streams.limits.get().stall;
         self.deadlines.due.is_some_and(|due| now > due + stall).then_some(Closing::Stalled)
     }
 
     /// Ends that wait until all that is known was said.
     fn may_end(&mut self, now: Instant) -> Option<Closing> {
         let wall = clock::now();
-        if self.options.until_finished
-            && self.lanes.iter().all(|lane| lane.is_over(&self.streams.settings, wall))
-        {
+        let settings = self.streams.settings.get();
+        if self.options.until_finished && self.lanes.iter().all(|lane| lane.is_over(&settings, wall)) {
             return Some(Closing::Finished);
         }
         if self.streams.shutdown.is_draining() {
-            let window = self.streams.settings.drain.mul_f64(DRAIN_SHARE);
+            let window = settings.drain.mul_f64(DRAIN_SHARE);
             let drain = *self.deadlines.drain.get_or_insert_with(|| now + between(window, 0.0));
             if drain <= now {
                 return Some(Closing::Drain);
@@ -317,18 +317,25 @@ impl Session {
     fn wrote(&mut self, now: Instant) {
         // Now the sink has room for more as soon as this is gone.
         self.deadlines.due = Some(now);
-        self.deadlines.heartbeat = now + between(self.streams.settings.heartbeat, 0.8);
+        self.deadlines.heartbeat = now + between(self.streams.settings.get().heartbeat, 0.8);
+    }
+
+    /// A reload may have shortened the silence that is allowed. All streams are told of it at once, and spread as at their
+    /// start.
+    fn hurry(&mut self, now: Instant) {
+        let heartbeat = self.streams.settings.get().heartbeat;
+        if self.deadlines.heartbeat > now + heartbeat {
+            self.deadlines.heartbeat = now + between(heartbeat, 0.5);
+        }
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
         let deadlines = &self.deadlines;
         let first = deadlines.heartbeat.min(deadlines.max_age);
         let finish = || {
-            let ends: Option<Vec<_>> = self
-                .lanes
-                .iter()
-                .map(|lane| finish(&lane.watch.standing(), &self.streams.settings))
-                .collect();
+            let settings = self.streams.settings.get();
+            let ends: Option<Vec<_>> =
+                self.lanes.iter().map(|lane| finish(&lane.watch.standing(), &settings)).collect();
             // A millisecond more, since the wall clock that decides is read in whole ones.
             ends?.into_iter().max().map(|at| now + until(at) + Duration::from_millis(1))
         };

@@ -38,7 +38,7 @@ impl Streams {
     ) -> Snapshot {
         let bell = Arc::new(Bell::default());
         let watch = self.hub.join(subject, Arc::clone(&bell));
-        let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.wait));
+        let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
                 return Snapshot::Unavailable;

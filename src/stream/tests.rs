@@ -27,7 +27,8 @@ impl Node {
         let (metrics, shutdown) = (Arc::new(Metrics::new()), Shutdown::default());
         let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&metrics), &limits);
         tokio::spawn(Arc::clone(&hub).run(shutdown.clone()));
-        let streams = Streams::new(hub, settings, &limits, Arc::clone(&metrics), shutdown.clone());
+        let streams =
+            Streams::new(hub, Live::new(settings), Live::new(limits), Arc::clone(&metrics), shutdown.clone());
         let run = Arc::clone(&streams);
         tokio::spawn(async move { run.run().await });
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -255,7 +256,7 @@ async fn every_end_but_finished_is_unclean_and_says_why() {
             "drain" => node.shutdown.drain(),
             "revoked" => {
                 revoked.store(true, Ordering::Relaxed);
-                node.streams.review_grants();
+                node.streams.review();
             }
             _ => {}
         }

@@ -1,11 +1,12 @@
 //! What operators rely on: health, metrics, logs, reloads.
 
 use crate::support::{
-    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, STRIPE_SECRET, Setup, TOKEN_KEY, eventually, generic,
-    header, next_message, now_s, read_to_end, signed, stays_silent, token,
+    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, PATIENCE, STRIPE_SECRET, Setup, TOKEN_KEY,
+    eventually, generic, header, next_message, now_s, read_to_end, signed, stays_silent, token,
 };
-use load::{http::End, sign};
+use load::{http::End, sign, sse::Item, stream::Next};
 use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn the_health_routes_tell_life_from_readiness() {
@@ -149,11 +150,54 @@ async fn a_reload_revokes_a_key_and_closes_its_streams_only() {
 }
 
 #[tokio::test]
+async fn a_reload_changes_limits_and_heartbeats_without_dropping_a_stream() {
+    let gateway = Gateway::with(Setup::stream("heartbeat = \"1h\"")).await;
+    let mut stream = gateway.stream("pay_1").await;
+    next_message(&mut stream).await;
+    let post = async |id: &str| {
+        let mut payload = generic(id, "pending", "pay_1", 1_700_000_000);
+        payload["note"] = "x".repeat(2000).into();
+        gateway.post("acme", &payload).await.head.status
+    };
+    assert_eq!(post("e1").await / 100, 2);
+    assert_eq!(next_message(&mut stream).await.1["seq"], 1);
+
+    let limits = "body_bytes = 1000\npayments_per_stream = 1\nconnections = 5000\nlog_reads = 8";
+    gateway.configure(&Setup { limits: limits.to_owned(), ..Setup::stream("heartbeat = \"100ms\"") });
+    gateway.hang_up();
+    let reloads = || gateway.log().matches("configuration reloaded").count();
+    eventually("it is reloaded", async || reloads() == 1).await;
+    assert_eq!(post("e1").await, 413);
+    let two =
+        gateway.get("/v1/events?payment=pay_1&payment=pay_2", &gateway.bearer(&["pay_1", "pay_2"])).await;
+    assert_eq!(two.head.status, 400, "{}", two.text());
+    // The stream that was to be silent for an hour speaks at once, and goes on to.
+    for _ in 0..3 {
+        let next = timeout(PATIENCE, stream.next()).await.unwrap().unwrap();
+        assert!(matches!(next, Next::Item(Item::Comment(_))), "{next:?}");
+    }
+    let log = gateway.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("after a restart")).collect();
+    assert_eq!(told.len(), 2, "what needs a restart is named, nothing else:\n{log}");
+    assert!(told[0].contains("limits.connections") && told[0].contains("5000"), "{told:?}");
+    assert!(told[1].contains("limits.log_reads"), "{told:?}");
+
+    // As it was at the start: nothing waits for a restart any more.
+    gateway.configure(&Setup::default());
+    gateway.hang_up();
+    eventually("it is reloaded again", async || reloads() == 2).await;
+    assert_eq!(post("e2").await / 100, 2);
+    assert_eq!(next_message(&mut stream).await.1["seq"], 2, "the same stream, all the while");
+    assert_eq!(gateway.log().matches("after a restart").count(), 2);
+}
+
+#[tokio::test]
 async fn a_reload_of_a_broken_file_changes_nothing_and_says_so() {
     let gateway = Gateway::start().await;
     let mut stream = gateway.stream("pay_1").await;
     next_message(&mut stream).await;
-    gateway.configure(&Setup::stream("heartbeat = \"never\""));
+    let limits = "body_bytes = 10".to_owned();
+    gateway.configure(&Setup { limits, ..Setup::stream("heartbeat = \"never\"") });
     gateway.hang_up();
     eventually("it is logged", async || gateway.log().contains("heartbeat")).await;
     gateway.accept(&generic("e1", "pending", "pay_1", 1_700_000_000)).await;

@@ -32,7 +32,8 @@ impl Server {
         let listener = bind("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, shutdown) = (Arc::new(Metrics::new()), Shutdown::default());
-        let task = tokio::spawn(serve(listener, router, limits, Arc::clone(&metrics), shutdown.clone()));
+        let task =
+            tokio::spawn(serve(listener, router, Live::new(limits), Arc::clone(&metrics), shutdown.clone()));
         Self { address, metrics, shutdown, task }
     }
 
@@ -222,7 +223,7 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
     let listener = bind("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::default();
-    let served = tokio::spawn(serve(listener, router, limits, Arc::default(), shutdown.clone()));
+    let served = tokio::spawn(serve(listener, router, Live::new(limits), Arc::default(), shutdown.clone()));
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut client, "first").await;

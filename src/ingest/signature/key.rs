@@ -1,6 +1,7 @@
 //! Secrets: what is no secret is refused, what is one becomes a keyed MAC that is cloned for each delivery.
 
 use super::recipe::{Algorithm, KeyForm};
+use crate::secret::{self, Weakness};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,56 +16,12 @@ const MIN_BYTES: usize = 8;
 /// What the Standard Webhooks specification allows for a key, decoded.
 const BASE64_KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// What stands in examples, in lower case, without the `whsec_` that some have before it.
-const PLACEHOLDERS: &[&str] = &[
-    "...",
-    "change-me",
-    "change_me",
-    "changeme",
-    "default",
-    "default-secret",
-    "default_secret",
-    "dummy",
-    "example",
-    "my-secret",
-    "my_secret",
-    "mysecret",
-    "password",
-    "placeholder",
-    "replace-me",
-    "replace_me",
-    "replaceme",
-    "secret",
-    "secret123",
-    "supersecret",
-    "test",
-    "test-secret",
-    "test_secret",
-    "testsecret",
-    "todo",
-    "webhook-secret",
-    "webhook_secret",
-    "your-secret",
-    "your_secret",
-    "your_signing_secret",
-    "your_webhook_secret",
-];
-
 /// Why a text is no secret. Never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Nothing there.
-    #[error("it is empty")]
-    Empty,
-    /// A blank or a line break: pasted wrongly.
-    #[error("it holds white space or control characters")]
-    Blank,
-    /// It stands in every example.
-    #[error("it is a placeholder, known to everyone")]
-    Placeholder,
-    /// Too short to be one.
-    #[error("it is shorter than {MIN_BYTES} bytes")]
-    TooShort,
+    /// Empty, a placeholder, too short …
+    #[error("it {0}")]
+    Weak(Weakness),
     /// The provider hands out base 64.
     #[error("it is not base 64, with or without the prefix that the provider puts before it")]
     NotBase64,
@@ -124,22 +81,9 @@ fn zeroize(bytes: Vec<u8>) -> secrecy::SecretSlice<u8> {
     bytes.into()
 }
 
+/// The prefix that some providers put before a secret makes it no stronger.
 fn check(secret: &str) -> Result<(), SecretError> {
-    let bare = secret.trim().to_ascii_lowercase();
-    let bare = bare.strip_prefix("whsec_").unwrap_or(&bare);
-    let mut letters = bare.chars();
-    let one_letter = letters.next().is_some_and(|first| letters.all(|c| c == first));
-    if secret.is_empty() || bare.is_empty() {
-        Err(SecretError::Empty)
-    } else if PLACEHOLDERS.contains(&bare) || one_letter || bare.contains("...") || bare.starts_with('<') {
-        Err(SecretError::Placeholder)
-    } else if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Err(SecretError::Blank)
-    } else if bare.len() < MIN_BYTES {
-        Err(SecretError::TooShort)
-    } else {
-        Ok(())
-    }
+    secret::check(secret.strip_prefix("whsec_").unwrap_or(secret), MIN_BYTES).map_err(SecretError::Weak)
 }
 
 #[cfg(test)]
@@ -148,20 +92,15 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_refused() {
+        use SecretError::Weak;
         let base64 = || KeyForm::Base64 { strip: "whsec_".to_owned() };
         let encoded = |bytes: u8| STANDARD.encode((0..bytes).collect::<Vec<_>>());
         for (form, secret, expected) in [
-            (KeyForm::Utf8, String::new(), Some(SecretError::Empty)),
-            (KeyForm::Utf8, "   ".into(), Some(SecretError::Empty)),
-            (KeyForm::Utf8, "whsec_".into(), Some(SecretError::Empty)),
-            (KeyForm::Utf8, "ChangeMe".into(), Some(SecretError::Placeholder)),
-            (KeyForm::Utf8, "default_secret".into(), Some(SecretError::Placeholder)),
-            (KeyForm::Utf8, "whsec_...".into(), Some(SecretError::Placeholder)),
-            (KeyForm::Utf8, "xxxxxxxxxxxxxxxx".into(), Some(SecretError::Placeholder)),
-            (KeyForm::Utf8, "<your secret here>".into(), Some(SecretError::Placeholder)),
-            (KeyForm::Utf8, "abc1234".into(), Some(SecretError::TooShort)),
-            (KeyForm::Utf8, "abcd 12345678".into(), Some(SecretError::Blank)),
-            (KeyForm::Utf8, "abcd12345678\n".into(), Some(SecretError::Blank)),
+            (KeyForm::Utf8, String::new(), Some(Weak(Weakness::Empty))),
+            (KeyForm::Utf8, "whsec_".into(), Some(Weak(Weakness::Empty))),
+            (KeyForm::Utf8, "whsec_replace-me".into(), Some(Weak(Weakness::Placeholder))),
+            (KeyForm::Utf8, "whsec_8f3b1c2".into(), Some(Weak(Weakness::TooShort(8)))),
+            (base64(), "your-secret-here".into(), Some(Weak(Weakness::Placeholder))),
             (KeyForm::Utf8, "whsec_8f3b1c2d".into(), None),
             (base64(), "whsec_!notbase64!".into(), Some(SecretError::NotBase64)),
             (base64(), encoded(23), Some(SecretError::KeySize)),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ingest::{Delivery, Ingest, Provider, Source, SourceSettings},
-    limits::Limits,
+    live::Live,
     metrics::Metrics,
     payment::{State, Status, Subject as Payment},
     store::{
@@ -35,7 +35,7 @@ async fn outcome(provider: &str, life: Life) -> State {
     let metrics = Arc::new(Metrics::new());
     let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
-    let ingest = Ingest::new(vec![source(provider)], Arc::clone(&store), metrics, &Limits::default());
+    let ingest = Ingest::new(vec![source(provider)], Arc::clone(&store), metrics, Live::default());
     let mut seen = Vec::new();
     for (step, _) in play(provider, life).unwrap() {
         let mut headers = HeaderMap::new();
