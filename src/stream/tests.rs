@@ -289,13 +289,15 @@ async fn a_drain_spreads_the_return_of_all_who_were_there_when_it_began() {
     node.shutdown.drain();
     let window = Duration::from_secs(20);
     let since = Instant::now();
-    for mut reader in readers {
-        let closing = loop {
+    let closings = readers.into_iter().map(async |mut reader| {
+        loop {
             let block = reader.block().await.unwrap();
             if block.contains("closing") {
                 break block;
             }
-        };
+        }
+    });
+    for closing in futures_util::future::join_all(closings).await {
         let retry: u64 = closing.lines().next().unwrap().strip_prefix("retry: ").unwrap().parse().unwrap();
         assert!((10_000..=20_000).contains(&retry), "20 clients at 2 per second: {retry}");
     }
