@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest webhook body, in bytes. Standard Webhooks asks for 20 kB; orders with many lines reach hundreds.
     pub body_bytes: usize,
+    /// Bytes of webhook bodies in memory at once; beyond, 503. Read once, at start.
+    pub buffered_bytes: usize,
     /// Deepest nesting of a webhook's JSON.
     pub json_depth: usize,
     /// Longest request head, in bytes: request line and headers together.
@@ -48,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 1 << 20,
+            buffered_bytes: 256 << 20,
             json_depth: 64,
             head_bytes: 16 << 10,
             headers: 100,
