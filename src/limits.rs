@@ -1,5 +1,9 @@
-//! Every bound in one table. Each can be set under `[limits]`; each that can be hit by a client or a provider has a label
-//! of `paystream_limit_hits_total`.
+//! The bounds that can be set, all under `[limits]`.
+//!
+//! `paystream_limit_hits_total` counts, by name, the hits of `body_bytes`, `body_timeout`, `buffered_bytes`, `connections`,
+//! `deliveries`, `failed_signatures_per_second`, `stall` and `streams`, and of `head_timeout` those of connections that
+//! never said anything. The rest are not counted. Bounds that are no settings are: `delivery_records`, `open_files`,
+//! `store_queue`.
 //!
 //! They can change while the process runs, but for the few that are said to be read once.
 
@@ -18,7 +22,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Most headers of a request.
     pub headers: usize,
-    /// How long a request's head may take to arrive; also how long an idle connection is kept.
+    /// How long a request's head may take to arrive; also how long an idle connection is kept. Longer than balancers keep
+    /// theirs (60 s on nginx and AWS), or they send a request into a connection that is closing, and answer 502.
     pub head_timeout: Duration,
     /// How long a webhook's body may take to arrive.
     pub body_timeout: Duration,
@@ -54,7 +59,7 @@ impl Default for Limits {
             json_depth: 64,
             head_bytes: 16 << 10,
             headers: 100,
-            head_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(10),
             connections: 100_000,
             backlog: 4096,
