@@ -35,7 +35,7 @@ use std::{
 };
 use tokio::{
     sync::{Semaphore, broadcast::error::RecvError},
-    time::{Instant, MissedTickBehavior},
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 use topic::Topic;
@@ -50,7 +50,7 @@ pub struct Hub {
     metrics: Arc<Metrics>,
     partitions: Vec<Mutex<Partition>>,
     /// Topics that hold frames or a history, to be dropped when nobody needs them any more.
-    warm: Mutex<Vec<(Instant, Arc<Topic>)>>,
+    warm: Mutex<Vec<Arc<Topic>>>,
     /// Bounds how many logs are read at once.
     reads: Semaphore,
     /// The store did not answer at the last tick.
@@ -92,7 +92,10 @@ impl Hub {
                 () = shutdown.stopped() => return Ok(()),
                 heard = notices.recv() => match heard {
                     Ok(notice) => self.hear(&notice),
-                    Err(RecvError::Lagged(_)) => self.heal_behind("lagged").await,
+                    Err(RecvError::Lagged(_)) => {
+                        let hub = Arc::clone(&self);
+                        tokio::spawn(async move { hub.heal_behind("lagged").await });
+                    }
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 _ = tick.tick() => {
@@ -177,21 +180,15 @@ impl Hub {
 
     /// Remembers that a topic holds something to be dropped later.
     fn keep_warm(&self, topic: &Arc<Topic>) {
-        if topic.set_warm() {
-            lock(&self.warm).push((Instant::now() + TICK * 2, Arc::clone(topic)));
+        if topic.warm_up() {
+            lock(&self.warm).push(Arc::clone(topic));
         }
     }
 
-    /// Drops the frames and histories that have stood for two ticks: every reader that keeps up has taken them, and one
-    /// that does not reads the store again.
+    /// Drops the frames and histories of topics that had no news for one to two ticks: every reader that keeps up has taken
+    /// them, and one that does not reads the store again.
     fn cool(&self) {
-        let now = Instant::now();
-        lock(&self.warm).retain(|(until, topic)| {
-            if *until <= now {
-                topic.cool();
-            }
-            *until > now
-        });
+        lock(&self.warm).retain(|topic| !topic.cool_down());
     }
 
     /// Compares the heads with what was heard. A head of a tick ago that we have not reached means that its notice was
@@ -244,6 +241,7 @@ impl Hub {
         loop {
             match ask().await {
                 Ok(answer) => return Some(answer),
+                Err(error @ StoreError::Corrupt(_)) => tracing::error!(%error, "asking the store again"),
                 Err(error) => tracing::debug!(%error, "asking the store again"),
             }
             tokio::select! {
@@ -290,11 +288,12 @@ impl Watch {
         self.topic.standing()
     }
 
-    /// As [`Watch::history`], but asks a store that fails again until it answers.
+    /// As [`Watch::history`], for a watcher that already follows: it takes what was read lately too, since whatever came
+    /// later rings its bell. Asks a store that fails again until it answers.
     pub fn history_in_time(&self) -> impl Future<Output = Arc<History>> + Send + use<> {
         let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
         async move {
-            match hub.ask(|| hub.history(&topic)).await {
+            match hub.ask(|| hub.history(&topic, 0)).await {
                 Some(history) => history,
                 // The hub has stopped: its watchers are about to be cut, and there is nothing to tell them.
                 None => std::future::pending().await,
@@ -302,10 +301,11 @@ impl Watch {
         }
     }
 
-    /// The whole log, folded. One reader reads for all who wait, and only so many logs are read at once.
+    /// The whole log, folded, as it stands now or later. One reader reads for all who wait, and only so many logs are read at
+    /// once.
     pub fn history(&self) -> impl Future<Output = Result<Arc<History>, StoreError>> + Send + use<> {
         let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
-        async move { hub.history(&topic).await }
+        async move { hub.history(&topic, topic.reads()).await }
     }
 }
 

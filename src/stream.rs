@@ -93,8 +93,41 @@ pub struct Streams {
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     open: AtomicUsize,
+    /// How many streams were open when the drain began: those are the clients to be expected back.
+    leaving: AtomicUsize,
     /// Told when the last stream has gone.
     empty: Notify,
+}
+
+/// The place of one open stream. Taken before anything is awaited, so that neither the limit nor a drain overlooks a stream
+/// that is about to open.
+struct Place {
+    streams: Arc<Streams>,
+    /// Whether the stream began; what is refused before that is counted as a refusal.
+    began: bool,
+    /// Why the server closed it, once it has.
+    closed: Option<Closing>,
+}
+
+impl Place {
+    fn take(streams: &Arc<Streams>) -> Self {
+        streams.open.fetch_add(1, Ordering::AcqRel);
+        streams.metrics.streams_open.inc();
+        Self { streams: Arc::clone(streams), began: false, closed: None }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self { streams, began, closed } = self;
+        if *began {
+            streams.metrics.closes.count(closed.map_or("gone", Closing::as_str));
+        }
+        streams.metrics.streams_open.dec();
+        if streams.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            streams.empty.notify_waiters();
+        }
+    }
 }
 
 impl Streams {
@@ -107,8 +140,8 @@ impl Streams {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        let (open, empty) = (AtomicUsize::new(0), Notify::new());
-        Arc::new(Self { hub, settings, limits, metrics, shutdown, open, empty })
+        let (open, leaving, empty) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
+        Arc::new(Self { hub, settings, limits, metrics, shutdown, open, leaving, empty })
     }
 
     /// Keeps the account of stream time, and wakes the streams when a drain begins. Ends when everything stops.
@@ -121,6 +154,7 @@ impl Streams {
                 () = self.shutdown.stopped() => return,
                 () = self.shutdown.draining(), if !told => {
                     told = true;
+                    self.leaving.store(self.open.load(Ordering::Acquire), Ordering::Release);
                     self.hub.ring_all();
                 }
                 _ = tick.tick() => {
@@ -150,10 +184,11 @@ impl Streams {
     /// Opens a stream. What would be a transient failure is a stream too: a few words and an unclean end, since an
     /// `EventSource` dies for good on any status but 200.
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
+        let place = Place::take(self);
         if self.shutdown.is_draining() {
             return self.refuse("drain", Closing::Drain, &open);
         }
-        if self.open.load(Ordering::Relaxed) >= self.limits.get().streams {
+        if self.open.load(Ordering::Acquire) > self.limits.get().streams {
             self.metrics.limit_hits.count("streams");
             return self.refuse("overload", Closing::Overload, &open);
         }
@@ -169,7 +204,7 @@ impl Streams {
         if open.until_finished && lanes.iter().all(is_over) {
             return Opened::Finished;
         }
-        Opened::Stream(self.begin(open, lanes, bell, &histories))
+        Opened::Stream(begin(place, open, lanes, bell, &histories))
     }
 
     fn lanes(self: &Arc<Self>, open: &Open, bell: &Arc<Bell>) -> Vec<Lane> {
@@ -180,21 +215,6 @@ impl Streams {
         };
         let join = |subject| -> Watch { self.hub.join(subject, Arc::clone(bell)) };
         open.subjects.iter().zip(sent).map(|(subject, sent)| Lane::new(join(subject), sent)).collect()
-    }
-
-    fn begin(
-        self: &Arc<Self>,
-        open: Open,
-        lanes: Vec<Lane>,
-        bell: Arc<Bell>,
-        histories: &[Arc<History>],
-    ) -> Body {
-        let Open { heartbeat_events, until_finished, expires_at, stands, .. } = open;
-        let options = Options { heartbeat_events, until_finished, stands };
-        let mut session = Session::new(Arc::clone(self), lanes, bell, options, expires_at);
-        let mut out = BytesMut::new();
-        session.begin(histories, &mut out);
-        Body::session(session, out)
     }
 
     fn refuse(&self, reason: &'static str, why: Closing, open: &Open) -> Opened {
@@ -209,26 +229,22 @@ impl Streams {
     }
 
     /// After how many milliseconds a client may come back: uniform in [W, 2W], with W as long as it takes to accept all
-    /// that are here now, and a second at least.
+    /// that are here now, or were when the drain began, and a second at least.
     fn retry_ms(&self) -> u64 {
-        let open = self.open.load(Ordering::Relaxed);
+        let open = self.open.load(Ordering::Relaxed).max(self.leaving.load(Ordering::Relaxed));
         let all_ms = open.saturating_mul(1000) / self.limits.get().accepts_per_second.max(1);
         let least = u64::try_from(all_ms).unwrap_or(u64::MAX / 2).max(1000);
         rand::random_range(least..=2 * least)
     }
+}
 
-    fn opened(&self) {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        self.metrics.streams_open.inc();
-    }
-
-    fn ended(&self, why: Option<Closing>) {
-        self.metrics.closes.count(why.map_or("gone", Closing::as_str));
-        self.metrics.streams_open.dec();
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.empty.notify_waiters();
-        }
-    }
+fn begin(place: Place, open: Open, lanes: Vec<Lane>, bell: Arc<Bell>, histories: &[Arc<History>]) -> Body {
+    let Open { heartbeat_events, until_finished, expires_at, stands, .. } = open;
+    let options = Options { heartbeat_events, until_finished, stands };
+    let mut session = Session::new(place, lanes, bell, options, expires_at);
+    let mut out = BytesMut::new();
+    session.begin(histories, &mut out);
+    Body::session(session, out)
 }
 
 #[cfg(test)]

@@ -75,14 +75,16 @@ impl Hub {
         topic.distrust();
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            hub.ask(|| hub.history(&topic)).await;
+            hub.ask(|| hub.history(&topic, topic.reads())).await;
         });
     }
 
-    /// The topic's log, folded, as it stood when asked or later: by a read that another reader began meanwhile, or by one
-    /// of our own.
-    pub(super) async fn history(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<Arc<History>, StoreError> {
-        let reads = topic.reads();
+    /// The topic's log, folded: by a read that began after the topic's first `reads`, another reader's or our own.
+    pub(super) async fn history(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        reads: u64,
+    ) -> Result<Arc<History>, StoreError> {
         let _one_reader = topic.flight.lock().await;
         loop {
             if let Some(history) = topic.cached(reads) {

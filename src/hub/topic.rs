@@ -43,9 +43,20 @@ struct Inner {
     /// meanwhile may be too old.
     heard: u64,
     unapplied: u64,
-    /// It is on the hub's list of topics to cool.
-    warm: bool,
+    warmth: Warmth,
     bells: Vec<Arc<Bell>>,
+}
+
+/// Whether a topic holds frames or a history, and so is on the hub's list of topics to cool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Warmth {
+    /// It holds none.
+    #[default]
+    Cool,
+    /// It does, and nothing came since the last tick.
+    Warm,
+    /// Something came since the last tick.
+    Hot,
 }
 
 /// A read of the log that has begun.
@@ -225,17 +236,25 @@ impl Topic {
         Some(history)
     }
 
-    /// True if the topic was cool, and so has to be put on the list of those to be cooled.
-    pub(super) fn set_warm(&self) -> bool {
-        !std::mem::replace(&mut self.inner().warm, true)
+    /// Something came that is to be dropped later. True if the topic was cool, and so has to be put on the list of those to
+    /// be cooled.
+    pub(super) fn warm_up(&self) -> bool {
+        let mut inner = self.inner();
+        let was = std::mem::replace(&mut inner.warmth, Warmth::Hot);
+        was == Warmth::Cool
     }
 
-    /// Drops what only a reader that was there in time needs.
-    pub(super) fn cool(&self) {
+    /// Called at every tick while the topic is warm: if nothing has come since the last one, drops what only a reader that
+    /// was there in time needs. True if the topic is cool now.
+    pub(super) fn cool_down(&self) -> bool {
         let mut inner = self.inner();
-        inner.warm = false;
+        if std::mem::replace(&mut inner.warmth, Warmth::Warm) == Warmth::Hot {
+            return false;
+        }
+        inner.warmth = Warmth::Cool;
         inner.cached = None;
         inner.recent = VecDeque::new();
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! total. Every register keeps its maximum by (`occurred_at`, rank, event id, fact index), so the fold is a join
 //! (commutative, associative, idempotent) and order of arrival or repetition cannot matter: invariant I4.
 
-use super::{DisputeState, Event, Fact, Money, PartState, Phase, Status, Told, TotalOf, Trust};
+use super::{DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, Told, TotalOf, Trust};
 use std::sync::Arc;
 
 /// Grows whenever the same log may fold to another status or snapshot; part of every `ETag`.
@@ -92,19 +92,36 @@ impl State {
             return Change::default();
         }
         let before = self.standing();
+        let newest = self.newest();
         let mut tells = false;
         let mut changed = false;
         for (index, fact) in event.facts.iter().enumerate() {
             tells |= *fact != Fact::Note;
             changed |= self.join(event, u8::try_from(index).unwrap_or(u8::MAX), fact);
         }
-        Change { late: tells && !changed, correction: self.standing().is_back_from(&before) }
+        let now = self.standing();
+        // Old news may still fill a register that nothing had filled, e.g. that of a lower tier.
+        let is_older = newest.is_some_and(|newest| event.occurred_at.map(Time::unix_ms) < newest);
+        Change {
+            late: tells && (!changed || (is_older && now == before)),
+            correction: now.is_back_from(&before),
+        }
+    }
+
+    /// When the newest of what is known happened; none if nothing is known.
+    fn newest(&self) -> Option<Option<i64>> {
+        let parts = [&self.captures, &self.refunds].into_iter().flatten().map(|(_, part)| &part.stamp);
+        let disputes = self.disputes.iter().map(|(_, dispute)| &dispute.stamp);
+        let totals =
+            [&self.total_captured, &self.total_refunded].into_iter().flatten().map(|total| &total.stamp);
+        let tiers = self.tiers.iter().flatten().map(|tier| &tier.stamp);
+        tiers.chain(parts).chain(disputes).chain(totals).map(|stamp| stamp.occurred_at).max()
     }
 
     /// Joins one fact. True if a register changed.
     fn join(&mut self, event: &Event, index: u8, fact: &Fact) -> bool {
         let stamp = |rank: u8| Stamp {
-            occurred_at: event.occurred_at.map(super::Time::unix_ms),
+            occurred_at: event.occurred_at.map(Time::unix_ms),
             rank,
             event: Arc::clone(&event.id),
             index,
@@ -208,16 +225,25 @@ impl State {
             captured: self.captured(),
             refunded: self.refunded(),
             lost: self.disputes.iter().any(|(_, dispute)| dispute.value.0 == DisputeState::Lost),
+            status: self.status(),
+            phase: self.phase(),
+            told: self.told(),
+            conflict: self.conflict(),
         }
     }
 }
 
-/// What can go back.
+/// What a page can see, and what of it can go back.
+#[derive(PartialEq, Eq)]
 struct Standing {
     tier: Option<usize>,
     captured: i64,
     refunded: i64,
     lost: bool,
+    status: Status,
+    phase: Option<Phase>,
+    told: Option<Money>,
+    conflict: bool,
 }
 
 impl Standing {

@@ -8,13 +8,13 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(i64);
 
-/// The text or number is no time between the years 1970 and 9999.
+/// The text or number is no time between the years 1970 and 9998.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a time between the years 1970 and 9999")]
+#[error("not a time between the years 1970 and 9998")]
 pub struct TimeError;
 
-/// 9999-12-31T23:59:59.999Z.
-const LAST_MS: i64 = 253_402_300_799_999;
+/// 9998-12-31T23:59:59.999Z. The last hours of the year 9999 are beyond what the time library can write.
+const LAST_MS: i64 = 253_370_764_799_999;
 
 impl Time {
     /// From milliseconds since the epoch.
@@ -88,5 +88,18 @@ mod tests {
             assert_eq!(bad.parse::<Time>(), Err(TimeError), "{bad}");
         }
         assert_eq!(Time::from_unix_s(i64::MAX), Err(TimeError));
+    }
+
+    #[test]
+    fn every_time_can_be_written_and_read_again() {
+        for ms in [0, 1, 999, LAST_MS - 1, LAST_MS] {
+            let time = Time::from_unix_ms(ms).unwrap();
+            assert_eq!(time.to_string().parse(), Ok(time));
+            assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{time}\""));
+        }
+        // Once taken for a time, and then fatal to whoever wrote it.
+        assert_eq!(Time::from_unix_s(253_402_300_799), Err(TimeError));
+        assert_eq!(Time::from_unix_ms(LAST_MS + 1), Err(TimeError));
+        assert_eq!("9999-12-30T00:00:00Z".parse::<Time>(), Err(TimeError));
     }
 }

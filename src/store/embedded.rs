@@ -165,9 +165,8 @@ impl Embedded {
         let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Open { tree, commands, writer }) = open {
             drop(commands);
-            if writer.join().is_err() {
-                tracing::error!("the store's writer had panicked");
-            }
+            // A panic of the writer ends the process, so there is none to pass on.
+            let _joined = writer.join();
             drop(tree);
         }
     }

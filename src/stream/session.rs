@@ -3,7 +3,7 @@
 //! It writes into a buffer and says what it waits for; it knows no socket, no task and no HTTP. The sink that drives it
 //! asks only when the socket can take more, so a stalled reader costs what an idle one costs.
 
-use super::{Settings, Streams, wire, wire::Closing};
+use super::{Place, Settings, Streams, wire, wire::Closing};
 use crate::{
     clock,
     hub::{Bell, Frame, History, Pull, Standing, Watch},
@@ -23,13 +23,12 @@ const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
 /// What a stream says, and when.
 pub(super) struct Session {
     streams: Arc<Streams>,
+    place: Place,
     lanes: Vec<Lane>,
     bell: Arc<Bell>,
     options: Options,
     deadlines: Deadlines,
     told_stale: bool,
-    /// Why the stream ends, once that was said. Counted when the session goes.
-    closed: Option<Closing>,
 }
 
 /// What the request asked for.
@@ -117,15 +116,16 @@ fn finish(standing: &Standing, settings: &Settings) -> Option<Time> {
 }
 
 impl Session {
-    /// A session that has said nothing yet. Counts as an open stream until it is dropped.
+    /// A session that has said nothing yet. It keeps its place until it is dropped.
     pub(super) fn new(
-        streams: Arc<Streams>,
+        mut place: Place,
         lanes: Vec<Lane>,
         bell: Arc<Bell>,
         options: Options,
         expires_at: Option<Time>,
     ) -> Self {
         let now = Instant::now();
+        let streams = Arc::clone(&place.streams);
         let settings = streams.settings.get();
         let deadlines = Deadlines {
             heartbeat: now + between(settings.heartbeat, 0.5),
@@ -134,8 +134,8 @@ impl Session {
             drain: None,
             due: None,
         };
-        streams.opened();
-        Self { streams, lanes, bell, options, deadlines, told_stale: false, closed: None }
+        place.began = true;
+        Self { streams, place, lanes, bell, options, deadlines, told_stale: false }
     }
 
     pub(super) fn bell(&self) -> &Bell {
@@ -149,7 +149,7 @@ impl Session {
 
     /// Writes what is due now. `loading` says that a history is on its way: lanes that need one wait for it.
     pub(super) fn step(&mut self, now: Instant, loading: bool, out: &mut BytesMut) -> Step {
-        if let Some(why) = self.closed {
+        if let Some(why) = self.place.closed {
             return Step::End(why);
         }
         if let Some(why) = self.must_end(now) {
@@ -203,7 +203,7 @@ impl Session {
                     self.streams.metrics.resumes.count("exact");
                 }
                 lane.wants = Wants::Live;
-                return self.write(index, frames, false, out);
+                return self.write(index, frames, wants == Wants::Live, out);
             }
             (Wants::Live, None) => Some("rolled_back"),
             (Wants::Resume, None) if history.head == Cursor::START => Some("evicted"),
@@ -300,7 +300,7 @@ impl Session {
     }
 
     fn close(&mut self, why: Closing, out: &mut BytesMut) -> Step {
-        self.closed = Some(why);
+        self.place.closed = Some(why);
         wire::closing(out, &self.id(), why, self.streams.retry_ms());
         Step::Wrote
     }
@@ -345,12 +345,6 @@ impl Session {
 
     fn id(&self) -> impl std::fmt::Display {
         wire::Joined(self.lanes.iter().map(|lane| lane.cursor))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.streams.ended(self.closed);
     }
 }
 

@@ -279,6 +279,30 @@ async fn every_end_but_finished_is_unclean_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_spreads_the_return_of_all_who_were_there_when_it_began() {
+    let limits = Limits { accepts_per_second: 2, ..Limits::default() };
+    let node = Node::start(Settings::default(), limits).await;
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        readers.push(node.open(open(&["a"], None)).await);
+    }
+    node.shutdown.drain();
+    let window = Duration::from_secs(20);
+    let since = Instant::now();
+    for mut reader in readers {
+        let closing = loop {
+            let block = reader.block().await.unwrap();
+            if block.contains("closing") {
+                break block;
+            }
+        };
+        let retry: u64 = closing.lines().next().unwrap().strip_prefix("retry: ").unwrap().parse().unwrap();
+        assert!((10_000..=20_000).contains(&retry), "20 clients at 2 per second: {retry}");
+    }
+    assert!(since.elapsed() <= window, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_payment_ends_cleanly_and_then_has_nothing_more_to_say() {
     let settings = Settings { linger: Duration::from_millis(50), ..Settings::default() };
     let node = Node::start(settings, Limits::default()).await;

@@ -143,6 +143,12 @@ fn late_and_correction_tell_what_an_event_did() {
         (change.late, change.correction)
     };
     assert_eq!(apply("x", 1, phase(Phase::Authorized, 11)), (true, false));
+    assert_eq!(apply("p", 1, phase(Phase::Processing, None)), (true, false), "a lower tier that was empty");
+    assert_eq!(
+        apply("q", 4, phase(Phase::Processing, None)),
+        (false, false),
+        "newer, though it changes nothing"
+    );
     assert_eq!(apply("n", 1, Fact::Note), (false, false));
     assert_eq!(apply("c", 5, capture("c", 12, PartState::Succeeded)), (false, false));
     assert_eq!(apply("r", 6, refund("r", 12, PartState::Succeeded)), (false, false));

@@ -74,9 +74,24 @@ pub(super) struct Writer {
     pub(super) sweep: Sweep,
 }
 
+/// Ends the process if its thread panics: a gateway whose writer is gone would refuse every webhook and still look alive.
+struct EndWithUs;
+
+impl Drop for EndWithUs {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "the store's writer has a defect: ending, so that a restart can go on from what is durable"
+            );
+            std::process::abort();
+        }
+    }
+}
+
 impl Writer {
     /// Works until the last sender is gone and what it sent is done.
     pub(super) fn run(mut self) {
+        let _guard = EndWithUs;
         loop {
             match self.commands.recv_timeout(self.sweep.due_in()) {
                 Ok(first) => self.batch(first),
