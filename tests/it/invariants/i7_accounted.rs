@@ -70,7 +70,8 @@ async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
     for (reason, expected) in [("body_too_large", 2), ("body_timeout", 1), ("broken_body", 1)] {
         let labels = ["outcome=\"rejected\"", &format!("reason=\"{reason}\"")];
         assert_eq!(gateway.events(&labels).await, expected, "{reason}");
-        assert_eq!(gateway.log().matches(reason).count(), expected as usize, "{}", gateway.log());
+        let lines = gateway.log().matches(reason).count() as u64;
+        assert_eq!(lines, expected, "{}", gateway.log());
     }
     let operator = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
     eventually("each is in the delivery log", async || {
