@@ -69,7 +69,7 @@ impl App {
             shutdown.clone(),
         );
         let admin_token = Arc::new(RwLock::new(config.admin_token));
-        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone(), Arc::clone(&metrics));
+        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone());
 
         let public = Public {
             streams: Arc::clone(&streams),

@@ -91,7 +91,7 @@ impl fmt::Display for Role {
 }
 
 /// Settings that are read once, at start, each with its value in words.
-pub type Fixed = [(&'static str, String); 10];
+pub type Fixed = [(&'static str, String); 11];
 
 /// The manual: every key with its default and what it means. Valid as it stands.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -141,6 +141,7 @@ impl Config {
             ("store.history", format!("{:?}", store.history)),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
+            ("limits.buffered_bytes", limits.buffered_bytes.to_string()),
             ("limits.deliveries", limits.deliveries.to_string()),
             ("limits.log_reads", limits.log_reads.to_string()),
             ("log.format", format!("{log:?}")),

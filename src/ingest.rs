@@ -26,6 +26,7 @@ mod signature;
 mod source;
 mod throttle;
 
+pub use outcome::Refusal;
 pub use preset::{PresetError, pointer::PointerError, presets};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
@@ -143,7 +144,18 @@ impl Ingest {
                 Outcome::Deferred { reason: "overload" }
             }
         };
-        self.account(&source, &delivery, &outcome, &reading, started)
+        self.account(&source, &delivery, outcome, &reading, started)
+    }
+
+    /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and says what to answer.
+    pub fn refused(&self, source: &str, refusal: Refusal, received_at: Time, peer: Option<IpAddr>) -> Reply {
+        let Some(known) = self.source(source) else { return outcome::unknown_source() };
+        if let Some(limit) = refusal.limit() {
+            self.metrics.limit_hits.count(limit);
+        }
+        let headers = &HeaderMap::new();
+        let delivery = Delivery { source, headers, query: None, body: b"", received_at, peer };
+        self.account(&known, &delivery, Outcome::Refused(refusal), &Reading::default(), Instant::now())
     }
 
     async fn take(&self, source: &Source, delivery: &Delivery<'_>, reading: &mut Reading) -> Outcome {
@@ -245,28 +257,27 @@ impl Ingest {
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        outcome: &Outcome,
+        outcome: Outcome,
         reading: &Reading,
         started: Instant,
     ) -> Reply {
         self.metrics.event(&source.name, outcome.word(), outcome.reason());
+        if outcome.word() != "rejected" {
+            self.metrics.delivery(outcome.word() == "deferred");
+        }
         let mut suppressed = 0;
-        match outcome {
-            Outcome::Rejected(rejection) if rejection.is_unproven() => {
-                match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
-                    Ok(refused) => suppressed = refused,
-                    Err(Throttled) => {
-                        // Counted above. A line each would let anyone fill the disk; the next line says how many.
-                        self.metrics.limit_hits.count("failed_signatures_per_second");
-                        return Outcome::Throttled(*rejection).reply();
-                    }
+        if outcome.is_unproven() {
+            match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
+                Ok(refused) => suppressed = refused,
+                Err(Throttled) => {
+                    // Counted above. A line each would let anyone fill the disk; the next line says how many.
+                    self.metrics.limit_hits.count("failed_signatures_per_second");
+                    return outcome.throttled().reply();
                 }
             }
-            Outcome::Rejected(_) => {}
-            _ => self.metrics.delivery(matches!(outcome, Outcome::Deferred { .. })),
         }
-        log(source, delivery, outcome, reading, started, suppressed);
-        self.record_delivery(source, delivery, outcome, reading);
+        log(source, delivery, &outcome, reading, started, suppressed);
+        self.record_delivery(source, delivery, &outcome, reading);
         outcome.reply()
     }
 

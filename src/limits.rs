@@ -1,5 +1,9 @@
-//! Every bound in one table. Each can be set under `[limits]`; each that can be hit by a client or a provider has a label
-//! of `paystream_limit_hits_total`.
+//! The bounds that can be set, all under `[limits]`.
+//!
+//! `paystream_limit_hits_total` counts, by name, the hits of `body_bytes`, `body_timeout`, `buffered_bytes`, `connections`,
+//! `deliveries`, `failed_signatures_per_second`, `stall` and `streams`, and of `head_timeout` those of connections that
+//! never said anything. The rest are not counted. Bounds that are no settings are: `delivery_records`, `open_files`,
+//! `store_queue`.
 //!
 //! They can change while the process runs, but for the few that are said to be read once.
 
@@ -10,13 +14,16 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest webhook body, in bytes. Standard Webhooks asks for 20 kB; orders with many lines reach hundreds.
     pub body_bytes: usize,
+    /// Bytes of webhook bodies in memory at once; beyond, 503. Read once, at start.
+    pub buffered_bytes: usize,
     /// Deepest nesting of a webhook's JSON.
     pub json_depth: usize,
     /// Longest request head, in bytes: request line and headers together.
     pub head_bytes: usize,
     /// Most headers of a request.
     pub headers: usize,
-    /// How long a request's head may take to arrive; also how long an idle connection is kept.
+    /// How long a request's head may take to arrive; also how long an idle connection is kept. Longer than balancers keep
+    /// theirs (60 s on nginx and AWS), or they send a request into a connection that is closing, and answer 502.
     pub head_timeout: Duration,
     /// How long a webhook's body may take to arrive.
     pub body_timeout: Duration,
@@ -48,10 +55,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 1 << 20,
+            buffered_bytes: 256 << 20,
             json_depth: 64,
             head_bytes: 16 << 10,
             headers: 100,
-            head_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(10),
             connections: 100_000,
             backlog: 4096,

@@ -139,7 +139,7 @@ class Watch {
       if (this.#state && JSON.parse(message.data).seq > this.#state.seq) this.#hole();
     });
     source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED) this.#died(address);
+      if (source.readyState === EventSource.CLOSED) this.#died();
       else this.#report(this.#state ? "reconnecting" : "connecting");
     };
   }
@@ -233,15 +233,15 @@ class Watch {
   }
 
   /**
-   * The browser has given up. EventSource hides the answer that made it do so; a plain request gets the same one.
-   *
-   * @param {string} address
+   * The browser has given up. EventSource hides the answer that made it do so; a plain request gets the same one, if it
+   * too says how far this page has come: the connection may have begun long before.
    */
-  async #died(address) {
+  async #died() {
     const attempt = this.#drop();
     this.#report(this.#state ? "reconnecting" : "connecting");
     this.#heard();
-    const status = await statusOf(address);
+    const address = await this.#address().catch(() => undefined);
+    const status = address ? await statusOf(address) : 0;
     if (attempt !== this.#attempt) return;
     const renewable = status === 401 && this.#options.getToken;
     if (status === 204) this.#end("finished");

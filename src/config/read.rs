@@ -207,6 +207,7 @@ fn limits(mut section: Section<'_>) -> Limits {
     };
     let counts = Limits {
         body_bytes: count("body_bytes", MOST, default.body_bytes),
+        buffered_bytes: count("buffered_bytes", MOST, default.buffered_bytes),
         json_depth: count("json_depth", DEEPEST, default.json_depth),
         head_bytes: count("head_bytes", MOST, default.head_bytes),
         headers: count("headers", MOST, default.headers),
@@ -233,6 +234,14 @@ fn limits(mut section: Section<'_>) -> Limits {
     let body_timeout = span("body_timeout", default.body_timeout);
     let stall = span("stall", default.stall);
     let wait = span("wait", default.wait);
+    if counts.buffered_bytes < counts.body_bytes {
+        let place = section.place("buffered_bytes");
+        section.wrong(
+            &place,
+            "buffered_bytes",
+            "less than body_bytes, so the longest webhook would never fit",
+        );
+    }
     section.end();
     Limits { backlog, failed_signatures_per_second, head_timeout, body_timeout, stall, wait, ..counts }
 }

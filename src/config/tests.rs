@@ -104,6 +104,7 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("[limits]\nstreams = 0", "[limits] streams: 0 is not allowed; allowed: a whole number from 1 to"),
         ("[limits]\nstreams = -5", "[limits] streams: -5 is not allowed"),
         ("[limits]\nstreams = \"5\"", "[limits] streams: a string is not allowed"),
+        ("[limits]\nbuffered_bytes = 1000000", "the longest webhook would never fit"),
         ("[limits]\npayments_per_stream = 9", "a whole number from 1 to 8"),
         ("[log]\nformat = \"xml\"", "[log] format: \"xml\" is no log format; allowed: \"text\" or \"json\""),
         (

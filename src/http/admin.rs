@@ -13,7 +13,10 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -96,16 +99,11 @@ impl Admin {
     async fn records(
         &self,
         log: RecordLog,
-        source: &str,
+        source: Result<Path<String>, PathRejection>,
         limit: Result<Query<Limit>, QueryRejection>,
     ) -> Result<Response, Problem> {
-        if !self.ingest.knows(source) {
-            return Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "unknown_source",
-                "no source of this name is configured",
-            ));
-        }
+        let source = source.ok().map(|Path(source)| source).filter(|source| self.ingest.knows(source));
+        let source = source.ok_or_else(problem::unknown_source)?;
         let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
         let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
             let detail = format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}");
@@ -113,7 +111,7 @@ impl Admin {
         };
         let records = self
             .store
-            .records(log, source, limit)
+            .records(log, &source, limit)
             .await
             .map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))?;
         let body = json!({ "source": source, "records": records }).to_string();
@@ -160,16 +158,16 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn quarantine(
     State(admin): State<Admin>,
-    Path(source): Path<String>,
+    source: Result<Path<String>, PathRejection>,
     limit: Result<Query<Limit>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin.records(RecordLog::Quarantine, &source, limit).await
+    admin.records(RecordLog::Quarantine, source, limit).await
 }
 
 async fn deliveries(
     State(admin): State<Admin>,
-    Path(source): Path<String>,
+    source: Result<Path<String>, PathRejection>,
     limit: Result<Query<Limit>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin.records(RecordLog::Deliveries, &source, limit).await
+    admin.records(RecordLog::Deliveries, source, limit).await
 }

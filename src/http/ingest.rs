@@ -1,7 +1,8 @@
 //! `POST /webhooks/{source}`: a provider's request, read whole and in time, then given to [`Ingest`].
 //!
 //! It promises that a provider gets a 4xx only for what the provider did: what is our own fault, a panic included, is a 503
-//! with `Retry-After`. A delivery that was read is worked through to its end, whether the provider still listens or not,
+//! with `Retry-After`. A body that is not in yet takes room for the bytes that have come and nothing else, so that half a request
+//! keeps nobody waiting. What was not read to its end is accounted for by [`Ingest`] too. A delivery that was read is worked through to its end, whether the provider still listens or not,
 //! so that it ends in one outcome.
 
 use super::{
@@ -10,36 +11,32 @@ use super::{
 };
 use crate::{
     clock,
-    ingest::{Delivery, Ingest, Reply},
+    ingest::{Delivery, Ingest, Refusal, Reply},
     limits::Limits,
     live::Live,
-    metrics::{CountReason, Metrics},
-    payment::Time,
 };
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::{Path, Request, State},
-    http::{HeaderValue, StatusCode, Version, header, request::Parts},
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use std::sync::Arc;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::task::TaskTracker;
-
-/// When a provider should try again, unless ingest knows better. Most wait longer of their own accord.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What the webhook routes need.
 #[derive(Clone)]
 pub struct Webhooks {
     ingest: Arc<Ingest>,
     limits: Live<Limits>,
-    metrics: Arc<Metrics>,
-    /// Bounds the bodies in memory.
+    /// Bounds the bodies in memory, in bytes.
     room: Arc<Semaphore>,
     /// Deliveries that are being worked through.
     tasks: TaskTracker,
@@ -48,9 +45,9 @@ pub struct Webhooks {
 impl Webhooks {
     /// Routes to `ingest`.
     #[must_use]
-    pub fn new(ingest: Arc<Ingest>, limits: Live<Limits>, metrics: Arc<Metrics>) -> Self {
-        let room = Arc::new(Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS)));
-        Self { ingest, limits, metrics, room, tasks: TaskTracker::new() }
+    pub fn new(ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
+        let room = Arc::new(Semaphore::new(limits.get().buffered_bytes.min(Semaphore::MAX_PERMITS)));
+        Self { ingest, limits, room, tasks: TaskTracker::new() }
     }
 
     /// The routes.
@@ -67,95 +64,95 @@ impl Webhooks {
         self.tasks.wait().await;
     }
 
-    /// Reads a body within its bounds. The error counts as the delivery's outcome.
-    async fn read(&self, source: &str, head: &Parts, body: Body) -> Result<Bytes, Problem> {
-        let Limits { body_bytes: limit, body_timeout, .. } = self.limits.get();
+    /// Reads a body within its bounds. It holds its room until it is dropped.
+    async fn read(&self, body: Body) -> Result<Held, Refusal> {
+        let Limits { body_bytes, body_timeout, .. } = self.limits.get();
         // Told in advance, so not a byte of it is read.
-        if body.size_hint().lower() > limit as u64 {
-            return Err(self.too_large(source, head, limit));
+        if body.size_hint().lower() > body_bytes as u64 {
+            return Err(Refusal::TooLarge(body_bytes));
         }
-        match timeout(body_timeout, Limited::new(body, limit).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large(source, head, limit)),
-            Ok(Err(error)) => {
-                tracing::debug!(source, %error, "a webhook broke off");
-                self.metrics.event(source, "rejected", "broken_body");
-                Err(Problem::bad_request("broken_body", "the body broke off or is malformed"))
+        let read = async {
+            let mut body = Limited::new(body, body_bytes);
+            let mut held = Held { bytes: Vec::new(), room: self.room(0)? };
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| {
+                    if error.is::<LengthLimitError>() {
+                        Refusal::TooLarge(body_bytes)
+                    } else {
+                        Refusal::Broken
+                    }
+                })?;
+                let Ok(data) = frame.into_data() else { continue };
+                held.room.merge(self.room(data.len())?);
+                // A copy, because a few bytes may keep a whole read buffer alive.
+                held.bytes.extend_from_slice(&data);
             }
-            Err(_) => {
-                self.metrics.limit_hits.count("body_timeout");
-                self.metrics.event(source, "rejected", "body_timeout");
-                let detail = format!("the body took over {body_timeout:?}");
-                Err(hang_up(head, Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)))
-            }
-        }
+            Ok(held)
+        };
+        timeout(body_timeout, read).await.unwrap_or(Err(Refusal::Slow(body_timeout)))
     }
 
-    fn too_large(&self, source: &str, head: &Parts, limit: usize) -> Problem {
-        self.metrics.limit_hits.count("body_bytes");
-        self.metrics.event(source, "rejected", "body_too_large");
-        let detail = format!("a webhook has at most {limit} bytes");
-        hang_up(head, Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
-    }
-
-    /// Our own fault: the provider shall come again.
-    fn deferred(&self, source: &str, reason: &'static str, detail: &'static str) -> Problem {
-        self.metrics.event(source, "deferred", reason);
-        self.metrics.delivery(true);
-        Problem::unavailable(reason, detail, RETRY_AFTER)
+    /// Room for so many bytes, if there is any at once.
+    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overload)?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| Refusal::Overload)
     }
 }
 
-async fn receive(State(webhooks): State<Webhooks>, Path(source): Path<String>, request: Request) -> Response {
-    let received_at = clock::now();
-    match deliver(&webhooks, source, received_at, request).await {
-        Ok(reply) => answer(reply),
+/// A body in memory, and its room.
+struct Held {
+    bytes: Vec<u8>,
+    room: OwnedSemaphorePermit,
+}
+
+/// The name of a source from the path. What is no text names none.
+type SourceName = Result<Path<String>, PathRejection>;
+
+fn known(webhooks: &Webhooks, source: SourceName) -> Result<String, Problem> {
+    let source = source.ok().map(|Path(source)| source).filter(|source| webhooks.ingest.knows(source));
+    source.ok_or_else(problem::unknown_source)
+}
+
+async fn receive(State(webhooks): State<Webhooks>, source: SourceName, request: Request) -> Response {
+    match known(&webhooks, source) {
+        Ok(source) => deliver(&webhooks, source, request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn deliver(
-    webhooks: &Webhooks,
-    source: String,
-    received_at: Time,
-    request: Request,
-) -> Result<Reply, Problem> {
-    if !webhooks.ingest.knows(&source) {
-        return Err(unknown_source());
-    }
-    let Ok(permit) = Arc::clone(&webhooks.room).try_acquire_owned() else {
-        webhooks.metrics.limit_hits.count("deliveries");
-        return Err(webhooks.deferred(&source, "overload", "too many deliveries at once"));
-    };
+async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Response {
+    let received_at = clock::now();
     let (head, body) = request.into_parts();
-    let body = webhooks.read(&source, &head, body).await?;
-
+    let version = head.version;
+    let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let body = match webhooks.read(body).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            return hang_up(version, answer(webhooks.ingest.refused(&source, refusal, received_at, peer)));
+        }
+    };
     let ingest = Arc::clone(&webhooks.ingest);
     let name = source.clone();
     let work = webhooks.tasks.spawn(async move {
-        let _permit = permit;
-        let reply = ingest.deliver(Delivery {
-            source: &name,
-            headers: &head.headers,
-            query: head.uri.query(),
-            body: &body,
-            received_at,
-            peer: head.extensions.get::<Peer>().map(|peer| peer.0.ip()),
-        });
-        reply.await
+        let Held { bytes, room } = body;
+        let query = head.uri.query();
+        let delivery =
+            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
+        let reply = ingest.deliver(delivery).await;
+        drop(room);
+        reply
     });
-    work.await.map_err(|error| {
+    answer(work.await.unwrap_or_else(|error| {
         tracing::error!(source, %error, "a delivery failed by a defect of the gateway");
-        webhooks.deferred(&source, "defect", "the gateway failed; try again")
-    })
+        webhooks.ingest.refused(&source, Refusal::Defect, received_at, peer)
+    }))
 }
 
 /// Some providers look at the address before they save it.
-async fn probe(State(webhooks): State<Webhooks>, Path(source): Path<String>) -> Response {
-    if webhooks.ingest.knows(&source) {
-        "This address takes webhooks by POST.\n".into_response()
-    } else {
-        unknown_source().into_response()
+async fn probe(State(webhooks): State<Webhooks>, source: SourceName) -> Response {
+    match known(&webhooks, source) {
+        Ok(_) => "This address takes webhooks by POST.\n".into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -170,14 +167,10 @@ fn answer(reply: Reply) -> Response {
     response
 }
 
-fn unknown_source() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_source", "no source of this name is configured")
-}
-
 /// What is left of the request is not read, so HTTP/1 has to close the connection; HTTP/2 resets the one stream.
-fn hang_up(head: &Parts, problem: Problem) -> Problem {
-    if head.version >= Version::HTTP_2 {
-        return problem;
+fn hang_up(version: Version, mut response: Response) -> Response {
+    if version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    problem.with(header::CONNECTION, HeaderValue::from_static("close"))
+    response
 }

@@ -77,6 +77,11 @@ pub(super) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this address")
 }
 
+/// For a source that nobody configured.
+pub(super) fn unknown_source() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_source", "no source of this name is configured")
+}
+
 /// For routes that know other methods only; the router adds `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(

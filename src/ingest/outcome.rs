@@ -7,9 +7,69 @@
 use super::{Reply, preset::mapping::Unclear, signature::Rejection};
 use crate::payment::Cursor;
 use serde_json::json;
+use std::{borrow::Cow, time::Duration};
 
 /// When to try again after a fault of ours, in seconds: restarts and failovers take about that long.
 const RETRY_AFTER_S: u32 = 5;
+
+/// The title of a 503.
+const UNAVAILABLE: &str = "Service Unavailable";
+
+/// Why a delivery got no further than the HTTP server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Its body is longer than so many bytes.
+    TooLarge(usize),
+    /// Its body took longer than this.
+    Slow(Duration),
+    /// Its body broke off, or is none by the rules of HTTP.
+    Broken,
+    /// There was no room for its body.
+    Overload,
+    /// The gateway failed at it.
+    Defect,
+}
+
+impl Refusal {
+    /// Which of the bounds it hit, if any.
+    pub(super) const fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::TooLarge(_) => Some("body_bytes"),
+            Self::Slow(_) => Some("body_timeout"),
+            Self::Overload => Some("buffered_bytes"),
+            Self::Broken | Self::Defect => None,
+        }
+    }
+
+    const fn is_our_fault(self) -> bool {
+        matches!(self, Self::Overload | Self::Defect)
+    }
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "body_too_large",
+            Self::Slow(_) => "body_timeout",
+            Self::Broken => "broken_body",
+            Self::Overload => "overload",
+            Self::Defect => "defect",
+        }
+    }
+
+    fn reply(self) -> Reply {
+        let (status, title, detail): (_, _, Cow<'_, str>) = match self {
+            Self::TooLarge(bytes) => {
+                (413, "Payload Too Large", format!("A webhook has at most {bytes} bytes.").into())
+            }
+            Self::Slow(limit) => (408, "Request Timeout", format!("The body took over {limit:?}.").into()),
+            Self::Broken => (400, "Bad Request", "The body broke off or is malformed.".into()),
+            Self::Overload => {
+                (503, UNAVAILABLE, "Too much is being delivered at once; send it again.".into())
+            }
+            Self::Defect => (503, UNAVAILABLE, "The gateway failed; send it again.".into()),
+        };
+        problem(status, title, &detail, self.code(), self.is_our_fault().then_some(RETRY_AFTER_S))
+    }
+}
 
 /// Exactly one for each event; the doc of the contract that they are the words of is the README's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +91,8 @@ pub(super) enum Outcome {
         /// `store` or `overload`.
         reason: &'static str,
     },
+    /// Not read to its end, or not worked through.
+    Refused(Refusal),
 }
 
 impl Outcome {
@@ -42,7 +104,25 @@ impl Outcome {
             Self::Ignored => "ignored",
             Self::Quarantined(_) => "quarantined",
             Self::Rejected(_) | Self::Throttled(_) => "rejected",
-            Self::Deferred { .. } => "deferred",
+            Self::Refused(refusal) if !refusal.is_our_fault() => "rejected",
+            Self::Deferred { .. } | Self::Refused(_) => "deferred",
+        }
+    }
+
+    /// Whether someone without a secret could have brought it about, as often as they like.
+    pub(super) const fn is_unproven(&self) -> bool {
+        match self {
+            Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.is_unproven(),
+            Self::Refused(refusal) => !matches!(refusal, Refusal::Defect),
+            _ => false,
+        }
+    }
+
+    /// What becomes of it where there are too many that prove nothing.
+    pub(super) fn throttled(self) -> Self {
+        match self {
+            Self::Rejected(rejection) => Self::Throttled(rejection),
+            other => other,
         }
     }
 
@@ -53,6 +133,7 @@ impl Outcome {
             Self::Quarantined(unclear) => unclear.code,
             Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.code(),
             Self::Deferred { reason } => reason,
+            Self::Refused(refusal) => refusal.code(),
         }
     }
 
@@ -83,8 +164,9 @@ impl Outcome {
             }
             Self::Deferred { reason } => {
                 let detail = "The event could not be stored; send it again.";
-                problem(503, "Service Unavailable", detail, reason, Some(RETRY_AFTER_S))
+                problem(503, UNAVAILABLE, detail, reason, Some(RETRY_AFTER_S))
             }
+            Self::Refused(refusal) => refusal.reply(),
         }
     }
 }

@@ -129,6 +129,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             live: own.event.live.or(base.event.live),
             payment: or(own.event.payment, base.event.payment),
             amounts: own.event.amounts.or(base.event.amounts),
+            exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),
         },
         map: own.map.into_iter().chain(base.map).collect(),
     }

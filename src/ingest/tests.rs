@@ -5,7 +5,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use proptest::prelude::*;
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 use tokio::sync::{Notify, broadcast};
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
@@ -311,6 +311,38 @@ async fn deliveries_beyond_the_bound_are_deferred() {
     assert_eq!(waiting.await, (200, "accepted".to_owned()));
     assert_eq!(bench.send(&second).await, (200, "accepted".to_owned()));
     assert!(bench.metrics.render().contains(r#"limit_hits_total{reason="deliveries"} 1"#));
+}
+
+#[tokio::test]
+async fn what_was_not_read_ends_in_an_outcome_too() {
+    for (refusal, status, outcome, reason) in [
+        (Refusal::TooLarge(1), 413, "rejected", "body_too_large"),
+        (Refusal::Slow(Duration::from_secs(1)), 408, "rejected", "body_timeout"),
+        (Refusal::Broken, 400, "rejected", "broken_body"),
+        (Refusal::Overload, 503, "deferred", "overload"),
+        (Refusal::Defect, 503, "deferred", "defect"),
+    ] {
+        let bench = bench(&Limits::default());
+        let reply = bench.ingest.refused("acme", refusal, now(), None);
+        assert_eq!(reply.status, status, "{refusal:?}");
+        assert_eq!(reply.retry_after_s.is_some(), status == 503, "{refusal:?}");
+        assert_eq!(reply.content_type, "application/problem+json");
+        assert!(reply.body.contains(reason), "{}", reply.body);
+        assert_eq!(bench.counted(outcome, reason), 1, "{refusal:?}");
+        assert_eq!(bench.store.first(RecordLog::Deliveries).await.reason, outcome, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_storm_of_unread_bodies_does_not_fill_the_log() {
+    let bench = bench(&Limits { failed_signatures_per_second: 2, ..Limits::default() });
+    for _ in 0..20 {
+        assert_eq!(bench.ingest.refused("acme", Refusal::Broken, now(), None).status, 400);
+    }
+    assert_eq!(bench.counted("rejected", "broken_body"), 20);
+    let metrics = bench.metrics.render();
+    let hits = metrics.lines().find(|line| line.contains("failed_signatures_per_second")).unwrap();
+    assert!(!hits.ends_with(" 0"), "{hits}");
 }
 
 #[tokio::test]

@@ -47,12 +47,11 @@ const MAX_CODE: usize = 12;
 /// Crypto assets go to 18 digits (wei); more would not fit an `i64` anyway.
 const MAX_EXPONENT: u8 = 18;
 
-/// An ISO 4217 currency, or a named asset with an exponent of its own. Text form: `EUR`, `BTC/8`.
+/// An ISO 4217 currency, or a named asset. Text form: `EUR`; with an exponent that is not ISO's, `BTC/8`, `ISK/2`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency {
     code: [u8; MAX_CODE],
     exponent: u8,
-    asset: bool,
 }
 
 /// An amount and its currency.
@@ -88,7 +87,7 @@ impl Currency {
         if !fits || exponent > MAX_EXPONENT {
             return Err(MoneyError::UnknownCurrency);
         }
-        Ok(Self { exponent, asset: true, ..Self::from_code(code) })
+        Ok(Self { exponent, ..Self::from_code(code) })
     }
 
     fn from_code(code: &str) -> Self {
@@ -96,7 +95,19 @@ impl Currency {
         for (place, byte) in bytes.iter_mut().zip(code.bytes()) {
             *place = byte.to_ascii_uppercase();
         }
-        Self { code: bytes, exponent: 2, asset: false }
+        Self { code: bytes, exponent: 2 }
+    }
+
+    /// The same with another minor unit: providers don't all keep to ISO 4217.
+    pub fn with_exponent(self, exponent: u8) -> Result<Self, MoneyError> {
+        Self::asset(self.code(), exponent)
+    }
+
+    /// What ISO 4217 says of its minor unit; `None` for what is not in it.
+    fn iso_exponent(&self) -> Option<u8> {
+        let code = self.code();
+        let other = EXPONENTS.iter().find(|(known, _)| *known == code).map(|(_, exponent)| *exponent);
+        other.or_else(|| TWO_DIGITS.split_ascii_whitespace().any(|known| known == code).then_some(2))
     }
 
     /// The code in upper case: `EUR`.
@@ -116,7 +127,7 @@ impl Currency {
 impl FromStr for Currency {
     type Err = MoneyError;
 
-    /// Reads an ISO 4217 code in either case, or `CODE/exponent` for an asset.
+    /// Reads an ISO 4217 code in either case, or `CODE/exponent`.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         if let Some((code, exponent)) = text.split_once('/') {
             return Self::asset(code, exponent.parse().map_err(|_| MoneyError::UnknownCurrency)?);
@@ -125,21 +136,18 @@ impl FromStr for Currency {
             return Err(MoneyError::UnknownCurrency);
         }
         let currency = Self::from_code(text);
-        let code = currency.code();
-        if let Some((_, exponent)) = EXPONENTS.iter().find(|(known, _)| *known == code) {
-            return Ok(Self { exponent: *exponent, ..currency });
-        }
-        if TWO_DIGITS.split_ascii_whitespace().any(|known| known == code) {
-            Ok(currency)
-        } else {
-            Err(MoneyError::UnknownCurrency)
-        }
+        let exponent = currency.iso_exponent().ok_or(MoneyError::UnknownCurrency)?;
+        Ok(Self { exponent, ..currency })
     }
 }
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.asset { write!(f, "{}/{}", self.code(), self.exponent) } else { f.write_str(self.code()) }
+        if self.iso_exponent() == Some(self.exponent) {
+            f.write_str(self.code())
+        } else {
+            write!(f, "{}/{}", self.code(), self.exponent)
+        }
     }
 }
 
@@ -210,6 +218,7 @@ pub fn parse_decimal(text: &str, exponent: u8) -> Result<i64, MoneyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn decimals_are_exact() {
@@ -247,7 +256,7 @@ mod tests {
 
     #[test]
     fn currencies_know_their_minor_unit() {
-        for (text, exponent) in [("eur", 2), ("JPY", 0), ("KWD", 3), ("clf", 4), ("BTC/8", 8)] {
+        for (text, exponent) in [("eur", 2), ("JPY", 0), ("KWD", 3), ("clf", 4), ("BTC/8", 8), ("ISK/2", 2)] {
             let currency: Currency = text.parse().unwrap();
             assert_eq!(currency.exponent(), exponent, "{text}");
             assert_eq!(currency.to_string().parse(), Ok(currency));
@@ -255,6 +264,28 @@ mod tests {
         }
         for bad in ["", "EU", "EURO", "XYZ", "BTC", "B C/8", "BTC/19", "BTC/x", "€UR"] {
             assert_eq!(bad.parse::<Currency>(), Err(MoneyError::UnknownCurrency), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_written_where_it_is_not_iso_s_own() {
+        let krona: Currency = "ISK".parse().unwrap();
+        assert_eq!(krona.to_string(), "ISK");
+        assert_eq!(krona.with_exponent(2).unwrap().to_string(), "ISK/2");
+        assert_eq!(krona.with_exponent(2).unwrap().with_exponent(0), Ok(krona));
+        assert_eq!("EUR/2".parse::<Currency>(), "EUR".parse());
+        assert_eq!(krona.with_exponent(19), Err(MoneyError::UnknownCurrency));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same(code in "[A-Za-z0-9]{1,12}|ISK|EUR|KWD", exponent in 0..=MAX_EXPONENT) {
+            let currency = Currency::asset(&code, exponent).unwrap();
+            prop_assert_eq!(currency.to_string().parse(), Ok(currency));
+            if let Ok(iso) = code.parse::<Currency>() {
+                prop_assert_eq!(iso.to_string(), code.to_uppercase());
+                prop_assert_eq!(iso.with_exponent(exponent), Ok(currency));
+            }
         }
     }
 }

@@ -230,6 +230,44 @@ for (const { status, token, ends } of [
   });
 }
 
+test("the answer that ended a connection is asked for from where the page is, not from where the connection began", async () => {
+  /** @type {URL[]} */
+  const asked = [];
+  const fetch = async (/** @type {string} */ address) => {
+    asked.push(new URL(address));
+    return { status: 204 };
+  };
+  Object.assign(globalThis, { fetch });
+  let given = 0;
+  await start({ until: "finished", getToken: async () => `token-${(given += 1)}` });
+  FakeEventSource.last.say(snapshot(1), "a-1");
+  FakeEventSource.last.say(update(2, "captured"), "b-2");
+  FakeEventSource.last.die();
+  await settle();
+  assert.deepEqual(
+    asked.map(({ searchParams }) => [searchParams.get("last_event_id"), searchParams.get("access_token")]),
+    [["b-2", "token-2"]],
+  );
+  assert.equal(told.connections.at(-1), "finished");
+});
+
+test("a token that cannot be had when a connection has died is asked for later", async () => {
+  let given = 0;
+  await start({
+    getToken: async () => {
+      given += 1;
+      if (given === 2) throw new Error("the shop is away");
+      return "token";
+    },
+  });
+  FakeEventSource.last.say(snapshot(1), "a-1");
+  FakeEventSource.last.die();
+  await settle();
+  await pass(1_000);
+  assert.equal(told.connections.at(-1), "reconnecting");
+  assert.equal(FakeEventSource.all.length, 2);
+});
+
 test("the pauses grow to half a minute and no further", async () => {
   answer = 503;
   await start();

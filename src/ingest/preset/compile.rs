@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     ingest::signature::recipe::{Format, KeyForm, Piece, Recipe, TimeFrom, TimeRule},
-    payment::MAX_FACTS,
+    payment::{Currency, MAX_FACTS},
 };
 use http::HeaderName;
 use serde::{Deserialize, de::IntoDeserializer as _, de::value::Error as WordError};
@@ -110,12 +110,25 @@ pub(super) fn mapping(event: &raw::Event, map: &[raw::Map], recipe: &Recipe) -> 
         occurred_at.map(|time| Ok((pointer("event.occurred_at.at", &time.at)?, time.form))).transpose()?;
     let live = event.live.as_deref().map(|live| pointer("event.live", live)).transpose()?;
     let payment = pointers("event.payment", &event.payment)?;
+    let exponents = event.exponents.iter().map(|(code, exponent)| own_exponent(code, *exponent));
+    let exponents = exponents.collect::<Checked<_>>()?;
     let entries = map.iter().enumerate();
     let entries: Vec<_> = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw)).collect::<Checked<_>>()?;
     if payment.is_empty() && entries.iter().any(|entry| entry.payment.is_none()) {
         return mistake("event.payment", "it is missing: where the payment's id stands");
     }
-    Ok(Mapping { id, kind: pointer("event.type", kind)?, occurred_at, live, payment, amounts, entries })
+    let kind = pointer("event.type", kind)?;
+    Ok(Mapping { id, kind, occurred_at, live, payment, amounts, exponents, entries })
+}
+
+fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
+    let currency = code.parse::<Currency>().and_then(|currency| currency.with_exponent(exponent));
+    currency.or_else(|_| {
+        mistake(
+            format!("event.exponents.{code}"),
+            "allowed: codes of ISO 4217, each with a whole number from 0 to 18",
+        )
+    })
 }
 
 fn id_from(key: &str, text: &str, recipe: &Recipe) -> Checked<IdFrom> {

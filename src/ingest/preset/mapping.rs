@@ -24,6 +24,8 @@ pub(in crate::ingest) struct Mapping {
     pub(super) live: Option<Pointer>,
     pub(super) payment: Vec<Pointer>,
     pub(super) amounts: Amounts,
+    /// Currencies whose minor unit is the provider's own.
+    pub(super) exponents: Vec<Currency>,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -143,7 +145,7 @@ impl Mapping {
         reading.payment = Some(payment.clone());
         let live = self.live(terms, payload)?;
         let occurred_at = self.occurred_at(payload)?;
-        let money = MoneyReader { amounts: self.amounts, currency: terms.currency, payload };
+        let money = MoneyReader { mapping: self, currency: terms.currency, payload };
         let facts: Vec<Fact> = entry.facts.iter().map(|rule| rule.read(&money)).collect::<Result<_, _>>()?;
         let id = reading.id.take().unwrap_or_else(|| digest_identity(&reading.kind, &facts, occurred_at));
         reading.id = Some(Arc::clone(&id));
@@ -261,7 +263,7 @@ impl<S: Copy> PartRule<S> {
 
 /// Reads amounts from the text of a payload's numbers and strings.
 struct MoneyReader<'a> {
-    amounts: Amounts,
+    mapping: &'a Mapping,
     currency: Option<Currency>,
     payload: &'a Value,
 }
@@ -285,14 +287,20 @@ impl MoneyReader<'_> {
 
     /// The currency that is told, else the source's. A code that is not in ISO 4217 is the source's asset or nothing.
     fn currency_of(&self, rule: &MoneyRule) -> Option<Currency> {
-        let Some(code) = rule.currency.as_ref().and_then(|at| at.text(self.payload)) else {
-            return self.currency;
-        };
-        code.parse().ok().or(self.currency.filter(|currency| currency.code().eq_ignore_ascii_case(&code)))
+        let told = rule.currency.as_ref().and_then(|at| at.text(self.payload));
+        let currency = match told {
+            None => self.currency,
+            Some(code) => code
+                .parse()
+                .ok()
+                .or(self.currency.filter(|currency| currency.code().eq_ignore_ascii_case(&code))),
+        }?;
+        let own = self.mapping.exponents.iter().find(|own| own.code() == currency.code());
+        Some(own.copied().unwrap_or(currency))
     }
 
     fn parse(&self, text: &str, currency: Option<Currency>, rule: &MoneyRule) -> Result<i64, Unclear> {
-        let amount = match (self.amounts, currency) {
+        let amount = match (self.mapping.amounts, currency) {
             (Amounts::Minor, _) => parse_minor(text),
             (Amounts::Major, Some(currency)) => parse_decimal(text, currency.exponent()),
             (Amounts::Major, None) => Err(MoneyError::UnknownCurrency),

@@ -75,6 +75,9 @@ pub(super) struct Event {
     #[serde(default)]
     pub(super) payment: Vec<String>,
     pub(super) amounts: Option<Amounts>,
+    /// Minor units in which the provider departs from ISO 4217: `exponents = { ISK = 2 }`.
+    #[serde(default)]
+    pub(super) exponents: BTreeMap<String, u8>,
 }
 
 /// `occurred_at = { at = "/created", form = "s" }`

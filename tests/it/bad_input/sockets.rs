@@ -110,16 +110,31 @@ async fn a_connection_is_kept_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn what_there_is_no_room_for_is_our_fault_and_worth_another_try() {
+async fn half_sent_bodies_keep_nobody_waiting() {
     let gateway = Gateway::with(Setup::limits("deliveries = 1")).await;
-    let payload = generic("e1", "pending", "pay_1", 1_700_000_000);
-    let mut slow = Vec::new();
-    let mut refused = None;
-    crate::support::eventually("the place is taken", async || {
-        // A body that has begun and does not end takes the only place, unless ours was in it at that moment.
+    let mut halves = Vec::new();
+    for _ in 0..50 {
         let mut socket = TcpStream::connect(gateway.ingest).await.unwrap();
         let half = b"POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
         socket.write_all(half).await.unwrap();
+        halves.push(socket);
+    }
+    for number in 0..20 {
+        gateway.accept(&generic(&format!("e{number}"), "pending", "pay_1", 1_700_000_000)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_our_fault_and_worth_another_try() {
+    let gateway = Gateway::with(Setup::limits("body_bytes = 1000\nbuffered_bytes = 1000")).await;
+    let payload = generic("e1", "pending", "pay_1", 1_700_000_000);
+    let mut slow = Vec::new();
+    let mut refused = None;
+    crate::support::eventually("the room is taken", async || {
+        // A body that has begun and does not end takes nearly all of it, unless ours was in it at that moment.
+        let mut socket = TcpStream::connect(gateway.ingest).await.unwrap();
+        let head = "POST /webhooks/acme HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n";
+        socket.write_all(format!("{head}{}", "x".repeat(980)).as_bytes()).await.unwrap();
         slow.push(socket);
         let answer = gateway.post("acme", &payload).await;
         let is_refused = answer.head.status == 503;

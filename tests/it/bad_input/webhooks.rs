@@ -210,3 +210,23 @@ async fn a_storm_of_failed_signatures_is_429_to_what_fails_and_nothing_to_what_d
     assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
     assert_eq!(gateway.post_raw("acme", &signed("acme", &body), &body).await.head.status / 100, 2);
 }
+
+#[tokio::test]
+async fn a_source_that_is_no_text_is_unknown() {
+    let gateway = Gateway::start().await;
+    let operator = vec![header("authorization", &format!("Bearer {}", crate::support::ADMIN_TOKEN))];
+    for (address, method, path, headers) in [
+        (gateway.ingest, "POST", "/webhooks/%FF", &vec![]),
+        (gateway.ingest, "GET", "/webhooks/%FF", &vec![]),
+        (gateway.admin, "GET", "/admin/sources/%FF/quarantine", &operator),
+        (gateway.admin, "GET", "/admin/sources/%FF/deliveries", &operator),
+    ] {
+        let answer = request(address, method, path, headers, b"").await.unwrap();
+        assert_eq!(answer.head.status, 404, "{method} {path}");
+        assert!(
+            answer.head.header("content-type").unwrap().starts_with("application/problem+json"),
+            "{path}"
+        );
+        assert_eq!(answer.json()["reason"], "unknown_source", "{method} {path}");
+    }
+}

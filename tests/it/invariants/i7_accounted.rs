@@ -1,6 +1,11 @@
 //! I7: every event ends in one outcome, visible in metrics and log.
 
-use crate::support::{Gateway, generic, signed, stripe};
+use crate::support::{ADMIN_TOKEN, Gateway, Setup, eventually, generic, header, signed, stripe};
+use load::http::request;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test]
 async fn i7_the_outcomes_add_up_to_the_deliveries() {
@@ -44,4 +49,35 @@ async fn i7_the_outcomes_add_up_to_the_deliveries() {
     for outcome in ["accepted", "duplicate", "ignored", "quarantined", "rejected"] {
         assert!(log.contains(outcome), "{outcome} is not in the log:\n{log}");
     }
+}
+
+#[tokio::test]
+async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
+    let gateway = Gateway::with(Setup::limits("body_bytes = 1000\nbody_timeout = \"1s\"")).await;
+    let post = "POST /webhooks/acme HTTP/1.1\r\nhost: x\r\n";
+    for (request, status) in [
+        (format!("{post}content-length: 1001\r\n\r\n"), 413),
+        (format!("{post}transfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), 413),
+        (format!("{post}content-length: 1000\r\n\r\n{{"), 408),
+        (format!("{post}transfer-encoding: chunked\r\n\r\nno length\r\n"), 400),
+    ] {
+        let mut socket = TcpStream::connect(gateway.ingest).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {said}");
+    }
+    for (reason, expected) in [("body_too_large", 2), ("body_timeout", 1), ("broken_body", 1)] {
+        let labels = ["outcome=\"rejected\"", &format!("reason=\"{reason}\"")];
+        assert_eq!(gateway.events(&labels).await, expected, "{reason}");
+        let lines = gateway.log().matches(reason).count() as u64;
+        assert_eq!(lines, expected, "{}", gateway.log());
+    }
+    let operator = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
+    eventually("each is in the delivery log", async || {
+        let path = "/admin/sources/acme/deliveries";
+        let deliveries = request(gateway.admin, "GET", path, &operator, b"").await.unwrap().json();
+        deliveries["records"].as_array().unwrap().len() == 4
+    })
+    .await;
 }

@@ -107,6 +107,20 @@ fn stripe_events_mean_what_the_table_says() {
 }
 
 #[test]
+fn stripe_s_minor_units_are_not_always_iso_s() {
+    let stripe = built_in("stripe").unwrap().unwrap().mapping;
+    let yen = fixture("payment_intent.succeeded.live.jpy").replace("1200", "500");
+    for (told, kept, exponent) in
+        [("isk", "ISK/2", 2), ("ugx", "UGX/2", 2), ("mga", "MGA/0", 0), ("jpy", "JPY", 0)]
+    {
+        let text = yen.replace("\"jpy\"", &format!("\"{told}\""));
+        let statement = read(&stripe, &Terms::default(), &text).unwrap().unwrap();
+        assert_eq!(statement.facts, [money(Captured, 500, kept)]);
+        assert_eq!(kept.parse::<Currency>().unwrap().exponent(), exponent);
+    }
+}
+
+#[test]
 fn a_source_may_say_where_its_payment_stands_and_which_mode_it_is_for() {
     let stripe = built_in("stripe").unwrap().unwrap().mapping;
     let order =
