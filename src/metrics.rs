@@ -57,7 +57,7 @@ pub struct Metrics {
     pub closes: Family<Reason, Counter>,
     /// Healings of a partition, by cause: `gap`, `lagged`, `deaf`, `rolled_back`.
     pub heals: Family<Reason, Counter>,
-    /// Bounds that were hit, by their name in `[limits]`.
+    /// Bounds that were hit, by their name in `[limits]` where they have one.
     pub limit_hits: Family<Reason, Counter>,
     /// Refusals of streams and snapshots, by reason: `token`, `forbidden`, `drain`, `overload`, `store`.
     pub refusals: Family<Reason, Counter>,
@@ -126,7 +126,7 @@ impl Metrics {
         to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.clone());
         to.register("stream_closes", "Streams closed, by reason", self.closes.clone());
         to.register("heals", "Healings of a partition, by cause", self.heals.clone());
-        to.register("limit_hits", "Bounds that were hit, by their name in [limits]", self.limit_hits.clone());
+        to.register("limit_hits", "Bounds that were hit, by name", self.limit_hits.clone());
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.clone());
         to.register(
             "stream_uptime_ratio",
