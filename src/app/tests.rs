@@ -206,3 +206,41 @@ async fn a_reload_takes_over_all_or_nothing() {
     assert_eq!(gateway.running.stream.get().drain, Duration::ZERO);
     assert!(!rooms.ingest.knows("dev"));
 }
+
+#[tokio::test]
+async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_those_that_are_open() {
+    let gateway = Gateway::start().await;
+    let token = &gateway.token;
+    let open = || gateway.get("/v1/payments/a/events").bearer_auth(token).send();
+    let mut stream = open().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
+    gateway.running.rooms.store.close();
+
+    let source = Source::build(gateway.config.sources[0].clone()).unwrap();
+    let body = br#"{"id":"e1","event":"payment.confirmed","timestamp":1700000000,"payment":{"id":"a","status":"confirmed","amount":1}}"#;
+    let mut post = gateway.at(gateway.running.ingest, Method::POST, "/webhooks/dev").body(body.to_vec());
+    for (name, value) in source.sign(body, clock::now(), "e1") {
+        post = post.header(name, value);
+    }
+    let deferred = post.send().await.unwrap();
+    assert!(deferred.headers().contains_key("retry-after"));
+    assert_eq!(problem(deferred).await, (503, "store".to_owned()));
+
+    let mut refused = open().await.unwrap();
+    assert_eq!(refused.status(), 200, "anything else would end an EventSource for good");
+    let words = String::from_utf8(refused.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(words.starts_with("retry: ") && words.contains(r#""reason":"overload""#), "{words}");
+    assert!(refused.chunk().await.is_err(), "an unclean end, so that every client comes back");
+
+    let snapshot = gateway.get("/v1/payments/a").bearer_auth(token).send().await.unwrap();
+    assert_eq!(problem(snapshot).await, (503, "store_unavailable".to_owned()));
+    let told = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(told.contains(r#""stale":true"#), "{told}");
+    let ready = |path: &'static str| gateway.at(gateway.running.admin, Method::GET, path).send();
+    assert_eq!(
+        ready("/readyz").await.unwrap().status(),
+        200,
+        "a store lost to all must not empty the balancer"
+    );
+    assert_eq!(ready("/readyz/ingest").await.unwrap().status(), 503);
+}

@@ -5,6 +5,7 @@
 
 use crate::metrics::{CountReason, Metrics};
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use std::{
     io,
     pin::Pin,
@@ -44,6 +45,9 @@ impl Guarded {
         let stall = self.stall;
         ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(stall))).as_mut().poll(cx));
         self.metrics.limit_hits.count("stall");
+        // Cut at once: what the kernel still holds for this reader is dropped, and the reader learns of the end by a reset.
+        // An orderly close would leave both to wait for a reader that takes nothing.
+        let _refused = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
     }
 }

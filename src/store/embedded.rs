@@ -231,6 +231,9 @@ impl Store for Embedded {
     }
 
     async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Err(closed());
+        }
         // The writer keeps them in memory: 256 of 16 bytes.
         Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }

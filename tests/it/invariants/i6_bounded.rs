@@ -1,6 +1,8 @@
 //! I6: a stalled reader costs what an idle one costs, and nobody else's time.
 
-use crate::support::{GENERIC_SECRET, Gateway, PATIENCE, Setup, eventually, generic, next_message};
+use crate::support::{
+    GENERIC_SECRET, Gateway, PATIENCE, Setup, eventually, generic, next_message, read_to_end,
+};
 use load::{
     http::Connection,
     sign,
@@ -82,6 +84,20 @@ async fn i6_stalled_readers_cost_no_memory_and_delay_nobody() {
         });
         assert_eq!(end.await.unwrap(), load::http::End::Unclean, "so that the client comes back");
     }
+}
+
+#[tokio::test]
+async fn i6_a_reader_that_comes_back_too_late_is_told_it_stalled() {
+    let gateway = Gateway::with(Setup::limits("stall = \"8s\"")).await;
+    let mut stream = open_all(&gateway).await;
+    post_all(&gateway).await;
+    // Blocked since some moment of the posting: told after 8 s, cut after 16 s.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (messages, end) = read_to_end(&mut stream).await;
+    let (closing, updates) = messages.split_last().unwrap();
+    assert_eq!((&closing["type"], &closing["reason"]), (&"closing".into(), &"stalled".into()));
+    assert!(updates.iter().all(|update| update["type"] == "update"), "what was on its way still arrives");
+    assert_eq!(end, load::http::End::Unclean);
 }
 
 #[tokio::test]
