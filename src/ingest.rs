@@ -62,8 +62,6 @@ pub struct Delivery<'a> {
     pub source: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
-    /// Its query, without the `?`.
-    pub query: Option<&'a str>,
     /// Its body, as it came.
     pub body: &'a [u8],
     /// When it came.
@@ -154,7 +152,7 @@ impl Ingest {
             self.metrics.limit_hits.count(limit);
         }
         let headers = &HeaderMap::new();
-        let delivery = Delivery { source, headers, query: None, body: b"", received_at, peer };
+        let delivery = Delivery { source, headers, body: b"", received_at, peer };
         self.account(&known, &delivery, Outcome::Refused(refusal), &Reading::default(), Instant::now())
     }
 

@@ -135,9 +135,7 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
     let name = source.clone();
     let work = webhooks.tasks.spawn(async move {
         let Held { bytes, room } = body;
-        let query = head.uri.query();
-        let delivery =
-            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
+        let delivery = Delivery { source: &name, headers: &head.headers, body: &bytes, received_at, peer };
         let reply = ingest.deliver(delivery).await;
         drop(room);
         reply
