@@ -4,10 +4,12 @@ use super::*;
 use crate::{
     access::{Algorithm, KeySettings, Material},
     clock,
-    payment::Name,
+    payment::{Name, Phase},
+    store::fake::Fake,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
+use std::sync::atomic::Ordering;
 
 const ORIGIN: &str = "https://shop.example";
 
@@ -243,4 +245,39 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
         "a store lost to all must not empty the balancer"
     );
     assert_eq!(ready("/readyz/ingest").await.unwrap().status(), 503);
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they_missed() {
+    let store = Arc::new(Fake::default());
+    let (limits, metrics) = (Live::new(Limits::default()), Arc::new(Metrics::new()));
+    let shutdown = Shutdown::default();
+    let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&metrics), &limits.get());
+    let settings = Live::new(crate::stream::Settings::default());
+    let streams =
+        Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
+    let open = Some("default".parse().unwrap());
+    let access = Arc::new(Access::new(crate::access::Settings { open, ..Default::default() }).unwrap());
+    let routes = Public { streams, access, limits: limits.clone(), metrics: Arc::clone(&metrics) }.routes();
+    let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(hub.run(shutdown.clone()));
+    tokio::spawn(http::serve(listener, routes, limits, metrics, shutdown.clone()));
+
+    let mut stream = reqwest::get(format!("http://{address}/v1/payments/a/events")).await.unwrap();
+    let mut heard = String::new();
+    let mut until = async |word: &str| {
+        while !heard.contains(word) {
+            heard.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+        }
+    };
+    until(r#""status":"unknown""#).await;
+    store.lost.store(true, Ordering::Relaxed);
+    until(r#""stale":true"#).await;
+    store.lost.store(false, Ordering::Relaxed);
+    store.mute.store(true, Ordering::Relaxed);
+    store.say("a", Phase::Captured).await;
+    until(r#""stale":false"#).await;
+    until(r#""status":"captured""#).await;
+    shutdown.stop();
 }
