@@ -55,6 +55,9 @@ pub(super) struct Lane {
     watch: Watch,
     cursor: Cursor,
     wants: Wants,
+    /// The last entry of the history that the lane began with. What is told of it is replay; what follows is news, whose
+    /// latency is measured however it reaches the stream.
+    began_at: u64,
 }
 
 /// What a lane has to say first.
@@ -89,7 +92,7 @@ impl Lane {
             Some(None) => (Cursor::START, Wants::Snapshot(Some("unknown_cursor"))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { watch, cursor, wants }
+        Self { watch, cursor, wants, began_at: 0 }
     }
 
     pub(super) fn watch(&self) -> &Watch {
@@ -190,6 +193,9 @@ impl Session {
     /// Writes what a lane's history has for it: a snapshot, or the updates after its cursor.
     pub(super) fn tell(&mut self, index: usize, history: &History, out: &mut BytesMut) {
         let Some(lane) = self.lanes.get_mut(index) else { return };
+        if lane.wants != Wants::Live {
+            lane.began_at = history.head.seq;
+        }
         let reason = match (lane.wants, history.after(lane.cursor)) {
             (Wants::Snapshot(reason), _) => reason,
             (Wants::Resume, Some([])) => {
@@ -203,7 +209,7 @@ impl Session {
                     self.streams.metrics.resumes.count("exact");
                 }
                 lane.wants = Wants::Live;
-                return self.write(index, frames, wants == Wants::Live, out);
+                return self.write(index, frames, out);
             }
             (Wants::Live, None) => Some("rolled_back"),
             (Wants::Resume, None) if history.head == Cursor::START => Some("evicted"),
@@ -237,22 +243,22 @@ impl Session {
             Pull::Current => None,
             Pull::Behind => Some(index),
             Pull::Frames(frames) => {
-                self.write(index, &frames, true, out);
+                self.write(index, &frames, out);
                 None
             }
         }
     }
 
     /// Writes frames until the chunk is full; the rest is pulled when the sink asks again.
-    fn write(&mut self, index: usize, frames: &[Arc<Frame>], live: bool, out: &mut BytesMut) {
+    fn write(&mut self, index: usize, frames: &[Arc<Frame>], out: &mut BytesMut) {
         let wall = clock::now();
         let mut rest = frames.iter().peekable();
         while let Some(frame) = rest.next() {
-            if let Some(lane) = self.lanes.get_mut(index) {
-                lane.cursor = frame.cursor;
-            }
+            let Some(lane) = self.lanes.get_mut(index) else { return };
+            lane.cursor = frame.cursor;
+            let is_news = frame.cursor.seq > lane.began_at;
             wire::message(out, &self.id(), &frame.json, wire::up_to_date(rest.peek().is_none()));
-            if live {
+            if is_news {
                 self.observe(frame, wall);
             }
             if out.len() >= CHUNK {

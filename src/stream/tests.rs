@@ -109,6 +109,16 @@ impl Reader {
         }
     }
 
+    /// The block of the closing; what comes before it is passed over.
+    async fn closing(&mut self) -> String {
+        loop {
+            let block = self.block().await.expect("a closing before the end");
+            if block.contains("closing") {
+                return block;
+            }
+        }
+    }
+
     async fn json(&mut self) -> Value {
         self.event().await.1
     }
@@ -260,12 +270,7 @@ async fn every_end_but_finished_is_unclean_and_says_why() {
             }
             _ => {}
         }
-        let closing = loop {
-            let block = reader.block().await.unwrap();
-            if block.contains("closing") {
-                break block;
-            }
-        };
+        let closing = reader.closing().await;
         let reason = match why {
             "revoked" => "token_expired",
             "drain at open" => "drain",
@@ -289,15 +294,7 @@ async fn a_drain_spreads_the_return_of_all_who_were_there_when_it_began() {
     node.shutdown.drain();
     let window = Duration::from_secs(20);
     let since = Instant::now();
-    let closings = readers.into_iter().map(async |mut reader| {
-        loop {
-            let block = reader.block().await.unwrap();
-            if block.contains("closing") {
-                break block;
-            }
-        }
-    });
-    for closing in futures_util::future::join_all(closings).await {
+    for closing in futures_util::future::join_all(readers.iter_mut().map(Reader::closing)).await {
         let retry: u64 = closing.lines().next().unwrap().strip_prefix("retry: ").unwrap().parse().unwrap();
         assert!((10_000..=20_000).contains(&retry), "20 clients at 2 per second: {retry}");
     }
@@ -382,6 +379,11 @@ async fn i6_bounded_a_long_replay_is_handed_out_in_chunks() {
         }));
     }
     assert_eq!(seqs, (2..=301).collect::<Vec<_>>());
+    let observed = |count: u32| format!("receipt_to_write_seconds_count {count}\n");
+    assert!(node.metrics.render().contains(&observed(0)), "a replay says nothing of how fast news travel");
+    node.store.say("a", Phase::Captured).await;
+    reader.body.frame().await.unwrap().unwrap();
+    assert!(node.metrics.render().contains(&observed(1)));
 }
 
 #[tokio::test(start_paused = true)]
