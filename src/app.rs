@@ -17,7 +17,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
-    store::{Store, embedded::Embedded},
+    store::{self, Store},
     stream::{self, Streams},
 };
 use anyhow::{Context, anyhow, bail};
@@ -53,14 +53,11 @@ impl App {
 
         let metrics = Arc::new(Metrics::new());
         let shutdown = Shutdown::default();
-        let (settings, for_store) = (config.store, Arc::clone(&metrics));
-        let store = tokio::task::spawn_blocking(move || Embedded::open(&settings, for_store)).await??;
-        let store = Arc::new(store);
+        let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
-        let ingest = Ingest::new(sources, Arc::clone(&shared), Arc::clone(&metrics), limits.clone());
+        let ingest = Ingest::new(sources, Arc::clone(&store), Arc::clone(&metrics), limits.clone());
         let ingest = Arc::new(ingest);
-        let hub = Hub::new(Arc::clone(&shared), Arc::clone(&metrics), &config.limits);
+        let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics), &config.limits);
         let streams = Streams::new(
             Arc::clone(&hub),
             stream.clone(),
@@ -79,7 +76,7 @@ impl App {
         };
         let admin = Admin {
             hub: Arc::clone(&hub),
-            store: shared,
+            store: Arc::clone(&store),
             ingest: Arc::clone(&ingest),
             metrics: Arc::clone(&metrics),
             shutdown: shutdown.clone(),
@@ -151,7 +148,7 @@ struct Rooms {
     ingest: Arc<Ingest>,
     streams: Arc<Streams>,
     webhooks: Webhooks,
-    store: Arc<Embedded>,
+    store: Arc<dyn Store>,
     admin_token: Arc<RwLock<Option<SecretString>>>,
 }
 
@@ -216,11 +213,7 @@ impl Running {
         while self.tasks.join_next().await.is_some() {}
         // No connection is left to bring a new delivery; what is in work keeps the store until it is done.
         self.rooms.webhooks.done().await;
-        let store = Arc::clone(&self.rooms.store);
-        // Flushing waits for the disk.
-        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
-            tracing::error!(%error, "the store did not close in order");
-        }
+        self.rooms.store.close().await;
         tracing::info!("stopped");
     }
 }

@@ -216,7 +216,7 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
     let open = || gateway.get("/v1/payments/a/events").bearer_auth(token).send();
     let mut stream = open().await.unwrap();
     assert!(stream.chunk().await.unwrap().is_some());
-    gateway.running.rooms.store.close();
+    gateway.running.rooms.store.close().await;
 
     let source = Source::build(gateway.config.sources[0].clone()).unwrap();
     let body = br#"{"id":"e1","event":"payment.confirmed","timestamp":1700000000,"payment":{"id":"a","status":"confirmed","amount":1}}"#;

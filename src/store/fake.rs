@@ -167,4 +167,6 @@ impl Store for Fake {
     async fn health(&self) -> Result<(), StoreError> {
         self.answer().map(drop)
     }
+
+    async fn close(&self) {}
 }

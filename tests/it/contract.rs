@@ -10,12 +10,13 @@
     reason = "a test may end where something is wrong, and counts small numbers"
 )]
 
+use crate::support::RedisServer;
 use paystream::{
     metrics::Metrics,
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
         Append, Appended, Conflict, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
-        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded,
+        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded, redis,
     },
 };
 use std::{
@@ -48,6 +49,45 @@ impl Backend for Embedded {
         let settings = embedded::Settings { path: self.0.path().join("data"), history };
         Arc::new(embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap())
     }
+}
+
+/// A Redis server of its own.
+struct Redis(RedisServer);
+
+/// The same, as the only node of a cluster: what one append touches has to lie in one slot there.
+struct RedisCluster(RedisServer);
+
+impl Backend for Redis {
+    async fn fresh() -> Self {
+        Self(RedisServer::start().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+impl Backend for RedisCluster {
+    async fn fresh() -> Self {
+        Self(RedisServer::start_as_cluster().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
+    let settings = redis::Settings {
+        url: server.url().into(),
+        password: None,
+        ca: None,
+        prefix: "ps".to_owned(),
+        durability: redis::Durability::Everysec,
+        ack_replicas: 0,
+        history,
+    };
+    Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
 }
 
 macro_rules! stamp {
@@ -88,6 +128,8 @@ macro_rules! suite {
 }
 
 suite!(embedded_store, super::Embedded);
+suite!(redis_store, super::Redis);
+suite!(redis_store_in_a_cluster, super::RedisCluster);
 
 const LONG: Duration = Duration::from_secs(180 * 86_400);
 /// For conditions that come true in milliseconds unless something is wrong.

@@ -2,10 +2,12 @@
 
 mod gateway;
 mod program;
+mod redis;
 mod setup;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use program::Program;
+pub(crate) use redis::RedisServer;
 pub(crate) use setup::{Key, Setup, Source};
 
 use load::{

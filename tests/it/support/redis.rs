@@ -1,0 +1,153 @@
+//! A real Redis server of a test's own: own port, own folder. Dropping it kills it.
+
+use super::{PATIENCE, free_address};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::{BufReader, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+pub(crate) struct RedisServer {
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// A server as the manual wants it: append-only file, nothing evicted.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server that is a cluster by itself.
+    pub(crate) async fn start_as_cluster() -> Self {
+        let server = Self::with(&["--cluster-enabled", "yes"]).await;
+        server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        let deadline = Instant::now() + PATIENCE;
+        while !server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+            assert!(Instant::now() < deadline, "no cluster");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+
+    /// A server with further options of the command line.
+    pub(crate) async fn with(options: &[&str]) -> Self {
+        let mut server = Self {
+            address: free_address(),
+            folder: TempDir::new().unwrap(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            child: None,
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Starts it on the same folder and port, and waits until it answers.
+    pub(crate) async fn restart(&mut self) {
+        assert!(self.child.is_none(), "it is still running");
+        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string(), "--save", ""])
+            .args(["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--dir"])
+            .arg(self.folder.path())
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("redis-server; tests/run installs it");
+        self.child = Some(child);
+        let deadline = Instant::now() + PATIENCE;
+        while self.try_ask(&["PING"]).is_none_or(|answer| answer.trim() != "+PONG") {
+            assert!(Instant::now() < deadline, "no answer:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Forgets all that it has on disk. It has to be dead.
+    pub(crate) fn wipe(&self) {
+        assert!(self.child.is_none(), "it is still running");
+        let _ = fs::remove_dir_all(self.folder.path().join("appendonlydir"));
+    }
+
+    /// `SIGSTOP`: it keeps its sockets, and answers nothing.
+    pub(crate) fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// `SIGCONT`.
+    pub(crate) fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
+    }
+
+    /// The address for `[store] url`.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// What it wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its answer to a command, as it stands on the wire.
+    pub(crate) fn ask(&self, command: &[&str]) -> String {
+        self.try_ask(command).unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
+    }
+
+    fn try_ask(&self, command: &[&str]) -> Option<String> {
+        let mut socket = TcpStream::connect(self.address).ok()?;
+        socket.set_read_timeout(Some(PATIENCE)).ok()?;
+        let mut request = format!("*{}\r\n", command.len());
+        for word in command {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        socket.write_all(request.as_bytes()).ok()?;
+        read_answer(&mut BufReader::new(socket))
+    }
+}
+
+/// One whole answer, nested ones included.
+fn read_answer(socket: &mut impl std::io::BufRead) -> Option<String> {
+    let mut answer = String::new();
+    socket.read_line(&mut answer).ok().filter(|read| *read > 0)?;
+    let length = answer.get(1..)?.trim().parse::<i64>().unwrap_or_default();
+    match answer.as_bytes().first()? {
+        b'$' if length >= 0 => {
+            let mut bytes = vec![0; usize::try_from(length).ok()? + 2];
+            socket.read_exact(&mut bytes).ok()?;
+            answer += &String::from_utf8_lossy(&bytes);
+        }
+        b'*' => {
+            for _ in 0..length {
+                answer += &read_answer(socket)?;
+            }
+        }
+        _ => {}
+    }
+    Some(answer)
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
