@@ -26,7 +26,9 @@ impl RedisServer {
 
     /// A server that is a cluster by itself.
     pub(crate) async fn start_as_cluster() -> Self {
-        let server = Self::with(&["--cluster-enabled", "yes"]).await;
+        // Its bus would else listen 10,000 above, where other tests' clients have their ports.
+        let bus = free_address().port().to_string();
+        let server = Self::with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
         server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         let deadline = Instant::now() + PATIENCE;
         while !server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
