@@ -1,6 +1,6 @@
 //! The configuration of a test's gateway.
 
-use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, STRIPE_SECRET, TOKEN_KEY};
+use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, RedisServer, STRIPE_SECRET, TOKEN_KEY};
 use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 
 /// What a test wants of its gateway. The default has the sources `acme` (generic) and `stripe` in realm `default` and
@@ -9,6 +9,8 @@ use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 pub(crate) struct Setup {
     pub(crate) sources: Vec<Source>,
     pub(crate) keys: Vec<Key>,
+    /// Lines under `[store]`; an embedded one in the gateway's own folder if there are none.
+    pub(crate) store: Option<String>,
     /// Lines under `[access]`.
     pub(crate) access: String,
     /// Lines under `[stream]`.
@@ -69,6 +71,7 @@ impl Default for Setup {
                 Source::new("other", "generic", "other", OTHER_SECRET),
             ],
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
+            store: None,
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
             limits: String::new(),
@@ -88,6 +91,12 @@ impl Setup {
         Self { limits: lines.to_owned(), ..Self::default() }
     }
 
+    /// One of the nodes that share a Redis server.
+    pub(crate) fn on(redis: &RedisServer) -> Self {
+        let store = format!("kind = \"redis\"\nurl = \"{}\"", redis.url());
+        Self { store: Some(store), ..Self::default() }
+    }
+
     /// Writes the configuration and its secrets into `folder`; `paystream.toml` is its name.
     pub(crate) fn write(&self, folder: &Path, [public, ingest, admin]: [SocketAddr; 3]) {
         let secret = |name: &str, value: &str| {
@@ -97,8 +106,10 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             [store]\nkind = \"embedded\"\npath = \"{}\"\n",
-            folder.join("data").display(),
+             [store]\n{}\n",
+            self.store.clone().unwrap_or_else(|| {
+                format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
+            }),
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)
