@@ -19,5 +19,6 @@ mod commands;
 mod contract;
 mod invariants;
 mod operations;
+mod redis_store;
 mod support;
 mod wire;
