@@ -69,7 +69,7 @@ pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::R
         None => Ok(()),
         Some(redis) => {
             let left =
-                format!("its keys on the Redis server begin with {}: and are still there", redis.prefix);
+                format!("the demo's keys, which begin with {}, are still on the Redis server", redis.prefix);
             redis::erase(&redis).await.context(left)
         }
     };

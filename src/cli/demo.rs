@@ -1,7 +1,7 @@
 //! `paystream demo`: a page to watch, without any configuration.
 
 use super::Usage;
-use crate::app::demo;
+use crate::{app::demo, store::redis};
 use clap::Args;
 
 /// Shows a checkout page that follows a payment, live
@@ -27,7 +27,7 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let redis = self.redis.map(|url| demo::on_redis(url.into()));
-        if let Some(Err(why)) = redis.as_ref().map(|redis| redis.check()) {
+        if let Some(Err(why)) = redis.as_ref().map(redis::Settings::check) {
             return Err(
                 Usage(format!("--redis: it {why}; allowed: redis://[user:password@]host[:port]")).into()
             );

@@ -252,21 +252,24 @@ async fn until_fit(connector: &Connector, checks: Checks, address: String) -> Re
     let until = Instant::now() + START_PATIENCE;
     let mut pause = Pause::new();
     loop {
-        let reason = match connector.connect(AsyncConnectionConfig::new()).await {
-            Ok(mut connection) => match checks.ready(&mut connection).await {
-                Ok(()) => return Ok(()),
-                Err(Unfit::NotYet(reason)) => reason,
-                Err(unfit @ Unfit::Wrong(_)) => {
-                    return Err(OpenError::Unfit { address, reason: unfit.to_string() });
-                }
-            },
-            Err(reason) => reason,
+        let reason = match ready(connector, checks).await {
+            Ok(()) => return Ok(()),
+            Err(Unfit::NotYet(reason)) => reason,
+            Err(unfit @ Unfit::Wrong(_)) => {
+                return Err(OpenError::Unfit { address, reason: unfit.to_string() });
+            }
         };
         if Instant::now() >= until {
             return Err(OpenError::Unreachable { address, reason });
         }
         pause.take().await;
     }
+}
+
+/// Whether an append would succeed now, asked over a connection of its own: the others may be busy, or just broken.
+async fn ready(connector: &Connector, checks: Checks) -> Result<(), Unfit> {
+    let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
+    checks.ready(&mut connection).await
 }
 
 #[async_trait]
@@ -349,12 +352,10 @@ impl Store for Redis {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        let asking = async {
-            let mut connection = self.connector.connect(AsyncConnectionConfig::new()).await?;
-            self.checks.ready(&mut connection).await.map_err(|unfit| unfit.to_string())
-        };
-        let answer = tokio::time::timeout(PATIENCE, asking).await;
-        answer.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(StoreError::Unavailable)
+        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks)).await {
+            Ok(ready) => ready.map_err(|unfit| StoreError::Unavailable(unfit.to_string())),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+        }
     }
 
     async fn interrupted(&self) {

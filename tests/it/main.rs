@@ -20,6 +20,7 @@ mod contract;
 mod demo;
 mod invariants;
 mod operations;
+mod redis_store;
 mod roles;
 mod support;
 mod wire;

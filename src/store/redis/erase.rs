@@ -34,7 +34,9 @@ async fn pass(prefix: &str, connection: &mut MultiplexedConnection) -> Result<us
         for key in &keys {
             commands.cmd("UNLINK").arg(key).ignore();
         }
-        commands.query_async::<()>(connection).await?;
+        if !keys.is_empty() {
+            commands.query_async::<()>(connection).await?;
+        }
         removed += keys.len();
         cursor = next;
         if cursor == 0 {

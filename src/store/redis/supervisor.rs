@@ -6,7 +6,7 @@
 //! all, and tell whoever watches that notices may have been lost.
 
 use super::{
-    check::Checks,
+    check::{Checks, Unfit},
     link::{Connector, Pause, in_words, refusal, told},
     notice,
     plan::Plan,
@@ -102,7 +102,7 @@ pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
                 connector.count("deaf");
             }
             Err(why) => {
-                tracing::debug!(why, "no subscription to the store's notices");
+                tracing::debug!(%why, "no subscription to the store's notices");
                 connector.count("connect");
             }
         }
@@ -111,7 +111,7 @@ pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
 }
 
 /// Connects and subscribes to all channels, or fails as a whole.
-async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<MultiplexedConnection, String> {
+async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<MultiplexedConnection, Unfit> {
     // What was said of the connection before this one is settled.
     let _said = heard.deaf.notified().now_or_never();
     let taker = Arc::clone(heard);
@@ -119,17 +119,16 @@ async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<Multiple
         taker.take(&push);
         Ok::<(), Infallible>(())
     });
-    let mut connection = connector.connect(config).await?;
-    Checks::READING.fit(&mut connection).await.map_err(|unfit| unfit.to_string())?;
+    let mut connection = connector.connect_to_fit(config, Checks::READING).await?;
     let mut commands = Pipeline::with_capacity(PARTITIONS);
     for partition in 0..=u8::MAX {
         commands.cmd("SSUBSCRIBE").arg(heard.plan.channel(partition));
     }
     let answers = connection.send_packed_commands(&commands, 0, PARTITIONS).await;
-    let answers = answers.map_err(|error| in_words(&error))?;
+    let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
     match answers.iter().find_map(refusal) {
         None => Ok(connection),
-        Some(error) => Err(told(error)),
+        Some(error) => Err(Unfit::NotYet(told(error))),
     }
 }
 

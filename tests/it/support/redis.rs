@@ -15,6 +15,8 @@ pub(crate) struct RedisServer {
     pub(crate) address: SocketAddr,
     folder: TempDir,
     options: Vec<String>,
+    /// User and password that the test itself logs in with.
+    login: Option<(String, String)>,
     child: Option<Child>,
 }
 
@@ -40,10 +42,20 @@ impl RedisServer {
 
     /// A server with further options of the command line.
     pub(crate) async fn with(options: &[&str]) -> Self {
+        Self::start_with(options, None).await
+    }
+
+    /// A server that lets nobody in but this user.
+    pub(crate) async fn with_login(options: &[&str], user: &str, password: &str) -> Self {
+        Self::start_with(options, Some((user.to_owned(), password.to_owned()))).await
+    }
+
+    async fn start_with(options: &[&str], login: Option<(String, String)>) -> Self {
         let mut server = Self {
             address: free_address(),
             folder: TempDir::new().unwrap(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            login,
             child: None,
         };
         server.restart().await;
@@ -70,6 +82,11 @@ impl RedisServer {
             assert!(Instant::now() < deadline, "no answer:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Further options for the next start.
+    pub(crate) fn add_options(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -115,15 +132,33 @@ impl RedisServer {
         self.try_ask(command).unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
     }
 
+    /// As [`RedisServer::ask`], in another database.
+    pub(crate) fn ask_in(&self, database: u8, command: &[&str]) -> String {
+        let select = ["SELECT", &database.to_string()];
+        self.converse(&[&select, command])
+            .unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
+    }
+
     fn try_ask(&self, command: &[&str]) -> Option<String> {
+        self.converse(&[command])
+    }
+
+    /// The answer to the last of these commands.
+    fn converse(&self, commands: &[&[&str]]) -> Option<String> {
         let mut socket = TcpStream::connect(self.address).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).ok()?;
-        let mut request = format!("*{}\r\n", command.len());
-        for word in command {
-            request += &format!("${}\r\n{word}\r\n", word.len());
+        let login = self.login.as_ref().map(|(user, password)| ["AUTH", user, password]);
+        let login = login.as_ref().map(<[&str; 3]>::as_slice);
+        let mut request = String::new();
+        for command in login.into_iter().chain(commands.iter().copied()) {
+            request += &format!("*{}\r\n", command.len());
+            for word in command {
+                request += &format!("${}\r\n{word}\r\n", word.len());
+            }
         }
         socket.write_all(request.as_bytes()).ok()?;
-        read_answer(&mut BufReader::new(socket))
+        let mut socket = BufReader::new(socket);
+        (0..commands.len() + usize::from(login.is_some())).map(|_| read_answer(&mut socket)).last()?
     }
 }
 
