@@ -15,7 +15,10 @@ const STEP: usize = 1000;
 pub async fn erase(settings: &Settings) -> Result<(), OpenError> {
     let unreachable = |reason| OpenError::Unreachable { address: settings.address(), reason };
     let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
-    let mut connection = connector.connect(AsyncConnectionConfig::new()).await.map_err(unreachable)?;
+    let mut connection = connector
+        .connect(AsyncConnectionConfig::new())
+        .await
+        .map_err(|unfit| unreachable(unfit.to_string()))?;
     // What was on its way when the first pass began is found by the next.
     while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))? > 0 {}
     Ok(())
