@@ -13,6 +13,7 @@
 mod access;
 mod architecture;
 mod bad_input;
+mod behind_nginx;
 mod chaos;
 mod clients;
 mod commands;
