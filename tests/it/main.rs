@@ -17,6 +17,7 @@ mod chaos;
 mod clients;
 mod commands;
 mod contract;
+mod faults;
 mod invariants;
 mod operations;
 mod redis_store;

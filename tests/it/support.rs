@@ -2,13 +2,15 @@
 
 mod gateway;
 mod program;
+mod proxy;
 mod redis;
 mod setup;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use program::Program;
-pub(crate) use redis::RedisServer;
-pub(crate) use setup::{Key, Setup, Source};
+pub(crate) use proxy::{Proxy, Trouble};
+pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use setup::{Key, Setup, Source, Store};
 
 use load::{
     http::End,

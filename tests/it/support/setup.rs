@@ -7,6 +7,7 @@ use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 /// `other` (generic) in realm `other`, and the keys `k1` (for both realms) and `ops` (an operator's).
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) store: Store,
     pub(crate) sources: Vec<Source>,
     pub(crate) keys: Vec<Key>,
     /// Lines under `[access]`.
@@ -17,6 +18,15 @@ pub(crate) struct Setup {
     pub(crate) limits: String,
     /// Lines under `[log]`.
     pub(crate) log: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Store {
+    /// In the gateway's own folder.
+    #[default]
+    Embedded,
+    /// On a Redis server, with further lines under `[store]`.
+    Redis { url: String, more: String },
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +73,7 @@ impl Key {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            store: Store::Embedded,
             sources: vec![
                 Source::new("acme", "generic", "default", GENERIC_SECRET),
                 Source::new("stripe", "stripe", "default", STRIPE_SECRET),
@@ -95,10 +106,13 @@ impl Setup {
             fs::write(&path, value).unwrap();
             format!("\"file:{}\"", path.display())
         };
+        let store = match &self.store {
+            Store::Embedded => format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display()),
+            Store::Redis { url, more } => format!("kind = \"redis\"\nurl = \"{url}\"\n{more}"),
+        };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             [store]\nkind = \"embedded\"\npath = \"{}\"\n",
-            folder.join("data").display(),
+             [store]\n{store}\n"
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)
