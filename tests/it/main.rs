@@ -19,6 +19,7 @@ mod clients;
 mod commands;
 mod contract;
 mod demo;
+mod faults;
 mod invariants;
 mod operations;
 mod redis_store;

@@ -74,13 +74,6 @@ async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
     }
 }
 
-/// A number out of `INFO`.
-fn info(server: &RedisServer, section: &str, name: &str) -> f64 {
-    let info = server.ask(&["INFO", section]);
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {name} in {info}")).trim().parse().unwrap()
-}
-
 /// Runs the script of an append as the store does, with a tag of the test's choice.
 fn run_script(server: &RedisServer, tag: &str, history_ms: &str) -> String {
     let script = include_str!("../../src/store/redis/append.lua");
@@ -280,8 +273,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
     let server = RedisServer::start().await;
     let port = server.address.port().to_string();
     let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &port]).await;
-    eventually("the replica is online", async || info(&server, "replication", "connected_slaves") == 1.0)
-        .await;
+    eventually("the replica is online", async || server.info("connected_slaves") == "1").await;
     let wanted = Settings { ack_replicas: 1, ..settings(&server.url()) };
     let mut opened = try_open(wanted.clone()).await;
     while opened.is_err() {
@@ -382,6 +374,11 @@ async fn an_append_is_one_command_and_one_round_trip() {
     assert_eq!(asked(&server) - before, APPENDS as u64);
 }
 
+/// Bytes of payload, without what an empty server takes.
+fn memory_of(server: &RedisServer) -> f64 {
+    server.info("used_memory_dataset").parse().unwrap()
+}
+
 /// Prints what an append and a payment cost the server, as the README tells it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_memory() {
@@ -398,7 +395,7 @@ async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_
         let usec = line.split_once("usec=").unwrap().1.split(',').next().unwrap();
         usec.parse::<f64>().unwrap()
     };
-    let memory = info(&server, "memory", "used_memory_dataset");
+    let memory = memory_of(&server);
     // The least of several rounds: whatever else runs on the machine only ever adds.
     let mut best = f64::MAX;
     for round in 0..ROUNDS {
@@ -416,8 +413,7 @@ async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_
         tasks.join_all().await;
         best = best.min((spent(&server) - before) / APPENDS as f64);
     }
-    let memory =
-        (info(&server, "memory", "used_memory_dataset") - memory) / (ROUNDS * APPENDS / EVENTS) as f64;
+    let memory = (memory_of(&server) - memory) / (ROUNDS * APPENDS / EVENTS) as f64;
     let bytes = serde_json::to_vec(&usual("pay_1_100", "evt_100")).unwrap().len();
     println!(
         "an event of {bytes} bytes: {best:.1} us of the server's time (INFO commandstats, least of {ROUNDS} rounds)"

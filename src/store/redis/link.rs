@@ -236,9 +236,13 @@ async fn keep(
                 }
             }
             Err(why) => {
-                tracing::debug!(%why, "no connection to the store");
                 connector.count("connect");
-                state.send_replace(State::Down(why.to_string().into()));
+                let why: Arc<str> = why.to_string().into();
+                let before = state.send_replace(State::Down(Arc::clone(&why)));
+                // Once for each reason: somebody may have to change something.
+                if !matches!(before, State::Down(said) if said == why) {
+                    tracing::warn!(%why, "no connection to the store");
+                }
                 drop(state);
                 pause.take().await;
             }

@@ -89,14 +89,15 @@ impl Heard {
     }
 }
 
-/// Hears until the task is aborted.
-pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
+/// Hears until the task is aborted, over the `first` subscription and those that follow it.
+pub(super) async fn run(connector: Connector, heard: Arc<Heard>, first: MultiplexedConnection) -> Infallible {
     let mut pause = Pause::new();
+    let mut subscription = Ok(first);
     loop {
-        match subscribe(&connector, &heard).await {
+        match subscription {
             Ok(connection) => {
-                pause = Pause::new();
                 heard.subscribed.notify_one();
+                pause = Pause::new();
                 let why = until_deaf(connection, &heard).await;
                 tracing::warn!(why, "notices of the store do not come; subscribing anew");
                 connector.count("deaf");
@@ -107,11 +108,15 @@ pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
             }
         }
         pause.take().await;
+        subscription = subscribe(&connector, &heard).await;
     }
 }
 
 /// Connects and subscribes to all channels, or fails as a whole.
-async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<MultiplexedConnection, Unfit> {
+pub(super) async fn subscribe(
+    connector: &Connector,
+    heard: &Arc<Heard>,
+) -> Result<MultiplexedConnection, Unfit> {
     // What was said of the connection before this one is settled.
     let _said = heard.deaf.notified().now_or_never();
     let taker = Arc::clone(heard);

@@ -32,11 +32,7 @@ impl RedisServer {
         let bus = free_address().port().to_string();
         let server = Self::with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
         server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
-        let deadline = Instant::now() + PATIENCE;
-        while !server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-            assert!(Instant::now() < deadline, "no cluster");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        server.until("cluster", || server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")).await;
         server
     }
 
@@ -77,11 +73,7 @@ impl RedisServer {
             .spawn()
             .expect("redis-server; tests/run installs it");
         self.child = Some(child);
-        let deadline = Instant::now() + PATIENCE;
-        while self.try_ask(&["PING"]).is_none_or(|answer| answer.trim() != "+PONG") {
-            assert!(Instant::now() < deadline, "no answer:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        self.until("answer", || self.try_ask(&["PING"]).is_some_and(|answer| answer.trim() == "+PONG")).await;
     }
 
     /// Further options for the next start.
@@ -145,21 +137,69 @@ impl RedisServer {
 
     /// The answer to the last of these commands.
     fn converse(&self, commands: &[&[&str]]) -> Option<String> {
-        let mut socket = TcpStream::connect(self.address).ok()?;
-        socket.set_read_timeout(Some(PATIENCE)).ok()?;
         let login = self.login.as_ref().map(|(user, password)| ["AUTH", user, password]);
         let login = login.as_ref().map(<[&str; 3]>::as_slice);
-        let mut request = String::new();
-        for command in login.into_iter().chain(commands.iter().copied()) {
-            request += &format!("*{}\r\n", command.len());
-            for word in command {
-                request += &format!("${}\r\n{word}\r\n", word.len());
-            }
-        }
-        socket.write_all(request.as_bytes()).ok()?;
-        let mut socket = BufReader::new(socket);
-        (0..commands.len() + usize::from(login.is_some())).map(|_| read_answer(&mut socket)).last()?
+        let all: Vec<_> = login.into_iter().chain(commands.iter().copied()).collect();
+        converse(self.address, &all)
     }
+
+    /// Becomes the replica of the server there, which may be a proxy's.
+    pub(crate) fn replicate(&self, primary: SocketAddr) {
+        let port = primary.port().to_string();
+        assert!(self.ask(&["REPLICAOF", "127.0.0.1", &port]).starts_with("+OK"));
+    }
+
+    /// Becomes a primary.
+    pub(crate) fn promote(&self) {
+        assert!(self.ask(&["REPLICAOF", "NO", "ONE"]).starts_with("+OK"));
+    }
+
+    /// Waits until a replica is online.
+    pub(crate) async fn until_replicated(&self) {
+        self.until("replica", || self.ask(&["INFO", "replication"]).contains("state=online")).await;
+    }
+
+    /// Waits until a replica has all that this server holds now.
+    pub(crate) async fn until_copied_to(&self, replica: &Self) {
+        let offset = |server: &Self, field: &str| server.info(field).parse::<u64>().unwrap();
+        let now = offset(self, "master_repl_offset");
+        self.until("copy", || offset(replica, "slave_repl_offset") >= now).await;
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "no {what}:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A field of `INFO`.
+    pub(crate) fn info(&self, field: &str) -> String {
+        let info = self.ask(&["INFO", "everything"]);
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("no {field} in:\n{info}")).trim().to_owned()
+    }
+}
+
+/// The answer of the server there, if there is one. Waits for it.
+pub(crate) fn ask_at(address: SocketAddr, command: &[&str]) -> Option<String> {
+    converse(address, &[command])
+}
+
+fn converse(address: SocketAddr, commands: &[&[&str]]) -> Option<String> {
+    let mut socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut request = String::new();
+    for command in commands {
+        request += &format!("*{}\r\n", command.len());
+        for word in *command {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+    }
+    socket.write_all(request.as_bytes()).ok()?;
+    let mut socket = BufReader::new(socket);
+    commands.iter().map(|_| read_answer(&mut socket)).last()?
 }
 
 /// One whole answer, nested ones included.
