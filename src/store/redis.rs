@@ -14,14 +14,18 @@
 //! | `supervisor` | hears all channels, whatever happens |
 //! | `notice`     | what goes over a channel |
 //! | `reply`      | what the server answers, to our types and back |
+//! | `erase`      | the end of a prefix |
 
 mod check;
+mod erase;
 mod link;
 mod notice;
 mod plan;
 mod reply;
 mod supervisor;
 mod writer;
+
+pub use erase::erase;
 
 use super::{
     Append, Appended, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice, RECORDS_PER_SOURCE, Record,

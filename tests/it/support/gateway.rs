@@ -26,6 +26,7 @@ pub(crate) struct Gateway {
     pub(crate) public: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
+    role: &'static str,
     folder: TempDir,
     child: Option<Child>,
     /// Its own server, where the suite runs on Redis.
@@ -70,7 +71,13 @@ impl Gateway {
     /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
     /// `redis`, each gateway gets a server of its own.
     pub(crate) async fn with(setup: Setup) -> Self {
+        Self::with_role("all", setup).await
+    }
+
+    /// One half of a gateway, or both, with this setup, ready.
+    pub(crate) async fn with_role(role: &'static str, setup: Setup) -> Self {
         let redis = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
+            _ if setup.store != Store::AsTheRunSays => None,
             Err(_) | Ok("embedded") => None,
             Ok("redis") => Some(RedisServer::start().await),
             Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
@@ -79,9 +86,10 @@ impl Gateway {
             public: free_address(),
             ingest: free_address(),
             admin: free_address(),
+            role,
             folder: TempDir::new().unwrap(),
             child: None,
-            redis: redis.filter(|_| setup.store == Store::AsTheRunSays),
+            redis,
         };
         gateway.configure(&setup);
         gateway.restart().await;
@@ -106,8 +114,7 @@ impl Gateway {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = paystream()
-            .arg("serve")
-            .arg("--config")
+            .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -1,6 +1,6 @@
 //! The configuration of a test's gateway.
 
-use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, STRIPE_SECRET, TOKEN_KEY};
+use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, RedisServer, STRIPE_SECRET, TOKEN_KEY};
 use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 
 /// What a test wants of its gateway. The default has the sources `acme` (generic) and `stripe` in realm `default` and
@@ -99,6 +99,11 @@ impl Setup {
     /// A gateway whose `[limits]` has these lines.
     pub(crate) fn limits(lines: &str) -> Self {
         Self { limits: lines.to_owned(), ..Self::default() }
+    }
+
+    /// One of the nodes that share a Redis server.
+    pub(crate) fn on(redis: &RedisServer) -> Self {
+        Self { store: Store::Redis { url: redis.url(), more: String::new() }, ..Self::default() }
     }
 
     /// Writes the configuration and its secrets into `folder`; `paystream.toml` is its name.
