@@ -85,8 +85,8 @@ pub struct Settings {
 pub enum Durability {
     /// Synced before each answer: what is acknowledged survives a power failure.
     Always,
-    /// Written before each answer, synced every second: what is acknowledged survives the end of the process, and a power
-    /// failure but for its last second or two.
+    /// Synced every second: a power failure may take the last second or two. The end of the process takes nothing as a rule,
+    /// since Redis writes before it answers; but while a sync takes long, it holds its writes back for up to two seconds.
     #[default]
     Everysec,
     /// Nothing is asked of the server, and nothing promised.

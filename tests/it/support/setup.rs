@@ -20,10 +20,12 @@ pub(crate) struct Setup {
     pub(crate) log: String,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Store {
-    /// In the gateway's own folder.
+    /// In the gateway's own folder, unless `PAYSTREAM_TEST_STORE` says otherwise.
     #[default]
+    AsTheRunSays,
+    /// In the gateway's own folder.
     Embedded,
     /// On a Redis server, with further lines under `[store]`.
     Redis { url: String, more: String },
@@ -73,7 +75,7 @@ impl Key {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            store: Store::Embedded,
+            store: Store::AsTheRunSays,
             sources: vec![
                 Source::new("acme", "generic", "default", GENERIC_SECRET),
                 Source::new("stripe", "stripe", "default", STRIPE_SECRET),
@@ -112,7 +114,9 @@ impl Setup {
             format!("\"file:{}\"", path.display())
         };
         let store = match &self.store {
-            Store::Embedded => format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display()),
+            Store::AsTheRunSays | Store::Embedded => {
+                format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
+            }
             Store::Redis { url, more } => format!("kind = \"redis\"\nurl = \"{url}\"\n{more}"),
         };
         let mut toml = format!(
