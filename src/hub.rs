@@ -23,7 +23,7 @@ use crate::{
     metrics::{CountReason, Metrics},
     payment::{PARTITIONS, Subject},
     shutdown::Shutdown,
-    store::{Head, Notice, Store, StoreError},
+    store::{Head, Interruption, Notice, Store, StoreError},
 };
 use partition::{Heard, Partition};
 use std::{
@@ -47,6 +47,10 @@ use topic::Topic;
 /// still ahead at the next one means that a notice was lost, so the last event of a quiet payment is found within two of these.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Feeds read at once: up to a thousand references each, so that a store that is back after a while is not drowned by one
+/// node.
+const CATCH_UPS: usize = 16;
+
 /// The live end of every watched log on this node.
 pub struct Hub {
     store: Arc<dyn Store>,
@@ -56,6 +60,8 @@ pub struct Hub {
     warm: Mutex<Vec<Arc<Topic>>>,
     /// Bounds how many logs are read at once.
     reads: Semaphore,
+    /// Bounds how many feeds are.
+    catch_ups: Semaphore,
     /// The store did not answer at the last tick.
     stale: AtomicBool,
     /// Notices do not come through although the store is well.
@@ -74,6 +80,7 @@ impl Hub {
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
             reads: Semaphore::new(limits.log_reads),
+            catch_ups: Semaphore::new(CATCH_UPS),
             stale: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             stopped: CancellationToken::new(),
@@ -84,7 +91,7 @@ impl Hub {
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), StoreError> {
         let _ends_with_us = self.stopped.clone().drop_guard();
         // Listen before reading the heads: what is appended in between is heard, and recognised as old.
-        let notices = self.store.watch();
+        let notices = self.store.watch().await;
         self.begin(self.store.heads().await?);
         // Side by side, so that notices are heard while a store that is slow to answer is asked for its heads; and last, since
         // a flood of them would use up the task's turn before the others were looked at.
@@ -115,8 +122,17 @@ impl Hub {
     /// Heals whenever the store says that notices may have been lost.
     async fn heal_interruptions(self: &Arc<Self>) {
         loop {
-            self.store.interrupted().await;
-            self.heal_behind("interrupted").await;
+            match self.store.interrupted().await {
+                Interruption::Missed => self.heal_behind("interrupted").await,
+                // A log may have been read with an entry that is no more, although its partition never heard of it. That
+                // does not show in the heads.
+                Interruption::Elsewhere => {
+                    self.count_heal("elsewhere");
+                    if let Some(heads) = self.ask(|| self.store.heads()).await {
+                        self.begin(heads);
+                    }
+                }
+            }
         }
     }
 
@@ -168,7 +184,8 @@ impl Hub {
         Watch { hub: Arc::clone(self), topic, bell, partition: index }
     }
 
-    /// Begins to hear each partition at its head. What is watched already may have read its log before that.
+    /// Begins to hear each partition at its head. What is watched already may have read its log before that, so it is read
+    /// again.
     fn begin(self: &Arc<Self>, heads: Vec<Head>) {
         for (partition, head) in self.partitions.iter().zip(heads) {
             let topics: Vec<_> = {
@@ -233,7 +250,9 @@ impl Hub {
             (0_u8..=u8::MAX).zip(heads.iter().zip(&heard).zip(&*a_tick_ago))
         {
             let is_back = head.pos < heard.pos || (head.pos == heard.pos && head.tag != heard.tag);
-            if missed.pos > self.partition(index).last().pos {
+            // A head that was rolled back since then has nothing to be missed.
+            let stands = missed.pos < head.pos || missed == head;
+            if stands && missed.pos > self.partition(index).last().pos {
                 deaf = true;
                 self.store.missed(index, missed.pos);
                 self.heal(index, "deaf");

@@ -55,7 +55,8 @@ pub struct Metrics {
     pub resumes: Family<Reason, Counter>,
     /// Streams closed, by reason; `gone` is a client that left.
     pub closes: Family<Reason, Counter>,
-    /// Healings of a partition, by cause: `gap`, `lagged`, `interrupted`, `deaf`, `rolled_back`.
+    /// Healings of a partition, by cause: `gap`, `lagged`, `interrupted`, `deaf`, `rolled_back`; `elsewhere` is
+    /// one of all partitions.
     pub heals: Family<Reason, Counter>,
     /// Faults of the connections to a Redis store: `connect` (none could be opened), `lost` (one broke, or did not answer in
     /// time), `deaf` (notices did not come, or the connection that hears them broke), `bad_notice`, `replicas` (too few

@@ -41,10 +41,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Live notices from now on, in order within a partition. A hint that there is news, not the truth: a receiver that
     /// lags, or sees a broken chain of tags, reads the feed.
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>>;
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>>;
 
-    /// The references of a partition's feed with `pos` ≥ `from`, in order, at most [`FEED_LEN`]. [`Feed::Gone`] if `from`
-    /// is older than what is kept, or newer than the head plus one.
+    /// The references of a partition's feed from place `from` on, in order, at most [`FEED_LEN`]. [`Feed::Gone`] if the feed
+    /// does not hold that place, be it older than what is kept or newer than the head; an empty feed is read from 1.
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError>;
 
     /// The newest place of each partition's feed, indexed by partition. 256 of them.
@@ -59,17 +59,17 @@ pub trait Store: Send + Sync + 'static {
     /// Whether an append would succeed now: reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;
 
-    /// Returns each time that notices may have been lost, e.g. after a subscription was renewed: whoever watches should then
-    /// compare the heads. For one waiter at a time. A store whose notices cannot be lost never returns.
-    async fn interrupted(&self) {
-        std::future::pending::<()>().await;
+    /// Returns each time that notices may have been lost, and what else may be. For one waiter at a time. A store whose
+    /// notices cannot be lost never returns.
+    async fn interrupted(&self) -> Interruption {
+        std::future::pending().await
     }
 
     /// The notice of place `pos` in `partition`'s feed should have come by now. A store that never received it subscribes
     /// anew.
     fn missed(&self, _partition: u8, _pos: u64) {}
 
-    /// Writes what is left and lets go of everything. What is asked afterwards is refused.
+    /// Lets go of everything; what must last was written before it was acknowledged. What is asked afterwards is refused.
     async fn close(&self);
 }
 
@@ -135,8 +135,6 @@ pub enum Appended {
     New {
         /// Its place in the log.
         cursor: Cursor,
-        /// Its place in its partition's feed.
-        pos: u64,
     },
     /// The same event was there already; this is where.
     Duplicate {
@@ -227,8 +225,18 @@ pub struct Notice {
 pub enum Feed {
     /// The references, in order.
     References(Vec<Reference>),
-    /// They are not kept any more, or never were.
-    Gone,
+    /// They are not kept any more, or never were; this is the feed's newest place.
+    Gone(Head),
+}
+
+/// What a watcher has to make good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interruption {
+    /// Notices may have been lost: compare the heads.
+    Missed,
+    /// The store is another server now, or the old one begun anew. What was read from it lately may never have been: read
+    /// everything that is watched.
+    Elsewhere,
 }
 
 /// One reference of a feed.

@@ -120,7 +120,7 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\" or \"none\"",
         ),
         (
-            "[store]\nack_replicas = 17",
+            "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nack_replicas = 17",
             "[store] ack_replicas: 17 is not allowed; allowed: a whole number from 0 to 16",
         ),
         (

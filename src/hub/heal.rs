@@ -46,24 +46,29 @@ impl Hub {
     /// Reads the feed from the last known entry, inclusive, and reloads the watched logs that it names. If that entry is
     /// gone or is another one, the feed was trimmed or rolled back, and all watched logs of the partition are reloaded.
     async fn catch_up(self: &Arc<Self>, index: u8) {
+        // The semaphore is never closed.
+        let _permit = self.catch_ups.acquire().await;
         let last = self.partition(index).last();
         let Some(feed) = self.ask(|| self.store.feed(index, last.pos.max(1))).await else { return };
         let news = match &feed {
-            Feed::References(references) => after(references, last),
-            Feed::Gone => None,
+            Feed::References(references) => after(references, last).ok_or_else(|| newest(references)),
+            Feed::Gone(head) => Err(*head),
         };
-        let topics: Vec<_> = if let Some(news) = news {
-            let named: HashSet<&Subject> = news.iter().map(|reference| &reference.subject).collect();
+        let topics: Vec<_> = {
             let mut partition = self.partition(index);
-            if let Some(newest) = news.last() {
-                partition.resume_at(Head { pos: newest.pos, tag: newest.tag });
+            match news {
+                Ok(news) => {
+                    if !news.is_empty() {
+                        partition.resume_at(newest(news));
+                    }
+                    let named: HashSet<&Subject> = news.iter().map(|reference| &reference.subject).collect();
+                    named.into_iter().filter_map(|subject| partition.topic(subject)).collect()
+                }
+                Err(head) => {
+                    partition.resume_at(head);
+                    partition.topics().cloned().collect()
+                }
             }
-            named.into_iter().filter_map(|subject| partition.topic(subject)).collect()
-        } else {
-            let Some(heads) = self.ask(|| self.store.heads()).await else { return };
-            let mut partition = self.partition(index);
-            partition.resume_at(heads.get(usize::from(index)).copied().unwrap_or_default());
-            partition.topics().cloned().collect()
         };
         for topic in topics {
             self.reload(topic);
@@ -100,6 +105,11 @@ impl Hub {
             }
         }
     }
+}
+
+/// The place of the last of these references; that of an empty feed if there is none.
+fn newest(references: &[Reference]) -> Head {
+    references.last().map_or(Head::default(), |newest| Head { pos: newest.pos, tag: newest.tag })
 }
 
 /// The references after `last`, if the feed still holds `last` itself.

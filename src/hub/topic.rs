@@ -37,8 +37,10 @@ struct Inner {
     recent: VecDeque<Arc<Frame>>,
     /// The whole log, as long as it ends at `cursor`, and the number of the read that found it so.
     cached: Option<(Arc<History>, u64)>,
-    /// Reads of the log begun so far.
+    /// Reads of the log begun so far, and how many of them had begun when it was last distrusted: what those bring may be the
+    /// very thing that was distrusted.
     reads: u64,
+    distrusted_at: u64,
     /// Notices heard so far, and the `seq` of the newest that could not be applied: they tell whether a log that was read
     /// meanwhile may be too old.
     heard: u64,
@@ -141,7 +143,9 @@ impl Topic {
             return Heard::Nothing;
         }
         if notice.cursor.seq <= inner.cursor.seq && !begins_anew {
-            return Heard::Nothing;
+            // We had read ahead of the notice; but if we read an entry that is no more, this is another one in its place.
+            let is_known = inner.tag_of(notice.cursor.seq) == Some(notice.cursor.tag);
+            return if is_known { Heard::Nothing } else { Heard::Reload };
         }
         if notice.cursor.seq != inner.cursor.seq + 1 || begins_anew {
             return Heard::Reload;
@@ -183,6 +187,7 @@ impl Topic {
     pub(super) fn distrust(&self) {
         let mut inner = self.inner();
         inner.trusted = false;
+        inner.distrusted_at = inner.reads;
         inner.unapplied = 0;
         inner.cached = None;
     }
@@ -211,7 +216,8 @@ impl Topic {
         let head = log.head();
         let holds_all =
             if inner.trusted { log.after(inner.cursor).is_some() } else { head.seq >= inner.unapplied };
-        if inner.heard != read.heard && !holds_all {
+        let is_old = !inner.trusted && read.number <= inner.distrusted_at;
+        if is_old || (inner.heard != read.heard && !holds_all) {
             return None;
         }
         if let Some((history, found)) = inner.cached.as_mut().filter(|(history, _)| history.head == head) {
@@ -259,6 +265,19 @@ impl Topic {
 }
 
 impl Inner {
+    /// The tag of entry `seq`, as far as it is remembered: what was heard or read lately is.
+    fn tag_of(&self, seq: u64) -> Option<Tag> {
+        if seq == self.cursor.seq {
+            return Some(self.cursor.tag);
+        }
+        let heard = self.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);
+        heard.or_else(|| {
+            let (history, _) = self.cached.as_ref()?;
+            let index = usize::try_from(seq).ok()?.checked_sub(1)?;
+            history.log.entries.get(index).map(|entry| entry.tag)
+        })
+    }
+
     fn ring(&self) {
         for bell in &self.bells {
             bell.ring();

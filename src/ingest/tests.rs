@@ -54,7 +54,7 @@ impl Store for Fake {
             return Ok(Appended::Duplicate { cursor: cursor(place) });
         }
         events.push(append.event);
-        Ok(Appended::New { cursor: cursor(events.len() - 1), pos: 1 })
+        Ok(Appended::New { cursor: cursor(events.len() - 1) })
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
@@ -68,12 +68,12 @@ impl Store for Fake {
         Ok(Log::default())
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
         broadcast::channel(1).1
     }
 
     async fn feed(&self, _: u8, _: u64) -> Result<Feed, StoreError> {
-        Ok(Feed::Gone)
+        Ok(Feed::Gone(Head::default()))
     }
 
     async fn heads(&self) -> Result<Vec<Head>, StoreError> {

@@ -226,7 +226,7 @@ impl Store for Embedded {
         self.read_with(move |tree| tree.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.notices.subscribe()
     }
 

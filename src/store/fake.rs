@@ -26,6 +26,8 @@ pub(crate) struct Fake {
     pub(crate) most_reading: AtomicUsize,
     /// Told when the hub is to believe that its subscription was renewed.
     pub(crate) interruption: tokio::sync::Notify,
+    /// … on another server.
+    pub(crate) elsewhere: AtomicBool,
     /// What the hub missed: partition and place.
     pub(crate) missed: Mutex<Vec<(u8, u64)>>,
 }
@@ -54,6 +56,7 @@ impl Fake {
             reading: AtomicUsize::new(0),
             most_reading: AtomicUsize::new(0),
             interruption: tokio::sync::Notify::new(),
+            elsewhere: AtomicBool::new(false),
             missed: Mutex::default(),
         }
     }
@@ -128,7 +131,7 @@ impl Store for Fake {
         if !self.mute.load(Ordering::Relaxed) {
             let _ = self.notices.send(Arc::new(Notice { partition, pos, previous, cursor, event }));
         }
-        Ok(Appended::New { cursor, pos })
+        Ok(Appended::New { cursor })
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -143,7 +146,7 @@ impl Store for Fake {
         Ok(Log { entries })
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.notices.subscribe()
     }
 
@@ -151,9 +154,11 @@ impl Store for Fake {
         let inner = self.answer()?;
         let feed = inner.feeds.get(&partition).map(Vec::as_slice).unwrap_or_default();
         let head = feed.last().map_or(0, |last| last.pos);
-        let is_gone = feed.first().is_some_and(|first| from < first.pos) || from > head + 1;
+        let is_gone = feed.first().is_some_and(|first| from < first.pos) || from > head.max(1);
         Ok(match is_gone {
-            true => Feed::Gone,
+            true => {
+                Feed::Gone(feed.last().map_or(Head::default(), |last| Head { pos: last.pos, tag: last.tag }))
+            }
             false => Feed::References(feed.iter().filter(|r| r.pos >= from).cloned().collect()),
         })
     }
@@ -182,8 +187,12 @@ impl Store for Fake {
         self.answer().map(drop)
     }
 
-    async fn interrupted(&self) {
+    async fn interrupted(&self) -> Interruption {
         self.interruption.notified().await;
+        match self.elsewhere.load(Ordering::Relaxed) {
+            true => Interruption::Elsewhere,
+            false => Interruption::Missed,
+        }
     }
 
     fn missed(&self, partition: u8, pos: u64) {

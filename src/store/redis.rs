@@ -28,8 +28,8 @@ mod writer;
 pub use erase::erase;
 
 use super::{
-    Append, Appended, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice, RECORDS_PER_SOURCE, Record,
-    RecordLog, Store, StoreError,
+    Append, Appended, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
+    RECORDS_PER_SOURCE, Record, RecordLog, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
@@ -49,7 +49,7 @@ use std::{
     path::PathBuf,
     str::FromStr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -157,6 +157,12 @@ impl Settings {
         self.connection_info().map(drop)
     }
 
+    /// Whether the address asks for TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.url.expose_secret().starts_with("rediss://")
+    }
+
     fn connection_info(&self) -> Result<ConnectionInfo, &'static str> {
         let url = self.url.expose_secret();
         if !url.starts_with("redis://") && !url.starts_with("rediss://") {
@@ -211,7 +217,8 @@ pub struct Redis {
     writer: Writer,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Arc<Heard>,
-    supervisor: AbortHandle,
+    /// Begins with the first who watches: a node that only takes webhooks need not hear what becomes of them.
+    supervisor: OnceLock<AbortHandle>,
     history_ms: u64,
     closed: AtomicBool,
 }
@@ -227,17 +234,11 @@ impl Redis {
     pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let checks = Checks { durability: settings.durability, ack_replicas: settings.ack_replicas };
         let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
-        let address = settings.address();
-        until_fit(&connector, checks, &address).await?;
 
-        let plan = Plan::new(settings.prefix);
+        let plan = Plan::new(settings.prefix.clone());
+        until_fit(&connector, checks, &plan, &settings.address()).await?;
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
         let heard = Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics)));
-        let first = match supervisor::subscribe(&connector, &heard).await {
-            Ok(first) => first,
-            Err(reason) => return Err(OpenError::Unreachable { address, reason: reason.to_string() }),
-        };
-        let supervisor = tokio::spawn(supervisor::run(connector.clone(), Arc::clone(&heard), first));
         Ok(Self {
             plan,
             checks,
@@ -247,7 +248,7 @@ impl Redis {
             connector,
             notices,
             heard,
-            supervisor: supervisor.abort_handle(),
+            supervisor: OnceLock::new(),
             history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
             closed: AtomicBool::new(false),
         })
@@ -276,11 +277,16 @@ impl Redis {
 }
 
 /// Returns once the server passes the checks; fails at once if somebody has to change something.
-async fn until_fit(connector: &Connector, checks: Checks, address: &str) -> Result<(), OpenError> {
+async fn until_fit(
+    connector: &Connector,
+    checks: Checks,
+    plan: &Plan,
+    address: &str,
+) -> Result<(), OpenError> {
     let until = Instant::now() + START_PATIENCE;
     let mut pause = Pause::new();
     loop {
-        let reason = match ready(connector, checks).await {
+        let reason = match ready(connector, checks, plan).await {
             Ok(()) => return Ok(()),
             Err(Unfit::NotYet(reason)) => reason,
             Err(unfit @ Unfit::Wrong(_)) => {
@@ -295,9 +301,9 @@ async fn until_fit(connector: &Connector, checks: Checks, address: &str) -> Resu
 }
 
 /// Whether an append would succeed now, asked over a connection of its own: the others may be busy, or just broken.
-async fn ready(connector: &Connector, checks: Checks) -> Result<(), Unfit> {
+async fn ready(connector: &Connector, checks: Checks, plan: &Plan) -> Result<(), Unfit> {
     let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
-    checks.ready(&mut connection).await
+    checks.ready(&mut connection, plan).await
 }
 
 #[async_trait]
@@ -335,8 +341,18 @@ impl Store for Redis {
         reply::log(self.ask(command).await?)
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
-        self.notices.subscribe()
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        let notices = self.notices.subscribe();
+        let mut is_first = false;
+        self.supervisor.get_or_init(|| {
+            is_first = true;
+            tokio::spawn(supervisor::run(self.connector.clone(), Arc::clone(&self.heard))).abort_handle()
+        });
+        if is_first {
+            // Whoever comes later than this hears of it by `interrupted`.
+            let _in_time = tokio::time::timeout(PATIENCE, self.heard.interrupted()).await;
+        }
+        notices
     }
 
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
@@ -381,14 +397,19 @@ impl Store for Redis {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.check_open()?;
-        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks)).await {
+        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks, &self.plan)).await {
             Ok(ready) => ready.map_err(|unfit| StoreError::Unavailable(unfit.to_string())),
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         }
     }
 
-    async fn interrupted(&self) {
-        self.heard.subscribed.notified().await;
+    async fn interrupted(&self) -> Interruption {
+        let interruption = self.heard.interrupted().await;
+        if interruption == Interruption::Elsewhere {
+            // What is read has to be read where the notices come from.
+            self.reader.leave("the store is another server, or has begun anew");
+        }
+        interruption
     }
 
     fn missed(&self, partition: u8, pos: u64) {
@@ -397,12 +418,12 @@ impl Store for Redis {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        self.supervisor.abort();
+        self.supervisor.get().inspect(|task| task.abort());
     }
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        self.supervisor.abort();
+        self.supervisor.get().inspect(|task| task.abort());
     }
 }

@@ -138,6 +138,29 @@ async fn user_password_database_and_prefix_are_honoured() {
     assert!(!format!("{login} {login:?}").contains("s3cr3t"), "{login:?}");
     let store = try_open(login.clone()).await.unwrap();
     append_new(&store, "pay", "evt").await;
+    // Permissions are asked only at each command; a user that lacks one is found at the start.
+    for (rights, expected) in
+        [("-script", "SCRIPT"), ("resetchannels", "SPUBLISH"), ("-xadd", "XADD"), ("-info", "INFO")]
+    {
+        server.ask(&[
+            "ACL",
+            "SETUSER",
+            "poor",
+            "reset",
+            "on",
+            ">s3cr3t-of-the-shop",
+            "~*",
+            "&*",
+            "+@all",
+            rights,
+        ]);
+        let poor = format!("redis://poor:s3cr3t-of-the-shop@{address}");
+        let refused = try_open(settings(&poor)).await.unwrap_err().to_string();
+        assert!(
+            refused.contains(expected) && refused.contains("a gateway's user needs"),
+            "{rights}: {refused}"
+        );
+    }
     let keys = server.ask_in(3, &["KEYS", "*"]);
     assert!(keys.contains("shop-1:{") && !keys.contains("ps:{"), "{keys}");
     let other = try_open(Settings { prefix: "shop-2".to_owned(), ..login }).await.unwrap();
@@ -188,9 +211,9 @@ fn certificate(folder: &Path) {
 #[tokio::test]
 async fn i2_once_an_append_whose_answer_was_lost_is_not_called_a_duplicate() {
     let server = RedisServer::start().await;
-    let first = run_script(&server, "00000001", "1000000");
-    assert_eq!(first, "*3 $3 new $1 1 $1 1 ");
-    assert_eq!(run_script(&server, "00000001", "1000000"), first, "its own, sent again");
+    assert_eq!(run_script(&server, "00000001", "1000000"), "*2 $3 new $1 1 ");
+    let again = run_script(&server, "00000001", "1000000");
+    assert_eq!(again, "*3 $3 new $1 1 $8 00000001 ", "its own, sent again");
     let other = run_script(&server, "00000002", "1000000");
     assert_eq!(other, "*3 $9 duplicate $1 1 $8 00000001 ", "another delivery");
 }

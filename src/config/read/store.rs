@@ -61,16 +61,19 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
     });
     let durability = section.parsed("durability", "\"always\", \"everysec\" or \"none\"", str::parse);
     let ack_replicas = section.number("ack_replicas", &(0..=MAX_REPLICAS));
+    if matches!(kind, Some(Kind::Embedded)) {
+        let of_file = ["password", "ca", "prefix", "durability", "ack_replicas"];
+        let typed = typed.map(|(place, _)| (place, "url"));
+        let others = of_file.into_iter().filter(|key| section.has(key)).map(|key| (section.place(key), key));
+        // Once is enough: they go together.
+        if let Some((place, key)) = typed.into_iter().chain(others).next() {
+            let remedy = "is for a Redis server only; set kind = \"redis\" too, or take it away";
+            section.wrong(&place, key, remedy);
+        }
+        return None;
+    }
     let (place, url) = match (typed, kind) {
         (Some((place, url)), Some(Kind::Redis)) => (place, url),
-        (Some((place, _)), Some(Kind::Embedded)) => {
-            section.wrong(
-                &place,
-                "url",
-                "is for a Redis server only; set kind = \"redis\" too, or take it away",
-            );
-            return None;
-        }
         (None, Some(Kind::Redis)) if !section.has("url") => {
             section.wrong(&section.place("kind"), "url", &format!("is missing; allowed: {URL}"));
             return None;
@@ -86,6 +89,11 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
         ack_replicas: ack_replicas.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
         history,
     };
+    if settings.ca.is_some() && !settings.is_encrypted() {
+        let remedy = "is for TLS only; begin the url with rediss://, or take it away";
+        section.wrong(&section.place("ca"), "ca", remedy);
+        return None;
+    }
     match settings.check() {
         Ok(()) => Some(settings),
         Err(why) => {

@@ -96,12 +96,13 @@ impl Tree {
     /// The references of a feed from `from` on.
     pub(super) fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
         let snapshot = self.db.read_tx();
-        let head = self.head(&snapshot, partition)?.pos;
+        let newest = self.head(&snapshot, partition)?;
+        let head = newest.pos;
         let oldest = (head + 1).saturating_sub(FEED_LEN).max(1);
         // Before the first entry stands the empty feed's head, 0: who starts there has missed nothing yet.
         let from = from.max(1);
-        if from < oldest || from > head + 1 {
-            return Ok(Feed::Gone);
+        if from < oldest || from > head.max(1) {
+            return Ok(Feed::Gone(newest));
         }
         let range = layout::reference(partition, from)..layout::reference(partition, head + 1);
         let references = snapshot.range(&self.keys, range).map(|pair| decoded(pair.value()));

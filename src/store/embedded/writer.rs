@@ -219,7 +219,7 @@ impl Writer {
         }
         *head = Head { pos, tag: cursor.tag };
         let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
-        Ok((Appended::New { cursor, pos }, Some(notice)))
+        Ok((Appended::New { cursor }, Some(notice)))
     }
 
     fn record(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {

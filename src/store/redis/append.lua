@@ -1,6 +1,7 @@
 #!lua
 -- Appends one event to its payment's log, at most once: dedupe, seq, log, feed and publication in one step. Redis does not
--- roll a script back, so everything is read and checked before the first write.
+-- roll a script back, so everything is read and checked before the first write, and what a user may do before the start
+-- (probe.lua).
 --
 -- KEYS  log   stream, entry <seq>-0: t tag, e event
 --       meta  hash: seq, provider, and for every event seen, by its identity, its digest (16 bytes) and its seq
@@ -8,7 +9,7 @@
 --       feed  stream, entry <pos>-0: t tag, l log key, s seq
 -- ARGV  tag, identity, digest, provider, shared, event, channel, history in ms, longest log, longest feed, replicas
 --
--- Returns {'new', seq, pos}, {'duplicate', seq, tag}, or {reason} of a conflict.
+-- Returns {'new', seq}, {'duplicate', seq, tag}, or {reason} of a conflict.
 local log, meta, head, feed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tag, identity, digest, provider, shared, event, channel, history, longest, kept, replicas = unpack(ARGV)
 
@@ -26,21 +27,12 @@ if seen then
   end
   local at = seen:sub(17) .. '-0'
   local original = redis.call('XRANGE', log, at, at)[1][2][2]
-  local reply = {'duplicate', seen:sub(17), original}
-  if original == tag then
-    -- Our own, sent again because its answer was lost.
-    for _, entry in ipairs(redis.call('XREVRANGE', feed, '+', '-')) do
-      if entry[2][2] == tag then
-        reply = {'new', seen:sub(17), entry[1]:match('^%d+')}
-        break
-      end
-    end
-  end
   if replicas ~= '0' then
     -- WAIT looks at this connection's last write, and the original may be another's: a write that changes nothing.
     redis.call('HSET', meta, 'seq', known[1])
   end
-  return reply
+  -- Its own tag: the same append, sent again because its answer was lost.
+  return {original == tag and 'new' or 'duplicate', seen:sub(17), original}
 end
 if owner and owner ~= provider and shared ~= '1' then
   return {'other_provider'}
@@ -71,4 +63,4 @@ redis.call('PEXPIRE', log, history)
 redis.call('PEXPIRE', meta, history)
 redis.call('HSET', head, 'pos', pos, 'tag', tag)
 redis.call('SPUBLISH', channel, table.concat({pos, last[2] or '0', tag, seq, event}, ' '))
-return {'new', seq, pos}
+return {'new', seq}

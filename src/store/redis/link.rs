@@ -4,7 +4,7 @@
 //! server that does not answer in time counts as gone, whatever its socket says: that is how a network which swallows
 //! everything looks.
 
-use super::check::{Checks, Unfit};
+use super::check::{Checks, Server, Unfit};
 use crate::{
     metrics::{CountReason as _, Metrics},
     store::StoreError,
@@ -67,10 +67,10 @@ impl Connector {
         &self,
         config: AsyncConnectionConfig,
         checks: Checks,
-    ) -> Result<MultiplexedConnection, Unfit> {
+    ) -> Result<(MultiplexedConnection, Server), Unfit> {
         let mut connection = self.connect(config).await?;
-        checks.fit(&mut connection).await?;
-        Ok(connection)
+        let server = checks.fit(&mut connection).await?;
+        Ok((connection, server))
     }
 
     /// Counts a fault of a connection.
@@ -227,7 +227,7 @@ async fn keep(
         let opened = connector.connect_to_fit(told_of_its_end(number, &state), checks).await;
         let Some(state) = state.upgrade() else { return };
         match opened {
-            Ok(connection) => {
+            Ok((connection, _)) => {
                 pause = Pause::new();
                 state.send_replace(State::Up(Up { number, connection }));
                 drop(state);

@@ -17,7 +17,7 @@ pub(super) fn appended(answer: Value, tag: Tag) -> Result<Appended, StoreError> 
     let words = list(answer)?;
     let word = |place: usize| words.get(place).and_then(text).unwrap_or_default();
     Ok(match word(0) {
-        "new" => Appended::New { cursor: Cursor { tag, seq: parse(word(1))? }, pos: parse(word(2))? },
+        "new" => Appended::New { cursor: Cursor { tag, seq: parse(word(1))? } },
         "duplicate" => Appended::Duplicate { cursor: Cursor { tag: parse(word(2))?, seq: parse(word(1))? } },
         reason => {
             let conflicts = [Conflict::FactsDiffer, Conflict::OtherProvider, Conflict::LogFull];
@@ -53,8 +53,8 @@ pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Fe
     let here = head(&here)?;
     // The server trims whole nodes of its stream, so it may keep more than we promise.
     let oldest = here.pos.saturating_sub(FEED_LEN) + u64::from(here.pos > 0);
-    if from > here.pos + 1 || from < oldest.max(u64::from(here.pos > 0)) {
-        return Ok(Feed::Gone);
+    if from > here.pos.max(1) || from < oldest.max(u64::from(here.pos > 0)) {
+        return Ok(Feed::Gone(here));
     }
     let references = list(references)?
         .into_iter()
@@ -65,9 +65,18 @@ pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Fe
             let subject = plan.subject_of(key).ok_or_else(|| corrupt("the name of a log"))?;
             Ok(Reference { pos, tag: fields.parse("t")?, subject, seq: fields.parse("s")? })
         })
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let is_whole = references.iter().map(|reference| reference.pos).eq(from.max(1)..=here.pos);
-    Ok(if is_whole { Feed::References(references) } else { Feed::Gone })
+        .collect::<Result<Vec<_>, StoreError>>();
+    Ok(match references {
+        Ok(references) if references.iter().map(|reference| reference.pos).eq(from.max(1)..=here.pos) => {
+            Feed::References(references)
+        }
+        Ok(_) => Feed::Gone(here),
+        // The logs are the truth; what leads to them can be done without.
+        Err(error) => {
+            tracing::error!(%error, "a feed cannot be read");
+            Feed::Gone(here)
+        }
+    })
 }
 
 /// `HMGET … pos tag`.

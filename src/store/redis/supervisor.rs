@@ -6,7 +6,7 @@
 //! all, and tell whoever watches that notices may have been lost.
 
 use super::{
-    check::{Checks, Unfit},
+    check::{Checks, Server, Unfit},
     link::{Connector, Pause, in_words, refusal, told},
     notice,
     plan::Plan,
@@ -14,15 +14,16 @@ use super::{
 use crate::{
     metrics::{CountReason as _, Metrics},
     payment::PARTITIONS,
-    store::Notice,
+    store::{Interruption, Notice},
 };
 use futures_util::FutureExt as _;
 use redis::{AsyncConnectionConfig, Pipeline, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use std::{
     convert::Infallible,
+    mem,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -41,18 +42,42 @@ pub(super) struct Heard {
     plan: Plan,
     notices: broadcast::Sender<Arc<Notice>>,
     metrics: Arc<Metrics>,
-    /// The newest place that came over each partition's channel, in this connection or an earlier one.
+    /// The newest place that came over each partition's channel in this connection.
     newest: [AtomicU64; PARTITIONS],
+    /// Where the subscription is, or was last.
+    server: Mutex<Server>,
+    /// It moved there since somebody asked.
+    moved: AtomicBool,
     /// Told whenever all channels have been subscribed to.
-    pub(super) subscribed: Notify,
+    subscribed: Notify,
     /// Told when the subscriptions are of no use.
-    pub(super) deaf: Notify,
+    deaf: Notify,
 }
 
 impl Heard {
     pub(super) fn new(plan: Plan, notices: broadcast::Sender<Arc<Notice>>, metrics: Arc<Metrics>) -> Self {
         let newest = [const { AtomicU64::new(0) }; PARTITIONS];
-        Self { plan, notices, metrics, newest, subscribed: Notify::new(), deaf: Notify::new() }
+        let (server, moved, subscribed, deaf) = Default::default();
+        Self { plan, notices, metrics, newest, server, moved, subscribed, deaf }
+    }
+
+    /// Returns once all channels have been subscribed to anew.
+    pub(super) async fn interrupted(&self) -> Interruption {
+        self.subscribed.notified().await;
+        match self.moved.swap(false, Ordering::Relaxed) {
+            true => Interruption::Elsewhere,
+            false => Interruption::Missed,
+        }
+    }
+
+    /// All channels have been subscribed to.
+    fn subscribed_on(&self, server: Server) {
+        let before =
+            mem::replace(&mut *self.server.lock().unwrap_or_else(PoisonError::into_inner), server.clone());
+        if !before.is_empty() && before != server {
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        self.subscribed.notify_one();
     }
 
     /// The notice of `pos` should have come. If it did, whoever asks is just behind.
@@ -89,14 +114,13 @@ impl Heard {
     }
 }
 
-/// Hears until the task is aborted, over the `first` subscription and those that follow it.
-pub(super) async fn run(connector: Connector, heard: Arc<Heard>, first: MultiplexedConnection) -> Infallible {
+/// Hears until the task is aborted.
+pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
     let mut pause = Pause::new();
-    let mut subscription = Ok(first);
     loop {
-        match subscription {
-            Ok(connection) => {
-                heard.subscribed.notify_one();
+        match subscribe(&connector, &heard).await {
+            Ok((connection, server)) => {
+                heard.subscribed_on(server);
                 pause = Pause::new();
                 let why = until_deaf(connection, &heard).await;
                 tracing::warn!(why, "notices of the store do not come; subscribing anew");
@@ -108,23 +132,23 @@ pub(super) async fn run(connector: Connector, heard: Arc<Heard>, first: Multiple
             }
         }
         pause.take().await;
-        subscription = subscribe(&connector, &heard).await;
     }
 }
 
 /// Connects and subscribes to all channels, or fails as a whole.
-pub(super) async fn subscribe(
+async fn subscribe(
     connector: &Connector,
     heard: &Arc<Heard>,
-) -> Result<MultiplexedConnection, Unfit> {
+) -> Result<(MultiplexedConnection, Server), Unfit> {
     // What was said of the connection before this one is settled.
     let _said = heard.deaf.notified().now_or_never();
+    heard.newest.iter().for_each(|newest| newest.store(0, Ordering::Relaxed));
     let taker = Arc::clone(heard);
     let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
         taker.take(&push);
         Ok::<(), Infallible>(())
     });
-    let mut connection = connector.connect_to_fit(config, Checks::READING).await?;
+    let (mut connection, server) = connector.connect_to_fit(config, Checks::READING).await?;
     let mut commands = Pipeline::with_capacity(PARTITIONS);
     for partition in 0..=u8::MAX {
         commands.cmd("SSUBSCRIBE").arg(heard.plan.channel(partition));
@@ -132,7 +156,7 @@ pub(super) async fn subscribe(
     let answers = connection.send_packed_commands(&commands, 0, PARTITIONS).await;
     let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
     match answers.iter().find_map(refusal) {
-        None => Ok(connection),
+        None => Ok((connection, server)),
         Some(error) => Err(Unfit::NotYet(told(error))),
     }
 }

@@ -103,21 +103,31 @@ struct Lane {
 impl Lane {
     /// Writes until nobody can send any more.
     async fn run(mut self, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
-        let mut batch = Vec::new();
+        let mut batch: Vec<Job> = Vec::new();
         loop {
+            // First the connection, then what is to be written: another lane may have one.
+            let up = timeout(PATIENCE, self.link.up()).await;
+            // Who has given up meanwhile was told so; the provider sends it again.
+            batch.retain(|job| !job.reply.is_closed());
+            let Ok(up) = up else {
+                if batch.is_empty() && queue.try_lock().is_ok_and(|queue| queue.is_closed()) {
+                    return;
+                }
+                continue;
+            };
             if batch.is_empty() {
                 if queue.lock().await.recv_many(&mut batch, BATCH).await == 0 {
                     return;
                 }
             } else {
                 sleep(AGAIN).await;
+                while batch.len() < BATCH
+                    && let Ok(Ok(job)) = queue.try_lock().map(|mut queue| queue.try_recv())
+                {
+                    batch.push(job);
+                }
             }
-            let up = self.link.up().await;
-            // Who has given up meanwhile was told so; the provider sends it again.
-            batch.retain(|job| !job.reply.is_closed());
-            if !batch.is_empty() {
-                batch = self.write(up, batch).await;
-            }
+            batch = self.write(up, batch).await;
         }
     }
 
@@ -135,12 +145,21 @@ impl Lane {
             commands.cmd("WAIT").arg(self.replicas).arg((ANSWER / 2).as_millis() as usize);
         }
         let mut answers = match up.send(&commands, loads + batch.len() + waits).await {
-            Ok(answers) => answers.into_iter().skip(loads).collect::<Vec<_>>(),
+            Ok(answers) => answers,
             Err(why) => {
                 self.link.broken(up.number, &why);
                 return batch;
             }
         };
+        // Without the script, each append is refused for the lack of it, which says less than why it was not loaded.
+        if let Some(Value::ServerError(error)) = answers.drain(..loads).next()
+            && !passes(&error)
+        {
+            for job in batch {
+                let _ = job.reply.send(Err(StoreError::Unavailable(told(&error))));
+            }
+            return Vec::new();
+        }
         self.loaded_on = up.number;
         let mut lasts = true;
         if waits == 1 {
