@@ -6,12 +6,13 @@ use crate::support::{
     token,
 };
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Version};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
@@ -123,6 +124,24 @@ async fn webhooks_are_taken_and_streams_opened_at_once_while_a_node_is_dead() {
         cluster.nodes[dead].restart().await;
     }
     assert_eq!(cluster.nodes[0].snapshot("pay_1").await["seq"], 40, "each once");
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_costs_a_webhook_a_few_seconds() {
+    let cluster = Cluster::start().await;
+    kill_process(cluster.nodes[0].pid(), Signal::STOP).unwrap();
+    let payloads: Vec<_> =
+        (0..4).map(|number| generic(&format!("e{number}"), "pending", "pay_1", now_s())).collect();
+    let begun = Instant::now();
+    let answers = futures_util::future::join_all(payloads.iter().map(|payload| cluster.post(payload))).await;
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert!(begun.elapsed() > Duration::from_secs(4), "nobody was sent to it");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    kill_process(cluster.nodes[0].pid(), Signal::CONT).unwrap();
+    // It takes what it was sent meanwhile, and takes nothing twice.
+    eventually("it answers", async || cluster.nodes[0].admin("/readyz").await.head.status == 200).await;
+    assert_eq!(cluster.post(&payloads[0]).await, 200);
+    assert_eq!(cluster.nodes[1].snapshot("pay_1").await["seq"], 4);
 }
 
 #[tokio::test]
