@@ -29,7 +29,7 @@ Examples:
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
-    /// Which half to run: ingest (webhooks), stream, or all. Halves need kind = "redis" under [store]
+    /// Which half to run: ingest (webhooks), stream, or all. Halves need the Redis store
     #[arg(long, default_value_t = Role::All)]
     role: Role,
     /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development

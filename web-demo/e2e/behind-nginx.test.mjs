@@ -123,3 +123,16 @@ test("every client sees every change once and in order, whatever becomes of the 
   assert(protocols.includes("h2"), `${protocols}`);
   await page.close();
 });
+
+test("a page has more streams open than a browser has connections to one origin", async () => {
+  const page = await blankPage(browser, cluster);
+  const urls = Array.from({ length: 10 }, () => eventsUrl("", newPayment()));
+  await page.evaluate((urls) => {
+    /** @type {Set<string>} */
+    const live = new Set();
+    Object.assign(window, { live });
+    for (const url of urls) new EventSource(url).onmessage = () => live.add(url);
+  }, urls);
+  await until("each has its snapshot", () => page.evaluate(() => /** @type {any} */ (window).live.size === 10));
+  await page.close();
+});
