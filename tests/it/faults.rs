@@ -10,6 +10,7 @@
 //! | `provider` | posts until it is acknowledged, and remembers |
 //! | `watcher`  | follows, and resumes elsewhere |
 //! | `report`   | the figures |
+//! | `outage`   | the server away for a while, with many streams |
 //!
 //! `PAYSTREAM_FAULTS` is the number of faults, `PAYSTREAM_FAULTS_SEED` plays a run again (what the kernel and the clock make
 //! of it is theirs, so a seed narrows a failure down but does not pin it), `PAYSTREAM_FAULTS_KIND` keeps to one kind by its
@@ -18,6 +19,7 @@
 mod cell;
 mod kind;
 mod lane;
+mod outage;
 mod provider;
 mod report;
 mod strike;
@@ -73,7 +75,8 @@ async fn run(shape: Shape, index: usize, seed: u64, hand: Vec<Kind>) -> Figures 
     let mut cell = Cell::start(shape, name, seed.wrapping_add(index as u64)).await;
     for (round, kind) in hand.into_iter().enumerate() {
         if let Err(failure) = AssertUnwindSafe(cell.round(kind)).catch_unwind().await {
-            eprintln!("seed {seed}, cell {index} ({shape:?}), round {round}: {kind:?}\n{}", cell.logs());
+            let logs = cell.keep_logs();
+            eprintln!("seed {seed}, cell {index} ({shape:?}), round {round}: {kind:?}; logs in {logs}");
             std::panic::resume_unwind(failure);
         }
     }

@@ -3,11 +3,12 @@
 
 use super::{
     kind::{Kind, Toll},
-    lane::{Lane, Truth},
+    lane::{Lane, Truth, truth},
     report::{Figures, Heal},
 };
 use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Store, Trouble};
 use std::{
+    fs,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -169,7 +170,7 @@ impl Cell {
     pub(super) async fn settle(&self, toll: &Toll) -> (Duration, Vec<Truth>) {
         self.park().await;
         let taken = toll.end.elapsed();
-        let truths: Vec<_> = self.lanes.iter().map(|lane| lane.truth(&self.primary)).collect();
+        let truths: Vec<_> = self.lanes.iter().map(|lane| truth(&self.primary, &lane.payment)).collect();
         for (lane, truth) in self.lanes.iter().zip(&truths) {
             if timeout(PATIENCE, lane.until_shown(truth, toll.moved)).await.is_err() {
                 let shown: Vec<_> =
@@ -227,13 +228,14 @@ impl Cell {
         self.proxies.iter().for_each(|proxy| proxy.lead_to(server));
     }
 
-    /// The last lines of what the nodes and the server logged, for whoever has to find out.
-    pub(super) fn logs(&self) -> String {
-        let tail = |log: String| {
-            let lines: Vec<_> = log.lines().filter(|line| !line.contains("outcome=\"accepted\"")).collect();
-            lines[lines.len().saturating_sub(40)..].join("\n")
-        };
-        let [first, second] = self.nodes.each_ref().map(|node| tail(node.log()));
-        format!("node 0:\n{first}\nnode 1:\n{second}\nserver:\n{}", tail(self.primary.log()))
+    /// Keeps what the nodes and the server logged, for whoever has to find out. Returns where.
+    pub(super) fn keep_logs(&self) -> String {
+        let folder =
+            tempfile::Builder::new().prefix("paystream-faults-").disable_cleanup(true).tempdir().unwrap();
+        for (index, node) in self.nodes.iter().enumerate() {
+            fs::write(folder.path().join(format!("node-{index}.log")), node.log()).unwrap();
+        }
+        fs::write(folder.path().join("server.log"), self.primary.log()).unwrap();
+        folder.path().display().to_string()
     }
 }
