@@ -62,7 +62,7 @@ pub trait Store: Send + Sync + 'static {
     /// Returns each time that notices may have been lost, e.g. after a subscription was renewed: whoever watches should then
     /// compare the heads. For one waiter at a time. A store whose notices cannot be lost never returns.
     async fn interrupted(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The notice of place `pos` in `partition`'s feed should have come by now. A store that never received it subscribes

@@ -40,7 +40,16 @@ use redis::{
     ProtocolVersion, Script, TlsCertificates,
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, fs, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use supervisor::Heard;
 use tokio::{sync::broadcast, task::AbortHandle, time::Instant};
 use writer::Writer;
@@ -200,6 +209,7 @@ pub struct Redis {
     heard: Arc<Heard>,
     supervisor: AbortHandle,
     history_ms: u64,
+    closed: AtomicBool,
 }
 
 impl fmt::Debug for Redis {
@@ -213,13 +223,17 @@ impl Redis {
     pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let checks = Checks { durability: settings.durability, ack_replicas: settings.ack_replicas };
         let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
-        until_fit(&connector, checks, settings.address()).await?;
+        let address = settings.address();
+        until_fit(&connector, checks, &address).await?;
 
         let plan = Plan::new(settings.prefix);
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
         let heard = Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics)));
-        let supervisor = tokio::spawn(supervisor::run(connector.clone(), Arc::clone(&heard)));
-        heard.subscribed.notified().await;
+        let first = match supervisor::subscribe(&connector, &heard).await {
+            Ok(first) => first,
+            Err(reason) => return Err(OpenError::Unreachable { address, reason: reason.to_string() }),
+        };
+        let supervisor = tokio::spawn(supervisor::run(connector.clone(), Arc::clone(&heard), first));
         Ok(Self {
             plan,
             checks,
@@ -231,38 +245,55 @@ impl Redis {
             heard,
             supervisor: supervisor.abort_handle(),
             history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            closed: AtomicBool::new(false),
         })
+    }
+
+    fn reader(&self) -> Result<&Link, StoreError> {
+        self.check_open().map(|()| &self.reader)
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.check_open().map(|()| &self.writer)
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        let closed = self.closed.load(Ordering::Relaxed);
+        if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
     }
 
     /// The answer to one question.
     async fn ask(&self, command: Cmd) -> Result<redis::Value, StoreError> {
         let mut commands = Pipeline::with_capacity(1);
         commands.add_command(command);
-        let mut answers = self.reader.ask(&commands, 1).await?;
+        let mut answers = self.reader()?.ask(&commands, 1).await?;
         answers.pop().ok_or_else(|| reply::corrupt("no answer"))
     }
 }
 
 /// Returns once the server passes the checks; fails at once if somebody has to change something.
-async fn until_fit(connector: &Connector, checks: Checks, address: String) -> Result<(), OpenError> {
+async fn until_fit(connector: &Connector, checks: Checks, address: &str) -> Result<(), OpenError> {
     let until = Instant::now() + START_PATIENCE;
     let mut pause = Pause::new();
     loop {
-        let reason = match connector.connect(AsyncConnectionConfig::new()).await {
-            Ok(mut connection) => match checks.ready(&mut connection).await {
-                Ok(()) => return Ok(()),
-                Err(Unfit::NotYet(reason)) => reason,
-                Err(unfit @ Unfit::Wrong(_)) => {
-                    return Err(OpenError::Unfit { address, reason: unfit.to_string() });
-                }
-            },
-            Err(reason) => reason,
+        let reason = match ready(connector, checks).await {
+            Ok(()) => return Ok(()),
+            Err(Unfit::NotYet(reason)) => reason,
+            Err(unfit @ Unfit::Wrong(_)) => {
+                return Err(OpenError::Unfit { address: address.to_owned(), reason: unfit.to_string() });
+            }
         };
         if Instant::now() >= until {
-            return Err(OpenError::Unreachable { address, reason });
+            return Err(OpenError::Unreachable { address: address.to_owned(), reason });
         }
         pause.take().await;
     }
+}
+
+/// Whether an append would succeed now, asked over a connection of its own: the others may be busy, or just broken.
+async fn ready(connector: &Connector, checks: Checks) -> Result<(), Unfit> {
+    let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
+    checks.ready(&mut connection).await
 }
 
 #[async_trait]
@@ -291,7 +322,7 @@ impl Store for Redis {
             .arg(MAX_LOG)
             .arg(FEED_LEN)
             .arg(self.checks.ack_replicas);
-        reply::appended(self.writer.write(command, true).await?, tag)
+        reply::appended(self.writer()?.write(command, true).await?, tag)
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -311,7 +342,7 @@ impl Store for Redis {
         commands.cmd("HMGET").arg(self.plan.head(partition)).arg("pos").arg("tag");
         commands.cmd("XRANGE").arg(self.plan.feed(partition)).arg(from).arg("+").arg("COUNT").arg(FEED_LEN);
         commands.cmd("EXEC");
-        let answers = self.reader.ask(&commands, 4).await?;
+        let answers = self.reader()?.ask(&commands, 4).await?;
         reply::feed(&self.plan, answers, from)
     }
 
@@ -321,7 +352,7 @@ impl Store for Redis {
         for partition in 0..=u8::MAX {
             commands.cmd("HMGET").arg(self.plan.head(partition)).arg("pos").arg("tag");
         }
-        let answers = self.reader.ask(&commands, PARTITIONS + 1).await?;
+        let answers = self.reader()?.ask(&commands, PARTITIONS + 1).await?;
         if !supervisor::is_primary(&answers) {
             self.reader.leave("it has become a replica");
             return Err(StoreError::Unavailable("the server has become a replica".to_owned()));
@@ -334,7 +365,7 @@ impl Store for Redis {
         let mut command = redis::cmd("XADD");
         command.arg(self.plan.records(record.log, &record.source));
         command.arg("MAXLEN").arg("~").arg(RECORDS_PER_SOURCE).arg("*").arg("r").arg(body);
-        self.writer.write(command, record.log == RecordLog::Quarantine).await.map(drop)
+        self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
@@ -345,12 +376,11 @@ impl Store for Redis {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        let asking = async {
-            let mut connection = self.connector.connect(AsyncConnectionConfig::new()).await?;
-            self.checks.ready(&mut connection).await.map_err(|unfit| unfit.to_string())
-        };
-        let answer = tokio::time::timeout(PATIENCE, asking).await;
-        answer.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(StoreError::Unavailable)
+        self.check_open()?;
+        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks)).await {
+            Ok(ready) => ready.map_err(|unfit| StoreError::Unavailable(unfit.to_string())),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+        }
     }
 
     async fn interrupted(&self) {
@@ -362,6 +392,7 @@ impl Store for Redis {
     }
 
     async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         self.supervisor.abort();
     }
 }

@@ -122,7 +122,7 @@ macro_rules! suite {
             i3_a_watcher_that_lags_heals_from_the_feeds
             records_are_bounded_and_newest_first
             a_log_ends_after_its_history_and_begins_anew
-            a_store_that_is_open_is_healthy
+            a_store_that_is_open_is_healthy_and_a_closed_one_refuses
         }
     };
 }
@@ -529,6 +529,13 @@ async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
     assert_ne!(cursor.tag, old.tag);
 }
 
-async fn a_store_that_is_open_is_healthy(place: impl Backend) {
-    place.open(LONG).await.health().await.unwrap();
+async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Backend) {
+    let store = place.open(LONG).await;
+    store.health().await.unwrap();
+    store.close().await;
+    assert!(store.health().await.is_err());
+    assert!(store.append(Append { event: event("pay", "evt_1", 1), shared_ids: false }).await.is_err());
+    assert!(store.read(&subject("default", "pay")).await.is_err());
+    assert!(store.heads().await.is_err());
+    assert!(store.feed(0, 1).await.is_err());
 }

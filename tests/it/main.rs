@@ -20,5 +20,6 @@ mod contract;
 mod faults;
 mod invariants;
 mod operations;
+mod redis_store;
 mod support;
 mod wire;

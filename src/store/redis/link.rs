@@ -4,16 +4,20 @@
 //! server that does not answer in time counts as gone, whatever its socket says: that is how a network which swallows
 //! everything looks.
 
-use super::check::Checks;
+use super::check::{Checks, Unfit};
 use crate::{
     metrics::{CountReason as _, Metrics},
     store::StoreError,
 };
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, ServerError, Value,
+    AsyncConnectionConfig, Client, ErrorKind, Pipeline, PushInfo, PushKind, RedisError, ServerError, Value,
     aio::MultiplexedConnection,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
@@ -44,14 +48,29 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         config: AsyncConnectionConfig,
-    ) -> Result<MultiplexedConnection, String> {
+    ) -> Result<MultiplexedConnection, Unfit> {
         let config = config.set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         match timeout(ANSWER, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(in_words(&error)),
-            Err(_) => Err("it does not greet".to_owned()),
+            Ok(Err(error)) if is_login_refused(&error) => {
+                let remedy = "mend the user in url or the password under [store]";
+                Err(Unfit::Wrong(vec![format!("it refuses user or password; {remedy}")]))
+            }
+            Ok(Err(error)) => Err(Unfit::NotYet(in_words(&error))),
+            Err(_) => Err(Unfit::NotYet("it does not greet".to_owned())),
         }
+    }
+
+    /// Connects to a server that passes the checks.
+    pub(super) async fn connect_to_fit(
+        &self,
+        config: AsyncConnectionConfig,
+        checks: Checks,
+    ) -> Result<MultiplexedConnection, Unfit> {
+        let mut connection = self.connect(config).await?;
+        checks.fit(&mut connection).await?;
+        Ok(connection)
     }
 
     /// Counts a fault of a connection.
@@ -148,15 +167,7 @@ impl Link {
 
     /// Connection `number` is of no use any more.
     pub(super) fn broken(&self, number: u64, why: &str) {
-        let is_news = self.state.send_if_modified(|state| {
-            let is_meant = matches!(state, State::Up(up) if up.number == number);
-            if is_meant {
-                *state = State::Down(why.into());
-            }
-            is_meant
-        });
-        if is_news {
-            tracing::warn!(why, "a connection to the store is lost");
+        if take_out(&self.state, number, why) {
             self.connector.count("lost");
         }
     }
@@ -208,12 +219,12 @@ impl Link {
 async fn keep(
     connector: Connector,
     checks: Checks,
-    state: std::sync::Weak<watch::Sender<State>>,
+    state: Weak<watch::Sender<State>>,
     mut changes: watch::Receiver<State>,
 ) {
     let mut pause = Pause::new();
     for number in 1_u64.. {
-        let opened = open(&connector, &checks).await;
+        let opened = connector.connect_to_fit(told_of_its_end(number, &state), checks).await;
         let Some(state) = state.upgrade() else { return };
         match opened {
             Ok(connection) => {
@@ -225,9 +236,13 @@ async fn keep(
                 }
             }
             Err(why) => {
-                tracing::debug!(why, "no connection to the store");
                 connector.count("connect");
-                state.send_replace(State::Down(why.into()));
+                let why: Arc<str> = why.to_string().into();
+                let before = state.send_replace(State::Down(Arc::clone(&why)));
+                // Once for each reason: somebody may have to change something.
+                if !matches!(before, State::Down(said) if said == why) {
+                    tracing::warn!(%why, "no connection to the store");
+                }
                 drop(state);
                 pause.take().await;
             }
@@ -235,10 +250,38 @@ async fn keep(
     }
 }
 
-async fn open(connector: &Connector, checks: &Checks) -> Result<MultiplexedConnection, String> {
-    let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
-    checks.fit(&mut connection).await.map_err(|unfit| unfit.to_string())?;
-    Ok(connection)
+/// A connection that takes itself out when it ends, so that nobody has to find out by asking in vain.
+fn told_of_its_end(number: u64, state: &Weak<watch::Sender<State>>) -> AsyncConnectionConfig {
+    let state = Weak::clone(state);
+    AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection
+            && let Some(state) = state.upgrade()
+        {
+            take_out(&state, number, "it ended");
+        }
+        Ok::<(), Infallible>(())
+    })
+}
+
+/// Connection `number` is down. True if that is news.
+fn take_out(state: &watch::Sender<State>, number: u64, why: &str) -> bool {
+    let is_news = state.send_if_modified(|state| {
+        let is_meant = matches!(state, State::Up(up) if up.number == number);
+        if is_meant {
+            *state = State::Down(why.into());
+        }
+        is_meant
+    });
+    if is_news {
+        tracing::warn!(why, "a connection to the store is lost");
+    }
+    is_news
+}
+
+/// HELLO answers so where user or password are wrong, missing, or may not do what a gateway does.
+fn is_login_refused(error: &RedisError) -> bool {
+    let refused = error.code().is_some_and(|code| ["WRONGPASS", "NOAUTH", "NOPERM"].contains(&code));
+    refused || error.kind() == ErrorKind::AuthenticationFailed
 }
 
 /// The error in an answer.

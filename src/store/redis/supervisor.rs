@@ -6,7 +6,7 @@
 //! all, and tell whoever watches that notices may have been lost.
 
 use super::{
-    check::Checks,
+    check::{Checks, Unfit},
     link::{Connector, Pause, in_words, refusal, told},
     notice,
     plan::Plan,
@@ -89,29 +89,34 @@ impl Heard {
     }
 }
 
-/// Hears until the task is aborted.
-pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
+/// Hears until the task is aborted, over the `first` subscription and those that follow it.
+pub(super) async fn run(connector: Connector, heard: Arc<Heard>, first: MultiplexedConnection) -> Infallible {
     let mut pause = Pause::new();
+    let mut subscription = Ok(first);
     loop {
-        match subscribe(&connector, &heard).await {
+        match subscription {
             Ok(connection) => {
-                pause = Pause::new();
                 heard.subscribed.notify_one();
+                pause = Pause::new();
                 let why = until_deaf(connection, &heard).await;
                 tracing::warn!(why, "notices of the store do not come; subscribing anew");
                 connector.count("deaf");
             }
             Err(why) => {
-                tracing::debug!(why, "no subscription to the store's notices");
+                tracing::debug!(%why, "no subscription to the store's notices");
                 connector.count("connect");
             }
         }
         pause.take().await;
+        subscription = subscribe(&connector, &heard).await;
     }
 }
 
 /// Connects and subscribes to all channels, or fails as a whole.
-async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<MultiplexedConnection, String> {
+pub(super) async fn subscribe(
+    connector: &Connector,
+    heard: &Arc<Heard>,
+) -> Result<MultiplexedConnection, Unfit> {
     // What was said of the connection before this one is settled.
     let _said = heard.deaf.notified().now_or_never();
     let taker = Arc::clone(heard);
@@ -119,17 +124,16 @@ async fn subscribe(connector: &Connector, heard: &Arc<Heard>) -> Result<Multiple
         taker.take(&push);
         Ok::<(), Infallible>(())
     });
-    let mut connection = connector.connect(config).await?;
-    Checks::READING.fit(&mut connection).await.map_err(|unfit| unfit.to_string())?;
+    let mut connection = connector.connect_to_fit(config, Checks::READING).await?;
     let mut commands = Pipeline::with_capacity(PARTITIONS);
     for partition in 0..=u8::MAX {
         commands.cmd("SSUBSCRIBE").arg(heard.plan.channel(partition));
     }
     let answers = connection.send_packed_commands(&commands, 0, PARTITIONS).await;
-    let answers = answers.map_err(|error| in_words(&error))?;
+    let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
     match answers.iter().find_map(refusal) {
         None => Ok(connection),
-        Some(error) => Err(told(error)),
+        Some(error) => Err(Unfit::NotYet(told(error))),
     }
 }
 

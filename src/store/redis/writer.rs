@@ -41,7 +41,7 @@ const LANES: usize = 2;
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     /// For the reason why a write got no answer.
-    link: Link,
+    links: [Link; LANES],
     metrics: Arc<Metrics>,
 }
 
@@ -58,13 +58,12 @@ impl Writer {
         let (sender, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         let links = [(); LANES].map(|()| Link::start(connector.clone(), checks));
-        let [link, ..] = links.clone();
-        for link in links {
+        for link in links.clone() {
             let lane =
                 Lane { link, loaded_on: 0, replicas: checks.ack_replicas, metrics: Arc::clone(&metrics) };
             tokio::spawn(lane.run(Arc::clone(&queue)));
         }
-        Self { jobs: sender, link, metrics }
+        Self { jobs: sender, links, metrics }
     }
 
     /// Writes, and returns the server's answer once it will last as configured.
@@ -80,7 +79,7 @@ impl Writer {
         match timeout(PATIENCE, answer).await {
             Ok(answer) => answer.map_err(|_| closed())?,
             Err(_) => {
-                let trouble = self.link.trouble();
+                let trouble = self.links.iter().find_map(Link::trouble);
                 Err(StoreError::Unavailable(
                     trouble.map_or_else(|| "no answer in time".to_owned(), |why| why.to_string()),
                 ))

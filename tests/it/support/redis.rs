@@ -15,6 +15,8 @@ pub(crate) struct RedisServer {
     pub(crate) address: SocketAddr,
     folder: TempDir,
     options: Vec<String>,
+    /// User and password that the test itself logs in with.
+    login: Option<(String, String)>,
     child: Option<Child>,
 }
 
@@ -36,10 +38,20 @@ impl RedisServer {
 
     /// A server with further options of the command line.
     pub(crate) async fn with(options: &[&str]) -> Self {
+        Self::start_with(options, None).await
+    }
+
+    /// A server that lets nobody in but this user.
+    pub(crate) async fn with_login(options: &[&str], user: &str, password: &str) -> Self {
+        Self::start_with(options, Some((user.to_owned(), password.to_owned()))).await
+    }
+
+    async fn start_with(options: &[&str], login: Option<(String, String)>) -> Self {
         let mut server = Self {
             address: free_address(),
             folder: TempDir::new().unwrap(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            login,
             child: None,
         };
         server.restart().await;
@@ -62,6 +74,11 @@ impl RedisServer {
             .expect("redis-server; tests/run installs it");
         self.child = Some(child);
         self.until("answer", || self.try_ask(&["PING"]).is_some_and(|answer| answer.trim() == "+PONG")).await;
+    }
+
+    /// Further options for the next start.
+    pub(crate) fn add_options(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -107,8 +124,23 @@ impl RedisServer {
         self.try_ask(command).unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
     }
 
+    /// As [`RedisServer::ask`], in another database.
+    pub(crate) fn ask_in(&self, database: u8, command: &[&str]) -> String {
+        let select = ["SELECT", &database.to_string()];
+        self.converse(&[&select, command])
+            .unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
+    }
+
     fn try_ask(&self, command: &[&str]) -> Option<String> {
-        ask_at(self.address, command)
+        self.converse(&[command])
+    }
+
+    /// The answer to the last of these commands.
+    fn converse(&self, commands: &[&[&str]]) -> Option<String> {
+        let login = self.login.as_ref().map(|(user, password)| ["AUTH", user, password]);
+        let login = login.as_ref().map(<[&str; 3]>::as_slice);
+        let all: Vec<_> = login.into_iter().chain(commands.iter().copied()).collect();
+        converse(self.address, &all)
     }
 
     /// Becomes the replica of the server there, which may be a proxy's.
@@ -152,14 +184,22 @@ impl RedisServer {
 
 /// The answer of the server there, if there is one. Waits for it.
 pub(crate) fn ask_at(address: SocketAddr, command: &[&str]) -> Option<String> {
+    converse(address, &[command])
+}
+
+fn converse(address: SocketAddr, commands: &[&[&str]]) -> Option<String> {
     let mut socket = TcpStream::connect(address).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    let mut request = format!("*{}\r\n", command.len());
-    for word in command {
-        request += &format!("${}\r\n{word}\r\n", word.len());
+    let mut request = String::new();
+    for command in commands {
+        request += &format!("*{}\r\n", command.len());
+        for word in *command {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
     }
     socket.write_all(request.as_bytes()).ok()?;
-    read_answer(&mut BufReader::new(socket))
+    let mut socket = BufReader::new(socket);
+    commands.iter().map(|_| read_answer(&mut socket)).last()?
 }
 
 /// One whole answer, nested ones included.
