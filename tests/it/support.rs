@@ -10,7 +10,7 @@ pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token
 pub(crate) use program::Program;
 pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
-pub(crate) use setup::{Key, Setup, Source, Store};
+pub(crate) use setup::{Key, Setup, Source};
 
 use load::{
     http::End,

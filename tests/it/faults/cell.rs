@@ -6,7 +6,7 @@ use super::{
     lane::{Lane, Truth, truth},
     report::{Figures, Heal},
 };
-use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Store, Trouble};
+use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Trouble};
 use std::{
     fs,
     net::SocketAddr,
@@ -70,9 +70,8 @@ pub(super) struct Cell {
 }
 
 async fn node(proxy: &Proxy, shape: Shape) -> Gateway {
-    let store =
-        Store::Redis { url: format!("redis://{}", proxy.address), more: shape.store_lines().to_owned() };
-    Gateway::with(Setup { store, ..Setup::stream("drain = \"1s\"") }).await
+    let store = format!("kind = \"redis\"\nurl = \"redis://{}\"\n{}", proxy.address, shape.store_lines());
+    Gateway::with(Setup { store: Some(store), ..Setup::stream("drain = \"1s\"") }).await
 }
 
 impl Cell {

@@ -12,6 +12,7 @@ pub(super) enum Kind {
     Drop,
     BlackHole,
     Cut,
+    Flap,
     LostNotices,
     DeafSubscriptions,
     KillSubscriptions,
@@ -23,20 +24,24 @@ pub(super) enum Kind {
     WipeServer,
     FlushAll,
     Promote,
+    Split,
     LostLastNotice,
     DeafToLastNotice,
+    StopNode,
     KillNode,
+    KillNodeAndServer,
     RollingRestart,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Delay,
         Self::Throttle,
         Self::Refuse,
         Self::Drop,
         Self::BlackHole,
         Self::Cut,
+        Self::Flap,
         Self::LostNotices,
         Self::DeafSubscriptions,
         Self::KillSubscriptions,
@@ -48,15 +53,18 @@ impl Kind {
         Self::WipeServer,
         Self::FlushAll,
         Self::Promote,
+        Self::Split,
         Self::LostLastNotice,
         Self::DeafToLastNotice,
+        Self::StopNode,
         Self::KillNode,
+        Self::KillNodeAndServer,
         Self::RollingRestart,
     ];
 
     /// Whether it can be done to such a cell.
     pub(super) fn suits(self, shape: Shape) -> bool {
-        self != Self::Promote || shape != Shape::Single
+        !matches!(self, Self::Promote | Self::Split) || shape != Shape::Single
     }
 
     /// For people.
@@ -68,6 +76,7 @@ impl Kind {
             Self::Drop => "network: connections reset, new ones closed at once",
             Self::BlackHole => "network: a black hole; what was sent arrives late",
             Self::Cut => "network: connections reset once",
+            Self::Flap => "network: connections reset every 10 to 150 ms",
             Self::LostNotices => "network: notices disappear under load",
             Self::DeafSubscriptions => "network: a black hole for subscriptions only",
             Self::KillSubscriptions => "`CLIENT KILL TYPE pubsub`",
@@ -79,9 +88,12 @@ impl Kind {
             Self::WipeServer => "Redis `kill -9`, restarted without its data",
             Self::FlushAll => "`FLUSHALL`",
             Self::Promote => "a replica promoted whose tail is missing",
+            Self::Split => "a replica promoted while one node still writes to the old primary",
             Self::LostLastNotice => "the last notice of a quiet payment lost",
             Self::DeafToLastNotice => "the last notice of a quiet payment in a black hole",
+            Self::StopNode => "a node stopped by `SIGSTOP`, then continued",
             Self::KillNode => "a node killed, its clients resume on the other",
+            Self::KillNodeAndServer => "a node and Redis killed at once",
             Self::RollingRestart => "rolling restart of the nodes by `SIGTERM`",
         }
     }

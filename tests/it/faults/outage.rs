@@ -4,7 +4,7 @@
 //! `PAYSTREAM_OUTAGE_S` and `PAYSTREAM_OUTAGE_STREAMS` make it longer and larger.
 
 use super::{lane, number, provider::Post, watcher::Watcher};
-use crate::support::{Gateway, PATIENCE, Random, RedisServer, Setup, Store};
+use crate::support::{Gateway, PATIENCE, Random, RedisServer, Setup};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -82,8 +82,7 @@ async fn outage(way: Way) {
     let time = Duration::from_secs(number("PAYSTREAM_OUTAGE_S").unwrap_or(10));
     let streams = usize::try_from(number("PAYSTREAM_OUTAGE_STREAMS").unwrap_or(300)).unwrap();
     let mut server = RedisServer::start().await;
-    let setup = Setup { store: Store::Redis { url: server.url(), more: String::new() }, ..Setup::default() };
-    let nodes = [Gateway::with(setup.clone()).await, Gateway::with(setup).await];
+    let nodes = [Gateway::with(Setup::on(&server)).await, Gateway::with(Setup::on(&server)).await];
     let payments = open(&nodes, streams).await;
     let (stop, stopped) = watch::channel(false);
     let mut providers = provide(&payments, &stopped);

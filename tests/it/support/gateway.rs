@@ -23,6 +23,7 @@ pub(crate) struct Gateway {
     pub(crate) public: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
+    role: &'static str,
     folder: TempDir,
     child: Option<Child>,
 }
@@ -64,10 +65,16 @@ impl Gateway {
 
     /// A gateway with this setup, ready.
     pub(crate) async fn with(setup: Setup) -> Self {
+        Self::with_role("all", setup).await
+    }
+
+    /// One half of a gateway, or both, with this setup, ready.
+    pub(crate) async fn with_role(role: &'static str, setup: Setup) -> Self {
         let mut gateway = Self {
             public: free_address(),
             ingest: free_address(),
             admin: free_address(),
+            role,
             folder: TempDir::new().unwrap(),
             child: None,
         };
@@ -92,8 +99,7 @@ impl Gateway {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = paystream()
-            .arg("serve")
-            .arg("--config")
+            .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -129,6 +135,16 @@ impl Gateway {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// `SIGSTOP`: it keeps its sockets, and does nothing.
+    pub(crate) fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// `SIGCONT`.
+    pub(crate) fn unpause(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
     }
 
     /// Asks it to drain and end.
