@@ -67,6 +67,20 @@ pub enum Role {
     All,
 }
 
+impl Role {
+    /// Whether it has the half that takes webhooks.
+    #[must_use]
+    pub const fn takes_webhooks(self) -> bool {
+        matches!(self, Self::Ingest | Self::All)
+    }
+
+    /// Whether it has the half that streams.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(self, Self::Stream | Self::All)
+    }
+}
+
 impl FromStr for Role {
     type Err = &'static str;
 

@@ -14,14 +14,18 @@
 //! | `supervisor` | hears all channels, whatever happens |
 //! | `notice`     | what goes over a channel |
 //! | `reply`      | what the server answers, to our types and back |
+//! | `erase`      | the end of a prefix |
 
 mod check;
+mod erase;
 mod link;
 mod notice;
 mod plan;
 mod reply;
 mod supervisor;
 mod writer;
+
+pub use erase::erase;
 
 use super::{
     Append, Appended, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice, RECORDS_PER_SOURCE, Record,
@@ -81,8 +85,8 @@ pub struct Settings {
 pub enum Durability {
     /// Synced before each answer: what is acknowledged survives a power failure.
     Always,
-    /// Written before each answer, synced every second: what is acknowledged survives the end of the process, and a power
-    /// failure but for its last second or two.
+    /// Synced every second: a power failure may take the last second or two. The end of the process takes nothing as a rule,
+    /// since Redis writes before it answers; but while a sync takes long, it holds its writes back for up to two seconds.
     #[default]
     Everysec,
     /// Nothing is asked of the server, and nothing promised.

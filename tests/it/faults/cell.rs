@@ -1,4 +1,4 @@
-//! A cell: two nodes over one Redis, each through a proxy of its own; payments, their providers and watchers; and rounds in
+//! A cell: nodes over one Redis, each through a proxy of its own; payments, their providers and watchers; and rounds in
 //! which one fault happens under load, after which everything must come to agree.
 
 use super::{
@@ -6,7 +6,7 @@ use super::{
     lane::{Lane, Truth, truth},
     report::{Figures, Heal},
 };
-use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Trouble};
+use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Store, Trouble};
 use std::{
     fs,
     net::SocketAddr,
@@ -28,10 +28,12 @@ pub(super) enum Shape {
     Replicated,
     /// A primary that syncs before it answers, and a replica that must have an event before it is acknowledged.
     Acked,
+    /// As a single one, under nodes that either take webhooks or stream.
+    Halves,
 }
 
 impl Shape {
-    pub(super) const ALL: [Self; 3] = [Self::Single, Self::Replicated, Self::Acked];
+    pub(super) const ALL: [Self; 4] = [Self::Single, Self::Replicated, Self::Acked, Self::Halves];
 
     fn server_options(self) -> Vec<&'static str> {
         let fsync = if self == Self::Replicated { "everysec" } else { "always" };
@@ -40,9 +42,21 @@ impl Shape {
         [&["--appendfsync", fsync, "--enable-debug-command", "yes"], &replication[..]].concat()
     }
 
+    pub(super) const fn has_replica(self) -> bool {
+        matches!(self, Self::Replicated | Self::Acked)
+    }
+
+    /// What each node is. The first two take webhooks, the last two stream.
+    const fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Halves => &["ingest", "ingest", "stream", "stream"],
+            _ => &["all", "all"],
+        }
+    }
+
     fn store_lines(self) -> &'static str {
         match self {
-            Self::Single => "durability = \"always\"",
+            Self::Single | Self::Halves => "durability = \"always\"",
             Self::Replicated => "durability = \"everysec\"",
             Self::Acked => "durability = \"always\"\nack_replicas = 1",
         }
@@ -57,8 +71,9 @@ pub(super) struct Replica {
 
 pub(super) struct Cell {
     pub(super) shape: Shape,
-    pub(super) nodes: [Gateway; 2],
-    pub(super) proxies: [Proxy; 2],
+    pub(super) nodes: Vec<Gateway>,
+    /// The way of each node to the server.
+    pub(super) proxies: Vec<Proxy>,
     pub(super) primary: RedisServer,
     pub(super) replica: Option<Replica>,
     pub(super) lanes: Vec<Lane>,
@@ -69,27 +84,31 @@ pub(super) struct Cell {
     payments: u64,
 }
 
-async fn node(proxy: &Proxy, shape: Shape) -> Gateway {
-    let store = format!("kind = \"redis\"\nurl = \"redis://{}\"\n{}", proxy.address, shape.store_lines());
-    Gateway::with(Setup { store: Some(store), ..Setup::stream("drain = \"1s\"") }).await
+/// A node that reaches the server through this proxy.
+async fn node(role: &'static str, proxy: &Proxy, shape: Shape) -> Gateway {
+    let url = format!("redis://{}", proxy.address);
+    let store = Store::Redis { url, more: shape.store_lines().to_owned() };
+    Gateway::with_role(role, Setup { store, ..Setup::stream("drain = \"1s\"") }).await
 }
 
 impl Cell {
     pub(super) async fn start(shape: Shape, name: String, seed: u64) -> Self {
         let primary = RedisServer::with(&shape.server_options()).await;
-        let replica = if shape == Shape::Single {
-            None
-        } else {
+        let replica = if shape.has_replica() {
             let server = RedisServer::with(&shape.server_options()).await;
             let link = Proxy::to(primary.address).await;
             server.replicate(link.address);
-            Some(Replica { server, link })
-        };
-        if replica.is_some() {
             primary.until_replicated().await;
+            Some(Replica { server, link })
+        } else {
+            None
+        };
+        let (mut nodes, mut proxies) = (Vec::new(), Vec::new());
+        for role in shape.roles() {
+            let proxy = Proxy::to(primary.address).await;
+            nodes.push(node(role, &proxy, shape).await);
+            proxies.push(proxy);
         }
-        let proxies = [Proxy::to(primary.address).await, Proxy::to(primary.address).await];
-        let nodes = [node(&proxies[0], shape).await, node(&proxies[1], shape).await];
         let mut cell = Self {
             shape,
             nodes,
@@ -114,7 +133,7 @@ impl Cell {
         self.payments += 1;
         let payment = format!("pay_{}_{}", self.name, self.payments);
         let random = Random::new(self.random.below(u64::MAX));
-        let opening = Lane::start(&self.nodes, payment, random);
+        let opening = Lane::start(self.taking(), self.streaming(), payment, random);
         timeout(PATIENCE, opening).await.expect("streams open")
     }
 
@@ -134,7 +153,7 @@ impl Cell {
             timeout(PATIENCE, lane.until_fresh()).await.expect("nobody is told stale for ever");
             gone += lane.check_log(truth, &toll);
             told += lane.check_watchers(&toll, toll.moved);
-            lane.check_nodes(&self.nodes, truth).await;
+            lane.check_nodes(self.streaming(), truth).await;
         }
         self.figures.heals.entry(kind).or_default().push(Heal { taken, shown, gone, told });
         self.renew().await;
@@ -199,9 +218,29 @@ impl Cell {
         self.figures
     }
 
-    /// One of the two nodes.
+    /// The nodes that take webhooks.
+    fn taking(&self) -> &[Gateway; 2] {
+        self.nodes.first_chunk().unwrap()
+    }
+
+    /// The nodes that stream; among all of them, they come last.
+    fn streaming(&self) -> &[Gateway; 2] {
+        self.nodes.last_chunk().unwrap()
+    }
+
+    /// Which of the streaming nodes this node is, if it is one.
+    pub(super) fn as_streaming(&self, node: usize) -> Option<usize> {
+        node.checked_sub(self.nodes.len() - 2)
+    }
+
+    /// One of `choices`.
+    pub(super) fn draw(&mut self, choices: usize) -> usize {
+        usize::try_from(self.random.below(choices as u64)).unwrap()
+    }
+
+    /// One of the nodes.
     pub(super) fn draw_node(&mut self) -> usize {
-        usize::try_from(self.random.below(2)).unwrap()
+        self.draw(self.nodes.len())
     }
 
     /// A span between the two, in milliseconds.
@@ -209,13 +248,12 @@ impl Cell {
         Duration::from_millis(least + self.random.below(most - least + 1))
     }
 
-    /// Begins a trouble between one node and the server, or both nodes and the server.
+    /// Begins a trouble between one node and the server, or all nodes and the server.
     pub(super) fn trouble(&mut self, trouble: Trouble) {
-        let hit = self.random.below(3);
-        for (proxy, index) in self.proxies.iter().zip(0..) {
-            if hit == index || hit == 2 {
-                proxy.set(trouble);
-            }
+        let hit = self.draw(self.proxies.len() + 1);
+        match self.proxies.get(hit) {
+            Some(proxy) => proxy.set(trouble),
+            None => self.proxies.iter().for_each(|proxy| proxy.set(trouble)),
         }
     }
 

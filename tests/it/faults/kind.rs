@@ -64,7 +64,7 @@ impl Kind {
 
     /// Whether it can be done to such a cell.
     pub(super) fn suits(self, shape: Shape) -> bool {
-        !matches!(self, Self::Promote | Self::Split) || shape != Shape::Single
+        !matches!(self, Self::Promote | Self::Split) || shape.has_replica()
     }
 
     /// For people.

@@ -49,9 +49,14 @@ pub(super) fn truth(server: &RedisServer, payment: &str) -> Truth {
 
 impl Lane {
     /// Opens the streams; the provider waits.
-    pub(super) async fn start(nodes: &[Gateway; 2], payment: String, random: Random) -> Self {
-        let [public, ingest] =
-            [nodes.each_ref().map(|node| node.public), nodes.each_ref().map(|node| node.ingest)];
+    pub(super) async fn start(
+        taking: &[Gateway; 2],
+        streaming: &[Gateway; 2],
+        payment: String,
+        random: Random,
+    ) -> Self {
+        let ingest = taking.each_ref().map(|node| node.ingest);
+        let public = streaming.each_ref().map(|node| node.public);
         let watchers: Vec<_> =
             (0..2 * WATCHERS).map(|index| Watcher::start(public, &payment, index % 2)).collect();
         for watcher in &watchers {

@@ -121,7 +121,7 @@ impl Cell {
             _ if wipe => Toll::lost_after(self.begun),
             // While an earlier sync is still under way, Redis answers before it writes.
             Shape::Replicated => Toll::lost_after(killed - EVERY_SECOND),
-            Shape::Single | Shape::Acked => Toll::nothing(),
+            Shape::Single | Shape::Acked | Shape::Halves => Toll::nothing(),
         }
     }
 
@@ -159,7 +159,7 @@ impl Cell {
         self.primary.until_replicated().await;
         match self.shape {
             Shape::Acked => Toll::rolled_back(),
-            Shape::Single | Shape::Replicated => Toll::lost_after(copied),
+            _ => Toll::lost_after(copied),
         }
     }
 
@@ -175,8 +175,8 @@ impl Cell {
     /// One node does not hear of the last event of a payment that is quiet otherwise. It has to find out by itself.
     async fn lose_last_notice(&mut self, trouble: Trouble) -> Toll {
         self.settle(&Toll::nothing()).await;
-        let node = self.draw_node();
-        let lane = usize::try_from(self.random.below(self.lanes.len() as u64)).unwrap();
+        let (side, lane) = (self.draw(2), self.draw(self.lanes.len()));
+        let node = self.nodes.len() - 2 + side;
         // At any time between two looks at the heads.
         let time = self.draw_ms(0, 1000);
         self.proxies[node].set(trouble);
@@ -184,9 +184,9 @@ impl Cell {
         let lane = &self.lanes[lane];
         let post = &lane.provider.post;
         let (id, body) = post.next(&mut self.random);
-        post.event(&id, &body, 1 - node).await;
+        post.event(&id, &body, 1 - side).await;
         let appended = Instant::now();
-        for watcher in lane.watchers.iter().filter(|watcher| watcher.home == node) {
+        for watcher in lane.watchers.iter().filter(|watcher| watcher.home == side) {
             let shown = watcher.until(|shown| shown.seen.events.values().any(|shown| *shown == id));
             timeout(PATIENCE, shown).await.expect("the last event is shown");
         }
@@ -200,12 +200,13 @@ impl Cell {
         let node = self.draw_node();
         let time = self.draw_ms(0, 300);
         self.nodes[node].kill();
-        let stays = self.random.below(2);
+        let side = self.as_streaming(node);
+        let stays = self.draw(2);
         let watchers = self.lanes.iter().flat_map(|lane| &lane.watchers);
         // A balancer sends some to the other node; the others knock until theirs is back.
-        for (watcher, index) in watchers.filter(|watcher| watcher.home == node).zip(0..) {
+        for (index, watcher) in watchers.filter(|watcher| Some(watcher.home) == side).enumerate() {
             if index % 2 == stays {
-                watcher.go_to(1 - node);
+                watcher.go_to(1 - watcher.home);
             }
         }
         let toll = if and_server {
@@ -218,7 +219,7 @@ impl Cell {
         let end = Instant::now();
         let watchers = self.lanes.iter().flat_map(|lane| &lane.watchers);
         watchers.for_each(|watcher| watcher.go_to(watcher.home));
-        Toll { end, moved: [node == 0, node == 1], ..toll }
+        Toll { end, moved: [side == Some(0), side == Some(1)], ..toll }
     }
 
     async fn restart_nodes(&mut self) -> Toll {

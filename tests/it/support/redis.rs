@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufReader, Write as _},
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -92,7 +93,12 @@ impl RedisServer {
     /// Forgets all that it has on disk. It has to be dead.
     pub(crate) fn wipe(&self) {
         assert!(self.child.is_none(), "it is still running");
-        let _ = fs::remove_dir_all(self.folder.path().join("appendonlydir"));
+        let _ = fs::remove_dir_all(self.data_path());
+    }
+
+    /// Where its append-only file is.
+    pub(crate) fn data_path(&self) -> PathBuf {
+        self.folder.path().join("appendonlydir")
     }
 
     /// `SIGSTOP`: it keeps its sockets, and answers nothing.

@@ -7,10 +7,9 @@ use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 /// `other` (generic) in realm `other`, and the keys `k1` (for both realms) and `ops` (an operator's).
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) store: Store,
     pub(crate) sources: Vec<Source>,
     pub(crate) keys: Vec<Key>,
-    /// Lines under `[store]`; an embedded one in the gateway's own folder if there are none.
-    pub(crate) store: Option<String>,
     /// Lines under `[access]`.
     pub(crate) access: String,
     /// Lines under `[stream]`.
@@ -19,6 +18,17 @@ pub(crate) struct Setup {
     pub(crate) limits: String,
     /// Lines under `[log]`.
     pub(crate) log: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Store {
+    /// In the gateway's own folder, unless `PAYSTREAM_TEST_STORE` says otherwise.
+    #[default]
+    AsTheRunSays,
+    /// In the gateway's own folder.
+    Embedded,
+    /// On a Redis server, with further lines under `[store]`.
+    Redis { url: String, more: String },
 }
 
 #[derive(Clone, Debug)]
@@ -65,13 +75,13 @@ impl Key {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            store: Store::AsTheRunSays,
             sources: vec![
                 Source::new("acme", "generic", "default", GENERIC_SECRET),
                 Source::new("stripe", "stripe", "default", STRIPE_SECRET),
                 Source::new("other", "generic", "other", OTHER_SECRET),
             ],
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
-            store: None,
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
             limits: String::new(),
@@ -93,8 +103,7 @@ impl Setup {
 
     /// One of the nodes that share a Redis server.
     pub(crate) fn on(redis: &RedisServer) -> Self {
-        let store = format!("kind = \"redis\"\nurl = \"{}\"", redis.url());
-        Self { store: Some(store), ..Self::default() }
+        Self { store: Store::Redis { url: redis.url(), more: String::new() }, ..Self::default() }
     }
 
     /// Writes the configuration and its secrets into `folder`; `paystream.toml` is its name.
@@ -104,12 +113,15 @@ impl Setup {
             fs::write(&path, value).unwrap();
             format!("\"file:{}\"", path.display())
         };
+        let store = match &self.store {
+            Store::AsTheRunSays | Store::Embedded => {
+                format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
+            }
+            Store::Redis { url, more } => format!("kind = \"redis\"\nurl = \"{url}\"\n{more}"),
+        };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             [store]\n{}\n",
-            self.store.clone().unwrap_or_else(|| {
-                format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
-            }),
+             [store]\n{store}\n"
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)
