@@ -40,7 +40,7 @@ const FAULTS: u64 = 50;
 const FAULTS_PER_SET: u64 = 150;
 
 /// Sets of cells at the most; each is ten gateways and six servers.
-const SETS: u64 = 3;
+const SETS: u64 = 2;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
