@@ -270,3 +270,47 @@ impl Pull {
         matches!(self, Self::Current)
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_what_was_read_before_its_notice_and_rolled_back_is_noticed() {
+    for news in [false, true] {
+        let node = Node::start(Fake::default()).await;
+        let mut watcher = node.watch("a");
+        let first = node.store.say("a", Phase::Created).await;
+        watcher.follow(first).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let saved = node.store.save();
+        // The notice does not come, but a stream that opens reads the log.
+        node.store.mute.store(true, Relaxed);
+        let lost = node.store.say("a", Phase::Captured).await;
+        node.watch("a").watch.history().await.unwrap();
+        watcher.follow(lost).await.unwrap();
+        // A replica takes over that never had the event; the partition's last known place stands there.
+        node.store.roll_back(saved);
+        node.store.mute.store(false, Relaxed);
+        node.store.interruption.notify_one();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if news {
+            node.store.say("a", Phase::Failed).await;
+        }
+        tokio::time::sleep(TICK * 5).await;
+        assert!(!watcher.watch.pull(watcher.cursor).is_current(), "news {news}: the cursor stands no more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rolled_back_store_deafens_nobody() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    node.store.say("a", Phase::Created).await;
+    let saved = node.store.save();
+    let lost = node.store.say("a", Phase::Captured).await;
+    watcher.follow(lost).await.unwrap();
+    tokio::time::sleep(TICK * 2 + TICK / 5).await;
+    node.store.roll_back(saved);
+    node.store.interruption.notify_one();
+    for _ in 0..30 {
+        tokio::time::sleep(TICK / 10).await;
+        assert!(!node.hub.is_deaf(), "/readyz would say 503 on every node");
+    }
+}
