@@ -159,11 +159,16 @@ impl Cell {
         self.renew().await;
     }
 
+    /// Lets the providers post.
+    pub(super) fn go(&self) {
+        self.lanes.iter().for_each(|lane| lane.provider.resume());
+    }
+
     /// Lets the providers post, until each has been acknowledged something.
     async fn resume(&self) {
-        for lane in &self.lanes {
-            let acks = lane.provider.post.book().acks;
-            lane.provider.resume();
+        let before: Vec<_> = self.lanes.iter().map(|lane| lane.provider.post.book().acks).collect();
+        self.go();
+        for (lane, acks) in self.lanes.iter().zip(before) {
             let moves = async {
                 while lane.provider.post.book().acks == acks {
                     assert!(!lane.provider.task.is_finished(), "a provider has failed");

@@ -25,6 +25,7 @@ pub(super) enum Kind {
     FlushAll,
     Promote,
     Split,
+    PromoteUnheard,
     LostLastNotice,
     DeafToLastNotice,
     StopNode,
@@ -34,7 +35,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Delay,
         Self::Throttle,
         Self::Refuse,
@@ -54,6 +55,7 @@ impl Kind {
         Self::FlushAll,
         Self::Promote,
         Self::Split,
+        Self::PromoteUnheard,
         Self::LostLastNotice,
         Self::DeafToLastNotice,
         Self::StopNode,
@@ -64,7 +66,12 @@ impl Kind {
 
     /// Whether it can be done to such a cell.
     pub(super) fn suits(self, shape: Shape) -> bool {
-        !matches!(self, Self::Promote | Self::Split) || shape.has_replica()
+        match self {
+            Self::Promote | Self::Split => shape.has_replica(),
+            // Its tail has to be acknowledged without the replica.
+            Self::PromoteUnheard => shape == Shape::Replicated,
+            _ => true,
+        }
     }
 
     /// For people.
@@ -89,6 +96,7 @@ impl Kind {
             Self::FlushAll => "`FLUSHALL`",
             Self::Promote => "a replica promoted whose tail is missing",
             Self::Split => "a replica promoted while one node still writes to the old primary",
+            Self::PromoteUnheard => "a replica promoted whose missing tail one node read but never heard of",
             Self::LostLastNotice => "the last notice of a quiet payment lost",
             Self::DeafToLastNotice => "the last notice of a quiet payment in a black hole",
             Self::StopNode => "a node stopped by `SIGSTOP`, then continued",
