@@ -34,7 +34,7 @@ use std::{env, fs, panic::AssertUnwindSafe};
 use tokio::task::JoinSet;
 
 /// Faults unless more are asked for: each kind twice.
-const FAULTS: u64 = 50;
+const FAULTS: u64 = 52;
 
 /// Faults for which one more set of cells is worth its while.
 const FAULTS_PER_SET: u64 = 150;
