@@ -43,13 +43,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use topic::Topic;
 
-/// How often the heads are compared and unneeded frames dropped. A head that is
-/// still ahead at the next one means that a notice was lost, so the last event of a quiet payment is found within two of these.
+/// How often the heads are compared and unneeded frames dropped.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Feeds read at once: up to a thousand references each, so that a store that is back after a while is not drowned by one
 /// node.
 const CATCH_UPS: usize = 16;
+
+/// A head that was ahead is looked at again after this; if it still is, its notice was lost. So the last event of a quiet
+/// payment is found within a tick and a half, and a busy machine has a second left before anyone would call it late.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The live end of every watched log on this node.
 pub struct Hub {
@@ -87,12 +90,16 @@ impl Hub {
         })
     }
 
-    /// Hears notices until `shutdown` stops it. Fails only if the store cannot be read at the start.
-    pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), StoreError> {
+    /// Hears notices until `shutdown` stops it, or the store is closed.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let _ends_with_us = self.stopped.clone().drop_guard();
         // Listen before reading the heads: what is appended in between is heard, and recognised as old.
         let notices = self.store.watch().await;
-        self.begin(self.store.heads().await?);
+        tokio::select! {
+            () = shutdown.stopped() => return,
+            // A store that is lost at this very moment is waited for, as one that is lost later is.
+            heads = self.ask(|| self.store.heads()) => self.begin(heads.unwrap_or_default()),
+        }
         // Side by side, so that notices are heard while a store that is slow to answer is asked for its heads; and last, since
         // a flood of them would use up the task's turn before the others were looked at.
         tokio::select! {
@@ -102,7 +109,6 @@ impl Hub {
             () = self.tick() => {}
             () = self.hear_all(notices) => {}
         }
-        Ok(())
     }
 
     /// Takes notices as they come. Ends with the store.
@@ -140,11 +146,14 @@ impl Hub {
     async fn tick(self: &Arc<Self>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut a_tick_ago = vec![Head::default(); PARTITIONS];
+        let mut before = vec![Head::default(); PARTITIONS];
         loop {
             tick.tick().await;
             self.cool();
-            self.compare_heads(&mut a_tick_ago).await;
+            if self.compare_heads(&mut before).await {
+                tokio::time::sleep(AGAIN).await;
+                self.compare_heads(&mut before).await;
+            }
         }
     }
 
@@ -234,35 +243,38 @@ impl Hub {
         lock(&self.warm).retain(|topic| !topic.cool_down());
     }
 
-    /// Compares the heads with what was heard. A head of a tick ago that we have not reached means that its notice was
-    /// lost; one that lies before what we had heard before asking means that the store was rolled back.
-    async fn compare_heads(self: &Arc<Self>, a_tick_ago: &mut Vec<Head>) {
+    /// Compares the heads with what was heard. A head of the look before that we have not reached means that its notice was
+    /// lost; one that lies before what we had heard before asking means that the store was rolled back. True if a head is
+    /// ahead for the first time: its notice is under way, or lost.
+    async fn compare_heads(self: &Arc<Self>, before: &mut Vec<Head>) -> bool {
         let heard: Vec<_> = self.partitions.iter().map(|partition| lock(partition).last()).collect();
         let heads = match self.store.heads().await {
             Ok(heads) => heads,
             Err(error) => {
                 self.set_stale(true, Some(&error));
-                return;
+                return false;
             }
         };
-        let mut deaf = false;
-        for (index, ((head, heard), missed)) in
-            (0_u8..=u8::MAX).zip(heads.iter().zip(&heard).zip(&*a_tick_ago))
-        {
+        let (mut deaf, mut ahead) = (false, false);
+        for (index, ((head, heard), missed)) in (0_u8..=u8::MAX).zip(heads.iter().zip(&heard).zip(&*before)) {
             let is_back = head.pos < heard.pos || (head.pos == heard.pos && head.tag != heard.tag);
+            let last = self.partition(index).last();
             // A head that was rolled back since then has nothing to be missed.
             let stands = missed.pos < head.pos || missed == head;
-            if stands && missed.pos > self.partition(index).last().pos {
+            if stands && missed.pos > last.pos {
                 deaf = true;
                 self.store.missed(index, missed.pos);
                 self.heal(index, "deaf");
             } else if is_back {
                 self.heal(index, "rolled_back");
+            } else {
+                ahead |= head.pos > last.pos;
             }
         }
-        *a_tick_ago = heads;
+        *before = heads;
         self.deaf.store(deaf, Ordering::Relaxed);
         self.set_stale(false, None);
+        ahead
     }
 
     fn set_stale(&self, stale: bool, error: Option<&StoreError>) {

@@ -111,7 +111,10 @@ impl StreamHalf {
     /// Starts what runs beside the streams: hearing the store, and the account of stream time.
     pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
         let hearing = Arc::clone(&self.hub).run(common.shutdown.clone());
-        tasks.spawn(async move { hearing.await.context("the hub cannot read the store") });
+        tasks.spawn(async move {
+            hearing.await;
+            Ok(())
+        });
         let streams = Arc::clone(&self.streams);
         tasks.spawn(async move {
             streams.run().await;

@@ -4,12 +4,13 @@
 //! | file | noun |
 //! |---|---|
 //! | `kind`     | the kinds of faults, and what each may cost |
-//! | `cell`     | two nodes over one Redis, and a round: load, fault, agreement |
+//! | `cell`     | nodes over one Redis, and a round: load, fault, agreement |
 //! | `strike`   | how each fault is done |
 //! | `lane`     | a payment with its provider and watchers, and what must be true of them |
 //! | `provider` | posts until it is acknowledged, and remembers |
 //! | `watcher`  | follows, and resumes elsewhere |
 //! | `report`   | the figures |
+//! | `outage`   | the server away for a while, with many streams |
 //!
 //! `PAYSTREAM_FAULTS` is the number of faults, `PAYSTREAM_FAULTS_SEED` plays a run again (what the kernel and the clock make
 //! of it is theirs, so a seed narrows a failure down but does not pin it), `PAYSTREAM_FAULTS_KIND` keeps to one kind by its
@@ -18,6 +19,7 @@
 mod cell;
 mod kind;
 mod lane;
+mod outage;
 mod provider;
 mod report;
 mod strike;
@@ -31,14 +33,14 @@ use report::Figures;
 use std::{env, fs, panic::AssertUnwindSafe};
 use tokio::task::JoinSet;
 
-/// Faults unless more are asked for: each kind once, and a few twice.
-const FAULTS: u64 = 27;
+/// Faults unless more are asked for: each kind twice.
+const FAULTS: u64 = 52;
 
 /// Faults for which one more set of cells is worth its while.
 const FAULTS_PER_SET: u64 = 150;
 
-/// Sets of cells at the most; each is six gateways and five servers.
-const SETS: u64 = 4;
+/// Sets of cells at the most; each is ten gateways and six servers.
+const SETS: u64 = 2;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -73,7 +75,8 @@ async fn run(shape: Shape, index: usize, seed: u64, hand: Vec<Kind>) -> Figures 
     let mut cell = Cell::start(shape, name, seed.wrapping_add(index as u64)).await;
     for (round, kind) in hand.into_iter().enumerate() {
         if let Err(failure) = AssertUnwindSafe(cell.round(kind)).catch_unwind().await {
-            eprintln!("seed {seed}, cell {index} ({shape:?}), round {round}: {kind:?}\n{}", cell.logs());
+            let logs = cell.keep_logs();
+            eprintln!("seed {seed}, cell {index} ({shape:?}), round {round}: {kind:?}; logs in {logs}");
             std::panic::resume_unwind(failure);
         }
     }

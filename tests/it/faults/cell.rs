@@ -1,13 +1,14 @@
-//! A cell: two nodes over one Redis, each through a proxy of its own; payments, their providers and watchers; and rounds in
+//! A cell: nodes over one Redis, each through a proxy of its own; payments, their providers and watchers; and rounds in
 //! which one fault happens under load, after which everything must come to agree.
 
 use super::{
     kind::{Kind, Toll},
-    lane::{Lane, Truth},
+    lane::{Lane, Truth, truth},
     report::{Figures, Heal},
 };
 use crate::support::{Gateway, PATIENCE, Proxy, Random, RedisServer, Setup, Store, Trouble};
 use std::{
+    fs,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -27,10 +28,12 @@ pub(super) enum Shape {
     Replicated,
     /// A primary that syncs before it answers, and a replica that must have an event before it is acknowledged.
     Acked,
+    /// As a single one, under nodes that either take webhooks or stream.
+    Halves,
 }
 
 impl Shape {
-    pub(super) const ALL: [Self; 3] = [Self::Single, Self::Replicated, Self::Acked];
+    pub(super) const ALL: [Self; 4] = [Self::Single, Self::Replicated, Self::Acked, Self::Halves];
 
     fn server_options(self) -> Vec<&'static str> {
         let fsync = if self == Self::Replicated { "everysec" } else { "always" };
@@ -39,9 +42,21 @@ impl Shape {
         [&["--appendfsync", fsync, "--enable-debug-command", "yes"], &replication[..]].concat()
     }
 
+    pub(super) const fn has_replica(self) -> bool {
+        matches!(self, Self::Replicated | Self::Acked)
+    }
+
+    /// What each node is. The first two take webhooks, the last two stream.
+    const fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Halves => &["ingest", "ingest", "stream", "stream"],
+            _ => &["all", "all"],
+        }
+    }
+
     fn store_lines(self) -> &'static str {
         match self {
-            Self::Single => "durability = \"always\"",
+            Self::Single | Self::Halves => "durability = \"always\"",
             Self::Replicated => "durability = \"everysec\"",
             Self::Acked => "durability = \"always\"\nack_replicas = 1",
         }
@@ -56,8 +71,9 @@ pub(super) struct Replica {
 
 pub(super) struct Cell {
     pub(super) shape: Shape,
-    pub(super) nodes: [Gateway; 2],
-    pub(super) proxies: [Proxy; 2],
+    pub(super) nodes: Vec<Gateway>,
+    /// The way of each node to the server.
+    pub(super) proxies: Vec<Proxy>,
     pub(super) primary: RedisServer,
     pub(super) replica: Option<Replica>,
     pub(super) lanes: Vec<Lane>,
@@ -68,28 +84,31 @@ pub(super) struct Cell {
     payments: u64,
 }
 
-async fn node(proxy: &Proxy, shape: Shape) -> Gateway {
-    let store =
-        Store::Redis { url: format!("redis://{}", proxy.address), more: shape.store_lines().to_owned() };
-    Gateway::with(Setup { store, ..Setup::stream("drain = \"1s\"") }).await
+/// A node that reaches the server through this proxy.
+async fn node(role: &'static str, proxy: &Proxy, shape: Shape) -> Gateway {
+    let url = format!("redis://{}", proxy.address);
+    let store = Store::Redis { url, more: shape.store_lines().to_owned() };
+    Gateway::with_role(role, Setup { store, ..Setup::stream("drain = \"1s\"") }).await
 }
 
 impl Cell {
     pub(super) async fn start(shape: Shape, name: String, seed: u64) -> Self {
         let primary = RedisServer::with(&shape.server_options()).await;
-        let replica = if shape == Shape::Single {
-            None
-        } else {
+        let replica = if shape.has_replica() {
             let server = RedisServer::with(&shape.server_options()).await;
             let link = Proxy::to(primary.address).await;
             server.replicate(link.address);
-            Some(Replica { server, link })
-        };
-        if replica.is_some() {
             primary.until_replicated().await;
+            Some(Replica { server, link })
+        } else {
+            None
+        };
+        let (mut nodes, mut proxies) = (Vec::new(), Vec::new());
+        for role in shape.roles() {
+            let proxy = Proxy::to(primary.address).await;
+            nodes.push(node(role, &proxy, shape).await);
+            proxies.push(proxy);
         }
-        let proxies = [Proxy::to(primary.address).await, Proxy::to(primary.address).await];
-        let nodes = [node(&proxies[0], shape).await, node(&proxies[1], shape).await];
         let mut cell = Self {
             shape,
             nodes,
@@ -114,7 +133,7 @@ impl Cell {
         self.payments += 1;
         let payment = format!("pay_{}_{}", self.name, self.payments);
         let random = Random::new(self.random.below(u64::MAX));
-        let opening = Lane::start(&self.nodes, payment, random);
+        let opening = Lane::start(self.taking(), self.streaming(), payment, random);
         timeout(PATIENCE, opening).await.expect("streams open")
     }
 
@@ -134,17 +153,22 @@ impl Cell {
             timeout(PATIENCE, lane.until_fresh()).await.expect("nobody is told stale for ever");
             gone += lane.check_log(truth, &toll);
             told += lane.check_watchers(&toll, toll.moved);
-            lane.check_nodes(&self.nodes, truth).await;
+            lane.check_nodes(self.streaming(), truth).await;
         }
         self.figures.heals.entry(kind).or_default().push(Heal { taken, shown, gone, told });
         self.renew().await;
     }
 
+    /// Lets the providers post.
+    pub(super) fn go(&self) {
+        self.lanes.iter().for_each(|lane| lane.provider.resume());
+    }
+
     /// Lets the providers post, until each has been acknowledged something.
     async fn resume(&self) {
-        for lane in &self.lanes {
-            let acks = lane.provider.post.book().acks;
-            lane.provider.resume();
+        let before: Vec<_> = self.lanes.iter().map(|lane| lane.provider.post.book().acks).collect();
+        self.go();
+        for (lane, acks) in self.lanes.iter().zip(before) {
             let moves = async {
                 while lane.provider.post.book().acks == acks {
                     assert!(!lane.provider.task.is_finished(), "a provider has failed");
@@ -169,7 +193,7 @@ impl Cell {
     pub(super) async fn settle(&self, toll: &Toll) -> (Duration, Vec<Truth>) {
         self.park().await;
         let taken = toll.end.elapsed();
-        let truths: Vec<_> = self.lanes.iter().map(|lane| lane.truth(&self.primary)).collect();
+        let truths: Vec<_> = self.lanes.iter().map(|lane| truth(&self.primary, &lane.payment)).collect();
         for (lane, truth) in self.lanes.iter().zip(&truths) {
             if timeout(PATIENCE, lane.until_shown(truth, toll.moved)).await.is_err() {
                 let shown: Vec<_> =
@@ -199,9 +223,29 @@ impl Cell {
         self.figures
     }
 
-    /// One of the two nodes.
+    /// The nodes that take webhooks.
+    fn taking(&self) -> &[Gateway; 2] {
+        self.nodes.first_chunk().unwrap()
+    }
+
+    /// The nodes that stream; among all of them, they come last.
+    fn streaming(&self) -> &[Gateway; 2] {
+        self.nodes.last_chunk().unwrap()
+    }
+
+    /// Which of the streaming nodes this node is, if it is one.
+    pub(super) fn as_streaming(&self, node: usize) -> Option<usize> {
+        node.checked_sub(self.nodes.len() - 2)
+    }
+
+    /// One of `choices`.
+    pub(super) fn draw(&mut self, choices: usize) -> usize {
+        usize::try_from(self.random.below(choices as u64)).unwrap()
+    }
+
+    /// One of the nodes.
     pub(super) fn draw_node(&mut self) -> usize {
-        usize::try_from(self.random.below(2)).unwrap()
+        self.draw(self.nodes.len())
     }
 
     /// A span between the two, in milliseconds.
@@ -209,13 +253,12 @@ impl Cell {
         Duration::from_millis(least + self.random.below(most - least + 1))
     }
 
-    /// Begins a trouble between one node and the server, or both nodes and the server.
+    /// Begins a trouble between one node and the server, or all nodes and the server.
     pub(super) fn trouble(&mut self, trouble: Trouble) {
-        let hit = self.random.below(3);
-        for (proxy, index) in self.proxies.iter().zip(0..) {
-            if hit == index || hit == 2 {
-                proxy.set(trouble);
-            }
+        let hit = self.draw(self.proxies.len() + 1);
+        match self.proxies.get(hit) {
+            Some(proxy) => proxy.set(trouble),
+            None => self.proxies.iter().for_each(|proxy| proxy.set(trouble)),
         }
     }
 
@@ -227,13 +270,14 @@ impl Cell {
         self.proxies.iter().for_each(|proxy| proxy.lead_to(server));
     }
 
-    /// The last lines of what the nodes and the server logged, for whoever has to find out.
-    pub(super) fn logs(&self) -> String {
-        let tail = |log: String| {
-            let lines: Vec<_> = log.lines().filter(|line| !line.contains("outcome=\"accepted\"")).collect();
-            lines[lines.len().saturating_sub(40)..].join("\n")
-        };
-        let [first, second] = self.nodes.each_ref().map(|node| tail(node.log()));
-        format!("node 0:\n{first}\nnode 1:\n{second}\nserver:\n{}", tail(self.primary.log()))
+    /// Keeps what the nodes and the server logged, for whoever has to find out. Returns where.
+    pub(super) fn keep_logs(&self) -> String {
+        let folder =
+            tempfile::Builder::new().prefix("paystream-faults-").disable_cleanup(true).tempdir().unwrap();
+        for (index, node) in self.nodes.iter().enumerate() {
+            fs::write(folder.path().join(format!("node-{index}.log")), node.log()).unwrap();
+        }
+        fs::write(folder.path().join("server.log"), self.primary.log()).unwrap();
+        folder.path().display().to_string()
     }
 }

@@ -12,6 +12,7 @@ pub(super) enum Kind {
     Drop,
     BlackHole,
     Cut,
+    Flap,
     LostNotices,
     DeafSubscriptions,
     KillSubscriptions,
@@ -23,20 +24,25 @@ pub(super) enum Kind {
     WipeServer,
     FlushAll,
     Promote,
+    Split,
+    PromoteUnheard,
     LostLastNotice,
     DeafToLastNotice,
+    StopNode,
     KillNode,
+    KillNodeAndServer,
     RollingRestart,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Delay,
         Self::Throttle,
         Self::Refuse,
         Self::Drop,
         Self::BlackHole,
         Self::Cut,
+        Self::Flap,
         Self::LostNotices,
         Self::DeafSubscriptions,
         Self::KillSubscriptions,
@@ -48,15 +54,24 @@ impl Kind {
         Self::WipeServer,
         Self::FlushAll,
         Self::Promote,
+        Self::Split,
+        Self::PromoteUnheard,
         Self::LostLastNotice,
         Self::DeafToLastNotice,
+        Self::StopNode,
         Self::KillNode,
+        Self::KillNodeAndServer,
         Self::RollingRestart,
     ];
 
     /// Whether it can be done to such a cell.
     pub(super) fn suits(self, shape: Shape) -> bool {
-        self != Self::Promote || shape != Shape::Single
+        match self {
+            Self::Promote | Self::Split => shape.has_replica(),
+            // Its tail has to be acknowledged without the replica.
+            Self::PromoteUnheard => shape == Shape::Replicated,
+            _ => true,
+        }
     }
 
     /// For people.
@@ -68,6 +83,7 @@ impl Kind {
             Self::Drop => "network: connections reset, new ones closed at once",
             Self::BlackHole => "network: a black hole; what was sent arrives late",
             Self::Cut => "network: connections reset once",
+            Self::Flap => "network: connections reset every 10 to 150 ms",
             Self::LostNotices => "network: notices disappear under load",
             Self::DeafSubscriptions => "network: a black hole for subscriptions only",
             Self::KillSubscriptions => "`CLIENT KILL TYPE pubsub`",
@@ -79,9 +95,13 @@ impl Kind {
             Self::WipeServer => "Redis `kill -9`, restarted without its data",
             Self::FlushAll => "`FLUSHALL`",
             Self::Promote => "a replica promoted whose tail is missing",
+            Self::Split => "a replica promoted while one node still writes to the old primary",
+            Self::PromoteUnheard => "a replica promoted whose missing tail one node read but never heard of",
             Self::LostLastNotice => "the last notice of a quiet payment lost",
             Self::DeafToLastNotice => "the last notice of a quiet payment in a black hole",
+            Self::StopNode => "a node stopped by `SIGSTOP`, then continued",
             Self::KillNode => "a node killed, its clients resume on the other",
+            Self::KillNodeAndServer => "a node and Redis killed at once",
             Self::RollingRestart => "rolling restart of the nodes by `SIGTERM`",
         }
     }

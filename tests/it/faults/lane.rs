@@ -34,11 +34,29 @@ pub(super) struct Lane {
 /// A log as the server holds it: event ids by `seq`.
 pub(super) type Truth = BTreeMap<u64, String>;
 
+/// A payment's log, asked of the server itself.
+pub(super) fn truth(server: &RedisServer, payment: &str) -> Truth {
+    let subject = Subject::payment("default".parse().unwrap(), payment.parse().unwrap());
+    let key = format!("ps:{{{}}}:log:default/payment/{payment}", subject.partition());
+    let answer = server.ask(&["XRANGE", &key, "-", "+"]);
+    let events = answer.lines().filter(|line| line.starts_with('{'));
+    let ids = events.map(|event| {
+        let event: Value = serde_json::from_str(event).unwrap();
+        event["id"].as_str().unwrap().to_owned()
+    });
+    (1..).zip(ids).collect()
+}
+
 impl Lane {
     /// Opens the streams; the provider waits.
-    pub(super) async fn start(nodes: &[Gateway; 2], payment: String, random: Random) -> Self {
-        let [public, ingest] =
-            [nodes.each_ref().map(|node| node.public), nodes.each_ref().map(|node| node.ingest)];
+    pub(super) async fn start(
+        taking: &[Gateway; 2],
+        streaming: &[Gateway; 2],
+        payment: String,
+        random: Random,
+    ) -> Self {
+        let ingest = taking.each_ref().map(|node| node.ingest);
+        let public = streaming.each_ref().map(|node| node.public);
         let watchers: Vec<_> =
             (0..2 * WATCHERS).map(|index| Watcher::start(public, &payment, index % 2)).collect();
         for watcher in &watchers {
@@ -56,19 +74,6 @@ impl Lane {
     /// Remembers what the watchers show before a fault.
     pub(super) fn remember(&mut self) {
         self.before = self.watchers.iter().map(Watcher::shows).collect();
-    }
-
-    /// The log, asked of the server itself.
-    pub(super) fn truth(&self, server: &RedisServer) -> Truth {
-        let subject = Subject::payment("default".parse().unwrap(), self.payment.parse().unwrap());
-        let key = format!("ps:{{{}}}:log:default/payment/{}", subject.partition(), self.payment);
-        let answer = server.ask(&["XRANGE", &key, "-", "+"]);
-        let events = answer.lines().filter(|line| line.starts_with('{'));
-        let ids = events.map(|event| {
-            let event: Value = serde_json::from_str(event).unwrap();
-            event["id"].as_str().unwrap().to_owned()
-        });
-        (1..).zip(ids).collect()
     }
 
     /// Waits until every watcher is where it belongs and shows the log as it stands. `moved` says which nodes' watchers

@@ -47,8 +47,8 @@ pub(super) struct Book {
 /// Posts one payment's events.
 pub(super) struct Post {
     nodes: [SocketAddr; 2],
-    payment: String,
-    pub(super) book: Mutex<Book>,
+    pub(super) payment: String,
+    book: Mutex<Book>,
 }
 
 /// A running provider.
@@ -60,6 +60,10 @@ pub(super) struct Provider {
 }
 
 impl Post {
+    pub(super) fn new(nodes: [SocketAddr; 2], payment: String) -> Self {
+        Self { nodes, payment, book: Mutex::default() }
+    }
+
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap()
     }
@@ -132,9 +136,9 @@ impl Post {
 impl Provider {
     /// A provider of `events` events, which waits for [`Provider::resume`].
     pub(super) fn start(nodes: [SocketAddr; 2], payment: String, events: u64, mut random: Random) -> Self {
-        let post = Arc::new(Post { nodes, payment, book: Mutex::default() });
+        let post = Arc::new(Post::new(nodes, payment));
         let (go, mut going) = watch::channel(false);
-        let (park, parked) = watch::channel(true);
+        let (park, parked) = watch::channel(false);
         let posting = Arc::clone(&post);
         let task = tokio::spawn(async move {
             for _ in 0..events {

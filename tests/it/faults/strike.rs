@@ -39,6 +39,15 @@ impl Cell {
                 self.proxies[node].cut();
                 Toll::nothing()
             }
+            Kind::Flap => {
+                let (time, pause) = (self.draw_ms(100, 1500), self.draw_ms(10, 150));
+                let node = self.draw_node();
+                for _ in 0..time.as_millis() / pause.as_millis() {
+                    self.proxies[node].cut();
+                    sleep(pause).await;
+                }
+                Toll::nothing()
+            }
             Kind::KillSubscriptions => self.command(&["CLIENT", "KILL", "TYPE", "pubsub"]),
             Kind::FlushScripts => self.command(&["SCRIPT", "FLUSH"]),
             Kind::FlushAll => {
@@ -65,10 +74,20 @@ impl Cell {
                 self.command(&["CONFIG", "SET", "maxmemory", "0"])
             }
             Kind::KillServer | Kind::WipeServer => self.kill_server(kind == Kind::WipeServer).await,
-            Kind::Promote => self.promote().await,
+            Kind::Promote => self.promote(false).await,
+            Kind::PromoteUnheard => self.promote_unheard().await,
+            Kind::Split => self.promote(true).await,
             Kind::LostLastNotice => self.lose_last_notice(Trouble::LostNotices).await,
             Kind::DeafToLastNotice => self.lose_last_notice(Trouble::DeafSubscriptions).await,
-            Kind::KillNode => self.kill_node().await,
+            Kind::StopNode => {
+                let (node, time) = (self.draw_node(), self.draw_ms(200, 1500));
+                self.nodes[node].pause();
+                sleep(time).await;
+                self.nodes[node].unpause();
+                Toll::nothing()
+            }
+            Kind::KillNode => self.kill_node(false).await,
+            Kind::KillNodeAndServer => self.kill_node(true).await,
             Kind::RollingRestart => self.restart_nodes().await,
         }
     }
@@ -103,35 +122,64 @@ impl Cell {
             _ if wipe => Toll::lost_after(self.begun),
             // While an earlier sync is still under way, Redis answers before it writes.
             Shape::Replicated => Toll::lost_after(killed - EVERY_SECOND),
-            Shape::Single | Shape::Acked => Toll::nothing(),
+            Shape::Single | Shape::Acked | Shape::Halves => Toll::nothing(),
         }
     }
 
-    /// The replica stops hearing from the primary, which goes on for a while and dies; the replica takes its place.
-    async fn promote(&mut self) -> Toll {
-        let acks = |cell: &Self| cell.lanes.iter().map(|lane| lane.provider.post.book().acks).sum::<u64>();
-        let time = self.draw_ms(50, 700);
+    /// The replica stops hearing from the primary, which goes on for a while and dies; the replica takes its place. Where
+    /// they are `split`, the primary lives on for a while with one of the nodes.
+    async fn promote(&mut self, split: bool) -> Toll {
+        let (time, together) = (self.draw_ms(50, 700), self.draw_ms(50, 500));
+        let node = self.draw_node();
         let replica = self.replica.as_ref().unwrap();
         let copied = Instant::now();
         self.primary.until_copied_to(&replica.server).await;
         replica.link.set(Trouble::BlackHole);
-        let before = acks(self);
         if self.shape == Shape::Replicated {
-            let missing = async {
-                while acks(self) < before + 3 {
-                    sleep(Duration::from_millis(1)).await;
-                }
-            };
-            timeout(PATIENCE, missing).await.expect("a tail to be missing");
+            timeout(PATIENCE, self.until_acked(3)).await.expect("a tail to be missing");
         }
         sleep(time).await;
+        if split {
+            replica.server.promote();
+            self.proxies[node].lead_to(replica.server.address);
+            sleep(together).await;
+        }
+        self.fail_over().await;
+        match self.shape {
+            Shape::Acked => Toll::rolled_back(),
+            _ => Toll::lost_after(copied),
+        }
+    }
+
+    /// The same on payments that are quiet afterwards, with one node that does not hear of the tail, but reads it.
+    async fn promote_unheard(&mut self) -> Toll {
+        // Where all agree, that node stands where the replica does, before the tail and after it is gone.
+        self.settle(&Toll::nothing()).await;
+        let node = self.nodes.len() - 2 + self.draw(2);
+        let replica = self.replica.as_ref().unwrap();
+        let copied = Instant::now();
+        self.primary.until_copied_to(&replica.server).await;
+        replica.link.set(Trouble::BlackHole);
+        self.proxies[node].set(Trouble::LostNotices);
+        self.go();
+        timeout(PATIENCE, self.until_acked(3)).await.expect("a tail to be missing");
+        self.park().await;
+        for lane in &self.lanes {
+            self.nodes[node].snapshot(&lane.payment).await;
+        }
+        self.fail_over().await;
+        self.calm();
+        Toll::lost_after(copied)
+    }
+
+    /// The primary dies, the replica takes its place, and the old primary comes back, empty, as its replica.
+    async fn fail_over(&mut self) {
         self.primary.kill();
         let replica = self.replica.as_mut().unwrap();
         replica.server.promote();
         std::mem::swap(&mut self.primary, &mut replica.server);
         let new = self.primary.address;
         self.lead_to(new);
-        // The old primary comes back as the new one's replica.
         let replica = self.replica.as_mut().unwrap();
         replica.link.lead_to(new);
         replica.link.set(Trouble::None);
@@ -139,17 +187,22 @@ impl Cell {
         replica.server.restart().await;
         replica.server.replicate(replica.link.address);
         self.primary.until_replicated().await;
-        match self.shape {
-            Shape::Acked => Toll::rolled_back(),
-            Shape::Single | Shape::Replicated => Toll::lost_after(copied),
+    }
+
+    /// Waits for some more acknowledgements.
+    async fn until_acked(&self, more: u64) {
+        let acks = || self.lanes.iter().map(|lane| lane.provider.post.book().acks).sum::<u64>();
+        let before = acks();
+        while acks() < before + more {
+            sleep(Duration::from_millis(1)).await;
         }
     }
 
     /// One node does not hear of the last event of a payment that is quiet otherwise. It has to find out by itself.
     async fn lose_last_notice(&mut self, trouble: Trouble) -> Toll {
         self.settle(&Toll::nothing()).await;
-        let node = self.draw_node();
-        let lane = usize::try_from(self.random.below(self.lanes.len() as u64)).unwrap();
+        let (side, lane) = (self.draw(2), self.draw(self.lanes.len()));
+        let node = self.nodes.len() - 2 + side;
         // At any time between two looks at the heads.
         let time = self.draw_ms(0, 1000);
         self.proxies[node].set(trouble);
@@ -157,9 +210,9 @@ impl Cell {
         let lane = &self.lanes[lane];
         let post = &lane.provider.post;
         let (id, body) = post.next(&mut self.random);
-        post.event(&id, &body, 1 - node).await;
+        post.event(&id, &body, 1 - side).await;
         let appended = Instant::now();
-        for watcher in lane.watchers.iter().filter(|watcher| watcher.home == node) {
+        for watcher in lane.watchers.iter().filter(|watcher| watcher.home == side) {
             let shown = watcher.until(|shown| shown.seen.events.values().any(|shown| *shown == id));
             timeout(PATIENCE, shown).await.expect("the last event is shown");
         }
@@ -169,23 +222,30 @@ impl Cell {
         Toll { healed: Some(healed), ..Toll::nothing() }
     }
 
-    async fn kill_node(&mut self) -> Toll {
+    async fn kill_node(&mut self, and_server: bool) -> Toll {
         let node = self.draw_node();
         let time = self.draw_ms(0, 300);
         self.nodes[node].kill();
-        let stays = self.random.below(2);
-        let watchers = || self.lanes.iter().flat_map(|lane| &lane.watchers);
+        let side = self.as_streaming(node);
+        let stays = self.draw(2);
+        let watchers = self.lanes.iter().flat_map(|lane| &lane.watchers);
         // A balancer sends some to the other node; the others knock until theirs is back.
-        for (watcher, index) in watchers().filter(|watcher| watcher.home == node).zip(0..) {
+        for (index, watcher) in watchers.filter(|watcher| Some(watcher.home) == side).enumerate() {
             if index % 2 == stays {
-                watcher.go_to(1 - node);
+                watcher.go_to(1 - watcher.home);
             }
         }
-        sleep(time).await;
+        let toll = if and_server {
+            self.kill_server(false).await
+        } else {
+            sleep(time).await;
+            Toll::nothing()
+        };
         self.nodes[node].restart().await;
-        let end = Toll::nothing();
-        watchers().for_each(|watcher| watcher.go_to(watcher.home));
-        Toll { moved: [node == 0, node == 1], ..end }
+        let end = Instant::now();
+        let watchers = self.lanes.iter().flat_map(|lane| &lane.watchers);
+        watchers.for_each(|watcher| watcher.go_to(watcher.home));
+        Toll { end, moved: [side == Some(0), side == Some(1)], ..toll }
     }
 
     async fn restart_nodes(&mut self) -> Toll {

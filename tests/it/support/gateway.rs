@@ -152,6 +152,16 @@ impl Gateway {
         }
     }
 
+    /// `SIGSTOP`: it keeps its sockets, and does nothing.
+    pub(crate) fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// `SIGCONT`.
+    pub(crate) fn unpause(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
     /// Asks it to drain and end.
     pub(crate) fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
