@@ -87,13 +87,16 @@ pub(crate) struct Common {
     /// Path of a post on a plain server; {} is the channel.
     #[arg(long, default_value = "/pub/{}")]
     pub(crate) publish: String,
+    /// Create each channel first, with a PUT to the path of a post.
+    #[arg(long)]
+    pub(crate) create: bool,
     /// Processes of the server, whose memory and time are told.
     #[arg(long)]
     pub(crate) pid: Vec<u32>,
     /// Processes that read; each can hold as many streams as it may open descriptors.
     #[arg(long, default_value_t = 1)]
     pub(crate) processes: usize,
-    /// Addresses to connect from, in turn; one reaches some 60,000 streams of one server.
+    /// Addresses to connect from, in turn; by default as many of 127.0.0.x as a server on this machine needs.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESS,…")]
     pub(crate) from: Vec<Ipv4Addr>,
     /// Streams that may be opening at once, in each process.

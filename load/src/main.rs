@@ -67,7 +67,7 @@ fn run(command: &Command) -> Result<bool> {
             tell(&table, &mut std::io::stdout());
             return Ok(true);
         }
-        Command::Peers(arguments) => return peers::run(arguments).map(|()| true),
+        Command::Peers(arguments) => return peers::run(arguments),
         Command::Worker => return team::worker().map(|()| true),
     };
     publish(&report, common)?;

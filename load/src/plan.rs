@@ -54,6 +54,8 @@ pub(crate) struct Target {
     pub(crate) subscribe: String,
     /// Path of a post; `{}` stands for the payment.
     pub(crate) publish: String,
+    /// Channels have to be created by a PUT to the path of a post before they are read.
+    pub(crate) create: bool,
     pub(crate) provider: Provider,
     pub(crate) secret: String,
     pub(crate) token: Token,
@@ -131,12 +133,25 @@ impl Plan {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Writes the request that creates a payment's channel.
+    pub(crate) fn create_request(&self, payment: usize, out: &mut Vec<u8>) {
+        let path = self.target.publish.replace("{}", &self.payment_id(payment));
+        let host = self.target.posts;
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+        );
+        out.extend_from_slice(head.as_bytes());
+    }
+
     /// Writes the request that posts event `number`, the `turn`-th (from 0) of its payment.
     pub(crate) fn post_request(&self, number: usize, turn: usize, due_us: u64, out: &mut Vec<u8>) {
         let payment = self.payment_id(number % self.payments.max(1));
         let id = event_id(number, due_us.saturating_sub(self.epoch_us));
         let (body, headers) = match (self.target.dialect, self.target.provider) {
-            (Dialect::Plain, _) => (plain(&payment, &id, turn), Vec::new()),
+            (Dialect::Plain, _) => {
+                let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+                (plain(&payment, &id, turn), headers)
+            }
             (_, Provider::Generic) => {
                 let body = generic(&payment, &id, turn);
                 let headers = sign::generic(&self.target.secret, &body);

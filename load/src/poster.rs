@@ -65,6 +65,19 @@ pub(crate) struct Task {
     pub(crate) seconds: f64,
     /// Connections at most.
     pub(crate) connections: usize,
+    /// Create the payments' channels in place of posting to them.
+    pub(crate) creates: bool,
+}
+
+impl Task {
+    /// Connections unless a pace asks for more or fewer.
+    const CONNECTIONS: usize = 64;
+
+    /// So many events, as fast as they are acknowledged.
+    pub(crate) fn batch(first: usize, most: usize) -> Self {
+        let pace = Pace::Acked(Self::CONNECTIONS);
+        Self { pace, first, most, seconds: 120.0, connections: Self::CONNECTIONS, creates: false }
+    }
 }
 
 /// The result: what was done, and how many events of each payment were accepted.
@@ -232,7 +245,11 @@ impl Poster {
     fn post(&mut self, index: usize, number: usize, due_us: u64) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let turn = number / self.plan.payments.max(1);
-        self.plan.post_request(number, turn, due_us, connection.request());
+        if self.task.creates {
+            self.plan.create_request(number % self.plan.payments.max(1), connection.request());
+        } else {
+            self.plan.post_request(number, turn, due_us, connection.request());
+        }
         if let Some(board) = &self.board {
             board.expect(number, &self.plan);
         }

@@ -52,12 +52,6 @@ pub(crate) fn cpu_us(pid: u32) -> Result<u64> {
     Ok(ticks.sum::<u64>() * (1_000_000 / TICKS_PER_SECOND))
 }
 
-/// A process's name.
-pub(crate) fn name(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map_or_else(|_| "gone".to_owned(), |name| name.trim().to_owned())
-}
-
 /// The kernel's own memory at one moment, of the whole machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kernel {
@@ -120,11 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory_descriptors_and_a_name() {
+    fn this_process_has_memory_and_descriptors() {
         let own = process(std::process::id()).unwrap();
         assert!(own.rss > 0 && own.pss <= own.rss && own.anonymous <= own.rss, "{own:?}");
         assert!(own.descriptors > 2);
-        assert_ne!(name(std::process::id()), "gone");
         assert!(process(u32::MAX).is_err());
     }
 

@@ -150,7 +150,7 @@ impl<F: FnMut(State)> Reader<F> {
             }
             self.open_some();
             let wait_us = self.next_us().saturating_sub(clock::now_us());
-            let timeout = (!self.may_open()).then(|| Duration::from_micros(wait_us)).unwrap_or_default();
+            let timeout = if self.may_open() { Duration::ZERO } else { Duration::from_micros(wait_us) };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use mio::{Poll, Waker};
 use std::{
     io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
@@ -100,6 +101,9 @@ impl Session {
             since: (0, 0, 0),
             _gateway: gateway,
         };
+        if session.plan.target.create {
+            session.create_channels()?;
+        }
         session.report.server_before = session.server();
         session.measure_from_here();
         Ok(session)
@@ -146,6 +150,14 @@ impl Session {
             self.problem(format!("{what}: {open} of {upto} streams had their first message in time"));
         }
         Ok(complete)
+    }
+
+    fn create_channels(&mut self) -> Result<()> {
+        let task = Task { creates: true, ..Task::batch(0, self.plan.payments) };
+        let poster = Poster::new(self.plan.clone(), task, Poll::new()?, None, Arc::default())?;
+        let done = poster.run()?;
+        ensure!(done.posted.failed.is_empty(), "channels could not be created: {:?}", done.posted.failed);
+        Ok(())
     }
 
     /// Drops all connections at once.
@@ -320,6 +332,7 @@ fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
             posts,
             subscribe,
             publish,
+            create: common.create,
             provider: common.provider,
             secret: gateway
                 .map_or_else(|| common.secret.clone().unwrap_or_default(), |gateway| gateway.secret.clone()),
@@ -332,10 +345,22 @@ fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
         first: 0,
         step: 1,
         opening: common.opening.unwrap_or(readers.opening),
-        sources: common.from.clone(),
+        sources: sources(common, streams, readers.streams),
         churn: readers.churn,
         stalled: readers.stalled,
         slow: readers.slow,
         longest_wait_ms: common.longest_wait,
     }
+}
+
+/// Addresses to connect from. The kernel hands out ports of one address fast only while half of them are free, so that many
+/// streams on one machine come from several addresses unless the command line names them.
+fn sources(common: &Common, server: SocketAddr, streams: usize) -> Vec<Ipv4Addr> {
+    /// Below half of the 28,232 ports that Linux hands out by default.
+    const EACH: usize = 10_000;
+    if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > EACH {
+        let last = u8::try_from(streams / EACH + 2).unwrap_or(u8::MAX);
+        return (2..=last).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+    }
+    common.from.clone()
 }

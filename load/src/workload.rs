@@ -13,9 +13,6 @@ use std::time::Duration;
 /// Streams that may be opening at once where nobody asks for a storm.
 const OPENING: usize = 256;
 
-/// Connections of the publisher at a rate.
-const CONNECTIONS: usize = 64;
-
 /// Opens idle streams and tells what each costs in memory.
 #[derive(Args, Debug)]
 pub(crate) struct Hold {
@@ -129,7 +126,7 @@ pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
     let mut session = Session::start("hold", &arguments.common, &Readers::brisk(most, payments))?;
     let mut accepted = Vec::new();
     if arguments.events > 0 {
-        session.post(batch(0, payments * arguments.events), &mut accepted)?;
+        session.post(Task::batch(0, payments * arguments.events), &mut accepted)?;
     }
     for size in &arguments.sizes {
         if !session.open("open", *size)? {
@@ -171,7 +168,7 @@ pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
     for wave in 1..=arguments.waves {
         session.drop_all()?;
         if !arguments.silent {
-            session.post(batch((wave - 1) * streams, streams), &mut accepted)?;
+            session.post(Task::batch((wave - 1) * streams, streams), &mut accepted)?;
         }
         session.open(&format!("return {wave}"), streams)?;
         if !arguments.silent {
@@ -206,14 +203,9 @@ pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<R
 fn post_and_settle(session: &mut Session, pace: Pace, seconds: f64) -> Result<()> {
     let mut accepted = Vec::new();
     session.measure_from_here();
-    let task = Task { pace, first: 0, most: usize::MAX, seconds, connections: CONNECTIONS };
+    let task = Task { pace, first: 0, most: usize::MAX, seconds, ..Task::batch(0, 0) };
     session.post(task, &mut accepted)?;
     session.settle(&accepted)?;
     session.measure_to_here();
     Ok(())
-}
-
-/// As many events as fast as they are acknowledged.
-fn batch(first: usize, events: usize) -> Task {
-    Task { pace: Pace::Acked(CONNECTIONS), first, most: events, seconds: 120.0, connections: CONNECTIONS }
 }

@@ -287,8 +287,11 @@ impl Stream {
         match &block.data {
             Some(_) if block.event == b"heartbeat" => context.seen.heartbeats += 1,
             Some(data) if matches!(block.event, b"" | b"message" | b"data") => {
-                let message = serde_json::from_slice(data).map_err(|_| "a message that is no JSON object")?;
-                self.message(&message, context);
+                // Durable Streams sends what was posted meanwhile as one event, one object behind the other.
+                for message in serde_json::Deserializer::from_slice(data).into_iter() {
+                    let message = message.map_err(|_| "a message that is no JSON object")?;
+                    self.message(&message, context);
+                }
             }
             _ => {}
         }
