@@ -105,8 +105,8 @@ pub(crate) struct Common {
     /// The longest wait before a reconnect, in milliseconds, in place of what the server asks.
     #[arg(long, value_name = "MS")]
     pub(crate) longest_wait: Option<u32>,
-    /// Seconds that streams may take to open, and accepted events to arrive.
-    #[arg(long, default_value_t = 60)]
+    /// Seconds that a stream may take to open, a post to be answered, and accepted events to arrive.
+    #[arg(long, default_value_t = 30)]
     pub(crate) patience: u64,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]

@@ -143,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let mut problems = Vec::new();
     for repeat in 1..=arguments.repeats {
         for measure in &measures {
-            for peer in &peers {
+            for peer in peers.iter().filter(|peer| peer.takes(measure.name)) {
                 note(&format!("{repeat} of {}: {} {peer}", arguments.repeats, measure.name));
                 match run_one(arguments, *peer, measure) {
                     Ok(report) => take(&report, *peer, measure, &mut values, &mut problems),

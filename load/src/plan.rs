@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) stalled: usize,
     /// This many read 512 bytes every 100 ms.
     pub(crate) slow: usize,
+    /// How long a stream may take to its first message, and a post to its answer.
+    pub(crate) patience_us: u64,
     /// The longest wait before a reconnect, where a run has no time for what the server asks.
     pub(crate) longest_wait_ms: Option<u32>,
 }

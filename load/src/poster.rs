@@ -26,9 +26,6 @@ use std::{
     time::Duration,
 };
 
-/// How long an answer may take.
-const PATIENCE_US: u64 = 10_000_000;
-
 /// How long a connection that failed waits before it is opened again.
 const RECONNECT_US: u64 = 100_000;
 
@@ -155,7 +152,7 @@ impl Poster {
             self.reopen(now_us);
             let due_us = self.post_due(now_us);
             let busy = self.connections.iter().filter(|connection| connection.post.is_some()).count();
-            if due_us.is_none() && busy == 0 || now_us > self.end_us + PATIENCE_US {
+            if due_us.is_none() && busy == 0 || now_us > self.end_us + self.plan.patience_us {
                 break;
             }
             self.wait(&mut events, due_us)?;
@@ -340,9 +337,10 @@ impl Poster {
     }
 
     fn give_up_late(&mut self, now_us: u64) {
+        let patience_us = self.plan.patience_us;
         for index in 0..self.connections.len() {
             let Some(connection) = self.connections.get_mut(index) else { return };
-            if connection.post.is_some_and(|post| post.sent_us + PATIENCE_US < now_us) {
+            if connection.post.is_some_and(|post| post.sent_us + patience_us < now_us) {
                 connection.close();
                 self.after(index, &Progress::Gone("no answer"));
             }

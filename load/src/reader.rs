@@ -26,9 +26,6 @@ use stream::{Context, Manner, Stream, Turn};
 /// Bytes read at once, by all streams in turn.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// How long a stream may take to its first message.
-const PATIENCE_US: u64 = 30_000_000;
-
 /// How often slow readers read, states are told and churn is made.
 const TICK_US: u64 = 50_000;
 
@@ -311,9 +308,10 @@ impl<F: FnMut(State)> Reader<F> {
     }
 
     fn sweep(&mut self, now_us: u64) {
+        let patience_us = self.context.plan.patience_us;
         for index in 0..self.streams.len() {
             let Some(stream) = self.streams.get_mut(index) else { return };
-            if stream.opening_since().is_some_and(|since| since + PATIENCE_US < now_us) {
+            if stream.opening_since().is_some_and(|since| since + patience_us < now_us) {
                 let turn = stream.time_out(&mut self.context);
                 self.after(u32::try_from(index).unwrap_or(u32::MAX), turn);
             }

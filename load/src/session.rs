@@ -349,6 +349,7 @@ fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
         churn: readers.churn,
         stalled: readers.stalled,
         slow: readers.slow,
+        patience_us: common.patience * 1_000_000,
         longest_wait_ms: common.longest_wait,
     }
 }

@@ -71,6 +71,12 @@ impl Peer {
         }
     }
 
+    /// Whether a measure says something about it: durable-streams takes its subscribers one by one, listens with a backlog of
+    /// 128 and ends every stream after 60 s, so a storm only shows the kernel's retransmissions.
+    pub(super) fn takes(self, measure: &str) -> bool {
+        self != Self::DurableStreams || measure != "storm"
+    }
+
     fn own_program(self) -> Result<PathBuf> {
         beside(if self == Self::Bare { "bare" } else { "plain-axum" })
     }
