@@ -84,6 +84,11 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
             &[("memory per further stream of one payment, B", "server memory per stream (anonymous)")],
         ),
         measure(
+            "heartbeats",
+            format!("hold --sizes {streams} --seconds 45"),
+            &[("idle streams with heartbeats, CPU %", "server's share of a processor while idle")],
+        ),
+        measure(
             "storm",
             format!("storm --streams {streams} --waves 1 --silent"),
             &[
@@ -136,9 +141,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             }
         })
         .collect();
+    let wanted = |name: &str| {
+        arguments.measures.is_empty()
+            || arguments.measures.iter().any(|wanted| name.starts_with(wanted.as_str()))
+    };
     let mut measures = measures(arguments.streams, arguments.seconds);
-    let wanted = |name: &str| arguments.measures.iter().any(|wanted| name.starts_with(wanted.as_str()));
-    measures.retain(|measure| arguments.measures.is_empty() || wanted(measure.name));
+    measures.retain(|measure| wanted(measure.name));
     let mut values = Values::new();
     let mut problems = Vec::new();
     for repeat in 1..=arguments.repeats {
@@ -173,12 +181,12 @@ fn take(report: &Report, peer: Peer, measure: &Measure, values: &mut Values, pro
 
 fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Report> {
     let folder = TempDir::with_prefix("load-peers-")?;
-    let running = Running::start(peer, arguments, folder.path())?;
+    let running = Running::start(peer, measure.name, arguments, folder.path())?;
     let json = folder.path().join("report.json");
     let output = Command::new("taskset")
         .args(["-c", &arguments.client_core.to_string()])
         .arg(std::env::current_exe()?)
-        .args(&measure.arguments)
+        .args(measure.arguments.iter().map(|word| peer.within_its_limits(word)))
         .args(&running.arguments)
         .args(["--quiet", "--json"])
         .arg(&json)

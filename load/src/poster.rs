@@ -10,8 +10,10 @@ use crate::{
     board::{Board, SLOTS},
     clock,
     plan::{Dialect, EVENTS_PER_PAYMENT, Plan},
+    report::as_f64,
     stats::{Posted, count},
 };
+use anyhow::{Result, ensure};
 use connection::{Connection, Post, Progress};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
@@ -74,6 +76,19 @@ impl Task {
     pub(crate) fn batch(first: usize, most: usize) -> Self {
         let pace = Pace::Acked(Self::CONNECTIONS);
         Self { pace, first, most, seconds: 120.0, connections: Self::CONNECTIONS, creates: false }
+    }
+
+    /// Refuses a rate at which the payments' logs would be full before the time is over.
+    pub(crate) fn fits(&self, plan: &Plan) -> Result<()> {
+        let Pace::Rate(rate) = self.pace else { return Ok(()) };
+        ensure!(rate > 0.0, "the rate must be above 0");
+        let payments = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
+        ensure!(
+            plan.target.dialect == Dialect::Plain || payments <= as_f64(plan.payments as u64),
+            "a payment takes {EVENTS_PER_PAYMENT} events: this rate and time need {:.0} payments",
+            payments.ceil()
+        );
+        Ok(())
     }
 }
 

@@ -156,6 +156,9 @@ impl Report {
         };
         put("server memory per stream (anonymous)", of(|process| process.anonymous).unwrap_or_default(), "B");
         put("server memory per stream (PSS)", of(|process| process.pss).unwrap_or_default(), "B");
+        if let Some(size) = self.sizes.last() {
+            put("server's share of a processor while idle", size.server_cpu * 100.0, "%");
+        }
         let own = slope(self.sizes.iter().map(|size| (size.streams, size.own.anonymous)));
         put("own memory per stream", own.unwrap_or_default(), "B");
         let kernel = slope(self.sizes.iter().map(|size| (size.streams, size.kernel.slab)));
@@ -176,6 +179,13 @@ impl Report {
         if posting > 0.0 {
             put("events per second", as_f64(self.posted.accepted) / posting, "/s");
             put("deliveries per second", as_f64(self.seen.deliveries) / posting, "/s");
+        }
+        if self.workload == "soak" {
+            // The first half fills caches and logs' room; what still grows in the second may go on growing.
+            let second_half = self.series.iter().filter(|second| second.at > self.seconds / 2.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]
+            let growth = slope(second_half.map(|second| (second.at as usize, second.rss)));
+            put("server memory growth per second", growth.unwrap_or_default(), "B");
         }
         let each = |count: u64| as_f64(self.server_cpu_us) / as_f64(count.max(1));
         if self.seen.deliveries > 0 {

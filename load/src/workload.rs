@@ -146,8 +146,9 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
     };
     let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
     let mut session = Session::start(workload, &arguments.common, &readers)?;
-    session.open("open", arguments.streams)?;
-    post_and_settle(&mut session, pace, arguments.seconds)?;
+    if session.open("open", arguments.streams)? {
+        post_and_settle(&mut session, pace, arguments.seconds)?;
+    }
     session.finish()
 }
 
@@ -164,13 +165,16 @@ pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
     let readers = Readers { opening: streams, ..Readers::brisk(streams, streams) };
     let mut session = Session::start("storm", &arguments.common, &readers)?;
     let mut accepted = Vec::new();
-    session.open("arrive", streams)?;
+    let mut complete = session.open("arrive", streams)?;
     for wave in 1..=arguments.waves {
+        if !complete {
+            break;
+        }
         session.drop_all()?;
         if !arguments.silent {
             session.post(Task::batch((wave - 1) * streams, streams), &mut accepted)?;
         }
-        session.open(&format!("return {wave}"), streams)?;
+        complete = session.open(&format!("return {wave}"), streams)?;
         if !arguments.silent {
             session.settle(&accepted)?;
         }
@@ -183,10 +187,9 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let readers = Readers::brisk(arguments.streams, arguments.payments);
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
     let mut session = Session::start("webhooks", &arguments.common, &readers)?;
-    if arguments.streams > 0 {
-        session.open("open", arguments.streams)?;
+    if arguments.streams == 0 || session.open("open", arguments.streams)? {
+        post_and_settle(&mut session, pace, arguments.seconds)?;
     }
-    post_and_settle(&mut session, pace, arguments.seconds)?;
     session.finish()
 }
 
@@ -194,9 +197,10 @@ pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<R
     let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
     let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
     let mut session = Session::start(workload, &arguments.common, &readers)?;
-    session.open("open", streams)?;
-    let seconds = arguments.seconds.unwrap_or(seconds);
-    post_and_settle(&mut session, Pace::Rate(arguments.rate), seconds)?;
+    if session.open("open", streams)? {
+        let seconds = arguments.seconds.unwrap_or(seconds);
+        post_and_settle(&mut session, Pace::Rate(arguments.rate), seconds)?;
+    }
     session.finish()
 }
 
@@ -204,6 +208,7 @@ fn post_and_settle(session: &mut Session, pace: Pace, seconds: f64) -> Result<()
     let mut accepted = Vec::new();
     session.measure_from_here();
     let task = Task { pace, first: 0, most: usize::MAX, seconds, ..Task::batch(0, 0) };
+    task.fits(&session.plan)?;
     session.post(task, &mut accepted)?;
     session.settle(&accepted)?;
     session.measure_to_here();
