@@ -43,6 +43,13 @@ pub(crate) fn process(pid: u32) -> Result<Process> {
     })
 }
 
+/// Resident memory of a process, as cheaply as the kernel tells it: [`process`] walks all its pages, which it would feel.
+pub(crate) fn rss(pid: u32) -> Result<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid}"))?;
+    let pages: Option<u64> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    Ok(pages.unwrap_or_default() * rustix::param::page_size() as u64)
+}
+
 /// Processor time of a process, user and system, in microseconds.
 pub(crate) fn cpu_us(pid: u32) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
@@ -60,6 +67,8 @@ pub(crate) struct Kernel {
     /// Bytes of kernel objects, sockets among them.
     pub(crate) slab: u64,
     pub(crate) sockets: u64,
+    /// Connections that found a listener's queue full, since the machine started: their clients try again after a second.
+    pub(crate) overflows: u64,
 }
 
 /// Samples the kernel.
@@ -75,7 +84,17 @@ pub(crate) fn kernel() -> Kernel {
         tcp_buffers: of("TCP:", "mem") * 4_096,
         slab: field_kb(&meminfo, "Slab:"),
         sockets: of("sockets:", "used"),
+        overflows: overflows().unwrap_or_default(),
     }
+}
+
+/// `ListenOverflows` of `/proc/net/netstat`, where a line of names stands above a line of values.
+fn overflows() -> Option<u64> {
+    let text = fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split(' ').position(|name| name == "ListenOverflows")?;
+    values.split(' ').nth(at)?.parse().ok()
 }
 
 /// Settings of the machine without which a figure means little.
@@ -118,11 +137,13 @@ mod tests {
         let own = process(std::process::id()).unwrap();
         assert!(own.rss > 0 && own.pss <= own.rss && own.anonymous <= own.rss, "{own:?}");
         assert!(own.descriptors > 2);
+        assert!(rss(std::process::id()).unwrap() > 0);
         assert!(process(u32::MAX).is_err());
     }
 
     #[test]
     fn the_kernel_counts_its_sockets() {
         assert!(kernel().sockets > 0);
+        assert!(overflows().is_some());
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Opening {
     pub(crate) seconds: f64,
     /// Requests that failed on the way.
     pub(crate) failed: u64,
+    /// Connections that found the listener's queue full, on the whole machine.
+    pub(crate) overflows: u64,
     pub(crate) complete: bool,
 }
 
@@ -124,6 +126,12 @@ impl Report {
                 let count: u64 = counts.values().sum();
                 self.problems.push(format!("{count} {what} ({})", words(counts)));
             }
+        }
+        for opening in self.openings.iter().filter(|opening| opening.overflows > 0) {
+            let (what, overflows) = (&opening.what, opening.overflows);
+            self.notes.push(format!(
+                "{what}: the listener's queue was full for {overflows} connections, which then wait for a second or more"
+            ));
         }
         let share = self.own_share();
         if share > BUSY {

@@ -116,22 +116,20 @@ impl Session {
 
     /// Processor time counts from here.
     pub(crate) fn measure_from_here(&mut self) {
-        let own = sum(&self.team.pids()).unwrap_or_default().cpu_us;
-        self.since = (self.server().unwrap_or_default().cpu_us, own, clock::now_us());
+        self.since = (cpu_us(&self.pids), cpu_us(&self.team.pids()), clock::now_us());
     }
 
     /// Processor time counts up to here.
     pub(crate) fn measure_to_here(&mut self) {
         let (server, own, at_us) = self.since;
-        let own_now = sum(&self.team.pids()).unwrap_or_default().cpu_us;
-        self.report.server_cpu_us = self.server().unwrap_or_default().cpu_us.saturating_sub(server);
-        self.report.own_cpu_us = own_now.saturating_sub(own);
+        self.report.server_cpu_us = cpu_us(&self.pids).saturating_sub(server);
+        self.report.own_cpu_us = cpu_us(&self.team.pids()).saturating_sub(own);
         self.report.measured_us = clock::now_us() - at_us;
     }
 
     /// Opens streams until there are `upto`, and waits for the first message of each.
     pub(crate) fn open(&mut self, what: &str, upto: usize) -> Result<bool> {
-        let from_us = clock::now_us();
+        let (from_us, overflows) = (clock::now_us(), proc::kernel().overflows);
         let failed_before = self.team.hear(Duration::ZERO)?.failed;
         self.team.tell(&Command::Open { upto })?;
         let standing = self.until(self.patience, |standing| standing.ready_at_us.is_some())?;
@@ -143,6 +141,7 @@ impl Session {
             streams: upto,
             seconds: clock::seconds(at_us.saturating_sub(from_us)),
             failed,
+            overflows: proc::kernel().overflows.saturating_sub(overflows),
             complete,
         });
         if !complete {
@@ -260,15 +259,14 @@ impl Session {
         let now_us = clock::now_us();
         if now_us >= self.next_second_us {
             self.next_second_us = now_us + 1_000_000;
-            let server = self.server().unwrap_or_default();
             let second = Second {
                 at: clock::seconds(now_us - self.begun_us),
                 ready: standing.ready,
                 sent: self.count.sent.load(Ordering::Relaxed),
                 accepted: self.count.accepted.load(Ordering::Relaxed),
                 deliveries: standing.deliveries,
-                rss: server.rss,
-                cpu_us: server.cpu_us,
+                rss: self.pids.iter().filter_map(|pid| proc::rss(*pid).ok()).sum(),
+                cpu_us: cpu_us(&self.pids),
             };
             self.report.series.push(second);
             if !self.quiet {
@@ -284,6 +282,11 @@ impl Session {
         }
         Ok(standing)
     }
+}
+
+/// Processor time of all; a process that is gone counts nothing.
+fn cpu_us(pids: &[u32]) -> u64 {
+    pids.iter().filter_map(|pid| proc::cpu_us(*pid).ok()).sum()
 }
 
 fn sum(pids: &[u32]) -> Option<Process> {

@@ -69,7 +69,7 @@ fn main() -> anyhow::Result<()> {
     let mut server = Server {
         clients: Vec::with_capacity(arguments.connections),
         free: Vec::new(),
-        channels: HashMap::with_capacity(arguments.connections),
+        channels: HashMap::new(),
         buffer: vec![0; 64 << 10],
         frame: Vec::new(),
     };

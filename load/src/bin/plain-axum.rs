@@ -15,7 +15,7 @@ use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use std::{
     collections::HashMap,
     convert::Infallible,
-    net::SocketAddr,
+    net::SocketAddrV4,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::broadcast;
@@ -23,10 +23,13 @@ use tokio::sync::broadcast;
 /// Events that a slow reader may be behind; then it loses some, which nobody notices.
 const BEHIND: usize = 16;
 
+/// More than tokio's own 1,024: with that a storm shows little but the kernel's retransmissions.
+const BACKLOG: u32 = 16_384;
+
 #[derive(Parser, Debug)]
 struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8091")]
-    listen: SocketAddr,
+    listen: SocketAddrV4,
     #[arg(long, default_value = "redis://127.0.0.1:6379/?protocol=resp3")]
     redis: String,
 }
@@ -52,7 +55,9 @@ async fn main() -> Result<()> {
         .route("/sub/{channel}", get(subscribe))
         .route("/pub/{channel}", post(publish))
         .with_state(App { channels, redis });
-    let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(arguments.listen.into())?;
+    let listener = socket.listen(BACKLOG)?;
     #[expect(clippy::disallowed_methods, reason = "the baseline is what everybody writes")]
     axum::serve(listener, routes).await?;
     Ok(())
