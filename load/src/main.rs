@@ -6,6 +6,7 @@
 //! | `arguments` | the command line |
 //! | `workload`  | what each workload opens, posts and waits for |
 //! | `session`   | the course of a run |
+//! | `setup`     | what it needs before it begins |
 //! | `team`      | the readers: a thread, or several processes |
 //! | `reader`    | one epoll, any number of streams, the continuity of each |
 //! | `poster`    | the publisher with its open schedule |
@@ -27,6 +28,7 @@ mod proc;
 mod reader;
 mod report;
 mod session;
+mod setup;
 mod stats;
 mod team;
 mod workload;

@@ -71,8 +71,8 @@ impl Peer {
         }
     }
 
-    /// Whether a measure says something about it. A storm of durable-streams, whose backlog is 128, shows the kernel's
-    /// retransmissions; heartbeats are the same for all only in Paystream and `bare`.
+    /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
+    /// made the same only in Paystream and `bare`.
     pub(super) fn takes(self, measure: &str) -> bool {
         match measure {
             "storm" => self != Self::DurableStreams,

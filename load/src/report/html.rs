@@ -5,7 +5,7 @@ use crate::stats::Times;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 240.0;
 /// Room for the axes' numbers.
 const MARGIN: f64 = 56.0;
 
@@ -176,12 +176,15 @@ fn draw(plot: &Plot) -> String {
         };
         HEIGHT - MARGIN - share * (HEIGHT - 2.0 * MARGIN + 20.0)
     };
-    let mut out = format!(
-        "<h2>{}</h2>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\">\n",
-        escape(&plot.title)
-    );
+    let mut out = format!("<h2>{}</h2>\n<p>", escape(&plot.title));
+    let lines = || plot.lines.iter().filter(|line| !line.points.is_empty()).zip(COLOURS);
+    for (line, colour) in lines() {
+        let _ = write!(out, "<b style=\"color:{colour}\">{}</b> ", escape(&line.name));
+    }
+    let title = escape(&plot.title);
+    let _ = writeln!(out, "</p><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">");
     let ticks = if plot.ticks.is_empty() {
-        (0..=5).map(|step| most_x * f64::from(step) / 5.0).map(|x| (x, short(x))).collect()
+        round_steps(most_x).into_iter().map(|x| (x, short(x))).collect()
     } else {
         plot.ticks.clone()
     };
@@ -189,47 +192,42 @@ fn draw(plot: &Plot) -> String {
         let (x, y) = (place_x(*x), HEIGHT - MARGIN + 16.0);
         let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>");
     }
-    for y in marks(least_y, most_y, plot.logarithmic) {
-        let (at, right) = (place_y(y), WIDTH - MARGIN);
+    for y in if plot.logarithmic { decades(least_y, most_y) } else { round_steps(most_y) } {
+        let (at, left, right) = (place_y(y), MARGIN - 6.0, WIDTH - MARGIN);
+        let text = short(y);
         let _ = writeln!(
             out,
             "<line x1=\"{MARGIN}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#e5e7eb\"/>\
-             <text x=\"{}\" y=\"{at:.1}\" text-anchor=\"end\">{}</text>",
-            MARGIN - 6.0,
-            short(y)
+             <text x=\"{left}\" y=\"{at:.1}\" text-anchor=\"end\">{text}</text>"
         );
     }
-    for ((line, colour), row) in
-        plot.lines.iter().filter(|line| !line.points.is_empty()).zip(COLOURS).zip(0_u8..)
-    {
-        let points: Vec<_> =
-            line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", place_x(*x), place_y(*y))).collect();
+    for (line, colour) in lines() {
+        let points = line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", place_x(*x), place_y(*y)));
+        let points = points.collect::<Vec<_>>().join(" ");
         let _ = writeln!(
             out,
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>\
-             <text x=\"{}\" y=\"{}\" style=\"fill:{colour}\">{}</text>",
-            points.join(" "),
-            MARGIN + 8.0,
-            14.0 + 13.0 * f64::from(row),
-            escape(&line.name)
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{points}\"/>"
         );
     }
-    let (x, y) = (WIDTH - MARGIN, HEIGHT - 8.0);
+    let (right, bottom) = (WIDTH - MARGIN, HEIGHT - 20.0);
+    let (x, y) = (escape(&plot.x), escape(&plot.y));
     let _ = writeln!(
         out,
-        "<text x=\"{x}\" y=\"{y}\" text-anchor=\"end\">{}</text><text x=\"4\" y=\"{}\">{}</text></svg>",
-        escape(&plot.x),
-        MARGIN - 34.0,
-        escape(&plot.y)
+        "<text x=\"{right}\" y=\"{bottom}\" text-anchor=\"end\">{x}</text><text x=\"4\" y=\"12\">{y}</text></svg>"
     );
     out
 }
 
-/// Where the y axis has its lines.
-fn marks(least: f64, most: f64, logarithmic: bool) -> Vec<f64> {
-    if !logarithmic {
-        return (0..=4).map(|step| most * f64::from(step) / 4.0).collect();
-    }
+/// From 0 to `most` in four to ten steps of 1, 2 or 5.
+fn round_steps(most: f64) -> Vec<f64> {
+    let decade = 10_f64.powf((most / 4.0).log10().floor());
+    let step = [5.0, 2.0, 1.0].map(|factor| factor * decade).into_iter().find(|step| step * 4.0 <= most);
+    let step = step.unwrap_or(decade);
+    std::iter::successors(Some(0.0), |mark| Some(mark + step)).take_while(|mark| *mark <= most).collect()
+}
+
+/// The powers of ten between.
+fn decades(least: f64, most: f64) -> Vec<f64> {
     std::iter::successors(Some(least), |mark| Some(mark * 10.0))
         .take_while(|mark| *mark <= most * 1.01)
         .collect()
