@@ -56,8 +56,8 @@ struct Measure {
     rows: &'static [(&'static str, &'static str)],
 }
 
-/// Every value of a row, by peer: one for each repeat, in order.
-pub(crate) type Values = BTreeMap<&'static str, BTreeMap<Peer, Vec<f64>>>;
+/// Every value of a row, by peer and repeat; a run that failed leaves none.
+type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
 
 const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
@@ -154,7 +154,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             for peer in peers.iter().filter(|peer| peer.takes(measure.name)) {
                 note(&format!("{repeat} of {}: {} {peer}", arguments.repeats, measure.name));
                 match run_one(arguments, *peer, measure) {
-                    Ok(report) => take(&report, *peer, measure, &mut values, &mut problems),
+                    Ok(report) => {
+                        take(&report, *peer, measure, repeat, &mut values);
+                        let told = report.problems.iter();
+                        problems.extend(told.map(|problem| format!("{peer}, {}: {problem}", measure.name)));
+                    }
                     Err(error) => problems.push(format!("{peer}, {}: {error:#}", measure.name)),
                 }
             }
@@ -169,14 +173,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     Ok(problems.is_empty())
 }
 
-fn take(report: &Report, peer: Peer, measure: &Measure, values: &mut Values, problems: &mut Vec<String>) {
+fn take(report: &Report, peer: Peer, measure: &Measure, repeat: usize, values: &mut Values) {
     let figures = report.figures();
     for (row, figure) in measure.rows {
         if let Some((_, value, _)) = figures.iter().find(|(name, ..)| name.starts_with(figure)) {
-            values.entry(row).or_default().entry(peer).or_default().push(*value);
+            values.entry(row).or_default().entry(peer).or_default().insert(repeat, *value);
         }
     }
-    problems.extend(report.problems.iter().map(|problem| format!("{peer}, {}: {problem}", measure.name)));
 }
 
 fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Report> {

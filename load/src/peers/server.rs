@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{
     ffi::OsStr,
     fmt, fs,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -14,6 +15,8 @@ use std::{
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 const NCHAN: &str = include_str!("../../peers/nchan.conf");
 const REDIS: &str = include_str!("../../peers/redis.conf");
@@ -145,7 +148,7 @@ impl Running {
                 running.arguments.extend(paths.map(str::to_owned));
             }
         }
-        running.wait_for(address)?;
+        running.wait_until_ready(peer, address)?;
         let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
         running.arguments.extend(plain);
         for pid in running.pids() {
@@ -159,7 +162,7 @@ impl Running {
         let folder = folder.display();
         fs::write(&config, format!("{REDIS}port {}\ndir {folder}\n", address.port()))?;
         self.spawn(Path::new("redis-server"), core, [config])?;
-        self.wait_for(address)?;
+        self.wait_for(|| TcpStream::connect_timeout(&address, A_SECOND).is_ok())?;
         Ok(address)
     }
 
@@ -180,16 +183,27 @@ impl Running {
         Ok(())
     }
 
-    fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
+    /// Waits until it answers a post (durable-streams: a creation) with 2xx. That it listens is not enough: nginx does so
+    /// before it has workers, and nchan refuses until it has found its Redis.
+    fn wait_until_ready(&mut self, peer: Peer, address: SocketAddr) -> Result<()> {
+        let request = match peer {
+            Peer::DurableStreams => "PUT /ready HTTP/1.1\r\nContent-Type: text/plain\r\n",
+            _ => "POST /pub/ready HTTP/1.1\r\n",
+        };
+        let request = format!("{request}Host: load\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        self.wait_for(|| answers(address, &request))
+    }
+
+    fn wait_for(&mut self, ready: impl Fn() -> bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        while !ready() {
             for child in &mut self.children {
                 if let Some(status) = child.try_wait()? {
                     bail!("it ended at once: {status}");
                 }
             }
             if Instant::now() > deadline {
-                bail!("it does not listen");
+                bail!("it does not become ready");
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -219,6 +233,19 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether the answer's status is 2xx.
+fn answers(address: SocketAddr, request: &str) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut socket = TcpStream::connect_timeout(&address, A_SECOND)?;
+        socket.set_read_timeout(Some(A_SECOND))?;
+        socket.write_all(request.as_bytes())?;
+        let mut start = [0; 10];
+        socket.read_exact(&mut start)?;
+        Ok(start.ends_with(b" 2"))
+    };
+    ask().unwrap_or(false)
 }
 
 fn nchan(folder: &Path, address: SocketAddr, redis: Option<SocketAddr>) -> String {
