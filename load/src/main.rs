@@ -1,35 +1,103 @@
-//! First measurements of a running gateway: what an idle stream costs, and how fast a webhook reaches those who watch.
+//! The load tester: how many streams a node holds, what each costs, how fast events reach them, and whether every one of
+//! them arrives once and in order.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `arguments` | the command line |
+//! | `workload`  | what each workload opens, posts and waits for |
+//! | `session`   | the course of a run |
+//! | `setup`     | what it needs before it begins |
+//! | `team`      | the readers: a thread, or several processes |
+//! | `reader`    | one epoll, any number of streams, the continuity of each |
+//! | `poster`    | the publisher with its open schedule |
+//! | `board`     | tells the publisher what has been delivered |
+//! | `plan`      | what readers and publisher are asked, requests and payloads |
+//! | `stats`, `proc`, `clock` | counts and histograms; what the kernel tells; one clock for all processes |
+//! | `report`    | JSON, table, page, comparison |
+//! | `gateway`   | a gateway of the run's own |
+//! | `peers`     | this gateway and others side by side |
 
-mod hold;
-mod webhooks;
+mod arguments;
+mod board;
+mod clock;
+mod gateway;
+mod peers;
+mod plan;
+mod poster;
+mod proc;
+mod reader;
+mod report;
+mod session;
+mod setup;
+mod stats;
+mod team;
+mod workload;
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context as _, Result};
+use arguments::{Arguments, Command, Common};
+use clap::Parser as _;
+use report::Report;
+use std::{fs, path::Path, process::ExitCode};
 
-/// Measures a running gateway.
-#[derive(Parser, Debug)]
-#[command(version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+/// Seconds of a soak and of a mixed run, unless said otherwise.
+const SOAK_SECONDS: f64 = 600.0;
+const MIXED_SECONDS: f64 = 10.0;
 
-#[derive(Subcommand, Debug)]
-enum Command {
-    /// Opens idle streams and tells what each costs the gateway in memory.
-    Hold(hold::Arguments),
-    /// Posts signed webhooks and tells how many are accepted and how long they take to reach the streams.
-    Webhooks(webhooks::Arguments),
-}
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Hold(arguments) => hold::run(arguments).await,
-        Command::Webhooks(arguments) => webhooks::run(arguments).await,
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tell(&format!("load: {error:#}\n"), &mut std::io::stderr());
+            ExitCode::from(2)
+        }
     }
 }
 
-/// The header that carries a token, if there is one.
-fn bearer(token: Option<&str>) -> Vec<(String, String)> {
-    token.map(|token| ("authorization".to_owned(), format!("Bearer {token}"))).into_iter().collect()
+/// True if all is well; false if a run has found something wrong.
+fn run(command: &Command) -> Result<bool> {
+    let (report, common) = match command {
+        Command::Hold(arguments) => (workload::hold(arguments)?, &arguments.common),
+        Command::Fanout(arguments) => (workload::fanout(arguments)?, &arguments.common),
+        Command::Unicast(arguments) => (workload::unicast(arguments)?, &arguments.common),
+        Command::Storm(arguments) => (workload::storm(arguments)?, &arguments.common),
+        Command::Webhooks(arguments) => (workload::webhooks(arguments)?, &arguments.common),
+        Command::Mixed(arguments) => (workload::mixed("mixed", arguments, MIXED_SECONDS)?, &arguments.common),
+        Command::Soak(arguments) => (workload::mixed("soak", arguments, SOAK_SECONDS)?, &arguments.common),
+        Command::Compare { before, after } => {
+            let table = report::compare::table(&read(before)?, &read(after)?);
+            tell(&table, &mut std::io::stdout());
+            return Ok(true);
+        }
+        Command::Peers(arguments) => return peers::run(arguments),
+        Command::Worker => return team::worker().map(|()| true),
+    };
+    publish(&report, common)?;
+    Ok(report.problems.is_empty())
+}
+
+/// Shows the report and writes it where it is wanted.
+fn publish(report: &Report, common: &Common) -> Result<()> {
+    tell(&report::table::table(report), &mut std::io::stdout());
+    if let Some(path) = &common.json {
+        write(path, &serde_json::to_string(report)?)?;
+    }
+    if let Some(path) = &common.html {
+        write(path, &report::html::page(report))?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Report> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| format!("{}: not a report", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A reader that has gone away is no failure of ours.
+fn tell(text: &str, out: &mut dyn std::io::Write) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,0 +1,138 @@
+//! A gateway of the run's own: free ports, a temporary folder, secrets that nobody else knows. It ends with the run.
+
+use crate::clock;
+use anyhow::{Context as _, Result, bail};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long it may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway. Dropping it kills it.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    /// The secret of its source `load`.
+    pub(crate) secret: String,
+    /// The secret of its key `k1`.
+    pub(crate) token_key: String,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts `program`, on the processor `core` alone if one is named, and waits until it is ready.
+    pub(crate) fn start(program: &Path, core: Option<usize>, provider: &str) -> Result<Self> {
+        let folder = TempDir::with_prefix("load-gateway-")?;
+        let (address, admin) = (free_address()?, free_address()?);
+        let (secret, token_key) = (random_text(), random_text());
+        let config = folder.path().join("paystream.toml");
+        fs::write(&config, configuration(address, admin, folder.path(), provider))?;
+        let log = fs::File::create(folder.path().join("log"))?;
+        let child = pinned(program, core)
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env("LOAD_SOURCE_SECRET", &secret)
+            .env("LOAD_TOKEN_KEY", &token_key)
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut gateway = Self { address, secret, token_key, child, folder };
+        gateway.wait_until_ready(admin)?;
+        Ok(gateway)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(&mut self, admin: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_ready(admin) {
+            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                bail!("the gateway does not become ready:\n{log}");
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that runs on one processor, if one is named.
+pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
+    match core {
+        None => Command::new(program),
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(program);
+            command
+        }
+    }
+}
+
+/// A free port below those that the kernel usually gives to outgoing connections.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let free = (0..1_000)
+        .map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(12_000..32_000))))
+        .find(|address| TcpListener::bind(address).is_ok());
+    free.context("no free port")
+}
+
+/// Whether `/readyz` says so.
+fn is_ready(admin: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut socket = TcpStream::connect_timeout(&admin, Duration::from_secs(1))?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n")?;
+        let mut start = [0; 12];
+        socket.read_exact(&mut start)?;
+        Ok(start.ends_with(b" 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn random_text() -> String {
+    let parts: [u64; 4] = rand::random();
+    let text: String = parts.iter().map(|part| format!("{part:016x}")).collect();
+    format!("{text}{:x}", clock::now_us())
+}
+
+fn configuration(address: SocketAddr, admin: SocketAddr, folder: &Path, provider: &str) -> String {
+    let store = folder.join("data");
+    format!(
+        r#"[listen]
+public = "{address}"
+admin = "{admin}"
+[store]
+path = {store:?}
+[[source]]
+name = "load"
+provider = "{provider}"
+realm = "default"
+secrets = ["env:LOAD_SOURCE_SECRET"]
+[[access.key]]
+kid = "k1"
+algorithm = "HS256"
+secret = "env:LOAD_TOKEN_KEY"
+realms = ["default"]
+"#
+    )
+}

@@ -1,0 +1,277 @@
+//! How each peer is started, with a configuration that is fair to it, and stopped by its process id.
+
+use super::{Arguments, beside};
+use crate::gateway::{free_address, pinned};
+use anyhow::{Context as _, Result, bail};
+use std::{
+    ffi::OsStr,
+    fmt, fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const A_SECOND: Duration = Duration::from_secs(1);
+
+const NCHAN: &str = include_str!("../../peers/nchan.conf");
+const REDIS: &str = include_str!("../../peers/redis.conf");
+/// Where Debian puts nginx's modules.
+const MODULES: &str = "/usr/lib/nginx/modules";
+
+/// Who is measured.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
+pub(crate) enum Peer {
+    Bare,
+    Paystream,
+    Nchan,
+    NchanRedis,
+    PlainAxum,
+    DurableStreams,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Bare => "bare",
+            Self::Paystream => "Paystream, fsync",
+            Self::Nchan => "nchan, memory",
+            Self::NchanRedis => "nchan + Redis",
+            Self::PlainAxum => "plain axum + Redis",
+            Self::DurableStreams => "durable-streams, fsync",
+        })
+    }
+}
+
+impl Peer {
+    pub(crate) fn all() -> [Self; 6] {
+        [Self::Bare, Self::Paystream, Self::Nchan, Self::NchanRedis, Self::PlainAxum, Self::DurableStreams]
+    }
+
+    fn needs_redis(self) -> bool {
+        matches!(self, Self::NchanRedis | Self::PlainAxum)
+    }
+
+    /// What it lacks on this machine.
+    pub(super) fn missing(self, arguments: &Arguments) -> Option<String> {
+        let no_redis = self.needs_redis() && in_path("redis-server").is_none();
+        match self {
+            _ if no_redis => Some("apt-get install redis-server".to_owned()),
+            Self::Nchan | Self::NchanRedis if in_path("nginx").is_none() || !module().exists() => {
+                Some("apt-get install nginx libnginx-mod-nchan".to_owned())
+            }
+            Self::Bare | Self::PlainAxum if !self.own_program().is_ok_and(|program| program.exists()) => {
+                Some("cargo build --release -p load".to_owned())
+            }
+            Self::DurableStreams if arguments.durable_streams.is_none() => {
+                Some("cargo install durable-streams, and name it by --durable-streams".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
+    /// made the same only in Paystream and `bare`.
+    pub(super) fn takes(self, measure: &str) -> bool {
+        match measure {
+            "storm" => self != Self::DurableStreams,
+            "heartbeats" => matches!(self, Self::Bare | Self::Paystream),
+            _ => true,
+        }
+    }
+
+    /// A word of the command line as this peer can bear it: durable-streams holds a file open for each stream besides its
+    /// socket, so that with 20,000 descriptors it takes fewer than 10,000.
+    pub(super) fn within_its_limits(self, word: &str) -> String {
+        let most = if self == Self::DurableStreams { 9_000 } else { usize::MAX };
+        let numbers = word.split(',').map(|part| match part.parse::<usize>() {
+            Ok(number) => number.min(most).to_string(),
+            Err(_) => part.to_owned(),
+        });
+        numbers.collect::<Vec<_>>().join(",")
+    }
+
+    fn own_program(self) -> Result<PathBuf> {
+        beside(if self == Self::Bare { "bare" } else { "plain-axum" })
+    }
+}
+
+/// A peer that runs. Dropping it kills its processes.
+pub(super) struct Running {
+    /// What this tool needs to speak with it.
+    pub(super) arguments: Vec<String>,
+    children: Vec<Child>,
+}
+
+impl Running {
+    /// Starts a peer for a measure, in this folder, and waits until it listens.
+    pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
+        let mut running = Self { arguments: Vec::new(), children: Vec::new() };
+        let core = arguments.server_core;
+        if peer == Peer::Paystream {
+            // The tool starts this one itself.
+            running.arguments =
+                ["--spawn", &arguments.paystream.to_string_lossy(), "--server-core", &core.to_string()]
+                    .map(str::to_owned)
+                    .to_vec();
+            return Ok(running);
+        }
+        let address = free_address()?;
+        let redis = if peer.needs_redis() { Some(running.start_redis(core, folder)?) } else { None };
+        let listen = ["--listen".to_owned(), address.to_string()];
+        match peer {
+            Peer::Bare => {
+                let seconds = if measure == "heartbeats" { "15" } else { "0" };
+                let more = ["--heartbeat".to_owned(), seconds.to_owned()];
+                running.spawn(&peer.own_program()?, core, listen.into_iter().chain(more))?;
+            }
+            Peer::PlainAxum => {
+                let redis = redis.context("its Redis")?;
+                let more = ["--redis".to_owned(), format!("redis://{redis}/?protocol=resp3")];
+                running.spawn(&peer.own_program()?, core, listen.into_iter().chain(more))?;
+            }
+            Peer::Nchan | Peer::NchanRedis => {
+                let config = folder.join("nginx.conf");
+                fs::write(&config, nchan(folder, address, redis))?;
+                running.spawn(Path::new("nginx"), core, [OsStr::new("-c"), config.as_os_str()])?;
+            }
+            _ => {
+                let program = arguments.durable_streams.as_deref().context("its program")?;
+                let (port, data) = (address.port().to_string(), folder.join("data"));
+                let words = ["--port", &port, "--data-dir", &data.to_string_lossy()].map(str::to_owned);
+                running.spawn(program, core, words)?;
+                let paths = ["--create", "--publish", "/{}", "--subscribe", "/{}?offset=now&live=sse"];
+                running.arguments.extend(paths.map(str::to_owned));
+            }
+        }
+        running.wait_until_ready(peer, address)?;
+        let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
+        running.arguments.extend(plain);
+        for pid in running.pids() {
+            running.arguments.extend(["--pid".to_owned(), pid.to_string()]);
+        }
+        Ok(running)
+    }
+
+    fn start_redis(&mut self, core: usize, folder: &Path) -> Result<SocketAddr> {
+        let (address, config) = (free_address()?, folder.join("redis.conf"));
+        let folder = folder.display();
+        fs::write(&config, format!("{REDIS}port {}\ndir {folder}\n", address.port()))?;
+        self.spawn(Path::new("redis-server"), core, [config])?;
+        self.wait_for(|| TcpStream::connect_timeout(&address, A_SECOND).is_ok())?;
+        Ok(address)
+    }
+
+    fn spawn(
+        &mut self,
+        program: &Path,
+        core: usize,
+        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<()> {
+        let child = pinned(program, Some(core))
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        self.children.push(child);
+        Ok(())
+    }
+
+    /// Waits until it answers a post (durable-streams: a creation) with 2xx. That it listens is not enough: nginx does so
+    /// before it has workers, and nchan refuses until it has found its Redis.
+    fn wait_until_ready(&mut self, peer: Peer, address: SocketAddr) -> Result<()> {
+        let request = match peer {
+            Peer::DurableStreams => "PUT /ready HTTP/1.1\r\nContent-Type: text/plain\r\n",
+            _ => "POST /pub/ready HTTP/1.1\r\n",
+        };
+        let request = format!("{request}Host: load\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        self.wait_for(|| answers(address, &request))
+    }
+
+    fn wait_for(&mut self, ready: impl Fn() -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !ready() {
+            for child in &mut self.children {
+                if let Some(status) = child.try_wait()? {
+                    bail!("it ended at once: {status}");
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("it does not become ready");
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// All its processes; nginx has its workers besides.
+    fn pids(&self) -> Vec<u32> {
+        let own: Vec<_> = self.children.iter().map(Child::id).collect();
+        let workers = own.iter().flat_map(|pid| children_of(*pid));
+        own.iter().copied().chain(workers).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // By SIGTERM first, as nginx ends its workers only then; SIGKILL for whoever does not listen.
+            if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+            let deadline = Instant::now() + Duration::from_secs(3);
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Whether the answer's status is 2xx.
+fn answers(address: SocketAddr, request: &str) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut socket = TcpStream::connect_timeout(&address, A_SECOND)?;
+        socket.set_read_timeout(Some(A_SECOND))?;
+        socket.write_all(request.as_bytes())?;
+        let mut start = [0; 10];
+        socket.read_exact(&mut start)?;
+        Ok(start.ends_with(b" 2"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn nchan(folder: &Path, address: SocketAddr, redis: Option<SocketAddr>) -> String {
+    let folder = folder.to_string_lossy();
+    let upstream = redis
+        .map(|redis| format!("upstream redis {{ nchan_redis_server redis://{redis}; }}"))
+        .unwrap_or_default();
+    let location = if redis.is_some() { "nchan_redis_pass redis;" } else { "" };
+    NCHAN
+        .replace("{modules}", MODULES)
+        .replace("{folder}", &folder)
+        .replace("{port}", &address.port().to_string())
+        .replace("{redis_upstream}", &upstream)
+        .replace("{redis_location}", location)
+}
+
+fn module() -> PathBuf {
+    Path::new(MODULES).join("ngx_nchan_module.so")
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists())
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}

@@ -1,0 +1,254 @@
+//! What a run asks of its readers and its publisher, in a form that can be handed to another process.
+
+use load::sign;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A payment's log holds 512 events; no more than this are posted to one.
+pub(crate) const EVENTS_PER_PAYMENT: usize = 500;
+
+/// The event of a payment that captures it; those after it may not take the status back.
+const CAPTURE: usize = 2;
+
+/// What to speak with the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Dialect {
+    /// Paystream: signed webhooks, snapshots, cursors.
+    Paystream,
+    /// Any server that sends what is posted to a channel on to those who read it, without a word of its own.
+    Plain,
+}
+
+/// How webhooks are signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Provider {
+    Generic,
+    Stripe,
+}
+
+/// What streams show to be let in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Token {
+    None,
+    /// One token for all.
+    One(String),
+    /// Each stream gets a token of its own for its payment, signed with HS256 by the key `k1`.
+    Minted(String),
+}
+
+/// Where to, and in which words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) dialect: Dialect,
+    pub(crate) streams: SocketAddr,
+    pub(crate) posts: SocketAddr,
+    /// Path of a stream; `{}` stands for the payment.
+    pub(crate) subscribe: String,
+    /// Path of a post; `{}` stands for the payment.
+    pub(crate) publish: String,
+    /// Channels have to be created by a PUT to the path of a post before they are read.
+    pub(crate) create: bool,
+    pub(crate) provider: Provider,
+    pub(crate) secret: String,
+    pub(crate) token: Token,
+}
+
+/// A run, or one process's part of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    /// Sets the payments of this run apart from those of earlier ones.
+    pub(crate) name: String,
+    /// Due times in event ids count from here, in microseconds of the clock.
+    pub(crate) epoch_us: u64,
+    /// Streams of all processes; stream i watches payment i modulo their number.
+    pub(crate) streams: usize,
+    pub(crate) payments: usize,
+    /// This process has every n-th stream, from the first on.
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+    /// Streams that may be opening at once.
+    pub(crate) opening: usize,
+    /// Addresses to connect from, in turn.
+    pub(crate) sources: Vec<Ipv4Addr>,
+    /// Streams that are dropped and resumed per second, in this process.
+    pub(crate) churn: f64,
+    /// This many streams never read after their first message.
+    pub(crate) stalled: usize,
+    /// This many read 512 bytes every 100 ms.
+    pub(crate) slow: usize,
+    /// How long a stream may take to its first message, and a post to its answer.
+    pub(crate) patience_us: u64,
+    /// The longest wait before a reconnect, where a run has no time for what the server asks.
+    pub(crate) longest_wait_ms: Option<u32>,
+}
+
+impl Plan {
+    /// How many streams this process has, of `upto` in all.
+    pub(crate) fn share(&self, upto: usize) -> usize {
+        upto.min(self.streams).saturating_sub(self.first).div_ceil(self.step.max(1))
+    }
+
+    /// The payment of this process's n-th stream.
+    pub(crate) fn payment_of(&self, stream: usize) -> usize {
+        (self.first + stream * self.step) % self.payments.max(1)
+    }
+
+    /// How many streams watch a payment.
+    pub(crate) fn watchers(&self, payment: usize) -> usize {
+        self.streams.saturating_sub(payment).div_ceil(self.payments.max(1))
+    }
+
+    /// A payment's id. Letters break up the digits: a long run of them may pass for a card number.
+    pub(crate) fn payment_id(&self, payment: usize) -> String {
+        format!("load{}p{payment}", self.name)
+    }
+
+    /// Writes the request that opens a stream.
+    pub(crate) fn stream_request(&self, payment: usize, cursor: &[u8], out: &mut Vec<u8>) {
+        let id = self.payment_id(payment);
+        let mut head = format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n",
+            self.target.subscribe.replace("{}", &id),
+            self.target.streams
+        );
+        // Writing to a string can't fail.
+        let _ = match &self.target.token {
+            Token::None => Ok(()),
+            Token::One(token) => write!(head, "Authorization: Bearer {token}\r\n"),
+            Token::Minted(secret) => write!(head, "Authorization: Bearer {}\r\n", minted(secret, &id)),
+        };
+        out.extend_from_slice(head.as_bytes());
+        if !cursor.is_empty() {
+            out.extend_from_slice(b"Last-Event-ID: ");
+            out.extend_from_slice(cursor);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes the request that creates a payment's channel.
+    pub(crate) fn create_request(&self, payment: usize, out: &mut Vec<u8>) {
+        let path = self.target.publish.replace("{}", &self.payment_id(payment));
+        let host = self.target.posts;
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+        );
+        out.extend_from_slice(head.as_bytes());
+    }
+
+    /// Writes the request that posts event `number`, the `turn`-th (from 0) of its payment.
+    pub(crate) fn post_request(&self, number: usize, turn: usize, due_us: u64, out: &mut Vec<u8>) {
+        let payment = self.payment_id(number % self.payments.max(1));
+        let id = event_id(number, due_us.saturating_sub(self.epoch_us));
+        let (body, headers) = match (self.target.dialect, self.target.provider) {
+            (Dialect::Plain, _) => {
+                let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+                (plain(&payment, &id, turn), headers)
+            }
+            (_, Provider::Generic) => {
+                let body = generic(&payment, &id, turn);
+                let headers = sign::generic(&self.target.secret, &body);
+                (body, headers)
+            }
+            (_, Provider::Stripe) => {
+                let body = stripe(&payment, &id, turn);
+                let headers = sign::stripe(&self.target.secret, unix_s(), &body);
+                (body, headers)
+            }
+        };
+        let path = self.target.publish.replace("{}", &payment);
+        let mut head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n",
+            self.target.posts,
+            body.len()
+        );
+        for (name, value) in headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str("\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&body);
+    }
+}
+
+fn event_id(number: usize, due_us: u64) -> String {
+    format!("e{number}d{due_us}")
+}
+
+/// An event's number and due time, read back from its id.
+pub(crate) fn parse_event_id(id: &str) -> Option<(usize, u64)> {
+    let (number, due_us) = id.strip_prefix('e')?.split_once('d')?;
+    Some((number.parse().ok()?, due_us.parse().ok()?))
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn minted(secret: &str, payment: &str) -> String {
+    let now = unix_s();
+    let claims = json!({ "realm": "default", "payments": [payment], "aud": "paystream", "iat": now, "exp": now + 86_400 });
+    sign::jwt_hs256("k1", secret.as_bytes(), &claims)
+}
+
+fn generic(payment: &str, id: &str, turn: usize) -> Vec<u8> {
+    let word = if turn == CAPTURE { "confirmed" } else { "pending" };
+    let body = json!({
+        "id": id,
+        "event": format!("payment.{word}"),
+        "timestamp": unix_s(),
+        "payment": { "id": payment, "status": word, "amount": "12.50", "currency": "EUR" },
+    });
+    body.to_string().into_bytes()
+}
+
+fn stripe(payment: &str, id: &str, turn: usize) -> Vec<u8> {
+    let (word, status) =
+        if turn == CAPTURE { ("succeeded", "succeeded") } else { ("processing", "processing") };
+    let body = json!({
+        "id": id, "object": "event", "api_version": "2025-03-31.basil", "type": format!("payment_intent.{word}"),
+        "created": unix_s(), "livemode": false,
+        "data": { "object": {
+            "id": payment, "object": "payment_intent", "amount": 1250, "amount_received": 1250,
+            "amount_capturable": 0, "currency": "eur", "status": status,
+        } },
+    });
+    body.to_string().into_bytes()
+}
+
+/// What Paystream would make of the event, for servers that pass it on as it is.
+fn plain(payment: &str, id: &str, turn: usize) -> Vec<u8> {
+    let body = json!({
+        "v": 1, "type": "update", "payment": payment, "seq": turn + 1, "prev": turn, "status": "processing",
+        "amount": 1250, "currency": "EUR", "exponent": 2, "captured": 0, "refunded": 0, "conflict": false,
+        "event": {
+            "id": id, "type": "payment.pending", "occurred_at": "2026-11-22T03:43:20.000Z",
+            "received_at": "2026-11-22T03:43:20.123Z", "live": true,
+        },
+        "up_to_date": true,
+    });
+    body.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_tells_number_and_due_time() {
+        assert_eq!(parse_event_id(&event_id(17, 123_456)), Some((17, 123_456)));
+        for foreign in ["", "evt_1", "e17", "e1dx", "17d5"] {
+            assert_eq!(parse_event_id(foreign), None, "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The publisher's side of a run: one thread that posts events, each at the time at which it is due.
+//!
+//! The schedule is open: an event is due whether or not those before it were answered, and its latency counts from then.
+//! So a server that holds up its senders does not flatter its figures. Where instead a fixed number is to be in flight, an
+//! event is due when one before it has been acknowledged or delivered.
+
+mod connection;
+
+use crate::{
+    board::{Board, SLOTS},
+    clock,
+    plan::{Dialect, EVENTS_PER_PAYMENT, Plan},
+    report::as_f64,
+    stats::{Posted, count},
+};
+use anyhow::{Result, ensure};
+use connection::{Connection, Post, Progress};
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::{
+    collections::HashSet,
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How long a connection that failed waits before it is opened again.
+const RECONNECT_US: u64 = 100_000;
+
+const TIMER: Token = Token(usize::MAX);
+
+/// The token of a waker, for news from the [`Board`].
+pub(crate) const NEWS: Token = Token(usize::MAX - 1);
+
+/// When events are due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// This many per second.
+    Rate(f64),
+    /// As many at once, until each is acknowledged.
+    Acked(usize),
+    /// As many at once, until each has reached all who watch it.
+    Delivered(usize),
+}
+
+/// What a publisher has done so far, for others to see.
+#[derive(Debug, Default)]
+pub(crate) struct Count {
+    pub(crate) sent: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+}
+
+/// What to post.
+pub(crate) struct Task {
+    pub(crate) pace: Pace,
+    /// The first event's number; events before it were posted by an earlier task.
+    pub(crate) first: usize,
+    /// No more events than this.
+    pub(crate) most: usize,
+    pub(crate) seconds: f64,
+    /// Connections at most.
+    pub(crate) connections: usize,
+    /// Create the payments' channels in place of posting to them.
+    pub(crate) creates: bool,
+}
+
+impl Task {
+    /// Connections unless a pace asks for more or fewer.
+    const CONNECTIONS: usize = 64;
+
+    /// So many events, as fast as they are acknowledged.
+    pub(crate) fn batch(first: usize, most: usize) -> Self {
+        let pace = Pace::Acked(Self::CONNECTIONS);
+        Self { pace, first, most, seconds: 120.0, connections: Self::CONNECTIONS, creates: false }
+    }
+
+    /// Refuses a rate at which the payments' logs would be full before the time is over.
+    pub(crate) fn fits(&self, plan: &Plan) -> Result<()> {
+        let Pace::Rate(rate) = self.pace else { return Ok(()) };
+        ensure!(rate > 0.0, "the rate must be above 0");
+        let payments = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
+        ensure!(
+            plan.target.dialect == Dialect::Plain || payments <= as_f64(plan.payments as u64),
+            "a payment takes {EVENTS_PER_PAYMENT} events: this rate and time need {:.0} payments",
+            payments.ceil()
+        );
+        Ok(())
+    }
+}
+
+/// The result: what was done, and how many events of each payment were accepted.
+pub(crate) struct Done {
+    pub(crate) posted: Posted,
+    pub(crate) accepted: Vec<u32>,
+}
+
+/// Posts what is due.
+pub(crate) struct Poster {
+    plan: Plan,
+    task: Task,
+    poll: Poll,
+    timer: OwnedFd,
+    board: Option<Arc<Board>>,
+    count: Arc<Count>,
+    connections: Vec<Connection>,
+    idle: Vec<usize>,
+    /// Connections to open again, and when.
+    later: Vec<(u64, usize)>,
+    /// Payments with a post on its way, where their order is the publisher's to keep.
+    held: HashSet<usize>,
+    begun_us: u64,
+    end_us: u64,
+    done: Done,
+}
+
+impl Poster {
+    pub(crate) fn new(
+        plan: Plan,
+        task: Task,
+        poll: Poll,
+        board: Option<Arc<Board>>,
+        count: Arc<Count>,
+    ) -> io::Result<Self> {
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        let accepted = vec![0; plan.payments];
+        let connections = match task.pace {
+            Pace::Rate(_) => task.connections,
+            Pace::Acked(most) => most,
+            // An acknowledgement may come after the last delivery.
+            Pace::Delivered(most) => most.min(SLOTS / 2) * 2,
+        };
+        let (begun_us, end_us) = (0, 0);
+        Ok(Self {
+            plan,
+            task,
+            poll,
+            timer,
+            board,
+            count,
+            connections: (0..connections.max(1)).map(|_| Connection::new()).collect(),
+            idle: Vec::new(),
+            later: Vec::new(),
+            held: HashSet::new(),
+            begun_us,
+            end_us,
+            done: Done { posted: Posted::default(), accepted },
+        })
+    }
+
+    /// Posts until the time is over or everything is posted, and every answer has come or been given up.
+    pub(crate) fn run(mut self) -> io::Result<Done> {
+        for index in 0..self.connections.len() {
+            self.open(index);
+        }
+        self.connect_first()?;
+        self.begun_us = clock::now_us();
+        self.end_us = self.begun_us + clock::micros(Duration::from_secs_f64(self.task.seconds));
+        let mut last_answer_us = self.begun_us;
+        let mut events = Events::with_capacity(256);
+        loop {
+            let now_us = clock::now_us();
+            self.reopen(now_us);
+            let due_us = self.post_due(now_us);
+            let busy = self.connections.iter().filter(|connection| connection.post.is_some()).count();
+            if due_us.is_none() && busy == 0 || now_us > self.end_us + self.plan.patience_us {
+                break;
+            }
+            self.wait(&mut events, due_us)?;
+            last_answer_us = if busy > 0 { clock::now_us() } else { last_answer_us };
+            self.give_up_late(clock::now_us());
+        }
+        self.done.posted.elapsed_us = last_answer_us - self.begun_us;
+        self.done.posted.not_sent = self.due_in_all().saturating_sub(self.done.posted.sent);
+        Ok(self.done)
+    }
+
+    /// Waits until the connections are there, so that their opening is nobody's latency; not longer than a second.
+    fn connect_first(&mut self) -> io::Result<()> {
+        let until_us = clock::now_us() + 1_000_000;
+        let mut events = Events::with_capacity(256);
+        while self.idle.len() < self.connections.len() && clock::now_us() < until_us {
+            self.wait(&mut events, None)?;
+        }
+        Ok(())
+    }
+
+    /// How many events the schedule has.
+    fn due_in_all(&self) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of events")]
+        match self.task.pace {
+            Pace::Rate(rate) => ((rate * self.task.seconds).ceil() as u64).min(self.most() as u64),
+            Pace::Acked(_) | Pace::Delivered(_) => 0,
+        }
+    }
+
+    /// A payment's log holds so many events, and the task may ask for fewer.
+    fn most(&self) -> usize {
+        let room = match self.plan.target.dialect {
+            Dialect::Paystream => (self.plan.payments * EVENTS_PER_PAYMENT).saturating_sub(self.task.first),
+            Dialect::Plain => usize::MAX,
+        };
+        self.task.most.min(room)
+    }
+
+    fn sent(&self) -> usize {
+        usize::try_from(self.done.posted.sent).unwrap_or(usize::MAX)
+    }
+
+    /// When the next event is due, if there is one; with as many in flight as may be, that is for an answer to tell.
+    fn next_due(&self, now_us: u64) -> Option<u64> {
+        if self.sent() >= self.most() {
+            return None;
+        }
+        let posted = &self.done.posted;
+        let failed: u64 = posted.failed.values().sum();
+        let (in_flight, most) = match self.task.pace {
+            Pace::Rate(rate) => {
+                #[expect(clippy::cast_precision_loss, reason = "a count of events")]
+                let after = Duration::from_secs_f64(posted.sent as f64 / rate);
+                let due_us = self.begun_us + clock::micros(after);
+                return (due_us < self.end_us).then_some(due_us);
+            }
+            Pace::Acked(most) => (posted.sent - posted.accepted - failed, most),
+            Pace::Delivered(most) => {
+                let complete = self.board.as_ref().map_or(0, |board| board.complete());
+                (posted.sent.saturating_sub(complete + failed), most)
+            }
+        };
+        if now_us >= self.end_us {
+            return None;
+        }
+        Some(if in_flight < most as u64 { now_us } else { u64::MAX })
+    }
+
+    /// Posts what is due; tells when the next one is.
+    fn post_due(&mut self, now_us: u64) -> Option<u64> {
+        loop {
+            let due_us = self.next_due(now_us)?;
+            let number = self.task.first + self.sent();
+            let payment = number % self.plan.payments.max(1);
+            if due_us > now_us {
+                return Some(due_us);
+            }
+            if self.held.contains(&payment) {
+                return Some(u64::MAX);
+            }
+            let Some(index) = self.idle.pop() else { return Some(u64::MAX) };
+            self.post(index, number, due_us);
+        }
+    }
+
+    fn post(&mut self, index: usize, number: usize, due_us: u64) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let turn = number / self.plan.payments.max(1);
+        if self.task.creates {
+            self.plan.create_request(number % self.plan.payments.max(1), connection.request());
+        } else {
+            self.plan.post_request(number, turn, due_us, connection.request());
+        }
+        if let Some(board) = &self.board {
+            board.expect(number, &self.plan);
+        }
+        if self.plan.target.dialect == Dialect::Plain {
+            self.held.insert(number % self.plan.payments.max(1));
+        }
+        let sent_us = clock::now_us();
+        self.done.posted.sent += 1;
+        self.count.sent.fetch_add(1, Ordering::Relaxed);
+        self.done.posted.lag.record(sent_us.saturating_sub(due_us));
+        let progress = connection.send(Post { number, due_us, sent_us });
+        self.after(index, &progress);
+    }
+
+    fn wait(&mut self, events: &mut Events, due_us: Option<u64>) -> io::Result<()> {
+        if let Some(due_us) = due_us.filter(|due| *due != u64::MAX) {
+            self.set_timer(due_us)?;
+        }
+        match self.poll.poll(events, Some(Duration::from_millis(100))) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &*events {
+            let index = event.token().0;
+            if let Some(connection) = self.connections.get_mut(index) {
+                let progress = connection.event(event);
+                self.after(index, &progress);
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel's timer, as a poll's timeout is no finer than a millisecond.
+    fn set_timer(&self, at_us: u64) -> io::Result<()> {
+        let wait_us = at_us.saturating_sub(clock::now_us()).max(1);
+        let part = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
+        let at = Timespec { tv_sec: part(wait_us / 1_000_000), tv_nsec: part(wait_us % 1_000_000 * 1_000) };
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let spec = Itimerspec { it_interval: never, it_value: at };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec)?;
+        Ok(())
+    }
+
+    fn after(&mut self, index: usize, progress: &Progress) {
+        match progress {
+            Progress::Nothing => {}
+            Progress::Idle => self.idle.push(index),
+            Progress::Answered { status, again } => {
+                if *again {
+                    self.idle.push(index);
+                } else {
+                    self.later.push((0, index));
+                }
+                self.answered(index, *status);
+            }
+            Progress::Gone(why) => {
+                self.idle.retain(|idle| *idle != index);
+                self.later.push((clock::now_us() + RECONNECT_US, index));
+                self.failed(index, why);
+            }
+        }
+    }
+
+    fn answered(&mut self, index: usize, status: u16) {
+        if status / 100 != 2 {
+            self.failed(index, &format!("status {status}"));
+            return;
+        }
+        let Some(post) = self.take_post(index) else { return };
+        self.done.posted.ack.record(clock::now_us().saturating_sub(post.due_us));
+        self.done.posted.accepted += 1;
+        self.count.accepted.fetch_add(1, Ordering::Relaxed);
+        if let Some(accepted) = self.done.accepted.get_mut(post.number % self.plan.payments.max(1)) {
+            *accepted += 1;
+        }
+    }
+
+    fn failed(&mut self, index: usize, why: &str) {
+        if self.take_post(index).is_some() {
+            count(&mut self.done.posted.failed, why);
+        }
+    }
+
+    fn take_post(&mut self, index: usize) -> Option<Post> {
+        let post = self.connections.get_mut(index)?.post.take()?;
+        self.held.remove(&(post.number % self.plan.payments.max(1)));
+        Some(post)
+    }
+
+    fn give_up_late(&mut self, now_us: u64) {
+        let patience_us = self.plan.patience_us;
+        for index in 0..self.connections.len() {
+            let Some(connection) = self.connections.get_mut(index) else { return };
+            if connection.post.is_some_and(|post| post.sent_us + patience_us < now_us) {
+                connection.close();
+                self.after(index, &Progress::Gone("no answer"));
+            }
+        }
+    }
+
+    fn reopen(&mut self, now_us: u64) {
+        let due: Vec<_> = self.later.extract_if(.., |(at, _)| *at <= now_us).collect();
+        for (_, index) in due {
+            self.open(index);
+        }
+    }
+
+    fn open(&mut self, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.open(self.plan.target.posts, self.poll.registry(), Token(index)).is_err() {
+            self.later.push((clock::now_us() + RECONNECT_US, index));
+        }
+    }
+}

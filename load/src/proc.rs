@@ -1,0 +1,149 @@
+//! What the kernel tells of processes and of itself, from `/proc`.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// Ticks per second of `/proc/*/stat`: fixed at 100 for user space on Linux.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// One process at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) rss: u64,
+    /// Resident memory with shared pages shared out.
+    pub(crate) pss: u64,
+    /// Resident memory that no file stands behind: what the process allocated.
+    pub(crate) anonymous: u64,
+    pub(crate) cpu_us: u64,
+    pub(crate) descriptors: u64,
+}
+
+impl Process {
+    /// Sums, for a server of several processes.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.rss += other.rss;
+        self.pss += other.pss;
+        self.anonymous += other.anonymous;
+        self.cpu_us += other.cpu_us;
+        self.descriptors += other.descriptors;
+    }
+}
+
+/// Samples a process.
+pub(crate) fn process(pid: u32) -> Result<Process> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .with_context(|| format!("process {pid}: no memory to be read"))?;
+    Ok(Process {
+        rss: field_kb(&rollup, "Rss:"),
+        pss: field_kb(&rollup, "Pss:"),
+        anonymous: field_kb(&rollup, "Anonymous:"),
+        cpu_us: cpu_us(pid)?,
+        descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
+    })
+}
+
+/// Resident memory of a process, as cheaply as the kernel tells it: [`process`] walks all its pages, which it would feel.
+pub(crate) fn rss(pid: u32) -> Result<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid}"))?;
+    let pages: Option<u64> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    Ok(pages.unwrap_or_default() * rustix::param::page_size() as u64)
+}
+
+/// Processor time of a process, user and system, in microseconds.
+pub(crate) fn cpu_us(pid: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
+    // The name, in brackets, may hold spaces.
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let ticks = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    Ok(ticks.sum::<u64>() * (1_000_000 / TICKS_PER_SECOND))
+}
+
+/// The kernel's own memory at one moment, of the whole machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kernel {
+    /// Bytes in TCP buffers.
+    pub(crate) tcp_buffers: u64,
+    /// Bytes of kernel objects, sockets among them.
+    pub(crate) slab: u64,
+    pub(crate) sockets: u64,
+    /// Connections that found a listener's queue full, since the machine started: their clients try again after a second.
+    pub(crate) overflows: u64,
+}
+
+/// Samples the kernel.
+pub(crate) fn kernel() -> Kernel {
+    let sockstat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let of = |line: &str, word: &str| {
+        let line = sockstat.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
+        let mut words = line.split_whitespace().skip_while(|known| *known != word);
+        words.nth(1).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default()
+    };
+    Kernel {
+        tcp_buffers: of("TCP:", "mem") * 4_096,
+        slab: field_kb(&meminfo, "Slab:"),
+        sockets: of("sockets:", "used"),
+        overflows: overflows().unwrap_or_default(),
+    }
+}
+
+/// `ListenOverflows` of `/proc/net/netstat`, where a line of names stands above a line of values.
+fn overflows() -> Option<u64> {
+    let text = fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split(' ').position(|name| name == "ListenOverflows")?;
+    values.split(' ').nth(at)?.parse().ok()
+}
+
+/// Settings of the machine without which a figure means little.
+pub(crate) fn machine() -> Vec<(String, String)> {
+    let sysctls = [
+        "kernel/osrelease",
+        "net/core/somaxconn",
+        "net/ipv4/tcp_max_syn_backlog",
+        "net/ipv4/ip_local_port_range",
+        "net/ipv4/tcp_rmem",
+        "net/ipv4/tcp_wmem",
+        "net/ipv4/tcp_mem",
+    ];
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut told: Vec<_> = sysctls
+        .iter()
+        .map(|name| (name.replace('/', "."), read(&format!("/proc/sys/{name}")).trim().replace('\t', " ")))
+        .collect();
+    let cpuinfo = read("/proc/cpuinfo");
+    let models: Vec<_> = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")).collect();
+    if let Some(model) = models.first() {
+        let model = model.trim_start_matches([' ', '\t', ':']);
+        told.insert(0, ("processor".to_owned(), format!("{} × {model}", models.len())));
+    }
+    told.push(("memory".to_owned(), format!("{} MiB", field_kb(&read("/proc/meminfo"), "MemTotal:") >> 20)));
+    told
+}
+
+fn field_kb(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() * 1_024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_descriptors() {
+        let own = process(std::process::id()).unwrap();
+        assert!(own.rss > 0 && own.pss <= own.rss && own.anonymous <= own.rss, "{own:?}");
+        assert!(own.descriptors > 2);
+        assert!(rss(std::process::id()).unwrap() > 0);
+        assert!(process(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn the_kernel_counts_its_sockets() {
+        assert!(kernel().sockets > 0);
+        assert!(overflows().is_some());
+    }
+}

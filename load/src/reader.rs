@@ -1,0 +1,365 @@
+//! The readers' side of a run: one thread, one epoll, any number of streams.
+//!
+//! It opens streams as it is told, reads what comes, lets them go and come back as browsers do, and checks each one's
+//! continuity. It knows neither the publisher nor the report: commands come in, [`State`]s go out.
+
+mod check;
+mod socket;
+mod stream;
+mod wire;
+
+pub(crate) use socket::{connect, word};
+pub(crate) use wire::{Body, Head};
+
+use crate::{board::Board, clock, plan::Plan, proc, stats::Seen};
+use mio::{Events, Interest, Poll, Token, Waker};
+use serde::{Deserialize, Serialize};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    io,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+use stream::{Context, Manner, Stream, Turn};
+
+/// Bytes read at once, by all streams in turn.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// How often slow readers read, states are told and churn is made.
+const TICK_US: u64 = 50_000;
+
+/// How often streams are looked over that wait too long.
+const SWEEP_US: u64 = 1_000_000;
+
+const WAKE: Token = Token(usize::MAX);
+
+/// What a reader is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Command {
+    /// Have this many streams, of all processes, open.
+    Open { upto: usize },
+    /// Drop all connections at once.
+    Drop,
+    /// Accepted events by payment: tell how many have not arrived.
+    Expect(Vec<u32>),
+    /// No more churn.
+    Calm,
+    /// Tell all and end.
+    Finish,
+}
+
+/// How a reader stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Commands that it has taken, so that an old state is told from a new one.
+    pub(crate) commands: u64,
+    /// Streams with their first message.
+    pub(crate) ready: usize,
+    /// When the last stream that was asked for became ready.
+    pub(crate) ready_at_us: Option<u64>,
+    /// Events accepted but not arrived, over all streams.
+    pub(crate) missing: Option<u64>,
+    pub(crate) deliveries: u64,
+    pub(crate) failed: u64,
+    /// Everything, at the end.
+    pub(crate) seen: Option<Box<Seen>>,
+}
+
+/// One process's streams.
+pub(crate) struct Reader<F> {
+    context: Context,
+    poll: Poll,
+    commands: mpsc::Receiver<Command>,
+    reply: F,
+    streams: Vec<Stream>,
+    wanted: usize,
+    /// Streams to open as soon as there is room.
+    queue: VecDeque<u32>,
+    /// Streams to open at a time.
+    later: BinaryHeap<Reverse<(u64, u32)>>,
+    expected: Vec<u32>,
+    taken: u64,
+    ready_at_us: Option<u64>,
+    churn_due: f64,
+    next_tick_us: u64,
+    next_sweep_us: u64,
+}
+
+/// What wakes a reader for a command.
+pub(crate) fn poll_and_waker() -> io::Result<(Poll, Waker)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), WAKE)?;
+    Ok((poll, waker))
+}
+
+impl<F: FnMut(State)> Reader<F> {
+    pub(crate) fn new(
+        plan: Plan,
+        poll: Poll,
+        commands: mpsc::Receiver<Command>,
+        board: Option<Arc<Board>>,
+        reply: F,
+    ) -> Self {
+        let room = plan.share(plan.streams);
+        let now_us = clock::now_us();
+        Self {
+            context: Context {
+                plan,
+                seen: Seen::default(),
+                board,
+                now_us,
+                ready: 0,
+                opening: 0,
+                buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+                scratch: Vec::new(),
+            },
+            poll,
+            commands,
+            reply,
+            // All at once: a vector that grows by doubling would count against the streams.
+            streams: Vec::with_capacity(room),
+            wanted: 0,
+            queue: VecDeque::new(),
+            later: BinaryHeap::new(),
+            expected: Vec::new(),
+            taken: 0,
+            ready_at_us: None,
+            churn_due: 0.0,
+            next_tick_us: now_us + TICK_US,
+            next_sweep_us: now_us + SWEEP_US,
+        }
+    }
+
+    /// Runs until it is told to finish, or nobody is left to tell it.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let cpu = proc::cpu_us(std::process::id()).unwrap_or_default();
+        let mut events = Events::with_capacity(1_024);
+        loop {
+            match self.take_commands() {
+                Go::On => {}
+                Go::Finish => {
+                    self.finish(cpu);
+                    return Ok(());
+                }
+                Go::Leave => return Ok(()),
+            }
+            self.open_some();
+            let wait_us = self.next_us().saturating_sub(clock::now_us());
+            let timeout = if self.may_open() { Duration::ZERO } else { Duration::from_micros(wait_us) };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.handle(event);
+                }
+            }
+            self.timers();
+        }
+    }
+
+    fn take_commands(&mut self) -> Go {
+        loop {
+            let command = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(mpsc::TryRecvError::Empty) => return Go::On,
+                Err(mpsc::TryRecvError::Disconnected) => return Go::Leave,
+            };
+            self.taken += 1;
+            match command {
+                Command::Open { upto } => self.want(upto),
+                Command::Drop => {
+                    self.queue.clear();
+                    self.later.clear();
+                    self.wanted = 0;
+                    for stream in &mut self.streams {
+                        stream.drop_connection(true, &mut self.context);
+                    }
+                }
+                Command::Expect(accepted) => self.expected = accepted,
+                Command::Calm => self.context.plan.churn = 0.0,
+                Command::Finish => return Go::Finish,
+            }
+            self.tell(None);
+        }
+    }
+
+    fn want(&mut self, upto: usize) {
+        self.wanted = self.context.plan.share(upto);
+        self.ready_at_us = None;
+        while self.streams.len() < self.wanted {
+            let global = self.context.plan.first + self.streams.len() * self.context.plan.step;
+            let (stalled, slow) = (self.context.plan.stalled, self.context.plan.slow);
+            let manner = match global {
+                global if global < stalled => Manner::Stalled,
+                global if global < stalled + slow => Manner::Slow,
+                _ => Manner::Brisk,
+            };
+            self.streams.push(Stream::new(manner));
+        }
+        self.later.clear();
+        self.queue.clear();
+        let away = self.streams.iter().zip(0_u32..).filter(|(stream, _)| stream.is_away());
+        self.queue.extend(away.map(|(_, index)| index));
+    }
+
+    fn may_open(&self) -> bool {
+        !self.queue.is_empty() && self.context.opening < self.context.plan.opening
+    }
+
+    /// Opens streams while there is room; a batch at a time, so that answers are read in between.
+    fn open_some(&mut self) {
+        self.context.now_us = clock::now_us();
+        for _ in 0..64 {
+            if !self.may_open() {
+                return;
+            }
+            let Some(index) = self.queue.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(index as usize) else { continue };
+            if !stream.is_away() {
+                continue;
+            }
+            let turn = stream.connect(index as usize, &mut self.context);
+            if let Some(socket) = &mut stream.socket {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                // Without a registration nothing is heard of it, and the sweep gives it up.
+                let _ = self.poll.registry().register(socket, Token(index as usize), interest);
+            }
+            self.after(index, turn);
+        }
+    }
+
+    fn handle(&mut self, event: &mio::event::Event) {
+        let index = event.token().0;
+        let Some(stream) = self.streams.get_mut(index) else { return };
+        self.context.now_us = clock::now_us();
+        let mut turn = Turn::Open;
+        if event.is_writable() {
+            turn = stream.writable(self.context.plan.payment_of(index), &mut self.context);
+        }
+        let closed = event.is_read_closed() || event.is_error();
+        if turn == Turn::Open && (event.is_readable() || closed) {
+            turn = stream.readable(closed, &mut self.context);
+        }
+        self.after(u32::try_from(index).unwrap_or(u32::MAX), turn);
+    }
+
+    fn after(&mut self, index: u32, turn: Turn) {
+        if let Turn::Back(ms) = turn {
+            self.later.push(Reverse((self.context.now_us + u64::from(ms) * 1_000, index)));
+        }
+        if self.ready_at_us.is_none() && self.wanted > 0 && self.context.ready >= self.wanted {
+            self.ready_at_us = Some(self.context.now_us);
+            self.tell(None);
+        }
+    }
+
+    fn next_us(&self) -> u64 {
+        let later = self.later.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
+        self.next_tick_us.min(later)
+    }
+
+    fn timers(&mut self) {
+        let now_us = clock::now_us();
+        self.context.now_us = now_us;
+        while let Some(Reverse((at, index))) = self.later.peek().copied()
+            && at <= now_us
+        {
+            self.later.pop();
+            self.queue.push_back(index);
+        }
+        if now_us >= self.next_tick_us {
+            self.next_tick_us = now_us + TICK_US;
+            self.read_slowly();
+            self.churn();
+            self.tell(None);
+        }
+        if now_us >= self.next_sweep_us {
+            self.next_sweep_us = now_us + SWEEP_US;
+            self.sweep(now_us);
+        }
+    }
+
+    fn read_slowly(&mut self) {
+        let slow = (self.context.plan.stalled + self.context.plan.slow).min(self.streams.len());
+        for index in 0..slow {
+            let Some(stream) = self.streams.get_mut(index) else { return };
+            if stream.manner == Manner::Slow && stream.ready {
+                let turn = stream.readable(false, &mut self.context);
+                self.after(u32::try_from(index).unwrap_or(u32::MAX), turn);
+            }
+        }
+    }
+
+    /// Drops as many streams as are due; each comes back with its cursor.
+    fn churn(&mut self) {
+        self.churn_due += self.context.plan.churn * clock::seconds(TICK_US);
+        while self.churn_due >= 1.0 && !self.streams.is_empty() {
+            self.churn_due -= 1.0;
+            let index = rand::random_range(0..self.streams.len());
+            if let Some(stream) = self.streams.get_mut(index).filter(|stream| stream.ready) {
+                stream.drop_connection(false, &mut self.context);
+                self.queue.push_back(u32::try_from(index).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
+    fn sweep(&mut self, now_us: u64) {
+        let patience_us = self.context.plan.patience_us;
+        for index in 0..self.streams.len() {
+            let Some(stream) = self.streams.get_mut(index) else { return };
+            if stream.opening_since().is_some_and(|since| since + patience_us < now_us) {
+                let turn = stream.time_out(&mut self.context);
+                self.after(u32::try_from(index).unwrap_or(u32::MAX), turn);
+            }
+        }
+    }
+
+    fn tell(&mut self, seen: Option<Box<Seen>>) {
+        let missing = (!self.expected.is_empty()).then(|| self.missing());
+        let state = State {
+            commands: self.taken,
+            ready: self.context.ready,
+            ready_at_us: self.ready_at_us,
+            missing,
+            deliveries: self.context.seen.deliveries,
+            failed: self.context.seen.failed.values().sum(),
+            seen,
+        };
+        (self.reply)(state);
+    }
+
+    /// Readers that do not read what they get are owed nothing.
+    fn missing(&self) -> u64 {
+        let missing = self.streams.iter().enumerate().map(|(index, stream)| {
+            let accepted =
+                self.expected.get(self.context.plan.payment_of(index)).copied().unwrap_or_default();
+            if stream.manner == Manner::Brisk {
+                u64::from(accepted).saturating_sub(stream.check.seq)
+            } else {
+                0
+            }
+        });
+        missing.sum()
+    }
+
+    fn finish(&mut self, cpu_before_us: u64) {
+        self.context.seen.lost += self.streams.iter().map(|stream| stream.check.holes()).sum::<u64>();
+        self.context.seen.cpu_us =
+            proc::cpu_us(std::process::id()).unwrap_or_default().saturating_sub(cpu_before_us);
+        for stream in &mut self.streams {
+            stream.drop_connection(true, &mut self.context);
+        }
+        let seen = Box::new(std::mem::take(&mut self.context.seen));
+        self.tell(Some(seen));
+    }
+}
+
+enum Go {
+    On,
+    Finish,
+    Leave,
+}

@@ -1,0 +1,204 @@
+//! Responses taken apart where they lie: heads, chunks, and the blocks of an event stream.
+//!
+//! Nothing here keeps bytes. A reader passes what it has just read; what is not yet whole stays with the caller. So an idle
+//! stream of this tool costs no buffer. The parser of the library's `sse` module, which keeps every line for inspection, is
+//! the one that this one is tested against.
+
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// Longest response head, and longest block of an event stream, that is waited for.
+pub(crate) const MAX_UNFINISHED: usize = 1 << 20;
+
+/// What broke the protocol.
+pub(crate) type Broken = &'static str;
+
+/// What the head of a response says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) body: Body,
+    /// The connection ends after this response.
+    pub(crate) closes: bool,
+    /// Bytes of the head, its empty line included.
+    pub(crate) length: usize,
+}
+
+impl Head {
+    /// Reads a head, if it is whole.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Broken> {
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+            return if bytes.len() > MAX_UNFINISHED { Err("a head without end") } else { Ok(None) };
+        };
+        let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
+        let mut lines = text.ok_or("a head that is no text")?.split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|line| line.strip_prefix("HTTP/1."))
+            .and_then(|rest| rest.get(2..5))
+            .and_then(|code| code.parse().ok())
+            .ok_or("a status line that is none")?;
+        let mut head = Self { status, body: Body::UntilClosed, closes: false, length: end + 4 };
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            let value = value.trim();
+            if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
+                head.body = Body::ChunkSize { so_far: 0 };
+            } else if name.eq_ignore_ascii_case("content-length") {
+                head.body = Body::Length(value.parse().map_err(|_| "a length that is none")?);
+            } else if name.eq_ignore_ascii_case("connection") {
+                head.closes |= value.eq_ignore_ascii_case("close");
+            }
+        }
+        if status == 204 || status == 304 || head.body == Body::Length(0) {
+            head.body = Body::Done;
+        }
+        Ok(Some(head))
+    }
+}
+
+/// How much of a body is still to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Body {
+    UntilClosed,
+    Length(u32),
+    /// In the line that tells the size of a chunk.
+    ChunkSize {
+        so_far: u32,
+    },
+    /// After the size's digits: up to the line's end.
+    ChunkExtension {
+        size: u32,
+    },
+    Chunk(u32),
+    /// The line break after a chunk's data.
+    ChunkEnd,
+    /// Past the last chunk: up to an empty line. `empty` so far.
+    Trailer {
+        empty: bool,
+    },
+    Done,
+}
+
+impl Body {
+    /// Takes the next piece of content off the front of `input`: the piece and what is left. Call it until nothing is left.
+    pub(crate) fn take<'a>(&mut self, input: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Broken> {
+        let mut rest = input;
+        loop {
+            let cut = |at: usize| rest.split_at_checked(at).unwrap_or((rest, &[]));
+            match self {
+                Self::UntilClosed => return Ok((rest, &[])),
+                Self::Done => return Ok((&[], &[])),
+                Self::Length(left) | Self::Chunk(left) => {
+                    let (piece, after) = cut(*left as usize);
+                    *left -= u32::try_from(piece.len()).unwrap_or(*left);
+                    if *left == 0 {
+                        *self = if matches!(self, Self::Chunk(_)) { Self::ChunkEnd } else { Self::Done };
+                    }
+                    return Ok((piece, after));
+                }
+                _ => {}
+            }
+            let Some((byte, after)) = rest.split_first() else { return Ok((&[], &[])) };
+            *self = self.after(*byte)?;
+            rest = after;
+        }
+    }
+
+    /// The state after one byte of framing.
+    fn after(self, byte: u8) -> Result<Self, Broken> {
+        Ok(match (self, byte) {
+            (Self::ChunkSize { so_far }, b'\r' | b';') => Self::ChunkExtension { size: so_far },
+            (Self::ChunkSize { so_far }, _) => {
+                let digit = char::from(byte).to_digit(16).ok_or("a chunk size that is none")?;
+                let so_far = so_far.checked_mul(16).and_then(|size| size.checked_add(digit));
+                Self::ChunkSize { so_far: so_far.ok_or("a chunk beyond 4 GiB")? }
+            }
+            (Self::ChunkExtension { size: 0 }, b'\n') => Self::Trailer { empty: true },
+            (Self::ChunkExtension { size }, b'\n') => Self::Chunk(size),
+            (Self::ChunkEnd, b'\r') => Self::ChunkEnd,
+            (Self::ChunkEnd, b'\n') => Self::ChunkSize { so_far: 0 },
+            (Self::ChunkEnd, _) => return Err("a chunk longer than it said"),
+            (Self::Trailer { empty: true }, b'\n') => Self::Done,
+            (Self::Trailer { empty }, b'\r') => Self::Trailer { empty },
+            (Self::Trailer { .. }, byte) => Self::Trailer { empty: byte == b'\n' },
+            (same, _) => same,
+        })
+    }
+}
+
+/// One block of an event stream.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(crate) struct Block<'a> {
+    pub(crate) id: Option<&'a [u8]>,
+    pub(crate) event: &'a [u8],
+    pub(crate) retry_ms: Option<u32>,
+    /// The data lines, joined by newlines; none if there was no such line.
+    pub(crate) data: Option<Cow<'a, [u8]>>,
+}
+
+/// What stands at the front of a stream's text.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Step<'a> {
+    /// A whole block.
+    Block(Block<'a>),
+    /// A comment between blocks: a heartbeat.
+    Comment,
+    /// A `retry:` between blocks, in milliseconds.
+    Retry(u32),
+    /// An empty line, or a field that nobody knows, between blocks.
+    Nothing,
+}
+
+/// The next step and the bytes that it takes; none if the text ends before it does. Lines end with LF or CRLF (a lone CR,
+/// which the standard allows too, is sent by no server known to us).
+pub(crate) fn step(text: &[u8]) -> Option<(Step<'_>, usize)> {
+    let mut block = Block::default();
+    let mut started = false;
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..)?;
+        let end = memchr(b'\n', rest)?;
+        let line = rest.get(..end)?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        at += end + 1;
+        if line.is_empty() {
+            return Some(if started { (Step::Block(block), at) } else { (Step::Nothing, at) });
+        }
+        let (field, value) = match memchr(b':', line) {
+            Some(colon) => line.split_at_checked(colon)?,
+            None => (line, &[][..]),
+        };
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match field {
+            b"" if !started => return Some((Step::Comment, at)),
+            b"retry" => {
+                let ms = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                match ms {
+                    Some(ms) if !started => return Some((Step::Retry(ms), at)),
+                    ms => block.retry_ms = ms.or(block.retry_ms),
+                }
+            }
+            b"id" => (block.id, started) = (Some(value), true),
+            b"event" => (block.event, started) = (value, true),
+            b"data" => {
+                started = true;
+                block.data = Some(match block.data.take() {
+                    None => Cow::Borrowed(value),
+                    Some(before) => {
+                        let mut joined = before.into_owned();
+                        joined.push(b'\n');
+                        joined.extend_from_slice(value);
+                        Cow::Owned(joined)
+                    }
+                });
+            }
+            _ if !started => return Some((Step::Nothing, at)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "wire/tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+//! What a run found out, as data: written as JSON, shown as a table and as a page.
+
+pub(crate) mod compare;
+pub(crate) mod html;
+mod slope;
+pub(crate) mod table;
+
+pub(crate) use slope::slope;
+
+use crate::{
+    proc::{Kernel, Process},
+    stats::{Counts, Posted, Seen},
+};
+use serde::{Deserialize, Serialize};
+
+/// One run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Report {
+    pub(crate) workload: String,
+    /// The command line, without secrets.
+    pub(crate) arguments: Vec<String>,
+    /// Seconds since 1970.
+    pub(crate) started: u64,
+    pub(crate) seconds: f64,
+    pub(crate) streams: usize,
+    pub(crate) payments: usize,
+    pub(crate) machine: Vec<(String, String)>,
+    /// Why the run counts as failed; empty if it does not.
+    pub(crate) problems: Vec<String>,
+    /// What a reader of the figures has to know.
+    pub(crate) notes: Vec<String>,
+    /// Events accepted that did not reach a stream in time, over all streams.
+    pub(crate) missing: u64,
+    pub(crate) seen: Seen,
+    pub(crate) posted: Posted,
+    pub(crate) openings: Vec<Opening>,
+    pub(crate) sizes: Vec<Size>,
+    pub(crate) series: Vec<Second>,
+    /// The server's processor time while events were posted, in microseconds.
+    pub(crate) server_cpu_us: u64,
+    /// This tool's, likewise.
+    pub(crate) own_cpu_us: u64,
+    /// How long that was.
+    pub(crate) measured_us: u64,
+    /// The server before the first stream and at the end.
+    pub(crate) server_before: Option<Process>,
+    pub(crate) server_after: Option<Process>,
+}
+
+/// Streams being opened, all at once or as a ramp.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Opening {
+    /// `open`, or the number of a wave.
+    pub(crate) what: String,
+    pub(crate) streams: usize,
+    /// Until the last of them had its first message.
+    pub(crate) seconds: f64,
+    /// Requests that failed on the way.
+    pub(crate) failed: u64,
+    /// Connections that found the listener's queue full, on the whole machine.
+    pub(crate) overflows: u64,
+    pub(crate) complete: bool,
+}
+
+/// Everything that was measured at one number of streams.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Size {
+    pub(crate) streams: usize,
+    pub(crate) server: Option<Process>,
+    pub(crate) own: Process,
+    pub(crate) kernel: Kernel,
+    /// Processor time of the server while it held them, per second.
+    pub(crate) server_cpu: f64,
+}
+
+/// One second of a run.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Second {
+    pub(crate) at: f64,
+    pub(crate) ready: usize,
+    pub(crate) sent: u64,
+    pub(crate) accepted: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) rss: u64,
+    pub(crate) cpu_us: u64,
+}
+
+/// The share of a processor above which this tool may be what limits the figures.
+const BUSY: f64 = 0.85;
+
+/// The publisher's lag above which latencies are not the server's alone, in microseconds.
+const LATE_US: u64 = 5_000;
+
+impl Report {
+    /// Says what is wrong with the run, and what its reader has to know.
+    pub(crate) fn judge(&mut self) {
+        let seen = &self.seen;
+        let words = |counts: &Counts| {
+            let words: Vec<_> = counts.iter().map(|(word, count)| format!("{word}: {count}")).collect();
+            words.join(", ")
+        };
+        for (count, what) in [
+            (seen.lost, "events lost"),
+            (seen.duplicated, "events duplicated"),
+            (seen.reordered, "events out of order"),
+            (seen.status_back, "statuses taken back without a correction"),
+            (seen.unexplained, "breaks of the chain without a reason"),
+            (self.posted.not_sent, "events not sent though they were due"),
+        ] {
+            if count > 0 {
+                self.problems.push(format!("{count} {what}"));
+            }
+        }
+        let mut cut = seen.ended.clone();
+        cut.retain(|how, _| !how.ends_with("after closing"));
+        for (counts, what) in [
+            (&seen.failed, "requests for a stream failed"),
+            (&cut, "streams ended without a closing"),
+            (&self.posted.failed, "posts failed"),
+        ] {
+            if !counts.is_empty() {
+                let count: u64 = counts.values().sum();
+                self.problems.push(format!("{count} {what} ({})", words(counts)));
+            }
+        }
+        for opening in self.openings.iter().filter(|opening| opening.overflows > 0) {
+            let (what, overflows) = (&opening.what, opening.overflows);
+            self.notes.push(format!(
+                "{what}: the listener's queue was full for {overflows} connections, which then wait for a second or more"
+            ));
+        }
+        let share = self.own_share();
+        if share > BUSY {
+            let percent = share * 100.0;
+            self.notes.push(format!(
+                "this tool took {percent:.0} % of a processor: its own limits may be taken for the server's"
+            ));
+        }
+        let lag_us = self.posted.lag.at(0.99);
+        if lag_us > LATE_US {
+            let ms = as_f64(lag_us) / 1e3;
+            self.notes
+                .push(format!("the publisher was late itself, by {ms:.1} ms at p99: part of every latency"));
+        }
+    }
+
+    /// Figures that runs are compared by: name, value, unit.
+    pub(crate) fn figures(&self) -> Vec<(String, f64, &'static str)> {
+        let mut figures = Vec::new();
+        let mut put = |name: &str, value: f64, unit| {
+            if value > 0.0 {
+                figures.push((name.to_owned(), value, unit));
+            }
+        };
+        for opening in &self.openings {
+            put(&format!("{}: {} streams", opening.what, opening.streams), opening.seconds, "s");
+        }
+        let of = |part: fn(&Process) -> u64| {
+            slope(self.sizes.iter().filter_map(|size| Some((size.streams, part(size.server.as_ref()?)))))
+        };
+        put("server memory per stream (anonymous)", of(|process| process.anonymous).unwrap_or_default(), "B");
+        put("server memory per stream (PSS)", of(|process| process.pss).unwrap_or_default(), "B");
+        if let Some(size) = self.sizes.last() {
+            put("server's share of a processor while idle", size.server_cpu * 100.0, "%");
+        }
+        let own = slope(self.sizes.iter().map(|size| (size.streams, size.own.anonymous)));
+        put("own memory per stream", own.unwrap_or_default(), "B");
+        let kernel = slope(self.sizes.iter().map(|size| (size.streams, size.kernel.slab)));
+        put("kernel memory per stream, both ends", kernel.unwrap_or_default(), "B");
+        for (name, times) in [
+            ("delivery", &self.seen.latency),
+            ("acknowledgement", &self.posted.ack),
+            ("publisher's lag", &self.posted.lag),
+            ("opening", &self.seen.opening),
+            ("resuming", &self.seen.resuming),
+        ] {
+            if times.count() > 0 {
+                put(&format!("{name} p50"), as_f64(times.at(0.5)) / 1e3, "ms");
+                put(&format!("{name} p99"), as_f64(times.at(0.99)) / 1e3, "ms");
+            }
+        }
+        let posting = as_f64(self.posted.elapsed_us) / 1e6;
+        if posting > 0.0 {
+            put("events per second", as_f64(self.posted.accepted) / posting, "/s");
+            put("deliveries per second", as_f64(self.seen.deliveries) / posting, "/s");
+        }
+        if self.workload == "soak" {
+            // The first half fills caches and logs' room; what still grows in the second may go on growing.
+            let second_half = self.series.iter().filter(|second| second.at > self.seconds / 2.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]
+            let growth = slope(second_half.map(|second| (second.at as usize, second.rss)));
+            put("server memory growth per second", growth.unwrap_or_default(), "B");
+        }
+        let each = |count: u64| as_f64(self.server_cpu_us) / as_f64(count.max(1));
+        if self.seen.deliveries > 0 {
+            put("server time per delivery", each(self.seen.deliveries), "µs");
+        }
+        if self.posted.accepted > 0 {
+            put("server time per event", each(self.posted.accepted), "µs");
+        }
+        figures
+    }
+
+    /// The share of one processor that this tool took while it measured.
+    pub(crate) fn own_share(&self) -> f64 {
+        as_f64(self.own_cpu_us) / as_f64(self.measured_us.max(1))
+    }
+
+    /// The server's.
+    pub(crate) fn server_share(&self) -> f64 {
+        as_f64(self.server_cpu_us) / as_f64(self.measured_us.max(1))
+    }
+}
+
+/// A count for a ratio.
+#[expect(clippy::cast_precision_loss, reason = "counts and microseconds are far below 2^53")]
+pub(crate) fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,120 @@
+//! The report for a terminal.
+
+use super::{Report, as_f64};
+use crate::stats::{Counts, Times};
+use std::fmt::{self, Write as _};
+
+/// The whole report as text.
+pub(crate) fn table(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write_table(&mut out, report);
+    out
+}
+
+fn write_table(out: &mut String, report: &Report) -> fmt::Result {
+    let Report { workload, streams, payments, seconds, .. } = report;
+    writeln!(out, "\n{workload}: {streams} streams on {payments} payments, {seconds:.1} s")?;
+    for opening in &report.openings {
+        let mark = if opening.complete { "" } else { "  INCOMPLETE" };
+        let (what, streams, seconds) = (&opening.what, opening.streams, opening.seconds);
+        let failed = opening.failed;
+        writeln!(out, "  {what:<12} {streams:>8} streams in {seconds:>8.3} s, {failed} failed{mark}")?;
+    }
+    write_sizes(out, report)?;
+    writeln!(
+        out,
+        "  {:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}",
+        "ms", "p50", "p90", "p99", "p99.9", "most", "times"
+    )?;
+    for (name, times) in [
+        ("due to delivered", &report.seen.latency),
+        ("due to replayed", &report.seen.replayed),
+        ("due to acknowledged", &report.posted.ack),
+        ("publisher's own lag", &report.posted.lag),
+        ("connect to first", &report.seen.opening),
+        ("reconnect to first", &report.seen.resuming),
+    ] {
+        write_times(out, name, times)?;
+    }
+    let posted = &report.posted;
+    if posted.sent > 0 {
+        let per_second = as_f64(posted.accepted) / (as_f64(posted.elapsed_us.max(1)) / 1e6);
+        let (sent, accepted) = (posted.sent, posted.accepted);
+        writeln!(out, "  posted       {sent}, accepted {accepted} ({per_second:.0}/s)")?;
+    }
+    write_counts(out, "messages", &report.seen.messages)?;
+    write_counts(out, "closings", &report.seen.closings)?;
+    write_counts(out, "new starts", &report.seen.reasons)?;
+    let seen = &report.seen;
+    writeln!(
+        out,
+        "  continuity   lost {}, duplicated {}, reordered {}, status taken back {}, unexplained {}, missing {}",
+        seen.lost, seen.duplicated, seen.reordered, seen.status_back, seen.unexplained, report.missing
+    )?;
+    let (own, server) = (report.own_share() * 100.0, report.server_share() * 100.0);
+    writeln!(out, "  processor    this tool {own:.0} %, the server {server:.0} % of one")?;
+    for (name, value, unit) in report.figures().iter().filter(|(name, ..)| name.contains("per ")) {
+        writeln!(out, "  {name:<38}{value:>12.1} {unit}")?;
+    }
+    for note in &report.notes {
+        writeln!(out, "  note: {note}")?;
+    }
+    for problem in &report.problems {
+        writeln!(out, "  PROBLEM: {problem}")?;
+    }
+    writeln!(out, "{}", if report.problems.is_empty() { "ok" } else { "FAILED" })
+}
+
+fn write_sizes(out: &mut String, report: &Report) -> fmt::Result {
+    if report.sizes.is_empty() {
+        return Ok(());
+    }
+    let header = [
+        "streams",
+        "server RSS",
+        "server PSS",
+        "server anon",
+        "own anon",
+        "TCP buffers",
+        "slab",
+        "server CPU",
+    ];
+    writeln!(out, "  {}", header.map(|name| format!("{name:>12}")).concat())?;
+    for size in &report.sizes {
+        let server = size.server.unwrap_or_default();
+        let kib = |bytes: u64| format!("{:>8} KiB", bytes >> 10);
+        writeln!(
+            out,
+            "  {:>12}{}{}{}{}{}{}{:>10.2} %",
+            size.streams,
+            kib(server.rss),
+            kib(server.pss),
+            kib(server.anonymous),
+            kib(size.own.anonymous),
+            kib(size.kernel.tcp_buffers),
+            kib(size.kernel.slab),
+            size.server_cpu * 100.0
+        )?;
+    }
+    Ok(())
+}
+
+fn write_times(out: &mut String, name: &str, times: &Times) -> fmt::Result {
+    if times.count() == 0 {
+        return Ok(());
+    }
+    write!(out, "  {name:<22}")?;
+    for quantile in [0.5, 0.9, 0.99, 0.999] {
+        write!(out, "{:>10.2}", as_f64(times.at(quantile)) / 1e3)?;
+    }
+    writeln!(out, "{:>10.2}{:>12}", as_f64(times.longest()) / 1e3, times.count())
+}
+
+fn write_counts(out: &mut String, name: &str, counts: &Counts) -> fmt::Result {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<_> = counts.iter().map(|(word, count)| format!("{word} {count}")).collect();
+    writeln!(out, "  {name:<12} {}", told.join(", "))
+}

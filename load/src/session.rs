@@ -1,0 +1,298 @@
+//! The course of a run, whatever its workload: start, open, post, wait for what is under way, tell.
+
+use crate::{
+    arguments::Common,
+    board::Board,
+    clock,
+    gateway::Gateway,
+    plan::{Plan, unix_s},
+    poster::{self, Count, NEWS, Poster, Task},
+    proc::{self, Process},
+    reader::Command,
+    report::{Opening, Report, Second, Size},
+    setup::{plan, raise_descriptors, start_gateway},
+    team::{Standing, Team},
+};
+use anyhow::{Context as _, Result, ensure};
+use mio::{Poll, Waker};
+use std::{
+    io::Write as _,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+/// How often the course of a run looks at how things stand.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a workload wants of its readers.
+pub(crate) struct Readers {
+    pub(crate) streams: usize,
+    pub(crate) payments: usize,
+    pub(crate) churn: f64,
+    pub(crate) stalled: usize,
+    pub(crate) slow: usize,
+    /// Streams that may be opening at once, unless the command line says otherwise.
+    pub(crate) opening: usize,
+    /// Events are posted as others have been delivered, so readers and publisher have to talk.
+    pub(crate) tells_deliveries: bool,
+}
+
+/// A run on its course.
+pub(crate) struct Session {
+    pub(crate) report: Report,
+    pub(crate) plan: Plan,
+    team: Team,
+    board: Option<Arc<Board>>,
+    /// The publisher's poll for its first task, made before the board that wakes it.
+    poll: Option<Poll>,
+    count: Arc<Count>,
+    pids: Vec<u32>,
+    patience: Duration,
+    begun_us: u64,
+    next_second_us: u64,
+    quiet: bool,
+    /// The server's and this tool's processor time, and the time, when measuring began.
+    since: (u64, u64, u64),
+    /// Dropped last: until then the server runs.
+    _gateway: Option<Gateway>,
+}
+
+impl Session {
+    /// Starts the server if it is to be this run's own, and the readers.
+    pub(crate) fn start(workload: &str, common: &Common, readers: &Readers) -> Result<Self> {
+        ensure!(readers.payments > 0 && common.processes > 0, "payments and processes must be at least 1");
+        ensure!(
+            common.processes == 1 || !readers.tells_deliveries,
+            "in flight until delivered needs all streams in one process: leave out --processes, or name a --rate"
+        );
+        raise_descriptors();
+        let gateway = start_gateway(common)?;
+        let plan = plan(common, readers, gateway.as_ref());
+        let poll = Poll::new()?;
+        let board = readers
+            .tells_deliveries
+            .then(|| Waker::new(poll.registry(), NEWS).map(|waker| Arc::new(Board::new(waker))))
+            .transpose()?;
+        let team = Team::start(&plan, common.processes, board.as_ref())?;
+        let mut pids = common.pid.clone();
+        pids.extend(gateway.as_ref().map(Gateway::pid));
+        let now_us = clock::now_us();
+        let mut session = Self {
+            report: Report {
+                workload: workload.to_owned(),
+                arguments: common.told_arguments(),
+                started: unix_s(),
+                streams: readers.streams,
+                payments: readers.payments,
+                machine: proc::machine(),
+                ..Report::default()
+            },
+            plan,
+            team,
+            board,
+            poll: Some(poll),
+            count: Arc::default(),
+            pids,
+            patience: Duration::from_secs(common.patience),
+            begun_us: now_us,
+            next_second_us: now_us,
+            quiet: common.quiet,
+            since: (0, 0, 0),
+            _gateway: gateway,
+        };
+        if session.plan.target.create {
+            session.create_channels()?;
+        }
+        session.report.server_before = session.server();
+        session.measure_from_here();
+        Ok(session)
+    }
+
+    /// The server's processes now, summed; none if none was named or one is gone.
+    fn server(&self) -> Option<Process> {
+        sum(&self.pids)
+    }
+
+    /// Processor time counts from here.
+    pub(crate) fn measure_from_here(&mut self) {
+        self.since = (cpu_us(&self.pids), cpu_us(&self.team.pids()), clock::now_us());
+    }
+
+    /// Processor time counts up to here.
+    pub(crate) fn measure_to_here(&mut self) {
+        let (server, own, at_us) = self.since;
+        self.report.server_cpu_us = cpu_us(&self.pids).saturating_sub(server);
+        self.report.own_cpu_us = cpu_us(&self.team.pids()).saturating_sub(own);
+        self.report.measured_us = clock::now_us() - at_us;
+    }
+
+    /// Opens streams until there are `upto`, and waits for the first message of each.
+    pub(crate) fn open(&mut self, what: &str, upto: usize) -> Result<bool> {
+        let (from_us, overflows) = (clock::now_us(), proc::kernel().overflows);
+        let failed_before = self.team.hear(Duration::ZERO)?.failed;
+        self.team.tell(&Command::Open { upto })?;
+        let standing = self.until(self.patience, |standing| standing.ready_at_us.is_some())?;
+        let complete = standing.ready_at_us.is_some();
+        let at_us = standing.ready_at_us.unwrap_or_else(clock::now_us);
+        let failed = standing.failed.saturating_sub(failed_before);
+        self.report.openings.push(Opening {
+            what: what.to_owned(),
+            streams: upto,
+            seconds: clock::seconds(at_us.saturating_sub(from_us)),
+            failed,
+            overflows: proc::kernel().overflows.saturating_sub(overflows),
+            complete,
+        });
+        if !complete {
+            let open = standing.ready;
+            self.problem(format!("{what}: {open} of {upto} streams had their first message in time"));
+        }
+        Ok(complete)
+    }
+
+    fn create_channels(&mut self) -> Result<()> {
+        let task = Task { creates: true, ..Task::batch(0, self.plan.payments) };
+        let poster = Poster::new(self.plan.clone(), task, Poll::new()?, None, Arc::default())?;
+        let done = poster.run()?;
+        ensure!(done.posted.failed.is_empty(), "channels could not be created: {:?}", done.posted.failed);
+        Ok(())
+    }
+
+    /// Drops all connections at once.
+    pub(crate) fn drop_all(&mut self) -> Result<()> {
+        self.team.tell(&Command::Drop)?;
+        self.until(self.patience, |standing| standing.ready == 0)?;
+        Ok(())
+    }
+
+    /// Posts; what was accepted of each payment is added to `accepted`.
+    pub(crate) fn post(&mut self, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
+        let poll = self.poll.take().map_or_else(Poll::new, Ok)?;
+        let poster = Poster::new(self.plan.clone(), task, poll, self.board.clone(), Arc::clone(&self.count))?;
+        let thread = thread::Builder::new().name("publisher".to_owned()).spawn(|| poster.run())?;
+        while !thread.is_finished() {
+            self.look(LOOK)?;
+        }
+        let done = thread.join().ok().context("the publisher failed")??;
+        accepted.resize(self.plan.payments, 0);
+        accepted.iter_mut().zip(&done.accepted).for_each(|(sum, new)| *sum += new);
+        self.add_posted(&done);
+        Ok(())
+    }
+
+    fn add_posted(&mut self, done: &poster::Done) {
+        let (sum, new) = (&mut self.report.posted, &done.posted);
+        sum.sent += new.sent;
+        sum.accepted += new.accepted;
+        sum.not_sent += new.not_sent;
+        sum.elapsed_us += new.elapsed_us;
+        sum.lag.add(&new.lag);
+        sum.ack.add(&new.ack);
+        for (word, count) in &new.failed {
+            *sum.failed.entry(word.clone()).or_default() += count;
+        }
+    }
+
+    /// Waits until everything accepted has arrived, and all streams are back.
+    pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<()> {
+        self.team.tell(&Command::Calm)?;
+        self.team.tell(&Command::Expect(accepted.to_vec()))?;
+        let standing = self.until(self.patience, |standing| standing.missing == Some(0))?;
+        self.report.missing = standing.missing.unwrap_or_default();
+        if standing.missing != Some(0) {
+            let missing = self.report.missing;
+            self.problem(format!("{missing} deliveries of accepted events did not come in time"));
+        }
+        Ok(())
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: Duration) -> Result<()> {
+        self.until(time, |_| false)?;
+        Ok(())
+    }
+
+    /// What this number of streams costs. `held_us`: for how long they have been held since measuring began.
+    pub(crate) fn take_size(&mut self, streams: usize) {
+        self.measure_to_here();
+        let own = sum(&self.team.pids()).unwrap_or_default();
+        self.report.sizes.push(Size {
+            streams,
+            server: self.server(),
+            own,
+            kernel: proc::kernel(),
+            server_cpu: self.report.server_share(),
+        });
+    }
+
+    /// Ends the run: what was found out.
+    pub(crate) fn finish(mut self) -> Result<Report> {
+        if !self.pids.is_empty() && self.server().is_none() {
+            self.problem("the server's process is gone".to_owned());
+        }
+        self.report.server_after = self.server();
+        self.report.seconds = clock::seconds(clock::now_us() - self.begun_us);
+        self.report.seen = self.team.finish()?;
+        self.report.judge();
+        Ok(self.report)
+    }
+
+    fn problem(&mut self, what: String) {
+        self.report.problems.push(what);
+    }
+
+    /// Looks until it is enough or the time is over.
+    fn until(&mut self, time: Duration, enough: impl Fn(&Standing) -> bool) -> Result<Standing> {
+        let until_us = clock::now_us() + clock::micros(time);
+        loop {
+            let standing = self.look(LOOK)?;
+            if standing.current && enough(&standing) || clock::now_us() >= until_us {
+                return Ok(standing);
+            }
+        }
+    }
+
+    /// Hears the readers; once a second keeps a line of the course and shows it.
+    fn look(&mut self, wait: Duration) -> Result<Standing> {
+        let standing = self.team.hear(wait)?;
+        let now_us = clock::now_us();
+        if now_us >= self.next_second_us {
+            self.next_second_us = now_us + 1_000_000;
+            let second = Second {
+                at: clock::seconds(now_us - self.begun_us),
+                ready: standing.ready,
+                sent: self.count.sent.load(Ordering::Relaxed),
+                accepted: self.count.accepted.load(Ordering::Relaxed),
+                deliveries: standing.deliveries,
+                rss: self.pids.iter().filter_map(|pid| proc::rss(*pid).ok()).sum(),
+                cpu_us: cpu_us(&self.pids),
+            };
+            self.report.series.push(second);
+            if !self.quiet {
+                let Second { at, ready, accepted, deliveries, rss, .. } = second;
+                let mib = rss >> 20;
+                let failed = standing.failed;
+                // Progress is for whoever watches; a closed terminal does not end the run.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{at:6.1} s  {ready:>7} streams  {accepted:>8} accepted  {deliveries:>10} delivered  {failed:>5} failed  server {mib} MiB"
+                );
+            }
+        }
+        Ok(standing)
+    }
+}
+
+/// Processor time of all; a process that is gone counts nothing.
+fn cpu_us(pids: &[u32]) -> u64 {
+    pids.iter().filter_map(|pid| proc::cpu_us(*pid).ok()).sum()
+}
+
+fn sum(pids: &[u32]) -> Option<Process> {
+    let mut sum = Process::default();
+    for pid in pids {
+        sum.add(&proc::process(*pid).ok()?);
+    }
+    (!pids.is_empty()).then_some(sum)
+}

@@ -1,0 +1,85 @@
+//! What a run needs before it begins: descriptors, a gateway if it is to have its own, addresses, and the plan.
+
+use crate::{
+    arguments::Common,
+    clock,
+    gateway::Gateway,
+    plan::{Dialect, Plan, Provider, Target, Token, unix_s},
+    session::Readers,
+};
+use anyhow::Result;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// A stream is a descriptor: as many as the kernel allows.
+pub(crate) fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // If it can't be raised, the streams beyond it fail, and the report says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// Starts the gateway that the command line names, if it does.
+pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
+    let provider = match common.provider {
+        Provider::Generic => "generic",
+        Provider::Stripe => "stripe",
+    };
+    let start = |program: &std::path::PathBuf| Gateway::start(program, common.server_core, provider);
+    common.spawn.as_ref().map(start).transpose()
+}
+
+/// What readers and publisher are asked.
+pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
+    let streams = gateway.map_or(common.public, |gateway| gateway.address);
+    let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |gateway| gateway.address);
+    let given = match (&common.token, &common.token_key) {
+        (Some(token), _) => Token::One(token.clone()),
+        (None, Some(key)) => Token::Minted(key.clone()),
+        (None, None) => Token::None,
+    };
+    let source = if gateway.is_some() { "load" } else { &common.source };
+    let (subscribe, publish) = match common.dialect {
+        Dialect::Paystream => ("/v1/payments/{}/events".to_owned(), format!("/webhooks/{source}")),
+        Dialect::Plain => (common.subscribe.clone(), common.publish.clone()),
+    };
+    let now_us = clock::now_us();
+    Plan {
+        target: Target {
+            dialect: common.dialect,
+            streams,
+            posts,
+            subscribe,
+            publish,
+            create: common.create,
+            provider: common.provider,
+            secret: gateway
+                .map_or_else(|| common.secret.clone().unwrap_or_default(), |gateway| gateway.secret.clone()),
+            token: gateway.map_or(given, |gateway| Token::Minted(gateway.token_key.clone())),
+        },
+        name: format!("{:x}x{:x}", unix_s(), now_us % 0x1_0000),
+        epoch_us: now_us,
+        streams: readers.streams,
+        payments: readers.payments,
+        first: 0,
+        step: 1,
+        opening: common.opening.unwrap_or(readers.opening),
+        sources: sources(common, streams, readers.streams),
+        churn: readers.churn,
+        stalled: readers.stalled,
+        slow: readers.slow,
+        patience_us: common.patience * 1_000_000,
+        longest_wait_ms: common.longest_wait,
+    }
+}
+
+/// Addresses to connect from. The kernel hands out ports of one address fast only while half of them are free, so that many
+/// streams on one machine come from several addresses unless the command line names them.
+fn sources(common: &Common, server: SocketAddr, streams: usize) -> Vec<Ipv4Addr> {
+    /// Below half of the 28,232 ports that Linux hands out by default.
+    const EACH: usize = 10_000;
+    if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > EACH {
+        let last = u8::try_from(streams / EACH + 2).unwrap_or(u8::MAX);
+        return (2..=last).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+    }
+    common.from.clone()
+}

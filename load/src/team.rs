@@ -1,0 +1,228 @@
+//! The readers of a run: a thread of this process, or as many processes as were asked for. Either way they take commands and
+//! tell their state.
+
+use crate::{
+    board::Board,
+    plan::Plan,
+    reader::{Command, Reader, State, poll_and_waker},
+    stats::Seen,
+};
+use anyhow::{Context as _, Result, bail};
+use std::{
+    io::{BufRead as _, BufReader, Write as _, stdin, stdout},
+    process::{Child, ChildStdin, Stdio},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a reader may take to tell all it saw.
+const LAST_WORD: Duration = Duration::from_secs(20);
+
+enum Line {
+    Thread(mpsc::Sender<Command>, Arc<mio::Waker>),
+    Process(Box<Child>, ChildStdin),
+}
+
+struct Member {
+    line: Line,
+    sent: u64,
+    state: State,
+    gone: bool,
+}
+
+/// All readers.
+pub(crate) struct Team {
+    members: Vec<Member>,
+    /// A state, or none if that reader is gone.
+    replies: mpsc::Receiver<(usize, Option<State>)>,
+}
+
+/// How all readers stand together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Standing {
+    /// All have answered the newest command.
+    pub(crate) current: bool,
+    pub(crate) ready: usize,
+    /// When the last of them had all that it was asked for.
+    pub(crate) ready_at_us: Option<u64>,
+    pub(crate) missing: Option<u64>,
+    pub(crate) deliveries: u64,
+    pub(crate) failed: u64,
+}
+
+impl Team {
+    /// A thread if there is to be one process, as many processes otherwise.
+    pub(crate) fn start(plan: &Plan, processes: usize, board: Option<&Arc<Board>>) -> Result<Self> {
+        let (send, replies) = mpsc::channel();
+        let members = (0..processes).map(|index| {
+            let mut plan = plan.clone();
+            (plan.first, plan.step) = (index, processes);
+            #[expect(clippy::cast_precision_loss, reason = "a handful of processes")]
+            let share = plan.churn / processes as f64;
+            plan.churn = share;
+            let line = match processes {
+                1 => in_thread(plan, board.cloned(), send.clone())?,
+                _ => in_process(&plan, index, send.clone())?,
+            };
+            Ok(Member { line, sent: 0, state: State::default(), gone: false })
+        });
+        Ok(Self { members: members.collect::<Result<_>>()?, replies })
+    }
+
+    /// Tells all readers.
+    pub(crate) fn tell(&mut self, command: &Command) -> Result<()> {
+        for member in &mut self.members {
+            member.sent += 1;
+            match &mut member.line {
+                Line::Thread(commands, waker) => {
+                    // A reader that has ended says so by its replies.
+                    let _ = commands.send(command.clone());
+                    waker.wake()?;
+                }
+                Line::Process(_, input) => {
+                    let mut line = serde_json::to_string(command)?;
+                    line.push('\n');
+                    input.write_all(line.as_bytes()).context("a reader process has ended")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears what has been said, waiting for at most this long.
+    pub(crate) fn hear(&mut self, wait: Duration) -> Result<Standing> {
+        let mut next = self.replies.recv_timeout(wait).ok();
+        while let Some((index, state)) = next {
+            if let Some(member) = self.members.get_mut(index) {
+                match state {
+                    Some(state) => member.state = state,
+                    None => member.gone = true,
+                }
+            }
+            next = self.replies.try_recv().ok();
+        }
+        if self.members.iter().any(|member| member.gone && member.state.seen.is_none()) {
+            bail!("a reader ended before its time");
+        }
+        let states = || self.members.iter().map(|member| &member.state);
+        let all_ready = states().all(|state| state.ready_at_us.is_some());
+        Ok(Standing {
+            current: self.members.iter().all(|member| member.state.commands == member.sent),
+            ready: states().map(|state| state.ready).sum(),
+            ready_at_us: states().filter_map(|state| state.ready_at_us).max().filter(|_| all_ready),
+            missing: states().map(|state| state.missing).sum(),
+            deliveries: states().map(|state| state.deliveries).sum(),
+            failed: states().map(|state| state.failed).sum(),
+        })
+    }
+
+    /// Processes of this tool, this one included.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let children = self.members.iter().filter_map(|member| match &member.line {
+            Line::Process(child, _) => Some(child.id()),
+            Line::Thread(..) => None,
+        });
+        std::iter::once(std::process::id()).chain(children).collect()
+    }
+
+    /// Ends all readers; what they saw.
+    pub(crate) fn finish(mut self) -> Result<Seen> {
+        self.tell(&Command::Finish)?;
+        let deadline = Instant::now() + LAST_WORD;
+        while self.members.iter().any(|member| member.state.seen.is_none()) {
+            if Instant::now() > deadline {
+                bail!("a reader does not tell what it saw");
+            }
+            self.hear(Duration::from_millis(100))?;
+        }
+        let mut sum = Seen::default();
+        for member in &mut self.members {
+            if let Some(seen) = &member.state.seen {
+                sum.add(seen);
+            }
+            if let Line::Process(child, _) = &mut member.line {
+                child.wait()?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if let Line::Process(child, _) = &mut member.line {
+                // It has ended already, unless this is on the way out after an error.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+type Replies = mpsc::Sender<(usize, Option<State>)>;
+
+fn in_thread(plan: Plan, board: Option<Arc<Board>>, replies: Replies) -> Result<Line> {
+    let (commands, inbox) = mpsc::channel();
+    let (poll, waker) = poll_and_waker()?;
+    thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        // Nobody listens any more once the run is over.
+        let tell = |state| drop(replies.send((0, Some(state))));
+        let _ = Reader::new(plan, poll, inbox, board, tell).run();
+        drop(replies.send((0, None)));
+    })?;
+    Ok(Line::Thread(commands, Arc::new(waker)))
+}
+
+fn in_process(plan: &Plan, index: usize, replies: Replies) -> Result<Line> {
+    let mut child = std::process::Command::new(std::env::current_exe()?)
+        .arg("worker")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start a reader process")?;
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        bail!("a reader process without pipes");
+    };
+    let mut line = serde_json::to_string(plan)?;
+    line.push('\n');
+    input.write_all(line.as_bytes())?;
+    thread::Builder::new().name(format!("ears-{index}")).spawn(move || {
+        for line in BufReader::new(output).lines() {
+            let Some(state) = line.ok().and_then(|line| serde_json::from_str(&line).ok()) else { break };
+            drop(replies.send((index, Some(state))));
+        }
+        drop(replies.send((index, None)));
+    })?;
+    Ok(Line::Process(Box::new(child), input))
+}
+
+/// `load worker`: readers in a process of their own, told by lines on its input.
+pub(crate) fn worker() -> Result<()> {
+    let mut lines = stdin().lock().lines();
+    let plan = lines.next().context("no plan")??;
+    let plan = serde_json::from_str(&plan).context("not a plan")?;
+    drop(lines);
+    let (commands, inbox) = mpsc::channel();
+    let (poll, waker) = poll_and_waker()?;
+    thread::spawn(move || {
+        for line in stdin().lock().lines() {
+            let Some(command) = line.ok().and_then(|line| serde_json::from_str(&line).ok()) else { break };
+            if commands.send(command).is_err() {
+                break;
+            }
+            let _ = waker.wake();
+        }
+        drop(commands);
+        let _ = waker.wake();
+    });
+    let tell = |state: State| {
+        if let Ok(line) = serde_json::to_string(&state) {
+            // A pipe that nobody reads means that the run is over; the closed input ends this process too.
+            let _ = writeln!(stdout(), "{line}");
+        }
+    };
+    Reader::new(plan, poll, inbox, None, tell).run()?;
+    Ok(())
+}

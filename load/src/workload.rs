@@ -1,0 +1,216 @@
+//! The workloads: what each opens, posts and waits for.
+
+use crate::{
+    arguments::Common,
+    poster::{Pace, Task},
+    report::Report,
+    session::{Readers, Session},
+};
+use anyhow::{Result, ensure};
+use clap::Args;
+use std::time::Duration;
+
+/// Streams that may be opening at once where nobody asks for a storm.
+const OPENING: usize = 256;
+
+/// Opens idle streams and tells what each costs in memory.
+#[derive(Args, Debug)]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Numbers of streams, each measured: bytes per stream are the slope through them.
+    #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000")]
+    sizes: Vec<usize>,
+    /// All watch one payment; otherwise each watches one of its own.
+    #[arg(long)]
+    one_payment: bool,
+    /// Post this many events to each payment before the streams are measured.
+    #[arg(long, default_value_t = 0)]
+    events: usize,
+    /// How long each number is held, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
+/// Posts to streams that are open and measures the way to them.
+#[derive(Args, Debug)]
+pub(crate) struct Deliver {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, default_value_t = 10_000)]
+    streams: usize,
+    /// Events per second.
+    #[arg(long, default_value_t = 1.0, conflicts_with = "in_flight")]
+    rate: f64,
+    /// Post as fast as events are delivered, with this many on their way.
+    #[arg(long)]
+    in_flight: Option<usize>,
+    /// How long to post, in seconds.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+/// All clients arrive at once, are dropped at once and return at once.
+#[derive(Args, Debug)]
+pub(crate) struct Storm {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, default_value_t = 10_000)]
+    streams: usize,
+    /// How often they are dropped and return.
+    #[arg(long, default_value_t = 3)]
+    waves: usize,
+    /// Post nothing while they are away; otherwise each payment gets an event that its stream has to catch up on.
+    #[arg(long)]
+    silent: bool,
+}
+
+/// Posts signed webhooks.
+#[derive(Args, Debug)]
+pub(crate) struct Webhooks {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Streams that follow; stream i watches payment i modulo their number.
+    #[arg(long, default_value_t = 0)]
+    streams: usize,
+    /// Payments that the events are spread over.
+    #[arg(long, default_value_t = 1_000)]
+    payments: usize,
+    /// Events per second.
+    #[arg(long, conflicts_with = "in_flight")]
+    rate: Option<f64>,
+    /// Without a rate: webhooks on their way until acknowledged.
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+    /// How long to post, in seconds.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+/// Updates, streams that come and go, readers that are slow or stalled.
+#[derive(Args, Debug)]
+pub(crate) struct Mixed {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, default_value_t = 1_000)]
+    streams: usize,
+    #[arg(long, default_value_t = 250)]
+    payments: usize,
+    /// Events per second.
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Streams per second that leave and come back with their cursor.
+    #[arg(long, default_value_t = 20.0)]
+    churn: f64,
+    /// Readers that take 512 bytes every 50 ms.
+    #[arg(long, default_value_t = 10)]
+    slow: usize,
+    /// Readers that take nothing after their first message.
+    #[arg(long, default_value_t = 10)]
+    stalled: usize,
+    /// How long to post, in seconds; a soak is 600 unless said otherwise.
+    #[arg(long)]
+    seconds: Option<f64>,
+}
+
+impl Readers {
+    fn brisk(streams: usize, payments: usize) -> Self {
+        Self { streams, payments, churn: 0.0, stalled: 0, slow: 0, opening: OPENING, tells_deliveries: false }
+    }
+}
+
+pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
+    let most = arguments.sizes.iter().copied().max().unwrap_or_default();
+    ensure!(most > 0 && arguments.sizes.is_sorted(), "sizes have to rise");
+    let payments = if arguments.one_payment { 1 } else { most };
+    let mut session = Session::start("hold", &arguments.common, &Readers::brisk(most, payments))?;
+    let mut accepted = Vec::new();
+    if arguments.events > 0 {
+        session.post(Task::batch(0, payments * arguments.events), &mut accepted)?;
+    }
+    for size in &arguments.sizes {
+        if !session.open("open", *size)? {
+            break;
+        }
+        session.measure_from_here();
+        session.pass(Duration::from_secs(arguments.seconds))?;
+        session.take_size(*size);
+    }
+    session.finish()
+}
+
+pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> Result<Report> {
+    let readers = Readers {
+        tells_deliveries: arguments.in_flight.is_some(),
+        ..Readers::brisk(arguments.streams, payments)
+    };
+    let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
+    if session.open("open", arguments.streams)? {
+        post_and_settle(&mut session, pace, arguments.seconds)?;
+    }
+    session.finish()
+}
+
+pub(crate) fn fanout(arguments: &Deliver) -> Result<Report> {
+    deliver("fanout", arguments, 1)
+}
+
+pub(crate) fn unicast(arguments: &Deliver) -> Result<Report> {
+    deliver("unicast", arguments, arguments.streams.max(1))
+}
+
+pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
+    let streams = arguments.streams;
+    let readers = Readers { opening: streams, ..Readers::brisk(streams, streams) };
+    let mut session = Session::start("storm", &arguments.common, &readers)?;
+    let mut accepted = Vec::new();
+    let mut complete = session.open("arrive", streams)?;
+    for wave in 1..=arguments.waves {
+        if !complete {
+            break;
+        }
+        session.drop_all()?;
+        if !arguments.silent {
+            session.post(Task::batch((wave - 1) * streams, streams), &mut accepted)?;
+        }
+        complete = session.open(&format!("return {wave}"), streams)?;
+        if !arguments.silent {
+            session.settle(&accepted)?;
+        }
+    }
+    session.measure_to_here();
+    session.finish()
+}
+
+pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
+    let readers = Readers::brisk(arguments.streams, arguments.payments);
+    let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
+    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
+    if arguments.streams == 0 || session.open("open", arguments.streams)? {
+        post_and_settle(&mut session, pace, arguments.seconds)?;
+    }
+    session.finish()
+}
+
+pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<Report> {
+    let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
+    let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
+    if session.open("open", streams)? {
+        let seconds = arguments.seconds.unwrap_or(seconds);
+        post_and_settle(&mut session, Pace::Rate(arguments.rate), seconds)?;
+    }
+    session.finish()
+}
+
+fn post_and_settle(session: &mut Session, pace: Pace, seconds: f64) -> Result<()> {
+    let mut accepted = Vec::new();
+    session.measure_from_here();
+    let task = Task { pace, first: 0, most: usize::MAX, seconds, ..Task::batch(0, 0) };
+    task.fits(&session.plan)?;
+    session.post(task, &mut accepted)?;
+    session.settle(&accepted)?;
+    session.measure_to_here();
+    Ok(())
+}

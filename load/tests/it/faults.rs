@@ -1,0 +1,105 @@
+//! What a server does wrong is found, counted as what it is, and told.
+
+use super::{Fault, Server, load, run_against};
+
+#[test]
+fn a_server_without_fault_passes() {
+    for fault in [Fault::None, Fault::Dripping] {
+        let outcome = run_against(fault);
+        assert_eq!(outcome.code, Some(0), "{fault:?}: {}", outcome.text);
+        assert_eq!(outcome.report["posted"]["accepted"], 200);
+        assert_eq!(outcome.seen("deliveries"), 400);
+    }
+}
+
+#[test]
+fn a_lost_a_doubled_and_a_swapped_event_are_each_found() {
+    // Each of the 8 streams meets the fault once.
+    for (fault, expected) in [
+        (Fault::Lost, [8, 0, 0, 0]),
+        (Fault::Doubled, [0, 8, 0, 0]),
+        (Fault::Swapped, [0, 0, 8, 0]),
+        (Fault::StatusBack, [0, 0, 0, 8]),
+    ] {
+        let outcome = run_against(fault);
+        let found = ["lost", "duplicated", "reordered", "status_back"].map(|name| outcome.seen(name));
+        assert_eq!(found, expected, "{fault:?}: {}", outcome.text);
+        assert_eq!(outcome.code, Some(1), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_resumes_and_is_told() {
+    let outcome = run_against(Fault::Cut);
+    assert!(outcome.has_problem("1 streams ended without a closing"), "{}", outcome.text);
+    assert_eq!((outcome.seen("lost"), outcome.seen("attempts"), outcome.code), (0, 9, Some(1)));
+    assert_eq!(outcome.report["missing"], 0);
+}
+
+#[test]
+fn a_server_that_is_killed_stalls_or_refuses_is_reported() {
+    for (fault, words) in [
+        (Fault::Killed, ["requests for a stream failed", "refused", "not sent though they were due"]),
+        (Fault::Stalled, ["posts failed", "no answer", "not sent though they were due"]),
+        (Fault::Refused, ["0 of 8 streams had their first message", "status 503", "failed"]),
+        (
+            Fault::Gibberish,
+            ["0 of 8 streams had their first message", "a status line that is none", "failed"],
+        ),
+    ] {
+        let outcome = run_against(fault);
+        assert_eq!(outcome.code, Some(1), "{fault:?}: {}", outcome.text);
+        for word in words {
+            assert!(outcome.has_problem(word), "{fault:?}, {word:?}: {}", outcome.text);
+        }
+    }
+}
+
+#[test]
+fn nobody_listening_is_reported() {
+    let address = Server::start(Fault::None).address;
+    let outcome = load(&format!("storm --public {address} --streams 4 --waves 1 --silent --patience 1"));
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.has_problem("refused"), "{}", outcome.text);
+}
+
+#[test]
+fn a_throttled_server_cannot_hide_its_queue() {
+    let outcome = run_against(Fault::Throttled);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    // 200 events were due within a second, and it takes two to answer them one by one: the last waited for a second.
+    let acks = outcome.report["posted"]["ack"].as_array().unwrap();
+    let longest_us = acks.iter().map(|entry| entry[0].as_u64().unwrap()).max().unwrap();
+    assert!(longest_us > 500_000, "{longest_us} µs: {}", outcome.text);
+}
+
+#[test]
+fn storms_and_churn_lose_nothing() {
+    let server = Server::start(Fault::None);
+    let storm = load(&format!("storm --public {} --streams 40 --waves 2", server.address));
+    assert_eq!(storm.code, Some(0), "{}", storm.text);
+    assert_eq!(storm.report["openings"].as_array().unwrap().len(), 3);
+    let churn = "--streams 20 --payments 5 --rate 200 --seconds 1 --churn 50 --longest-wait 50";
+    let mixed = load(&format!("mixed --public {} {churn} --slow 2 --stalled 2", server.address));
+    assert_eq!(mixed.code, Some(0), "{}", mixed.text);
+    assert!(mixed.seen("attempts") > 30, "{}", mixed.text);
+}
+
+#[test]
+fn several_processes_give_one_report() {
+    let server = Server::start(Fault::None);
+    let words = "--streams 9 --payments 3 --rate 90 --seconds 1 --churn 0 --slow 0 --stalled 0 --processes 3";
+    let outcome = load(&format!("mixed --public {} {words}", server.address));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    assert_eq!((outcome.seen("opened"), outcome.seen("deliveries")), (9, 270));
+}
+
+#[test]
+fn in_flight_means_delivered_to_all() {
+    let server = Server::start(Fault::None);
+    let outcome =
+        load(&format!("fanout --public {} --streams 5 --in-flight 1 --seconds 0.5", server.address));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    let accepted = outcome.report["posted"]["accepted"].as_u64().unwrap();
+    assert!(accepted > 1 && outcome.seen("deliveries") == 5 * accepted, "{}", outcome.text);
+}
