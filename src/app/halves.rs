@@ -14,7 +14,6 @@ use crate::{
     store::Store,
     stream::{self, Streams},
 };
-use anyhow::Context as _;
 use axum::Router;
 use std::{fmt, sync::Arc};
 use tokio::task::JoinSet;
