@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `source`    | one endpoint: settings, and what is built from them |
 //! | `signature` | recipes as data, secrets, verification |
+//! | `place`     | where in a delivery a text stands |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
@@ -20,6 +21,7 @@
 mod depth;
 mod moment;
 mod outcome;
+mod place;
 mod preset;
 mod redact;
 mod signature;
@@ -35,12 +37,17 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::{CountReason as _, Metrics},
-    payment::{Event, Subject, Time, Trust},
+    payment::{Event, Subject, Time},
     store::{Append, Appended, Record, RecordLog, Store},
 };
+use futures_util::future::join_all;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use outcome::Outcome;
-use preset::mapping::{Reading, Unclear};
+use place::Around;
+use preset::{
+    mapping::{Reading, Unclear},
+    raw::BodyForm,
+};
 use serde_json::{Value, json};
 use signature::Rejection;
 use std::{
@@ -55,6 +62,9 @@ use tokio::sync::Semaphore;
 /// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
 const DELIVERY_RECORDS: usize = 256;
 
+/// The most events of one delivery. GoCardless, which sends the longest batches, has at most 250.
+const MAX_EVENTS: usize = 256;
+
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
@@ -62,6 +72,8 @@ pub struct Delivery<'a> {
     pub source: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// The query of its address, without the question mark.
+    pub query: &'a str,
     /// Its body, as it came.
     pub body: &'a [u8],
     /// When it came.
@@ -94,6 +106,62 @@ pub struct Ingest {
 }
 
 type Sources = HashMap<Arc<str>, Arc<Source>>;
+
+/// One event of a delivery, or a delivery without any: what is known of it, and what came of it.
+struct Taken {
+    reading: Reading,
+    outcome: Outcome,
+}
+
+impl From<Outcome> for Taken {
+    fn from(outcome: Outcome) -> Self {
+        Self { reading: Reading::default(), outcome }
+    }
+}
+
+impl Taken {
+    /// Says so where it is one of too many that prove nothing.
+    fn throttle(&mut self) {
+        if let Outcome::Rejected(rejection) = self.outcome {
+            self.outcome = Outcome::Throttled(rejection);
+        }
+    }
+}
+
+impl Source {
+    fn around<'a>(&'a self, delivery: &Delivery<'a>) -> Around<'a> {
+        Around { headers: delivery.headers, query: delivery.query, options: &self.options }
+    }
+
+    /// A verified body's payload.
+    fn parse(&self, body: &[u8], depth: usize) -> Result<Value, Unclear> {
+        let unclear = |code| Err(Unclear { code, at: "body".to_owned() });
+        match self.body {
+            BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
+            BodyForm::Json => serde_json::from_slice(body).or_else(|_| unclear("not_json")),
+            BodyForm::Form => {
+                let pairs = form_urlencoded::parse(body);
+                Ok(pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect())
+            }
+        }
+    }
+
+    /// The events that a payload carries.
+    fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
+        let unclear = |code, at: &dyn std::fmt::Display| Err(Unclear { code, at: at.to_string() });
+        let Some(each) = &self.each else { return Ok(std::slice::from_ref(payload)) };
+        match each.follow(payload).and_then(Value::as_array) {
+            None => unclear("missing_events", each),
+            Some(events) if events.len() > MAX_EVENTS => unclear("too_many_events", each),
+            Some(events) => Ok(events),
+        }
+    }
+
+    fn reply(&self, taken: &[Taken]) -> Reply {
+        let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
+        outcome::reply(&outcomes, &self.manners)
+    }
+}
 
 impl Ingest {
     /// Ready to take deliveries to `sources`.
@@ -134,15 +202,14 @@ impl Ingest {
     pub async fn deliver(&self, delivery: Delivery<'_>) -> Reply {
         let Some(source) = self.source(delivery.source) else { return outcome::unknown_source() };
         let started = Instant::now();
-        let mut reading = Reading::default();
-        let outcome = match self.deliveries.try_acquire() {
-            Ok(_permit) => self.take(&source, &delivery, &mut reading).await,
+        let taken = match self.deliveries.try_acquire() {
+            Ok(_permit) => self.take(&source, &delivery).await,
             Err(_) => {
                 self.metrics.limit_hits.count("deliveries");
-                Outcome::Deferred { reason: "overload" }
+                vec![Outcome::Deferred { reason: "overload" }.into()]
             }
         };
-        self.account(&source, &delivery, outcome, &reading, started)
+        self.account(&source, &delivery, taken, started)
     }
 
     /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and says what to answer.
@@ -152,53 +219,68 @@ impl Ingest {
             self.metrics.limit_hits.count(limit);
         }
         let headers = &HeaderMap::new();
-        let delivery = Delivery { source, headers, body: b"", received_at, peer };
-        self.account(&known, &delivery, Outcome::Refused(refusal), &Reading::default(), Instant::now())
+        let delivery = Delivery { source, headers, query: "", body: b"", received_at, peer };
+        self.account(&known, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
     }
 
-    async fn take(&self, source: &Source, delivery: &Delivery<'_>, reading: &mut Reading) -> Outcome {
-        match self.read(source, delivery, reading) {
-            Ok(Ok(Some(event))) => self.append(source, delivery, reading, event).await,
-            Ok(Ok(None)) => Outcome::Ignored,
-            Ok(Err(unclear)) => self.quarantine(source, delivery, reading, unclear).await,
-            Err(rejection) => Outcome::Rejected(rejection),
+    /// What comes of each event of a delivery.
+    async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
+        let payload = match self.open(source, delivery) {
+            Err(rejection) => return vec![Outcome::Rejected(rejection).into()],
+            Ok(payload) => payload,
+        };
+        match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
+            Ok([]) => vec![Outcome::Ignored.into()],
+            Ok(events) => {
+                // All at once, so that a batch waits for one sync of the disk and not for one each.
+                join_all(events.iter().map(|event| self.take_event(source, delivery, event))).await
+            }
+            Err(unclear) => {
+                let reading = Reading::default();
+                let outcome = self.quarantine(source, delivery, &reading, unclear).await;
+                vec![Taken { reading, outcome }]
+            }
         }
     }
 
-    /// Verifies, then parses. `None` is a payload that is not about a payment.
-    fn read(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        reading: &mut Reading,
-    ) -> Result<Result<Option<Event>, Unclear>, Rejection> {
+    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
+        let mut reading = Reading::default();
+        let around = source.around(delivery);
+        let outcome = match source.mapping.read(&source.terms, around, payload, &mut reading) {
+            Ok(None) => Outcome::Ignored,
+            Ok(Some(statement)) => {
+                let event = Event {
+                    id: statement.id,
+                    source: Arc::clone(&source.name),
+                    provider: Arc::clone(&source.provider),
+                    kind: Arc::clone(&reading.kind),
+                    occurred_at: statement.occurred_at,
+                    received_at: delivery.received_at,
+                    subject: Subject::payment(source.realm.clone(), statement.payment),
+                    live: statement.live,
+                    trust: source.trust,
+                    facts: statement.facts,
+                };
+                self.append(source, delivery, &reading, event).await
+            }
+            Err(unclear) => self.quarantine(source, delivery, &reading, unclear).await,
+        };
+        Taken { reading, outcome }
+    }
+
+    /// Verifies, then parses.
+    fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Result<Value, Unclear>, Rejection> {
         let Delivery { headers, body, received_at, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
             return Err(Rejection::ContentEncoding);
         }
-        source.verifier.verify(headers, body, received_at)?;
-        let unclear = |code| Ok(Err(Unclear { code, at: "body".to_owned() }));
-        if !depth::is_within(body, self.limits.get().json_depth) {
-            return unclear("too_deep");
+        source.verifier.verify(source.around(delivery), body, received_at)?;
+        let payload = source.parse(body, self.limits.get().json_depth);
+        if let Ok(payload) = &payload {
+            source.verifier.check_payload_time(payload, received_at)?;
         }
-        let Ok(payload) = serde_json::from_slice::<Value>(body) else { return unclear("not_json") };
-        source.verifier.check_payload_time(&payload, received_at)?;
-        let statement = source.mapping.read(&source.terms, headers, &payload, reading);
-        Ok(statement.map(|statement| {
-            statement.map(|statement| Event {
-                id: statement.id,
-                source: Arc::clone(&source.name),
-                provider: Arc::clone(&source.provider),
-                kind: Arc::clone(&reading.kind),
-                occurred_at: statement.occurred_at,
-                received_at,
-                subject: Subject::payment(source.realm.clone(), statement.payment),
-                live: statement.live,
-                trust: Trust::Verified,
-                facts: statement.facts,
-            })
-        }))
+        Ok(payload)
     }
 
     async fn append(
@@ -232,6 +314,7 @@ impl Ingest {
     ) -> Outcome {
         let detail = json!({
             "event": reading.id,
+            "unsigned_id": reading.unsigned_id,
             "type": reading.kind,
             "payment": reading.payment,
             "at": redact::text(&unclear.at, 256),
@@ -255,28 +338,32 @@ impl Ingest {
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        outcome: Outcome,
-        reading: &Reading,
+        mut taken: Vec<Taken>,
         started: Instant,
     ) -> Reply {
-        self.metrics.event(&source.name, outcome.word(), outcome.reason());
-        if outcome.word() != "rejected" {
-            self.metrics.delivery(outcome.word() == "deferred");
+        for Taken { outcome, .. } in &taken {
+            self.metrics.event(&source.name, outcome.word(), outcome.reason());
+        }
+        if taken.iter().all(|taken| taken.outcome.word() != "rejected") {
+            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
         }
         let mut suppressed = 0;
-        if outcome.is_unproven() {
+        if taken.iter().any(|taken| taken.outcome.is_unproven()) {
             match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
                     // Counted above. A line each would let anyone fill the disk; the next line says how many.
                     self.metrics.limit_hits.count("failed_signatures_per_second");
-                    return outcome.throttled().reply();
+                    taken.iter_mut().for_each(Taken::throttle);
+                    return source.reply(&taken);
                 }
             }
         }
-        log(source, delivery, &outcome, reading, started, suppressed);
-        self.record_delivery(source, delivery, &outcome, reading);
-        outcome.reply()
+        for Taken { outcome, reading } in &taken {
+            log(source, delivery, outcome, reading, started, suppressed);
+            self.record_delivery(source, delivery, outcome, reading);
+        }
+        source.reply(&taken)
     }
 
     /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
@@ -293,6 +380,7 @@ impl Ingest {
         };
         let detail = json!({
             "event": reading.id,
+            "unsigned_id": reading.unsigned_id,
             "type": reading.kind,
             "payment": reading.payment,
             "seq": outcome.seq(),

@@ -135,7 +135,9 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
     let name = source.clone();
     let work = webhooks.tasks.spawn(async move {
         let Held { bytes, room } = body;
-        let delivery = Delivery { source: &name, headers: &head.headers, body: &bytes, received_at, peer };
+        let query = head.uri.query().unwrap_or_default();
+        let delivery =
+            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
         let reply = ingest.deliver(delivery).await;
         drop(room);
         reply

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    payment::{Cursor, Tag},
+    payment::{Cursor, Tag, Trust},
     store::{Conflict, Feed, Head, Log, Notice, StoreError},
 };
 use async_trait::async_trait;
@@ -100,6 +100,7 @@ fn source(name: &str) -> Source {
         shared_ids: false,
         live: None,
         max_age: None,
+        options: std::collections::BTreeMap::new(),
     })
     .unwrap()
 }
@@ -136,7 +137,7 @@ impl Bench {
     }
 
     async fn post(&self, headers: &HeaderMap, body: &[u8]) -> Reply {
-        let delivery = Delivery { source: "acme", headers, body, received_at: now(), peer: None };
+        let delivery = Delivery { source: "acme", headers, query: "", body, received_at: now(), peer: None };
         self.ingest.deliver(delivery).await
     }
 
@@ -225,7 +226,8 @@ async fn what_is_not_signed_is_refused_and_not_parsed() {
         let json = if expected.0 == 200 { "application/json" } else { "application/problem+json" };
         assert_eq!(reply.content_type, json);
     }
-    let delivery = Delivery { source: "nobody", headers: &good, body: b"", received_at: now(), peer: None };
+    let delivery =
+        Delivery { source: "nobody", headers: &good, query: "", body: b"", received_at: now(), peer: None };
     assert_eq!(said(&bench.ingest.deliver(delivery).await), (404, "unknown_source".to_owned()));
 }
 
