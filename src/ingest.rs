@@ -12,12 +12,14 @@
 //! | `source`    | one endpoint: settings, and what is built from them |
 //! | `signature` | recipes as data, secrets, verification |
 //! | `place`     | where in a delivery a text stands |
+//! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
 //! | `redact`    | masking of card data |
 //! | `moment`, `depth`, `throttle` | forms of time, nesting of JSON, failed signatures per second |
 
+mod adapter;
 mod depth;
 mod moment;
 mod outcome;
@@ -40,6 +42,7 @@ use crate::{
     payment::{Event, Subject, Time},
     store::{Append, Appended, Record, RecordLog, Store},
 };
+use adapter::Unproven;
 use futures_util::future::join_all;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use outcome::Outcome;
@@ -50,6 +53,7 @@ use preset::{
 };
 use serde_json::{Value, json};
 use signature::Rejection;
+use source::Gate;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -139,10 +143,7 @@ impl Source {
         match self.body {
             BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
             BodyForm::Json => serde_json::from_slice(body).or_else(|_| unclear("not_json")),
-            BodyForm::Form => {
-                let pairs = form_urlencoded::parse(body);
-                Ok(pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect())
-            }
+            BodyForm::Form => Ok(form(body)),
         }
     }
 
@@ -268,19 +269,25 @@ impl Ingest {
         Taken { reading, outcome }
     }
 
-    /// Verifies, then parses.
+    /// Verifies, then parses. Only adapters have to do both at once.
     fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Result<Value, Unclear>, Rejection> {
         let Delivery { headers, body, received_at, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
             return Err(Rejection::ContentEncoding);
         }
-        source.verifier.verify(source.around(delivery), body, received_at)?;
-        let payload = source.parse(body, self.limits.get().json_depth);
-        if let Ok(payload) = &payload {
-            source.verifier.check_payload_time(payload, received_at)?;
+        let around = source.around(delivery);
+        match &source.gate {
+            Gate::Coded(adapter) => adapter.open(Unproven { around, body, received_at }).map(Ok),
+            Gate::Recipe(verifier) => {
+                verifier.verify(around, body, received_at)?;
+                let payload = source.parse(body, self.limits.get().json_depth);
+                if let Ok(payload) = &payload {
+                    verifier.check_payload_time(payload, received_at)?;
+                }
+                Ok(payload)
+            }
         }
-        Ok(payload)
     }
 
     async fn append(
@@ -401,6 +408,12 @@ impl Ingest {
             drop(permit);
         });
     }
+}
+
+/// A form as an object of texts.
+fn form(body: &[u8]) -> Value {
+    let pairs = form_urlencoded::parse(body);
+    pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()
 }
 
 fn by_name(sources: Vec<Source>) -> Sources {

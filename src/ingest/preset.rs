@@ -9,7 +9,11 @@ pub(super) mod mapping;
 pub(super) mod pointer;
 pub(super) mod raw;
 
-use super::{place::Options as Said, signature::recipe::Recipe};
+use super::{
+    adapter::Adapter,
+    place::Options as Said,
+    signature::recipe::{Piece, Recipe},
+};
 use crate::payment::Trust;
 use compile::Mistake;
 use mapping::Mapping;
@@ -29,13 +33,41 @@ pub(super) type Options = BTreeMap<String, Choice>;
 pub(super) struct Preset {
     pub(super) name: Arc<str>,
     pub(super) trust: Trust,
-    pub(super) recipe: Recipe,
+    pub(super) scheme: Scheme,
     pub(super) body: BodyForm,
     /// Where the events of a delivery stand, if it carries several.
     pub(super) each: Option<Pointer>,
     pub(super) options: Options,
     pub(super) reply: Reply,
     pub(super) mapping: Mapping,
+}
+
+/// How deliveries are verified.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Scheme {
+    /// By data.
+    Recipe(Recipe),
+    /// By code.
+    Coded(Adapter),
+}
+
+impl Scheme {
+    /// Whether a request's body is the sender's.
+    fn proves_body(&self) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.proves_body(),
+            // What adapters can't prove, they leave out.
+            Self::Coded(_) => true,
+        }
+    }
+
+    /// Whether a piece is signed.
+    fn signs(&self, piece: &Piece) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.signs(piece),
+            Self::Coded(_) => false,
+        }
+    }
 }
 
 impl Preset {
@@ -105,9 +137,6 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     if raw.name.parse::<crate::payment::Name>().is_err() {
         return Err(missing("name", "1 to 128 characters of printable ASCII are allowed"));
     }
-    let Some(signature) = raw.signature else {
-        return Err(missing("signature", "it is missing; write it, or extend a preset that has it"));
-    };
     if raw.map.is_empty() {
         return Err(missing(
             "map",
@@ -116,21 +145,28 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
         ));
     }
     compile::options(&raw.options).map_err(wrong)?;
-    let recipe = compile::recipe(signature, &raw.options).map_err(wrong)?;
+    let scheme = match (raw.signature, raw.adapter) {
+        (Some(signature), None) => Scheme::Recipe(compile::recipe(signature, &raw.options).map_err(wrong)?),
+        (None, Some(adapter)) => Scheme::Coded(adapter),
+        (None, None) => {
+            return Err(missing("signature", "it is missing; write it, or extend a preset that has it"));
+        }
+        (Some(_), Some(_)) => return Err(missing("adapter", "a preset has either `signature` or `adapter`")),
+    };
     let trust = match raw.trust {
         Some(raw::Trust::Hint) => Trust::Hint,
-        None | Some(raw::Trust::Verified) if recipe.proves_body() => Trust::Verified,
+        None | Some(raw::Trust::Verified) if scheme.proves_body() => Trust::Verified,
         None | Some(raw::Trust::Verified) => {
             let reason = "`{body}` is missing: nothing that is not signed may be believed. Sign it, or say `trust = \"hint\"`";
             return Err(missing("signature.signed", reason));
         }
     };
-    let mapping = compile::mapping(&raw.event, &raw.map, &recipe, &raw.options).map_err(wrong)?;
+    let mapping = compile::mapping(&raw.event, &raw.map, &scheme, &raw.options).map_err(wrong)?;
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
         name: raw.name.into(),
         trust,
-        recipe,
+        scheme,
         body: raw.body.unwrap_or(BodyForm::Json),
         each,
         options: raw.options,
@@ -175,6 +211,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
         body: own.body.or(base.body),
         each: own.each.or(base.each),
         options: base.options.into_iter().chain(own.options).collect(),
+        adapter: own.adapter.or(base.adapter.filter(|_| own.signature.is_none())),
         signature: own.signature.or(base.signature),
         reply: own.reply.or(base.reply),
         event: raw::Event {
@@ -192,6 +229,8 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::{of_text, option_names, recipe_of};
+pub(super) use tests::{of_text, option_names, recipe_of, recipes};

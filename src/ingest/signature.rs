@@ -14,6 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use header::{Claim, Line, MAX_SIGNATURES};
 use http::HeaderName;
 use key::Key;
+pub(super) use key::Mac;
 pub use key::SecretError;
 use recipe::{Carrier, Encoding, KEY_ID, Part, Piece, Recipe, SIGNATURE, TimeFrom};
 use secrecy::SecretString;
@@ -363,4 +364,4 @@ fn encode(encoding: Encoding, bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

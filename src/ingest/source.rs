@@ -1,9 +1,10 @@
 //! A source: one webhook endpoint of one provider account and mode, with its secrets.
 
 use super::{
+    adapter::Coded,
     place::{Options, Place},
     preset::{
-        self, Preset, PresetError,
+        self, Preset, PresetError, Scheme,
         mapping::{Mapping, Terms},
         pointer::{Pointer, PointerError},
         raw::{BodyForm, Reply},
@@ -55,7 +56,7 @@ pub struct Source {
     pub(super) provider: Arc<str>,
     pub(super) realm: Name,
     pub(super) shared_ids: bool,
-    pub(super) verifier: Verifier,
+    pub(super) gate: Gate,
     pub(super) trust: Trust,
     pub(super) body: BodyForm,
     /// Where the events of a delivery stand, if it carries several.
@@ -66,6 +67,14 @@ pub struct Source {
     pub(super) terms: Terms,
     /// Of deliveries whose signature failed.
     pub(super) throttle: Throttle,
+}
+
+/// What verifies a source's deliveries.
+pub(super) enum Gate {
+    /// A recipe with its secrets.
+    Recipe(Box<Verifier>),
+    /// Code with its secrets.
+    Coded(Box<dyn Coded>),
 }
 
 /// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
@@ -136,15 +145,22 @@ impl Source {
         let preset = preset?;
         let options =
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, recipe, body, each, reply: manners, mapping, .. } = preset;
+        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, .. } = preset;
         if settings.secrets.is_empty() {
             return Err(SourceError::NoSecret);
         }
-        if settings.max_age.is_some() && recipe.time.is_none() {
+        let secret = |(index, why)| SourceError::Secret { index, why };
+        let signs_time = matches!(&scheme, Scheme::Recipe(recipe) if recipe.time.is_some());
+        if settings.max_age.is_some() && !signs_time {
             return Err(SourceError::NoTime { provider });
         }
-        let verifier = Verifier::new(recipe, &settings.secrets, settings.max_age)
-            .map_err(|(index, why)| SourceError::Secret { index, why })?;
+        let gate = match scheme {
+            Scheme::Recipe(recipe) => {
+                let verifier = Verifier::new(recipe, &settings.secrets, settings.max_age).map_err(secret)?;
+                Gate::Recipe(Box::new(verifier))
+            }
+            Scheme::Coded(adapter) => Gate::Coded(adapter.ready(&settings.secrets).map_err(secret)?),
+        };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
         Ok(Self {
@@ -152,7 +168,7 @@ impl Source {
             provider,
             realm: settings.realm,
             shared_ids: settings.shared_ids,
-            verifier,
+            gate,
             trust,
             body,
             each,
@@ -164,10 +180,14 @@ impl Source {
         })
     }
 
-    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`.
+    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`. None where
+    /// the signature stands in the body.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        self.verifier.sign(body, at, delivery_id, &self.options).headers
+        match &self.gate {
+            Gate::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
+            Gate::Coded(_) => Vec::new(),
+        }
     }
 
     /// The name of its preset.

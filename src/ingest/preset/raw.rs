@@ -1,6 +1,7 @@
 //! A preset file as it is written. Only shapes; what they mean, and whether it makes sense, is `compile`'s to say.
 
 use crate::ingest::{
+    adapter::Adapter,
     moment::TimeForm,
     signature::recipe::{Algorithm, Encoding, KeyForm},
 };
@@ -23,6 +24,8 @@ pub(super) struct Preset {
     #[serde(default)]
     pub(super) options: BTreeMap<String, Choice>,
     pub(super) signature: Option<Signature>,
+    /// In place of `signature`, the code that verifies.
+    pub(super) adapter: Option<Adapter>,
     pub(super) reply: Option<Reply>,
     #[serde(default)]
     pub(super) event: Event,

@@ -6,6 +6,12 @@ pub(in crate::ingest) fn recipe_of(name: &str) -> Recipe {
     compile::recipe(raw.signature.unwrap(), &raw.options).ok().unwrap()
 }
 
+/// The built-in presets that are recipes, also those that have no mapping.
+pub(in crate::ingest) fn recipes() -> Vec<&'static str> {
+    let is_recipe = |name: &&str| whole(text_of(name).unwrap()).ok().unwrap().adapter.is_none();
+    presets().filter(is_recipe).collect()
+}
+
 /// The options that a built-in preset asks for.
 pub(in crate::ingest) fn option_names(name: &str) -> Vec<String> {
     whole(text_of(name).unwrap()).ok().unwrap().options.into_keys().collect()
@@ -37,7 +43,7 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
             Err(why) => {
                 assert!(["standard-webhooks", "svix"].contains(&name) && why.key == "map", "{why}");
                 let own = OWN.replace("standard-webhooks", name);
-                assert_eq!(of_text(&own).unwrap().recipe, recipe_of(name));
+                assert_eq!(of_text(&own).unwrap().scheme, Scheme::Recipe(recipe_of(name)));
             }
         }
     }
@@ -48,7 +54,7 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
 fn a_user_s_preset_extends_a_built_in_one() {
     let preset = of_text(OWN).unwrap();
     assert_eq!(&*preset.name, "acme-pay");
-    assert_eq!(preset.recipe, recipe_of("standard-webhooks"));
+    assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks")));
 }
 
 #[test]

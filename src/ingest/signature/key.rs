@@ -1,10 +1,10 @@
 //! Secrets: what is no secret is refused, what is one becomes a key that is made ready once and used for each delivery.
 
-use super::recipe::{Algorithm, KeyForm, Method, Recipe};
+use super::recipe::{Algorithm, Encoding, KeyForm, Method, Recipe};
 use crate::secret::{self, Weakness};
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac};
+use hmac::{Hmac, KeyInit as _};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
@@ -76,9 +76,45 @@ impl Key {
         Ok(Self { method: index, id, material: Material::new(method, secret)? })
     }
 
-    /// Whether one of these signatures is over these bytes. For MACs this takes the same time wherever they differ.
+    /// Whether one of these signatures is over these bytes.
     pub(super) fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
-        if let Material::Public(key) = &self.material {
+        self.material.made_any(signatures, message)
+    }
+
+    /// What the provider would send along; nothing if only it can know.
+    pub(super) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+        self.material.sign(message)
+    }
+}
+
+/// One secret as a MAC, for adapters.
+pub(in crate::ingest) struct Mac(Material);
+
+impl Mac {
+    /// All of a source's secrets. An error says which one it is about.
+    pub(in crate::ingest) fn all(
+        algorithm: Algorithm,
+        key: KeyForm,
+        secrets: &[SecretString],
+    ) -> Result<Vec<Self>, (usize, SecretError)> {
+        let method =
+            Method { items: Vec::new(), algorithm, encoding: Encoding::Hex, key, prefix: String::new() };
+        let keyed = |(index, secret): (usize, &SecretString)| {
+            Material::new(&method, secret.expose_secret()).map(Self).map_err(|why| (index, why))
+        };
+        secrets.iter().enumerate().map(keyed).collect()
+    }
+
+    /// Whether one of them made this signature over these bytes.
+    pub(in crate::ingest) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
+        macs.iter().any(|Self(material)| material.made_any(&[signature], message))
+    }
+}
+
+impl Material {
+    /// Whether one of these signatures is over these bytes. For MACs this takes the same time wherever they differ.
+    fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
+        if let Self::Public(key) = self {
             let message = message.concat();
             return signatures.iter().any(|signature| key.verify_sig(&message, signature).is_ok());
         }
@@ -89,18 +125,18 @@ impl Key {
     }
 
     /// What the provider would send along; nothing if only it can know.
-    pub(super) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
-        match &self.material {
-            Material::HmacSha1(mac) => digest(mac.clone(), message),
-            Material::HmacSha256(mac) => digest(mac.clone(), message),
-            Material::HmacSha512(mac) => digest(mac.clone(), message),
-            Material::Public(_) => Vec::new(),
-            Material::Token(token) => token.expose_secret().to_vec(),
+    fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+        match self {
+            Self::HmacSha1(mac) => digest(mac.clone(), message),
+            Self::HmacSha256(mac) => digest(mac.clone(), message),
+            Self::HmacSha512(mac) => digest(mac.clone(), message),
+            Self::Public(_) => Vec::new(),
+            Self::Token(token) => token.expose_secret().to_vec(),
         }
     }
 }
 
-fn digest<M: Mac>(mut mac: M, message: &[&[u8]]) -> Vec<u8> {
+fn digest<M: hmac::Mac>(mut mac: M, message: &[&[u8]]) -> Vec<u8> {
     message.iter().for_each(|piece| mac.update(piece));
     mac.finalize().into_bytes().to_vec()
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 mod keys;
-use keys::Pair;
+pub(in crate::ingest) use keys::Pair;
 
 const NOW_S: i64 = 1_790_000_000;
 
@@ -42,7 +42,7 @@ impl Bench {
 
     /// Every built-in preset that is a recipe.
     fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        preset::presets().map(|name| (name, Self::new(name)))
+        preset::recipes().into_iter().map(|name| (name, Self::new(name)))
     }
 
     fn verifier(&self, pairs: &[&Pair]) -> Verifier {
@@ -358,7 +358,7 @@ proptest! {
         body in proptest::collection::vec(any::<u8>(), 1..200),
         place in any::<prop::sample::Index>(),
         flip in 1_u8..=255,
-        preset in prop::sample::select(preset::presets().collect::<Vec<_>>()),
+        preset in prop::sample::select(preset::recipes()),
     ) {
         let bench = Bench::new(preset);
         let [old, new] = Pair::two();
@@ -385,7 +385,7 @@ proptest! {
     #[test]
     fn arbitrary_header_bytes_are_refused_without_a_panic(
         lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6),
-        preset in prop::sample::select(preset::presets().collect::<Vec<_>>()),
+        preset in prop::sample::select(preset::recipes()),
     ) {
         let bench = Bench::new(preset);
         let verifier = bench.verifier(&[Pair::new()]);

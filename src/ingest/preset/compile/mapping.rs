@@ -5,11 +5,11 @@ use crate::{
     ingest::{
         place::Place,
         preset::{
-            Options,
+            Options, Scheme,
             mapping::{Entry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
             raw,
         },
-        signature::recipe::{Piece, Recipe},
+        signature::recipe::Piece,
     },
     payment::{Currency, MAX_FACTS},
 };
@@ -19,15 +19,15 @@ use std::collections::BTreeMap;
 /// What marks an event id that no signature covers.
 const UNSIGNED: &str = "!unsigned";
 
-/// The mapping of deliveries that are signed by `recipe`.
+/// The mapping of deliveries that are signed by `scheme`.
 pub(in crate::ingest::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
-    recipe: &Recipe,
+    scheme: &Scheme,
     options: &Options,
 ) -> Checked<Mapping> {
     let id = event.id.iter().enumerate();
-    let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, recipe, options));
+    let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, scheme, options));
     let id = id.collect::<Checked<_>>()?;
     if event.kind.is_empty() && event.otherwise.is_none() {
         return mistake("event.type", "it is missing: where the type stands");
@@ -37,32 +37,32 @@ pub(in crate::ingest::preset) fn mapping(
     };
     let occurred_at = event.occurred_at.as_ref();
     let occurred_at = occurred_at
-        .map(|time| Ok((believed("event.occurred_at.at", &time.at, recipe, options)?, time.form)))
+        .map(|time| Ok((believed("event.occurred_at.at", &time.at, scheme, options)?, time.form)))
         .transpose()?;
-    let live = event.live.as_ref().map(|live| live_words(live, recipe, options)).transpose()?;
-    let payment = believed("event.payment", &event.payment, recipe, options)?;
+    let live = event.live.as_ref().map(|live| live_words(live, scheme, options)).transpose()?;
+    let payment = believed("event.payment", &event.payment, scheme, options)?;
     let exponents = event.exponents.iter().map(|(code, exponent)| own_exponent(code, *exponent));
     let exponents = exponents.collect::<Checked<_>>()?;
     let entries = map.iter().enumerate();
-    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, recipe, options));
+    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, scheme, options));
     let entries: Vec<_> = entries.collect::<Checked<_>>()?;
     if payment.is_empty() && entries.iter().any(|entry| entry.payment.is_none()) {
         return mistake("event.payment", "it is missing: where the payment's id stands");
     }
-    let kind = believed("event.type", &event.kind, recipe, options)?;
+    let kind = believed("event.type", &event.kind, scheme, options)?;
     let otherwise = event.otherwise.clone();
     Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, amounts, exponents, entries })
 }
 
 /// Places whose texts may be believed: headers and the query only where they are signed.
-fn believed(key: &str, texts: &[String], recipe: &Recipe, options: &Options) -> Checked<Vec<Place>> {
+fn believed(key: &str, texts: &[String], scheme: &Scheme, options: &Options) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
-    texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, recipe, options)).collect()
+    texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, scheme, options)).collect()
 }
 
-fn believed_one(key: &str, text: &str, recipe: &Recipe, options: &Options) -> Checked<Place> {
+fn believed_one(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Checked<Place> {
     let place = place(key, text, options)?;
-    if is_signed(&place, recipe) {
+    if is_signed(&place, scheme) {
         Ok(place)
     } else {
         mistake(key, format!("`{place}` is not signed, so it proves nothing"))
@@ -70,17 +70,17 @@ fn believed_one(key: &str, text: &str, recipe: &Recipe, options: &Options) -> Ch
 }
 
 /// Payloads count as signed here: where they are not, the preset's trust says so.
-fn is_signed(place: &Place, recipe: &Recipe) -> bool {
+fn is_signed(place: &Place, scheme: &Scheme) -> bool {
     match place {
         Place::Payload(_) | Place::Option(_) => true,
-        Place::Header(name) => recipe.signs(&Piece::Header(name.clone())),
-        Place::Query(name) => recipe.signs(&Piece::Query(name.to_string())),
+        Place::Header(name) => scheme.signs(&Piece::Header(name.clone())),
+        Place::Query(name) => scheme.signs(&Piece::Query(name.to_string())),
     }
 }
 
 fn live_words(
     raw: &raw::Live,
-    recipe: &Recipe,
+    scheme: &Scheme,
     options: &Options,
 ) -> Checked<(Place, BTreeMap<String, bool>)> {
     let words = if raw.words.is_empty() {
@@ -88,7 +88,7 @@ fn live_words(
     } else {
         raw.words.clone()
     };
-    Ok((believed_one("event.live.at", &raw.at, recipe, options)?, words))
+    Ok((believed_one("event.live.at", &raw.at, scheme, options)?, words))
 }
 
 fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
@@ -101,10 +101,10 @@ fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
     })
 }
 
-fn id_from(key: &str, text: &str, recipe: &Recipe, options: &Options) -> Checked<IdFrom> {
+fn id_from(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Checked<IdFrom> {
     let bare = text.strip_suffix(UNSIGNED);
     let from = place(key, bare.unwrap_or(text), options)?;
-    let covered = is_signed(&from, recipe) && (recipe.proves_body() || !matches!(from, Place::Payload(_)));
+    let covered = is_signed(&from, scheme) && (scheme.proves_body() || !matches!(from, Place::Payload(_)));
     match (bare, covered) {
         (None, false) => mistake(
             key,
@@ -117,7 +117,7 @@ fn id_from(key: &str, text: &str, recipe: &Recipe, options: &Options) -> Checked
     }
 }
 
-fn entry(key: &str, raw: &raw::Map, recipe: &Recipe, options: &Options) -> Checked<Entry> {
+fn entry(key: &str, raw: &raw::Map, scheme: &Scheme, options: &Options) -> Checked<Entry> {
     let bound = 1..=MAX_FACTS;
     if raw.kinds.is_empty() {
         return mistake(format!("{key}.type"), "at least one type is needed");
@@ -127,11 +127,11 @@ fn entry(key: &str, raw: &raw::Map, recipe: &Recipe, options: &Options) -> Check
     }
     let when = raw.when.iter();
     let when = when
-        .map(|(at, words)| Ok((believed_one(&format!("{key}.when"), at, recipe, options)?, words.clone())));
+        .map(|(at, words)| Ok((believed_one(&format!("{key}.when"), at, scheme, options)?, words.clone())));
     let when = when.collect::<Checked<_>>()?;
     let payment = raw.payment.as_ref();
     let payment =
-        payment.map(|texts| believed(&format!("{key}.payment"), texts, recipe, options)).transpose()?;
+        payment.map(|texts| believed(&format!("{key}.payment"), texts, scheme, options)).transpose()?;
     let facts = raw.facts.iter().enumerate();
     let facts = facts.map(|(i, raw)| fact(&format!("{key}.facts[{i}]"), raw)).collect::<Checked<_>>()?;
     Ok(Entry { kinds: raw.kinds.clone(), when, payment, facts })

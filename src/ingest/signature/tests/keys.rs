@@ -11,7 +11,7 @@ use aws_lc_rs::{
 use std::sync::LazyLock;
 
 /// The keys of one side of a rotation.
-pub(super) struct Pair {
+pub(in crate::ingest) struct Pair {
     name: &'static str,
     seed: [u8; 32],
     rsa: RsaKeyPair,
@@ -29,12 +29,12 @@ impl Pair {
         [&PAIRS[0], &PAIRS[1]]
     }
 
-    pub(super) fn new() -> &'static Self {
+    pub(in crate::ingest) fn new() -> &'static Self {
         &PAIRS[1]
     }
 
     /// What a source would be given for the recipe's first method.
-    pub(super) fn secret(&self, recipe: &Recipe) -> SecretString {
+    pub(in crate::ingest) fn secret(&self, recipe: &Recipe) -> SecretString {
         let method = &recipe.methods[0];
         let bare = match (method.algorithm, method.key) {
             (Algorithm::RsaSha256, _) => {

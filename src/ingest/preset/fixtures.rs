@@ -1,0 +1,140 @@
+//! What the presets make of their providers' payloads: each file in `fixtures/events/` lists deliveries, and what each of their
+//! events says, in a line.
+
+use crate::{
+    ingest::{
+        Delivery,
+        preset::{built_in, mapping::Reading, presets},
+        source::{Provider, Source, SourceSettings},
+    },
+    payment::{DisputeState, Fact, Told, Trust},
+};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt::Debug, path::PathBuf};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// A JSON value, or a form as a text. For adapters, what they make of the body.
+    body: Value,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    query: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    /// A line for each event.
+    says: Vec<String>,
+}
+
+/// Good for every adapter, whichever form it wants.
+const ADAPTER_SECRET: &str = "8f3b1c2d9a7e55aa";
+
+fn path(preset: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "src/ingest/fixtures/events", &format!("{preset}.json")].iter().collect()
+}
+
+impl Case {
+    fn source(&self, preset: &str) -> Source {
+        let is_recipe = super::recipes().contains(&preset);
+        let pair = crate::ingest::signature::tests::Pair::new();
+        let secret = if is_recipe { pair.secret(&super::recipe_of(preset)) } else { ADAPTER_SECRET.into() };
+        Source::build(SourceSettings {
+            name: "acme".into(),
+            provider: Provider::Builtin(preset.to_owned()),
+            realm: "shop".parse().unwrap(),
+            secrets: vec![secret],
+            payment: None,
+            currency: self.currency.as_ref().map(|code| code.parse().unwrap()),
+            shared_ids: false,
+            live: None,
+            max_age: None,
+            options: self.options.clone(),
+        })
+        .unwrap()
+    }
+
+    fn says(&self, preset: &str) -> Vec<String> {
+        let source = self.source(preset);
+        let headers = self.headers.iter();
+        let headers: HeaderMap =
+            headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let body = self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned);
+        let received_at = crate::payment::Time::from_unix_s(1_790_000_000).unwrap();
+        let (body, query) = (body.as_bytes(), self.query.as_str());
+        let delivery = Delivery { source: "acme", headers: &headers, query, body, received_at, peer: None };
+        let payload = source.parse(body, 32).unwrap();
+        match source.events(&payload) {
+            Ok(events) => events.iter().map(|event| line(&source, &delivery, event)).collect(),
+            Err(unclear) => vec![format!("quarantined: {} at {}", unclear.code, unclear.at)],
+        }
+    }
+}
+
+fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
+    let mut reading = Reading::default();
+    match source.mapping.read(&source.terms, source.around(delivery), event, &mut reading) {
+        Ok(None) => "ignored".to_owned(),
+        Err(unclear) => format!("quarantined: {} at {}", unclear.code, unclear.at),
+        Ok(Some(statement)) => {
+            let facts: Vec<String> = statement.facts.iter().map(fact).collect();
+            let at = statement.occurred_at.map(|at| format!(" at {at}")).unwrap_or_default();
+            let id = if statement.id.starts_with("sha256:") { "its digest" } else { &*statement.id };
+            let mode = if statement.live { "" } else { ", a test" };
+            let trust = if source.trust == Trust::Hint { ", a hint" } else { "" };
+            format!("{}: {}{at}, by {id}{mode}{trust}", statement.payment.as_str(), facts.join(" and "))
+        }
+    }
+}
+
+fn fact(fact: &Fact) -> String {
+    match fact {
+        Fact::Phase { phase, money: None } => word(phase),
+        Fact::Phase { phase, money: Some(money) } => {
+            format!("{} {} {}", word(phase), money.amount, money.currency)
+        }
+        Fact::Capture(told) => part("capture", told),
+        Fact::Refund(told) => part("refund", told),
+        Fact::Dispute(told) => part::<DisputeState>("dispute", told),
+        Fact::Total { of, amount } => format!("{} {amount} in all", word(of)),
+        Fact::Note => "note".to_owned(),
+    }
+}
+
+fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
+    format!("{kind} {} of {} {}", told.id, told.amount, word(&told.state))
+}
+
+fn word(word: &impl Debug) -> String {
+    format!("{word:?}").to_lowercase()
+}
+
+#[test]
+fn events_mean_what_the_fixtures_say() {
+    let mut wrong = Vec::new();
+    // Those that say how deliveries are signed and not what they mean, and those with tests of their own.
+    for preset in presets().filter(|name| built_in(name).unwrap().is_ok()) {
+        if ["stripe", "generic", "generic-timestamped"].contains(&preset) {
+            continue;
+        }
+        let text = std::fs::read_to_string(path(preset)).expect(preset);
+        let mut cases: Vec<Case> = serde_json::from_str(&text).expect(preset);
+        for case in &mut cases {
+            let says = case.says(preset);
+            if says != case.says {
+                wrong.push(format!("{preset}: {} says {says:#?}", case.body));
+                case.says = says;
+            }
+        }
+        if std::env::var_os("PAYSTREAM_WRITE_FIXTURES").is_some() {
+            let lines: Vec<String> =
+                cases.iter().map(|case| format!("  {}", serde_json::to_string(case).unwrap())).collect();
+            std::fs::write(path(preset), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
