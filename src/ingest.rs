@@ -17,7 +17,7 @@
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
 //! | `redact`    | masking of card data |
-//! | `moment`, `depth`, `throttle` | forms of time, nesting of JSON, failed signatures per second |
+//! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
 mod adapter;
 mod depth;
@@ -29,6 +29,7 @@ mod redact;
 mod signature;
 mod source;
 mod throttle;
+mod xml;
 
 pub use outcome::Refusal;
 pub use preset::{PresetError, pointer::PointerError, presets};
@@ -144,6 +145,7 @@ impl Source {
             BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
             BodyForm::Json => serde_json::from_slice(body).or_else(|_| unclear("not_json")),
             BodyForm::Form => Ok(form(body)),
+            BodyForm::Xml => xml::parse(body).map_or_else(|| unclear("not_xml"), Ok),
         }
     }
 
@@ -193,6 +195,16 @@ impl Ingest {
     /// Whether there is such a source, so that a body need not be read for nothing.
     pub fn knows(&self, source: &str) -> bool {
         self.source(source).is_some()
+    }
+
+    /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
+    pub fn answer(&self, source: &str, query: &str) -> Option<String> {
+        let source = self.source(source)?;
+        let around = Around { headers: &HeaderMap::new(), query, options: &source.options };
+        match &source.gate {
+            Gate::Coded(adapter) => adapter.answer(around),
+            Gate::Recipe(_) => None,
+        }
     }
 
     fn source(&self, name: &str) -> Option<Arc<Source>> {

@@ -18,7 +18,7 @@ use crate::{
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
     http::{HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -148,10 +148,11 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
     }))
 }
 
-/// Some providers look at the address before they save it.
-async fn probe(State(webhooks): State<Webhooks>, source: SourceName) -> Response {
-    match known(&webhooks, source) {
-        Ok(_) => "This address takes webhooks by POST.\n".into_response(),
+/// Some providers look at the address before they save it, and some ask a question.
+async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(query): RawQuery) -> Response {
+    match known(&webhooks, source).map(|source| webhooks.ingest.answer(&source, &query.unwrap_or_default())) {
+        Ok(Some(answer)) => answer.into_response(),
+        Ok(None) => "This address takes webhooks by POST.\n".into_response(),
         Err(problem) => problem.into_response(),
     }
 }

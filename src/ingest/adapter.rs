@@ -4,13 +4,15 @@
 //! What is not proven it leaves out, unless it says why not. What is parsed before it is verified is bounded in size and depth.
 
 mod adyen;
+mod braintree;
 mod nowpayments;
 mod opennode;
+mod plaid;
 
 use super::{
     depth,
     place::Around,
-    signature::{Rejection, SecretError, recipe::Algorithm},
+    signature::{Rejection, SecretError},
 };
 use crate::payment::Time;
 use secrecy::SecretString;
@@ -29,10 +31,14 @@ const MAX_UNPROVEN_DEPTH: usize = 16;
 pub(super) enum Adapter {
     /// Adyen's standard webhooks: a signature in each item.
     Adyen,
+    /// Braintree: a form with XML in it, and a question before.
+    Braintree,
     /// NOWPayments: signed in a form of JSON that is not the one sent.
     Nowpayments,
     /// OpenNode: a signature in the form, over the id alone.
     Opennode,
+    /// Plaid: a JWT beside the body.
+    Plaid,
 }
 
 /// A request that is not verified yet.
@@ -50,6 +56,11 @@ pub(super) struct Unproven<'a> {
 pub(super) trait Coded: Send + Sync {
     /// The payload that the request proves.
     fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection>;
+
+    /// The answer to a question by which the provider finds out who is there, before it sends anything.
+    fn answer(&self, _around: Around<'_>) -> Option<String> {
+        None
+    }
 }
 
 impl Adapter {
@@ -57,17 +68,29 @@ impl Adapter {
     pub(super) fn ready(self, secrets: &[SecretString]) -> Result<Box<dyn Coded>, (usize, SecretError)> {
         Ok(match self {
             Self::Adyen => Box::new(adyen::Adyen::new(secrets)?),
+            Self::Braintree => Box::new(braintree::Braintree::new(secrets)?),
+            Self::Plaid => Box::new(plaid::Plaid::new(secrets)?),
             Self::Nowpayments => Box::new(nowpayments::Nowpayments::new(secrets)?),
             Self::Opennode => Box::new(opennode::Opennode::new(secrets)?),
         })
     }
 
     /// How it signs, for the table of presets.
-    pub(super) const fn scheme(self) -> (&'static str, Algorithm) {
+    pub(super) const fn scheme(self) -> &'static str {
         match self {
-            Self::Adyen => ("`hmacSignature` of each item", Algorithm::HmacSha256),
-            Self::Nowpayments => ("`x-nowpayments-sig`, sorted JSON", Algorithm::HmacSha512),
-            Self::Opennode => ("`hashed_order` in the form, the id alone", Algorithm::HmacSha256),
+            Self::Adyen => "HMAC-SHA256 of each item, in the item",
+            Self::Braintree => "`bt_signature` in the form: HMAC-SHA1",
+            Self::Nowpayments => "`x-nowpayments-sig`: HMAC-SHA512 of sorted JSON",
+            Self::Opennode => "`hashed_order` in the form: HMAC-SHA256 of the id alone",
+            Self::Plaid => "`plaid-verification`: JWT, ES256",
+        }
+    }
+
+    /// How old what it signs may be, for the table of presets.
+    pub(super) const fn max_age_s(self) -> Option<u64> {
+        match self {
+            Self::Plaid => Some(plaid::WINDOW.max_age.as_secs()),
+            _ => None,
         }
     }
 }

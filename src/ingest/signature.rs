@@ -91,9 +91,9 @@ impl Rejection {
 
 /// How far a signed time may lie from our clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Window {
-    max_age: Duration,
-    max_future: Duration,
+pub(super) struct Window {
+    pub(super) max_age: Duration,
+    pub(super) max_future: Duration,
 }
 
 /// A recipe with the secrets of one source.
@@ -216,6 +216,7 @@ impl Verifier {
         let from = self.recipe.time.as_ref().map(|time| &time.from);
         let text = match piece {
             Piece::Body => return Ok(Cow::Borrowed(body)),
+            Piece::Crc32 => return Ok(Cow::Owned(crc32fast::hash(body).to_string().into_bytes())),
             Piece::Literal(text) => text,
             Piece::Field(key) => line.field(key).ok_or(match from {
                 Some(TimeFrom::Field(time)) if time == key => Rejection::MissingTimestamp,
@@ -291,11 +292,13 @@ impl Verifier {
         let text = |from: TimeFrom| {
             if time.is_some_and(|time| time.from == from) { written.as_str() } else { delivery_id }
         };
+        let crc32 = crc32fast::hash(body).to_string();
         let mut signed = Signed::default();
         let mut message = Vec::new();
         for piece in self.recipe.signed.iter().flat_map(|Part { pieces, .. }| pieces) {
             message.push(match piece {
                 Piece::Body => body,
+                Piece::Crc32 => crc32.as_bytes(),
                 Piece::Literal(text) => text.as_bytes(),
                 Piece::Field(name) => text(TimeFrom::Field(name.clone())).as_bytes(),
                 // None of that name is there, so it is signed as nothing.
@@ -333,7 +336,7 @@ impl Verifier {
 }
 
 impl Window {
-    fn check(self, signed_at: Time, received_at: Time) -> Result<(), Rejection> {
+    pub(super) fn check(self, signed_at: Time, received_at: Time) -> Result<(), Rejection> {
         let within = |ms: i64, limit: Duration| {
             i128::from(ms) <= i128::try_from(limit.as_millis()).unwrap_or(i128::MAX)
         };

@@ -31,8 +31,8 @@ struct Case {
     says: Vec<String>,
 }
 
-/// Good for every adapter, whichever form it wants.
-const ADAPTER_SECRET: &str = "8f3b1c2d9a7e55aa";
+/// The example of RFC 7517, A.1.
+const PLAID_KEY: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
 fn path(preset: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "src/ingest/fixtures/events", &format!("{preset}.json")].iter().collect()
@@ -42,7 +42,12 @@ impl Case {
     fn source(&self, preset: &str) -> Source {
         let is_recipe = super::recipes().contains(&preset);
         let pair = crate::ingest::signature::tests::Pair::new();
-        let secret = if is_recipe { pair.secret(&super::recipe_of(preset)) } else { ADAPTER_SECRET.into() };
+        let secret = match preset {
+            "braintree" => "public:8f3b1c2d9a7e55aa".into(),
+            "plaid" => PLAID_KEY.into(),
+            _ if is_recipe => pair.secret(&super::recipe_of(preset)),
+            _ => "8f3b1c2d9a7e55aa".into(),
+        };
         Source::build(SourceSettings {
             name: "acme".into(),
             provider: Provider::Builtin(preset.to_owned()),

@@ -64,6 +64,8 @@ pub(in crate::ingest) enum BodyForm {
     Json,
     /// `application/x-www-form-urlencoded`: read as an object of texts.
     Form,
+    /// XML: read as objects of elements, with `@name` for attributes and `#text` where there is text beside them.
+    Xml,
 }
 
 /// One of `[options]`: what a source has to say, or may, because it is a matter of its contract with the provider.

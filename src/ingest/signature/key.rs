@@ -97,17 +97,35 @@ impl Mac {
         key: KeyForm,
         secrets: &[SecretString],
     ) -> Result<Vec<Self>, (usize, SecretError)> {
-        let method =
-            Method { items: Vec::new(), algorithm, encoding: Encoding::Hex, key, prefix: String::new() };
         let keyed = |(index, secret): (usize, &SecretString)| {
-            Material::new(&method, secret.expose_secret()).map(Self).map_err(|why| (index, why))
+            Self::new(algorithm, key, secret.expose_secret()).map_err(|why| (index, why))
         };
         secrets.iter().enumerate().map(keyed).collect()
     }
 
+    /// Checks a secret and keys the MAC with it.
+    pub(in crate::ingest) fn new(
+        algorithm: Algorithm,
+        key: KeyForm,
+        secret: &str,
+    ) -> Result<Self, SecretError> {
+        let (items, encoding, prefix) = (Vec::new(), Encoding::Hex, String::new());
+        Material::new(&Method { items, algorithm, encoding, key, prefix }, secret).map(Self)
+    }
+
     /// Whether one of them made this signature over these bytes.
     pub(in crate::ingest) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
-        macs.iter().any(|Self(material)| material.made_any(&[signature], message))
+        macs.iter().any(|mac| mac.made(signature, message))
+    }
+
+    /// Whether this one did.
+    pub(in crate::ingest) fn made(&self, signature: &[u8], message: &[&[u8]]) -> bool {
+        self.0.made_any(&[signature], message)
+    }
+
+    /// The MAC over the message.
+    pub(in crate::ingest) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+        self.0.sign(message)
     }
 }
 
@@ -153,7 +171,8 @@ impl Material {
             KeyForm::Utf8 => secret.as_bytes().to_vec(),
             KeyForm::Hex => hex::decode(bare).map_err(|_| SecretError::NotHex)?,
             KeyForm::Base64 => STANDARD.decode(bare).map_err(|_| SecretError::NotBase64)?,
-            KeyForm::Pem => public_key_info(secret).ok_or(SecretError::NotPublicKey)?,
+            KeyForm::Pem => pem(secret, "PUBLIC KEY").ok_or(SecretError::NotPublicKey)?,
+            KeyForm::Certificate => certified(secret).ok_or(SecretError::NotPublicKey)?,
         }
         .into();
         let bytes = bytes.expose_secret();
@@ -177,11 +196,18 @@ impl Material {
     }
 }
 
-/// The DER within a PEM public key.
-fn public_key_info(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once("-----BEGIN PUBLIC KEY-----")?;
-    let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
+/// The DER between PEM's lines of dashes.
+fn pem(text: &str, label: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
     STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).ok()
+}
+
+/// The public key of a certificate.
+fn certified(text: &str) -> Option<Vec<u8>> {
+    let der = pem(text, "CERTIFICATE")?.into();
+    let certificate = webpki::EndEntityCert::try_from(&der).ok()?;
+    Some(certificate.subject_public_key_info().to_vec())
 }
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub(in crate::ingest) enum KeyForm {
     Base64,
     /// A public key as PEM (`SubjectPublicKeyInfo`).
     Pem,
+    /// The certificate of a public key as PEM (X.509). Who configures it has to have checked it.
+    Certificate,
 }
 
 /// A run of what is signed.
@@ -116,6 +118,8 @@ pub(in crate::ingest) struct Part {
 pub(in crate::ingest) enum Piece {
     /// The raw body.
     Body,
+    /// The CRC-32 of the raw body, as a decimal number: `{crc32}`. It notices faults, not forgers who have a signature at hand.
+    Crc32,
     /// The text of a field beside the signature: `{sig.t}`.
     Field(String),
     /// The text of another header: `{header:webhook-id}`.
@@ -162,7 +166,9 @@ impl Recipe {
 
     /// Whether a request's body is the sender's: signed, or brought by someone who knows the token.
     pub(in crate::ingest) fn proves_body(&self) -> bool {
-        self.signs(&Piece::Body) || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
+        self.signs(&Piece::Body)
+            || self.signs(&Piece::Crc32)
+            || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
     /// Whether secrets are chosen by an id that the delivery names.
@@ -175,6 +181,13 @@ impl Algorithm {
     /// Whether the secret is a public key, which is none.
     pub(in crate::ingest) const fn is_public(self) -> bool {
         matches!(self, Self::Ed25519 | Self::RsaSha256)
+    }
+}
+
+impl KeyForm {
+    /// Whether it is the public half of a key, between lines of dashes.
+    pub(in crate::ingest) const fn is_pem(self) -> bool {
+        matches!(self, Self::Pem | Self::Certificate)
     }
 }
 

@@ -69,15 +69,15 @@ fn method(key: &str, raw: &raw::Method) -> Checked<Method> {
     let raw::Method { algorithm, encoding, key: form, prefix, .. } = raw.clone();
     let fits = match algorithm {
         Algorithm::Token => encoding == Encoding::Text && form == KeyForm::Utf8,
-        Algorithm::RsaSha256 => encoding != Encoding::Text && form == KeyForm::Pem,
+        Algorithm::RsaSha256 => encoding != Encoding::Text && form.is_pem(),
         Algorithm::Ed25519 => encoding != Encoding::Text && form != KeyForm::Utf8,
-        _ => encoding != Encoding::Text && form != KeyForm::Pem,
+        _ => encoding != Encoding::Text && !form.is_pem(),
     };
     if !fits {
         return mistake(
             format!("{key}.algorithm"),
-            "token goes with text and utf8; rsa-sha256 with pem; ed25519 with hex, base64 or pem; the others not with text \
-             or pem",
+            "token goes with text and utf8; rsa-sha256 with pem or certificate; ed25519 not with utf8; the others not with text \
+             and not with pem or certificate",
         );
     }
     Ok(Method { items, algorithm, encoding, key: form, prefix })
@@ -130,6 +130,7 @@ fn piece(key: &str, name: &str, options: &Options) -> Checked<Piece> {
     }
     match name.parse() {
         _ if name == "body" => Ok(Piece::Body),
+        _ if name == "crc32" => Ok(Piece::Crc32),
         Ok(Place::Header(name)) => Ok(Piece::Header(name)),
         Ok(Place::Query(name)) => Ok(Piece::Query(name.into())),
         Ok(Place::Option(name)) if options.contains_key(&*name) => Ok(Piece::Option(name.into())),
@@ -137,7 +138,7 @@ fn piece(key: &str, name: &str, options: &Options) -> Checked<Piece> {
         Ok(Place::Payload(_)) | Err(_) => mistake(
             key,
             format!(
-                "`{{{name}}}` is no piece; allowed: {{body}}, {{sig.FIELD}}, {{header:NAME}}, {{headers:FIELD}}, {{query:NAME}}, \
+                "`{{{name}}}` is no piece; allowed: {{body}}, {{crc32}}, {{sig.FIELD}}, {{header:NAME}}, {{headers:FIELD}}, {{query:NAME}}, \
                  {{option:NAME}}, and plain text"
             ),
         ),

@@ -37,10 +37,13 @@ impl Pair {
     pub(in crate::ingest) fn secret(&self, recipe: &Recipe) -> SecretString {
         let method = &recipe.methods[0];
         let bare = match (method.algorithm, method.key) {
-            (Algorithm::RsaSha256, _) => {
+            (Algorithm::RsaSha256, form) => {
                 let der: PublicKeyX509Der<'_> = self.rsa.public_key().as_der().unwrap();
-                let text = STANDARD.encode(der.as_ref());
-                format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----")
+                let (label, der) = match form {
+                    KeyForm::Certificate => ("CERTIFICATE", certificate(der.as_ref())),
+                    _ => ("PUBLIC KEY", der.as_ref().to_vec()),
+                };
+                format!("-----BEGIN {label}-----\n{}\n-----END {label}-----", STANDARD.encode(der))
             }
             (Algorithm::Ed25519, _) => STANDARD.encode(self.ed25519_public()),
             (_, KeyForm::Hex) => hex::encode(self.seed),
@@ -75,4 +78,28 @@ impl Pair {
     fn ed25519(&self) -> Ed25519KeyPair {
         Ed25519KeyPair::from_seed_unchecked(&self.seed).unwrap()
     }
+}
+
+/// The barest certificate that can be read: version 3, serial 1, SHA256withRSA, nobody for nobody, and no signature to speak of.
+fn certificate(public_key_info: &[u8]) -> Vec<u8> {
+    let algorithm = hex::decode("300d06092a864886f70d01010b0500").unwrap();
+    let validity = der(0x30, &[der(0x17, b"260101000000Z"), der(0x17, b"360101000000Z")].concat());
+    let nobody = der(0x30, b"");
+    let key = public_key_info.to_vec();
+    let extensions = der(0xa3, &der(0x30, b""));
+    let head = [der(0xa0, &der(2, &[2])), der(2, &[1]), algorithm.clone(), nobody.clone(), validity].concat();
+    let body = der(0x30, &[head, nobody, key, extensions].concat());
+    der(0x30, &[body, algorithm, der(3, &[0, 1])].concat())
+}
+
+/// Tag, length and value.
+fn der(tag: u8, value: &[u8]) -> Vec<u8> {
+    let length = value.len() as u16;
+    let mut out = match length {
+        0..=127 => vec![tag, length as u8],
+        128..=255 => vec![tag, 0x81, length as u8],
+        _ => [&[tag, 0x82], length.to_be_bytes().as_slice()].concat(),
+    };
+    out.extend(value);
+    out
 }
