@@ -32,7 +32,7 @@ mod throttle;
 mod xml;
 
 pub use outcome::Refusal;
-pub use preset::{PresetError, pointer::PointerError, presets};
+pub use preset::{PresetError, pointer::PointerError, preset_table, presets};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
 

@@ -8,6 +8,7 @@ mod compile;
 pub(super) mod mapping;
 pub(super) mod pointer;
 pub(super) mod raw;
+mod table;
 
 use super::{
     adapter::Adapter,
@@ -20,6 +21,7 @@ use mapping::Mapping;
 use pointer::Pointer;
 use raw::{BodyForm, Choice, Reply};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
+pub use table::preset_table;
 
 // `BUILT_IN`: name and text of each preset that comes with the program, sorted. The build script collects them, so that
 // a file in the folder is all that a provider needs.
