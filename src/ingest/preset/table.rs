@@ -94,7 +94,7 @@ mod tests {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
             std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         }
-        assert_eq!(table, expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
+        assert!(table == expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
     }
 
     #[test]

@@ -63,6 +63,23 @@ fn braintree_signs_its_form_with_the_hash_of_the_private_key() {
     assert_eq!(verdict(&["pub1:private-key-5f0c"], &form(&unreadable, "no xml")), Ok(Value::Null));
 }
 
+/// `check.mjs` shows that Braintree's library made the form and the answer.
+#[test]
+fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
+    let form = include_str!("../../fixtures/adapters/braintree.txt").trim();
+    let secret = "public1:private-key-5f0c";
+    let payload = open(Adapter::Braintree, &[secret], &HeaderMap::new(), form).unwrap();
+    assert_eq!(payload.pointer("/notification/kind"), Some(&json!("dispute_opened")));
+    assert_eq!(payload.pointer("/notification/subject/dispute/transaction/id"), Some(&json!("d1")));
+    let around = Around {
+        headers: &HeaderMap::new(),
+        query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
+        options: &Options::new(),
+    };
+    let answer = Adapter::Braintree.ready(&[secret.into()]).ok().unwrap().answer(around);
+    assert_eq!(answer.as_deref(), Some(include_str!("../../fixtures/adapters/braintree-answer.txt").trim()));
+}
+
 #[test]
 fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()]).ok().unwrap();
