@@ -48,7 +48,7 @@ pub(super) struct Preset {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Scheme {
     /// By data.
-    Recipe(Recipe),
+    Recipe(Box<Recipe>),
     /// By code.
     Coded(Adapter),
 }
@@ -148,7 +148,9 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     }
     compile::options(&raw.options).map_err(wrong)?;
     let scheme = match (raw.signature, raw.adapter) {
-        (Some(signature), None) => Scheme::Recipe(compile::recipe(signature, &raw.options).map_err(wrong)?),
+        (Some(signature), None) => {
+            Scheme::Recipe(Box::new(compile::recipe(signature, &raw.options).map_err(wrong)?))
+        }
         (None, Some(adapter)) => Scheme::Coded(adapter),
         (None, None) => {
             return Err(missing("signature", "it is missing; write it, or extend a preset that has it"));

@@ -156,7 +156,7 @@ impl Source {
         }
         let gate = match scheme {
             Scheme::Recipe(recipe) => {
-                let verifier = Verifier::new(recipe, &settings.secrets, settings.max_age).map_err(secret)?;
+                let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
                 Gate::Recipe(Box::new(verifier))
             }
             Scheme::Coded(adapter) => Gate::Coded(adapter.ready(&settings.secrets).map_err(secret)?),

@@ -43,7 +43,7 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
             Err(why) => {
                 assert!(["standard-webhooks", "svix"].contains(&name) && why.key == "map", "{why}");
                 let own = OWN.replace("standard-webhooks", name);
-                assert_eq!(of_text(&own).unwrap().scheme, Scheme::Recipe(recipe_of(name)));
+                assert_eq!(of_text(&own).unwrap().scheme, Scheme::Recipe(recipe_of(name).into()));
             }
         }
     }
@@ -51,10 +51,24 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
 }
 
 #[test]
+fn the_presets_of_the_how_to_load() {
+    let how_to = include_str!("../../../docs/adding-a-provider.md");
+    let blocks = how_to.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let presets: Vec<_> = blocks
+        .map(|(block, _)| block)
+        .filter(|block| block.contains("name = ") && !block.contains("[[source]]"))
+        .collect();
+    assert_eq!(presets.len(), 2);
+    for preset in presets {
+        of_text(preset).unwrap();
+    }
+}
+
+#[test]
 fn a_user_s_preset_extends_a_built_in_one() {
     let preset = of_text(OWN).unwrap();
     assert_eq!(&*preset.name, "acme-pay");
-    assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks")));
+    assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks").into()));
 }
 
 #[test]

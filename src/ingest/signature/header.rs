@@ -113,12 +113,15 @@ mod tests {
     use super::*;
     use crate::ingest::preset;
 
+    /// The key that a signature names, and the signature.
+    type Found<'a> = (Option<&'a str>, &'a str);
+
     /// What a preset's recipe finds in a line: a field, and the signatures with their keys.
     fn found<'a>(
         recipe: &'a Recipe,
         line: &'a str,
         field: &str,
-    ) -> Option<(Option<&'a str>, Vec<(Option<&'a str>, &'a str)>)> {
+    ) -> Option<(Option<&'a str>, Vec<Found<'a>>)> {
         let line = Line::read(recipe, line)?;
         let claims = line.claims.iter().map(|claim| (claim.key_id, claim.text)).collect();
         Some((line.field(field), claims))

@@ -21,7 +21,7 @@ static PAIRS: LazyLock<[Pair; 2]> = LazyLock::new(|| [Pair::make("old", 7), Pair
 
 impl Pair {
     fn make(name: &'static str, seed: u8) -> Self {
-        let seed = std::array::from_fn(|place| (place as u8).wrapping_mul(37) ^ seed);
+        let seed = std::array::from_fn(|place| u8::try_from(place).unwrap().wrapping_mul(37) ^ seed);
         Self { name, seed, rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap() }
     }
 
@@ -94,11 +94,12 @@ fn certificate(public_key_info: &[u8]) -> Vec<u8> {
 
 /// Tag, length and value.
 fn der(tag: u8, value: &[u8]) -> Vec<u8> {
-    let length = value.len() as u16;
+    let length = u16::try_from(value.len()).unwrap();
+    let [high, low] = length.to_be_bytes();
     let mut out = match length {
-        0..=127 => vec![tag, length as u8],
-        128..=255 => vec![tag, 0x81, length as u8],
-        _ => [&[tag, 0x82], length.to_be_bytes().as_slice()].concat(),
+        0..=127 => vec![tag, low],
+        128..=255 => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
     };
     out.extend(value);
     out
