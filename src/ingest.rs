@@ -12,6 +12,7 @@
 //! | `source`    | one endpoint: settings, and what is built from them |
 //! | `signature` | recipes as data, secrets, verification |
 //! | `place`     | where in a delivery a text stands |
+//! | `payload`   | from verified bytes to the events that they carry |
 //! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `providers/*.toml` | the built-in presets |
@@ -23,6 +24,7 @@ mod adapter;
 mod depth;
 mod moment;
 mod outcome;
+mod payload;
 mod place;
 mod preset;
 mod redact;
@@ -48,10 +50,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use outcome::Outcome;
 use place::Around;
-use preset::{
-    mapping::{Reading, Unclear},
-    raw::BodyForm,
-};
+use preset::mapping::{Reading, Unclear};
 use serde_json::{Value, json};
 use signature::Rejection;
 use source::Gate;
@@ -66,9 +65,6 @@ use tokio::sync::Semaphore;
 
 /// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
 const DELIVERY_RECORDS: usize = 256;
-
-/// The most events of one delivery. GoCardless, which sends the longest batches, has at most 250.
-const MAX_EVENTS: usize = 256;
 
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]
@@ -130,39 +126,6 @@ impl Taken {
         if let Outcome::Rejected(rejection) = self.outcome {
             self.outcome = Outcome::Throttled(rejection);
         }
-    }
-}
-
-impl Source {
-    fn around<'a>(&'a self, delivery: &Delivery<'a>) -> Around<'a> {
-        Around { headers: delivery.headers, query: delivery.query, options: &self.options }
-    }
-
-    /// A verified body's payload.
-    fn parse(&self, body: &[u8], depth: usize) -> Result<Value, Unclear> {
-        let unclear = |code| Err(Unclear { code, at: "body".to_owned() });
-        match self.body {
-            BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
-            BodyForm::Json => serde_json::from_slice(body).or_else(|_| unclear("not_json")),
-            BodyForm::Form => Ok(form(body)),
-            BodyForm::Xml => xml::parse(body).map_or_else(|| unclear("not_xml"), Ok),
-        }
-    }
-
-    /// The events that a payload carries.
-    fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
-        let unclear = |code, at: &dyn std::fmt::Display| Err(Unclear { code, at: at.to_string() });
-        let Some(each) = &self.each else { return Ok(std::slice::from_ref(payload)) };
-        match each.follow(payload).and_then(Value::as_array) {
-            None => unclear("missing_events", each),
-            Some(events) if events.len() > MAX_EVENTS => unclear("too_many_events", each),
-            Some(events) => Ok(events),
-        }
-    }
-
-    fn reply(&self, taken: &[Taken]) -> Reply {
-        let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
-        outcome::reply(&outcomes, &self.manners)
     }
 }
 
@@ -374,7 +337,7 @@ impl Ingest {
                     // Counted above. A line each would let anyone fill the disk; the next line says how many.
                     self.metrics.limit_hits.count("failed_signatures_per_second");
                     taken.iter_mut().for_each(Taken::throttle);
-                    return source.reply(&taken);
+                    return reply(source, &taken);
                 }
             }
         }
@@ -382,7 +345,7 @@ impl Ingest {
             log(source, delivery, outcome, reading, started, suppressed);
             self.record_delivery(source, delivery, outcome, reading);
         }
-        source.reply(&taken)
+        reply(source, &taken)
     }
 
     /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
@@ -422,10 +385,9 @@ impl Ingest {
     }
 }
 
-/// A form as an object of texts.
-fn form(body: &[u8]) -> Value {
-    let pairs = form_urlencoded::parse(body);
-    pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()
+fn reply(source: &Source, taken: &[Taken]) -> Reply {
+    let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
+    outcome::reply(&outcomes, &source.manners)
 }
 
 fn by_name(sources: Vec<Source>) -> Sources {

@@ -383,7 +383,7 @@ async fn every_event_of_a_batch_has_an_outcome_and_one_that_fails_brings_all_of_
     }
     let none = json!({ "events": [] }).to_string();
     assert_eq!(bench.send(&none).await, (200, "ignored".to_owned()));
-    let many: Vec<Value> = (0..=MAX_EVENTS).map(|_| json!({})).collect();
+    let many: Vec<Value> = (0..=payload::MAX_EVENTS).map(|_| json!({})).collect();
     let many = json!({ "events": many }).to_string();
     assert_eq!(bench.send(&many).await, (200, "too_many_events".to_owned()));
     assert_eq!(bench.post(&HeaderMap::new(), batch.as_bytes()).await.status, 498, "as GoCardless wants it");

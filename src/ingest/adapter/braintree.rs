@@ -56,7 +56,7 @@ impl Coded for Braintree {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }
-        let form = crate::ingest::form(request.body);
+        let form = crate::ingest::payload::form(request.body);
         let text = |key| form.get(key).and_then(Value::as_str);
         let signatures = text("bt_signature").ok_or(Rejection::MissingSignature)?;
         let payload = text("bt_payload").ok_or(Rejection::MalformedSignature)?;

@@ -22,7 +22,7 @@ impl Coded for Opennode {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }
-        let form = crate::ingest::form(request.body);
+        let form = crate::ingest::payload::form(request.body);
         let text = |key| form.get(key).and_then(Value::as_str);
         let signature = text("hashed_order").ok_or(Rejection::MissingSignature)?;
         let signature = hex::decode(signature).map_err(|_| Rejection::MalformedSignature)?;
