@@ -62,6 +62,8 @@ impl Store for Nowhere {
     async fn health(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    async fn close(&self) {}
 }
 
 fn source() -> Source {

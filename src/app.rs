@@ -1,34 +1,40 @@
 //! The composition root: the only file that knows every room. It builds them, joins them, and ends them in order.
 //!
-//! Start: what can be refused without a trace (role, addresses, sources, keys), the store, the rooms over it, all sockets,
-//! and only then the first request. End: drain (not ready, streams are told to go), stop (what is left is cut), and when no
-//! task is left that could use it, the store. A process may start and end many gateways, one after the other on the same
-//! data folder.
+//! Start: what can be refused without a trace (role, addresses, sources, keys), the store, the halves over it that the role
+//! asks for, all sockets, and only then the first request. End: drain (not ready, streams are told to go), stop (what is
+//! left is cut), and when no task is left that could use it, the store. A process may start and end many gateways, one after
+//! the other on the same data folder.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `halves`    | what takes webhooks, and what streams |
+//! | `listeners` | the sockets of a role |
+//! | `demo`      | a whole shop around a gateway |
 
 pub mod demo;
+mod halves;
+mod listeners;
 
 use crate::{
     access::Access,
     config::{Config, Fixed, Listen, Role},
-    http::{self, Admin, Public, Webhooks},
-    hub::Hub,
-    ingest::{Ingest, Source, SourceSettings},
-    limits::Limits,
+    http::{self, Admin},
+    ingest::{Source, SourceSettings},
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
-    store::{Store, embedded::Embedded},
-    stream::{self, Streams},
+    store,
 };
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use axum::Router;
+use halves::{Common, IngestHalf, StreamHalf};
+use listeners::Listeners;
 use secrecy::SecretString;
 use std::{
-    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{task::JoinSet, time::timeout};
 
 /// What was answered last has to leave its sockets before they are cut.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
@@ -48,117 +54,72 @@ impl App {
         config.check_role(role)?;
         check_admin(&config.listen)?;
         let fixed = config.fixed();
-        let sources = build_sources(config.sources)?;
-        let access = Arc::new(Access::new(config.access)?);
+        // A half that is not run may have been configured for another node: nothing of it is built.
+        let sources = role.takes_webhooks().then(|| build_sources(config.sources)).transpose()?;
+        let access = role.streams().then(|| Access::new(config.access)).transpose()?;
 
         let metrics = Arc::new(Metrics::new());
-        let shutdown = Shutdown::default();
-        let (settings, for_store) = (config.store, Arc::clone(&metrics));
-        let store = tokio::task::spawn_blocking(move || Embedded::open(&settings, for_store)).await??;
-        let store = Arc::new(store);
+        let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
-        let ingest = Ingest::new(sources, Arc::clone(&shared), Arc::clone(&metrics), limits.clone());
-        let ingest = Arc::new(ingest);
-        let hub = Hub::new(Arc::clone(&shared), Arc::clone(&metrics), &config.limits);
-        let streams = Streams::new(
-            Arc::clone(&hub),
-            stream.clone(),
-            limits.clone(),
-            Arc::clone(&metrics),
-            shutdown.clone(),
-        );
+        let common = Common { store, metrics, limits, stream, shutdown: Shutdown::default() };
+        let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
+        let streaming = access.map(|access| StreamHalf::new(access, &common));
         let admin_token = Arc::new(RwLock::new(config.admin_token));
-        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone());
-
-        let public = Public {
-            streams: Arc::clone(&streams),
-            access: Arc::clone(&access),
-            limits: limits.clone(),
-            metrics: Arc::clone(&metrics),
-        };
         let admin = Admin {
-            hub: Arc::clone(&hub),
-            store: shared,
-            ingest: Arc::clone(&ingest),
-            metrics: Arc::clone(&metrics),
-            shutdown: shutdown.clone(),
+            hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
+            ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            store: Arc::clone(&common.store),
+            metrics: Arc::clone(&common.metrics),
+            shutdown: common.shutdown.clone(),
             token: Arc::clone(&admin_token),
         };
-        let listeners = Listeners::bind(&config.listen, &config.limits)?;
-        let [public_address, ingest_address, admin_address] = listeners.addresses()?;
+        let listeners = Listeners::bind(&config.listen, role, &config.limits)?;
+        let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
-        let hearing = hub.run(shutdown.clone());
-        tasks.spawn(async move { hearing.await.context("the hub cannot read the store") });
-        let accounting = Arc::clone(&streams);
-        tasks.spawn(async move {
-            accounting.run().await;
-            Ok(())
-        });
-        for (listener, routes) in
-            listeners.with_routes(public.routes().merge(pages), webhooks.routes(), admin.routes())
-        {
+        if let Some(streaming) = &streaming {
+            streaming.spawn(&common, &mut tasks);
+        }
+        let public = streaming.as_ref().map(|half| half.routes(&common).merge(pages));
+        let webhooks = ingest.as_ref().map(IngestHalf::routes);
+        for (listener, routes) in listeners.with_routes(public, webhooks, admin.routes()) {
             let served = http::serve(
                 listener,
                 http::finish(routes),
-                limits.clone(),
-                Arc::clone(&metrics),
-                shutdown.clone(),
+                common.limits.clone(),
+                Arc::clone(&common.metrics),
+                common.shutdown.clone(),
             );
             tasks.spawn(async move {
                 served.await;
                 Ok(())
             });
         }
-        tracing::info!(public = %public_address, ingest = %ingest_address, admin = %admin_address, "serving");
-        Ok(Running {
-            public: public_address,
-            ingest: ingest_address,
-            admin: admin_address,
-            rooms: Rooms { access, ingest, streams, webhooks, store, admin_token },
-            limits,
-            stream,
-            fixed,
-            shutdown,
-            tasks,
-        })
+        let shown = |runs: bool, address| runs.then_some(tracing::field::display(address));
+        tracing::info!(
+            %role,
+            public = shown(role.streams(), listen.public),
+            ingest = shown(role.takes_webhooks(), listen.ingest),
+            admin = %listen.admin,
+            "serving"
+        );
+        Ok(Running { listen, ingest, streaming, admin_token, common, fixed, tasks })
     }
 }
 
 /// A started gateway. Dropped without an end, it is cut off, and the store closes in the background.
 #[derive(Debug)]
 pub struct Running {
-    /// Where streams and snapshots are served, with the real port.
-    pub public: SocketAddr,
-    /// Where webhooks are taken; may be the same as `public`.
-    pub ingest: SocketAddr,
-    /// Where health, metrics and the operators' routes are.
-    pub admin: SocketAddr,
-    rooms: Rooms,
-    limits: Live<Limits>,
-    stream: Live<stream::Settings>,
+    /// Where it listens, with the real ports. What the role does not open stands as it was configured.
+    pub listen: Listen,
+    ingest: Option<IngestHalf>,
+    streaming: Option<StreamHalf>,
+    admin_token: Arc<RwLock<Option<SecretString>>>,
+    common: Common,
     /// What was configured at the start and counts until the end.
     fixed: Fixed,
-    shutdown: Shutdown,
     /// What runs until the end: the hub, the streams' account, the listeners.
     tasks: JoinSet<anyhow::Result<()>>,
-}
-
-/// What a reload or the end has to reach.
-struct Rooms {
-    access: Arc<Access>,
-    ingest: Arc<Ingest>,
-    streams: Arc<Streams>,
-    webhooks: Webhooks,
-    store: Arc<Embedded>,
-    admin_token: Arc<RwLock<Option<SecretString>>>,
-}
-
-impl std::fmt::Debug for Rooms {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rooms").finish_non_exhaustive()
-    }
 }
 
 impl Running {
@@ -170,13 +131,19 @@ impl Running {
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
         check_admin(&config.listen)?;
         let fixed = config.fixed();
-        let sources = build_sources(config.sources)?;
-        self.rooms.access.replace(config.access)?;
-        self.rooms.ingest.replace_sources(sources);
-        *self.rooms.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
-        self.limits.set(config.limits);
-        self.stream.set(config.stream);
-        self.rooms.streams.review();
+        let sources = self.ingest.as_ref().map(|_| build_sources(config.sources)).transpose()?;
+        if let Some(streaming) = &self.streaming {
+            streaming.replace_access(config.access)?;
+        }
+        if let (Some(ingest), Some(sources)) = (&self.ingest, sources) {
+            ingest.replace_sources(sources);
+        }
+        *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
+        self.common.limits.set(config.limits);
+        self.common.stream.set(config.stream);
+        if let Some(streaming) = &self.streaming {
+            streaming.review();
+        }
         for ((key, started), (_, asked)) in self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new) {
             tracing::warn!(key, %started, %asked, "a changed setting applies after a restart");
         }
@@ -195,15 +162,24 @@ impl Running {
 
     /// Drains, for as long as the configured window at the most, then stops. When it returns, the data folder is free.
     pub async fn shutdown(mut self) {
-        let window = self.stream.get().drain;
+        let window = self.common.stream.get().drain;
         tracing::info!(?window, "draining");
-        self.shutdown.drain();
-        let gone = async { tokio::join!(self.rooms.streams.drained(), self.rooms.webhooks.done()) };
-        if timeout(window, gone).await.is_err() {
+        self.common.shutdown.drain();
+        if timeout(window, self.gone()).await.is_err() {
             tracing::warn!("the drain's window is over; cutting what is left");
         }
         tokio::time::sleep(LAST_ANSWERS).await;
         self.stop().await;
+    }
+
+    /// Returns once no stream is open and no delivery in work.
+    async fn gone(&self) {
+        if let Some(streaming) = &self.streaming {
+            streaming.drained().await;
+        }
+        if let Some(ingest) = &self.ingest {
+            ingest.done().await;
+        }
     }
 
     /// Stops at once, without a word to any stream. When it returns, the data folder is free.
@@ -212,58 +188,20 @@ impl Running {
     }
 
     async fn stop(&mut self) {
-        self.shutdown.stop();
+        self.common.shutdown.stop();
         while self.tasks.join_next().await.is_some() {}
         // No connection is left to bring a new delivery; what is in work keeps the store until it is done.
-        self.rooms.webhooks.done().await;
-        let store = Arc::clone(&self.rooms.store);
-        // Flushing waits for the disk.
-        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
-            tracing::error!(%error, "the store did not close in order");
+        if let Some(ingest) = &self.ingest {
+            ingest.done().await;
         }
+        self.common.store.close().await;
         tracing::info!("stopped");
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shutdown.stop();
-    }
-}
-
-/// The bound sockets. Without one for ingest, the public one serves both.
-struct Listeners {
-    public: TcpListener,
-    ingest: Option<TcpListener>,
-    admin: TcpListener,
-}
-
-impl Listeners {
-    /// Binds all of them, or none.
-    fn bind(listen: &Listen, limits: &Limits) -> anyhow::Result<Self> {
-        let bind = |name: &str, address: SocketAddr| {
-            let remedy = "another process may hold it; change [listen] or stop that process";
-            http::bind(address, limits)
-                .with_context(|| format!("cannot listen on {address} (listen.{name}): {remedy}"))
-        };
-        let public = bind("public", listen.public)?;
-        let ingest = (listen.ingest != listen.public).then(|| bind("ingest", listen.ingest)).transpose()?;
-        Ok(Self { public, ingest, admin: bind("admin", listen.admin)? })
-    }
-
-    /// The real addresses of public, ingest and admin.
-    fn addresses(&self) -> std::io::Result<[SocketAddr; 3]> {
-        let ingest = self.ingest.as_ref().unwrap_or(&self.public);
-        Ok([self.public.local_addr()?, ingest.local_addr()?, self.admin.local_addr()?])
-    }
-
-    fn with_routes(self, public: Router, ingest: Router, admin: Router) -> Vec<(TcpListener, Router)> {
-        let mut served = vec![(self.admin, admin)];
-        match self.ingest {
-            None => served.push((self.public, public.merge(ingest))),
-            Some(listener) => served.extend([(self.public, public), (listener, ingest)]),
-        }
-        served
+        self.common.shutdown.stop();
     }
 }
 

@@ -28,8 +28,8 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, fs, net::SocketAddr, path::
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
-    /// The store. Only the embedded one, for now.
-    pub store: store::embedded::Settings,
+    /// Where events are kept.
+    pub store: store::Settings,
     /// The webhook endpoints.
     pub sources: Vec<ingest::SourceSettings>,
     /// Who may watch what.
@@ -67,6 +67,20 @@ pub enum Role {
     All,
 }
 
+impl Role {
+    /// Whether it has the half that takes webhooks.
+    #[must_use]
+    pub const fn takes_webhooks(self) -> bool {
+        matches!(self, Self::Ingest | Self::All)
+    }
+
+    /// Whether it has the half that streams.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(self, Self::Stream | Self::All)
+    }
+}
+
 impl FromStr for Role {
     type Err = &'static str;
 
@@ -91,7 +105,7 @@ impl fmt::Display for Role {
 }
 
 /// Settings that are read once, at start, each with its value in words.
-pub type Fixed = [(&'static str, String); 11];
+pub type Fixed = [(&'static str, String); 10];
 
 /// The manual: every key with its default and what it means. Valid as it stands.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -137,8 +151,7 @@ impl Config {
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
-            ("store.path", store.path.display().to_string()),
-            ("store.history", format!("{:?}", store.history)),
+            ("store", store.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
             ("limits.buffered_bytes", limits.buffered_bytes.to_string()),
@@ -150,11 +163,11 @@ impl Config {
 
     /// Whether this configuration can run as `role`: halves in two processes need a store that both can reach.
     pub fn check_role(&self, role: Role) -> Result<(), Mistakes> {
-        if role == Role::All {
+        if role == Role::All || matches!(self.store, store::Settings::Redis(_)) {
             return Ok(());
         }
         Err(Mistakes::one(format!(
-            "--role {role}: the embedded store belongs to one process, which has to be both halves; use --role all"
+            "--role {role}: the embedded store belongs to one process, which has to be both halves; use --role all, or kind = \"redis\" under [store]"
         )))
     }
 }

@@ -34,7 +34,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, broadcast::error::RecvError},
+    sync::{
+        Semaphore,
+        broadcast::{Receiver, error::RecvError},
+    },
     time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
@@ -81,28 +84,51 @@ impl Hub {
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), StoreError> {
         let _ends_with_us = self.stopped.clone().drop_guard();
         // Listen before reading the heads: what is appended in between is heard, and recognised as old.
-        let mut notices = self.store.watch();
+        let notices = self.store.watch();
         self.begin(self.store.heads().await?);
+        // Side by side, so that notices are heard while a store that is slow to answer is asked for its heads; and last, since
+        // a flood of them would use up the task's turn before the others were looked at.
+        tokio::select! {
+            biased;
+            () = shutdown.stopped() => {}
+            () = self.heal_interruptions() => {}
+            () = self.tick() => {}
+            () = self.hear_all(notices) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes notices as they come. Ends with the store.
+    async fn hear_all(self: &Arc<Self>, mut notices: Receiver<Arc<Notice>>) {
+        loop {
+            match notices.recv().await {
+                Ok(notice) => self.hear(&notice),
+                Err(RecvError::Lagged(_)) => {
+                    let hub = Arc::clone(self);
+                    tokio::spawn(async move { hub.heal_behind("lagged").await });
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Heals whenever the store says that notices may have been lost.
+    async fn heal_interruptions(self: &Arc<Self>) {
+        loop {
+            self.store.interrupted().await;
+            self.heal_behind("interrupted").await;
+        }
+    }
+
+    /// What is done once in a while.
+    async fn tick(self: &Arc<Self>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut a_tick_ago = vec![Head::default(); PARTITIONS];
         loop {
-            tokio::select! {
-                biased;
-                () = shutdown.stopped() => return Ok(()),
-                heard = notices.recv() => match heard {
-                    Ok(notice) => self.hear(&notice),
-                    Err(RecvError::Lagged(_)) => {
-                        let hub = Arc::clone(&self);
-                        tokio::spawn(async move { hub.heal_behind("lagged").await });
-                    }
-                    Err(RecvError::Closed) => return Ok(()),
-                },
-                _ = tick.tick() => {
-                    self.cool();
-                    self.compare_heads(&mut a_tick_ago).await;
-                }
-            }
+            tick.tick().await;
+            self.cool();
+            self.compare_heads(&mut a_tick_ago).await;
         }
     }
 
@@ -209,6 +235,7 @@ impl Hub {
             let is_back = head.pos < heard.pos || (head.pos == heard.pos && head.tag != heard.tag);
             if missed.pos > self.partition(index).last().pos {
                 deaf = true;
+                self.store.missed(index, missed.pos);
                 self.heal(index, "deaf");
             } else if is_back {
                 self.heal(index, "rolled_back");

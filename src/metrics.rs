@@ -55,8 +55,12 @@ pub struct Metrics {
     pub resumes: Family<Reason, Counter>,
     /// Streams closed, by reason; `gone` is a client that left.
     pub closes: Family<Reason, Counter>,
-    /// Healings of a partition, by cause: `gap`, `lagged`, `deaf`, `rolled_back`.
+    /// Healings of a partition, by cause: `gap`, `lagged`, `interrupted`, `deaf`, `rolled_back`.
     pub heals: Family<Reason, Counter>,
+    /// Faults of the connections to a Redis store: `connect` (none could be opened), `lost` (one broke, or did not answer in
+    /// time), `deaf` (notices did not come, or the connection that hears them broke), `bad_notice`, `replicas` (too few
+    /// acknowledged).
+    pub store_faults: Family<Reason, Counter>,
     /// Bounds that were hit, by their name in `[limits]` where they have one.
     pub limit_hits: Family<Reason, Counter>,
     /// Refusals of streams and snapshots, by reason: `token`, `forbidden`, `drain`, `overload`, `store`.
@@ -89,6 +93,7 @@ impl Metrics {
             resumes: Family::default(),
             closes: Family::default(),
             heals: Family::default(),
+            store_faults: Family::default(),
             limit_hits: Family::default(),
             refusals: Family::default(),
             stream_ms: AtomicU64::new(0),
@@ -126,6 +131,11 @@ impl Metrics {
         to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.clone());
         to.register("stream_closes", "Streams closed, by reason", self.closes.clone());
         to.register("heals", "Healings of a partition, by cause", self.heals.clone());
+        to.register(
+            "store_faults",
+            "Faults of the connections to the store, by kind",
+            self.store_faults.clone(),
+        );
         to.register("limit_hits", "Bounds that were hit, by name", self.limit_hits.clone());
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.clone());
         to.register(

@@ -5,11 +5,15 @@
 //! from what it holds. It knows events and cursors; it knows neither who posted nor who watches.
 
 pub mod embedded;
+pub mod redis;
 
-use crate::payment::{Cursor, Event, Subject, Tag, Time};
+use crate::{
+    metrics::Metrics,
+    payment::{Cursor, Event, Subject, Tag, Time},
+};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tokio::sync::broadcast;
 
 /// The most events that one log holds; one more is a [`Conflict::LogFull`]. A real payment has a dozen or two.
@@ -54,6 +58,65 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether an append would succeed now: reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;
+
+    /// Returns each time that notices may have been lost, e.g. after a subscription was renewed: whoever watches should then
+    /// compare the heads. For one waiter at a time. A store whose notices cannot be lost never returns.
+    async fn interrupted(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// The notice of place `pos` in `partition`'s feed should have come by now. A store that never received it subscribes
+    /// anew.
+    fn missed(&self, _partition: u8, _pos: u64) {}
+
+    /// Writes what is left and lets go of everything. What is asked afterwards is refused.
+    async fn close(&self);
+}
+
+/// Which store, and how: `[store]` of the configuration.
+#[derive(Clone, Debug)]
+pub enum Settings {
+    /// A folder on this machine.
+    Embedded(embedded::Settings),
+    /// A Redis server that several nodes share.
+    Redis(redis::Settings),
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(embedded::Settings { path, history }) => {
+                write!(f, "embedded in {}, history {history:?}", path.display())
+            }
+            Self::Redis(settings) => settings.fmt(f),
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder.
+    #[error(transparent)]
+    Embedded(embedded::OpenError),
+    /// The server.
+    #[error(transparent)]
+    Redis(redis::OpenError),
+}
+
+/// Opens the store that is configured.
+pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Arc<dyn Store>, OpenError> {
+    match settings {
+        Settings::Embedded(settings) => {
+            let open = move || embedded::Embedded::open(&settings, metrics);
+            let opened = tokio::task::spawn_blocking(open).await;
+            let store = opened.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()));
+            Ok(Arc::new(store.map_err(OpenError::Embedded)?))
+        }
+        Settings::Redis(settings) => {
+            Ok(Arc::new(redis::Redis::open(settings, metrics).await.map_err(OpenError::Redis)?))
+        }
+    }
 }
 
 /// What to append.

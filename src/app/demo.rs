@@ -1,5 +1,5 @@
-//! `demo`: a whole shop in one process. A gateway on loopback with a temporary data folder, the page on its public
-//! listener, and a pretended Stripe that posts signed webhooks over HTTP.
+//! `demo`: a whole shop in one process. A gateway on loopback with a temporary data folder, or with keys of its own on a
+//! Redis server, the page on its public listener, and a pretended Stripe that posts signed webhooks over HTTP.
 //!
 //! The gateway knows nothing of the demo: it gets pages to serve, and webhooks from a socket. So a restart is a real one,
 //! and the webhooks that fall into it are lost unless the provider tries again, as providers do.
@@ -13,9 +13,11 @@ use crate::{
     config::{Config, DEV_REALM, Role},
     http::demo,
     payment::Name,
+    store::{self, redis},
     telemetry,
 };
 use anyhow::Context;
+use secrecy::SecretString;
 use shop::Shop;
 use std::{
     io::Write,
@@ -38,20 +40,50 @@ const AWAY: Duration = Duration::from_secs(2);
 /// Leaves time for the answer to the one who pressed the button.
 const BEFORE_RESTART: Duration = Duration::from_millis(200);
 
-/// Runs the demo on the given port (else 8080, else any free one) until Ctrl-C.
-pub async fn run(port: Option<u16>) -> anyhow::Result<()> {
+/// How long a payment lives on Redis, should the demo be killed before it can take its keys away.
+const REDIS_HISTORY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is kept on a Redis server for the length of one demo: under a prefix that no other demo has.
+#[must_use]
+pub fn on_redis(url: SecretString) -> redis::Settings {
+    redis::Settings {
+        url,
+        password: None,
+        ca: None,
+        prefix: format!("paystream-demo-{}", hex::encode(rand::random::<[u8; 6]>())),
+        durability: redis::Durability::None,
+        ack_replicas: 0,
+        history: REDIS_HISTORY,
+    }
+}
+
+/// Runs the demo on the given port (else 8080, else any free one) until Ctrl-C. Keeps what it has to in a temporary
+/// folder, or on `redis`, and leaves nothing behind.
+pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no temporary data folder")?;
     let mut config = config(folder.path(), port)?;
+    config.store = redis.clone().map_or(config.store, store::Settings::Redis);
     telemetry::start(config.log);
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    let played = play(config).await;
+    let erased = match redis {
+        None => Ok(()),
+        Some(redis) => {
+            let left =
+                format!("the demo's keys, which begin with {}, are still on the Redis server", redis.prefix);
+            redis::erase(&redis).await.context(left)
+        }
+    };
+    played.and(erased)
+}
 
+/// Until a signal ends it.
+async fn play(mut config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
     let shop = Arc::new(Shop::new(&config)?);
     let mut running = start(&config, &shop).await?;
     // A restart has to come back at the same addresses, for the page's sake.
-    config.listen.public = running.public;
-    config.listen.ingest = running.ingest;
-    config.listen.admin = running.admin;
-    announce(running.public)?;
+    config.listen = running.listen;
+    announce(running.listen.public)?;
     loop {
         tokio::select! {
             pressed = tokio::signal::ctrl_c() => break pressed.context("signals cannot be received")?,
@@ -72,7 +104,7 @@ pub async fn run(port: Option<u16>) -> anyhow::Result<()> {
 async fn start(config: &Config, shop: &Arc<Shop>) -> anyhow::Result<Running> {
     let pages = demo::routes(Arc::clone(shop) as _);
     let running = App::start_with_pages(config.clone(), Role::All, pages).await?;
-    shop.opened(running.ingest);
+    shop.opened(running.listen.ingest);
     Ok(running)
 }
 

@@ -4,12 +4,16 @@ use super::*;
 use crate::{
     access::{Algorithm, KeySettings, Material},
     clock,
+    http::Public,
+    hub::Hub,
+    limits::Limits,
     payment::{Name, Phase},
-    store::fake::Fake,
+    store::{Store, fake::Fake},
+    stream::Streams,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use std::sync::atomic::Ordering;
+use std::{net::SocketAddr, sync::atomic::Ordering};
 
 const ORIGIN: &str = "https://shop.example";
 
@@ -44,7 +48,13 @@ impl Gateway {
         let payments: Vec<Name> = ["a", "b"].map(|id| id.parse().unwrap()).into();
         let ttl = Duration::from_secs(60);
         let realm = "default".parse().unwrap();
-        let token = running.rooms.access.mint(None, &realm, &payments, ttl, clock::now()).unwrap();
+        let token = running
+            .streaming
+            .as_ref()
+            .unwrap()
+            .access
+            .mint(None, &realm, &payments, ttl, clock::now())
+            .unwrap();
         // A drain closes idle connections, which must not be picked up again in that very moment.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Self { running, token, client, config, _folder: folder }
@@ -55,7 +65,7 @@ impl Gateway {
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
-        self.at(self.running.public, Method::GET, path).header("origin", ORIGIN)
+        self.at(self.running.listen.public, Method::GET, path).header("origin", ORIGIN)
     }
 }
 
@@ -91,7 +101,7 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
         assert_eq!(answer.headers().contains_key("www-authenticate"), status == 401, "{path}");
         assert_eq!(problem(answer).await, (status, reason.to_owned()), "{path}");
     }
-    let foreign = gateway.at(gateway.running.public, Method::GET, "/v1/payments/a");
+    let foreign = gateway.at(gateway.running.listen.public, Method::GET, "/v1/payments/a");
     let foreign = foreign.header("origin", "https://evil.example").send().await.unwrap();
     assert!(!foreign.headers().contains_key("access-control-allow-origin"));
 }
@@ -118,7 +128,7 @@ async fn streams_snapshots_and_preflights_have_their_headers() {
     assert_eq!(same.status(), 304);
     assert_eq!(same.headers()["preference-applied"], "wait=1");
 
-    let preflight = gateway.at(gateway.running.public, Method::OPTIONS, "/v1/payments/a/events");
+    let preflight = gateway.at(gateway.running.listen.public, Method::OPTIONS, "/v1/payments/a/events");
     let preflight = preflight.header("origin", ORIGIN).header("access-control-request-method", "GET");
     let preflight = preflight.send().await.unwrap();
     assert_eq!(preflight.status(), 204);
@@ -128,7 +138,7 @@ async fn streams_snapshots_and_preflights_have_their_headers() {
 #[tokio::test]
 async fn webhooks_are_bounded_before_they_are_looked_at() {
     let gateway = Gateway::start().await;
-    let at = |method, path: &str| gateway.at(gateway.running.ingest, method, path);
+    let at = |method, path: &str| gateway.at(gateway.running.listen.ingest, method, path);
     let post = |path: &str| at(Method::POST, path);
     assert_eq!(at(Method::GET, "/webhooks/dev").send().await.unwrap().status(), 200);
     assert_eq!(problem(post("/webhooks/none").send().await.unwrap()).await.1, "unknown_source");
@@ -152,7 +162,7 @@ async fn webhooks_are_bounded_before_they_are_looked_at() {
 #[tokio::test]
 async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
     let gateway = Gateway::start().await;
-    let get = |path: &str| gateway.at(gateway.running.admin, Method::GET, path);
+    let get = |path: &str| gateway.at(gateway.running.listen.admin, Method::GET, path);
     for path in ["/livez", "/readyz", "/readyz/ingest"] {
         assert_eq!(get(path).send().await.unwrap().status(), 200, "{path}");
     }
@@ -168,7 +178,7 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
     ] {
         assert_eq!(get(path).bearer_auth(token).send().await.unwrap().status(), status, "{path} {token}");
     }
-    gateway.running.shutdown.drain();
+    gateway.running.common.shutdown.drain();
     assert_eq!(problem(get("/readyz").send().await.unwrap()).await, (503, "draining".to_owned()));
     assert_eq!(get("/livez").send().await.unwrap().status(), 200);
 }
@@ -176,7 +186,7 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
 #[tokio::test]
 async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
     let Gateway { running, config, token, client, _folder } = Gateway::start().await;
-    let url = format!("http://{}/v1/payments/a/events?access_token={token}", running.public);
+    let url = format!("http://{}/v1/payments/a/events?access_token={token}", running.listen.public);
     let mut stream = client.get(url).send().await.unwrap();
     running.kill().await;
     while let Ok(Some(_)) = stream.chunk().await {}
@@ -188,7 +198,7 @@ async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
 #[tokio::test]
 async fn a_reload_takes_over_all_or_nothing() {
     let gateway = Gateway::start().await;
-    let rooms = &gateway.running.rooms;
+    let knows_dev = || gateway.running.ingest.as_ref().unwrap().ingest.knows("dev");
     let mut config = gateway.config.clone();
     config.sources.clear();
     config.limits.body_bytes = 10;
@@ -200,13 +210,13 @@ async fn a_reload_takes_over_all_or_nothing() {
     config.listen.admin = "127.0.0.1:9000".parse().unwrap();
     config.listen.public = config.listen.admin;
     assert!(gateway.running.reload(config).is_err(), "it could not start");
-    let limits = gateway.running.limits.get();
-    assert_eq!((limits, gateway.running.stream.get()), (gateway.config.limits, gateway.config.stream));
-    assert!(rooms.ingest.knows("dev"));
+    let limits = gateway.running.common.limits.get();
+    assert_eq!((limits, gateway.running.common.stream.get()), (gateway.config.limits, gateway.config.stream));
+    assert!(knows_dev());
     gateway.running.reload(good).unwrap();
-    assert_eq!(gateway.running.limits.get().body_bytes, 10);
-    assert_eq!(gateway.running.stream.get().drain, Duration::ZERO);
-    assert!(!rooms.ingest.knows("dev"));
+    assert_eq!(gateway.running.common.limits.get().body_bytes, 10);
+    assert_eq!(gateway.running.common.stream.get().drain, Duration::ZERO);
+    assert!(!knows_dev());
 }
 
 #[tokio::test]
@@ -216,11 +226,12 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
     let open = || gateway.get("/v1/payments/a/events").bearer_auth(token).send();
     let mut stream = open().await.unwrap();
     assert!(stream.chunk().await.unwrap().is_some());
-    gateway.running.rooms.store.close();
+    gateway.running.common.store.close().await;
 
     let source = Source::build(gateway.config.sources[0].clone()).unwrap();
     let body = br#"{"id":"e1","event":"payment.confirmed","timestamp":1700000000,"payment":{"id":"a","status":"confirmed","amount":1}}"#;
-    let mut post = gateway.at(gateway.running.ingest, Method::POST, "/webhooks/dev").body(body.to_vec());
+    let mut post =
+        gateway.at(gateway.running.listen.ingest, Method::POST, "/webhooks/dev").body(body.to_vec());
     for (name, value) in source.sign(body, clock::now(), "e1") {
         post = post.header(name, value);
     }
@@ -238,7 +249,7 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
     assert_eq!(problem(snapshot).await, (503, "store_unavailable".to_owned()));
     let told = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(told.contains(r#""stale":true"#), "{told}");
-    let ready = |path: &'static str| gateway.at(gateway.running.admin, Method::GET, path).send();
+    let ready = |path: &'static str| gateway.at(gateway.running.listen.admin, Method::GET, path).send();
     assert_eq!(
         ready("/readyz").await.unwrap().status(),
         200,

@@ -23,11 +23,13 @@ pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 Examples:
   paystream serve --config paystream.toml
   PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
+  paystream serve --role ingest                        webhooks only; needs no access key
+  paystream serve --role stream                        streams only; needs no webhook secret
   paystream serve --dev                                to develop against: open to everyone on this machine")]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
-    /// Which half to run: all, ingest or stream
+    /// Which half to run: ingest (webhooks), stream, or all. Halves need kind = "redis" under [store]
     #[arg(long, default_value_t = Role::All)]
     role: Role,
     /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development
@@ -145,7 +147,7 @@ impl Signals {
 
 /// What everyone must know who starts an open gateway, and how to try it.
 fn warn_loudly(running: &Running, config: &Config) {
-    let public = post::url_of(running.public);
+    let public = post::url_of(running.listen.public);
     let secret = config.sources.first().and_then(|source| source.secrets.first());
     let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
     output::complain(&format!(
@@ -161,6 +163,6 @@ fn warn_loudly(running: &Running, config: &Config) {
   Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1
   by yourself:      POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
 ",
-        ingest = post::url_of(running.ingest),
+        ingest = post::url_of(running.listen.ingest),
     ));
 }

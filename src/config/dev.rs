@@ -6,7 +6,7 @@ use crate::{
     ingest::{Provider, SourceSettings},
     limits::Limits,
     payment::Name,
-    store::embedded,
+    store::{self, embedded},
     stream, telemetry,
 };
 use secrecy::SecretString;
@@ -53,7 +53,10 @@ impl Config {
         let public = loopback(PORTS.0);
         Self {
             listen: Listen { public, ingest: public, admin: loopback(PORTS.1) },
-            store: embedded::Settings { path: data, history: Duration::from_secs(45 * 24 * 60 * 60) },
+            store: store::Settings::Embedded(embedded::Settings {
+                path: data,
+                history: Duration::from_secs(45 * 24 * 60 * 60),
+            }),
             sources: [source("dev", "generic"), source("stripe", "stripe")].into_iter().flatten().collect(),
             access: access::Settings { open: open.clone(), ..access::Settings::default() },
             // Nobody but the developer waits for the end.

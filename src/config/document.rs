@@ -344,7 +344,8 @@ impl<'d> Section<'d> {
         references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
     }
 
-    fn resolve(&self, place: &Place, key: &str, reference: &str) -> Option<SecretString> {
+    /// What a reference refers to.
+    pub(super) fn resolve(&self, place: &Place, key: &str, reference: &str) -> Option<SecretString> {
         match secret::resolve(reference, self.document.environment) {
             Ok(secret) => Some(secret),
             Err(why) => {

@@ -1,6 +1,7 @@
 //! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
 
 mod access;
+mod store;
 
 use super::{
     Config, Listen,
@@ -10,14 +11,11 @@ use crate::{
     ingest::{Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
-    secret,
-    store::embedded,
-    stream, telemetry,
+    secret, stream, telemetry,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -25,11 +23,6 @@ const SECTIONS: [&str; 8] = ["listen", "store", "source", "access", "stream", "a
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// What has been seen is remembered as long as the history lasts, and the longest retry of a provider comes after 30 days.
-const MIN_HISTORY: Duration = Duration::from_secs(45 * 24 * 60 * 60);
-const DEFAULT_HISTORY: Duration = Duration::from_secs(180 * 24 * 60 * 60);
-const MAX_HISTORY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// Short enough to type, long enough not to be guessed over a network.
 const MIN_ADMIN_TOKEN_BYTES: usize = 16;
@@ -40,7 +33,7 @@ const REALM: &str = "1 to 128 printable ASCII characters without a space, e.g. \
 /// None only where a mistake was reported.
 pub(super) fn config(document: &Document<'_>) -> Option<Config> {
     let listen = listen(document.section("listen"));
-    let store = store(document.section("store"));
+    let store = store::settings(document.section("store"));
     let sources = sources(document);
     let access = access::settings(document.section("access"));
     let stream = stream(document.section("stream"));
@@ -67,22 +60,6 @@ fn listen(mut section: Section<'_>) -> Listen {
     }
     section.end();
     Listen { public, ingest, admin }
-}
-
-fn store(mut section: Section<'_>) -> Option<embedded::Settings> {
-    let kind = section.parsed("kind", "\"embedded\"", |text| match text {
-        "embedded" => Ok(()),
-        "redis" => Err("is not in this version; use embedded"),
-        _ => Err("is no kind of store"),
-    });
-    let path = section.parsed("path", "a folder", |text| {
-        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
-    });
-    let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
-    let default_kind = !section.has("kind");
-    section.end();
-    let path = path.unwrap_or_else(|| "./paystream-data".into());
-    (kind.is_some() || default_kind).then_some(embedded::Settings { path, history })
 }
 
 fn sources(document: &Document<'_>) -> Vec<SourceSettings> {

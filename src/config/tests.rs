@@ -2,13 +2,14 @@
 
 use super::*;
 use secrecy::ExposeSecret;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     let base = [
         ("ACME_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
         ("EMPTY", ""),
     ];
     base.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -28,7 +29,8 @@ fn all_of_the_manual() -> String {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
     };
-    let lines: Vec<String> = DEFAULT.lines().filter(|line| *line != "cors = []").map(uncomment).collect();
+    let is_other = |line: &&str| !["cors = []", "kind = \"embedded\""].contains(line);
+    let lines: Vec<String> = DEFAULT.lines().filter(is_other).map(uncomment).collect();
     lines.join("\n")
 }
 
@@ -40,8 +42,9 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.listen.public, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(config.listen.ingest, config.listen.public);
         assert_eq!(config.listen.admin, "127.0.0.1:9090".parse().unwrap());
-        assert_eq!(config.store.path, Path::new("./paystream-data"));
-        assert_eq!(config.store.history, Duration::from_secs(180 * 86_400));
+        let store::Settings::Embedded(store) = &config.store else { panic!("{}", config.store) };
+        assert_eq!(store.path, Path::new("./paystream-data"));
+        assert_eq!(store.history, Duration::from_secs(180 * 86_400));
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log, telemetry::Format::Text);
@@ -94,9 +97,36 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("listen = 1", "paystream.toml:1: [listen]: must be a table"),
         (
             "\n\n[store]\nkind = \"redis\"",
-            "paystream.toml:4: [store] kind: \"redis\" is not in this version; use embedded",
+            "paystream.toml:4: [store] url: is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
         ),
-        ("[store]\nkind = \"mysql\"", "[store] kind: \"mysql\" is no kind of store; allowed: \"embedded\""),
+        (
+            "[store]\nurl = \"redis://h\"",
+            "paystream.toml:2: [store] url: is for a Redis server only; set kind = \"redis\" too",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis://u:hunter@h\"",
+            "paystream.toml:3: [store] url: holds a password, which does not belong into a file; take it out and add",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"http://h\"",
+            "paystream.toml:3: [store] url: is no address of a Redis server; allowed: redis://[user@]host",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
+            "[store] prefix: \"{1}\" is no prefix of keys; allowed: 1 to 32 letters",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis://h\"\ndurability = \"yes\"",
+            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\" or \"none\"",
+        ),
+        (
+            "[store]\nack_replicas = 17",
+            "[store] ack_replicas: 17 is not allowed; allowed: a whole number from 0 to 16",
+        ),
+        (
+            "[store]\nkind = \"mysql\"",
+            "[store] kind: \"mysql\" is no kind of store; allowed: \"embedded\" or \"redis\"",
+        ),
         ("[store]\nhistory = \"44d\"", "[store] history: \"44d\" is out of range; allowed: 45d to 3650d"),
         ("[store]\nhistory = \"long\"", "[store] history: \"long\" is not a duration; allowed: 45d to"),
         ("[store]\npath = \"\"", "[store] path: \"\" is empty; allowed: a folder"),
@@ -231,8 +261,8 @@ fn a_wrong_override_is_told_by_its_name() {
     for (name, value, expected) in [
         (
             "PAYSTREAM__STORE__KIND",
-            "redis",
-            "PAYSTREAM__STORE__KIND: [store] kind: \"redis\" is not in this version",
+            "mysql",
+            "PAYSTREAM__STORE__KIND: [store] kind: \"mysql\" is no kind of store",
         ),
         (
             "PAYSTREAM__LIMITS__STREAMS",

@@ -1,7 +1,8 @@
 //! The admin listener: health and metrics, open to whoever reaches the socket, and the operators' routes behind a token.
 //!
 //! A stream node is unready only for a reason of its own. A store that is down for all nodes must not empty a balancer,
-//! whose 503 would end every `EventSource` for good; it shows in `/readyz/ingest` alone.
+//! whose 503 would end every `EventSource` for good; it shows in `/readyz/ingest` alone. What concerns webhooks is not found
+//! on a node that takes none.
 
 use super::problem::{self, Problem};
 use crate::{
@@ -43,12 +44,12 @@ const RECORDS: usize = 100;
 /// What the admin routes need.
 #[derive(Clone)]
 pub struct Admin {
-    /// Says whether this node hears its store.
-    pub hub: Arc<Hub>,
+    /// Says whether this node hears its store, if it streams.
+    pub hub: Option<Arc<Hub>>,
     /// Says whether it could append, and holds the operators' records.
     pub store: Arc<dyn Store>,
-    /// Knows the sources.
-    pub ingest: Arc<Ingest>,
+    /// Knows the sources, if this node takes webhooks.
+    pub ingest: Option<Arc<Ingest>>,
     /// What `/metrics` renders.
     pub metrics: Arc<Metrics>,
     /// Says whether the node is leaving.
@@ -96,13 +97,23 @@ impl Admin {
         .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
     }
 
+    /// What takes webhooks here.
+    fn ingest(&self) -> Result<&Ingest, Problem> {
+        let other_role = || {
+            let detail = "this node only streams; ask one that takes webhooks (--role ingest or all)";
+            Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
+        };
+        self.ingest.as_deref().ok_or_else(other_role)
+    }
+
     async fn records(
         &self,
         log: RecordLog,
         source: Result<Path<String>, PathRejection>,
         limit: Result<Query<Limit>, QueryRejection>,
     ) -> Result<Response, Problem> {
-        let source = source.ok().map(|Path(source)| source).filter(|source| self.ingest.knows(source));
+        let ingest = self.ingest()?;
+        let source = source.ok().map(|Path(source)| source).filter(|source| ingest.knows(source));
         let source = source.ok_or_else(problem::unknown_source)?;
         let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
         let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
@@ -135,7 +146,7 @@ async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
     if admin.shutdown.is_draining() {
         return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
     }
-    if admin.hub.is_deaf() {
+    if admin.hub.is_some_and(|hub| hub.is_deaf()) {
         let detail = "the store is well, but its notices do not reach this node";
         return Err(Problem::unavailable("deaf", detail, RETRY_AFTER));
     }
@@ -143,6 +154,7 @@ async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
 }
 
 async fn ready_to_ingest(State(admin): State<Admin>) -> Result<&'static str, Problem> {
+    admin.ingest()?;
     if admin.shutdown.is_draining() {
         return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
     }

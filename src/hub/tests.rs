@@ -121,6 +121,50 @@ async fn i3_gapless_the_last_notice_of_a_quiet_payment_lost_is_healed_within_two
     assert_eq!(watcher.follow(last).await.unwrap(), [2]);
     assert!(asked.elapsed() <= TICK * 5 / 2, "{:?}", asked.elapsed());
     assert!(node.hub.metrics.render().contains(r#"heals_total{reason="deaf"} 1"#));
+    // The store is told, so that it can subscribe anew if the notice never reached it.
+    assert_eq!(*node.store.missed.lock().unwrap(), [(subject("a").partition(), 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_what_came_while_a_subscription_was_renewed_is_read_at_once() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.mute.store(true, Relaxed);
+    let last = node.store.say("a", Phase::Captured).await;
+    let asked = Instant::now();
+    node.store.interruption.notify_one();
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+    assert!(asked.elapsed() < TICK / 2, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_thousand_watched_payments_heal_without_a_storm() {
+    let node = Node::start(Fake::default()).await;
+    let mut watchers = Vec::new();
+    for n in 0..20_000 {
+        let mut watcher = node.watch(&format!("p{n}"));
+        let first = node.store.say(&format!("p{n}"), Phase::Created).await;
+        watcher.follow(first).await.unwrap();
+        watchers.push(watcher);
+    }
+    node.store.mute.store(true, Relaxed);
+    let mut last = Vec::new();
+    for n in 0..20_000 {
+        last.push(node.store.say(&format!("p{n}"), Phase::Captured).await);
+    }
+    // Whatever a partition remembers is gone, so all that is watched in it has to be read.
+    node.store.trim(0);
+    let reads = node.store.reads.load(Relaxed);
+    node.store.slow.store(true, Relaxed);
+    node.store.most_reading.store(0, Relaxed);
+    node.store.interruption.notify_one();
+    for (watcher, last) in watchers.iter_mut().zip(last) {
+        watcher.follow(last).await.unwrap();
+    }
+    assert!(node.store.reads.load(Relaxed) - reads <= 20_100, "each log is read once");
+    assert!(node.store.most_reading.load(Relaxed) <= Limits::default().log_reads);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,5 +268,49 @@ async fn an_idle_topic_keeps_no_frames_and_an_unwatched_one_is_forgotten() {
 impl Pull {
     const fn is_current(&self) -> bool {
         matches!(self, Self::Current)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_what_was_read_before_its_notice_and_rolled_back_is_noticed() {
+    for news in [false, true] {
+        let node = Node::start(Fake::default()).await;
+        let mut watcher = node.watch("a");
+        let first = node.store.say("a", Phase::Created).await;
+        watcher.follow(first).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let saved = node.store.save();
+        // The notice does not come, but a stream that opens reads the log.
+        node.store.mute.store(true, Relaxed);
+        let lost = node.store.say("a", Phase::Captured).await;
+        node.watch("a").watch.history().await.unwrap();
+        watcher.follow(lost).await.unwrap();
+        // A replica takes over that never had the event; the partition's last known place stands there.
+        node.store.roll_back(saved);
+        node.store.mute.store(false, Relaxed);
+        node.store.interruption.notify_one();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if news {
+            node.store.say("a", Phase::Failed).await;
+        }
+        tokio::time::sleep(TICK * 5).await;
+        assert!(!watcher.watch.pull(watcher.cursor).is_current(), "news {news}: the cursor stands no more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rolled_back_store_deafens_nobody() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    node.store.say("a", Phase::Created).await;
+    let saved = node.store.save();
+    let lost = node.store.say("a", Phase::Captured).await;
+    watcher.follow(lost).await.unwrap();
+    tokio::time::sleep(TICK * 2 + TICK / 5).await;
+    node.store.roll_back(saved);
+    node.store.interruption.notify_one();
+    for _ in 0..30 {
+        tokio::time::sleep(TICK / 10).await;
+        assert!(!node.hub.is_deaf(), "/readyz would say 503 on every node");
     }
 }

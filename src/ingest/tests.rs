@@ -87,6 +87,8 @@ impl Store for Fake {
     async fn health(&self) -> Result<(), StoreError> {
         self.check()
     }
+
+    async fn close(&self) {}
 }
 
 fn source(name: &str) -> Source {

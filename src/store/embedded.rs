@@ -108,9 +108,9 @@ pub enum OpenError {
     },
 }
 
-/// The store. Dropping it writes what is left, stops its writer and unlocks the folder, as [`Embedded::close`] does.
+/// The store. Dropping it writes what is left, stops its writer and unlocks the folder, as [`Embedded::close_blocking`] does.
 pub struct Embedded {
-    open: RwLock<Option<Open>>,
+    open: Arc<RwLock<Option<Open>>>,
     notices: broadcast::Sender<Arc<Notice>>,
     heads: Arc<Mutex<Vec<Head>>>,
     metrics: Arc<Metrics>,
@@ -155,14 +155,18 @@ impl Embedded {
             .name("store-writer".into())
             .spawn(|| writer.run())
             .map_err(|source| OpenError::Io { path: settings.path.clone(), source })?;
-        let open = RwLock::new(Some(Open { tree, commands, writer }));
+        let open = Arc::new(RwLock::new(Some(Open { tree, commands, writer })));
         Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
     }
 
     /// Writes what is left, stops the writer and unlocks the folder. What is asked afterwards is refused. Blocks for the
     /// time of one sync.
-    pub fn close(&self) {
-        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+    pub fn close_blocking(&self) {
+        Self::close_it(&self.open);
+    }
+
+    fn close_it(open: &RwLock<Option<Open>>) {
+        let open = open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Open { tree, commands, writer }) = open {
             drop(commands);
             // A panic of the writer ends the process, so there is none to pass on.
@@ -256,11 +260,19 @@ impl Store for Embedded {
         let late = |_| StoreError::Unavailable("its writer does not answer".into());
         tokio::time::timeout(HEALTH_PATIENCE, answer(answered)).await.map_err(late)?
     }
+
+    async fn close(&self) {
+        let open = Arc::clone(&self.open);
+        // Flushing waits for the disk.
+        if let Err(error) = tokio::task::spawn_blocking(move || Self::close_it(&open)).await {
+            tracing::error!(%error, "the store did not close in order");
+        }
+    }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.close();
+        self.close_blocking();
     }
 }
 

@@ -21,6 +21,13 @@ pub(crate) struct Fake {
     /// A read of a log takes a millisecond.
     pub(crate) slow: AtomicBool,
     pub(crate) reads: AtomicUsize,
+    /// Reads of logs under way, and the most there have been.
+    reading: AtomicUsize,
+    pub(crate) most_reading: AtomicUsize,
+    /// Told when the hub is to believe that its subscription was renewed.
+    pub(crate) interruption: tokio::sync::Notify,
+    /// What the hub missed: partition and place.
+    pub(crate) missed: Mutex<Vec<(u8, u64)>>,
 }
 
 #[derive(Clone, Default)]
@@ -44,6 +51,10 @@ impl Fake {
             lost: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
+            reading: AtomicUsize::new(0),
+            most_reading: AtomicUsize::new(0),
+            interruption: tokio::sync::Notify::new(),
+            missed: Mutex::default(),
         }
     }
 
@@ -122,9 +133,12 @@ impl Store for Fake {
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_reading.fetch_max(reading, Ordering::Relaxed);
         if self.slow.load(Ordering::Relaxed) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
+        self.reading.fetch_sub(1, Ordering::Relaxed);
         let entries = self.answer()?.logs.get(subject).cloned().unwrap_or_default();
         Ok(Log { entries })
     }
@@ -167,4 +181,14 @@ impl Store for Fake {
     async fn health(&self) -> Result<(), StoreError> {
         self.answer().map(drop)
     }
+
+    async fn interrupted(&self) {
+        self.interruption.notified().await;
+    }
+
+    fn missed(&self, partition: u8, pos: u64) {
+        self.missed.lock().unwrap().push((partition, pos));
+    }
+
+    async fn close(&self) {}
 }

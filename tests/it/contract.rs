@@ -10,12 +10,13 @@
     reason = "a test may end where something is wrong, and counts small numbers"
 )]
 
+use crate::support::RedisServer;
 use paystream::{
     metrics::Metrics,
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
         Append, Appended, Conflict, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
-        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded,
+        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded, redis,
     },
 };
 use std::{
@@ -50,6 +51,45 @@ impl Backend for Embedded {
     }
 }
 
+/// A Redis server of its own.
+struct Redis(RedisServer);
+
+/// The same, as the only node of a cluster: what one append touches has to lie in one slot there.
+struct RedisCluster(RedisServer);
+
+impl Backend for Redis {
+    async fn fresh() -> Self {
+        Self(RedisServer::start().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+impl Backend for RedisCluster {
+    async fn fresh() -> Self {
+        Self(RedisServer::start_as_cluster().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
+    let settings = redis::Settings {
+        url: server.url().into(),
+        password: None,
+        ca: None,
+        prefix: "ps".to_owned(),
+        durability: redis::Durability::Everysec,
+        ack_replicas: 0,
+        history,
+    };
+    Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
+}
+
 macro_rules! stamp {
     ($module:ident, $backend:ty: $($property:ident)+) => {
         mod $module {
@@ -82,12 +122,14 @@ macro_rules! suite {
             i3_a_watcher_that_lags_heals_from_the_feeds
             records_are_bounded_and_newest_first
             a_log_ends_after_its_history_and_begins_anew
-            a_store_that_is_open_is_healthy
+            a_store_that_is_open_is_healthy_and_a_closed_one_refuses
         }
     };
 }
 
 suite!(embedded_store, super::Embedded);
+suite!(redis_store, super::Redis);
+suite!(redis_store_in_a_cluster, super::RedisCluster);
 
 const LONG: Duration = Duration::from_secs(180 * 86_400);
 /// For conditions that come true in milliseconds unless something is wrong.
@@ -487,6 +529,13 @@ async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
     assert_ne!(cursor.tag, old.tag);
 }
 
-async fn a_store_that_is_open_is_healthy(place: impl Backend) {
-    place.open(LONG).await.health().await.unwrap();
+async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Backend) {
+    let store = place.open(LONG).await;
+    store.health().await.unwrap();
+    store.close().await;
+    assert!(store.health().await.is_err());
+    assert!(store.append(Append { event: event("pay", "evt_1", 1), shared_ids: false }).await.is_err());
+    assert!(store.read(&subject("default", "pay")).await.is_err());
+    assert!(store.heads().await.is_err());
+    assert!(store.feed(0, 1).await.is_err());
 }

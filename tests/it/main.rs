@@ -13,11 +13,16 @@
 mod access;
 mod architecture;
 mod bad_input;
+mod behind_nginx;
 mod chaos;
 mod clients;
 mod commands;
 mod contract;
+mod demo;
+mod faults;
 mod invariants;
 mod operations;
+mod redis_store;
+mod roles;
 mod support;
 mod wire;

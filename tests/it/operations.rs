@@ -1,7 +1,7 @@
 //! What operators rely on: health, metrics, logs, reloads.
 
 use crate::support::{
-    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, PATIENCE, STRIPE_SECRET, Setup, TOKEN_KEY,
+    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, PATIENCE, STRIPE_SECRET, Setup, Store, TOKEN_KEY,
     eventually, generic, header, next_message, now_s, read_to_end, signed, stays_silent, token,
 };
 use load::{http::End, sign, sse::Item, stream::Next};
@@ -255,7 +255,7 @@ async fn each_delivery_is_one_line_and_no_secret_is_in_any() {
 
 #[tokio::test]
 async fn a_second_gateway_on_the_same_folder_is_refused() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::with(Setup { store: Store::Embedded, ..Setup::default() }).await;
     let text = std::fs::read_to_string(gateway.config_path()).unwrap();
     let mut other = text.clone();
     for address in [gateway.public, gateway.ingest, gateway.admin] {

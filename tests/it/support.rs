@@ -1,12 +1,18 @@
 //! What the tests share: a gateway process of their own, tokens, signed webhooks, streams, and waiting on conditions.
 
 mod gateway;
+mod nginx;
 mod program;
+mod proxy;
+mod redis;
 mod setup;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
+pub(crate) use nginx::Nginx;
 pub(crate) use program::Program;
-pub(crate) use setup::{Key, Setup, Source};
+pub(crate) use proxy::{Proxy, Trouble};
+pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use setup::{Key, Setup, Source, Store};
 
 use load::{
     http::End,

@@ -30,7 +30,7 @@ export async function until(message, condition) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -52,13 +52,13 @@ export class Gateway {
     this.url = `http://127.0.0.1:${ports[0]}`;
   }
 
-  /** @param {{ linger?: string }} [settings] */
-  static async start({ linger = "5m" } = {}) {
+  /** @param {{ linger?: string, store?: string }} [settings] `store`: lines under `[store]`, else a folder of its own */
+  static async start({ linger = "5m", store } = {}) {
     const folder = await mkdtemp(join(tmpdir(), "paystream-e2e-"));
     /** @type {[number, number]} */
     const ports = [await freePort(), await freePort()];
     const gateway = new Gateway(folder, ports);
-    await writeFile(join(folder, "paystream.toml"), configuration(folder, ports, linger));
+    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, store ?? `path = "${folder}/data"`));
     await gateway.run();
     return gateway;
   }
@@ -83,40 +83,53 @@ export class Gateway {
     await exited;
   }
 
+  /** Lets it drain and end. */
+  async terminate() {
+    const exited = this.#process && once(this.#process, "exit");
+    this.#process?.kill("SIGTERM");
+    await exited;
+  }
+
   async stop() {
     await this.kill();
     await rm(this.#folder, { recursive: true });
   }
 
-  /** The address of a payment's stream, as a page would put it together. @param {string} payment */
+  /** @param {string} payment */
   events(payment, query = "") {
-    return `${this.url}/v1/payments/${payment}/events?access_token=${token(payment)}${query}`;
+    return eventsUrl(this.url, payment, query);
   }
 
   /** Posts one signed Stripe webhook; returns its event id. @param {string} payment @param {string} type */
   async post(payment, type) {
-    const id = `evt_${randomUUID().replaceAll("-", "")}`;
-    const object = { id: payment, object: "payment_intent", amount: 4200, amount_received: 4200, currency: "eur" };
-    const now = Math.floor(Date.now() / 1000);
-    const event = { id, object: "event", type, created: now, livemode: false, data: { object } };
-    const body = JSON.stringify(event);
-    const signature = createHmac("sha256", WEBHOOK_SECRET).update(`${now}.${body}`).digest("hex");
-    const headers = { "content-type": "application/json", "stripe-signature": `t=${now},v1=${signature}` };
+    const { id, headers, body } = webhook(payment, type);
     const answer = await fetch(`${this.url}/webhooks/stripe`, { method: "POST", headers, body });
     if (!answer.ok) throw new Error(`the webhook was answered by ${answer.status}`);
     return id;
   }
 }
 
-/** @param {string} folder @param {[number, number]} ports @param {string} linger */
-function configuration(folder, [open, admin], linger) {
+/** One signed Stripe webhook. @param {string} payment @param {string} type */
+export function webhook(payment, type) {
+  const id = `evt_${randomUUID().replaceAll("-", "")}`;
+  const object = { id: payment, object: "payment_intent", amount: 4200, amount_received: 4200, currency: "eur" };
+  const now = Math.floor(Date.now() / 1000);
+  const event = { id, object: "event", type, created: now, livemode: false, data: { object } };
+  const body = JSON.stringify(event);
+  const signature = createHmac("sha256", WEBHOOK_SECRET).update(`${now}.${body}`).digest("hex");
+  const headers = { "content-type": "application/json", "stripe-signature": `t=${now},v1=${signature}` };
+  return { id, headers, body };
+}
+
+/** @param {[number, number]} ports @param {string} linger @param {string} store */
+function configuration([open, admin], linger, store) {
   return `
 [listen]
 public = "127.0.0.1:${open}"
 ingest = "127.0.0.1:${open}"
 admin = "127.0.0.1:${admin}"
 [store]
-path = "${folder}/data"
+${store}
 [[source]]
 name = "stripe"
 provider = "stripe"
@@ -133,6 +146,7 @@ realms = ["default"]
 [stream]
 heartbeat = "${HEARTBEAT_MS}ms"
 linger = "${linger}"
+drain = "3s"
 `;
 }
 
@@ -143,6 +157,11 @@ export function token(payment, lifeS = 600) {
   const claims = { aud: "paystream", realm: "default", payments: [payment], iat: now, exp: now + lifeS };
   const signed = `${part({ alg: "HS256", kid: "e2e", typ: "JWT" })}.${part(claims)}`;
   return `${signed}.${createHmac("sha256", TOKEN_KEY).update(signed).digest("base64url")}`;
+}
+
+/** The address of a payment's stream, as a page would put it together. @param {string} origin @param {string} payment */
+export function eventsUrl(origin, payment, query = "") {
+  return `${origin}/v1/payments/${payment}/events?access_token=${token(payment)}${query}`;
 }
 
 export function newPayment() {
@@ -159,10 +178,11 @@ export function launch() {
  * Opens an empty page of the gateway's origin, which can import what stands in this folder's parent under `/web/`.
  *
  * @param {import("playwright-core").Browser} browser
- * @param {Gateway} gateway
+ * @param {{ url: string }} gateway
  */
 export async function blankPage(browser, gateway) {
-  const page = await browser.newPage();
+  // The certificate of the tests' own nginx signs itself.
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
   await page.route(`${gateway.url}/page`, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
   await page.route(`${gateway.url}/web/**`, async (route) => {
     const path = new URL(route.request().url()).pathname.replace("/web/", "");

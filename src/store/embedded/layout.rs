@@ -16,7 +16,6 @@ use crate::{
     store::{RecordLog, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// What is kept of a log besides its entries.
@@ -82,13 +81,8 @@ pub(super) fn entry(subject: &Subject, seq: u64) -> Vec<u8> {
 
 /// The key of what was seen under an event's identity, (source, id).
 pub(super) fn seen(event: &Event) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    // The length keeps ("ab", "c") apart from ("a", "bc").
-    hash.update((event.source.len() as u64).to_be_bytes());
-    hash.update(event.source.as_bytes());
-    hash.update(event.id.as_bytes());
     let mut key = log(b's', &event.subject);
-    key.extend(hash.finalize().iter().take(size_of::<Digest>()));
+    key.extend(event.identity());
     key
 }
 

@@ -69,7 +69,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
     type Prepare = fn(&Path);
-    let ours = |path: &Path| open(path).unwrap().close();
+    let ours = |path: &Path| open(path).unwrap().close_blocking();
     let cases: [(&str, Prepare, &str); 5] = [
         ("foreign", |path| fs::write(path.join("holiday.jpg"), "x").unwrap(), "no data folder of Paystream"),
         (
@@ -107,7 +107,7 @@ fn a_folder_is_locked_until_its_store_is_closed() {
     let store = open(&path).unwrap();
     let error = open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
-    store.close();
+    store.close_blocking();
     let second = open(&path).unwrap();
     drop(second);
     open(&path).unwrap();
@@ -136,7 +136,7 @@ async fn what_is_asked_after_the_close_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     append(&store, "pay", "evt").await;
-    store.close();
+    store.close_blocking();
     let again = Append { event: event("pay", "evt"), shared_ids: false };
     for error in [
         store.append(again).await.unwrap_err(),
@@ -307,7 +307,7 @@ async fn damage_is_refused_without_a_panic() {
     let sound = dir.path().join("sound");
     let store = open(&sound).unwrap();
     append(&store, "pay", "evt").await;
-    store.close();
+    store.close_blocking();
     let mut refused = 0;
     for (number, file) in files(&sound).into_iter().enumerate() {
         let name = file.strip_prefix(&sound).unwrap();

@@ -47,6 +47,7 @@ async fn i8_card_numbers_are_neither_streamed_nor_logged_nor_stored() {
     seen.push_str(&gateway.snapshot("pi_control").await.to_string());
     seen.push_str(&gateway.admin("/metrics").await.text());
     gateway.stop().await;
+    gateway.stop_store();
     let log = gateway.log();
     let stored = text_below(&gateway.data_path());
     assert!(stored.contains("pi_control"), "the data folder can be searched");
@@ -73,6 +74,7 @@ async fn i8_a_payment_id_that_looks_like_a_card_number_is_quarantined() {
     assert_eq!(gateway.events(&["outcome=\"quarantined\""]).await, 1);
     drop(stream);
     gateway.stop().await;
+    gateway.stop_store();
     assert!(!text_below(&gateway.data_path()).contains(card), "it was stored");
     assert!(!gateway.log().contains(card), "it was logged");
 }

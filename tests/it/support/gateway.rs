@@ -1,6 +1,9 @@
 //! One gateway process, with a data folder and ports of its own. Dropping it kills it.
 
-use super::{GENERIC_SECRET, OTHER_SECRET, PATIENCE, STRIPE_SECRET, Setup, TOKEN_KEY, header, now_s};
+use super::{
+    GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY, header,
+    now_s,
+};
 use load::{
     follow::Follower,
     http::{Response, request},
@@ -23,8 +26,11 @@ pub(crate) struct Gateway {
     pub(crate) public: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
+    role: &'static str,
     folder: TempDir,
     child: Option<Child>,
+    /// Its own server, where the suite runs on Redis.
+    redis: Option<RedisServer>,
 }
 
 /// A free loopback port below the range from which the kernel takes the ports of outgoing connections, so that no client
@@ -62,14 +68,28 @@ impl Gateway {
         Self::with(Setup::default()).await
     }
 
-    /// A gateway with this setup, ready.
+    /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
+    /// `redis`, each gateway gets a server of its own.
     pub(crate) async fn with(setup: Setup) -> Self {
+        Self::with_role("all", setup).await
+    }
+
+    /// One half of a gateway, or both, with this setup, ready.
+    pub(crate) async fn with_role(role: &'static str, setup: Setup) -> Self {
+        let redis = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
+            _ if setup.store != Store::AsTheRunSays => None,
+            Err(_) | Ok("embedded") => None,
+            Ok("redis") => Some(RedisServer::start().await),
+            Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
+        };
         let mut gateway = Self {
             public: free_address(),
             ingest: free_address(),
             admin: free_address(),
+            role,
             folder: TempDir::new().unwrap(),
             child: None,
+            redis,
         };
         gateway.configure(&setup);
         gateway.restart().await;
@@ -78,6 +98,8 @@ impl Gateway {
 
     /// Writes another configuration; it counts from the next reload or restart on.
     pub(crate) fn configure(&self, setup: &Setup) {
+        let redis = self.redis.as_ref().map(|redis| Store::Redis { url: redis.url(), more: String::new() });
+        let setup = Setup { store: redis.unwrap_or_else(|| setup.store.clone()), ..setup.clone() };
         setup.write(self.folder.path(), [self.public, self.ingest, self.admin]);
     }
 
@@ -92,8 +114,7 @@ impl Gateway {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = paystream()
-            .arg("serve")
-            .arg("--config")
+            .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -165,8 +186,23 @@ impl Gateway {
         self.folder.path().join("paystream.toml")
     }
 
+    /// Where the store keeps its data. To be touched only while the gateway and its store are stopped.
     pub(crate) fn data_path(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.redis.as_ref().map_or_else(|| self.folder.path().join("data"), RedisServer::data_path)
+    }
+
+    /// Stops a store that lives outside the gateway.
+    pub(crate) fn stop_store(&mut self) {
+        if let Some(redis) = &mut self.redis {
+            redis.kill();
+        }
+    }
+
+    /// Starts it again.
+    pub(crate) async fn start_store(&mut self) {
+        if let Some(redis) = &mut self.redis {
+            redis.restart().await;
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {

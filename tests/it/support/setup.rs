@@ -1,12 +1,13 @@
 //! The configuration of a test's gateway.
 
-use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, STRIPE_SECRET, TOKEN_KEY};
+use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, RedisServer, STRIPE_SECRET, TOKEN_KEY};
 use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 
 /// What a test wants of its gateway. The default has the sources `acme` (generic) and `stripe` in realm `default` and
 /// `other` (generic) in realm `other`, and the keys `k1` (for both realms) and `ops` (an operator's).
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) store: Store,
     pub(crate) sources: Vec<Source>,
     pub(crate) keys: Vec<Key>,
     /// Lines under `[access]`.
@@ -17,6 +18,17 @@ pub(crate) struct Setup {
     pub(crate) limits: String,
     /// Lines under `[log]`.
     pub(crate) log: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Store {
+    /// In the gateway's own folder, unless `PAYSTREAM_TEST_STORE` says otherwise.
+    #[default]
+    AsTheRunSays,
+    /// In the gateway's own folder.
+    Embedded,
+    /// On a Redis server, with further lines under `[store]`.
+    Redis { url: String, more: String },
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +75,7 @@ impl Key {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            store: Store::AsTheRunSays,
             sources: vec![
                 Source::new("acme", "generic", "default", GENERIC_SECRET),
                 Source::new("stripe", "stripe", "default", STRIPE_SECRET),
@@ -88,6 +101,11 @@ impl Setup {
         Self { limits: lines.to_owned(), ..Self::default() }
     }
 
+    /// One of the nodes that share a Redis server.
+    pub(crate) fn on(redis: &RedisServer) -> Self {
+        Self { store: Store::Redis { url: redis.url(), more: String::new() }, ..Self::default() }
+    }
+
     /// Writes the configuration and its secrets into `folder`; `paystream.toml` is its name.
     pub(crate) fn write(&self, folder: &Path, [public, ingest, admin]: [SocketAddr; 3]) {
         let secret = |name: &str, value: &str| {
@@ -95,10 +113,15 @@ impl Setup {
             fs::write(&path, value).unwrap();
             format!("\"file:{}\"", path.display())
         };
+        let store = match &self.store {
+            Store::AsTheRunSays | Store::Embedded => {
+                format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
+            }
+            Store::Redis { url, more } => format!("kind = \"redis\"\nurl = \"{url}\"\n{more}"),
+        };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             [store]\nkind = \"embedded\"\npath = \"{}\"\n",
-            folder.join("data").display(),
+             [store]\n{store}\n"
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)

@@ -142,14 +142,18 @@ async fn a_log_that_was_rolled_back_is_noticed() {
     let mut gateway = Gateway::start().await;
     accept(&gateway, 1, 2).await;
     gateway.stop().await;
+    gateway.stop_store();
     let backup = gateway.folder().join("backup");
     copy(&gateway.data_path(), &backup);
+    gateway.start_store().await;
     gateway.restart().await;
     accept(&gateway, 3, 5).await;
     let cursor = head(&gateway).await;
     gateway.stop().await;
+    gateway.stop_store();
     fs::remove_dir_all(gateway.data_path()).unwrap();
     copy(&backup, &gateway.data_path());
+    gateway.start_store().await;
     gateway.restart().await;
 
     let first = refused(&gateway, &cursor).await;

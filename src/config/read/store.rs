@@ -1,0 +1,115 @@
+//! `[store]`: where events are kept.
+
+use super::DAY;
+use crate::{
+    config::document::{Place, Section},
+    store::{Settings, embedded, redis},
+};
+use secrecy::SecretString;
+use std::{path::PathBuf, time::Duration};
+
+/// What has been seen is remembered as long as the history lasts, and the longest retry of a provider comes after 30 days.
+const MIN_HISTORY: Duration = Duration::from_secs(45 * DAY.as_secs());
+const DEFAULT_HISTORY: Duration = Duration::from_secs(180 * DAY.as_secs());
+const MAX_HISTORY: Duration = Duration::from_secs(3650 * DAY.as_secs());
+
+/// More replicas than anyone runs.
+const MAX_REPLICAS: u64 = 16;
+
+const URL: &str = "redis://[user@]host[:port][/database] or rediss:// for TLS, or a reference to it, \
+                   e.g. \"env:REDIS_URL\"";
+
+enum Kind {
+    Embedded,
+    Redis,
+}
+
+/// None only where a mistake was reported.
+pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
+    let kind = section.parsed("kind", "\"embedded\" or \"redis\"", |text| match text {
+        "embedded" => Ok(Kind::Embedded),
+        "redis" => Ok(Kind::Redis),
+        _ => Err("is no kind of store"),
+    });
+    let kind = kind.or_else(|| (!section.has("kind")).then_some(Kind::Embedded));
+    let path = section.parsed("path", "a folder", |text| {
+        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
+    });
+    let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
+    let redis = redis(&mut section, history, kind.as_ref());
+    section.end();
+    match kind? {
+        Kind::Embedded => {
+            let path = path.unwrap_or_else(|| "./paystream-data".into());
+            Some(Settings::Embedded(embedded::Settings { path, history }))
+        }
+        Kind::Redis => redis.map(Settings::Redis),
+    }
+}
+
+/// The keys of a Redis server; whatever is typed is checked, used or not.
+fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> Option<redis::Settings> {
+    let typed = url(section);
+    let password = section.secret("password");
+    let ca = section.parsed("ca", "a file of certificates in PEM", |text| {
+        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
+    });
+    let prefix = section.parsed("prefix", "1 to 32 letters, digits, '-', '_', '.' or ':'", |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(allowed);
+        if fits { Ok(text.to_owned()) } else { Err("is no prefix of keys") }
+    });
+    let durability = section.parsed("durability", "\"always\", \"everysec\" or \"none\"", str::parse);
+    let ack_replicas = section.number("ack_replicas", &(0..=MAX_REPLICAS));
+    let (place, url) = match (typed, kind) {
+        (Some((place, url)), Some(Kind::Redis)) => (place, url),
+        (Some((place, _)), Some(Kind::Embedded)) => {
+            section.wrong(
+                &place,
+                "url",
+                "is for a Redis server only; set kind = \"redis\" too, or take it away",
+            );
+            return None;
+        }
+        (None, Some(Kind::Redis)) if !section.has("url") => {
+            section.wrong(&section.place("kind"), "url", &format!("is missing; allowed: {URL}"));
+            return None;
+        }
+        _ => return None,
+    };
+    let settings = redis::Settings {
+        url,
+        password,
+        ca,
+        prefix: prefix.unwrap_or_else(|| "ps".to_owned()),
+        durability: durability.unwrap_or_default(),
+        ack_replicas: ack_replicas.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+        history,
+    };
+    match settings.check() {
+        Ok(()) => Some(settings),
+        Err(why) => {
+            section.wrong(&place, "url", &format!("{why}; allowed: {URL}"));
+            None
+        }
+    }
+}
+
+/// The address, as it stands or by reference. A password belongs into the reference, or under `password`.
+fn url(section: &mut Section<'_>) -> Option<(Place, SecretString)> {
+    let (place, text) = section.text("url", URL)?;
+    if text.starts_with("env:") || text.starts_with("file:") {
+        return section.resolve(&place, "url", &text).map(|url| (place, url));
+    }
+    let user = text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
+    if user.is_some_and(|user| user.contains(':')) && matches!(place, Place::Line(_)) {
+        let remedy = "take it out and add password = \"env:REDIS_PASSWORD\", or give the whole as url = \"env:REDIS_URL\"";
+        section.wrong(
+            &place,
+            "url",
+            &format!("holds a password, which does not belong into a file; {remedy}"),
+        );
+        return None;
+    }
+    Some((place, text.into()))
+}

@@ -1,0 +1,408 @@
+//! The Redis store: one truth for many nodes, on a Redis 7 or Valkey server.
+//!
+//! Promises: an append is one script, so it happens wholly or not at all, and what it publishes it has written; what is
+//! acknowledged lasts as the configuration says and the server was checked for; nothing waits longer than two seconds. It
+//! must not know who posted or who watches.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `append.lua` | the one step of an append |
+//! | `plan`       | how keys and channels are named |
+//! | `link`       | a connection that comes back |
+//! | `check`      | whether a server is fit |
+//! | `writer`     | writes, many in one round trip |
+//! | `supervisor` | hears all channels, whatever happens |
+//! | `notice`     | what goes over a channel |
+//! | `reply`      | what the server answers, to our types and back |
+//! | `erase`      | the end of a prefix |
+
+mod check;
+mod erase;
+mod link;
+mod notice;
+mod plan;
+mod reply;
+mod supervisor;
+mod writer;
+
+pub use erase::erase;
+
+use super::{
+    Append, Appended, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice, RECORDS_PER_SOURCE, Record,
+    RecordLog, Store, StoreError,
+};
+use crate::{
+    metrics::Metrics,
+    payment::{PARTITIONS, Subject, Tag},
+};
+use async_trait::async_trait;
+use check::{Checks, Unfit};
+use link::{Connector, Link, PATIENCE, Pause};
+use plan::Plan;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, Pipeline,
+    ProtocolVersion, Script, TlsCertificates,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use supervisor::Heard;
+use tokio::{sync::broadcast, task::AbortHandle, time::Instant};
+use writer::Writer;
+
+/// How long a start waits for a server that cannot be reached, or is loading its data.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which server, and what is asked of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `redis://` or `rediss://`, with user and database if they are not the default; may hold the password.
+    pub url: SecretString,
+    /// The password, if the address does not hold it.
+    pub password: Option<SecretString>,
+    /// The certificates that sign the server's, in PEM, if they are not among the system's.
+    pub ca: Option<PathBuf>,
+    /// What all keys and channels begin with. Gateways with the same prefix are nodes of one.
+    pub prefix: String,
+    /// What the server has to do before an append is acknowledged.
+    pub durability: Durability,
+    /// How many replicas must have an event before it is acknowledged.
+    pub ack_replicas: u32,
+    /// How long a log lives after its last event.
+    pub history: Duration,
+}
+
+/// What survives what: Redis's own words for when its append-only file is synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// Synced before each answer: what is acknowledged survives a power failure.
+    Always,
+    /// Synced every second: a power failure may take the last second or two. The end of the process takes nothing as a rule,
+    /// since Redis writes before it answers; but while a sync takes long, it holds its writes back for up to two seconds.
+    #[default]
+    Everysec,
+    /// Nothing is asked of the server, and nothing promised.
+    None,
+}
+
+impl FromStr for Durability {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "always" => Ok(Self::Always),
+            "everysec" => Ok(Self::Everysec),
+            "none" => Ok(Self::None),
+            _ => Err("is no durability"),
+        }
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::Everysec => "everysec",
+            Self::None => "none",
+        })
+    }
+}
+
+/// Why the store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No address.
+    #[error("[store] url {0}")]
+    Url(&'static str),
+    /// The certificates cannot be read.
+    #[error("[store] ca: {path}: {source}; name a file of certificates in PEM", path = path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("[store] ca: it holds no certificates that can be used; name a file of certificates in PEM")]
+    NoCa,
+    /// Nobody answers there, or not in a way that helps.
+    #[error("redis at {address} cannot be used: {reason}; start it, or mend url or password under [store]")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What happened at the last try.
+        reason: String,
+    },
+    /// It is there, but it is not what the configuration asks for.
+    #[error("redis at {address} is not as configured: {reason}")]
+    Unfit {
+        /// Host and port.
+        address: String,
+        /// Each fault with its remedy.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Whether the address is one.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.connection_info().map(drop)
+    }
+
+    fn connection_info(&self) -> Result<ConnectionInfo, &'static str> {
+        let url = self.url.expose_secret();
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err("is no address of a Redis server");
+        }
+        let info = url.into_connection_info().map_err(|_| "is no address of a Redis server")?;
+        // Sharded notices come as pushes, which are RESP3's.
+        let mut login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        if let Some(password) = &self.password {
+            login = login.set_password(password.expose_secret());
+        }
+        Ok(info.set_redis_settings(login))
+    }
+
+    /// Host and port, without anything secret.
+    fn address(&self) -> String {
+        self.connection_info().map_or_else(|_| "?".to_owned(), |info| info.addr().to_string())
+    }
+
+    fn client(&self) -> Result<Client, OpenError> {
+        let info = self.connection_info().map_err(OpenError::Url)?;
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Client::open(info).map_err(|_| OpenError::Url("is no address of a Redis server"));
+        }
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|source| OpenError::Ca { path: path.clone(), source });
+        let root_cert = self.ca.as_ref().map(read).transpose()?;
+        let certificates = TlsCertificates { client_tls: None, root_cert };
+        Client::build_with_tls(info, certificates).map_err(|_| OpenError::NoCa)
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, durability, ack_replicas, history, .. } = self;
+        let address = self.address();
+        write!(
+            f,
+            "redis at {address}, prefix {prefix}, durability {durability}, ack_replicas {ack_replicas}, history {history:?}"
+        )
+    }
+}
+
+/// The store. Dropping it ends its connections.
+pub struct Redis {
+    plan: Plan,
+    /// By which the server knows the script of an append.
+    script: String,
+    checks: Checks,
+    connector: Connector,
+    reader: Link,
+    writer: Writer,
+    notices: broadcast::Sender<Arc<Notice>>,
+    heard: Arc<Heard>,
+    supervisor: AbortHandle,
+    history_ms: u64,
+    closed: AtomicBool,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Connects, checks the server, and hears its notices. Waits a while for one that is just starting.
+    pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let checks = Checks { durability: settings.durability, ack_replicas: settings.ack_replicas };
+        let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
+        let address = settings.address();
+        until_fit(&connector, checks, &address).await?;
+
+        let plan = Plan::new(settings.prefix);
+        let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
+        let heard = Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics)));
+        let first = match supervisor::subscribe(&connector, &heard).await {
+            Ok(first) => first,
+            Err(reason) => return Err(OpenError::Unreachable { address, reason: reason.to_string() }),
+        };
+        let supervisor = tokio::spawn(supervisor::run(connector.clone(), Arc::clone(&heard), first));
+        Ok(Self {
+            plan,
+            checks,
+            reader: Link::start(connector.clone(), Checks::READING),
+            writer: Writer::start(&connector, checks, metrics),
+            script: Script::new(writer::APPEND).get_hash().to_owned(),
+            connector,
+            notices,
+            heard,
+            supervisor: supervisor.abort_handle(),
+            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn reader(&self) -> Result<&Link, StoreError> {
+        self.check_open().map(|()| &self.reader)
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.check_open().map(|()| &self.writer)
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        let closed = self.closed.load(Ordering::Relaxed);
+        if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
+    }
+
+    /// The answer to one question.
+    async fn ask(&self, command: Cmd) -> Result<redis::Value, StoreError> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command);
+        let mut answers = self.reader()?.ask(&commands, 1).await?;
+        answers.pop().ok_or_else(|| reply::corrupt("no answer"))
+    }
+}
+
+/// Returns once the server passes the checks; fails at once if somebody has to change something.
+async fn until_fit(connector: &Connector, checks: Checks, address: &str) -> Result<(), OpenError> {
+    let until = Instant::now() + START_PATIENCE;
+    let mut pause = Pause::new();
+    loop {
+        let reason = match ready(connector, checks).await {
+            Ok(()) => return Ok(()),
+            Err(Unfit::NotYet(reason)) => reason,
+            Err(unfit @ Unfit::Wrong(_)) => {
+                return Err(OpenError::Unfit { address: address.to_owned(), reason: unfit.to_string() });
+            }
+        };
+        if Instant::now() >= until {
+            return Err(OpenError::Unreachable { address: address.to_owned(), reason });
+        }
+        pause.take().await;
+    }
+}
+
+/// Whether an append would succeed now, asked over a connection of its own: the others may be busy, or just broken.
+async fn ready(connector: &Connector, checks: Checks) -> Result<(), Unfit> {
+    let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
+    checks.ready(&mut connection).await
+}
+
+#[async_trait]
+impl Store for Redis {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let Append { event, shared_ids } = append;
+        let (subject, partition) = (&event.subject, event.subject.partition());
+        let tag = Tag::from_random(rand::random());
+        let body = serde_json::to_vec(&event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let mut command = redis::cmd("EVALSHA");
+        command
+            .arg(&self.script)
+            .arg(4)
+            .arg(self.plan.log(subject))
+            .arg(self.plan.meta(subject))
+            .arg(self.plan.head(partition))
+            .arg(self.plan.feed(partition))
+            .arg(tag.to_string())
+            .arg(&event.identity()[..])
+            .arg(&event.digest()[..])
+            .arg(&*event.provider)
+            .arg(u8::from(shared_ids))
+            .arg(body)
+            .arg(self.plan.channel(partition))
+            .arg(self.history_ms)
+            .arg(MAX_LOG)
+            .arg(FEED_LEN)
+            .arg(self.checks.ack_replicas);
+        reply::appended(self.writer()?.write(command, true).await?, tag)
+    }
+
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.plan.log(subject)).arg("-").arg("+");
+        reply::log(self.ask(command).await?)
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.notices.subscribe()
+    }
+
+    async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
+        let mut commands = Pipeline::with_capacity(4);
+        // In one step, so that the head is that of these references.
+        commands.cmd("MULTI");
+        commands.cmd("HMGET").arg(self.plan.head(partition)).arg("pos").arg("tag");
+        commands.cmd("XRANGE").arg(self.plan.feed(partition)).arg(from).arg("+").arg("COUNT").arg(FEED_LEN);
+        commands.cmd("EXEC");
+        let answers = self.reader()?.ask(&commands, 4).await?;
+        reply::feed(&self.plan, answers, from)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        let mut commands = Pipeline::with_capacity(PARTITIONS + 1);
+        commands.cmd("ROLE");
+        for partition in 0..=u8::MAX {
+            commands.cmd("HMGET").arg(self.plan.head(partition)).arg("pos").arg("tag");
+        }
+        let answers = self.reader()?.ask(&commands, PARTITIONS + 1).await?;
+        if !supervisor::is_primary(&answers) {
+            self.reader.leave("it has become a replica");
+            return Err(StoreError::Unavailable("the server has become a replica".to_owned()));
+        }
+        answers.iter().skip(1).map(reply::head).collect()
+    }
+
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        let body = serde_json::to_vec(&record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let mut command = redis::cmd("XADD");
+        command.arg(self.plan.records(record.log, &record.source));
+        command.arg("MAXLEN").arg("~").arg(RECORDS_PER_SOURCE).arg("*").arg("r").arg(body);
+        self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
+    }
+
+    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(self.plan.records(log, source)).arg("+").arg("-");
+        command.arg("COUNT").arg(limit.min(RECORDS_PER_SOURCE));
+        reply::records(self.ask(command).await?)
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.check_open()?;
+        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks)).await {
+            Ok(ready) => ready.map_err(|unfit| StoreError::Unavailable(unfit.to_string())),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+        }
+    }
+
+    async fn interrupted(&self) {
+        self.heard.subscribed.notified().await;
+    }
+
+    fn missed(&self, partition: u8, pos: u64) {
+        self.heard.missed(partition, pos);
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.supervisor.abort();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}

@@ -1,0 +1,49 @@
+//! Takes away all that one prefix names: for whoever kept it for a while only.
+
+use super::{
+    OpenError, Settings,
+    link::{Connector, in_words},
+};
+use crate::metrics::Metrics;
+use redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
+use std::sync::Arc;
+
+/// Keys that are looked at in one step of the server.
+const STEP: usize = 1000;
+
+/// Removes every key under the prefix of `settings`, on one server. Nobody should write there any more.
+pub async fn erase(settings: &Settings) -> Result<(), OpenError> {
+    let unreachable = |reason| OpenError::Unreachable { address: settings.address(), reason };
+    let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
+    let mut connection = connector
+        .connect(AsyncConnectionConfig::new())
+        .await
+        .map_err(|unfit| unreachable(unfit.to_string()))?;
+    // What was on its way when the first pass began is found by the next.
+    while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))? > 0 {}
+    Ok(())
+}
+
+/// One look at all keys of the server. Returns how many it removed.
+async fn pass(prefix: &str, connection: &mut MultiplexedConnection) -> Result<usize, RedisError> {
+    // A prefix holds none of the letters that mean something in a pattern.
+    let pattern = format!("{prefix}:*");
+    let (mut cursor, mut removed) = (0_u64, 0);
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
+        let (next, keys): (u64, Vec<String>) = scan.query_async(connection).await?;
+        let mut commands = redis::pipe();
+        for key in &keys {
+            commands.cmd("UNLINK").arg(key).ignore();
+        }
+        if !keys.is_empty() {
+            commands.query_async::<()>(connection).await?;
+        }
+        removed += keys.len();
+        cursor = next;
+        if cursor == 0 {
+            return Ok(removed);
+        }
+    }
+}

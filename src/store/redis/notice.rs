@@ -1,0 +1,46 @@
+//! What goes over a channel: `<pos> <previous tag> <tag> <seq> <event>`, the event as JSON. Pure.
+
+use crate::{
+    payment::{Cursor, Tag},
+    store::Notice,
+};
+use std::sync::Arc;
+
+/// A payload of `partition`'s channel.
+pub(super) fn read(partition: u8, payload: &[u8]) -> Option<Notice> {
+    let mut parts = payload.splitn(5, |byte| *byte == b' ');
+    let mut word = || std::str::from_utf8(parts.next()?).ok();
+    let pos = word()?.parse().ok()?;
+    let previous: Tag = word()?.parse().ok()?;
+    let tag = word()?.parse().ok()?;
+    let seq = word()?.parse().ok()?;
+    let event = serde_json::from_slice(parts.next()?).ok()?;
+    Some(Notice { partition, pos, previous, cursor: Cursor { tag, seq }, event: Arc::new(event) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{payment::Phase, store::fake};
+
+    #[test]
+    fn a_payload_is_read_or_refused_whole() {
+        let event = fake::event("pay", "evt_1", Phase::Captured);
+        let json = serde_json::to_string(&event).unwrap();
+        let notice = read(7, format!("12 0 00000001 3 {json}").as_bytes()).unwrap();
+        assert_eq!((notice.partition, notice.pos, notice.previous), (7, 12, Tag::NONE));
+        assert_eq!(notice.cursor, "00000001-3".parse().unwrap());
+        assert_eq!(*notice.event, event);
+        for bad in [
+            String::new(),
+            "12 0 00000001 3".to_owned(),
+            "12 0 00000001 3 {}".to_owned(),
+            format!("x 0 00000001 3 {json}"),
+            format!("12 ? 00000001 3 {json}"),
+            format!("12 0 00000001 -3 {json}"),
+            format!("12 0 00000001 3 {json}}}"),
+        ] {
+            assert_eq!(read(7, bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

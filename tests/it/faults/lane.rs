@@ -1,0 +1,170 @@
+//! A lane: one payment with its provider and its watchers, and what must be true of them when nothing moves.
+
+use super::{
+    kind::Toll,
+    provider::Provider,
+    watcher::{Shown, Watcher},
+};
+use crate::support::{Gateway, Random, RedisServer};
+use paystream::payment::Subject;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// Events after which a payment is left for a new one. Below the 512 that a log holds.
+const EVENTS: u64 = 300;
+
+/// Tokens live for ten minutes.
+const AGE: Duration = Duration::from_secs(240);
+
+/// Watchers on each node.
+const WATCHERS: usize = 2;
+
+pub(super) struct Lane {
+    pub(super) payment: String,
+    pub(super) provider: Provider,
+    pub(super) watchers: Vec<Watcher>,
+    /// What each watcher showed before the fault.
+    before: Vec<Shown>,
+    begun: Instant,
+}
+
+/// A log as the server holds it: event ids by `seq`.
+pub(super) type Truth = BTreeMap<u64, String>;
+
+impl Lane {
+    /// Opens the streams; the provider waits.
+    pub(super) async fn start(nodes: &[Gateway; 2], payment: String, random: Random) -> Self {
+        let [public, ingest] =
+            [nodes.each_ref().map(|node| node.public), nodes.each_ref().map(|node| node.ingest)];
+        let watchers: Vec<_> =
+            (0..2 * WATCHERS).map(|index| Watcher::start(public, &payment, index % 2)).collect();
+        for watcher in &watchers {
+            watcher.until(|shown| shown.seen.connections == 1 && shown.messages > 0).await;
+        }
+        let provider = Provider::start(ingest, payment.clone(), EVENTS, random);
+        Self { payment, provider, watchers, before: Vec::new(), begun: Instant::now() }
+    }
+
+    /// Whether it should be left for a new one.
+    pub(super) fn is_done(&self) -> bool {
+        self.begun.elapsed() > AGE || self.provider.post.book().posted > EVENTS - 100
+    }
+
+    /// Remembers what the watchers show before a fault.
+    pub(super) fn remember(&mut self) {
+        self.before = self.watchers.iter().map(Watcher::shows).collect();
+    }
+
+    /// The log, asked of the server itself.
+    pub(super) fn truth(&self, server: &RedisServer) -> Truth {
+        let subject = Subject::payment("default".parse().unwrap(), self.payment.parse().unwrap());
+        let key = format!("ps:{{{}}}:log:default/payment/{}", subject.partition(), self.payment);
+        let answer = server.ask(&["XRANGE", &key, "-", "+"]);
+        let events = answer.lines().filter(|line| line.starts_with('{'));
+        let ids = events.map(|event| {
+            let event: Value = serde_json::from_str(event).unwrap();
+            event["id"].as_str().unwrap().to_owned()
+        });
+        (1..).zip(ids).collect()
+    }
+
+    /// Waits until every watcher is where it belongs and shows the log as it stands. `moved` says which nodes' watchers
+    /// must have connected again.
+    pub(super) async fn until_shown(&self, truth: &Truth, moved: [bool; 2]) {
+        for (watcher, before) in self.watchers.iter().zip(&self.before) {
+            let connections = before.seen.connections + u64::from(moved[watcher.home]);
+            let shows = |shown: &Shown| {
+                shown.node == Some(watcher.home)
+                    && shown.seen.connections >= connections
+                    && shown.seen.seq == truth.len() as u64
+                    && shown.seen.events == *truth
+            };
+            watcher.until(|shown| shows(shown) || shown.gave_up.is_some()).await;
+        }
+    }
+
+    /// Waits until nobody is told that what it shows may be out of date.
+    pub(super) async fn until_fresh(&self) {
+        for watcher in &self.watchers {
+            watcher.until(|shown| !shown.stale).await;
+        }
+    }
+
+    /// I1: what was acknowledged is in the log, unless the fault was allowed to lose it. I2: once. Returns how many
+    /// acknowledged events are gone with leave.
+    pub(super) fn check_log(&self, truth: &Truth, toll: &Toll) -> u64 {
+        let mut book = self.provider.post.book();
+        let mut places = BTreeMap::new();
+        for (seq, id) in truth {
+            if let Some(other) = places.insert(id, seq) {
+                panic!("I2: {id} stands at {other} and at {seq}");
+            }
+        }
+        let mut gone = Vec::new();
+        for (id, acks) in &book.acked {
+            if places.contains_key(id) {
+                continue;
+            }
+            let stands = |ack: &super::provider::Ack| {
+                toll.lost_after.is_none_or(|after| ack.came < after || ack.began > toll.end)
+            };
+            if let Some(ack) = acks.iter().find(|ack| stands(ack)) {
+                let since_end = ack.came.saturating_duration_since(toll.end);
+                panic!(
+                    "I1: {id} was acknowledged and is lost ({since_end:?} after the end; {acks:?}, {toll:?}): {truth:?}"
+                );
+            }
+            gone.push(id.clone());
+        }
+        for id in &gone {
+            book.acked.remove(id);
+        }
+        gone.len() as u64
+    }
+
+    /// I3: every watcher got every event once and in order, or was told why not by a snapshot; and kept its connection.
+    /// Returns how many were told.
+    pub(super) fn check_watchers(&self, toll: &Toll, moved: [bool; 2]) -> u64 {
+        let mut told = 0;
+        for (watcher, before) in self.watchers.iter().zip(&self.before) {
+            let Shown { seen, gave_up, .. } = watcher.shows();
+            let who = format!("a watcher of {} on node {}", self.payment, watcher.home);
+            assert_eq!(gave_up, None, "{who}");
+            assert_eq!(
+                (seen.lost, seen.repeated, seen.reordered),
+                (0, 0, 0),
+                "I3: {who}: lost, repeated, reordered"
+            );
+            let snapshots = &seen.snapshots[before.seen.snapshots.len()..];
+            assert!(snapshots.is_empty() || toll.rolls_back, "I3: {who} got snapshots: {snapshots:?}");
+            let reasons = ["rolled_back", "evicted", "unknown_cursor"];
+            assert!(snapshots.iter().all(|reason| reasons.contains(&&**reason)), "{who}: {snapshots:?}");
+            told += snapshots.len() as u64;
+            if moved == [false; 2] {
+                let (was, is) = (before.seen.connections, seen.connections);
+                assert_eq!(was, is, "{who} was disconnected: {:?}", seen.closings);
+            }
+        }
+        told
+    }
+
+    /// I4: both nodes tell the same, and the watchers show it.
+    pub(super) async fn check_nodes(&self, nodes: &[Gateway; 2], truth: &Truth) {
+        for (index, node) in nodes.iter().enumerate() {
+            let snapshot = node.snapshot(&self.payment).await;
+            assert_eq!(
+                snapshot["seq"].as_u64(),
+                Some(truth.len() as u64),
+                "I4: {} on node {index}",
+                self.payment
+            );
+            for watcher in &self.watchers {
+                let status = watcher.shows().seen.status;
+                assert_eq!(snapshot["status"], *status, "I4: {} on node {index}", self.payment);
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! What only the Redis store has: a server that is checked, refused, lost, out of memory or behind its replicas. What every
+//! store promises is in `contract`.
+
+use crate::support::{RedisServer, eventually, free_address, now_s};
+use paystream::{
+    metrics::Metrics,
+    payment::{Cursor, Event, Fact, Money, Phase, Subject, Time, Trust},
+    store::{
+        Append, Appended, Record, RecordLog, Store, StoreError,
+        redis::{Durability, OpenError, Redis, Settings},
+    },
+};
+use std::{
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// What a caller waits at the most, with room for a busy machine.
+const AT_MOST: Duration = Duration::from_millis(2_500);
+
+fn settings(url: &str) -> Settings {
+    Settings {
+        url: url.into(),
+        password: None,
+        ca: None,
+        prefix: "ps".to_owned(),
+        durability: Durability::Everysec,
+        ack_replicas: 0,
+        history: Duration::from_secs(180 * 86_400),
+    }
+}
+
+async fn try_open(settings: Settings) -> Result<Redis, OpenError> {
+    Redis::open(settings, Arc::new(Metrics::new())).await
+}
+
+async fn open(server: &RedisServer) -> Redis {
+    try_open(settings(&server.url())).await.unwrap()
+}
+
+fn subject(id: &str) -> Subject {
+    Subject::payment("default".parse().unwrap(), id.parse().unwrap())
+}
+
+fn event(payment: &str, id: &str) -> Event {
+    Event {
+        id: id.into(),
+        source: "acme".into(),
+        provider: "stripe".into(),
+        kind: "payment_intent.succeeded".into(),
+        occurred_at: Time::from_unix_s(1_700_000_000).ok(),
+        received_at: Time::from_unix_s(1_700_000_001).unwrap(),
+        subject: subject(payment),
+        live: true,
+        trust: Trust::Verified,
+        facts: vec![Fact::Phase {
+            phase: Phase::Captured,
+            money: Some(Money { amount: 4200, currency: "EUR".parse().unwrap() }),
+        }],
+    }
+}
+
+async fn append(store: &Redis, payment: &str, id: &str) -> Result<Appended, StoreError> {
+    store.append(Append { event: event(payment, id), shared_ids: false }).await
+}
+
+async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
+    match append(store, payment, id).await.unwrap() {
+        Appended::New { cursor, .. } => cursor,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs the script of an append as the store does, with a tag of the test's choice.
+fn run_script(server: &RedisServer, tag: &str, history_ms: &str) -> String {
+    let script = include_str!("../../src/store/redis/append.lua");
+    let keys =
+        ["ps:{7}:log:default/payment/x", "ps:{7}:meta:default/payment/x", "ps:{7}:head", "ps:{7}:feed"];
+    let mut command = vec!["EVAL", script, "4"];
+    command.extend(keys);
+    let digest = "0123456789abcdef";
+    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{7}", history_ms, "512", "1024", "0"]);
+    server.ask(&command).replace("\r\n", " ")
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_less_than_configured_is_refused_with_remedies() {
+    let server = RedisServer::with(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]).await;
+    let refused = try_open(settings(&server.url())).await.unwrap_err().to_string();
+    for expected in
+        ["CONFIG SET maxmemory-policy noeviction", "CONFIG SET appendonly yes", "durability = \"none\""]
+    {
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let always = Settings { durability: Durability::Always, ..settings(&server.url()) };
+    let refused = try_open(always).await.unwrap_err().to_string();
+    assert!(refused.contains("CONFIG SET appendfsync always"), "{refused}");
+    let none = Settings { durability: Durability::None, ..settings(&server.url()) };
+    append_new(&try_open(none).await.unwrap(), "pay", "evt").await;
+    let replicas = Settings { ack_replicas: 1, durability: Durability::None, ..settings(&server.url()) };
+    let refused = try_open(replicas).await.unwrap_err().to_string();
+    assert!(refused.contains("it has 0 replicas online, fewer than ack_replicas = 1"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_and_one_that_comes_late_is_waited_for() {
+    let nobody = format!("redis://user:hunter2@{}", free_address());
+    let began = Instant::now();
+    let refused = try_open(settings(&nobody)).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot be used") && refused.contains("start it"), "{refused}");
+    assert!(!refused.contains("hunter2"), "{refused}");
+    assert!(began.elapsed() < Duration::from_secs(15));
+
+    let mut server = RedisServer::start().await;
+    server.kill();
+    let opening = tokio::spawn(try_open(settings(&server.url())));
+    server.restart().await;
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn user_password_database_and_prefix_are_honoured() {
+    let acl =
+        ["--user", "default", "off", "--user", "gate", "on", ">s3cr3t-of-the-shop", "~*", "&*", "+@all"];
+    let server = RedisServer::with_login(&acl, "gate", "s3cr3t-of-the-shop").await;
+    let address = server.address;
+    let wrong = try_open(settings(&format!("redis://gate:wrong@{address}"))).await.unwrap_err().to_string();
+    assert!(wrong.contains("it refuses user or password") && !wrong.contains("wrong@"), "{wrong}");
+
+    let login = Settings {
+        password: Some("s3cr3t-of-the-shop".to_owned().into()),
+        prefix: "shop-1".to_owned(),
+        ..settings(&format!("redis://gate@{address}/3"))
+    };
+    assert!(!format!("{login} {login:?}").contains("s3cr3t"), "{login:?}");
+    let store = try_open(login.clone()).await.unwrap();
+    append_new(&store, "pay", "evt").await;
+    let keys = server.ask_in(3, &["KEYS", "*"]);
+    assert!(keys.contains("shop-1:{") && !keys.contains("ps:{"), "{keys}");
+    let other = try_open(Settings { prefix: "shop-2".to_owned(), ..login }).await.unwrap();
+    assert!(other.read(&subject("pay")).await.unwrap().entries.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_is_trusted_only_by_its_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let port = free_address().port();
+    let server = RedisServer::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &path("cert.pem"),
+        "--tls-key-file",
+        &path("key.pem"),
+        "--tls-ca-cert-file",
+        &path("cert.pem"),
+        "--tls-auth-clients",
+        "no",
+    ])
+    .await;
+    let url = format!("rediss://localhost:{port}");
+    let trusted = Settings { ca: Some(folder.path().join("cert.pem")), ..settings(&url) };
+    append_new(&try_open(trusted).await.unwrap(), "pay", "evt").await;
+    let unknown = try_open(settings(&url)).await.unwrap_err().to_string();
+    assert!(unknown.contains("certificate"), "{unknown}");
+    let missing = Settings { ca: Some(folder.path().join("none.pem")), ..settings(&url) };
+    assert!(matches!(try_open(missing).await, Err(OpenError::Ca { .. })));
+    drop(server);
+}
+
+/// A certificate of `localhost`, signed by itself.
+fn certificate(folder: &Path) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder)
+        .output()
+        .expect("openssl; tests/run installs it");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[tokio::test]
+async fn i2_once_an_append_whose_answer_was_lost_is_not_called_a_duplicate() {
+    let server = RedisServer::start().await;
+    let first = run_script(&server, "00000001", "1000000");
+    assert_eq!(first, "*3 $3 new $1 1 $1 1 ");
+    assert_eq!(run_script(&server, "00000001", "1000000"), first, "its own, sent again");
+    let other = run_script(&server, "00000002", "1000000");
+    assert_eq!(other, "*3 $9 duplicate $1 1 $8 00000001 ", "another delivery");
+}
+
+#[tokio::test]
+async fn half_a_log_begins_anew_instead_of_failing_midway() {
+    for half in ["log", "meta"] {
+        let server = RedisServer::start().await;
+        let store = open(&server).await;
+        for number in 0..3 {
+            append_new(&store, "pay", &format!("evt_{number}")).await;
+        }
+        let key = format!("ps:{{{}}}:{half}:default/payment/pay", subject("pay").partition());
+        assert_eq!(server.ask(&["DEL", &key]).trim(), ":1");
+        assert_eq!(append_new(&store, "pay", "evt_1").await.seq, 1, "without its {half}");
+        assert_eq!(append_new(&store, "pay", "evt_4").await.seq, 2);
+        assert_eq!(store.read(&subject("pay")).await.unwrap().entries.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_the_script_gets_it_again() {
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    for number in 1..=3 {
+        assert_eq!(append_new(&store, "pay", &format!("evt_{number}")).await.seq, number);
+        server.ask(&["SCRIPT", "FLUSH"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_server_is_gone_nobody_waits_long_and_afterwards_nobody_notices() {
+    let mut server = RedisServer::start().await;
+    let store = Arc::new(open(&server).await);
+    append_new(&store, "pay", "evt_1").await;
+    for stopped in [true, false] {
+        match stopped {
+            true => server.pause(),
+            false => server.kill(),
+        }
+        let began = Instant::now();
+        let subject = subject("pay");
+        let (appended, read, heads, healthy) = tokio::join!(
+            append(&store, "pay", "evt_2"),
+            store.read(&subject),
+            store.heads(),
+            store.health(),
+        );
+        assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
+        for failed in [appended.err(), read.err(), heads.err(), healthy.err()] {
+            assert!(matches!(failed, Some(StoreError::Unavailable(_))), "{failed:?}");
+        }
+        match stopped {
+            true => server.resume(),
+            false => server.restart().await,
+        }
+        eventually("appends succeed", async || append(&store, "pay", "evt_2").await.is_ok()).await;
+        assert_eq!(store.read(&subject).await.unwrap().entries.len(), 2);
+        store.health().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_short_absence_is_waited_out() {
+    let server = RedisServer::start().await;
+    let store = Arc::new(open(&server).await);
+    server.pause();
+    let waiting = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { append(&store, "pay", "evt_1").await })
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.resume();
+    assert!(matches!(waiting.await.unwrap(), Ok(Appended::New { .. })));
+    assert_eq!(store.read(&subject("pay")).await.unwrap().entries.len(), 1);
+}
+
+#[tokio::test]
+async fn i1_acked_means_that_the_replicas_have_it_too() {
+    let server = RedisServer::start().await;
+    let port = server.address.port().to_string();
+    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &port]).await;
+    eventually("the replica is online", async || server.info("connected_slaves") == "1").await;
+    let wanted = Settings { ack_replicas: 1, ..settings(&server.url()) };
+    let mut opened = try_open(wanted.clone()).await;
+    while opened.is_err() {
+        opened = try_open(wanted.clone()).await;
+    }
+    let store = opened.unwrap();
+    let first = append_new(&store, "pay", "evt_1").await;
+    assert!(replica.ask(&["KEYS", "*"]).contains("log:default/payment/pay"));
+
+    replica.pause();
+    let began = Instant::now();
+    let unacked = append(&store, "pay", "evt_2").await;
+    assert!(matches!(unacked, Err(StoreError::Unavailable(_))), "{unacked:?}");
+    let duplicate = append(&store, "pay", "evt_1").await;
+    assert!(duplicate.is_err(), "the original's replication is not known either: {duplicate:?}");
+    let record = Record {
+        log: RecordLog::Quarantine,
+        source: "acme".into(),
+        at: Time::from_unix_s(now_s().cast_signed()).unwrap(),
+        reason: "unmappable".into(),
+        detail: String::new(),
+    };
+    assert!(store.record(record.clone()).await.is_err(), "quarantine is an acknowledgement too");
+    assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());
+    store.record(Record { log: RecordLog::Deliveries, ..record }).await.expect("nobody waits for these");
+
+    replica.resume();
+    eventually("replicas acknowledge again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
+    assert_eq!(append(&store, "pay", "evt_1").await.unwrap(), Appended::Duplicate { cursor: first });
+}
+
+#[tokio::test]
+async fn a_full_memory_refuses_appends_at_once_and_still_answers_reads() {
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    append_new(&store, "pay", "evt_1").await;
+    server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    let began = Instant::now();
+    let Err(StoreError::Unavailable(why)) = append(&store, "pay", "evt_2").await else { panic!("appended") };
+    assert!(why.contains("OOM"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(1), "it does not pass by waiting");
+    let Err(StoreError::Unavailable(why)) = store.health().await else { panic!("healthy") };
+    assert!(why.contains("OOM"), "{why}");
+    assert_eq!(store.read(&subject("pay")).await.unwrap().entries.len(), 1);
+    server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(append_new(&store, "pay", "evt_2").await.seq, 2);
+}
+
+#[tokio::test]
+async fn after_a_failover_to_a_server_that_keeps_less_nothing_is_acknowledged() {
+    let mut server = RedisServer::start().await;
+    let store = open(&server).await;
+    append_new(&store, "pay", "evt_1").await;
+    server.kill();
+    server.add_options(&["--appendonly", "no"]);
+    server.restart().await;
+    let Err(StoreError::Unavailable(why)) = append(&store, "pay", "evt_2").await else {
+        panic!("acknowledged")
+    };
+    assert!(why.contains("CONFIG SET appendonly yes"), "{why}");
+    store.read(&subject("pay")).await.expect("reads are as good as ever");
+    server.ask(&["CONFIG", "SET", "appendonly", "yes"]);
+    eventually("it is durable again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
+}
+
+/// An event of the usual size, 600 bytes as it is stored.
+fn usual(payment: &str, id: &str) -> Event {
+    let filler = |length: usize| "x".repeat(length);
+    let kind = format!("payment_intent.{}", filler(60)).into();
+    Event { kind, ..event(payment, &format!("{id}_{}", filler(200))) }
+}
+
+#[tokio::test]
+async fn an_append_is_one_command_and_one_round_trip() {
+    const APPENDS: usize = 200;
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    append_new(&store, "warm", "up").await;
+    let asked = |server: &RedisServer| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let calls = |line: &str| -> u64 {
+            line.split_once("calls=").unwrap().1.split(',').next().unwrap().parse().unwrap()
+        };
+        // What the script runs itself counts too; the rest is what came over the network.
+        let outside = ["evalsha", "eval", "wait", "multi", "exec", "get", "exists"];
+        let line =
+            |name: &&str| stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(calls);
+        outside.iter().filter_map(line).sum::<u64>()
+    };
+    // Each is awaited before the next begins, so two commands for one would be two round trips or a longer one.
+    let before = asked(&server);
+    for number in 0..APPENDS {
+        store
+            .append(Append { event: usual("pay", &format!("evt_{number}")), shared_ids: false })
+            .await
+            .unwrap();
+    }
+    assert_eq!(asked(&server) - before, APPENDS as u64);
+}
+
+/// Bytes of payload, without what an empty server takes.
+fn memory_of(server: &RedisServer) -> f64 {
+    server.info("used_memory_dataset").parse().unwrap()
+}
+
+/// Prints what an append and a payment cost the server, as the README tells it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_memory() {
+    const ROUNDS: usize = 8;
+    const APPENDS: usize = 2000;
+    const EVENTS: usize = 4;
+    const AT_ONCE: usize = 64;
+    let server = RedisServer::start().await;
+    let store = Arc::new(open(&server).await);
+    append_new(&store, "warm", "up").await;
+    let spent = |server: &RedisServer| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).unwrap();
+        let usec = line.split_once("usec=").unwrap().1.split(',').next().unwrap();
+        usec.parse::<f64>().unwrap()
+    };
+    let memory = memory_of(&server);
+    // The least of several rounds: whatever else runs on the machine only ever adds.
+    let mut best = f64::MAX;
+    for round in 0..ROUNDS {
+        let before = spent(&server);
+        let mut tasks = JoinSet::new();
+        for task in 0..AT_ONCE {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                for number in (task..APPENDS).step_by(AT_ONCE) {
+                    let event = usual(&format!("pay_{round}_{}", number / EVENTS), &format!("evt_{number}"));
+                    store.append(Append { event, shared_ids: false }).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        best = best.min((spent(&server) - before) / APPENDS as f64);
+    }
+    let memory = (memory_of(&server) - memory) / (ROUNDS * APPENDS / EVENTS) as f64;
+    let bytes = serde_json::to_vec(&usual("pay_1_100", "evt_100")).unwrap().len();
+    println!(
+        "an event of {bytes} bytes: {best:.1} us of the server's time (INFO commandstats, least of {ROUNDS} rounds)"
+    );
+    println!("a payment of {EVENTS} such events: {memory:.0} bytes of its memory (used_memory_dataset)");
+    assert!((580..=620).contains(&bytes), "{bytes}");
+    assert!(best <= 40.0, "{best} us per append");
+    assert!(memory <= 6000.0, "{memory} bytes per payment");
+}
