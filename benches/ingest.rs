@@ -21,6 +21,11 @@ use sha2::Sha256;
 use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 use tokio::sync::broadcast;
 
+/// As in the program.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 const EVENT: &str = include_str!("../src/ingest/fixtures/stripe/payment_intent.succeeded.json");
 
