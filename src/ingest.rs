@@ -11,23 +11,30 @@
 //! |---|---|
 //! | `source`    | one endpoint: settings, and what is built from them |
 //! | `signature` | recipes as data, secrets, verification |
+//! | `place`     | where in a delivery a text stands |
+//! | `payload`   | from verified bytes to the events that they carry |
+//! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
 //! | `redact`    | masking of card data |
-//! | `moment`, `depth`, `throttle` | forms of time, nesting of JSON, failed signatures per second |
+//! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
+mod adapter;
 mod depth;
 mod moment;
 mod outcome;
+mod payload;
+mod place;
 mod preset;
 mod redact;
 mod signature;
 mod source;
 mod throttle;
+mod xml;
 
 pub use outcome::Refusal;
-pub use preset::{PresetError, pointer::PointerError, presets};
+pub use preset::{PresetError, pointer::PointerError, preset_table, presets};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
 
@@ -35,14 +42,18 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::{CountReason as _, Metrics},
-    payment::{Event, Subject, Time, Trust},
+    payment::{Event, Subject, Time},
     store::{Append, Appended, Record, RecordLog, Store},
 };
+use adapter::Unproven;
+use futures_util::future::join_all;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use outcome::Outcome;
+use place::Around;
 use preset::mapping::{Reading, Unclear};
 use serde_json::{Value, json};
 use signature::Rejection;
+use source::Gate;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -62,6 +73,8 @@ pub struct Delivery<'a> {
     pub source: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// The query of its address, without the question mark.
+    pub query: &'a str,
     /// Its body, as it came.
     pub body: &'a [u8],
     /// When it came.
@@ -95,6 +108,27 @@ pub struct Ingest {
 
 type Sources = HashMap<Arc<str>, Arc<Source>>;
 
+/// One event of a delivery, or a delivery without any: what is known of it, and what came of it.
+struct Taken {
+    reading: Reading,
+    outcome: Outcome,
+}
+
+impl From<Outcome> for Taken {
+    fn from(outcome: Outcome) -> Self {
+        Self { reading: Reading::default(), outcome }
+    }
+}
+
+impl Taken {
+    /// Says so where it is one of too many that prove nothing.
+    fn throttle(&mut self) {
+        if let Outcome::Rejected(rejection) = self.outcome {
+            self.outcome = Outcome::Throttled(rejection);
+        }
+    }
+}
+
 impl Ingest {
     /// Ready to take deliveries to `sources`.
     #[must_use]
@@ -126,6 +160,16 @@ impl Ingest {
         self.source(source).is_some()
     }
 
+    /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
+    pub fn answer(&self, source: &str, query: &str) -> Option<String> {
+        let source = self.source(source)?;
+        let around = Around { headers: &HeaderMap::new(), query, options: &source.options };
+        match &source.gate {
+            Gate::Coded(adapter) => adapter.answer(around),
+            Gate::Recipe(_) => None,
+        }
+    }
+
     fn source(&self, name: &str) -> Option<Arc<Source>> {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
     }
@@ -134,15 +178,14 @@ impl Ingest {
     pub async fn deliver(&self, delivery: Delivery<'_>) -> Reply {
         let Some(source) = self.source(delivery.source) else { return outcome::unknown_source() };
         let started = Instant::now();
-        let mut reading = Reading::default();
-        let outcome = match self.deliveries.try_acquire() {
-            Ok(_permit) => self.take(&source, &delivery, &mut reading).await,
+        let taken = match self.deliveries.try_acquire() {
+            Ok(_permit) => self.take(&source, &delivery).await,
             Err(_) => {
                 self.metrics.limit_hits.count("deliveries");
-                Outcome::Deferred { reason: "overload" }
+                vec![Outcome::Deferred { reason: "overload" }.into()]
             }
         };
-        self.account(&source, &delivery, outcome, &reading, started)
+        self.account(&source, &delivery, taken, started)
     }
 
     /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and says what to answer.
@@ -152,53 +195,74 @@ impl Ingest {
             self.metrics.limit_hits.count(limit);
         }
         let headers = &HeaderMap::new();
-        let delivery = Delivery { source, headers, body: b"", received_at, peer };
-        self.account(&known, &delivery, Outcome::Refused(refusal), &Reading::default(), Instant::now())
+        let delivery = Delivery { source, headers, query: "", body: b"", received_at, peer };
+        self.account(&known, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
     }
 
-    async fn take(&self, source: &Source, delivery: &Delivery<'_>, reading: &mut Reading) -> Outcome {
-        match self.read(source, delivery, reading) {
-            Ok(Ok(Some(event))) => self.append(source, delivery, reading, event).await,
-            Ok(Ok(None)) => Outcome::Ignored,
-            Ok(Err(unclear)) => self.quarantine(source, delivery, reading, unclear).await,
-            Err(rejection) => Outcome::Rejected(rejection),
+    /// What comes of each event of a delivery.
+    async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
+        let payload = match self.open(source, delivery) {
+            Err(rejection) => return vec![Outcome::Rejected(rejection).into()],
+            Ok(payload) => payload,
+        };
+        match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
+            Ok([]) => vec![Outcome::Ignored.into()],
+            Ok(events) => {
+                // All at once, so that a batch waits for one sync of the disk and not for one each.
+                join_all(events.iter().map(|event| self.take_event(source, delivery, event))).await
+            }
+            Err(unclear) => {
+                let reading = Reading::default();
+                let outcome = self.quarantine(source, delivery, &reading, unclear).await;
+                vec![Taken { reading, outcome }]
+            }
         }
     }
 
-    /// Verifies, then parses. `None` is a payload that is not about a payment.
-    fn read(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        reading: &mut Reading,
-    ) -> Result<Result<Option<Event>, Unclear>, Rejection> {
+    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
+        let mut reading = Reading::default();
+        let around = source.around(delivery);
+        let outcome = match source.mapping.read(&source.terms, around, payload, &mut reading) {
+            Ok(None) => Outcome::Ignored,
+            Ok(Some(statement)) => {
+                let event = Event {
+                    id: statement.id,
+                    source: Arc::clone(&source.name),
+                    provider: Arc::clone(&source.provider),
+                    kind: Arc::clone(&reading.kind),
+                    occurred_at: statement.occurred_at,
+                    received_at: delivery.received_at,
+                    subject: Subject::payment(source.realm.clone(), statement.payment),
+                    live: statement.live,
+                    trust: source.trust,
+                    facts: statement.facts,
+                };
+                self.append(source, delivery, &reading, event).await
+            }
+            Err(unclear) => self.quarantine(source, delivery, &reading, unclear).await,
+        };
+        Taken { reading, outcome }
+    }
+
+    /// Verifies, then parses. Only adapters have to do both at once.
+    fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Result<Value, Unclear>, Rejection> {
         let Delivery { headers, body, received_at, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
             return Err(Rejection::ContentEncoding);
         }
-        source.verifier.verify(headers, body, received_at)?;
-        let unclear = |code| Ok(Err(Unclear { code, at: "body".to_owned() }));
-        if !depth::is_within(body, self.limits.get().json_depth) {
-            return unclear("too_deep");
+        let around = source.around(delivery);
+        match &source.gate {
+            Gate::Coded(adapter) => adapter.open(Unproven { around, body, received_at }).map(Ok),
+            Gate::Recipe(verifier) => {
+                verifier.verify(around, body, received_at)?;
+                let payload = source.parse(body, self.limits.get().json_depth);
+                if let Ok(payload) = &payload {
+                    verifier.check_payload_time(payload, received_at)?;
+                }
+                Ok(payload)
+            }
         }
-        let Ok(payload) = serde_json::from_slice::<Value>(body) else { return unclear("not_json") };
-        source.verifier.check_payload_time(&payload, received_at)?;
-        let statement = source.mapping.read(&source.terms, headers, &payload, reading);
-        Ok(statement.map(|statement| {
-            statement.map(|statement| Event {
-                id: statement.id,
-                source: Arc::clone(&source.name),
-                provider: Arc::clone(&source.provider),
-                kind: Arc::clone(&reading.kind),
-                occurred_at: statement.occurred_at,
-                received_at,
-                subject: Subject::payment(source.realm.clone(), statement.payment),
-                live: statement.live,
-                trust: Trust::Verified,
-                facts: statement.facts,
-            })
-        }))
     }
 
     async fn append(
@@ -232,6 +296,7 @@ impl Ingest {
     ) -> Outcome {
         let detail = json!({
             "event": reading.id,
+            "unsigned_id": reading.unsigned_id,
             "type": reading.kind,
             "payment": reading.payment,
             "at": redact::text(&unclear.at, 256),
@@ -255,28 +320,32 @@ impl Ingest {
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        outcome: Outcome,
-        reading: &Reading,
+        mut taken: Vec<Taken>,
         started: Instant,
     ) -> Reply {
-        self.metrics.event(&source.name, outcome.word(), outcome.reason());
-        if outcome.word() != "rejected" {
-            self.metrics.delivery(outcome.word() == "deferred");
+        for Taken { outcome, .. } in &taken {
+            self.metrics.event(&source.name, outcome.word(), outcome.reason());
+        }
+        if taken.iter().all(|taken| taken.outcome.word() != "rejected") {
+            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
         }
         let mut suppressed = 0;
-        if outcome.is_unproven() {
+        if taken.iter().any(|taken| taken.outcome.is_unproven()) {
             match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
                     // Counted above. A line each would let anyone fill the disk; the next line says how many.
                     self.metrics.limit_hits.count("failed_signatures_per_second");
-                    return outcome.throttled().reply();
+                    taken.iter_mut().for_each(Taken::throttle);
+                    return reply(source, &taken);
                 }
             }
         }
-        log(source, delivery, &outcome, reading, started, suppressed);
-        self.record_delivery(source, delivery, &outcome, reading);
-        outcome.reply()
+        for Taken { outcome, reading } in &taken {
+            log(source, delivery, outcome, reading, started, suppressed);
+            self.record_delivery(source, delivery, outcome, reading);
+        }
+        reply(source, &taken)
     }
 
     /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
@@ -293,6 +362,7 @@ impl Ingest {
         };
         let detail = json!({
             "event": reading.id,
+            "unsigned_id": reading.unsigned_id,
             "type": reading.kind,
             "payment": reading.payment,
             "seq": outcome.seq(),
@@ -313,6 +383,11 @@ impl Ingest {
             drop(permit);
         });
     }
+}
+
+fn reply(source: &Source, taken: &[Taken]) -> Reply {
+    let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
+    outcome::reply(&outcomes, &source.manners)
 }
 
 fn by_name(sources: Vec<Source>) -> Sources {

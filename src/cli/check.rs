@@ -1,7 +1,10 @@
 //! `paystream check`: is the configuration fine?
 
 use super::{ConfigFile, output};
-use crate::config::{Config, DEFAULT, Mistakes};
+use crate::{
+    config::{Config, DEFAULT, Mistakes},
+    ingest,
+};
 use clap::Args;
 use serde_json::json;
 
@@ -12,13 +15,17 @@ use serde_json::json;
 #[command(after_help = "\
 Examples:
   paystream check --config paystream.toml
-  paystream check --print-default > paystream.toml")]
+  paystream check --print-default > paystream.toml
+  paystream check --presets")]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigFile,
     /// Print the default configuration, which explains every key, instead of checking one
     #[arg(long)]
     print_default: bool,
+    /// Print the table of the presets that come with the program, instead of checking
+    #[arg(long)]
+    presets: bool,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -28,6 +35,9 @@ impl Check {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         if self.print_default {
             return Ok(output::say(DEFAULT.trim_end())?);
+        }
+        if self.presets {
+            return Ok(output::say(ingest::preset_table().trim_end())?);
         }
         let checked = self.config.load();
         if self.json {

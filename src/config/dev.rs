@@ -11,6 +11,7 @@ use crate::{
 };
 use secrecy::SecretString;
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -45,6 +46,7 @@ impl Config {
                 shared_ids: false,
                 live: None,
                 max_age: None,
+                options: BTreeMap::new(),
             })
         };
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

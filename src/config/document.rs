@@ -3,7 +3,13 @@
 
 use super::{Environment, duration, mistake::Collector, secret};
 use secrecy::SecretString;
-use std::{cell::RefCell, collections::BTreeSet, fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    ops::RangeInclusive,
+    time::Duration,
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -305,6 +311,25 @@ impl<'d> Section<'d> {
             }
         }
         Some(texts)
+    }
+
+    /// A table of texts by name; empty if there is none.
+    pub(super) fn words(&mut self, key: &'static str, allowed: &str) -> Option<BTreeMap<String, String>> {
+        let Some((place, given)) = self.given(key, false) else { return Some(BTreeMap::new()) };
+        let words = match given {
+            Given::Variable(_) => None,
+            Given::Toml(value) => value.as_table().and_then(|table| {
+                let word = |(name, word): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                    let name: &std::borrow::Cow<'_, str> = name.get_ref();
+                    Some((name.to_string(), word.get_ref().as_str()?.to_owned()))
+                };
+                table.iter().map(word).collect()
+            }),
+        };
+        if words.is_none() {
+            self.wrong(&place, key, &format!("must be a table of texts in quotes; allowed: {allowed}"));
+        }
+        words
     }
 
     /// A secret, by reference.

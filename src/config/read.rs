@@ -107,6 +107,7 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
     let shared_ids = section.flag("shared_ids").unwrap_or(false);
     let live = section.flag("live");
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
+    let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
     if !section.has("secrets") {
         let example = "a list of references, e.g. [\"env:ACME_SECRET\"]";
         section.wrong(&section.place("secrets"), "secrets", &format!("is missing; allowed: {example}"));
@@ -124,6 +125,7 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         shared_ids,
         live,
         max_age,
+        options: options?,
     })
 }
 

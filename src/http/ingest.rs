@@ -18,7 +18,7 @@ use crate::{
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
     http::{HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -135,7 +135,9 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
     let name = source.clone();
     let work = webhooks.tasks.spawn(async move {
         let Held { bytes, room } = body;
-        let delivery = Delivery { source: &name, headers: &head.headers, body: &bytes, received_at, peer };
+        let query = head.uri.query().unwrap_or_default();
+        let delivery =
+            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
         let reply = ingest.deliver(delivery).await;
         drop(room);
         reply
@@ -146,10 +148,11 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
     }))
 }
 
-/// Some providers look at the address before they save it.
-async fn probe(State(webhooks): State<Webhooks>, source: SourceName) -> Response {
-    match known(&webhooks, source) {
-        Ok(_) => "This address takes webhooks by POST.\n".into_response(),
+/// Some providers look at the address before they save it, and some ask a question.
+async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(query): RawQuery) -> Response {
+    match known(&webhooks, source).map(|source| webhooks.ingest.answer(&source, &query.unwrap_or_default())) {
+        Ok(Some(answer)) => answer.into_response(),
+        Ok(None) => "This address takes webhooks by POST.\n".into_response(),
         Err(problem) => problem.into_response(),
     }
 }

@@ -1,24 +1,37 @@
 //! How deep a JSON text nests, counted before it is parsed.
 
+use memchr::memchr2;
+
 /// Whether brackets nest no deeper than `limit`. Says nothing about whether the text is JSON.
 pub(super) fn is_within(text: &[u8], limit: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text {
+    let (mut depth, mut rest) = (0_usize, text);
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
+            b'"' => rest = after_string(after),
+            b'[' | b'{' => {
                 depth += 1;
                 if depth > limit {
                     return false;
                 }
             }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     true
+}
+
+/// What follows the string that has begun.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        let is_escape = rest.get(at) == Some(&b'\\');
+        rest = rest.get(at + 1 + usize::from(is_escape)..).unwrap_or_default();
+        if !is_escape {
+            return rest;
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]

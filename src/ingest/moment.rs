@@ -3,6 +3,9 @@
 use crate::payment::Time;
 use serde::Deserialize;
 
+/// From so many digits on a number of either unit is one of milliseconds: as seconds, 10^12 lies in the year 33658.
+const MS_DIGITS: usize = 13;
+
 /// The closed set of forms in which a preset may expect a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -11,6 +14,8 @@ pub(super) enum TimeForm {
     S,
     /// Whole milliseconds since 1970.
     Ms,
+    /// Whole seconds or milliseconds, told apart by their size: for providers that send either.
+    SOrMs,
     /// RFC 3339 with any offset.
     Rfc3339,
     /// Either RFC 3339 or whole seconds: for senders that we do not want to argue with.
@@ -25,6 +30,8 @@ impl TimeForm {
         match self {
             Self::S => Time::from_unix_s(number()?).ok(),
             Self::Ms => Time::from_unix_ms(number()?).ok(),
+            Self::SOrMs if text.len() < MS_DIGITS => Self::S.read(text),
+            Self::SOrMs => Self::Ms.read(text),
             Self::Rfc3339 => text.parse().ok(),
             Self::Rfc3339OrS => Self::S.read(text).or_else(|| Self::Rfc3339.read(text)),
         }
@@ -33,7 +40,7 @@ impl TimeForm {
     /// Writes a time, for signing.
     pub(super) fn write(self, time: Time) -> String {
         match self {
-            Self::S => (time.unix_ms() / 1000).to_string(),
+            Self::S | Self::SOrMs => (time.unix_ms() / 1000).to_string(),
             Self::Ms => time.unix_ms().to_string(),
             Self::Rfc3339 | Self::Rfc3339OrS => time.to_string(),
         }
@@ -54,6 +61,9 @@ mod tests {
             (TimeForm::S, "99999999999999999999", None),
             (TimeForm::S, "2026-09-21T14:13:20Z", None),
             (TimeForm::Ms, "1790000000123", Some(1_790_000_000_123)),
+            (TimeForm::SOrMs, "1790000000", Some(1_790_000_000_000)),
+            (TimeForm::SOrMs, "1790000000123", Some(1_790_000_000_123)),
+            (TimeForm::SOrMs, "soon", None),
             (TimeForm::Rfc3339, "2026-09-21T16:13:20.5+02:00", Some(1_790_000_000_500)),
             (TimeForm::Rfc3339, "1790000000", None),
             (TimeForm::Rfc3339OrS, "1790000000", Some(1_790_000_000_000)),
@@ -67,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let time = Time::from_unix_s(1_790_000_000).unwrap();
-        for form in [TimeForm::S, TimeForm::Ms, TimeForm::Rfc3339, TimeForm::Rfc3339OrS] {
+        for form in [TimeForm::S, TimeForm::Ms, TimeForm::SOrMs, TimeForm::Rfc3339, TimeForm::Rfc3339OrS] {
             assert_eq!(form.read(&form.write(time)), Some(time), "{form:?}");
         }
     }

@@ -4,13 +4,20 @@
 //! So 2xx stands for "durably ours" and for what another try would not make better; 4xx for what is not the provider's,
 //! or not as it was signed; 503 for our own faults.
 
-use super::{Reply, preset::mapping::Unclear, signature::Rejection};
+use super::{
+    Reply,
+    preset::{mapping::Unclear, raw::Reply as Manners},
+    signature::Rejection,
+};
 use crate::payment::Cursor;
 use serde_json::json;
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// When to try again after a fault of ours, in seconds: restarts and failovers take about that long.
 const RETRY_AFTER_S: u32 = 5;
+
+/// The status of what is not signed.
+const UNAUTHORIZED: u16 = 401;
 
 /// The title of a 503.
 const UNAVAILABLE: &str = "Service Unavailable";
@@ -96,6 +103,11 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the provider may forget it.
+    const fn is_taken(&self) -> bool {
+        matches!(self, Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Quarantined(_))
+    }
+
     /// The word for metrics and logs.
     pub(super) const fn word(&self) -> &'static str {
         match self {
@@ -118,14 +130,6 @@ impl Outcome {
         }
     }
 
-    /// What becomes of it where there are too many that prove nothing.
-    pub(super) fn throttled(self) -> Self {
-        match self {
-            Self::Rejected(rejection) => Self::Throttled(rejection),
-            other => other,
-        }
-    }
-
     /// The reason code; empty where the word says it all.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
@@ -145,8 +149,8 @@ impl Outcome {
         }
     }
 
-    /// What the provider is told.
-    pub(super) fn reply(&self) -> Reply {
+    /// What the provider is told, if it is the only one.
+    fn reply(&self) -> Reply {
         match self {
             Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => {
                 taken(&json!({ "outcome": self.word() }))
@@ -156,7 +160,7 @@ impl Outcome {
                 problem(415, "Unsupported Media Type", rejection.detail(), rejection.code(), None)
             }
             Self::Rejected(rejection) => {
-                problem(401, "Unauthorized", rejection.detail(), rejection.code(), None)
+                problem(UNAUTHORIZED, "Unauthorized", rejection.detail(), rejection.code(), None)
             }
             Self::Throttled(rejection) => {
                 let detail = "Too many deliveries of this source had no valid signature.";
@@ -173,6 +177,29 @@ impl Outcome {
 
 fn taken(body: &serde_json::Value) -> Reply {
     Reply { status: 200, content_type: "application/json", body: body.to_string(), retry_after_s: None }
+}
+
+/// What the provider is told of a delivery. One that is not wholly ours yet is sent again, whole.
+pub(super) fn reply(outcomes: &[&Outcome], manners: &Manners) -> Reply {
+    let worst = outcomes.iter().find(|outcome| !outcome.is_taken());
+    match (worst, outcomes, &manners.accepted) {
+        (Some(outcome @ Outcome::Rejected(_)), ..) => {
+            let reply = outcome.reply();
+            // Anything else that we refuse for has a status of HTTP's own.
+            let status = manners.refused.filter(|_| reply.status == UNAUTHORIZED).unwrap_or(reply.status);
+            Reply { status, ..reply }
+        }
+        (Some(outcome), ..) => outcome.reply(),
+        (None, _, Some(body)) => {
+            Reply { status: 200, content_type: "text/plain", body: body.clone(), retry_after_s: None }
+        }
+        (None, [outcome], None) => outcome.reply(),
+        (None, several, None) => {
+            let mut counts = BTreeMap::new();
+            several.iter().for_each(|outcome| *counts.entry(outcome.word()).or_insert(0) += 1);
+            taken(&json!({ "outcomes": counts }))
+        }
+    }
 }
 
 /// For a source that is not configured.

@@ -7,27 +7,91 @@
 mod compile;
 pub(super) mod mapping;
 pub(super) mod pointer;
-mod raw;
+pub(super) mod raw;
+mod table;
 
-use super::signature::recipe::Recipe;
+use super::{
+    adapter::Adapter,
+    place::Options as Said,
+    signature::recipe::{Piece, Recipe},
+};
+use crate::payment::Trust;
 use compile::Mistake;
 use mapping::Mapping;
-use std::{path::Path, sync::Arc};
+use pointer::Pointer;
+use raw::{BodyForm, Choice, Reply};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+pub use table::preset_table;
 
-/// The presets that come with the program.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("generic", include_str!("providers/generic.toml")),
-    ("generic-timestamped", include_str!("providers/generic-timestamped.toml")),
-    ("standard-webhooks", include_str!("providers/standard-webhooks.toml")),
-    ("stripe", include_str!("providers/stripe.toml")),
-];
+// `BUILT_IN`: name and text of each preset that comes with the program, sorted. The build script collects them, so that
+// a file in the folder is all that a provider needs.
+include!(concat!(env!("OUT_DIR"), "/presets.rs"));
+
+/// What a preset asks of its sources.
+pub(super) type Options = BTreeMap<String, Choice>;
 
 /// A preset that can be used.
 #[derive(Debug)]
 pub(super) struct Preset {
     pub(super) name: Arc<str>,
-    pub(super) recipe: Recipe,
+    pub(super) trust: Trust,
+    pub(super) scheme: Scheme,
+    pub(super) body: BodyForm,
+    /// Where the events of a delivery stand, if it carries several.
+    pub(super) each: Option<Pointer>,
+    pub(super) options: Options,
+    pub(super) reply: Reply,
     pub(super) mapping: Mapping,
+}
+
+/// How deliveries are verified.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Scheme {
+    /// By data.
+    Recipe(Box<Recipe>),
+    /// By code.
+    Coded(Adapter),
+}
+
+impl Scheme {
+    /// Whether a request's body is the sender's.
+    fn proves_body(&self) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.proves_body(),
+            // What adapters can't prove, they leave out.
+            Self::Coded(_) => true,
+        }
+    }
+
+    /// Whether a piece is signed.
+    fn signs(&self, piece: &Piece) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.signs(piece),
+            Self::Coded(_) => false,
+        }
+    }
+}
+
+impl Preset {
+    /// What a source says, completed and checked. An error names the option, and says what is wrong with it.
+    pub(super) fn options(&self, said: Said) -> Result<Said, (String, String)> {
+        if let Some((name, _)) = said.iter().find(|(name, _)| !self.options.contains_key(*name)) {
+            let known: Vec<&str> = self.options.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err((name.clone(), format!("this preset has no such option; allowed: {known}")));
+        }
+        let mut options = said;
+        for (name, choice) in &self.options {
+            match options.get(name).or(choice.default.as_ref()) {
+                None => return Err((name.clone(), format!("it is missing: {}", choice.means))),
+                Some(word) if !choice.allows(word) => {
+                    return Err((name.clone(), format!("allowed: {}", choice.allowed.join(", "))));
+                }
+                Some(word) => drop(options.insert(name.clone(), word.clone())),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// What is wrong with a preset file: where, and why.
@@ -75,9 +139,6 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     if raw.name.parse::<crate::payment::Name>().is_err() {
         return Err(missing("name", "1 to 128 characters of printable ASCII are allowed"));
     }
-    let Some(signature) = raw.signature else {
-        return Err(missing("signature", "it is missing; write it, or extend a preset that has it"));
-    };
     if raw.map.is_empty() {
         return Err(missing(
             "map",
@@ -85,9 +146,37 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
              it with [[map]] entries, and give the source its path",
         ));
     }
-    let recipe = compile::recipe(signature).map_err(wrong)?;
-    let mapping = compile::mapping(&raw.event, &raw.map, &recipe).map_err(wrong)?;
-    Ok(Preset { name: raw.name.into(), recipe, mapping })
+    compile::options(&raw.options).map_err(wrong)?;
+    let scheme = match (raw.signature, raw.adapter) {
+        (Some(signature), None) => {
+            Scheme::Recipe(Box::new(compile::recipe(signature, &raw.options).map_err(wrong)?))
+        }
+        (None, Some(adapter)) => Scheme::Coded(adapter),
+        (None, None) => {
+            return Err(missing("signature", "it is missing; write it, or extend a preset that has it"));
+        }
+        (Some(_), Some(_)) => return Err(missing("adapter", "a preset has either `signature` or `adapter`")),
+    };
+    let trust = match raw.trust {
+        Some(raw::Trust::Hint) => Trust::Hint,
+        None | Some(raw::Trust::Verified) if scheme.proves_body() => Trust::Verified,
+        None | Some(raw::Trust::Verified) => {
+            let reason = "`{body}` is missing: nothing that is not signed may be believed. Sign it, or say `trust = \"hint\"`";
+            return Err(missing("signature.signed", reason));
+        }
+    };
+    let mapping = compile::mapping(&raw.event, &raw.map, &scheme, &raw.options).map_err(wrong)?;
+    let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
+    Ok(Preset {
+        name: raw.name.into(),
+        trust,
+        scheme,
+        body: raw.body.unwrap_or(BodyForm::Json),
+        each,
+        options: raw.options,
+        reply: raw.reply.unwrap_or_default(),
+        mapping,
+    })
 }
 
 /// A preset with what it extends.
@@ -121,10 +210,18 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
     raw::Preset {
         name: own.name,
         extends: base.extends,
+        about: own.about,
+        trust: own.trust.or(base.trust),
+        body: own.body.or(base.body),
+        each: own.each.or(base.each),
+        options: base.options.into_iter().chain(own.options).collect(),
+        adapter: own.adapter.or(base.adapter.filter(|_| own.signature.is_none())),
         signature: own.signature.or(base.signature),
+        reply: own.reply.or(base.reply),
         event: raw::Event {
             id: or(own.event.id, base.event.id),
-            kind: own.event.kind.or(base.event.kind),
+            kind: or(own.event.kind, base.event.kind),
+            otherwise: own.event.otherwise.or(base.event.otherwise),
             occurred_at: own.event.occurred_at.or(base.event.occurred_at),
             live: own.event.live.or(base.event.live),
             payment: or(own.event.payment, base.event.payment),
@@ -136,6 +233,8 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::{of_text, recipe_of};
+pub(super) use tests::{of_text, option_names, recipe_of, recipes};

@@ -8,17 +8,18 @@ mod header;
 mod key;
 pub(super) mod recipe;
 
+use super::place::{Around, Options};
 use crate::payment::Time;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use header::{Line, MAX_SIGNATURES};
-use http::{HeaderMap, HeaderName};
+use header::{Claim, Line, MAX_SIGNATURES};
+use http::HeaderName;
+use key::Key;
+pub(super) use key::Mac;
 pub use key::SecretError;
-use key::{Key, Signature};
-use recipe::{Encoding, Piece, Recipe, TimeFrom};
+use recipe::{Carrier, Encoding, KEY_ID, Part, Piece, Recipe, SIGNATURE, TimeFrom};
 use secrecy::SecretString;
 use serde_json::Value;
-use std::time::Duration;
-use subtle::{Choice, ConstantTimeEq as _};
+use std::{borrow::Cow, time::Duration};
 
 /// The most lines of a signature header that are looked at: each may cost one MAC of the body per secret. Mollie sends
 /// two while a secret rotates.
@@ -37,6 +38,8 @@ pub(super) enum Rejection {
     BadSignature,
     /// A header that is signed with the body is not there, or there more than once.
     MissingHeader,
+    /// The same for a key of the query.
+    MissingQuery,
     /// No time where the recipe has one.
     MissingTimestamp,
     /// The time is not in the form that the recipe has.
@@ -56,6 +59,7 @@ impl Rejection {
             Self::MalformedSignature => "malformed_signature",
             Self::BadSignature => "bad_signature",
             Self::MissingHeader => "missing_header",
+            Self::MissingQuery => "missing_query",
             Self::MissingTimestamp => "missing_timestamp",
             Self::MalformedTimestamp => "malformed_timestamp",
             Self::StaleTimestamp => "stale_timestamp",
@@ -71,6 +75,7 @@ impl Rejection {
             Self::MalformedSignature => "The signature header holds no readable signature of a known scheme.",
             Self::BadSignature => "The signature does not match the body and the source's secrets.",
             Self::MissingHeader => "A header that the signature covers is missing, repeated or not readable.",
+            Self::MissingQuery => "A key of the query that the signature covers is missing or repeated.",
             Self::MissingTimestamp => "The timestamp is missing.",
             Self::MalformedTimestamp => "The timestamp is not in the expected form.",
             Self::StaleTimestamp => "The timestamp is too old.",
@@ -86,9 +91,9 @@ impl Rejection {
 
 /// How far a signed time may lie from our clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Window {
-    max_age: Duration,
-    max_future: Duration,
+pub(super) struct Window {
+    pub(super) max_age: Duration,
+    pub(super) max_future: Duration,
 }
 
 /// A recipe with the secrets of one source.
@@ -98,6 +103,15 @@ pub(super) struct Verifier {
     window: Option<Window>,
 }
 
+/// What a provider sends along with a body.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Signed {
+    /// Headers.
+    pub(super) headers: Vec<(String, String)>,
+    /// Keys of the query.
+    pub(super) query: Vec<(String, String)>,
+}
+
 impl Verifier {
     /// Checks the secrets. `max_age` stands in for the recipe's own. An error says which secret it is about.
     pub(super) fn new(
@@ -105,8 +119,7 @@ impl Verifier {
         secrets: &[SecretString],
         max_age: Option<Duration>,
     ) -> Result<Self, (usize, SecretError)> {
-        let keyed =
-            |(index, secret)| Key::new(recipe.algorithm, &recipe.key, secret).map_err(|why| (index, why));
+        let keyed = |(index, secret)| Key::new(&recipe, secret).map_err(|why| (index, why));
         let keys = secrets.iter().enumerate().map(keyed).collect::<Result<_, _>>()?;
         let window = recipe.time.as_ref().and_then(|time| {
             let max_age = max_age.or(time.max_age)?;
@@ -116,24 +129,18 @@ impl Verifier {
     }
 
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
-    pub(super) fn verify(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        received_at: Time,
-    ) -> Result<(), Rejection> {
+    pub(super) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
         let mut failed = Rejection::MissingSignature;
         let mut left = MAX_SIGNATURES;
-        for line in headers.get_all(&self.recipe.header).iter().take(MAX_LINES) {
-            let line = line.to_str().ok().and_then(|line| Line::read(&self.recipe.format, line));
-            let Some(mut line) = line else {
+        for line in self.lines(around) {
+            let Some(mut line) = line.as_deref().and_then(|line| Line::read(&self.recipe, line)) else {
                 failed = Rejection::MalformedSignature;
                 continue;
             };
-            line.signatures.truncate(left);
-            left -= line.signatures.len();
-            let verified = self.verify_line(&line, headers, body);
-            match verified.and_then(|()| self.check_header_time(&line, headers, received_at)) {
+            line.claims.truncate(left);
+            left -= line.claims.len();
+            let verified = self.verify_line(&line, around, body);
+            match verified.and_then(|()| self.check_header_time(&line, around, received_at)) {
                 Ok(()) => return Ok(()),
                 Err(why) => failed = why,
             }
@@ -141,55 +148,112 @@ impl Verifier {
         Err(failed)
     }
 
-    fn verify_line(&self, line: &Line<'_>, headers: &HeaderMap, body: &[u8]) -> Result<(), Rejection> {
-        let candidates: Vec<Signature> =
-            line.signatures.iter().filter_map(|text| self.decode(text)).collect();
-        if candidates.is_empty() {
-            return Err(Rejection::MalformedSignature);
-        }
-        let pieces = self.pieces(line, headers, body)?;
-        let mut good = Choice::from(0);
-        for key in &self.keys {
-            let expected = key.sign(pieces.iter().copied());
-            for candidate in &candidates {
-                good |= expected.ct_eq(candidate);
+    /// The lines that may carry signatures; nothing where one is no text.
+    fn lines<'a>(&self, around: Around<'a>) -> Vec<Option<Cow<'a, str>>> {
+        match &self.recipe.carrier {
+            Carrier::Header(name) => {
+                let lines = around.headers.get_all(name).iter().take(MAX_LINES);
+                lines.map(|line| line.to_str().ok().map(Cow::Borrowed)).collect()
             }
+            Carrier::Query(name) => around.query(name).map(Some).into_iter().collect(),
         }
-        if good.into() { Ok(()) } else { Err(Rejection::BadSignature) }
     }
 
-    fn pieces<'a>(
+    fn verify_line(&self, line: &Line<'_>, around: Around<'_>, body: &[u8]) -> Result<(), Rejection> {
+        let claims: Vec<(Claim<'_>, Vec<u8>)> = line
+            .claims
+            .iter()
+            .filter_map(|claim| Some((*claim, decode(self.encoding(claim.method)?, claim.text)?)))
+            .collect();
+        if claims.is_empty() {
+            return Err(Rejection::MalformedSignature);
+        }
+        let message = self.message(line, around, body)?;
+        let message: Vec<&[u8]> = message.iter().map(AsRef::as_ref).collect();
+        let key_id = self.recipe.key_id.as_ref().and_then(|name| around.header(name));
+        let made = |key: &Key| {
+            let is_its = |claim: &Claim<'_>| {
+                claim.method == key.method
+                    && key.id.as_deref().is_none_or(|id| claim.key_id.or(key_id) == Some(id))
+            };
+            let theirs = claims.iter().filter(|(claim, _)| is_its(claim));
+            let theirs: Vec<&[u8]> = theirs.map(|(_, signature)| signature.as_slice()).collect();
+            !theirs.is_empty() && key.made_any(&theirs, &message)
+        };
+        if self.keys.iter().any(made) { Ok(()) } else { Err(Rejection::BadSignature) }
+    }
+
+    fn encoding(&self, method: usize) -> Option<Encoding> {
+        self.recipe.methods.get(method).map(|method| method.encoding)
+    }
+
+    /// What is signed, piece by piece.
+    fn message<'a>(
         &'a self,
         line: &Line<'a>,
-        headers: &'a HeaderMap,
+        around: Around<'a>,
         body: &'a [u8],
-    ) -> Result<Vec<&'a [u8]>, Rejection> {
+    ) -> Result<Vec<Cow<'a, [u8]>>, Rejection> {
+        let mut message = Vec::new();
+        for part in &self.recipe.signed {
+            let pieces = part.pieces.iter().map(|piece| self.piece(piece, line, around, body));
+            match pieces.collect::<Result<Vec<_>, _>>() {
+                Ok(pieces) => message.extend(pieces),
+                Err(_) if part.optional => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(message)
+    }
+
+    fn piece<'a>(
+        &'a self,
+        piece: &'a Piece,
+        line: &Line<'a>,
+        around: Around<'a>,
+        body: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, Rejection> {
         let from = self.recipe.time.as_ref().map(|time| &time.from);
-        let piece = |piece: &'a Piece| match piece {
-            Piece::Body => Ok(body),
-            Piece::Literal(text) => Ok(text.as_bytes()),
-            Piece::Field(key) => line.field(key).map(str::as_bytes).ok_or(match from {
+        let text = match piece {
+            Piece::Body => return Ok(Cow::Borrowed(body)),
+            Piece::Crc32 => return Ok(Cow::Owned(crc32fast::hash(body).to_string().into_bytes())),
+            Piece::Literal(text) => text,
+            Piece::Field(key) => line.field(key).ok_or(match from {
                 Some(TimeFrom::Field(time)) if time == key => Rejection::MissingTimestamp,
                 _ => Rejection::MalformedSignature,
-            }),
-            Piece::Header(name) => single(headers, name).map(str::as_bytes).ok_or(match from {
+            })?,
+            Piece::Header(name) => around.header(name).ok_or(match from {
                 Some(TimeFrom::Header(time)) if time == name => Rejection::MissingTimestamp,
                 _ => Rejection::MissingHeader,
-            }),
+            })?,
+            Piece::Option(name) => around.options.get(name).ok_or(Rejection::BadSignature)?,
+            Piece::Headers(field) => {
+                let names = line.field(field).ok_or(Rejection::MalformedSignature)?;
+                let texts = names.split(' ').map(|name| {
+                    let name = name.parse::<HeaderName>().map_err(|_| Rejection::MalformedSignature)?;
+                    // What is not there was signed as nothing.
+                    Ok(around.header(&name).unwrap_or_default())
+                });
+                return Ok(Cow::Owned(texts.collect::<Result<Vec<_>, _>>()?.join(".").into_bytes()));
+            }
+            Piece::Query(name) => {
+                let text = around.query(name).ok_or(Rejection::MissingQuery)?;
+                return Ok(Cow::Owned(text.to_lowercase().into_bytes()));
+            }
         };
-        self.recipe.signed.iter().map(piece).collect()
+        Ok(Cow::Borrowed(text.as_bytes()))
     }
 
     fn check_header_time(
         &self,
         line: &Line<'_>,
-        headers: &HeaderMap,
+        around: Around<'_>,
         received_at: Time,
     ) -> Result<(), Rejection> {
         match self.recipe.time.as_ref().map(|time| &time.from) {
             None | Some(TimeFrom::Payload(_)) => Ok(()),
             Some(TimeFrom::Field(key)) => self.check_time(line.field(key), received_at),
-            Some(TimeFrom::Header(name)) => self.check_time(single(headers, name), received_at),
+            Some(TimeFrom::Header(name)) => self.check_time(around.header(name), received_at),
         }
     }
 
@@ -205,67 +269,102 @@ impl Verifier {
         let (Some(time), Some(window)) = (&self.recipe.time, self.window) else { return Ok(()) };
         let text = text.ok_or(Rejection::MissingTimestamp)?;
         let signed_at = time.form.read(text).ok_or(Rejection::MalformedTimestamp)?;
+        window.check(signed_at, received_at)
+    }
+
+    /// The same recipe forwards: what makes a body pass, signed with the first secret. Where that is a public key, only its
+    /// owner can sign, and the signature is left empty.
+    pub(super) fn sign(&self, body: &[u8], at: Time, delivery_id: &str, options: &Options) -> Signed {
+        let sign = |message: &[&[u8]]| self.keys.first().map(|key| key.sign(message)).unwrap_or_default();
+        self.sign_by(sign, body, at, delivery_id, options)
+    }
+
+    fn sign_by(
+        &self,
+        sign: impl Fn(&[&[u8]]) -> Vec<u8>,
+        body: &[u8],
+        at: Time,
+        delivery_id: &str,
+        options: &Options,
+    ) -> Signed {
+        let time = self.recipe.time.as_ref();
+        let written = time.map(|time| time.form.write(at)).unwrap_or_default();
+        let text = |from: TimeFrom| {
+            if time.is_some_and(|time| time.from == from) { written.as_str() } else { delivery_id }
+        };
+        let crc32 = crc32fast::hash(body).to_string();
+        let mut signed = Signed::default();
+        let mut message = Vec::new();
+        for piece in self.recipe.signed.iter().flat_map(|Part { pieces, .. }| pieces) {
+            message.push(match piece {
+                Piece::Body => body,
+                Piece::Crc32 => crc32.as_bytes(),
+                Piece::Literal(text) => text.as_bytes(),
+                Piece::Field(name) => text(TimeFrom::Field(name.clone())).as_bytes(),
+                // None of that name is there, so it is signed as nothing.
+                Piece::Headers(_) => b"",
+                Piece::Option(name) => options.get(name).map_or(&[][..], |text| text.as_bytes()),
+                Piece::Query(name) => {
+                    signed.query.push((name.clone(), delivery_id.to_owned()));
+                    delivery_id.as_bytes()
+                }
+                Piece::Header(name) => {
+                    let text = text(TimeFrom::Header(name.clone()));
+                    signed.headers.push((name.to_string(), text.to_owned()));
+                    text.as_bytes()
+                }
+            });
+        }
+        let key = self.keys.first();
+        let encoding = key.and_then(|key| self.encoding(key.method)).unwrap_or(Encoding::Hex);
+        let signature = encode(encoding, &sign(&message));
+        let key_id = key.and_then(|key| key.id.clone()).unwrap_or_default();
+        if let Some(name) = &self.recipe.key_id {
+            signed.headers.push((name.to_string(), key_id.clone()));
+        }
+        let line = header::write(&self.recipe, key.map_or(0, |key| key.method), |gap| match gap {
+            SIGNATURE => signature.clone(),
+            KEY_ID => key_id.clone(),
+            field => text(TimeFrom::Field(field.to_owned())).to_owned(),
+        });
+        match &self.recipe.carrier {
+            Carrier::Header(name) => signed.headers.push((name.to_string(), line)),
+            Carrier::Query(name) => signed.query.push((name.clone(), line)),
+        }
+        signed
+    }
+}
+
+impl Window {
+    pub(super) fn check(self, signed_at: Time, received_at: Time) -> Result<(), Rejection> {
         let within = |ms: i64, limit: Duration| {
             i128::from(ms) <= i128::try_from(limit.as_millis()).unwrap_or(i128::MAX)
         };
-        if !within(received_at.since_ms(signed_at), window.max_age) {
+        if !within(received_at.since_ms(signed_at), self.max_age) {
             Err(Rejection::StaleTimestamp)
-        } else if !within(signed_at.since_ms(received_at), window.max_future) {
+        } else if !within(signed_at.since_ms(received_at), self.max_future) {
             Err(Rejection::FutureTimestamp)
         } else {
             Ok(())
         }
     }
+}
 
-    fn decode(&self, text: &str) -> Option<Signature> {
-        match self.recipe.encoding {
-            Encoding::Hex => hex::decode(text).ok(),
-            Encoding::Base64 => STANDARD.decode(text).ok(),
-        }
-    }
-
-    /// The same recipe forwards: the headers that make a body pass, signed with the first secret.
-    pub(super) fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        let time = self.recipe.time.as_ref();
-        let written = time.map(|time| time.form.write(at)).unwrap_or_default();
-        let is_time =
-            |name: &HeaderName| time.is_some_and(|time| time.from == TimeFrom::Header(name.clone()));
-        let text = |name: &HeaderName| if is_time(name) { written.as_str() } else { delivery_id };
-        let mut headers = Vec::new();
-        let mut pieces = Vec::new();
-        for piece in &self.recipe.signed {
-            pieces.push(match piece {
-                Piece::Body => body,
-                Piece::Literal(text) => text.as_bytes(),
-                Piece::Field(_) => written.as_bytes(),
-                Piece::Header(name) => {
-                    headers.push((name.to_string(), text(name).to_owned()));
-                    text(name).as_bytes()
-                }
-            });
-        }
-        let mac = self.keys.first().map(|key| key.sign(pieces)).unwrap_or_default();
-        let signature = match self.recipe.encoding {
-            Encoding::Hex => hex::encode(mac),
-            Encoding::Base64 => STANDARD.encode(mac),
-        };
-        let field = time.and_then(|time| match &time.from {
-            TimeFrom::Field(key) => Some((key.as_str(), written.as_str())),
-            TimeFrom::Header(_) | TimeFrom::Payload(_) => None,
-        });
-        headers.push((self.recipe.header.to_string(), header::write(&self.recipe.format, field, &signature)));
-        headers
+fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Hex => hex::decode(text).ok(),
+        Encoding::Base64 => STANDARD.decode(text).ok(),
+        Encoding::Text => Some(text.as_bytes().to_vec()),
     }
 }
 
-/// The text of a header that stands once. Where it stands twice it is not clear which was signed.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut lines = headers.get_all(name).iter();
-    match (lines.next(), lines.next()) {
-        (Some(line), None) => line.to_str().ok(),
-        _ => None,
+fn encode(encoding: Encoding, bytes: &[u8]) -> String {
+    match encoding {
+        Encoding::Hex => hex::encode(bytes),
+        Encoding::Base64 => STANDARD.encode(bytes),
+        Encoding::Text => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,17 +1,20 @@
 //! A source: one webhook endpoint of one provider account and mode, with its secrets.
 
 use super::{
+    adapter::Coded,
+    place::{Options, Place},
     preset::{
-        self, Preset, PresetError,
+        self, Preset, PresetError, Scheme,
         mapping::{Mapping, Terms},
         pointer::{Pointer, PointerError},
+        raw::{BodyForm, Reply},
     },
     signature::{SecretError, Verifier},
     throttle::Throttle,
 };
-use crate::payment::{Currency, Name, Time};
+use crate::payment::{Currency, Name, Time, Trust};
 use secrecy::SecretString;
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// What a source is configured with.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct SourceSettings {
     pub live: Option<bool>,
     /// The longest that the signed time may lie behind our clock, in place of the preset's, which may have none.
     pub max_age: Option<Duration>,
+    /// What the preset asks of its sources.
+    pub options: BTreeMap<String, String>,
 }
 
 /// Which preset.
@@ -51,11 +56,25 @@ pub struct Source {
     pub(super) provider: Arc<str>,
     pub(super) realm: Name,
     pub(super) shared_ids: bool,
-    pub(super) verifier: Verifier,
+    pub(super) gate: Gate,
+    pub(super) trust: Trust,
+    pub(super) body: BodyForm,
+    /// Where the events of a delivery stand, if it carries several.
+    pub(super) each: Option<Pointer>,
+    pub(super) options: Options,
+    pub(super) manners: Reply,
     pub(super) mapping: Mapping,
     pub(super) terms: Terms,
     /// Of deliveries whose signature failed.
     pub(super) throttle: Throttle,
+}
+
+/// What verifies a source's deliveries.
+pub(super) enum Gate {
+    /// A recipe with its secrets.
+    Recipe(Box<Verifier>),
+    /// Code with its secrets.
+    Coded(Box<dyn Coded>),
 }
 
 /// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
@@ -96,6 +115,14 @@ pub enum SourceError {
     /// An empty list would leave every event without a payment.
     #[error("payment: no pointer is given; leave the key out to use the preset's")]
     NoPayment,
+    /// One of the options is not as the preset has it.
+    #[error("options.{name}: {why}")]
+    Option {
+        /// Which.
+        name: String,
+        /// What is wrong with it, and what is allowed.
+        why: String,
+    },
     /// The provider signs no time.
     #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
     NoTime {
@@ -115,15 +142,25 @@ impl Source {
             Provider::Builtin(name) => preset::built_in(&name).ok_or(SourceError::UnknownPreset { name })?,
             Provider::File(path) => preset::from_file(&path),
         };
-        let Preset { name: provider, recipe, mapping } = preset?;
+        let preset = preset?;
+        let options =
+            preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
+        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, .. } = preset;
         if settings.secrets.is_empty() {
             return Err(SourceError::NoSecret);
         }
-        if settings.max_age.is_some() && recipe.time.is_none() {
+        let secret = |(index, why)| SourceError::Secret { index, why };
+        let signs_time = matches!(&scheme, Scheme::Recipe(recipe) if recipe.time.is_some());
+        if settings.max_age.is_some() && !signs_time {
             return Err(SourceError::NoTime { provider });
         }
-        let verifier = Verifier::new(recipe, &settings.secrets, settings.max_age)
-            .map_err(|(index, why)| SourceError::Secret { index, why })?;
+        let gate = match scheme {
+            Scheme::Recipe(recipe) => {
+                let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
+                Gate::Recipe(Box::new(verifier))
+            }
+            Scheme::Coded(adapter) => Gate::Coded(adapter.ready(&settings.secrets).map_err(secret)?),
+        };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
         Ok(Self {
@@ -131,17 +168,26 @@ impl Source {
             provider,
             realm: settings.realm,
             shared_ids: settings.shared_ids,
-            verifier,
+            gate,
+            trust,
+            body,
+            each,
+            options,
+            manners,
             mapping,
             terms,
             throttle: Throttle::default(),
         })
     }
 
-    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`.
+    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`. None where
+    /// the signature stands in the body.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        self.verifier.sign(body, at, delivery_id)
+        match &self.gate {
+            Gate::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
+            Gate::Coded(_) => Vec::new(),
+        }
     }
 
     /// The name of its preset.
@@ -172,12 +218,13 @@ impl fmt::Debug for Source {
     }
 }
 
-fn pointers(texts: &[String]) -> Result<Vec<Pointer>, SourceError> {
+fn pointers(texts: &[String]) -> Result<Vec<Place>, SourceError> {
     if texts.is_empty() {
         return Err(SourceError::NoPayment);
     }
     let parse = |(index, text): (usize, &String)| {
-        text.parse().map_err(|why| SourceError::Payment { index, text: text.clone(), why })
+        let at = text.parse().map_err(|why| SourceError::Payment { index, text: text.clone(), why })?;
+        Ok(Place::Payload(at))
     };
     texts.iter().enumerate().map(parse).collect()
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    payment::{Cursor, Tag},
+    payment::{Cursor, Tag, Trust},
     store::{Conflict, Feed, Head, Log, Notice, StoreError},
 };
 use async_trait::async_trait;
@@ -92,9 +92,13 @@ impl Store for Fake {
 }
 
 fn source(name: &str) -> Source {
+    source_of(name, "generic")
+}
+
+fn source_of(name: &str, preset: &str) -> Source {
     Source::build(SourceSettings {
         name: name.into(),
-        provider: Provider::Builtin("generic".to_owned()),
+        provider: Provider::Builtin(preset.to_owned()),
         realm: "shop".parse().unwrap(),
         secrets: vec![SECRET.into()],
         payment: None,
@@ -102,6 +106,7 @@ fn source(name: &str) -> Source {
         shared_ids: false,
         live: None,
         max_age: None,
+        options: std::collections::BTreeMap::new(),
     })
     .unwrap()
 }
@@ -118,14 +123,18 @@ fn now() -> Time {
 }
 
 fn bench(limits: &Limits) -> Bench {
+    bench_of(limits, "generic")
+}
+
+fn bench_of(limits: &Limits, preset: &str) -> Bench {
     let (store, metrics) = (Arc::new(Fake::default()), Arc::new(Metrics::new()));
     let ingest = Ingest::new(
-        vec![source("acme")],
+        vec![source_of("acme", preset)],
         Arc::<Fake>::clone(&store),
         Arc::clone(&metrics),
         Live::new(*limits),
     );
-    Bench { ingest, store, metrics, signer: source("acme") }
+    Bench { ingest, store, metrics, signer: source_of("acme", preset) }
 }
 
 impl Bench {
@@ -138,7 +147,7 @@ impl Bench {
     }
 
     async fn post(&self, headers: &HeaderMap, body: &[u8]) -> Reply {
-        let delivery = Delivery { source: "acme", headers, body, received_at: now(), peer: None };
+        let delivery = Delivery { source: "acme", headers, query: "", body, received_at: now(), peer: None };
         self.ingest.deliver(delivery).await
     }
 
@@ -227,7 +236,8 @@ async fn what_is_not_signed_is_refused_and_not_parsed() {
         let json = if expected.0 == 200 { "application/json" } else { "application/problem+json" };
         assert_eq!(reply.content_type, json);
     }
-    let delivery = Delivery { source: "nobody", headers: &good, body: b"", received_at: now(), peer: None };
+    let delivery =
+        Delivery { source: "nobody", headers: &good, query: "", body: b"", received_at: now(), peer: None };
     assert_eq!(said(&bench.ingest.deliver(delivery).await), (404, "unknown_source".to_owned()));
 }
 
@@ -343,6 +353,88 @@ async fn a_storm_of_unread_bodies_does_not_fill_the_log() {
     let metrics = bench.metrics.render();
     let hits = metrics.lines().find(|line| line.contains("failed_signatures_per_second")).unwrap();
     assert!(!hits.ends_with(" 0"), "{hits}");
+}
+
+#[tokio::test]
+async fn every_event_of_a_batch_has_an_outcome_and_one_that_fails_brings_all_of_it_back() {
+    let bench = bench_of(&Limits::default(), "gocardless");
+    let event = |id: &str, kind: &str, links: Value| json!({ "id": id, "created_at": "2026-08-04T12:00:00.000Z", "resource_type": kind, "action": "confirmed", "links": links });
+    let batch = json!({ "events": [
+        event("EV1", "payments", json!({ "payment": "PM1" })),
+        event("EV1", "payments", json!({ "payment": "PM1" })),
+        event("EV2", "payments", json!({ "payment": "PM2" })),
+        event("EV3", "mandates", json!({ "mandate": "MD1" })),
+        event("EV4", "payments", json!({})),
+    ] })
+    .to_string();
+    let headers = bench.signed(batch.as_bytes());
+    *bench.store.fails.lock().unwrap() = Some(StoreError::Unavailable("away".to_owned()));
+    assert_eq!(bench.post(&headers, batch.as_bytes()).await.status, 503);
+    *bench.store.fails.lock().unwrap() = None;
+    let reply = bench.post(&headers, batch.as_bytes()).await;
+    let expected = json!({ "outcomes": { "accepted": 2, "duplicate": 1, "ignored": 1, "quarantined": 1 } });
+    assert_eq!((reply.status, reply.body), (200, expected.to_string()));
+    for (outcome, reason, count) in [
+        ("accepted", "", 2),
+        ("duplicate", "", 1),
+        ("ignored", "", 2),
+        ("quarantined", "missing_payment", 1),
+        ("deferred", "store", 4),
+    ] {
+        assert_eq!(bench.counted(outcome, reason), count, "{outcome}");
+    }
+    let none = json!({ "events": [] }).to_string();
+    assert_eq!(bench.send(&none).await, (200, "ignored".to_owned()));
+    let many: Vec<Value> = (0..=payload::MAX_EVENTS).map(|_| json!({})).collect();
+    let many = json!({ "events": many }).to_string();
+    assert_eq!(bench.send(&many).await, (200, "too_many_events".to_owned()));
+    assert_eq!(bench.post(&HeaderMap::new(), batch.as_bytes()).await.status, 498, "as GoCardless wants it");
+}
+
+#[tokio::test]
+async fn a_provider_is_answered_as_it_wants_and_a_hint_is_kept_as_one() {
+    let bench = bench_of(&Limits::default(), "mollie-classic");
+    let post = async |query: &str, body: &str| {
+        let (headers, body) = (&HeaderMap::new(), body.as_bytes());
+        let delivery = Delivery { source: "acme", headers, query, body, received_at: now(), peer: None };
+        bench.ingest.deliver(delivery).await
+    };
+    let token = format!("token={SECRET}");
+    assert_eq!(said(&post(&token, "id=tr_1").await), (200, "accepted".to_owned()));
+    assert_eq!(said(&post(&token, "id=tr_1").await), (200, "duplicate".to_owned()));
+    for query in ["", "token=other", "token=", &format!("{token}&{token}")] {
+        assert_eq!(post(query, "id=tr_1").await.status, 401, "{query}");
+    }
+    let kept = bench.store.events.lock().unwrap()[0].clone();
+    assert_eq!(
+        (kept.trust, &*kept.kind, kept.subject.to_string().as_str()),
+        (Trust::Hint, "changed", "shop/payment/tr_1")
+    );
+
+    let bench = bench_of(&Limits::default(), "worldpay-wpg");
+    let (headers, query) = (&HeaderMap::new(), token.as_str());
+    for (body, reason) in [("<a/>", "missing_type"), ("no xml", "not_xml")] {
+        let body = body.as_bytes();
+        let delivery = Delivery { source: "acme", headers, query, body, received_at: now(), peer: None };
+        let reply = bench.ingest.deliver(delivery).await;
+        assert_eq!((reply.status, reply.content_type, reply.body.as_str()), (200, "text/plain", "[OK]"));
+        assert_eq!(bench.counted("quarantined", reason), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_signed_is_kept_beside_and_identifies_nothing() {
+    let bench = bench_of(&Limits::default(), "razorpay");
+    let body = json!({ "event": "payment.captured", "created_at": 1_790_000_000, "payload": { "payment": { "entity": {
+        "id": "pay_1", "amount": 100, "currency": "INR" } } } })
+    .to_string();
+    let mut headers = bench.signed(body.as_bytes());
+    for (id, expected) in [("evt_1", "accepted"), ("evt_2", "duplicate")] {
+        headers.insert("x-razorpay-event-id", id.parse().unwrap());
+        assert_eq!(said(&bench.post(&headers, body.as_bytes()).await), (200, expected.to_owned()));
+    }
+    let line = bench.store.first(RecordLog::Deliveries).await;
+    assert!(line.detail.contains(r#""unsigned_id":"evt_1""#), "{}", line.detail);
 }
 
 #[tokio::test]

@@ -2,15 +2,18 @@
 
 use super::{pointer::Pointer, raw::Amounts};
 use crate::{
-    ingest::{moment::TimeForm, redact},
+    ingest::{
+        moment::TimeForm,
+        place::{Around, Place},
+        redact,
+    },
     payment::{
         Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told, TotalOf,
         digest_identity, parse_decimal, parse_minor,
     },
 };
-use http::{HeaderMap, HeaderName};
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The longest word of a provider's that is kept.
 const MAX_WORD: usize = 128;
@@ -19,29 +22,34 @@ const MAX_WORD: usize = 128;
 #[derive(Clone, Debug)]
 pub(in crate::ingest) struct Mapping {
     pub(super) id: Vec<IdFrom>,
-    pub(super) kind: Pointer,
-    pub(super) occurred_at: Option<(Pointer, TimeForm)>,
-    pub(super) live: Option<Pointer>,
-    pub(super) payment: Vec<Pointer>,
+    /// Joined by dots.
+    pub(super) kind: Vec<Place>,
+    /// The type of what has none.
+    pub(super) otherwise: Option<String>,
+    /// The first of them that is there.
+    pub(super) occurred_at: Option<(Vec<Place>, TimeForm)>,
+    pub(super) live: Option<(Place, BTreeMap<String, bool>)>,
+    pub(super) payment: Vec<Place>,
     pub(super) amounts: Amounts,
     /// Currencies whose minor unit is the provider's own.
     pub(super) exponents: Vec<Currency>,
     pub(super) entries: Vec<Entry>,
 }
 
-/// Where an event's id stands. All of these places are signed.
+/// Where an event's id stands. One that is not signed identifies nothing: it is kept in the delivery log, for those who look
+/// for it there by the provider's word.
 #[derive(Clone, Debug)]
-pub(super) enum IdFrom {
-    Payload(Pointer),
-    Header(HeaderName),
+pub(super) struct IdFrom {
+    pub(super) from: Place,
+    pub(super) signed: bool,
 }
 
 /// What the events of some types mean.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) kinds: Vec<String>,
-    pub(super) when: Vec<(Pointer, Vec<String>)>,
-    pub(super) payment: Option<Vec<Pointer>>,
+    pub(super) when: Vec<(Place, Vec<String>)>,
+    pub(super) payment: Option<Vec<Place>>,
     pub(super) facts: Vec<FactRule>,
 }
 
@@ -82,7 +90,7 @@ pub(super) struct MoneyRule {
 #[derive(Clone, Debug, Default)]
 pub(in crate::ingest) struct Terms {
     /// In place of all pointers of the preset.
-    pub(in crate::ingest) payment: Option<Vec<Pointer>>,
+    pub(in crate::ingest) payment: Option<Vec<Place>>,
     /// Of amounts that come without one.
     pub(in crate::ingest) currency: Option<Currency>,
     /// Whether the source is for real money; if it does not say, either is taken.
@@ -94,6 +102,8 @@ pub(in crate::ingest) struct Terms {
 pub(in crate::ingest) struct Reading {
     /// The event's identity: the provider's id if it has one that can be used, or once it was read what stands for it.
     pub(in crate::ingest) id: Option<Arc<str>>,
+    /// The provider's id where no signature covers it, fit to leave.
+    pub(in crate::ingest) unsigned_id: Option<String>,
     /// The provider's type, fit to leave.
     pub(in crate::ingest) kind: Arc<str>,
     /// The payment that it is about.
@@ -127,24 +137,22 @@ impl Mapping {
     pub(in crate::ingest) fn read(
         &self,
         terms: &Terms,
-        headers: &HeaderMap,
+        around: Around<'_>,
         payload: &Value,
         reading: &mut Reading,
     ) -> Result<Option<Statement>, Unclear> {
-        let Some(kind) = self.kind.text(payload) else { return unclear("missing_type", &self.kind) };
+        let kind = self.kind(around, payload)?;
         reading.kind = redact::text(&kind, MAX_WORD).into();
-        let id = self.id.iter().find_map(|from| from.text(headers, payload));
-        reading.id = id.as_deref().and_then(|id| id.parse::<Name>().ok()).map(|id| id.as_str().into());
-        let Some(entry) = self.entries.iter().find(|entry| entry.matches(&kind, payload)) else {
-            return Ok(None);
-        };
-        if id.is_some() && reading.id.is_none() {
+        let id = self.event_id(around, payload, reading);
+        let matches = |entry: &&Entry| entry.matches(&kind, around, payload);
+        let Some(entry) = self.entries.iter().find(matches) else { return Ok(None) };
+        if id.is_err() {
             return unclear("bad_event_id", "event.id");
         }
-        let payment = self.payment(terms, entry, payload)?;
+        let payment = self.payment(terms, entry, around, payload)?;
         reading.payment = Some(payment.clone());
-        let live = self.live(terms, payload)?;
-        let occurred_at = self.occurred_at(payload)?;
+        let live = self.live(terms, around, payload)?;
+        let occurred_at = self.occurred_at(around, payload)?;
         let money = MoneyReader { mapping: self, currency: terms.currency, payload };
         let facts: Vec<Fact> = entry.facts.iter().map(|rule| rule.read(&money)).collect::<Result<_, _>>()?;
         let id = reading.id.take().unwrap_or_else(|| digest_identity(&reading.kind, &facts, occurred_at));
@@ -152,11 +160,37 @@ impl Mapping {
         Ok(Some(Statement { id, payment, occurred_at, live, facts }))
     }
 
-    fn payment(&self, terms: &Terms, entry: &Entry, payload: &Value) -> Result<Name, Unclear> {
-        let pointers = terms.payment.as_ref().or(entry.payment.as_ref()).unwrap_or(&self.payment);
-        let Some((at, id)) = pointers.iter().find_map(|at| Some((at, at.id(payload)?))) else {
-            let tried: Vec<_> = pointers.iter().map(ToString::to_string).collect();
-            return unclear("missing_payment", tried.join(" "));
+    fn kind(&self, around: Around<'_>, payload: &Value) -> Result<String, Unclear> {
+        let words: Vec<_> = self.kind.iter().filter_map(|at| at.text(around, payload)).collect();
+        match (&self.otherwise, words.is_empty()) {
+            (_, false) => Ok(words.join(".")),
+            (Some(otherwise), true) => Ok(otherwise.clone()),
+            (None, true) => unclear("missing_type", list(&self.kind)),
+        }
+    }
+
+    /// Notes the event's id, if there is one. An error if it is none that can be used.
+    fn event_id(&self, around: Around<'_>, payload: &Value, reading: &mut Reading) -> Result<(), ()> {
+        let text = |id: &IdFrom| id.from.text(around, payload).filter(|text| !text.is_empty());
+        let Some((id, text)) = self.id.iter().find_map(|id| Some((id, text(id)?))) else { return Ok(()) };
+        if id.signed {
+            reading.id = Some(text.parse::<Name>().map_err(|_| ())?.as_str().into());
+        } else {
+            reading.unsigned_id = Some(redact::text(&text, MAX_WORD));
+        }
+        Ok(())
+    }
+
+    fn payment(
+        &self,
+        terms: &Terms,
+        entry: &Entry,
+        around: Around<'_>,
+        payload: &Value,
+    ) -> Result<Name, Unclear> {
+        let places = terms.payment.as_ref().or(entry.payment.as_ref()).unwrap_or(&self.payment);
+        let Some((at, id)) = places.iter().find_map(|at| Some((at, at.id(around, payload)?))) else {
+            return unclear("missing_payment", list(places));
         };
         if redact::is_pan_like(&id) {
             return unclear("pan_like_id", at);
@@ -164,13 +198,13 @@ impl Mapping {
         id.parse().or_else(|_| unclear("bad_payment_id", at))
     }
 
-    fn live(&self, terms: &Terms, payload: &Value) -> Result<bool, Unclear> {
-        let told = self.live.as_ref().and_then(|at| Some((at, at.text(payload)?)));
+    fn live(&self, terms: &Terms, around: Around<'_>, payload: &Value) -> Result<bool, Unclear> {
+        let told = self.live.as_ref().and_then(|(at, words)| Some((at, words, at.text(around, payload)?)));
         let told = match told {
             None => None,
-            Some((at, word)) => match word.parse::<bool>() {
-                Ok(live) => Some((at, live)),
-                Err(_) => return unclear("bad_live_mode", at),
+            Some((at, words, word)) => match words.get(&*word) {
+                Some(live) => Some((at, *live)),
+                None => return unclear("bad_live_mode", at),
             },
         };
         match (told, terms.live) {
@@ -180,30 +214,25 @@ impl Mapping {
         }
     }
 
-    fn occurred_at(&self, payload: &Value) -> Result<Option<Time>, Unclear> {
-        let Some((at, form)) = &self.occurred_at else { return Ok(None) };
-        match at.follow(payload).map(|_| at.text(payload).and_then(|text| form.read(&text))) {
-            None => Ok(None),
-            Some(Some(time)) => Ok(Some(time)),
-            Some(None) => unclear("bad_time", at),
+    fn occurred_at(&self, around: Around<'_>, payload: &Value) -> Result<Option<Time>, Unclear> {
+        let Some((places, form)) = &self.occurred_at else { return Ok(None) };
+        let Some(at) = places.iter().find(|at| at.is_there(around, payload)) else { return Ok(None) };
+        match at.text(around, payload).and_then(|text| form.read(&text)) {
+            Some(time) => Ok(Some(time)),
+            None => unclear("bad_time", at),
         }
     }
 }
 
-impl IdFrom {
-    fn text<'a>(&self, headers: &'a HeaderMap, payload: &'a Value) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Payload(at) => at.text(payload),
-            Self::Header(name) => headers.get(name)?.to_str().ok().map(Cow::Borrowed),
-        }
-        .filter(|text| !text.is_empty())
-    }
+fn list(places: &[Place]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 impl Entry {
-    fn matches(&self, kind: &str, payload: &Value) -> bool {
-        let holds = |(at, words): &(Pointer, Vec<String>)| {
-            at.text(payload).is_some_and(|text| words.iter().any(|word| *word == text))
+    fn matches(&self, kind: &str, around: Around<'_>, payload: &Value) -> bool {
+        let holds = |(at, words): &(Place, Vec<String>)| {
+            let text = at.text(around, payload).unwrap_or_default();
+            words.iter().any(|word| *word == text)
         };
         self.kinds.iter().any(|pattern| glob(pattern, kind)) && self.when.iter().all(holds)
     }

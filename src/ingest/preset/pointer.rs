@@ -1,14 +1,20 @@
-//! JSON pointers (RFC 6901), read once when a preset is loaded and followed without allocation for each delivery.
+//! JSON pointers (RFC 6901) and two words more, read once when a preset is loaded and followed without allocation for each delivery.
 
 use serde_json::Value;
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// One place in a payload.
+/// One place in a payload. Beside RFC 6901's tokens, `[key=value]` is the first item of an array that has
+/// this text under this key, and `[last]` at the end is what follows the last slash of a text, such as a link's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::ingest) struct Pointer {
     text: Box<str>,
     tokens: Box<[Box<str>]>,
+    /// Whether only what follows the last slash is meant.
+    last: bool,
 }
+
+/// The token that stands for what follows the last slash.
+const LAST: &str = "[last]";
 
 /// Why a text is no pointer that a preset may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,14 +32,15 @@ impl FromStr for Pointer {
 
     fn from_str(text: &str) -> Result<Self, PointerError> {
         let rest = text.strip_prefix('/').ok_or(PointerError::Form)?;
+        let (rest, last) = rest.strip_suffix(&format!("/{LAST}")).map_or((rest, false), |rest| (rest, true));
         let tokens: Box<[Box<str>]> =
             rest.split('/').map(unescape).collect::<Option<_>>().ok_or(PointerError::Form)?;
         let parent = tokens.len().checked_sub(2).and_then(|index| tokens.get(index));
-        let last = tokens.last().map_or("", |token| token);
-        if crate::ingest::redact::is_card_key(last, parent.map(|token| &**token)) {
+        let name = tokens.last().map_or("", |token| token);
+        if crate::ingest::redact::is_card_key(name, parent.map(|token| &**token)) {
             return Err(PointerError::CardData);
         }
-        Ok(Self { text: text.into(), tokens })
+        Ok(Self { text: text.into(), tokens, last })
     }
 }
 
@@ -53,7 +60,10 @@ impl Pointer {
     pub(in crate::ingest) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
         let found = self.tokens.iter().try_fold(payload, |value, token| match value {
             Value::Object(members) => members.get(&**token),
-            Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+            Value::Array(items) => match selector(token) {
+                Some((key, text)) => items.iter().find(|item| has(item, key, text)),
+                None => items.get(token.parse::<usize>().ok()?),
+            },
             _ => None,
         });
         found.filter(|value| !value.is_null())
@@ -61,16 +71,34 @@ impl Pointer {
 
     /// The text that stands there: of a string, a number (as the provider wrote it) or a boolean.
     pub(in crate::ingest) fn text<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
-        scalar(self.follow(payload)?)
+        self.cut(scalar(self.follow(payload)?)?)
     }
 
     /// Like [`Pointer::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
     pub(in crate::ingest) fn id<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self.follow(payload)? {
             Value::Object(members) => scalar(members.get("id")?),
-            value => scalar(value),
+            value => self.cut(scalar(value)?),
         }
     }
+
+    /// What is meant of a text; an empty rest is nothing.
+    fn cut<'a>(&self, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        if !self.last {
+            return Some(text);
+        }
+        let (_, end) = text.rsplit_once('/').filter(|(_, end)| !end.is_empty())?;
+        Some(Cow::Owned(end.to_owned()))
+    }
+}
+
+/// The key and text of `[key=text]`.
+fn selector(token: &str) -> Option<(&str, &str)> {
+    token.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
+}
+
+fn has(item: &Value, key: &str, text: &str) -> bool {
+    item.get(key).and_then(scalar).is_some_and(|found| found == text)
 }
 
 fn scalar(value: &Value) -> Option<Cow<'_, str>> {
@@ -90,7 +118,8 @@ mod tests {
     #[test]
     fn pointers_find_scalars_as_they_were_written() {
         let payload: Value = serde_json::from_str(
-            r#"{"a":{"b":[10,{"id":"x"}],"n":10.00,"t":true,"z":null,"m/n":"s","~":"w"}}"#,
+            r#"{"a":{"b":[10,{"id":"x"}],"n":10.00,"t":true,"z":null,"m/n":"s","~":"w"},
+                "links":[{"rel":"self","href":"/a/b"},{"rel":"up","href":"https://x.example/v2/9JF"},{"rel":"end","href":"x/"}]}"#,
         )
         .unwrap();
         for (pointer, text, id) in [
@@ -104,6 +133,11 @@ mod tests {
             ("/a/m~1n", Some("s"), Some("s")),
             ("/a/~0", Some("w"), Some("w")),
             ("/a/n/deeper", None, None),
+            ("/links/[rel=up]/rel", Some("up"), Some("up")),
+            ("/links/[rel=up]/href/[last]", Some("9JF"), Some("9JF")),
+            ("/links/[rel=end]/href/[last]", None, None),
+            ("/links/[rel=down]/href/[last]", None, None),
+            ("/links/[rel=up]/rel/[last]", None, None),
         ] {
             let parsed: Pointer = pointer.parse().unwrap();
             assert_eq!(parsed.text(&payload).as_deref(), text, "{pointer}");

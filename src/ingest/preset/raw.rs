@@ -1,8 +1,9 @@
 //! A preset file as it is written. Only shapes; what they mean, and whether it makes sense, is `compile`'s to say.
 
 use crate::ingest::{
+    adapter::Adapter,
     moment::TimeForm,
-    signature::recipe::{Algorithm, Encoding},
+    signature::recipe::{Algorithm, Encoding, KeyForm},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -13,43 +14,126 @@ use std::collections::BTreeMap;
 pub(super) struct Preset {
     /// The provider's name.
     pub(super) name: String,
-    /// A built-in preset whose `signature` and `event` stand where this file has none, and whose `map` follows its own.
+    /// A built-in preset whose parts stand where this file has none, and whose `map` follows its own.
     pub(super) extends: Option<String>,
+    pub(super) about: Option<About>,
+    pub(super) trust: Option<Trust>,
+    pub(super) body: Option<BodyForm>,
+    /// Where a delivery that carries several events lists them. Pointers then start at each.
+    pub(super) each: Option<String>,
+    #[serde(default)]
+    pub(super) options: BTreeMap<String, Choice>,
     pub(super) signature: Option<Signature>,
+    /// In place of `signature`, the code that verifies.
+    pub(super) adapter: Option<Adapter>,
+    pub(super) reply: Option<Reply>,
     #[serde(default)]
     pub(super) event: Event,
     #[serde(default)]
     pub(super) map: Vec<Map>,
 }
 
+/// `[about]`: what the table of presets says of it beside what the file itself says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct About {
+    /// What people call the provider.
+    pub(super) title: String,
+    /// Whether the mapping was checked against the provider's own word for each event, or is only read from its manual.
+    #[serde(default)]
+    pub(super) verified: bool,
+    /// What else than this program was seen to sign, or to accept what it signs.
+    pub(super) oracle: Option<String>,
+}
+
+/// How far the provider's word may be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ingest) enum Trust {
+    /// What it signs is all that counts.
+    Verified,
+    /// It says that something happened; what, is not signed or not said. Kept as a note.
+    Hint,
+}
+
+/// What bodies are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ingest) enum BodyForm {
+    /// JSON.
+    Json,
+    /// `application/x-www-form-urlencoded`: read as an object of texts.
+    Form,
+    /// XML: read as objects of elements, with `@name` for attributes and `#text` where there is text beside them.
+    Xml,
+}
+
+/// One of `[options]`: what a source has to say, or may, because it is a matter of its contract with the provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::ingest) struct Choice {
+    /// What it is, for people.
+    pub(in crate::ingest) means: String,
+    /// Taken where a source says nothing. Without it a source has to say.
+    pub(in crate::ingest) default: Option<String>,
+    /// What may be said; anything, if empty.
+    #[serde(default)]
+    pub(in crate::ingest) allowed: Vec<String>,
+}
+
+/// `[reply]`: where the provider insists on other answers than ours.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::ingest) struct Reply {
+    /// The body, in plain text, of the answer to what was taken.
+    pub(in crate::ingest) accepted: Option<String>,
+    /// The status of the answer to what was not signed.
+    pub(in crate::ingest) refused: Option<u16>,
+}
+
 /// `[signature]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Signature {
-    pub(super) header: String,
-    pub(super) format: Format,
+    /// The header that carries signatures …
+    pub(super) header: Option<String>,
+    /// … or the key of the query.
+    pub(super) query: Option<String>,
+    /// Between its items.
+    pub(super) separator: Option<char>,
+    /// How they are written.
+    #[serde(default = "whole")]
+    pub(super) items: Vec<String>,
     pub(super) algorithm: Algorithm,
     pub(super) encoding: Encoding,
-    pub(super) key: Key,
+    pub(super) key: KeyForm,
+    /// What stands before secrets.
+    #[serde(default)]
+    pub(super) prefix: String,
+    /// The header that names the key.
+    pub(super) key_id: Option<String>,
+    #[serde(default)]
     pub(super) signed: Vec<String>,
     pub(super) time: Option<TimeRule>,
+    /// Other ways in which the same bytes may be signed.
+    #[serde(default)]
+    pub(super) also: Vec<Method>,
 }
 
-/// `format = "raw"`, `{ pairs = { … } }` or `{ versioned = { … } }`
+/// `[[signature.also]]`
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Format {
-    Raw,
-    Pairs { separator: char, signatures: Vec<String> },
-    Versioned { version: String },
+#[serde(deny_unknown_fields)]
+pub(super) struct Method {
+    pub(super) items: Vec<String>,
+    pub(super) algorithm: Algorithm,
+    pub(super) encoding: Encoding,
+    pub(super) key: KeyForm,
+    /// What stands before secrets of this method, and so tells them from the others.
+    pub(super) prefix: String,
 }
 
-/// `key = "utf8"` or `{ base64 = { strip = "whsec_" } }`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Key {
-    Utf8,
-    Base64 { strip: String },
+fn whole() -> Vec<String> {
+    vec!["{signature}".to_owned()]
 }
 
 /// `time = { from = "sig.t", form = "s", max_age_s = 300, max_future_s = 300 }`
@@ -68,10 +152,13 @@ pub(super) struct TimeRule {
 pub(super) struct Event {
     #[serde(default)]
     pub(super) id: Vec<String>,
-    #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
+    /// Several are joined by a dot; those that are not there are left out.
+    #[serde(rename = "type", default)]
+    pub(super) kind: Vec<String>,
+    /// The type of what has none.
+    pub(super) otherwise: Option<String>,
     pub(super) occurred_at: Option<OccurredAt>,
-    pub(super) live: Option<String>,
+    pub(super) live: Option<Live>,
     #[serde(default)]
     pub(super) payment: Vec<String>,
     pub(super) amounts: Option<Amounts>,
@@ -80,12 +167,21 @@ pub(super) struct Event {
     pub(super) exponents: BTreeMap<String, u8>,
 }
 
-/// `occurred_at = { at = "/created", form = "s" }`
+/// `occurred_at = { at = ["/created"], form = "s" }`: the first of these places that has a time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OccurredAt {
-    pub(super) at: String,
+    pub(super) at: Vec<String>,
     pub(super) form: TimeForm,
+}
+
+/// `live = { at = "/mode", words = { live = true, test = false } }`; `true` and `false` need no words.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Live {
+    pub(super) at: String,
+    #[serde(default)]
+    pub(super) words: BTreeMap<String, bool>,
 }
 
 /// In which units amounts are written.
@@ -105,7 +201,7 @@ pub(super) struct Map {
     /// Types; `*` stands for any characters.
     #[serde(rename = "type")]
     pub(super) kinds: Vec<String>,
-    /// Pointers, and the texts of which one must stand there.
+    /// Places, and the texts of which one must stand there. An empty text stands for nothing at all.
     #[serde(default)]
     pub(super) when: BTreeMap<String, Vec<String>>,
     /// In place of the event's own.

@@ -3,7 +3,18 @@ use super::*;
 /// The recipe of a built-in preset, also of one that has no mapping.
 pub(in crate::ingest) fn recipe_of(name: &str) -> Recipe {
     let raw = whole(text_of(name).unwrap()).ok().unwrap();
-    compile::recipe(raw.signature.unwrap()).ok().unwrap()
+    compile::recipe(raw.signature.unwrap(), &raw.options).ok().unwrap()
+}
+
+/// The built-in presets that are recipes, also those that have no mapping.
+pub(in crate::ingest) fn recipes() -> Vec<&'static str> {
+    let is_recipe = |name: &&str| whole(text_of(name).unwrap()).ok().unwrap().adapter.is_none();
+    presets().filter(is_recipe).collect()
+}
+
+/// The options that a built-in preset asks for.
+pub(in crate::ingest) fn option_names(name: &str) -> Vec<String> {
+    whole(text_of(name).unwrap()).ok().unwrap().options.into_keys().collect()
 }
 
 /// A preset by its text, as a user's file would be.
@@ -25,28 +36,39 @@ facts = [{ fact = "phase", is = "captured", amount = "/data/amount", currency = 
 "#;
 
 #[test]
-fn every_built_in_preset_is_listed_and_loads() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ingest/providers");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().file_name().into_string().unwrap().replace(".toml", ""))
-        .collect();
-    files.sort();
-    assert_eq!(files, presets().collect::<Vec<_>>());
+fn every_built_in_preset_loads_under_the_name_of_its_file() {
     for name in presets() {
         match built_in(name).unwrap() {
             Ok(preset) => assert_eq!(&*preset.name, name),
-            Err(why) => assert_eq!((name, why.key.as_str()), ("standard-webhooks", "map"), "{why}"),
+            Err(why) => {
+                assert!(["standard-webhooks", "svix"].contains(&name) && why.key == "map", "{why}");
+                let own = OWN.replace("standard-webhooks", name);
+                assert_eq!(of_text(&own).unwrap().scheme, Scheme::Recipe(recipe_of(name).into()));
+            }
         }
     }
     assert!(built_in("stripe ").is_none());
 }
 
 #[test]
+fn the_presets_of_the_how_to_load() {
+    let how_to = include_str!("../../../docs/adding-a-provider.md");
+    let blocks = how_to.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let presets: Vec<_> = blocks
+        .map(|(block, _)| block)
+        .filter(|block| block.contains("name = ") && !block.contains("[[source]]"))
+        .collect();
+    assert_eq!(presets.len(), 2);
+    for preset in presets {
+        of_text(preset).unwrap();
+    }
+}
+
+#[test]
 fn a_user_s_preset_extends_a_built_in_one() {
     let preset = of_text(OWN).unwrap();
     assert_eq!(&*preset.name, "acme-pay");
-    assert_eq!(preset.recipe, recipe_of("standard-webhooks"));
+    assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks").into()));
 }
 
 #[test]
@@ -56,14 +78,14 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
         let (start, _) = OWN.split_once("facts").unwrap();
         format!("{start}facts = [{fact}]")
     };
-    let signature = |signed: &str, more: &str| {
-        format!(
-            "{OWN}\n[signature]\nheader = \"x-sig\"\nformat = \"raw\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\n\
-             key = \"utf8\"\nsigned = {signed}\n{more}"
-        )
+    let header = "header = \"x-sig\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\nkey = \"utf8\"";
+    let signature =
+        |signed: &str, more: &str| format!("{OWN}\n[signature]\n{header}\nsigned = {signed}\n{more}");
+    let without_id = |from: &str, to: &str| {
+        signature(r#"["{body}"]"#, "").replace("[event]", "[event]\nid = [\"/id\"]").replace(from, to)
     };
     for (text, key, reason) in [
-        (change("standard-webhooks", "nobody"), "extends", "no preset `nobody`; allowed: generic, "),
+        (change("standard-webhooks", "nobody"), "extends", "no preset `nobody`; allowed: "),
         (change("extends", "extend"), "line 3", "unknown field `extend`"),
         (change("name = \"acme-pay\"", "name = \"acme pay\""), "name", "printable ASCII"),
         (change("extends = \"standard-webhooks\"", ""), "signature", "it is missing"),
@@ -89,15 +111,44 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
             "map[0].facts[0].words.a",
             "unknown variant",
         ),
-        (signature("[]", ""), "signature.signed", "`{body}` is missing"),
-        (signature(r#"["{sig.t}", "{body}"]"#, ""), "signature.signed", "pairs"),
+        (signature("[]", ""), "signature.signed", "except for tokens"),
+        (signature(r#"["{header:x-time}"]"#, ""), "signature.signed", "`{body}` is missing"),
+        (signature(r#"["{sig.t}", "{body}"]"#, ""), "signature.signed", "no item has `{t}`"),
         (signature(r#"["{bodi}"]"#, ""), "signature.signed[0]", "is no piece"),
+        (signature(r#"["{body"]"#, ""), "signature.signed[0]", "not closed"),
+        (signature(r#"["{header:x y}{body}"]"#, ""), "signature.signed[0]", "is no piece"),
+        (signature(r#"["{option:url}{body}"]"#, ""), "signature.signed[0]", "no option `url`"),
         (
             signature(r#"["{body}"]"#, r#"time = { from = "header:x-time", form = "s", max_future_s = 1 }"#),
             "signature.time.from",
             "not among the signed pieces",
         ),
-        (signature(r#"["{body}"]"#, ""), "event.id[0]", "`webhook-id` is not signed"),
+        (signature(r#"["{body}"]"#, ""), "event.id[0]", "`header:webhook-id` is not signed"),
+        (without_id("/id", "/id!unsigned"), "event.id[0]", "`/id` is signed"),
+        (without_id("\"/data/id\"", "\"header:x-id\""), "event.payment[0]", "is not signed"),
+        (without_id("\"/data/id\"", "\"option:x\""), "event.payment[0]", "no option `x`"),
+        (
+            without_id("[event]", "[event]\nlive = { at = \"header:x-live\" }"),
+            "event.live.at",
+            "is not signed",
+        ),
+        (without_id("header =", "query = \"q\"\nheader ="), "signature.header", "either `header` or `query`"),
+        (without_id("header = \"x-sig\"", "header = \"x sig\""), "signature.header", "no header name"),
+        (without_id("header =", "items = [\"{t}\"]\nheader ="), "signature.items", "hold `{signature}`"),
+        (without_id("header =", "items = [\"v1\"]\nheader ="), "signature.items[0]", "or else one field"),
+        (without_id("header =", "items = [\"{a}{b}\"]\nheader ="), "signature.items[0]", "some text"),
+        (
+            without_id("header =", "items = [\"{t}={signature}\"]\nheader ="),
+            "signature.items[0]",
+            "or else one field",
+        ),
+        (without_id("\"hex\"", "\"text\""), "signature.algorithm", "token goes with text"),
+        (without_id("\"utf8\"", "\"pem\""), "signature.algorithm", "token goes with text"),
+        (
+            without_id("[event]", "[options.a]\nmeans = \"\"\ndefault = \"x\"\nallowed = [\"y\"]\n[event]"),
+            "options.a.default",
+            "allowed: y",
+        ),
     ] {
         let why = of_text(&text).expect_err(&text);
         assert_eq!((why.file.as_str(), why.key.as_str()), ("acme.toml", key), "{why}");

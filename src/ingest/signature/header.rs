@@ -1,94 +1,167 @@
-//! The lines of a signature header, taken apart. Pure, bounded, and without an opinion on what is valid: it only says
-//! which texts claim to be signatures, and which fields stand beside them.
+//! The lines that carry signatures, taken apart. Pure, bounded, and without an opinion on what is valid: it only says which
+//! texts claim to be signatures, and which fields stand beside them.
 
-use super::recipe::Format;
+use super::recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token};
 
 /// The most signatures that one delivery may offer; a rotation needs two or three. The rest is not looked at.
 pub(super) const MAX_SIGNATURES: usize = 16;
 
-/// One line of a signature header.
-#[derive(Debug, PartialEq, Eq)]
+/// The most items of a line that are looked at.
+const MAX_ITEMS: usize = 64;
+
+/// One line that carries signatures.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// Fields beside the signatures, by key.
+    /// Fields beside the signatures, by name.
     fields: Vec<(&'a str, &'a str)>,
     /// What claims to be a signature.
-    pub(super) signatures: Vec<&'a str>,
+    pub(super) claims: Vec<Claim<'a>>,
+}
+
+/// What claims to be a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claim<'a> {
+    /// The index of the method that it fits.
+    pub(super) method: usize,
+    /// The key that it names.
+    pub(super) key_id: Option<&'a str>,
+    /// The signature, as it is written.
+    pub(super) text: &'a str,
 }
 
 impl<'a> Line<'a> {
     /// Takes a line apart. `None` if one field is given twice, so that it is not clear which of them was signed.
-    pub(super) fn read(format: &Format, line: &'a str) -> Option<Self> {
-        let mut read = Self { fields: Vec::new(), signatures: Vec::new() };
-        match format {
-            Format::Raw => read.signatures.push(line.trim()),
-            Format::Pairs { separator, signatures } => {
-                for (key, value) in line.split(*separator).filter_map(|field| field.trim().split_once('=')) {
-                    if signatures.iter().any(|known| known == key) {
-                        read.signatures.push(value);
-                    } else if read.field(key).is_some_and(|known| known != value) {
-                        return None;
-                    } else if read.fields.len() < MAX_SIGNATURES {
-                        read.fields.push((key, value));
-                    }
+    pub(super) fn read(recipe: &'a Recipe, line: &'a str) -> Option<Self> {
+        let mut read = Self::default();
+        match recipe.separator {
+            None => read.item(recipe, line.trim())?,
+            Some(separator) => {
+                for item in line.split(separator).take(MAX_ITEMS) {
+                    read.item(recipe, item.trim())?;
                 }
             }
-            Format::Versioned { version } => {
-                let versions = line.split_ascii_whitespace().filter_map(|item| item.split_once(','));
-                read.signatures
-                    .extend(versions.filter(|(known, _)| known == version).map(|(_, value)| value));
-            }
         }
-        read.signatures.retain(|signature| !signature.is_empty());
-        read.signatures.truncate(MAX_SIGNATURES);
+        read.claims.truncate(MAX_SIGNATURES);
         Some(read)
     }
 
+    fn item(&mut self, recipe: &'a Recipe, text: &'a str) -> Option<()> {
+        for (index, method) in recipe.methods.iter().enumerate() {
+            let Some(gaps) = method.items.iter().find_map(|item| fill(item, text)) else { continue };
+            let gap = |wanted: &str| gaps.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+            if let Some(text) = gap(SIGNATURE) {
+                self.claims.push(Claim { method: index, key_id: gap(KEY_ID), text });
+                continue;
+            }
+            for (name, text) in gaps {
+                match self.field(name) {
+                    Some(known) if known != text => return None,
+                    Some(_) => {}
+                    None => self.fields.push((name, text)),
+                }
+            }
+        }
+        Some(())
+    }
+
     /// A field's text.
-    pub(super) fn field(&self, key: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
+    pub(super) fn field(&self, name: &str) -> Option<&'a str> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 }
 
-/// The line that carries one signature and the time, for signing.
-pub(super) fn write(format: &Format, time_field: Option<(&str, &str)>, signature: &str) -> String {
-    match format {
-        Format::Raw => signature.to_owned(),
-        Format::Pairs { separator, signatures } => {
-            let key = signatures.first().map_or("", String::as_str);
-            let time = time_field.map(|(key, time)| format!("{key}={time}{separator}")).unwrap_or_default();
-            format!("{time}{key}={signature}")
+/// What stands in the gaps of an item; nothing if the text is not written like it. A gap is never empty.
+fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+    let mut gaps = Vec::new();
+    let mut tokens = item.0.iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Text(expected) => text = text.strip_prefix(expected.as_str())?,
+            Token::Gap(name) => {
+                let end = match tokens.peek() {
+                    Some(Token::Text(next)) => text.find(next.as_str())?,
+                    _ => text.len(),
+                };
+                let (filling, rest) = text.split_at(end);
+                if filling.is_empty() {
+                    return None;
+                }
+                gaps.push((name.as_str(), filling));
+                text = rest;
+            }
         }
-        Format::Versioned { version } => format!("{version},{signature}"),
     }
+    text.is_empty().then_some(gaps)
+}
+
+/// The line that carries one signature by a method, and the fields that stand beside it, for signing.
+pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&str) -> String) -> String {
+    let items = recipe.methods.get(method).map(|method| method.items.as_slice()).unwrap_or_default();
+    let written = items.iter().map(|item| {
+        let tokens = item.0.iter().map(|token| match token {
+            Token::Text(text) => text.clone(),
+            Token::Gap(name) => fill(name),
+        });
+        tokens.collect::<String>()
+    });
+    let separator = recipe.separator.map(String::from).unwrap_or_default();
+    written.collect::<Vec<_>>().join(&separator)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::preset;
 
-    fn pairs() -> Format {
-        Format::Pairs { separator: ',', signatures: vec!["v1".to_owned()] }
+    /// The key that a signature names, and the signature.
+    type Found<'a> = (Option<&'a str>, &'a str);
+
+    /// What a preset's recipe finds in a line: a field, and the signatures with their keys.
+    fn found<'a>(
+        recipe: &'a Recipe,
+        line: &'a str,
+        field: &str,
+    ) -> Option<(Option<&'a str>, Vec<Found<'a>>)> {
+        let line = Line::read(recipe, line)?;
+        let claims = line.claims.iter().map(|claim| (claim.key_id, claim.text)).collect();
+        Some((line.field(field), claims))
     }
 
     #[test]
     fn lines_are_taken_apart_and_unknown_schemes_are_left_out() {
-        let versioned = || Format::Versioned { version: "v1".to_owned() };
-        for (format, line, time, signatures) in [
-            (Format::Raw, " ab ", None, vec!["ab"]),
-            (Format::Raw, "  ", None, vec![]),
-            (pairs(), "t=1,v1=a,v1=b,v0=c", Some("1"), vec!["a", "b"]),
-            (pairs(), "v0=c,t=1", Some("1"), vec![]),
-            (pairs(), " t=1 , v1=a=b", Some("1"), vec!["a=b"]),
-            (pairs(), "t=1,t=1,v1=a", Some("1"), vec!["a"]),
-            (pairs(), "junk,,v1=,=,v1", None, vec![]),
-            (versioned(), "v1,a v1a,b v2,c  v1,d", None, vec!["a", "d"]),
-            (versioned(), "v1 v1, a", None, vec![]),
+        for (preset, line, time, signatures) in [
+            ("generic", " ab ", None, vec!["ab"]),
+            ("generic", "  ", None, vec![]),
+            ("stripe", "t=1,v1=a,v1=b,v0=c", Some("1"), vec!["a", "b"]),
+            ("stripe", "v0=c,t=1", Some("1"), vec![]),
+            ("stripe", " t=1 , v1=a=b", Some("1"), vec!["a=b"]),
+            ("stripe", "t=1,t=1,v1=a", Some("1"), vec!["a"]),
+            ("stripe", "junk,,v1=,=,v1", None, vec![]),
+            ("standard-webhooks", "v1,a v1a,b v2,c  v1,d", None, vec!["a", "b", "d"]),
+            ("standard-webhooks", "v1 v1, a", None, vec![]),
+            ("mollie", "sha256=ab", None, vec!["ab"]),
+            ("mollie", "sha512=ab", None, vec![]),
+            ("mollie", "sha256=", None, vec![]),
+            ("paddle", "ts=1;h1=a;h1=b", Some("1"), vec!["a", "b"]),
+            ("dlocal", "V2-HMAC-SHA256, Signature: ab", None, vec!["ab"]),
         ] {
-            let read = Line::read(&format, line).unwrap();
-            assert_eq!((read.field("t"), &read.signatures), (time, &signatures), "{line}");
+            let recipe = preset::recipe_of(preset);
+            let field = if preset == "paddle" { "ts" } else { "t" };
+            let signatures = signatures.into_iter().map(|text| (None, text)).collect();
+            assert_eq!(found(&recipe, line, field), Some((time, signatures)), "{preset}: {line}");
         }
-        assert_eq!(Line::read(&pairs(), "t=1,t=2,v1=a"), None, "which time was signed?");
+        let stripe = preset::recipe_of("stripe");
+        assert_eq!(Line::read(&stripe, "t=1,t=2,v1=a"), None, "which time was signed?");
         let many = "v1=a,".repeat(1000);
-        assert_eq!(Line::read(&pairs(), &many).unwrap().signatures.len(), MAX_SIGNATURES);
+        assert_eq!(Line::read(&stripe, &many).unwrap().claims.len(), MAX_SIGNATURES);
+    }
+
+    #[test]
+    fn signatures_name_their_keys() {
+        let worldpay = preset::recipe_of("worldpay");
+        assert_eq!(
+            found(&worldpay, "1/SHA256/ab,2/SHA256/cd, 3/SHA1/ef,/SHA256/00", "t"),
+            Some((None, vec![(Some("1"), "ab"), (Some("2"), "cd")]))
+        );
     }
 }

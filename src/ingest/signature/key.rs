@@ -1,14 +1,14 @@
-//! Secrets: what is no secret is refused, what is one becomes a keyed MAC that is cloned for each delivery.
+//! Secrets: what is no secret is refused, what is one becomes a key that is made ready once and used for each delivery.
 
-use super::recipe::{Algorithm, KeyForm};
+use super::recipe::{Algorithm, Encoding, KeyForm, Method, Recipe};
 use crate::secret::{self, Weakness};
+use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
-
-/// A signature of the longest algorithm, decoded.
-pub(super) type Signature = Vec<u8>;
+use hmac::{Hmac, KeyInit as _};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
+use subtle::{Choice, ConstantTimeEq as _};
 
 /// The shortest secret that is taken as it is. Providers' have 20 and more; this only catches what was typed by hand.
 const MIN_BYTES: usize = 8;
@@ -25,99 +25,251 @@ pub enum SecretError {
     /// The provider hands out base 64.
     #[error("it is not base 64, with or without the prefix that the provider puts before it")]
     NotBase64,
+    /// The provider hands out hexadecimal digits.
+    #[error("it is not hexadecimal")]
+    NotHex,
     /// The standard's bounds.
     #[error("its key has not {} to {} bytes once decoded", BASE64_KEY_BYTES.start(), BASE64_KEY_BYTES.end())]
     KeySize,
+    /// The provider signs with a private key, whose public half belongs here.
+    #[error("it is not the public key that the provider shows")]
+    NotPublicKey,
+    /// The provider says which key it signed with.
+    #[error("it has no key id before it: this provider names its keys, so write `KEY-ID:SECRET`")]
+    NoKeyId,
 }
 
-/// A keyed MAC. Keying costs two compressions, so it is done once per secret.
+/// One of a source's secrets, ready to verify.
 #[derive(Clone)]
-pub(super) enum Key {
-    /// HMAC-SHA256.
+pub(super) struct Key {
+    /// The index of the method that it belongs to.
+    pub(super) method: usize,
+    /// What signatures call it, where they name their keys.
+    pub(super) id: Option<String>,
+    material: Material,
+}
+
+/// Keying a MAC costs two compressions, so it is done once per secret and cloned for each delivery.
+#[derive(Clone)]
+enum Material {
+    HmacSha1(Hmac<Sha1>),
     HmacSha256(Hmac<Sha256>),
+    HmacSha512(Hmac<Sha512>),
+    Public(ParsedPublicKey),
+    Token(SecretSlice<u8>),
 }
 
 impl Key {
-    /// Checks a secret and keys the MAC with it.
-    pub(super) fn new(
-        algorithm: Algorithm,
-        form: &KeyForm,
-        secret: &SecretString,
-    ) -> Result<Self, SecretError> {
+    /// Checks a secret and makes it ready.
+    pub(super) fn new(recipe: &Recipe, secret: &SecretString) -> Result<Self, SecretError> {
         let secret = secret.expose_secret();
-        check(secret)?;
-        let bytes = match form {
-            KeyForm::Utf8 => zeroize(secret.as_bytes().to_vec()),
-            KeyForm::Base64 { strip } => {
-                let text = secret.strip_prefix(strip.as_str()).unwrap_or(secret);
-                let bytes = zeroize(STANDARD.decode(text).map_err(|_| SecretError::NotBase64)?);
-                if !BASE64_KEY_BYTES.contains(&bytes.expose_secret().len()) {
-                    return Err(SecretError::KeySize);
-                }
-                bytes
-            }
+        let (id, secret) = if recipe.names_keys() {
+            let named = secret.rsplit_once(':').filter(|(id, _)| !id.is_empty());
+            let (id, secret) = named.ok_or(SecretError::NoKeyId)?;
+            (Some(id.to_owned()), secret)
+        } else {
+            (None, secret)
         };
-        match algorithm {
-            // HMAC takes keys of any length; the error type is that of MACs which don't.
-            Algorithm::HmacSha256 => Hmac::new_from_slice(bytes.expose_secret())
-                .map(Self::HmacSha256)
-                .map_err(|_| SecretError::KeySize),
-        }
+        let bears = |method: &Method| !method.prefix.is_empty() && secret.starts_with(&method.prefix);
+        let index = recipe.methods.iter().position(bears).unwrap_or(0);
+        let method = recipe.methods.get(index).ok_or(SecretError::NotPublicKey)?;
+        Ok(Self { method: index, id, material: Material::new(method, secret)? })
     }
 
-    /// The MAC over the pieces, one after the other.
-    pub(super) fn sign<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Signature {
+    /// Whether one of these signatures is over these bytes.
+    pub(super) fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
+        self.material.made_any(signatures, message)
+    }
+
+    /// What the provider would send along; nothing if only it can know.
+    pub(super) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+        self.material.sign(message)
+    }
+}
+
+/// One secret as a MAC, for adapters.
+pub(in crate::ingest) struct Mac(Material);
+
+impl Mac {
+    /// All of a source's secrets. An error says which one it is about.
+    pub(in crate::ingest) fn all(
+        algorithm: Algorithm,
+        key: KeyForm,
+        secrets: &[SecretString],
+    ) -> Result<Vec<Self>, (usize, SecretError)> {
+        let keyed = |(index, secret): (usize, &SecretString)| {
+            Self::new(algorithm, key, secret.expose_secret()).map_err(|why| (index, why))
+        };
+        secrets.iter().enumerate().map(keyed).collect()
+    }
+
+    /// Checks a secret and keys the MAC with it.
+    pub(in crate::ingest) fn new(
+        algorithm: Algorithm,
+        key: KeyForm,
+        secret: &str,
+    ) -> Result<Self, SecretError> {
+        let (items, encoding, prefix) = (Vec::new(), Encoding::Hex, String::new());
+        Material::new(&Method { items, algorithm, encoding, key, prefix }, secret).map(Self)
+    }
+
+    /// Whether one of them made this signature over these bytes.
+    pub(in crate::ingest) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
+        macs.iter().any(|mac| mac.made(signature, message))
+    }
+
+    /// Whether this one did.
+    pub(in crate::ingest) fn made(&self, signature: &[u8], message: &[&[u8]]) -> bool {
+        self.0.made_any(&[signature], message)
+    }
+
+    /// The MAC over the message.
+    pub(in crate::ingest) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+        self.0.sign(message)
+    }
+}
+
+impl Material {
+    /// Whether one of these signatures is over these bytes. For MACs this takes the same time wherever they differ.
+    fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
+        if let Self::Public(key) = self {
+            let message = message.concat();
+            return signatures.iter().any(|signature| key.verify_sig(&message, signature).is_ok());
+        }
+        let expected = self.sign(message);
+        let mut any = Choice::from(0);
+        signatures.iter().for_each(|signature| any |= expected.as_slice().ct_eq(signature));
+        any.into()
+    }
+
+    /// What the provider would send along; nothing if only it can know.
+    fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
         match self {
-            Self::HmacSha256(keyed) => {
-                let mut mac = keyed.clone();
-                pieces.into_iter().for_each(|piece| mac.update(piece));
-                mac.finalize().into_bytes().to_vec()
-            }
+            Self::HmacSha1(mac) => digest(mac.clone(), message),
+            Self::HmacSha256(mac) => digest(mac.clone(), message),
+            Self::HmacSha512(mac) => digest(mac.clone(), message),
+            Self::Public(_) => Vec::new(),
+            Self::Token(token) => token.expose_secret().to_vec(),
         }
     }
 }
 
-fn zeroize(bytes: Vec<u8>) -> secrecy::SecretSlice<u8> {
-    bytes.into()
+fn digest<M: hmac::Mac>(mut mac: M, message: &[&[u8]]) -> Vec<u8> {
+    message.iter().for_each(|piece| mac.update(piece));
+    mac.finalize().into_bytes().to_vec()
 }
 
-/// The prefix that some providers put before a secret makes it no stronger.
-fn check(secret: &str) -> Result<(), SecretError> {
-    secret::check(secret.strip_prefix("whsec_").unwrap_or(secret), MIN_BYTES).map_err(SecretError::Weak)
+impl Material {
+    fn new(method: &Method, secret: &str) -> Result<Self, SecretError> {
+        let bare = secret.strip_prefix(method.prefix.as_str()).unwrap_or(secret);
+        if !method.algorithm.is_public() {
+            // What a provider puts before a secret makes it no stronger.
+            let bare = bare.strip_prefix("whsec_").unwrap_or(bare);
+            secret::check(bare, MIN_BYTES).map_err(SecretError::Weak)?;
+        }
+        let bytes: SecretSlice<u8> = match method.key {
+            KeyForm::Utf8 => secret.as_bytes().to_vec(),
+            KeyForm::Hex => hex::decode(bare).map_err(|_| SecretError::NotHex)?,
+            KeyForm::Base64 => STANDARD.decode(bare).map_err(|_| SecretError::NotBase64)?,
+            KeyForm::Pem => pem(secret, "PUBLIC KEY").ok_or(SecretError::NotPublicKey)?,
+            KeyForm::Certificate => certified(secret).ok_or(SecretError::NotPublicKey)?,
+        }
+        .into();
+        let bytes = bytes.expose_secret();
+        let is_hmac = !matches!(method.algorithm, Algorithm::Token) && !method.algorithm.is_public();
+        if is_hmac && method.key == KeyForm::Base64 && !BASE64_KEY_BYTES.contains(&bytes.len()) {
+            return Err(SecretError::KeySize);
+        }
+        // HMAC takes keys of any length; the error type is that of MACs which don't.
+        let size = |_| SecretError::KeySize;
+        let public = |_| SecretError::NotPublicKey;
+        Ok(match method.algorithm {
+            Algorithm::HmacSha1 => Self::HmacSha1(Hmac::new_from_slice(bytes).map_err(size)?),
+            Algorithm::HmacSha256 => Self::HmacSha256(Hmac::new_from_slice(bytes).map_err(size)?),
+            Algorithm::HmacSha512 => Self::HmacSha512(Hmac::new_from_slice(bytes).map_err(size)?),
+            Algorithm::Ed25519 => Self::Public(ParsedPublicKey::new(&ED25519, bytes).map_err(public)?),
+            Algorithm::RsaSha256 => {
+                Self::Public(ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, bytes).map_err(public)?)
+            }
+            Algorithm::Token => Self::Token(bytes.to_vec().into()),
+        })
+    }
+}
+
+/// The DER between PEM's lines of dashes.
+fn pem(text: &str, label: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
+    STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).ok()
+}
+
+/// The public key of a certificate.
+fn certified(text: &str) -> Option<Vec<u8>> {
+    let der = pem(text, "CERTIFICATE")?.into();
+    let certificate = webpki::EndEntityCert::try_from(&der).ok()?;
+    Some(certificate.subject_public_key_info().to_vec())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::preset;
 
     #[test]
     fn what_is_no_secret_is_refused() {
-        use SecretError::Weak;
-        let base64 = || KeyForm::Base64 { strip: "whsec_".to_owned() };
+        use SecretError::*;
         let encoded = |bytes: u8| STANDARD.encode((0..bytes).collect::<Vec<_>>());
-        for (form, secret, expected) in [
-            (KeyForm::Utf8, String::new(), Some(Weak(Weakness::Empty))),
-            (KeyForm::Utf8, "whsec_".into(), Some(Weak(Weakness::Empty))),
-            (KeyForm::Utf8, "whsec_replace-me".into(), Some(Weak(Weakness::Placeholder))),
-            (KeyForm::Utf8, "whsec_8f3b1c2".into(), Some(Weak(Weakness::TooShort(8)))),
-            (base64(), "your-secret-here".into(), Some(Weak(Weakness::Placeholder))),
-            (KeyForm::Utf8, "whsec_8f3b1c2d".into(), None),
-            (base64(), "whsec_!notbase64!".into(), Some(SecretError::NotBase64)),
-            (base64(), encoded(23), Some(SecretError::KeySize)),
-            (base64(), encoded(65), Some(SecretError::KeySize)),
-            (base64(), encoded(24), None),
-            (base64(), format!("whsec_{}", encoded(64)), None),
+        let pem = |der: &str| format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----");
+        for (preset, secret, expected) in [
+            ("stripe", String::new(), Some(Weak(Weakness::Empty))),
+            ("stripe", "whsec_".into(), Some(Weak(Weakness::Empty))),
+            ("stripe", "whsec_replace-me".into(), Some(Weak(Weakness::Placeholder))),
+            ("stripe", "whsec_8f3b1c2".into(), Some(Weak(Weakness::TooShort(8)))),
+            ("standard-webhooks", "your-secret-here".into(), Some(Weak(Weakness::Placeholder))),
+            ("stripe", "whsec_8f3b1c2d".into(), None),
+            ("standard-webhooks", "whsec_!notbase64!".into(), Some(NotBase64)),
+            ("standard-webhooks", encoded(23), Some(KeySize)),
+            ("standard-webhooks", encoded(65), Some(KeySize)),
+            ("standard-webhooks", encoded(24), None),
+            ("standard-webhooks", format!("whsec_{}", encoded(64)), None),
+            ("standard-webhooks", format!("whpk_{}", encoded(32)), None),
+            ("standard-webhooks", format!("whpk_{}", encoded(31)), Some(NotPublicKey)),
+            ("standard-webhooks", "whpk_".into(), Some(NotPublicKey)),
+            ("adyen-platform", "8f3b1c2d".into(), None),
+            ("adyen-platform", "8f3b1c2g".into(), Some(NotHex)),
+            ("worldpay", "8f3b1c2d".into(), Some(NoKeyId)),
+            ("worldpay", ":8f3b1c2d".into(), Some(NoKeyId)),
+            ("worldpay", "1:".into(), Some(Weak(Weakness::Empty))),
+            ("worldpay", "1:8f3b1c2d".into(), None),
+            ("wise", "8f3b1c2d".into(), Some(NotPublicKey)),
+            ("wise", pem(&encoded(40)), Some(NotPublicKey)),
         ] {
-            let result = Key::new(Algorithm::HmacSha256, &form, &secret.clone().into());
-            assert_eq!(result.err(), expected, "{secret:?} as {form:?}");
+            let result = Key::new(&preset::recipe_of(preset), &secret.clone().into());
+            assert_eq!(result.err(), expected, "{secret:?} for {preset}");
         }
     }
 
     #[test]
-    fn hmac_sha256_is_that_of_rfc_4231() {
-        // Test case 2, whose key "Jefe" is too short for a webhook, so it is keyed here without the check.
-        let key = Key::HmacSha256(Hmac::new_from_slice(b"Jefe").unwrap());
-        let mac = key.sign([b"what do ya want ".as_slice(), b"for nothing?"]);
-        assert_eq!(hex::encode(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    fn macs_are_those_of_the_standards() {
+        // RFC 2202 and RFC 4231, test case 2, whose key "Jefe" is too short for a webhook, so it is keyed without the check.
+        let message: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
+        for (material, expected) in [
+            (
+                Material::HmacSha1(Hmac::new_from_slice(b"Jefe").unwrap()),
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (
+                Material::HmacSha256(Hmac::new_from_slice(b"Jefe").unwrap()),
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                Material::HmacSha512(Hmac::new_from_slice(b"Jefe").unwrap()),
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fd\
+                 caeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            let key = Key { method: 0, id: None, material };
+            assert_eq!(hex::encode(key.sign(&message)), expected);
+        }
     }
 }

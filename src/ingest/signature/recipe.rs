@@ -4,50 +4,76 @@ use crate::ingest::{moment::TimeForm, preset::pointer::Pointer};
 use http::HeaderName;
 use std::time::Duration;
 
-/// One way to sign.
+/// One provider's way to sign: where signatures stand, what they cover, and by which methods they may be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::ingest) struct Recipe {
-    /// The header that carries the signature; every line of it counts.
-    pub(in crate::ingest) header: HeaderName,
-    /// How that header's lines are written.
-    pub(in crate::ingest) format: Format,
+    /// What carries the signatures.
+    pub(in crate::ingest) carrier: Carrier,
+    /// Between the items of one of its lines; without it, a line is one item.
+    pub(in crate::ingest) separator: Option<char>,
+    /// The header that names the key, where signatures do not.
+    pub(in crate::ingest) key_id: Option<HeaderName>,
+    /// What is signed, in order.
+    pub(in crate::ingest) signed: Vec<Part>,
+    /// Where the time stands, if one is signed.
+    pub(in crate::ingest) time: Option<TimeRule>,
+    /// How signatures are made: one way, or two while a standard moves on. A secret belongs to one of them.
+    pub(in crate::ingest) methods: Vec<Method>,
+}
+
+/// What carries signatures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) enum Carrier {
+    /// A header; every line of it counts.
+    Header(HeaderName),
+    /// A key of the query, for secrets in the address itself.
+    Query(String),
+}
+
+/// One way to make a signature.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) struct Method {
+    /// How an item of the carrier's line may be written. What fits none of them is never a signature.
+    pub(in crate::ingest) items: Vec<Item>,
     /// How the signature is computed.
     pub(in crate::ingest) algorithm: Algorithm,
     /// How the signature is written.
     pub(in crate::ingest) encoding: Encoding,
     /// How the secret is written.
     pub(in crate::ingest) key: KeyForm,
-    /// What is signed, in order.
-    pub(in crate::ingest) signed: Vec<Piece>,
-    /// Where the time stands, if one is signed.
-    pub(in crate::ingest) time: Option<TimeRule>,
+    /// What stands before secrets of this method. Cut off where the rest has to be decoded.
+    pub(in crate::ingest) prefix: String,
 }
 
-/// How the signature header's lines are written.
+/// How an item is written: texts, with gaps between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) enum Format {
-    /// The line is the signature.
-    Raw,
-    /// `t=1790000000,v1=…,v1=…`: fields, some of them signatures. A key that is not listed is never a signature.
-    Pairs {
-        /// Between the fields.
-        separator: char,
-        /// Keys of the fields that are signatures.
-        signatures: Vec<String>,
-    },
-    /// `v1,… v1,…`: signatures by version, separated by spaces. Other versions never count.
-    Versioned {
-        /// The version that counts.
-        version: String,
-    },
+pub(in crate::ingest) struct Item(pub(in crate::ingest) Vec<Token>);
+
+/// A piece of an item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) enum Token {
+    /// These very characters.
+    Text(String),
+    /// What may be anything, up to the next text. `signature` and `kid` have a meaning; others are fields.
+    Gap(String),
 }
 
 /// How a signature is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::ingest) enum Algorithm {
+    /// HMAC with SHA-1 (RFC 2104). Not broken as a MAC, and some providers have nothing else.
+    HmacSha1,
     /// HMAC with SHA-256 (RFC 2104, FIPS 180-4).
     HmacSha256,
+    /// HMAC with SHA-512.
+    HmacSha512,
+    /// Ed25519 (RFC 8032).
+    Ed25519,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), keys of 2048 to 8192 bits.
+    RsaSha256,
+    /// The secret itself, sent along: it proves who sent it, and nothing about what was sent.
+    Token,
 }
 
 /// How a signature is written.
@@ -58,18 +84,33 @@ pub(in crate::ingest) enum Encoding {
     Hex,
     /// Base 64 with the standard alphabet and padding.
     Base64,
+    /// As it is, for tokens.
+    Text,
 }
 
 /// How a secret is written.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(in crate::ingest) enum KeyForm {
     /// Its bytes are the key.
     Utf8,
-    /// Base 64 of the key, after a prefix that may stand before it.
-    Base64 {
-        /// E.g. `whsec_`.
-        strip: String,
-    },
+    /// Hexadecimal of the key.
+    Hex,
+    /// Base 64 of the key.
+    Base64,
+    /// A public key as PEM (`SubjectPublicKeyInfo`).
+    Pem,
+    /// The certificate of a public key as PEM (X.509). Who configures it has to have checked it.
+    Certificate,
+}
+
+/// A run of what is signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) struct Part {
+    /// Whether it is left out where something that it names is not there.
+    pub(in crate::ingest) optional: bool,
+    /// Its pieces, in order.
+    pub(in crate::ingest) pieces: Vec<Piece>,
 }
 
 /// One piece of what is signed.
@@ -77,10 +118,18 @@ pub(in crate::ingest) enum KeyForm {
 pub(in crate::ingest) enum Piece {
     /// The raw body.
     Body,
+    /// The CRC-32 of the raw body, as a decimal number: `{crc32}`. It notices faults, not forgers who have a signature at hand.
+    Crc32,
     /// The text of a field beside the signature: `{sig.t}`.
     Field(String),
     /// The text of another header: `{header:webhook-id}`.
     Header(HeaderName),
+    /// The text of a key of the query, in lower case: `{query:data.id}`.
+    Query(String),
+    /// The texts of the headers that a field names, separated by spaces there and joined by dots here: `{headers:h}`.
+    Headers(String),
+    /// What the source's options say, never what the request does: `{option:notification_url}`.
+    Option(String),
     /// These very bytes.
     Literal(String),
 }
@@ -110,8 +159,64 @@ pub(in crate::ingest) enum TimeFrom {
 }
 
 impl Recipe {
-    /// Whether the recipe signs that header's text.
-    pub(in crate::ingest) fn signs(&self, header: &HeaderName) -> bool {
-        self.signed.iter().any(|piece| matches!(piece, Piece::Header(signed) if signed == header))
+    /// Whether a piece is signed, and always so.
+    pub(in crate::ingest) fn signs(&self, piece: &Piece) -> bool {
+        self.signed.iter().any(|part| part.pieces.contains(piece))
+    }
+
+    /// Whether a request's body is the sender's: signed, or brought by someone who knows the token.
+    pub(in crate::ingest) fn proves_body(&self) -> bool {
+        self.signs(&Piece::Body)
+            || self.signs(&Piece::Crc32)
+            || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
+    }
+
+    /// Whether secrets are chosen by an id that the delivery names.
+    pub(in crate::ingest) fn names_keys(&self) -> bool {
+        self.key_id.is_some() || self.methods.iter().flat_map(|method| &method.items).any(Item::names_key)
     }
 }
+
+impl Algorithm {
+    /// Whether the secret is a public key, which is none.
+    pub(in crate::ingest) const fn is_public(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::RsaSha256)
+    }
+}
+
+impl KeyForm {
+    /// Whether it is the public half of a key, between lines of dashes.
+    pub(in crate::ingest) const fn is_pem(self) -> bool {
+        matches!(self, Self::Pem | Self::Certificate)
+    }
+}
+
+impl Item {
+    fn has(&self, gap: &str) -> bool {
+        self.0.iter().any(|token| matches!(token, Token::Gap(name) if name == gap))
+    }
+
+    /// Whether it holds a signature.
+    pub(in crate::ingest) fn is_signature(&self) -> bool {
+        self.has(SIGNATURE)
+    }
+
+    /// Whether it names the key that it was signed with.
+    fn names_key(&self) -> bool {
+        self.has(KEY_ID)
+    }
+
+    /// The fields that it holds.
+    pub(in crate::ingest) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|token| match token {
+            Token::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// The gap in which the signature stands.
+pub(in crate::ingest) const SIGNATURE: &str = "signature";
+
+/// The gap in which the id of the key stands.
+pub(in crate::ingest) const KEY_ID: &str = "kid";

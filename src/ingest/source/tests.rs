@@ -11,6 +11,7 @@ fn settings(provider: &str, secrets: &[&str]) -> SourceSettings {
         shared_ids: false,
         live: None,
         max_age: None,
+        options: BTreeMap::new(),
     }
 }
 
@@ -23,11 +24,19 @@ fn a_mistake_in_the_settings_is_told_with_its_key_and_without_the_secret() {
         settings
     };
     for (settings, expected) in [
-        (settings("paypall", &[good]), "provider: there is no preset `paypall`; allowed: generic, "),
+        (settings("paypall", &[good]), "provider: there is no preset `paypall`; allowed: "),
         (settings("standard-webhooks", &[good]), "provider: standard-webhooks: map: "),
         (settings("stripe", &[]), "secrets: none is given"),
         (settings("stripe", &[good, "hunter2"]), "secrets[1]: it is shorter than 8 bytes"),
         (settings("stripe", &["changeme"]), "secrets[0]: it is a placeholder"),
+        (
+            settings("square", &[good]),
+            "options.notification_url: it is missing: the notification URL exactly",
+        ),
+        (
+            with(&|s| drop(s.options.insert("capture".into(), "manual".into()))),
+            "options.capture: this preset has no such option; allowed: none",
+        ),
         (with(&|s| s.payment = Some(vec![])), "payment: no pointer is given"),
         (with(&|s| s.payment = Some(vec!["/a".into(), "b".into()])), "payment[1]: `b`: not a JSON pointer"),
         (
@@ -67,7 +76,7 @@ fn a_preset_may_be_a_file_of_the_user_s_own() {
 fn an_age_can_be_limited_only_where_a_time_is_signed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("timeless.toml");
-    let text = "name = \"timeless\"\nextends = \"generic\"\n[signature]\nheader = \"x-sig\"\nformat = \"raw\"\n\
+    let text = "name = \"timeless\"\nextends = \"generic\"\n[signature]\nheader = \"x-sig\"\n\
                 algorithm = \"hmac-sha256\"\nencoding = \"hex\"\nkey = \"utf8\"\nsigned = [\"{body}\"]\n";
     std::fs::write(&path, text).unwrap();
     let limited = |provider| {

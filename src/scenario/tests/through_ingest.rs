@@ -25,6 +25,7 @@ fn source(provider: &str) -> Source {
         shared_ids: false,
         live: Some(false).filter(|_| provider == "stripe"),
         max_age: None,
+        options: std::collections::BTreeMap::new(),
     })
     .unwrap()
 }
@@ -43,7 +44,8 @@ async fn outcome(provider: &str, life: Life) -> State {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let (source, body) = ("acme", step.body.as_slice());
-        let delivery = Delivery { source, headers: &headers, body, received_at: start(), peer: None };
+        let delivery =
+            Delivery { source, headers: &headers, query: "", body, received_at: start(), peer: None };
         let reply = ingest.deliver(delivery).await;
         let expected = if seen.contains(&step.event_id) { "duplicate" } else { "accepted" };
         let word: Value = serde_json::from_str(&reply.body).unwrap();

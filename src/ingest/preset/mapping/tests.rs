@@ -1,6 +1,8 @@
 use super::*;
+use crate::ingest::place::Options;
 use crate::ingest::preset::{built_in, of_text};
 use crate::payment::Phase::*;
+use http::HeaderMap;
 
 const PI: &str = "pi_3PqJt2KZvKYlo2C1";
 const CH: &str = "ch_3PqJt2KZvKYlo2C1";
@@ -8,7 +10,8 @@ const CS: &str = "cs_test_a1B2c3D4";
 
 fn read(mapping: &Mapping, terms: &Terms, payload: &str) -> Result<Option<Statement>, Unclear> {
     let payload = serde_json::from_str(payload).unwrap();
-    mapping.read(terms, &HeaderMap::new(), &payload, &mut Reading::default())
+    let around = Around { headers: &HeaderMap::new(), query: "", options: &Options::new() };
+    mapping.read(terms, around, &payload, &mut Reading::default())
 }
 
 fn phase(phase: Phase, amount: i64) -> Fact {

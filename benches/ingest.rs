@@ -1,0 +1,129 @@
+//! What a delivery costs apart from the store: verifying, parsing, mapping, masking and accounting for a Stripe event of
+//! 2 KB, beside the bare HMAC-SHA256 of the same bytes, which nothing can go below.
+//!
+//!     cargo bench --bench ingest
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up ends")]
+
+use async_trait::async_trait;
+use criterion::{Criterion, criterion_group, criterion_main};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderMap;
+use paystream::{
+    ingest::{Delivery, Ingest, Provider, Source, SourceSettings},
+    limits::Limits,
+    live::Live,
+    metrics::Metrics,
+    payment::{Cursor, Subject, Tag, Time},
+    store::{Append, Appended, Feed, Head, Log, Notice, Record, RecordLog, Store, StoreError},
+};
+use sha2::Sha256;
+use std::{collections::BTreeMap, hint::black_box, sync::Arc};
+use tokio::sync::broadcast;
+
+/// As in the program.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
+const EVENT: &str = include_str!("../src/ingest/fixtures/stripe/payment_intent.succeeded.json");
+
+/// Takes everything and keeps nothing.
+struct Nowhere;
+
+#[async_trait]
+impl Store for Nowhere {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        black_box(append);
+        Ok(Appended::New { cursor: Cursor { tag: Tag::from_random(1), seq: 1 }, pos: 1 })
+    }
+
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        black_box(record);
+        Ok(())
+    }
+
+    async fn read(&self, _: &Subject) -> Result<Log, StoreError> {
+        Ok(Log::default())
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+        broadcast::channel(1).1
+    }
+
+    async fn feed(&self, _: u8, _: u64) -> Result<Feed, StoreError> {
+        Ok(Feed::Gone)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+fn source() -> Source {
+    Source::build(SourceSettings {
+        name: "stripe".into(),
+        provider: Provider::Builtin("stripe".to_owned()),
+        realm: "default".parse().unwrap(),
+        secrets: vec![SECRET.into()],
+        payment: None,
+        currency: None,
+        shared_ids: false,
+        live: None,
+        max_age: None,
+        options: BTreeMap::new(),
+    })
+    .unwrap()
+}
+
+/// The fixture, with metadata up to 2 KB.
+fn body() -> Vec<u8> {
+    let padding = "x".repeat(2048_usize.saturating_sub(EVENT.len()));
+    EVENT.trim_end().replacen('{', &format!("{{\"padding\":\"{padding}\","), 1).into_bytes()
+}
+
+fn deliveries(criterion: &mut Criterion) {
+    let body = body();
+    let received_at = Time::from_unix_s(1_790_000_000).unwrap();
+    let mut headers = HeaderMap::new();
+    for (name, value) in source().sign(&body, received_at, "") {
+        headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    let ingest = Ingest::new(
+        vec![source()],
+        Arc::new(Nowhere),
+        Arc::new(Metrics::new()),
+        Live::new(Limits::default()),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let delivery =
+        Delivery { source: "stripe", headers: &headers, query: "", body: &body, received_at, peer: None };
+    assert_eq!(runtime.block_on(ingest.deliver(delivery)).status, 200);
+    let mut group = criterion.benchmark_group(format!("a Stripe event of {} bytes", body.len()));
+    group.bench_function("delivered", |bencher| {
+        bencher.iter(|| runtime.block_on(ingest.deliver(black_box(delivery))));
+    });
+    let keyed = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    group.bench_function("bare HMAC-SHA256", |bencher| {
+        bencher.iter(|| {
+            let mut mac = keyed.clone();
+            mac.update(black_box(&body));
+            mac.finalize().into_bytes()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, deliveries);
+criterion_main!(benches);

@@ -1,0 +1,22 @@
+//! Collects the presets in `src/ingest/providers/` into the table that the program embeds, so that adding a provider is adding
+//! one file.
+
+use std::{env, error::Error, fs, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src/ingest/providers");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?;
+        names.push(name.strip_suffix(".toml").ok_or(format!("{name} is no .toml file"))?.to_owned());
+    }
+    names.sort();
+    let rows = names.iter().map(|name| {
+        let path = folder.join(format!("{name}.toml"));
+        format!("    ({name:?}, include_str!({path:?})),\n")
+    });
+    let table = format!("const BUILT_IN: &[(&str, &str)] = &[\n{}];\n", rows.collect::<String>());
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("presets.rs"), table)?;
+    Ok(())
+}

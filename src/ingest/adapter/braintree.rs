@@ -1,0 +1,80 @@
+//! Braintree: a form with XML in base 64, and pairs of public keys and HMACs over it. A source's secret is `PUBLIC-KEY:PRIVATE-KEY`, as the
+//! control panel shows them; the HMAC's key is the SHA-1 of the private one. Before it sends anything, Braintree asks by GET whether
+//! the other side knows the key.
+
+use super::{Coded, MAX_UNPROVEN_BYTES, Unproven};
+use crate::ingest::{
+    place::Around,
+    signature::{
+        Mac, Rejection, SecretError,
+        recipe::{Algorithm, KeyForm},
+    },
+    xml,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use sha1::{Digest as _, Sha1};
+
+/// The most pairs that are looked at.
+const MAX_PAIRS: usize = 16;
+
+pub(super) struct Braintree(Vec<(String, Mac)>);
+
+impl Braintree {
+    pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
+        let mut keys = Vec::new();
+        for (index, secret) in secrets.iter().enumerate() {
+            let named = secret.expose_secret().split_once(':').filter(|(id, _)| !id.is_empty());
+            let (id, private) = named.ok_or((index, SecretError::NoKeyId))?;
+            // Checked as it is, then hashed.
+            Mac::new(Algorithm::HmacSha1, KeyForm::Utf8, private).map_err(|why| (index, why))?;
+            let hashed = hex::encode(Sha1::digest(private));
+            let mac = Mac::new(Algorithm::HmacSha1, KeyForm::Hex, &hashed).map_err(|why| (index, why))?;
+            keys.push((id.to_owned(), mac));
+        }
+        Ok(Self(keys))
+    }
+
+    fn is_good(&self, signatures: &str, payload: &str) -> bool {
+        signatures.split('&').take(MAX_PAIRS).filter_map(|pair| pair.split_once('|')).any(
+            |(id, signature)| {
+                let Ok(signature) = hex::decode(signature) else { return false };
+                let theirs = self.0.iter().filter(|(known, _)| known == id).map(|(_, mac)| mac);
+                // The line break at the end is signed by some of their systems and not by others.
+                theirs.into_iter().any(|mac| {
+                    mac.made(&signature, &[payload.as_bytes()])
+                        || mac.made(&signature, &[payload.as_bytes(), b"\n"])
+                })
+            },
+        )
+    }
+}
+
+impl Coded for Braintree {
+    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+        if request.body.len() > MAX_UNPROVEN_BYTES {
+            return Err(Rejection::MalformedSignature);
+        }
+        let form = crate::ingest::payload::form(request.body);
+        let text = |key| form.get(key).and_then(Value::as_str);
+        let signatures = text("bt_signature").ok_or(Rejection::MissingSignature)?;
+        let payload = text("bt_payload").ok_or(Rejection::MalformedSignature)?;
+        if !self.is_good(signatures, payload) {
+            return Err(Rejection::BadSignature);
+        }
+        let encoded: String = payload.split_ascii_whitespace().collect();
+        let document = STANDARD.decode(encoded).ok().and_then(|document| xml::parse(&document));
+        // What is signed and can't be read is not refused, but quarantined for want of a type.
+        Ok(document.unwrap_or_default())
+    }
+
+    fn answer(&self, around: Around<'_>) -> Option<String> {
+        let challenge = around.query("bt_challenge")?;
+        // Nothing else is ever signed for a stranger.
+        let is_one = (20..=32).contains(&challenge.len())
+            && challenge.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let (id, mac) = self.0.first().filter(|_| is_one)?;
+        Some(format!("{id}|{}", hex::encode(mac.sign(&[challenge.as_bytes()]))))
+    }
+}

@@ -1,0 +1,178 @@
+//! `[signature]`: from what is written to a recipe.
+
+use super::{Checked, header, mistake, no_option};
+use crate::ingest::{
+    place::Place,
+    preset::{Options, raw},
+    signature::recipe::{
+        Algorithm, Carrier, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Recipe, TimeFrom, TimeRule,
+        Token,
+    },
+};
+use std::time::Duration;
+
+/// A recipe, if it makes sense.
+pub(in crate::ingest::preset) fn recipe(raw: raw::Signature, options: &Options) -> Checked<Recipe> {
+    let carrier = match (&raw.header, &raw.query) {
+        (Some(name), None) => Carrier::Header(header("signature.header", name)?),
+        (None, Some(name)) => Carrier::Query(name.clone()),
+        _ => {
+            return mistake(
+                "signature.header",
+                "either `header` or `query` has to say what carries signatures",
+            );
+        }
+    };
+    let first = raw::Method {
+        items: raw.items,
+        algorithm: raw.algorithm,
+        encoding: raw.encoding,
+        key: raw.key,
+        prefix: raw.prefix,
+    };
+    let mut methods = vec![method("signature", &first)?];
+    for (i, also) in raw.also.iter().enumerate() {
+        let key = format!("signature.also[{i}]");
+        if also.prefix.is_empty() {
+            return mistake(format!("{key}.prefix"), "it tells this method's secrets from the others");
+        }
+        methods.push(method(&key, also)?);
+    }
+    let signed = raw.signed.iter().enumerate();
+    let signed = signed.map(|(i, text)| part(&format!("signature.signed[{i}]"), text, options));
+    let signed: Vec<Part> = signed.collect::<Checked<_>>()?;
+    let fields: Vec<&str> = methods.iter().flat_map(|method| &method.items).flat_map(Item::fields).collect();
+    for piece in signed.iter().flat_map(|part| &part.pieces) {
+        if let Piece::Field(name) | Piece::Headers(name) = piece
+            && !fields.contains(&name.as_str())
+        {
+            return mistake("signature.signed", format!("`{{sig.{name}}}`: no item has `{{{name}}}`"));
+        }
+    }
+    let is_token = methods.iter().all(|method| method.algorithm == Algorithm::Token);
+    if is_token != signed.is_empty() {
+        return mistake("signature.signed", "it has to be there, except for tokens, which sign nothing");
+    }
+    let key_id = raw.key_id.as_deref().map(|name| header("signature.key_id", name)).transpose()?;
+    let mut recipe = Recipe { carrier, separator: raw.separator, key_id, signed, time: None, methods };
+    recipe.time = raw.time.map(|time| time_rule(time, &recipe)).transpose()?;
+    Ok(recipe)
+}
+
+fn method(key: &str, raw: &raw::Method) -> Checked<Method> {
+    let items = raw.items.iter().enumerate();
+    let items = items.map(|(i, text)| item(&format!("{key}.items[{i}]"), text));
+    let items: Vec<Item> = items.collect::<Checked<_>>()?;
+    if !items.iter().any(Item::is_signature) {
+        return mistake(format!("{key}.items"), "one of them has to hold `{signature}`");
+    }
+    let raw::Method { algorithm, encoding, key: form, prefix, .. } = raw.clone();
+    let fits = match algorithm {
+        Algorithm::Token => encoding == Encoding::Text && form == KeyForm::Utf8,
+        Algorithm::RsaSha256 => encoding != Encoding::Text && form.is_pem(),
+        Algorithm::Ed25519 => encoding != Encoding::Text && form != KeyForm::Utf8,
+        _ => encoding != Encoding::Text && !form.is_pem(),
+    };
+    if !fits {
+        return mistake(
+            format!("{key}.algorithm"),
+            "token goes with text and utf8; rsa-sha256 with pem or certificate; ed25519 not with utf8; the others not with text \
+             and not with pem or certificate",
+        );
+    }
+    Ok(Method { items, algorithm, encoding, key: form, prefix })
+}
+
+/// `t={t}`: text with gaps.
+fn item(key: &str, text: &str) -> Checked<Item> {
+    let mut tokens = Vec::new();
+    for (text, gap) in braces(key, text)? {
+        if !text.is_empty() {
+            tokens.push(Token::Text(text.to_owned()));
+        }
+        match gap {
+            Some(_) if matches!(tokens.last(), Some(Token::Gap(_))) => {
+                return mistake(key, "between two gaps there has to be some text");
+            }
+            Some(gap) => tokens.push(Token::Gap(gap.to_owned())),
+            None => {}
+        }
+    }
+    let item = Item(tokens);
+    let names_key = item.0.contains(&Token::Gap(KEY_ID.to_owned()));
+    match (item.is_signature(), item.fields().count(), names_key) {
+        (true, 0, _) | (false, 1, false) => Ok(item),
+        _ => mistake(key, "an item holds `{signature}`, with `{kid}` if it names the key, or else one field"),
+    }
+}
+
+/// `id:{query:data.id};`, with a question mark before it if it may be left out.
+fn part(key: &str, text: &str, options: &Options) -> Checked<Part> {
+    let (optional, text) = text.strip_prefix('?').map_or((false, text), |text| (true, text));
+    let mut pieces = Vec::new();
+    for (text, gap) in braces(key, text)? {
+        if !text.is_empty() {
+            pieces.push(Piece::Literal(text.to_owned()));
+        }
+        if let Some(gap) = gap {
+            pieces.push(piece(key, gap, options)?);
+        }
+    }
+    Ok(Part { optional, pieces })
+}
+
+fn piece(key: &str, name: &str, options: &Options) -> Checked<Piece> {
+    if let Some(field) = name.strip_prefix("sig.") {
+        return Ok(Piece::Field(field.to_owned()));
+    }
+    if let Some(field) = name.strip_prefix("headers:") {
+        return Ok(Piece::Headers(field.to_owned()));
+    }
+    match name.parse() {
+        _ if name == "body" => Ok(Piece::Body),
+        _ if name == "crc32" => Ok(Piece::Crc32),
+        Ok(Place::Header(name)) => Ok(Piece::Header(name)),
+        Ok(Place::Query(name)) => Ok(Piece::Query(name.into())),
+        Ok(Place::Option(name)) if options.contains_key(&*name) => Ok(Piece::Option(name.into())),
+        Ok(Place::Option(name)) => no_option(key, &name),
+        Ok(Place::Payload(_)) | Err(_) => mistake(
+            key,
+            format!(
+                "`{{{name}}}` is no piece; allowed: {{body}}, {{crc32}}, {{sig.FIELD}}, {{header:NAME}}, {{headers:FIELD}}, {{query:NAME}}, \
+                 {{option:NAME}}, and plain text"
+            ),
+        ),
+    }
+}
+
+/// Takes a text with `{names}` in it apart: each text, and the name that follows it.
+fn braces<'a>(key: &str, mut text: &'a str) -> Checked<Vec<(&'a str, Option<&'a str>)>> {
+    let mut parts = Vec::new();
+    while let Some((before, rest)) = text.split_once('{') {
+        let Some((name, after)) = rest.split_once('}') else {
+            return mistake(key, "a brace is opened and not closed");
+        };
+        parts.push((before, Some(name)));
+        text = after;
+    }
+    parts.push((text, None));
+    Ok(parts)
+}
+
+fn time_rule(raw: raw::TimeRule, recipe: &Recipe) -> Checked<TimeRule> {
+    let key = "signature.time.from";
+    let (from, is_signed) = if let Some(field) = raw.from.strip_prefix("sig.") {
+        (TimeFrom::Field(field.to_owned()), recipe.signs(&Piece::Field(field.to_owned())))
+    } else {
+        match raw.from.parse() {
+            Ok(Place::Header(name)) => (TimeFrom::Header(name.clone()), recipe.signs(&Piece::Header(name))),
+            Ok(Place::Payload(at)) => (TimeFrom::Payload(at), recipe.proves_body()),
+            _ => return mistake(key, "allowed: sig.FIELD, header:NAME, /json/pointer"),
+        }
+    };
+    if !is_signed {
+        return mistake(key, "this time is not among the signed pieces, so it proves nothing");
+    }
+    let max_age = raw.max_age_s.map(Duration::from_secs);
+    Ok(TimeRule { from, form: raw.form, max_age, max_future: Duration::from_secs(raw.max_future_s) })
+}

@@ -1,0 +1,176 @@
+//! What the presets make of their providers' payloads: each file in `fixtures/events/` lists deliveries, and what each of their
+//! events says, in a line.
+
+use crate::{
+    ingest::{
+        Delivery,
+        preset::{built_in, mapping::Reading, presets},
+        source::{Provider, Source, SourceSettings},
+    },
+    payment::{DisputeState, Fact, Told, Trust},
+};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt::Debug, path::PathBuf};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// A JSON value, or a form as a text. For adapters, what they make of the body.
+    body: Value,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    query: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    /// A line for each event.
+    says: Vec<String>,
+}
+
+/// The example of RFC 7517, A.1.
+const PLAID_KEY: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
+
+fn path(preset: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "src/ingest/fixtures/events", &format!("{preset}.json")].iter().collect()
+}
+
+impl Case {
+    fn source(&self, preset: &str) -> Source {
+        let is_recipe = super::recipes().contains(&preset);
+        let pair = crate::ingest::signature::tests::Pair::new();
+        let secret = match preset {
+            "braintree" => "public:8f3b1c2d9a7e55aa".into(),
+            "plaid" => PLAID_KEY.into(),
+            _ if is_recipe => pair.secret(&super::recipe_of(preset)),
+            _ => "8f3b1c2d9a7e55aa".into(),
+        };
+        Source::build(SourceSettings {
+            name: "acme".into(),
+            provider: Provider::Builtin(preset.to_owned()),
+            realm: "shop".parse().unwrap(),
+            secrets: vec![secret],
+            payment: None,
+            currency: self.currency.as_ref().map(|code| code.parse().unwrap()),
+            shared_ids: false,
+            live: None,
+            max_age: None,
+            options: self.options.clone(),
+        })
+        .unwrap()
+    }
+
+    fn says(&self, preset: &str) -> Vec<String> {
+        let source = self.source(preset);
+        let headers = self.headers.iter();
+        let headers: HeaderMap =
+            headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let body = self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned);
+        let received_at = crate::payment::Time::from_unix_s(1_790_000_000).unwrap();
+        let (body, query) = (body.as_bytes(), self.query.as_str());
+        let delivery = Delivery { source: "acme", headers: &headers, query, body, received_at, peer: None };
+        let payload = source.parse(body, 32).unwrap();
+        match source.events(&payload) {
+            Ok(events) => events.iter().map(|event| line(&source, &delivery, event)).collect(),
+            Err(unclear) => vec![format!("quarantined: {} at {}", unclear.code, unclear.at)],
+        }
+    }
+}
+
+fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
+    let mut reading = Reading::default();
+    match source.mapping.read(&source.terms, source.around(delivery), event, &mut reading) {
+        Ok(None) => "ignored".to_owned(),
+        Err(unclear) => format!("quarantined: {} at {}", unclear.code, unclear.at),
+        Ok(Some(statement)) => {
+            let facts: Vec<String> = statement.facts.iter().map(fact).collect();
+            let at = statement.occurred_at.map(|at| format!(" at {at}")).unwrap_or_default();
+            let id = if statement.id.starts_with("sha256:") { "its digest" } else { &*statement.id };
+            let mode = if statement.live { "" } else { ", a test" };
+            let trust = if source.trust == Trust::Hint { ", a hint" } else { "" };
+            format!("{}: {}{at}, by {id}{mode}{trust}", statement.payment.as_str(), facts.join(" and "))
+        }
+    }
+}
+
+fn fact(fact: &Fact) -> String {
+    match fact {
+        Fact::Phase { phase, money: None } => word(phase),
+        Fact::Phase { phase, money: Some(money) } => {
+            format!("{} {} {}", word(phase), money.amount, money.currency)
+        }
+        Fact::Capture(told) => part("capture", told),
+        Fact::Refund(told) => part("refund", told),
+        Fact::Dispute(told) => part::<DisputeState>("dispute", told),
+        Fact::Total { of, amount } => format!("{} {amount} in all", word(of)),
+        Fact::Note => "note".to_owned(),
+    }
+}
+
+fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
+    format!("{kind} {} of {} {}", told.id, told.amount, word(&told.state))
+}
+
+fn word(word: &impl Debug) -> String {
+    format!("{word:?}").to_lowercase()
+}
+
+#[test]
+fn events_mean_what_the_fixtures_say() {
+    let mut wrong = Vec::new();
+    // Those that say how deliveries are signed and not what they mean, and those with tests of their own.
+    for preset in presets().filter(|name| built_in(name).unwrap().is_ok()) {
+        if ["stripe", "generic", "generic-timestamped"].contains(&preset) {
+            continue;
+        }
+        let text = std::fs::read_to_string(path(preset)).expect(preset);
+        let mut cases: Vec<Case> = serde_json::from_str(&text).expect(preset);
+        for case in &mut cases {
+            let says = case.says(preset);
+            if says != case.says {
+                wrong.push(format!("{preset}: {} says {says:#?}", case.body));
+                case.says = says;
+            }
+        }
+        if std::env::var_os("PAYSTREAM_WRITE_FIXTURES").is_some() {
+            let lines: Vec<String> =
+                cases.iter().map(|case| format!("  {}", serde_json::to_string(case).unwrap())).collect();
+            std::fs::write(path(preset), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Everything that this adds is what a careless shop or provider might.
+fn with_card_data(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(with_card_data).collect(),
+        Value::Object(members) => {
+            let mut members: serde_json::Map<_, _> =
+                members.iter().map(|(key, value)| (key.clone(), with_card_data(value))).collect();
+            members.insert("x-note".to_owned(), format!("card {PAN} cvv=987").into());
+            members.insert("x-card".to_owned(), serde_json::json!({ "number": PAN, "cvc": "987" }));
+            Value::Object(members)
+        }
+        other => other.clone(),
+    }
+}
+
+const PAN: &str = "4242424242424242";
+
+#[test]
+fn i8_card_data_anywhere_in_a_payload_changes_nothing_and_goes_nowhere() {
+    for preset in presets() {
+        let Ok(text) = std::fs::read_to_string(path(preset)) else { continue };
+        let cases: Vec<Case> = serde_json::from_str(&text).expect(preset);
+        for case in cases {
+            let salted = Case { body: with_card_data(&case.body), ..case };
+            let says = salted.says(preset);
+            assert_eq!(says, salted.says, "{preset}");
+            assert!(!says.concat().contains(PAN), "{preset}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The table of the built-in presets, made from what they say: for people, in Markdown.
+
+use super::{compile, presets, raw, text_of, whole};
+use crate::ingest::signature::recipe::{Algorithm, Carrier, Recipe};
+
+/// One row for each built-in preset: how it is verified, how old a delivery may be, how far its word goes, what was seen of it.
+#[must_use]
+pub fn preset_table() -> String {
+    let mut table =
+        "| preset | provider | verified by | age limit | trust | mapping | checked against | options |\n\
+                     |---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for row in presets().filter_map(row) {
+        table.push_str(&row);
+    }
+    table
+}
+
+/// Built-in presets compile, as a test shows; one that did not would have no row.
+fn row(name: &str) -> Option<String> {
+    let raw = whole(text_of(name)?).ok()?;
+    let about = raw.about?;
+    let (scheme, max_age_s) = match (raw.signature, raw.adapter) {
+        (Some(signature), _) => {
+            let recipe = compile::recipe(signature, &raw.options).ok()?;
+            let max_age = recipe.time.as_ref().map(|time| time.max_age.map(|age| age.as_secs()));
+            (scheme(&recipe), max_age)
+        }
+        (None, adapter) => (adapter?.scheme().to_owned(), adapter?.max_age_s().map(Some)),
+    };
+    let age = match max_age_s {
+        None => "none is signed".to_owned(),
+        Some(None) => "the source's `max_age`".to_owned(),
+        Some(Some(seconds)) => format!("{seconds} s"),
+    };
+    let trust = if raw.trust == Some(raw::Trust::Hint) { "hint" } else { "verified" };
+    let mapping = match (raw.map.is_empty(), about.verified) {
+        (true, _) => "by your own file",
+        (false, true) => "verified",
+        (false, false) => "unverified",
+    };
+    let oracle = about.oracle.unwrap_or_else(|| "nothing else".to_owned());
+    let options: Vec<String> = raw
+        .options
+        .iter()
+        .map(|(name, choice)| {
+            let default =
+                choice.default.as_ref().map(|default| format!(" (`{default}`)")).unwrap_or_default();
+            format!("`{name}`{default}: {}", choice.means)
+        })
+        .collect();
+    Some(format!(
+        "| `{name}` | {} | {scheme} | {age} | {trust} | {mapping} | {oracle} | {} |\n",
+        about.title,
+        options.join("; ")
+    ))
+}
+
+fn scheme(recipe: &Recipe) -> String {
+    let carrier = match &recipe.carrier {
+        Carrier::Header(name) => format!("`{name}`"),
+        Carrier::Query(name) => format!("`?{name}=` in the address"),
+    };
+    let algorithms: Vec<&str> = recipe.methods.iter().map(|method| word(method.algorithm)).collect();
+    let keys = if recipe.names_keys() { ", keys by id" } else { "" };
+    format!("{carrier}: {}{keys}", algorithms.join(" or "))
+}
+
+const fn word(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HmacSha1 => "HMAC-SHA1",
+        Algorithm::HmacSha256 => "HMAC-SHA256",
+        Algorithm::HmacSha512 => "HMAC-SHA512",
+        Algorithm::Ed25519 => "Ed25519",
+        Algorithm::RsaSha256 => "RSA-SHA256",
+        Algorithm::Token => "the secret itself",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- presets: `paystream check --presets` -->\n";
+    const END: &str = "<!-- end of presets -->";
+
+    #[test]
+    fn the_readme_has_the_table_of_presets() {
+        let readme = include_str!("../../../README.md");
+        let (before, rest) = readme.split_once(BEGIN).unwrap();
+        let (table, after) = rest.split_once(END).unwrap();
+        let expected = format!("\n{}\n", preset_table());
+        if table != expected && std::env::var_os("PAYSTREAM_WRITE_README").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+            std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        }
+        assert!(table == expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
+    }
+
+    #[test]
+    fn every_preset_has_a_row() {
+        assert_eq!(preset_table().lines().count(), 2 + presets().count());
+    }
+}
