@@ -36,7 +36,7 @@ struct Nowhere;
 impl Store for Nowhere {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         black_box(append);
-        Ok(Appended::New { cursor: Cursor { tag: Tag::from_random(1), seq: 1 }, pos: 1 })
+        Ok(Appended::New { cursor: Cursor { tag: Tag::from_random(1), seq: 1 } })
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
@@ -48,12 +48,12 @@ impl Store for Nowhere {
         Ok(Log::default())
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
         broadcast::channel(1).1
     }
 
     async fn feed(&self, _: u8, _: u64) -> Result<Feed, StoreError> {
-        Ok(Feed::Gone)
+        Ok(Feed::Gone(Head::default()))
     }
 
     async fn heads(&self) -> Result<Vec<Head>, StoreError> {
