@@ -1,6 +1,8 @@
 //! What only the Redis store has: a server that is checked, refused, lost, out of memory or behind its replicas. What every
 //! store promises is in `contract`.
 
+mod costs;
+
 use crate::support::{RedisServer, eventually, free_address, now_s};
 use paystream::{
     metrics::Metrics,
@@ -16,7 +18,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
 
 /// What a caller waits at the most, with room for a busy machine.
 const AT_MOST: Duration = Duration::from_millis(2_500);
@@ -360,89 +361,4 @@ async fn after_a_failover_to_a_server_that_keeps_less_nothing_is_acknowledged() 
     store.read(&subject("pay")).await.expect("reads are as good as ever");
     server.ask(&["CONFIG", "SET", "appendonly", "yes"]);
     eventually("it is durable again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
-}
-
-/// An event of the usual size, 600 bytes as it is stored.
-fn usual(payment: &str, id: &str) -> Event {
-    let filler = |length: usize| "x".repeat(length);
-    let kind = format!("payment_intent.{}", filler(60)).into();
-    Event { kind, ..event(payment, &format!("{id}_{}", filler(200))) }
-}
-
-#[tokio::test]
-async fn an_append_is_one_command_and_one_round_trip() {
-    const APPENDS: usize = 200;
-    let server = RedisServer::start().await;
-    let store = open(&server).await;
-    append_new(&store, "warm", "up").await;
-    let asked = |server: &RedisServer| {
-        let stats = server.ask(&["INFO", "commandstats"]);
-        let calls = |line: &str| -> u64 {
-            line.split_once("calls=").unwrap().1.split(',').next().unwrap().parse().unwrap()
-        };
-        // What the script runs itself counts too; the rest is what came over the network.
-        let outside = ["evalsha", "eval", "wait", "multi", "exec", "get", "exists"];
-        let line =
-            |name: &&str| stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(calls);
-        outside.iter().filter_map(line).sum::<u64>()
-    };
-    // Each is awaited before the next begins, so two commands for one would be two round trips or a longer one.
-    let before = asked(&server);
-    for number in 0..APPENDS {
-        store
-            .append(Append { event: usual("pay", &format!("evt_{number}")), shared_ids: false })
-            .await
-            .unwrap();
-    }
-    assert_eq!(asked(&server) - before, APPENDS as u64);
-}
-
-/// Bytes of payload, without what an empty server takes.
-fn memory_of(server: &RedisServer) -> f64 {
-    server.info("used_memory_dataset").parse().unwrap()
-}
-
-/// Prints what an append and a payment cost the server, as the README tells it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_memory() {
-    const ROUNDS: usize = 8;
-    const APPENDS: usize = 2000;
-    const EVENTS: usize = 4;
-    const AT_ONCE: usize = 64;
-    let server = RedisServer::start().await;
-    let store = Arc::new(open(&server).await);
-    append_new(&store, "warm", "up").await;
-    let spent = |server: &RedisServer| {
-        let stats = server.ask(&["INFO", "commandstats"]);
-        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).unwrap();
-        let usec = line.split_once("usec=").unwrap().1.split(',').next().unwrap();
-        usec.parse::<f64>().unwrap()
-    };
-    let memory = memory_of(&server);
-    // The least of several rounds: whatever else runs on the machine only ever adds.
-    let mut best = f64::MAX;
-    for round in 0..ROUNDS {
-        let before = spent(&server);
-        let mut tasks = JoinSet::new();
-        for task in 0..AT_ONCE {
-            let store = Arc::clone(&store);
-            tasks.spawn(async move {
-                for number in (task..APPENDS).step_by(AT_ONCE) {
-                    let event = usual(&format!("pay_{round}_{}", number / EVENTS), &format!("evt_{number}"));
-                    store.append(Append { event, shared_ids: false }).await.unwrap();
-                }
-            });
-        }
-        tasks.join_all().await;
-        best = best.min((spent(&server) - before) / APPENDS as f64);
-    }
-    let memory = (memory_of(&server) - memory) / (ROUNDS * APPENDS / EVENTS) as f64;
-    let bytes = serde_json::to_vec(&usual("pay_1_100", "evt_100")).unwrap().len();
-    println!(
-        "an event of {bytes} bytes: {best:.1} us of the server's time (INFO commandstats, least of {ROUNDS} rounds)"
-    );
-    println!("a payment of {EVENTS} such events: {memory:.0} bytes of its memory (used_memory_dataset)");
-    assert!((580..=620).contains(&bytes), "{bytes}");
-    assert!(best <= 40.0, "{best} us per append");
-    assert!(memory <= 6000.0, "{memory} bytes per payment");
 }

@@ -1,0 +1,167 @@
+//! What the store costs its server: round trips, time, memory, and what a node reads again after a restart.
+
+use super::{append, append_new, event, open, subject};
+use crate::support::{RedisServer, eventually};
+use futures_util::future::join_all;
+use paystream::{
+    hub::{Bell, Hub, Watch},
+    limits::Limits,
+    payment::Event,
+    shutdown::Shutdown,
+    store::{Append, Store},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_thousand_watched_payments_are_read_again_without_a_storm_after_a_restart() {
+    const PAYMENTS: usize = 20_000;
+    let mut server = RedisServer::with(&["--appendfsync", "always"]).await;
+    let store = Arc::new(open(&server).await);
+    let limits = Limits::default();
+    let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), &limits);
+    let shutdown = Shutdown::default();
+    tokio::spawn(Arc::clone(&hub).run(shutdown.clone()));
+    let bell = Arc::new(Bell::default());
+    let mut watches = Vec::with_capacity(PAYMENTS);
+    for number in 0..PAYMENTS {
+        watches.push(hub.join(&subject(&format!("pay_{number}")), Arc::clone(&bell)));
+    }
+    let histories = join_all(watches.iter().map(Watch::history)).await;
+    assert!(histories.iter().all(Result::is_ok));
+    let mut appends = JoinSet::new();
+    for task in 0..64 {
+        let store = Arc::clone(&store);
+        appends.spawn(async move {
+            for number in (task..PAYMENTS).step_by(64) {
+                append_new(&store, &format!("pay_{number}"), "evt_1").await;
+            }
+        });
+    }
+    appends.join_all().await;
+    for watch in &watches {
+        eventually("it is heard", async || watch.standing().cursor.seq == 1).await;
+    }
+
+    // It comes back with all it had, but nobody can know that: everything watched is read again.
+    server.kill();
+    server.restart().await;
+    let began = Instant::now();
+    let reads = |server: &RedisServer| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xrange:calls="));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse::<usize>().unwrap())
+    };
+    let mut slowest = Duration::ZERO;
+    for number in 0.. {
+        if reads(&server) >= PAYMENTS {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{} logs read", reads(&server));
+        let asked = Instant::now();
+        let other = append(&store, "other", &format!("evt_{number}")).await;
+        // The first ones may come while the connection does.
+        if other.is_ok() && number > 0 {
+            slowest = slowest.max(asked.elapsed());
+        }
+    }
+    println!(
+        "{PAYMENTS} logs read again in {:?}; an append beside took {slowest:?} at the most",
+        began.elapsed()
+    );
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    for number in [0, PAYMENTS - 1] {
+        append_new(&store, &format!("pay_{number}"), "evt_2").await;
+        eventually("news are heard", async || watches[number].standing().cursor.seq == 2).await;
+    }
+    assert!(reads(&server) <= PAYMENTS + 1000, "each log is read once: {}", reads(&server));
+    shutdown.stop();
+}
+
+/// An event of the usual size, 600 bytes as it is stored.
+fn usual(payment: &str, id: &str) -> Event {
+    let filler = |length: usize| "x".repeat(length);
+    let kind = format!("payment_intent.{}", filler(60)).into();
+    Event { kind, ..event(payment, &format!("{id}_{}", filler(200))) }
+}
+
+#[tokio::test]
+async fn an_append_is_one_command_and_one_round_trip() {
+    const APPENDS: usize = 200;
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    append_new(&store, "warm", "up").await;
+    let asked = |server: &RedisServer| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let calls = |line: &str| -> u64 {
+            line.split_once("calls=").unwrap().1.split(',').next().unwrap().parse().unwrap()
+        };
+        // What the script runs itself counts too; the rest is what came over the network.
+        let outside = ["evalsha", "eval", "wait", "multi", "exec", "get", "exists"];
+        let line =
+            |name: &&str| stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(calls);
+        outside.iter().filter_map(line).sum::<u64>()
+    };
+    // Each is awaited before the next begins, so two commands for one would be two round trips or a longer one.
+    let before = asked(&server);
+    for number in 0..APPENDS {
+        store
+            .append(Append { event: usual("pay", &format!("evt_{number}")), shared_ids: false })
+            .await
+            .unwrap();
+    }
+    assert_eq!(asked(&server) - before, APPENDS as u64);
+}
+
+/// Bytes of payload, without what an empty server takes.
+fn memory_of(server: &RedisServer) -> f64 {
+    server.info("used_memory_dataset").parse().unwrap()
+}
+
+/// Prints what an append and a payment cost the server, as the README tells it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_memory() {
+    const ROUNDS: usize = 8;
+    const APPENDS: usize = 2000;
+    const EVENTS: usize = 4;
+    const AT_ONCE: usize = 64;
+    let server = RedisServer::start().await;
+    let store = Arc::new(open(&server).await);
+    append_new(&store, "warm", "up").await;
+    let spent = |server: &RedisServer| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).unwrap();
+        let usec = line.split_once("usec=").unwrap().1.split(',').next().unwrap();
+        usec.parse::<f64>().unwrap()
+    };
+    let memory = memory_of(&server);
+    // The least of several rounds: whatever else runs on the machine only ever adds.
+    let mut best = f64::MAX;
+    for round in 0..ROUNDS {
+        let before = spent(&server);
+        let mut tasks = JoinSet::new();
+        for task in 0..AT_ONCE {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                for number in (task..APPENDS).step_by(AT_ONCE) {
+                    let event = usual(&format!("pay_{round}_{}", number / EVENTS), &format!("evt_{number}"));
+                    store.append(Append { event, shared_ids: false }).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        best = best.min((spent(&server) - before) / APPENDS as f64);
+    }
+    let memory = (memory_of(&server) - memory) / (ROUNDS * APPENDS / EVENTS) as f64;
+    let bytes = serde_json::to_vec(&usual("pay_1_100", "evt_100")).unwrap().len();
+    println!(
+        "an event of {bytes} bytes: {best:.1} us of the server's time (INFO commandstats, least of {ROUNDS} rounds)"
+    );
+    println!("a payment of {EVENTS} such events: {memory:.0} bytes of its memory (used_memory_dataset)");
+    assert!((580..=620).contains(&bytes), "{bytes}");
+    assert!(best <= 40.0, "{best} us per append");
+    assert!(memory <= 6000.0, "{memory} bytes per payment");
+}
