@@ -34,9 +34,9 @@ pub struct Body {
 enum Source {
     /// A stream, and the history that one of its lanes waits for.
     Session(Box<Session>, Option<Loading>),
-    /// A few words and an end.
-    Words,
-    /// The last word was said; the end follows when the timer is up.
+    /// The last word was said, and waits for the connection to write it.
+    Said,
+    /// It had its turn to be written; the end follows when the timer is up.
     Cut,
     /// It is over, cleanly.
     Over,
@@ -59,19 +59,21 @@ impl Body {
 
     /// A refusal that an `EventSource` survives: a few words, then an unclean end.
     pub(super) fn words(out: BytesMut) -> Self {
-        Self { out, source: Source::Words, timer: Box::pin(sleep_until(Instant::now())) }
-    }
-
-    fn cut_soon(&mut self) {
-        self.timer.as_mut().reset(Instant::now() + LAST_WORD);
-        self.source = Source::Cut;
+        Self { out, source: Source::Said, timer: Box::pin(sleep_until(Instant::now())) }
     }
 
     /// What comes next, if `out` is empty: something in `out`, or the end.
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
         match &mut self.source {
             Source::Over => return Poll::Ready(Ok(())),
-            Source::Words => self.cut_soon(),
+            // A connection writes when it has to wait for us, so this waits in any case: on a machine so busy that this very
+            // call is held up, the timer alone might be up before anything was written.
+            Source::Said => {
+                self.source = Source::Cut;
+                self.timer.as_mut().reset(Instant::now() + LAST_WORD);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Source::Cut => {}
             Source::Session(session, loading) => {
                 match poll_session(session, loading, &mut self.out, self.timer.as_mut(), context) {
@@ -81,7 +83,10 @@ impl Body {
                         self.source = Source::Over;
                         return Poll::Ready(Ok(()));
                     }
-                    Poll::Ready(Some(false)) => self.cut_soon(),
+                    Poll::Ready(Some(false)) => {
+                        self.source = Source::Said;
+                        return self.poll_source(context);
+                    }
                 }
             }
         }
@@ -140,5 +145,24 @@ impl http_body::Body for Body {
         // Keeps no buffer while the stream is idle.
         self.out = BytesMut::new();
         Poll::Ready(if out.is_empty() { None } else { Some(Ok(http_body::Frame::data(out))) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body::Body as _;
+    use std::task::Waker;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_word_gets_its_turn_to_be_written_before_the_end() {
+        let mut body = Body::words(BytesMut::from("the last word"));
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(_)))));
+        assert!(poll().is_pending(), "the connection writes what it has");
+        assert!(poll().is_pending(), "the bytes are on their way");
+        tokio::time::advance(LAST_WORD * 2).await;
+        assert!(matches!(poll(), Poll::Ready(Some(Err(Cut)))));
+        assert!(matches!(poll(), Poll::Ready(None)));
     }
 }
