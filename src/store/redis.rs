@@ -230,7 +230,8 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects, checks the server, and hears its notices. Waits a while for one that is just starting.
+    /// Connects and checks the server; waits a while for one that is just starting. Its notices are heard from the first
+    /// [`Store::watch`] on.
     pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let checks = Checks { durability: settings.durability, ack_replicas: settings.ack_replicas };
         let connector = Connector::new(settings.client()?, Arc::clone(&metrics));

@@ -10,13 +10,14 @@
     reason = "a test may end where something is wrong, and counts small numbers"
 )]
 
-use crate::support::RedisServer;
+mod backend;
+
+use backend::{Backend, Embedded, Redis, RedisCluster};
 use paystream::{
-    metrics::Metrics,
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
         Append, Appended, Conflict, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
-        RECORDS_PER_SOURCE, Record, RecordLog, Store, embedded, redis,
+        RECORDS_PER_SOURCE, Record, RecordLog, Store,
     },
 };
 use std::{
@@ -28,67 +29,6 @@ use tokio::{
     sync::broadcast::{Receiver, error::RecvError, error::TryRecvError},
     task::JoinSet,
 };
-
-/// A place for one store, empty at first. What was opened there must be dropped before it is opened again.
-pub(crate) trait Backend: Send + Sized {
-    /// A new place with nothing in it.
-    fn fresh() -> impl Future<Output = Self> + Send;
-    /// Opens the store that is kept there; logs live for `history` after their last event.
-    fn open(&self, history: Duration) -> impl Future<Output = Arc<dyn Store>> + Send;
-}
-
-/// The embedded store in a temporary folder.
-struct Embedded(tempfile::TempDir);
-
-impl Backend for Embedded {
-    async fn fresh() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        let settings = embedded::Settings { path: self.0.path().join("data"), history };
-        Arc::new(embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap())
-    }
-}
-
-/// A Redis server of its own.
-struct Redis(RedisServer);
-
-/// The same, as the only node of a cluster: what one append touches has to lie in one slot there.
-struct RedisCluster(RedisServer);
-
-impl Backend for Redis {
-    async fn fresh() -> Self {
-        Self(RedisServer::start().await)
-    }
-
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        open_redis(&self.0, history).await
-    }
-}
-
-impl Backend for RedisCluster {
-    async fn fresh() -> Self {
-        Self(RedisServer::start_as_cluster().await)
-    }
-
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        open_redis(&self.0, history).await
-    }
-}
-
-async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
-    let settings = redis::Settings {
-        url: server.url().into(),
-        password: None,
-        ca: None,
-        prefix: "ps".to_owned(),
-        durability: redis::Durability::Everysec,
-        ack_replicas: 0,
-        history,
-    };
-    Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
-}
 
 macro_rules! stamp {
     ($module:ident, $backend:ty: $($property:ident)+) => {
@@ -135,12 +75,12 @@ const LONG: Duration = Duration::from_secs(180 * 86_400);
 /// For conditions that come true in milliseconds unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn subject(realm: &str, id: &str) -> Subject {
+pub(crate) fn subject(realm: &str, id: &str) -> Subject {
     Subject::payment(realm.parse().unwrap(), id.parse().unwrap())
 }
 
 /// Event `id` about a payment of the default realm; the amount is what tells its facts from others.
-fn event(payment: &str, id: &str, amount: i64) -> Event {
+pub(crate) fn event(payment: &str, id: &str, amount: i64) -> Event {
     Event {
         id: id.into(),
         source: "acme".into(),

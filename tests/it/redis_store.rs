@@ -3,10 +3,11 @@
 
 mod costs;
 
+use crate::contract;
 use crate::support::{RedisServer, eventually, free_address, now_s};
 use paystream::{
     metrics::Metrics,
-    payment::{Cursor, Event, Fact, Money, Phase, Subject, Time, Trust},
+    payment::{Cursor, Event, Subject, Time},
     store::{
         Append, Appended, Record, RecordLog, Store, StoreError,
         redis::{Durability, OpenError, Redis, Settings},
@@ -43,25 +44,11 @@ async fn open(server: &RedisServer) -> Redis {
 }
 
 fn subject(id: &str) -> Subject {
-    Subject::payment("default".parse().unwrap(), id.parse().unwrap())
+    contract::subject("default", id)
 }
 
 fn event(payment: &str, id: &str) -> Event {
-    Event {
-        id: id.into(),
-        source: "acme".into(),
-        provider: "stripe".into(),
-        kind: "payment_intent.succeeded".into(),
-        occurred_at: Time::from_unix_s(1_700_000_000).ok(),
-        received_at: Time::from_unix_s(1_700_000_001).unwrap(),
-        subject: subject(payment),
-        live: true,
-        trust: Trust::Verified,
-        facts: vec![Fact::Phase {
-            phase: Phase::Captured,
-            money: Some(Money { amount: 4200, currency: "EUR".parse().unwrap() }),
-        }],
-    }
+    contract::event(payment, id, 4200)
 }
 
 async fn append(store: &Redis, payment: &str, id: &str) -> Result<Appended, StoreError> {

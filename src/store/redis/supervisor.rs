@@ -97,7 +97,7 @@ impl Heard {
                     if let Some(newest) = self.newest.get(usize::from(notice.partition)) {
                         newest.store(notice.pos, Ordering::Relaxed);
                     }
-                    // Nobody watches on a node that only takes webhooks.
+                    // Who watched may have gone; whoever comes next reads first.
                     let _ = self.notices.send(Arc::new(notice));
                 }
                 None => self.metrics.store_faults.count("bad_notice"),

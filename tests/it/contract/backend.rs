@@ -1,0 +1,69 @@
+//! Where the suite's stores are kept: one implementation for each store.
+
+use crate::support::RedisServer;
+use paystream::{
+    metrics::Metrics,
+    store::{Store, embedded, redis},
+};
+use std::{sync::Arc, time::Duration};
+
+/// A place for one store, empty at first. What was opened there must be dropped before it is opened again.
+pub(crate) trait Backend: Send + Sized {
+    /// A new place with nothing in it.
+    fn fresh() -> impl Future<Output = Self> + Send;
+    /// Opens the store that is kept there; logs live for `history` after their last event.
+    fn open(&self, history: Duration) -> impl Future<Output = Arc<dyn Store>> + Send;
+}
+
+/// The embedded store in a temporary folder.
+pub(super) struct Embedded(tempfile::TempDir);
+
+impl Backend for Embedded {
+    async fn fresh() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        let settings = embedded::Settings { path: self.0.path().join("data"), history };
+        Arc::new(embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap())
+    }
+}
+
+/// A Redis server of its own.
+pub(super) struct Redis(RedisServer);
+
+/// The same, as the only node of a cluster: what one append touches has to lie in one slot there.
+pub(super) struct RedisCluster(RedisServer);
+
+impl Backend for Redis {
+    async fn fresh() -> Self {
+        Self(RedisServer::start().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+impl Backend for RedisCluster {
+    async fn fresh() -> Self {
+        Self(RedisServer::start_as_cluster().await)
+    }
+
+    async fn open(&self, history: Duration) -> Arc<dyn Store> {
+        open_redis(&self.0, history).await
+    }
+}
+
+async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
+    let settings = redis::Settings {
+        url: server.url().into(),
+        password: None,
+        ca: None,
+        prefix: "ps".to_owned(),
+        durability: redis::Durability::Everysec,
+        ack_replicas: 0,
+        history,
+    };
+    Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
+}
