@@ -193,6 +193,8 @@ impl Host {
             .serve_connection(TokioIo::new(io), self.service(peer));
         let mut connection = pin!(connection);
         tokio::select! {
+            // First of all it reads what has come: before that, too, hyper would close it without an answer.
+            biased;
             served = connection.as_mut() => return Ok(served?),
             () = self.shutdown.draining(), if !is_late => connection.as_mut().graceful_shutdown(),
         }

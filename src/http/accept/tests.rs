@@ -252,6 +252,28 @@ async fn a_drain_answers_everyone_but_keeps_no_connection() {
     assert!(timeout(SHORT, running.read(&mut byte)).await.is_err(), "a running stream is left alone");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_as_the_drain_begins_is_answered() {
+    for turn in 0..300 {
+        let server = Arc::new(Server::start(Limits::default()));
+        let asked = (0..20).map(|_| {
+            let server = Arc::clone(&server);
+            let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            tokio::spawn(async move { server.exchange(request).await })
+        });
+        let mut asked: Vec<_> = asked.collect();
+        // The others are somewhere on their way.
+        let first = asked.remove(turn % asked.len());
+        let early = first.await.unwrap();
+        assert!(early.ends_with("hello"), "{early:?}");
+        server.shutdown.drain();
+        for answer in asked.into_iter() {
+            let answer = answer.await.unwrap();
+            assert!(answer.ends_with("hello"), "{answer:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stop_cuts_every_connection_and_then_returns() {
     let mut server = Server::start(Limits::default());
