@@ -21,6 +21,7 @@ pub mod ingest;
 pub mod limits;
 pub mod live;
 pub mod metrics;
+pub mod outbound;
 pub mod payment;
 pub mod scenario;
 pub mod secret;

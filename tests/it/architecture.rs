@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Our own rooms, as they are named in `use crate::…`.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "access",
     "app",
     "cli",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 19] = [
     "limits",
     "live",
     "metrics",
+    "outbound",
     "payment",
     "scenario",
     "secret",
@@ -29,7 +30,7 @@ const ROOMS: [&str; 19] = [
 ];
 
 /// Everyone may use these.
-const LEAVES: [&str; 6] = ["clock", "limits", "live", "metrics", "secret", "shutdown"];
+const LEAVES: [&str; 7] = ["clock", "limits", "live", "metrics", "outbound", "secret", "shutdown"];
 
 struct File {
     /// Below `src/`, e.g. `hub/topic.rs`.
