@@ -60,6 +60,9 @@ pub(crate) struct Common {
     /// Start this `paystream` for the run, with a configuration of its own, in place of one that runs already.
     #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["public", "ingest", "token", "token_key", "secret", "source"])]
     pub(crate) spawn: Option<PathBuf>,
+    /// Let it keep its payments in this Redis, which must be empty, in place of its embedded store.
+    #[arg(long, value_name = "URL", requires = "spawn")]
+    pub(crate) redis: Option<String>,
     /// The processor that it is to run on.
     #[arg(long, value_name = "NUMBER", requires = "spawn")]
     pub(crate) server_core: Option<usize>,

@@ -27,13 +27,23 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts `program`, on the processor `core` alone if one is named, and waits until it is ready.
-    pub(crate) fn start(program: &Path, core: Option<usize>, provider: &str) -> Result<Self> {
+    /// Starts `program`, on the processor `core` alone and on the Redis at a URL if they are named, and waits until it is
+    /// ready.
+    pub(crate) fn start(
+        program: &Path,
+        core: Option<usize>,
+        redis: Option<&str>,
+        provider: &str,
+    ) -> Result<Self> {
         let folder = TempDir::with_prefix("load-gateway-")?;
         let (address, admin) = (free_address()?, free_address()?);
         let (secret, token_key) = (random_text(), random_text());
         let config = folder.path().join("paystream.toml");
-        fs::write(&config, configuration(address, admin, folder.path(), provider))?;
+        let store = match redis {
+            Some(url) => format!("kind = \"redis\"\nurl = {url:?}"),
+            None => format!("path = {:?}", folder.path().join("data")),
+        };
+        fs::write(&config, configuration(address, admin, &store, provider))?;
         let log = fs::File::create(folder.path().join("log"))?;
         let child = pinned(program, core)
             .args(["serve", "--config"])
@@ -115,14 +125,13 @@ fn random_text() -> String {
     format!("{text}{:x}", clock::now_us())
 }
 
-fn configuration(address: SocketAddr, admin: SocketAddr, folder: &Path, provider: &str) -> String {
-    let store = folder.join("data");
+fn configuration(address: SocketAddr, admin: SocketAddr, store: &str, provider: &str) -> String {
     format!(
         r#"[listen]
 public = "{address}"
 admin = "{admin}"
 [store]
-path = {store:?}
+{store}
 [[source]]
 name = "load"
 provider = "{provider}"

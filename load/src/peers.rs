@@ -6,7 +6,7 @@ mod table;
 
 use crate::report::Report;
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use server::{Peer, Running};
 use std::{
     collections::BTreeMap,
@@ -130,8 +130,9 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
 
 /// Measures all, shows the tables.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
-    let peers: Vec<_> = Peer::all()
-        .into_iter()
+    let peers: Vec<_> = Peer::value_variants()
+        .iter()
+        .copied()
         .filter(|peer| arguments.only.is_empty() || arguments.only.contains(peer))
         .filter(|peer| match peer.missing(arguments) {
             None => true,

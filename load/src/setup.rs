@@ -24,7 +24,8 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
         Provider::Generic => "generic",
         Provider::Stripe => "stripe",
     };
-    let start = |program: &std::path::PathBuf| Gateway::start(program, common.server_core, provider);
+    let (core, redis) = (common.server_core, common.redis.as_deref());
+    let start = |program: &std::path::PathBuf| Gateway::start(program, core, redis, provider);
     common.spawn.as_ref().map(start).transpose()
 }
 

@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const A_SECOND: Duration = Duration::from_secs(1);
 
 const NCHAN: &str = include_str!("../../peers/nchan.conf");
-const REDIS: &str = include_str!("../../peers/redis.conf");
+/// Redis as a bus.
+const BUS: &str = include_str!("../../peers/bus.conf");
+/// Redis as a store.
+const STORE: &str = include_str!("../../peers/store.conf");
 /// Where Debian puts nginx's modules.
 const MODULES: &str = "/usr/lib/nginx/modules";
 
@@ -28,6 +31,7 @@ const MODULES: &str = "/usr/lib/nginx/modules";
 pub(crate) enum Peer {
     Bare,
     Paystream,
+    PaystreamRedis,
     Nchan,
     NchanRedis,
     PlainAxum,
@@ -39,6 +43,7 @@ impl fmt::Display for Peer {
         out.pad(match self {
             Self::Bare => "bare",
             Self::Paystream => "Paystream, fsync",
+            Self::PaystreamRedis => "Paystream + Redis",
             Self::Nchan => "nchan, memory",
             Self::NchanRedis => "nchan + Redis",
             Self::PlainAxum => "plain axum + Redis",
@@ -48,17 +53,18 @@ impl fmt::Display for Peer {
 }
 
 impl Peer {
-    pub(crate) fn all() -> [Self; 6] {
-        [Self::Bare, Self::Paystream, Self::Nchan, Self::NchanRedis, Self::PlainAxum, Self::DurableStreams]
-    }
-
-    fn needs_redis(self) -> bool {
-        matches!(self, Self::NchanRedis | Self::PlainAxum)
+    /// How its Redis is configured, if it has one.
+    fn redis(self) -> Option<&'static str> {
+        match self {
+            Self::PaystreamRedis => Some(STORE),
+            Self::NchanRedis | Self::PlainAxum => Some(BUS),
+            _ => None,
+        }
     }
 
     /// What it lacks on this machine.
     pub(super) fn missing(self, arguments: &Arguments) -> Option<String> {
-        let no_redis = self.needs_redis() && in_path("redis-server").is_none();
+        let no_redis = self.redis().is_some() && in_path("redis-server").is_none();
         match self {
             _ if no_redis => Some("apt-get install redis-server".to_owned()),
             Self::Nchan | Self::NchanRedis if in_path("nginx").is_none() || !module().exists() => {
@@ -79,7 +85,7 @@ impl Peer {
     pub(super) fn takes(self, measure: &str) -> bool {
         match measure {
             "storm" => self != Self::DurableStreams,
-            "heartbeats" => matches!(self, Self::Bare | Self::Paystream),
+            "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
             _ => true,
         }
     }
@@ -112,16 +118,17 @@ impl Running {
     pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
         let mut running = Self { arguments: Vec::new(), children: Vec::new() };
         let core = arguments.server_core;
-        if peer == Peer::Paystream {
+        let redis = peer.redis().map(|config| running.start_redis(config, core, folder)).transpose()?;
+        if matches!(peer, Peer::Paystream | Peer::PaystreamRedis) {
             // The tool starts this one itself.
-            running.arguments =
-                ["--spawn", &arguments.paystream.to_string_lossy(), "--server-core", &core.to_string()]
-                    .map(str::to_owned)
-                    .to_vec();
+            let program = arguments.paystream.to_string_lossy();
+            let words = ["--spawn", &program, "--server-core", &core.to_string()];
+            running.arguments.extend(words.map(str::to_owned));
+            running.arguments.extend(redis.map(|redis| format!("--redis=redis://{redis}")));
+            running.tell_pids();
             return Ok(running);
         }
         let address = free_address()?;
-        let redis = if peer.needs_redis() { Some(running.start_redis(core, folder)?) } else { None };
         let listen = ["--listen".to_owned(), address.to_string()];
         match peer {
             Peer::Bare => {
@@ -151,17 +158,21 @@ impl Running {
         running.wait_until_ready(peer, address)?;
         let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
         running.arguments.extend(plain);
-        for pid in running.pids() {
-            running.arguments.extend(["--pid".to_owned(), pid.to_string()]);
-        }
+        running.tell_pids();
         Ok(running)
     }
 
-    fn start_redis(&mut self, core: usize, folder: &Path) -> Result<SocketAddr> {
-        let (address, config) = (free_address()?, folder.join("redis.conf"));
+    /// Names its processes, for their memory and time to be counted.
+    fn tell_pids(&mut self) {
+        let pids = self.pids().into_iter().map(|pid| format!("--pid={pid}"));
+        self.arguments.extend(pids);
+    }
+
+    fn start_redis(&mut self, config: &str, core: usize, folder: &Path) -> Result<SocketAddr> {
+        let (address, path) = (free_address()?, folder.join("redis.conf"));
         let folder = folder.display();
-        fs::write(&config, format!("{REDIS}port {}\ndir {folder}\n", address.port()))?;
-        self.spawn(Path::new("redis-server"), core, [config])?;
+        fs::write(&path, format!("{config}port {}\ndir {folder}\n", address.port()))?;
+        self.spawn(Path::new("redis-server"), core, [path])?;
         self.wait_for(|| TcpStream::connect_timeout(&address, A_SECOND).is_ok())?;
         Ok(address)
     }
