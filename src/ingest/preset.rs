@@ -234,7 +234,14 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, fuzzing))]
+mod known;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::{of_text, option_names, recipe_of, recipes};
+pub(super) use {
+    fixtures::{Case, exempt},
+    known::of_text,
+};
+#[cfg(any(test, fuzzing))]
+pub(super) use known::{option_names, own_of, recipe_of, recipes};
