@@ -122,7 +122,9 @@ pub fn redact(input: &[u8]) {
     assert_eq!(redact::text(&shown, MAX), shown, "{text:?}");
     let (key, value) = line(input);
     let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
-    if redact::is_pan_like(&key) && key.len() <= MAX {
+    // Ids are looked at more closely: between the digits of a text one blank or dash may stand, in an id any number.
+    let doubled = ["  ", "--", " -", "- "].iter().any(|gap| key.contains(gap));
+    if redact::is_pan_like(&key) && key.len() <= MAX && !doubled {
         assert_ne!(redact::text(&key, MAX), key);
     }
     let is_word = |text: &str| text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -2,6 +2,7 @@
 
 use crate::ingest::xml::parse;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What is read of a document is one element, made of objects, arrays and texts; written as XML, with comments in its texts, it is
 /// read as the same.
@@ -46,7 +47,7 @@ fn declares(value: &Value) -> bool {
     }
 }
 
-/// Writes an element, or several of the same name, with `aside` amid each text.
+/// Writes an element, or several of the same name, with `aside` amid each text. What XML has no form for is written as its JSON.
 pub(in crate::ingest) fn write(name: &str, value: &Value, aside: &str, out: &mut String) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| write(name, item, aside, out)),
@@ -55,13 +56,13 @@ pub(in crate::ingest) fn write(name: &str, value: &Value, aside: &str, out: &mut
             out.push_str(name);
             for (key, value) in members {
                 if let Some(key) = key.strip_prefix('@') {
-                    out.push_str(&format!(" {key}=\"{}\"", escaped(text(value))));
+                    out.push_str(&format!(" {key}=\"{}\"", escaped(&text(value))));
                 }
             }
             out.push('>');
             for (key, value) in members {
                 match key.as_str() {
-                    "#text" => put(text(value), aside, out),
+                    "#text" => put(&text(value), aside, out),
                     key if key.starts_with('@') => {}
                     key => write(key, value, aside, out),
                 }
@@ -70,14 +71,14 @@ pub(in crate::ingest) fn write(name: &str, value: &Value, aside: &str, out: &mut
         }
         scalar => {
             out.push_str(&format!("<{name}>"));
-            put(text(scalar), aside, out);
+            put(&text(scalar), aside, out);
             out.push_str(&format!("</{name}>"));
         }
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().expect("the leaves of XML are texts")
+fn text(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 fn put(text: &str, aside: &str, out: &mut String) {

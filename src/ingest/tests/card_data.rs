@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Listen, Role},
     ingest::preset::raw::BodyForm,
 };
+use aho_corasick::AhoCorasick;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{
     sample::{Index, select},
@@ -142,7 +143,8 @@ fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Place, index: I
         (Place::Amid, Some(leaf)) => *leaf = card.amid().into(),
         _ => {}
     }
-    let object = payload.pointer_mut(&objects[index.index(objects.len())]).and_then(Value::as_object_mut).unwrap();
+    let object = objects.get(index.index(objects.len().max(1))).and_then(|at| payload.pointer_mut(at));
+    let Some(object) = object.and_then(Value::as_object_mut) else { return payload };
     match place {
         // No element of XML begins with a digit.
         Place::Key(key) => {
@@ -194,15 +196,15 @@ impl Doors {
     }
 
     fn check(&self, cards: &[(Card, String)]) {
+        let forbidden = cards.iter().flat_map(|(card, how)| card.forbidden().into_iter().map(move |text| (text, how)));
+        let forbidden: Vec<(String, &String)> = forbidden.collect();
+        let search = AhoCorasick::new(forbidden.iter().map(|(text, _)| text)).unwrap();
         for (door, text) in &self.0 {
-            for (card, how) in cards {
-                for forbidden in card.forbidden() {
-                    if let Some(at) = text.find(&forbidden) {
-                        let start = (0..=at.saturating_sub(200)).rev().find(|start| text.is_char_boundary(*start)).unwrap();
-                        let line: String = text[start..].chars().take(400).collect();
-                        panic!("{forbidden} ({how}) came out by {door}: {line}");
-                    }
-                }
+            if let Some(found) = search.find(text) {
+                let (card, how) = &forbidden[found.pattern()];
+                let before = (0..=found.start().saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at));
+                let around: String = text[before.unwrap_or(0)..].chars().take(400).collect();
+                panic!("{card} ({how}) came out by {door}: {around}");
             }
         }
     }

@@ -269,7 +269,7 @@ fn form(payload: &Value) -> String {
 
 fn xml_of(payload: &Value) -> String {
     let mut out = String::new();
-    payload.as_object().unwrap().iter().for_each(|(name, value)| write_xml(name, value, "", &mut out));
+    payload.as_object().into_iter().flatten().for_each(|(name, value)| write_xml(name, value, "", &mut out));
     out
 }
 
