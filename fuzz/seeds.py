@@ -32,7 +32,7 @@ def fixture(name):
 
 
 def vectors():
-    return json.loads(fixture("signed.json"))
+    return json.loads(fixture("signed.json")) + json.loads(fixture("signed-by-keys.json"))
 
 
 def cases():
@@ -100,6 +100,8 @@ def adapters():
     claims = encoded({"iat": NOW, "request_body_sha256": hashlib.sha256(b"{}").hexdigest()})
     yield request("plaid", "{}", {"plaid-verification": f"{head}.{claims}.{'A' * 86}"})
     yield request("plaid", "{}", {"plaid-verification": "a.b.c"})
+    signed = vectors()[-1]
+    yield request("plaid", signed["body"], signed["headers"])
 
 
 def json_texts():

@@ -3,7 +3,7 @@
 use crate::{
     fuzzing::{NOW_S, Request, now},
     ingest::{
-        payload,
+        adapter, payload,
         place::{Around, Options},
         preset::{self, mapping::Reading},
         redact,
@@ -41,6 +41,11 @@ static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../fixtures/signed.json")).expect("the vectors are JSON")
 });
 
+/// … and by keys whose private halves nobody kept.
+static BY_KEYS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).expect("the vectors are JSON")
+});
+
 const PUBLIC_KEY: &str = include_str!("../../access/testdata/rsa.pub.pem");
 const CERTIFICATE: &str = include_str!("../fixtures/adapters/paypal.pem");
 
@@ -57,28 +62,25 @@ struct Bench {
 impl Bench {
     fn new(name: &str) -> Self {
         let recipe = preset::recipe_of(name);
-        let vector = VECTORS.iter().find(|vector| vector.preset == name);
-        let secret = vector.map_or_else(|| public(name).to_owned(), |vector| vector.secret.clone());
+        let Vector { secret, options, .. } = vector(name).expect(name);
         let verifier =
             |secret: String| Verifier::new(recipe.clone(), &[secret.into()], None).ok().expect("it is a secret");
-        let (known, unknown) = (verifier(secret.clone()), verifier(other(&secret, vector.is_some())));
-        let options = match vector {
-            Some(vector) => vector.options.clone(),
-            None => preset::option_names(name).into_iter().map(|name| (name.clone(), name)).collect(),
-        };
-        Self { recipe, options, known, unknown, signs: vector.is_some() }
+        let (known, unknown) = (verifier(secret.clone()), verifier(other(name, secret)));
+        let signs = VECTORS.iter().any(|vector| vector.preset == name);
+        Self { recipe, options: options.clone(), known, unknown, signs }
     }
 }
 
-/// The public half of a key that signs nothing here.
-fn public(name: &str) -> &'static str {
-    if name == "paypal" { CERTIFICATE } else { PUBLIC_KEY }
+fn vector(name: &str) -> Option<&'static Vector> {
+    VECTORS.iter().chain(BY_KEYS.iter()).find(|vector| vector.preset == name)
 }
 
-/// A secret that differs in one place, where both hexadecimal and base 64 allow either.
-fn other(secret: &str, is_shared: bool) -> String {
-    if !is_shared {
-        return secret.to_owned();
+/// Another key, or a secret that differs in one place, where both hexadecimal and base 64 allow either.
+fn other(name: &str, secret: &str) -> String {
+    match name {
+        "paypal" => return CERTIFICATE.to_owned(),
+        "wise" => return PUBLIC_KEY.to_owned(),
+        _ => {}
     }
     let (start, end) = secret.split_at(secret.len() - 10);
     let changed = if end.starts_with('0') { '1' } else { '0' };
@@ -146,13 +148,10 @@ fn signed<'a>(request: Request<'a>, bench: &Bench) -> Signed<'a> {
 }
 
 fn source(name: &str) -> Source {
-    let (secret, options) = match VECTORS.iter().find(|vector| vector.preset == name) {
+    let (secret, options) = match vector(name) {
         Some(vector) => (vector.secret.clone(), vector.options.clone()),
-        None if preset::recipes().contains(&name) => (public(name).to_owned(), Options::new()),
-        None => (super::super::adapter::fuzzing::secret(name).to_owned(), Options::new()),
+        None => (adapter::fuzzing::secret(name).to_owned(), Options::new()),
     };
-    let missing = preset::option_names(name).into_iter().filter(|option| option != "capture" && !options.contains_key(option));
-    let options = missing.map(|name| (name.clone(), name)).chain(options.clone()).collect();
     // What they extend says how deliveries are signed, not what they mean.
     let mut own = tempfile::NamedTempFile::new().expect("a file can be made");
     let provider = if ["standard-webhooks", "svix"].contains(&name) {

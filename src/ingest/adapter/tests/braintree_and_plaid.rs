@@ -121,6 +121,27 @@ impl Signer {
     }
 }
 
+/// `check.py` shows that another library signed the token with the key, and takes it for good.
+#[test]
+fn plaid_s_token_by_another_library_is_verified_and_no_changed_byte_of_it() {
+    let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json")).unwrap();
+    let vector = vectors.as_array().unwrap().iter().find(|vector| vector["preset"] == "plaid").unwrap();
+    let text = |at: &str| vector.pointer(at).and_then(Value::as_str).unwrap();
+    let (token, body) = (text("/headers/plaid-verification"), text("/body"));
+    let verdict = |token: &[u8], body: &str| {
+        let token = http::HeaderValue::from_bytes(token).unwrap();
+        let headers = HeaderMap::from_iter([("plaid-verification".parse().unwrap(), token)]);
+        open(Adapter::Plaid, &[text("/secret")], &headers, body).map(drop)
+    };
+    assert_eq!(verdict(token.as_bytes(), body), Ok(()));
+    assert_eq!(verdict(token.as_bytes(), &body.replacen('1', "2", 1)), Err(Rejection::BadSignature));
+    for place in 0..token.len() {
+        let mut changed = token.as_bytes().to_vec();
+        changed[place] ^= 1;
+        assert!(verdict(&changed, body).is_err(), "{place}");
+    }
+}
+
 #[test]
 fn plaid_s_token_vouches_for_the_body_and_the_time() {
     let (old, new) = (Signer::new(), Signer::new());
