@@ -4,6 +4,12 @@
 //! Each asserts what its parser promises, by a way of reckoning of its own: that what is written is read again as the same, that a
 //! plain model agrees, that nobody passes who has no secret. None of this is built into the program.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what does not hold has to end the run, as in a test"
+)]
+
 use crate::{
     access::{self, Access, Grant, KeySettings, Material, Payments},
     ingest,
@@ -16,8 +22,11 @@ use serde_json::Value;
 use sha2::Sha256;
 use std::sync::LazyLock;
 
-/// Every target, by its name in `fuzz/`.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+/// A target: its name in `fuzz/`, and what must hold.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 13] = [
     ("adapter", ingest::fuzzing::adapter),
     ("canonical", ingest::fuzzing::canonical),
     ("cursor", cursor),
@@ -160,7 +169,8 @@ fn doorkeeper(secret: &str) -> Access {
         realms: vec!["default".parse().expect("it is a name")],
         operator,
     };
-    let settings = access::Settings { keys: vec![key("k1", false), key("ops", true)], ..access::Settings::default() };
+    let settings =
+        access::Settings { keys: vec![key("k1", false), key("ops", true)], ..access::Settings::default() };
     Access::new(settings).expect("the settings are good")
 }
 
@@ -178,7 +188,8 @@ pub fn token(input: &[u8]) {
     let kid = if kid == b"ops" { "ops" } else { "k1" };
     let head = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
     let message = format!("{head}.{}", URL_SAFE_NO_PAD.encode(body));
-    let mut mac = Hmac::<Sha256>::new_from_slice(format!("{TOKEN_KEY}{kid}").as_bytes()).expect("any length will do");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(format!("{TOKEN_KEY}{kid}").as_bytes()).expect("any length will do");
     mac.update(message.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
     let bearer = HeaderValue::try_from(format!("Bearer {message}.{signature}")).expect("it is base 64");
@@ -195,7 +206,10 @@ fn check_grant(grant: &Grant, claims: &[u8], operator: bool) {
     assert_eq!(claims["realm"], "default");
     assert_eq!(grant.realm.as_str(), "default");
     let audience = &claims["aud"];
-    assert!(audience == "paystream" || audience.as_array().is_some_and(|several| several.contains(&"paystream".into())));
+    assert!(
+        audience == "paystream"
+            || audience.as_array().is_some_and(|several| several.contains(&"paystream".into()))
+    );
     match &grant.payments {
         Payments::All => assert!(operator && claims["payments"] == serde_json::json!(["*"])),
         Payments::Ids(ids) => {

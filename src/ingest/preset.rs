@@ -238,10 +238,10 @@ mod fixtures;
 mod known;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub(super) use known::{option_names, own_of, recipe_of, recipes};
 #[cfg(test)]
 pub(super) use {
     fixtures::{Case, exempt},
     known::of_text,
 };
-#[cfg(any(test, fuzzing))]
-pub(super) use known::{option_names, own_of, recipe_of, recipes};

@@ -151,7 +151,7 @@ fn holds_pan(text: &str) -> bool {
             }
             gap = false;
             let sum: u32 = digits.iter().rev().enumerate().map(|(place, digit)| luhn(place, *digit)).sum();
-            if (13..=19).contains(&digits.len()) && sum % 10 == 0 {
+            if (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) {
                 return true;
             }
         }
@@ -161,5 +161,5 @@ fn holds_pan(text: &str) -> bool {
 
 const fn luhn(place: usize, digit: u32) -> u32 {
     let doubled = digit * 2;
-    if place % 2 == 0 { digit } else { doubled / 10 + doubled % 10 }
+    if place.is_multiple_of(2) { digit } else { doubled / 10 + doubled % 10 }
 }

@@ -1,5 +1,7 @@
 //! The built-in presets as tests and fuzz targets need them: also those that have no mapping.
 
+#![expect(clippy::expect_used, reason = "built into tests and fuzz targets alone")]
+
 use super::{Preset, PresetError, compile, load, presets, text_of, whole};
 use crate::ingest::signature::recipe::Recipe;
 

@@ -1,5 +1,11 @@
 //! What must hold for any signature line. See [`crate::fuzzing`].
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what does not hold has to end the run, as in a test"
+)]
+
 use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
     recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token},

@@ -79,16 +79,29 @@ const SCHEMES: [(&str, usize); 20] = [
     ("2200", 16),
 ];
 
-const CARD_KEYS: [&str; 10] =
-    ["cvc", "CVV", "cvv2", "security_code", "card_number", "cardNo", "pan", "track1", "track2_data", "pin_block"];
+const CARD_KEYS: [&str; 10] = [
+    "cvc",
+    "CVV",
+    "cvv2",
+    "security_code",
+    "card_number",
+    "cardNo",
+    "pan",
+    "track1",
+    "track2_data",
+    "pin_block",
+];
 
 fn card() -> impl Strategy<Value = Card> {
-    let digits = (select(SCHEMES.to_vec()), proptest::collection::vec(0_u32..10, 19)).prop_map(|((prefix, length), random)| {
-        let random = random.iter().filter_map(|digit| char::from_digit(*digit, 10));
-        let body: String = prefix.chars().chain(random).take(length - 1).collect();
-        let check = (0..10).map(|check| format!("{body}{check}")).find(|number| redact::is_pan_like(number));
-        check.expect("one of ten digits passes")
-    });
+    let digits = (select(SCHEMES.to_vec()), proptest::collection::vec(0_u32..10, 19)).prop_map(
+        |((prefix, length), random)| {
+            let random = random.iter().filter_map(|digit| char::from_digit(*digit, 10));
+            let body: String = prefix.chars().chain(random).take(length - 1).collect();
+            let check =
+                (0..10).map(|check| format!("{body}{check}")).find(|number| redact::is_pan_like(number));
+            check.expect("one of ten digits passes")
+        },
+    );
     let groups = select(vec![(" ", false), ("-", false), ("", false), ("", false), (" ", true), ("-", true)]);
     (digits, groups, "[0-9]{3,4}", "[a-z]{12}").prop_map(|(digits, (gap, amex), cvv, mark)| {
         let breaks: &[usize] = if amex { &[4, 10] } else { &[4, 8, 12, 16] };
@@ -126,7 +139,10 @@ impl Card {
     }
 
     fn amid(&self) -> String {
-        format!("card {}, cvv={} \r\n \"cvc\":\"{}\" track2=;{}=", self.written, self.cvv, self.cvv, self.digits)
+        format!(
+            "card {}, cvv={} \r\n \"cvc\":\"{}\" track2=;{}=",
+            self.written, self.cvv, self.cvv, self.digits
+        )
     }
 }
 
@@ -148,7 +164,11 @@ fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Place, index: I
     match place {
         // No element of XML begins with a digit.
         Place::Key(key) => {
-            let number = if sender.body == BodyForm::Json { card.written.clone() } else { format!("n{}", card.digits) };
+            let number = if sender.body == BodyForm::Json {
+                card.written.clone()
+            } else {
+                format!("n{}", card.digits)
+            };
             object.insert(number.replace(' ', "-"), "x".into());
             object.insert((*key).to_owned(), card.mark.clone().into());
         }
@@ -171,7 +191,9 @@ fn places(value: &Value, at: String, leaves: &mut Vec<String>, objects: &mut Vec
             objects.push(at);
         }
         Value::Array(items) => {
-            (0..).zip(items).for_each(|(index, item): (usize, _)| places(item, format!("{at}/{index}"), leaves, objects));
+            (0..)
+                .zip(items)
+                .for_each(|(index, item): (usize, _)| places(item, format!("{at}/{index}"), leaves, objects));
         }
         Value::Null => {}
         _ => leaves.push(at),
@@ -196,13 +218,15 @@ impl Doors {
     }
 
     fn check(&self, cards: &[(Card, String)]) {
-        let forbidden = cards.iter().flat_map(|(card, how)| card.forbidden().into_iter().map(move |text| (text, how)));
+        let forbidden =
+            cards.iter().flat_map(|(card, how)| card.forbidden().into_iter().map(move |text| (text, how)));
         let forbidden: Vec<(String, &String)> = forbidden.collect();
         let search = AhoCorasick::new(forbidden.iter().map(|(text, _)| text)).unwrap();
         for (door, text) in &self.0 {
             if let Some(found) = search.find(text) {
                 let (card, how) = &forbidden[found.pattern()];
-                let before = (0..=found.start().saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at));
+                let before =
+                    (0..=found.start().saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at));
                 let around: String = text[before.unwrap_or(0)..].chars().take(400).collect();
                 panic!("{card} ({how}) came out by {door}: {around}");
             }
@@ -250,9 +274,16 @@ impl Gateway {
         let url = format!("http://{}/webhooks/{source}?{}&{extra}", self.running.listen.ingest, post.query);
         let mut request = self.client.post(url).headers(post.headers.clone()).body(post.body.clone());
         if around {
-            request = request.header("x-note", card.amid().replace("\r\n", "")).header("user-agent", &card.digits);
+            request =
+                request.header("x-note", card.amid().replace("\r\n", "")).header("user-agent", &card.digits);
             // What comes in headers that no signature covers, under the providers' own names.
-            for name in ["x-razorpay-event-id", "x-shopify-event-id", "webhook-id", "x-delivery-id", "x-idempotency-key"] {
+            for name in [
+                "x-razorpay-event-id",
+                "x-shopify-event-id",
+                "webhook-id",
+                "x-delivery-id",
+                "x-idempotency-key",
+            ] {
                 if !post.signed.headers.iter().any(|signed| signed == name) {
                     request = request.header(name, &card.written);
                 }
@@ -283,7 +314,8 @@ impl Gateway {
             let deliveries = self.get(admin, &format!("/admin/sources/{source}/deliveries?limit=1024")).await;
             let listed: Value = serde_json::from_str(&deliveries).unwrap();
             if listed["records"].as_array().unwrap().len() as u64 >= events.min(1024) {
-                return deliveries + &self.get(admin, &format!("/admin/sources/{source}/quarantine?limit=1024")).await;
+                return deliveries
+                    + &self.get(admin, &format!("/admin/sources/{source}/quarantine?limit=1024")).await;
             }
             tokio::task::yield_now().await;
         }
@@ -316,7 +348,8 @@ fn payment(sender: &Sender) -> String {
         "standard-webhooks" | "svix" => "inv_1".to_owned(),
         "mercado-pago" => "msg_1".to_owned(),
         _ => {
-            let said = sender.cases.iter().flat_map(|case| &case.says).find(|said| said.contains(": ")).unwrap();
+            let said =
+                sender.cases.iter().flat_map(|case| &case.says).find(|said| said.contains(": ")).unwrap();
             said.split(": ").next().unwrap().to_owned()
         }
     }
@@ -354,7 +387,11 @@ async fn i8_card_data_anywhere_in_any_provider_s_deliveries_comes_out_nowhere() 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     drop(logged);
     // It was seen, and kept from leaving.
-    assert!(log.contains("outcome=\"accepted\"") && log.contains("reason=\"pan_like_id\"") && log.contains("******"));
+    assert!(
+        log.contains("outcome=\"accepted\"")
+            && log.contains("reason=\"pan_like_id\"")
+            && log.contains("******")
+    );
     assert!(kept.concat().contains("******"));
     doors.saw("the log", log);
     doors.saw("the data folder", text_below(gateway.folder.path()));
@@ -384,10 +421,20 @@ async fn deliver(
         }
     }
     let (card, ..) = strategy.new_tree(runner).unwrap().current();
-    let payload = salted(sender, &sender.payload(), &card, &Place::Nested, any::<Index>().new_tree(runner).unwrap().current());
+    let payload = salted(
+        sender,
+        &sender.payload(),
+        &card,
+        &Place::Nested,
+        any::<Index>().new_tree(runner).unwrap().current(),
+    );
     let signed = sender.post(Keys::New, &payload, clock::now());
     let coded = http::HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())]);
-    let unsigned = Post { headers: http::HeaderMap::new(), query: String::new(), ..sender.post(Keys::Old, &payload, clock::now()) };
+    let unsigned = Post {
+        headers: http::HeaderMap::new(),
+        query: String::new(),
+        ..sender.post(Keys::Old, &payload, clock::now())
+    };
     let unreadable = sender.post_raw(Keys::New, card.amid().into_bytes(), clock::now());
     for post in [Post { headers: coded, ..signed }, unsigned].into_iter().chain(unreadable) {
         for source in [preset, &card.digits] {

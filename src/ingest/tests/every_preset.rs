@@ -55,7 +55,8 @@ impl Desk {
 
     fn counted(&self, outcome: &str, reason: &str) -> u64 {
         let source = self.preset;
-        let line = format!(r#"paystream_events_total{{source="{source}",outcome="{outcome}",reason="{reason}"}} "#);
+        let line =
+            format!(r#"paystream_events_total{{source="{source}",outcome="{outcome}",reason="{reason}"}} "#);
         let text = self.bench.metrics.render();
         text.lines().find_map(|found| found.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
     }
@@ -72,7 +73,8 @@ async fn every_preset_takes_either_key_of_a_rotation_and_no_other() {
         let (payload, preset) = (sender.payload(), sender.preset);
         for both in [[Old, New], [New, Old]] {
             for keys in both {
-                let verdict = Desk::new(&sender, &both).take(&sender.post(keys, &payload, at(0)), at(0)).await;
+                let verdict =
+                    Desk::new(&sender, &both).take(&sender.post(keys, &payload, at(0)), at(0)).await;
                 assert_eq!(verdict, Verdict::Accepted, "{preset} by {keys:?} of {both:?}");
             }
         }
@@ -89,7 +91,10 @@ async fn every_preset_refuses_a_change_of_any_byte_that_is_signed() {
         let (desk, preset) = (Desk::new(&sender, &[Keys::New]), sender.preset);
         let good = sender.post(Keys::New, &sender.payload(), at(0));
         let signed = &good.signed;
-        assert!(!signed.body.is_empty() || !signed.headers.is_empty() || signed.query, "{preset} signs something");
+        assert!(
+            !signed.body.is_empty() || !signed.headers.is_empty() || signed.query,
+            "{preset} signs something"
+        );
         let mut changed = Vec::new();
         for place in &signed.body {
             let mut post = good.clone();
@@ -138,7 +143,8 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
     let mut timed = Vec::new();
     for sender in Sender::all() {
         let preset = sender.preset;
-        let limited = SourceSettings { max_age: Some(Duration::from_secs(60)), ..sender.settings(&[Keys::New]) };
+        let limited =
+            SourceSettings { max_age: Some(Duration::from_secs(60)), ..sender.settings(&[Keys::New]) };
         let Some((own, future)) = window(&sender) else {
             let why = Source::build(limited).unwrap_err();
             assert!(matches!(why, SourceError::NoTime { .. }), "{preset} signs no time: {why}");
@@ -161,14 +167,28 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
                 let verdict = desk.take(&post, at(received)).await;
                 let expected = if reason.is_some() { Verdict::Refused } else { Verdict::Accepted };
                 assert_eq!(verdict, expected, "{preset} at {received}");
-                assert!(reason.is_none_or(|reason| desk.counted("rejected", reason) == 1), "{preset} at {received}");
+                assert!(
+                    reason.is_none_or(|reason| desk.counted("rejected", reason) == 1),
+                    "{preset} at {received}"
+                );
             }
         }
     }
     // Those that the providers' manuals say sign one.
     let expected = [
-        "cashfree", "coinbase", "dlocal", "generic", "generic-timestamped", "mercado-pago", "paddle", "paypal", "plaid", "revolut",
-        "standard-webhooks", "stripe", "svix",
+        "cashfree",
+        "coinbase",
+        "dlocal",
+        "generic",
+        "generic-timestamped",
+        "mercado-pago",
+        "paddle",
+        "paypal",
+        "plaid",
+        "revolut",
+        "standard-webhooks",
+        "stripe",
+        "svix",
     ];
     assert_eq!(timed, expected);
 }
@@ -187,7 +207,8 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
         let settings = SourceSettings { realm: preset.parse().unwrap(), ..sender.settings(&[Keys::New]) };
         let source = vec![Source::build(settings).unwrap()];
         let metrics = Arc::new(Metrics::new());
-        let ingest = Ingest::new(source, Arc::clone(&store), Arc::clone(&metrics), Live::new(Limits::default()));
+        let ingest =
+            Ingest::new(source, Arc::clone(&store), Arc::clone(&metrics), Live::new(Limits::default()));
         let Post { headers, query, body, .. } = &sender.post(Keys::New, &sender.payload(), at(0));
         let deliver = || {
             ingest.deliver(Delivery { source: preset, headers, query, body, received_at: at(0), peer: None })

@@ -330,8 +330,8 @@ fn opennode(secret: &str, payload: &Value) -> Post {
     payload["hashed_order"] = hex::encode(mac.finalize().into_bytes()).into();
     let body = form(&payload);
     let places = ["id=", "hashed_order="].into_iter().flat_map(|name| {
-        let at = body.match_indices(name).map(|(at, _)| at);
-        let start = at.filter(|at| *at == 0 || body.as_bytes()[at - 1] == b'&').next().unwrap();
+        let mut at = body.match_indices(name).map(|(at, _)| at);
+        let start = at.find(|at| *at == 0 || body.as_bytes()[at - 1] == b'&').unwrap();
         start..body[start..].find('&').map_or(body.len(), |end| start + end)
     });
     let signed = Signed { body: places.collect(), ..Signed::default() };
@@ -341,7 +341,8 @@ fn opennode(secret: &str, payload: &Value) -> Post {
 fn plaid(keys: Keys, payload: &Value, at: Time) -> Post {
     let body = payload.to_string().into_bytes();
     let head = json!({ "alg": "ES256", "kid": format!("{keys:?}"), "typ": "JWT" });
-    let claims = json!({ "iat": at.unix_ms() / 1000, "request_body_sha256": hex::encode(Sha256::digest(&body)) });
+    let claims =
+        json!({ "iat": at.unix_ms() / 1000, "request_body_sha256": hex::encode(Sha256::digest(&body)) });
     with_header("plaid-verification", &PLAID[keys as usize].token(&head, &claims), body)
 }
 
