@@ -239,9 +239,9 @@ mod known;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, fuzzing))]
-pub(super) use known::{option_names, own_of, recipe_of, recipes};
+pub(super) use known::{own_of, recipe_of, recipes};
 #[cfg(test)]
 pub(super) use {
     fixtures::{Case, exempt},
-    known::of_text,
+    known::{of_text, option_names},
 };

@@ -3,9 +3,15 @@
 use crate::{
     fuzzing::{NOW_S, Request, now},
     ingest::{
-        adapter, payload,
+        adapter,
+        depth::is_within,
+        payload,
         place::{Around, Options},
-        preset::{self, mapping::Reading},
+        preset::{
+            self,
+            mapping::{Reading, Unclear},
+            raw::BodyForm,
+        },
         redact,
         signature::{
             Verifier,
@@ -17,6 +23,7 @@ use crate::{
 };
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
+use serde_json::Value;
 use std::{collections::BTreeSet, io::Write as _, sync::LazyLock};
 
 /// How deep payloads may nest; the default of the limit.
@@ -175,41 +182,53 @@ fn source(name: &str) -> Source {
     .expect("the preset is good")
 }
 
-/// What a mapping says is fit to leave and to be stored, and the same each time; and what the events say together does not
-/// depend on their order or repetition.
+/// What a mapping says is fit to leave and to be stored, and the same each time; it is the same of what is read of a payload as of
+/// all of it; and what the events say together does not depend on their order or repetition.
 pub fn mapping(input: &[u8]) {
     static SOURCES: LazyLock<Vec<(&str, Source)>> =
         LazyLock::new(|| preset::presets().map(|name| (name, source(name))).collect());
     let request = Request::read(input);
     let (_, source) = request.pick(&SOURCES);
-    let around = Around { headers: &request.headers, query: request.query, options: &source.options };
     let mut events: Vec<Event> = Vec::new();
     for body in request.body.split(|byte| *byte == SEPARATOR) {
-        let Ok(payload) = source.parse(body, DEPTH) else { continue };
-        let Ok(items) = source.events(&payload) else { continue };
-        assert!(items.len() <= payload::MAX_EVENTS);
-        for item in items.iter().take(MAX_EVENTS - events.len()) {
-            let mut reading = Reading::default();
-            let read = source.mapping.read(&source.terms, around, item, &mut reading);
-            assert_eq!(source.mapping.read(&source.terms, around, item, &mut Reading::default()), read);
-            assert_eq!(redact::text(&reading.kind, 128), *reading.kind, "the type is fit to leave");
-            let Ok(Some(statement)) = read else { continue };
-            events.push(Event {
-                id: statement.id,
-                source: "acme".into(),
-                provider: "acme".into(),
-                kind: reading.kind,
-                occurred_at: statement.occurred_at,
-                received_at: now(),
-                subject: Subject::payment(source.realm.clone(), statement.payment),
-                live: statement.live,
-                trust: source.trust,
-                facts: statement.facts,
-            });
+        let read = read(source, &request, &source.parse(body, DEPTH));
+        if source.body == BodyForm::Json
+            && let Ok(whole) = serde_json::from_slice(body)
+            && is_within(body, DEPTH)
+        {
+            assert_eq!(self::read(source, &request, &Ok(whole)), read);
         }
+        let room = MAX_EVENTS - events.len();
+        events.extend(read.into_iter().flatten().take(room));
     }
     events.iter().for_each(check_event);
     check_fold(events);
+}
+
+/// The events of a payload; nothing in place of one that says nothing.
+fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>) -> Vec<Option<Event>> {
+    let around = Around { headers: &request.headers, query: request.query, options: &source.options };
+    let Ok(Ok(items)) = payload.as_ref().map(|payload| source.events(payload)) else { return Vec::new() };
+    assert!(items.len() <= payload::MAX_EVENTS);
+    let event = |item: &Value| {
+        let mut reading = Reading::default();
+        let statement = source.mapping.read(&source.terms, around, item, &mut reading);
+        assert_eq!(redact::text(&reading.kind, 128), *reading.kind, "the type is fit to leave");
+        let statement = statement.ok()??;
+        Some(Event {
+            id: statement.id,
+            source: "acme".into(),
+            provider: "acme".into(),
+            kind: reading.kind,
+            occurred_at: statement.occurred_at,
+            received_at: now(),
+            subject: Subject::payment(source.realm.clone(), statement.payment),
+            live: statement.live,
+            trust: source.trust,
+            facts: statement.facts,
+        })
+    };
+    items.iter().take(MAX_EVENTS).map(event).collect()
 }
 
 fn check_event(event: &Event) {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "built into tests and fuzz targets alone")]
 
-use super::{Preset, PresetError, compile, load, presets, text_of, whole};
+#[cfg(test)]
+use super::{Preset, PresetError, load};
+use super::{compile, presets, text_of, whole};
 use crate::ingest::signature::recipe::Recipe;
 
 /// The recipe of a built-in preset.
@@ -18,11 +20,13 @@ pub(in crate::ingest) fn recipes() -> Vec<&'static str> {
 }
 
 /// The options that a built-in preset asks for.
+#[cfg(test)]
 pub(in crate::ingest) fn option_names(name: &str) -> Vec<String> {
     whole(text_of(name).expect(name)).ok().expect(name).options.into_keys().collect()
 }
 
 /// A preset by its text, as a user's file would be.
+#[cfg(test)]
 pub(in crate::ingest) fn of_text(text: &str) -> Result<Preset, PresetError> {
     load("acme.toml", text)
 }
