@@ -205,15 +205,15 @@ async fn i8_card_data_anywhere_in_any_provider_s_deliveries_comes_out_nowhere() 
     gateway.running.shutdown().await;
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     drop(logged);
+    doors.saw("the log", log.clone());
+    doors.saw("the data folder", text_below(gateway.folder.path()));
+    assert!(doors.0.last().unwrap().1.contains("pi_3PqJt2KZvKYlo2C1"), "the data folder can be searched");
+    doors.check(&cards);
     // It was seen, and kept from leaving.
     for word in ["outcome=\"accepted\"", "reason=\"pan_like_id\"", "******"] {
         assert!(log.contains(word), "{word} is not in the log of {} bytes", log.len());
     }
     assert!(kept.concat().contains("******"));
-    doors.saw("the log", log);
-    doors.saw("the data folder", text_below(gateway.folder.path()));
-    assert!(doors.0.last().unwrap().1.contains("pi_3PqJt2KZvKYlo2C1"), "the data folder can be searched");
-    doors.check(&cards);
 }
 
 /// Each fixture with cards in several places; and what is not signed, not to be read, or to nobody.
@@ -226,6 +226,10 @@ async fn deliver(
 ) {
     let preset = sender.preset;
     let strategy = (card(), place(), any::<Index>());
+    // One without, so that there is something to watch.
+    let (card, ..) = strategy.new_tree(runner).unwrap().current();
+    let plain = sender.post(Keys::New, &sender.payload(), clock::now());
+    assert_eq!(gateway.post(preset, &plain, &card, false).await.0, 200, "{preset}");
     for case in sender.cases.iter().take(CASES) {
         for _ in 0..SALTS {
             let (card, place, index) = strategy.new_tree(runner).unwrap().current();
