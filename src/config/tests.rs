@@ -323,12 +323,17 @@ fn the_manual_has_every_key() {
         "[limits]",
         "[log]",
         "[[source]]",
+        "[[source]]\n[source.api]",
         "[[access.key]]",
     ] {
         let found = mistakes(&format!("{section}\nzzzz = 1"));
         let known = found.iter().find_map(|mistake| mistake.split_once("unknown key; known: ")).unwrap().1;
         for key in known.split(", ") {
-            let as_setting = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
+            let (value, table) = (format!("{key} = "), format!("[source.{key}]"));
+            let as_setting = |line: &str| {
+                let line = line.trim_start_matches('#');
+                line.starts_with(&value) || line == table
+            };
             assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
         }
     }

@@ -148,7 +148,7 @@ fn own_origin(url: &str) -> Result<String, ApiError> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let is_fine = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP) && is_here;
-    let is_bare = matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("/" | ""));
+    let is_bare = matches!(uri.path_and_query().map(http::uri::PathAndQuery::as_str), None | Some("/" | ""));
     origin(&uri).filter(|_| is_fine && is_bare).ok_or(ApiError::Url)
 }
 

@@ -205,7 +205,7 @@ pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
     // As many at once as the writer takes.
     for numbers in numbers.chunks(2048) {
         let mut tasks = JoinSet::new();
-        for number in numbers.iter().copied() {
+        for number in numbers {
             let store = Arc::clone(&store);
             tasks.spawn(async move { owe(&*store, &format!("pay_{number}")).await });
         }

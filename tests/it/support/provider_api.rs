@@ -56,6 +56,7 @@ impl ProviderApi {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        #[expect(clippy::disallowed_methods, reason = "the only client is the gateway under test")]
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("api.key"), API_KEY).unwrap();
