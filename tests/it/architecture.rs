@@ -166,6 +166,8 @@ fn rooms_reach_only_into_those_they_may_know() {
 fn libraries_are_named_only_where_they_belong() {
     let mut broken = Vec::new();
     for file in sources() {
+        // Tests may talk to what they test.
+        let file = File { text: file.text.split("#[cfg(test)]").next().unwrap().to_owned(), ..file };
         let is_http = file.room() == "http";
         let is_sink = file.name.starts_with("stream/sink");
         for (library, allowed) in [

@@ -201,11 +201,11 @@ pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
 
 pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
     let store = place.open(LONG).await;
-    let numbers: Vec<usize> = (0..MAX_OWED).collect();
     // As many at once as the writer takes.
-    for numbers in numbers.chunks(2048) {
+    const AT_ONCE: usize = 2048;
+    for first in (0..MAX_OWED).step_by(AT_ONCE) {
         let mut tasks = JoinSet::new();
-        for number in numbers {
+        for number in first..first + AT_ONCE {
             let store = Arc::clone(&store);
             tasks.spawn(async move { owe(&*store, &format!("pay_{number}")).await });
         }
