@@ -115,7 +115,12 @@ impl Confirmations {
     }
 
     /// Begins all questions of a source that may be asked now. Returns when to look again.
-    async fn claim_all(self: &Arc<Self>, source: &Arc<Source>, lane: &Arc<Semaphore>, tasks: &TaskTracker) -> Duration {
+    async fn claim_all(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        lane: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+    ) -> Duration {
         let Some(confirmation) = source.confirmation() else { return LOOK };
         let terms = ClaimTerms { spacing: confirmation.spacing(), lease: LEASE };
         // Without room, whoever leaves it tells.

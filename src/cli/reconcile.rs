@@ -43,7 +43,8 @@ impl Reconcile {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.load()?;
         let token = config.admin_token.as_ref();
-        let token = token.ok_or_else(|| Usage("the configuration has no `token` under [admin]".to_owned()))?;
+        let token =
+            token.ok_or_else(|| Usage("the configuration has no `token` under [admin]".to_owned()))?;
         let base = match &self.url {
             Some(url) => url.clone(),
             None => post::url_of(config.listen.admin).parse()?,
@@ -61,7 +62,8 @@ impl Reconcile {
         let unanswered = || format!("no answer from {url}; is the gateway running?");
         let answer = request.send().await.with_context(unanswered)?;
         let status = answer.status();
-        let body: Value = answer.json().await.with_context(|| format!("{url} does not answer as a gateway"))?;
+        let body: Value =
+            answer.json().await.with_context(|| format!("{url} does not answer as a gateway"))?;
         if status.is_success() {
             return Ok(body);
         }
@@ -80,7 +82,9 @@ fn as_text(told: &Value) -> String {
         format!("they differ in {}", differences.join(", "))
     };
     let appended = match told.pointer("/appended/seq") {
-        Some(seq) => format!("appended {} as event {seq}; now {}", word("/appended/type"), standing(told, "now")),
+        Some(seq) => {
+            format!("appended {} as event {seq}; now {}", word("/appended/type"), standing(told, "now"))
+        }
         None => "nothing was appended".to_owned(),
     };
     format!(
@@ -126,9 +130,13 @@ mod tests {
 
     #[test]
     fn amounts_are_written_as_people_do() {
-        for (minor, digits, expected) in
-            [(1000, 2, "10.00"), (5, 2, "0.05"), (-5, 2, "-0.05"), (1000, 0, "1000"), (14844, 8, "0.00014844")]
-        {
+        for (minor, digits, expected) in [
+            (1000, 2, "10.00"),
+            (5, 2, "0.05"),
+            (-5, 2, "-0.05"),
+            (1000, 0, "1000"),
+            (14844, 8, "0.00014844"),
+        ] {
             assert_eq!(decimal(minor, digits), expected);
         }
     }

@@ -194,9 +194,15 @@ fn mistakes_of_sources_and_keys_are_found_too() {
             format!("{SOURCE}[source.api]\nkey = \"env:MOLLIE_API_KEY\""),
             "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has no [confirm]",
         ),
-        (format!("{SOURCE}[source.api]"), "paystream.toml:5: [source.api] key: is missing; allowed: a reference"),
+        (
+            format!("{SOURCE}[source.api]"),
+            "paystream.toml:5: [source.api] key: is missing; allowed: a reference",
+        ),
         (format!("{SOURCE}[source.api]\nkey = \"live_x\""), "[source.api] key: is written out"),
-        (format!("{SOURCE}[source.api]\nurl = \"\""), "[source.api] url: \"\" is empty; allowed: https://HOST"),
+        (
+            format!("{SOURCE}[source.api]\nurl = \"\""),
+            "[source.api] url: \"\" is empty; allowed: https://HOST",
+        ),
         (format!("{SOURCE}[source.api]\nkeys = 1"), "[source.api] keys: unknown key; did you mean key?"),
         (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: must be a table"),
         (

@@ -19,13 +19,13 @@ pub(super) fn latest<'a>(log: &'a Log, source: &str) -> Option<&'a Event> {
     confirmed.max_by_key(|event| (event.occurred_at, &event.id))
 }
 
-/// The event that says what `answer` does, after `latest`.
+/// The event that says what `answer` does, which was asked for and received at these times, after `latest`.
 pub(super) fn following(
     latest: Option<&Event>,
     source: &Source,
     payment: &Name,
     answer: Answer,
-    asked_at: Time,
+    (asked_at, received_at): (Time, Time),
 ) -> Event {
     let Answer { kind, occurred_at, live, facts } = answer;
     let mut event = Event {
@@ -34,7 +34,7 @@ pub(super) fn following(
         provider: source.provider().into(),
         kind,
         occurred_at: Some(when(latest, occurred_at, asked_at)),
-        received_at: asked_at,
+        received_at,
         subject: source.subject(payment),
         live,
         trust: Trust::Confirmed,
@@ -71,4 +71,105 @@ fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
     let hash = hash.finalize();
     let half: [u8; 16] = hash.first_chunk().copied().unwrap_or_default();
     format!("confirmed:{}", hex::encode(half)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ingest::{Provider, SourceSettings},
+        payment::{Fact, Phase, Tag},
+        store::Entry,
+    };
+
+    fn time(s: i64) -> Time {
+        Time::from_unix_s(s).unwrap()
+    }
+
+    fn answer(phase: Phase) -> Answer {
+        Answer {
+            kind: "word".into(),
+            occurred_at: None,
+            live: true,
+            facts: vec![Fact::Phase { phase, money: None }],
+        }
+    }
+
+    fn source(name: &str) -> Source {
+        Source::build(SourceSettings {
+            name: name.into(),
+            provider: Provider::Builtin("mollie-classic".to_owned()),
+            realm: "shop".parse().unwrap(),
+            secrets: vec!["8f3b1c2d9a7e55aa".into()],
+            payment: None,
+            currency: None,
+            shared_ids: false,
+            live: None,
+            max_age: None,
+            options: std::collections::BTreeMap::new(),
+            api: None,
+        })
+        .unwrap()
+    }
+
+    fn after(latest: Option<&Event>, phase: Phase, asked_at: i64) -> Event {
+        let asked = (time(asked_at), time(asked_at + 1));
+        following(latest, &source("acme"), &"tr_1".parse().unwrap(), answer(phase), asked)
+    }
+
+    #[test]
+    fn one_answer_is_one_event_and_one_that_comes_again_later_is_another() {
+        let first = after(None, Phase::Created, 100);
+        assert_eq!(after(None, Phase::Created, 101).id, first.id, "asked by two nodes at once");
+        assert_ne!(after(None, Phase::Processing, 100).id, first.id);
+        let second = after(Some(&first), Phase::Processing, 200);
+        let third = after(Some(&second), Phase::Created, 300);
+        assert_eq!(third.digest(), first.digest());
+        assert_ne!(third.id, first.id);
+        let test = Answer { live: false, ..answer(Phase::Created) };
+        let test = following(None, &source("acme"), &"tr_1".parse().unwrap(), test, (time(1), time(2)));
+        assert_ne!(test.id, first.id);
+    }
+
+    #[test]
+    fn an_answer_is_of_the_provider_s_time_or_else_of_the_question_s_and_never_of_the_last_one_s() {
+        let before = after(None, Phase::Created, 100);
+        assert_eq!((before.occurred_at, before.received_at), (Some(time(100)), time(101)));
+        let just_after = Time::from_unix_ms(100_001).unwrap();
+        for (told, asked_at, expected) in [
+            (None, 200, time(200)),
+            (None, 100, just_after),
+            // The clock of the node that asked before is ahead of ours.
+            (None, 90, just_after),
+            (Some(150), 200, time(150)),
+            (Some(100), 200, just_after),
+            // A replica of the provider lags.
+            (Some(50), 200, time(50)),
+        ] {
+            assert_eq!(when(Some(&before), told.map(time), time(asked_at)), expected, "{told:?} {asked_at}");
+        }
+        assert_eq!(when(None, Some(time(7)), time(9)), time(7));
+    }
+
+    #[test]
+    fn what_was_confirmed_last_is_the_newest_by_its_time_of_its_own_source() {
+        let (old, new) = (after(None, Phase::Created, 100), after(None, Phase::Captured, 200));
+        let hint = Event { trust: Trust::Hint, ..after(None, Phase::Captured, 300) };
+        let other = Event { source: "other".into(), ..after(None, Phase::Captured, 400) };
+        let log = |events: &[&Event]| Log {
+            entries: events
+                .iter()
+                .map(|event| Entry { tag: Tag::from_random(1), event: Arc::new((*event).clone()) })
+                .collect(),
+        };
+        for (events, expected) in [
+            (&[][..], None),
+            (&[&hint, &other], None),
+            (&[&old, &new, &hint, &other], Some(&new)),
+            // It came late, so the fold still goes by the other.
+            (&[&new, &old], Some(&new)),
+        ] {
+            assert_eq!(latest(&log(events), "acme"), expected);
+        }
+    }
 }

@@ -99,11 +99,12 @@ impl Confirmations {
         let request = confirmation.request(payment)?;
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
+        let received_at = clock::now();
         let answer = confirmation.read(payment, &body, self.limits.get().json_depth)?;
         let source = confirmation.source();
         let log = self.store.read(&source.subject(payment)).await?;
         let latest = event::latest(&log, source.name());
-        let event = event::following(latest, source, payment, answer, asked_at);
+        let event = event::following(latest, source, payment, answer, (asked_at, received_at));
         if latest.is_some_and(|latest| latest.digest() == event.digest() && latest.live == event.live) {
             return Ok(Step { log, event, appended: None });
         }

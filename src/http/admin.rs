@@ -211,7 +211,9 @@ fn not_reconciled(why: &ReconcileError) -> Problem {
         ReconcileError::Failed(Failed::Store(error)) => {
             return Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER);
         }
-        ReconcileError::Failed(Failed::Unavailable { .. }) => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
+        ReconcileError::Failed(Failed::Unavailable { .. }) => {
+            (StatusCode::BAD_GATEWAY, "provider_unavailable")
+        }
         ReconcileError::Failed(Failed::Throttled { .. }) => (StatusCode::BAD_GATEWAY, "provider_throttles"),
         ReconcileError::Failed(Failed::Denied(_)) => (StatusCode::BAD_GATEWAY, "provider_denies"),
         ReconcileError::Failed(Failed::Unknown(_)) => (StatusCode::BAD_GATEWAY, "unknown_at_provider"),

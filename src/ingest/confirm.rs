@@ -16,9 +16,7 @@ use crate::{
     secret::{self, Weakness},
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -125,7 +123,8 @@ impl Address {
             return None;
         }
         let uri: Uri = start.parse().ok()?;
-        let origin = origin(&uri).filter(|_| uri.scheme() == Some(&Scheme::HTTPS) && uri.query().is_none())?;
+        let origin =
+            origin(&uri).filter(|_| uri.scheme() == Some(&Scheme::HTTPS) && uri.query().is_none())?;
         let before = format!("{}/", uri.path().trim_end_matches('/'));
         Some(Self { origin, before, after: after.to_owned() })
     }
@@ -212,8 +211,7 @@ impl<'a> Confirmation<'a> {
             return Err(unclear("bad_payment_id"));
         }
         let mut request = Request::new(Bytes::new());
-        *request.uri_mut() =
-            self.api.address.of(payment).parse().map_err(|_| unclear("bad_payment_id"))?;
+        *request.uri_mut() = self.api.address.of(payment).parse().map_err(|_| unclear("bad_payment_id"))?;
         request.headers_mut().clone_from(&self.api.headers);
         Ok(request)
     }

@@ -168,7 +168,8 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
             return Err(missing("signature.signed", reason));
         }
     };
-    let mapping = compile::mapping(&raw.event, &raw.map, Proof::Signature(&scheme), &raw.options).map_err(wrong)?;
+    let mapping =
+        compile::mapping(&raw.event, &raw.map, Proof::Signature(&scheme), &raw.options).map_err(wrong)?;
     let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options));
     let confirm = confirm.transpose().map_err(wrong)?;
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;

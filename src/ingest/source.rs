@@ -153,7 +153,8 @@ impl Source {
         let preset = preset?;
         let options =
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } = preset;
+        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } =
+            preset;
         if settings.secrets.is_empty() {
             return Err(SourceError::NoSecret);
         }

@@ -1,3 +1,5 @@
+mod owed;
+
 use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag, Trust},
@@ -117,7 +119,11 @@ fn source(name: &str) -> Source {
 }
 
 fn source_of(name: &str, preset: &str) -> Source {
-    Source::build(SourceSettings {
+    Source::build(settings_of(name, preset)).unwrap()
+}
+
+fn settings_of(name: &str, preset: &str) -> SourceSettings {
+    SourceSettings {
         name: name.into(),
         provider: Provider::Builtin(preset.to_owned()),
         realm: "shop".parse().unwrap(),
@@ -129,8 +135,7 @@ fn source_of(name: &str, preset: &str) -> Source {
         max_age: None,
         options: std::collections::BTreeMap::new(),
         api: None,
-    })
-    .unwrap()
+    }
 }
 
 struct Bench {

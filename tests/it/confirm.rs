@@ -25,7 +25,10 @@ async fn until_status(gateway: &Gateway, payment: &str, status: &str) -> Value {
 /// The types of the events that were confirmed.
 fn confirmed(snapshot: &Value) -> Vec<&str> {
     let events = snapshot["timeline"].as_array().unwrap().iter();
-    events.filter(|event| event["trust"] == "confirmed").map(|event| event["type"].as_str().unwrap()).collect()
+    events
+        .filter(|event| event["trust"] == "confirmed")
+        .map(|event| event["type"].as_str().unwrap())
+        .collect()
 }
 
 async fn confirmations(gateway: &Gateway, outcome: &str) -> f64 {
@@ -312,7 +315,11 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
     const PAN: &str = "4242424242424242";
     let api = ProviderApi::start().await;
     let card = json!({ "cardNumber": PAN, "cvc": "987", "cardHolder": format!("J DOE {PAN}") });
-    api.set_with("tr_1", "paid", &json!({ "description": PAN, "details": card, "metadata": { "note": PAN } }));
+    api.set_with(
+        "tr_1",
+        "paid",
+        &json!({ "description": PAN, "details": card, "metadata": { "note": PAN } }),
+    );
     api.set_with("tr_2", &format!("paid {PAN}"), &json!({ "details": card }));
     api.set_with("tr_3", "paid", &json!({ "id": PAN }));
     let mut gateway = Gateway::with(api.setup()).await;

@@ -104,7 +104,8 @@ fn answers_mean_what_the_fixtures_say() {
 fn i8_card_data_anywhere_in_an_answer_changes_nothing_and_goes_nowhere() {
     for (preset, first, cases) in answers() {
         for case in cases {
-            let says = case.says(preset, &first, &crate::ingest::preset::fixtures::with_card_data(&case.body));
+            let says =
+                case.says(preset, &first, &crate::ingest::preset::fixtures::with_card_data(&case.body));
             assert_eq!(says, case.says, "{preset}");
             assert!(!says.contains(PAN), "{preset}");
         }
@@ -171,11 +172,20 @@ fn credentials_that_cannot_be_used_are_refused_with_the_reason() {
     };
     let key = |key: &str| Some(ApiSettings { key: key.into(), url: None });
     for (told, expected) in [
-        (with("stripe", &|_| ()), "api: the preset `stripe` has no [confirm], so its provider is never asked"),
-        (with("revolut", &|s| s.payment = Some(vec!["/order".into()])), "api: the provider knows its own ids"),
+        (
+            with("stripe", &|_| ()),
+            "api: the preset `stripe` has no [confirm], so its provider is never asked",
+        ),
+        (
+            with("revolut", &|s| s.payment = Some(vec!["/order".into()])),
+            "api: the provider knows its own ids",
+        ),
         (with("revolut", &|s| s.api = key("sk_short")), "api: key is shorter than 16 bytes; use the API key"),
         (with("revolut", &|s| s.api = key("your-secret-api-key")), "api: key is a placeholder"),
-        (with("revolut", &|s| s.api = key("sk_Zq81LmXw0tB7cYhKdé")), "api: key has characters that no header"),
+        (
+            with("revolut", &|s| s.api = key("sk_Zq81LmXw0tB7cYhKdé")),
+            "api: key has characters that no header",
+        ),
     ] {
         assert!(told.starts_with(expected), "{told}");
     }

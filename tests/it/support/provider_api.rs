@@ -81,7 +81,8 @@ impl ProviderApi {
     fn source_of(&self, provider: &str) -> Source {
         let mut source = Source::new("mollie", provider, "default", WEBHOOK_SECRET);
         let key = self.folder.path().join("api.key");
-        source.more = format!("[source.api]\nkey = \"file:{}\"\nurl = \"http://{}\"", key.display(), self.address);
+        source.more =
+            format!("[source.api]\nkey = \"file:{}\"\nurl = \"http://{}\"", key.display(), self.address);
         source
     }
 

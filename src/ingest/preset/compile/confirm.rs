@@ -13,7 +13,8 @@ const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
 /// How the provider is asked.
 pub(in crate::ingest::preset) fn confirm(raw: raw::Confirm, options: &Options) -> Checked<Inquiry> {
     let Some(address) = Address::parse(&raw.url) else {
-        let reason = "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";
+        let reason =
+            "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";
         return mistake("confirm.url", reason);
     };
     if !raw.headers.values().any(|text| text.contains(KEY)) {
