@@ -62,6 +62,9 @@ fn the_presets_of_the_how_to_load() {
     for preset in presets {
         of_text(preset).unwrap();
     }
+    let confirm = how_to.split("```toml\n").find(|block| block.starts_with("[confirm]")).unwrap();
+    let (confirm, _) = confirm.split_once("```").unwrap();
+    assert!(of_text(&format!("{OWN}{confirm}")).unwrap().confirm.is_some());
 }
 
 #[test]
