@@ -22,7 +22,7 @@ pub use step::Failed;
 
 use crate::{
     clock,
-    ingest::{Confirmation, Ingest, Source},
+    ingest::{Confirmation, DEBOUNCE, Ingest, Source},
     limits::Limits,
     live::Live,
     metrics::{Metrics, SourceName},
@@ -40,7 +40,7 @@ use std::{
 };
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    time::{Instant, sleep_until},
 };
 use tokio_util::task::TaskTracker;
 
@@ -56,9 +56,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often what is owed is measured.
 const MEASURE: Duration = Duration::from_secs(2);
-
-/// After an answer that is older than the newest hint.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// Asks the providers of all sources that have credentials for it.
 pub struct Confirmations {
@@ -105,13 +102,24 @@ impl Confirmations {
             }
             tokio::select! {
                 () = self.shutdown.draining() => break,
-                () = self.ingest.owed() => {}
-                () = self.freed.notified() => {}
-                () = sleep(next) => {}
+                () = self.until_due(next) => {}
             }
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Returns after `next`, or earlier where there may be something to claim.
+    async fn until_due(&self, next: Duration) {
+        let mut until = Instant::now() + next;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.freed.notified() => return,
+                // What has just come to be owed is not due yet; so a thousand hints are no thousand looks.
+                () = self.ingest.owed() => until = until.min(Instant::now() + DEBOUNCE),
+            }
+        }
     }
 
     /// Begins all questions of a source that may be asked now. Returns when to look again.
@@ -165,7 +173,7 @@ impl Confirmations {
                 self.metrics.confirmation(source, outcome);
                 let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
                 tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, "confirmation");
-                return Settlement::Done { again: AGAIN };
+                return Settlement::Done { again: DEBOUNCE };
             }
             Err(failed) => failed,
         };
@@ -187,7 +195,7 @@ impl Confirmations {
             Verdict::Never { code, outcome } => match self.quarantine(owed, code, &failed, now).await {
                 Ok(()) => {
                     tracing::error!(source, %payment, attempts, reason = code, why = %failed, "not confirmed, for good");
-                    (outcome, Settlement::Done { again: AGAIN })
+                    (outcome, Settlement::Done { again: DEBOUNCE })
                 }
                 // Whatever is given up has to be seen somewhere.
                 Err(why) => {

@@ -71,7 +71,7 @@ const DELIVERY_RECORDS: usize = 256;
 
 /// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
 /// one question, and who waits for the answer does not notice.
-const DEBOUNCE: Duration = Duration::from_millis(200);
+pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]

@@ -79,7 +79,9 @@ impl Confirmations {
             Err(failed) => failed.outcome(),
         };
         self.metrics.confirmation(source.name(), outcome);
-        tracing::info!(source = source.name(), %payment, outcome, "reconciled by hand");
+        // What an operator typed may be anything; what was understood is a payment.
+        let shown = asked.is_ok().then_some(tracing::field::display(payment));
+        tracing::info!(source = source.name(), payment = shown, outcome, "reconciled by hand");
         Ok(compared(source.name(), payment, &asked?))
     }
 }

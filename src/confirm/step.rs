@@ -58,6 +58,16 @@ impl From<Unclear> for Failed {
     }
 }
 
+impl Failed {
+    /// What is no JSON is not the provider's API either, but what stands before it while it is out of order.
+    fn reading(unclear: Unclear) -> Self {
+        match unclear.code {
+            "not_json" => Self::Unavailable { why: "its answer is no JSON".to_owned(), retry_after: None },
+            _ => Self::Unclear(unclear),
+        }
+    }
+}
+
 impl From<OutboundError> for Failed {
     fn from(error: OutboundError) -> Self {
         match error {
@@ -100,7 +110,8 @@ impl Confirmations {
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
         let received_at = clock::now();
-        let answer = confirmation.read(payment, &body, self.limits.get().json_depth)?;
+        let answer =
+            confirmation.read(payment, &body, self.limits.get().json_depth).map_err(Failed::reading)?;
         let source = confirmation.source();
         let log = self.store.read(&source.subject(payment)).await?;
         let latest = event::latest(&log, source.name());
