@@ -4,7 +4,12 @@ use crate::support::{
     Gateway, ProviderApi, RedisServer, Scripted, Setup, Store, eventually, next_message, paystream,
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Output, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
 use tokio::task::JoinSet;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,6 +66,23 @@ async fn a_hint_is_confirmed_and_only_then_believed() {
     assert_eq!((&confirmed["status"], &confirmed["captured"]), (&json!("captured"), &json!(1000)));
     assert_eq!(confirmations(&gateway, "appended").await, 1.0);
     assert_eq!(api.asked(), ["tr_1"]);
+}
+
+#[tokio::test]
+async fn a_hint_is_confirmed_within_a_second() {
+    let api = ProviderApi::start().await;
+    let gateway = Gateway::with(api.setup()).await;
+    let mut quickest = Duration::MAX;
+    // One of several, since other tests share this machine.
+    for payment in ["tr_a", "tr_b", "tr_c", "tr_d"] {
+        api.set(payment, "paid");
+        let mut stream = gateway.stream(payment).await;
+        let began = Instant::now();
+        hint(&gateway, payment).await;
+        while next_message(&mut stream).await.1["status"] != "captured" {}
+        quickest = quickest.min(began.elapsed());
+    }
+    assert!(quickest < SECOND, "{quickest:?}");
 }
 
 #[tokio::test]
@@ -219,6 +241,23 @@ async fn several_nodes_ask_once_and_an_orderly_end_hands_over() {
 }
 
 #[tokio::test]
+async fn a_node_that_dies_while_it_asks_leaves_the_question_to_another() {
+    let api = ProviderApi::start().await;
+    api.set("tr_1", "paid");
+    api.script([Scripted::Hold]);
+    let redis = RedisServer::start().await;
+    let setup = || Setup { sources: vec![api.source()], ..Setup::on(&redis) };
+    let mut one = Gateway::with(setup()).await;
+    hint(&one, "tr_1").await;
+    api.until_asked(1).await;
+    let other = Gateway::with(setup()).await;
+    one.kill();
+    // Once its lease is over.
+    until_status(&other, "tr_1", "captured").await;
+    assert_eq!(api.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_told_by_their_key_and_not_by_what_they_are() {
     const WRONG: &str = "live_Zq81LmXw0tB7cYhKdN5vRsE3uGfJpA2x";
     let api = ProviderApi::start().await;
@@ -232,6 +271,10 @@ async fn wrong_credentials_are_told_by_their_key_and_not_by_what_they_are() {
     assert!(!gateway.log().contains(WRONG), "{}", gateway.log());
     assert_eq!(gateway.snapshot("tr_1").await["status"], "unknown");
     assert_eq!(api.asked().len(), 1, "one refusal is enough for a minute");
+    let owed = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
+    eventually("both are still owed", async || owed().await == 2.0).await;
+    let oldest = async || gateway.metric("paystream_confirmations_oldest_seconds", &[]).await;
+    eventually("and for how long is told", async || oldest().await >= 1.0).await;
 }
 
 #[tokio::test]
