@@ -13,6 +13,7 @@
 //! | `signature` | recipes as data, secrets, verification |
 //! | `place`     | where in a delivery a text stands |
 //! | `payload`   | from verified bytes to the events that they carry |
+//! | `sieve`     | which parts of a payload are read at all |
 //! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `confirm`   | asking a provider for a payment: the request, and what the answer says |
@@ -30,6 +31,7 @@ mod payload;
 mod place;
 mod preset;
 mod redact;
+mod sieve;
 mod signature;
 mod source;
 mod throttle;

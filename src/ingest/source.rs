@@ -10,6 +10,7 @@ use super::{
         pointer::{Pointer, PointerError},
         raw::{BodyForm, Reply},
     },
+    sieve::Sieve,
     signature::{SecretError, Verifier},
     throttle::Throttle,
 };
@@ -62,6 +63,8 @@ pub struct Source {
     pub(super) gate: Gate,
     pub(super) trust: Trust,
     pub(super) body: BodyForm,
+    /// What is kept of a JSON body.
+    pub(super) sieve: Sieve,
     /// Where the events of a delivery stand, if it carries several.
     pub(super) each: Option<Pointer>,
     pub(super) options: Options,
@@ -178,6 +181,7 @@ impl Source {
             (Some(api), Some(inquiry)) => Some(inquiry.with(api)?),
         };
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
         Ok(Self {
             name: settings.name,
             provider,
@@ -186,6 +190,7 @@ impl Source {
             gate,
             trust,
             body,
+            sieve,
             each,
             options,
             manners,
@@ -237,6 +242,19 @@ impl fmt::Debug for Source {
             .field("name", &self.name)
             .field("provider", &self.provider)
             .finish_non_exhaustive()
+    }
+}
+
+/// All that is read of a payload: by the mapping, from each of its events if it carries several, and by the verifier.
+fn sieve(gate: &Gate, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
+    let time = match gate {
+        Gate::Recipe(verifier) => verifier.payload_time(),
+        Gate::Coded(_) => None,
+    };
+    let read = mapping.pointers(terms);
+    match each {
+        None => Sieve::new(read.into_iter().chain(time)),
+        Some(list) => Sieve::new(time).and_each(list, Sieve::new(read)),
     }
 }
 
