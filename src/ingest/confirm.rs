@@ -7,8 +7,9 @@
 use super::{
     depth,
     place::Around,
-    preset::mapping::{Mapping, Reading, Unclear},
+    preset::mapping::{Mapping, Reading, Terms, Unclear},
     redact,
+    sieve::Sieve,
     source::Source,
 };
 use crate::{
@@ -91,6 +92,8 @@ pub(super) struct Api {
     headers: HeaderMap,
     spacing: Duration,
     mapping: Mapping,
+    /// What is kept of an answer.
+    sieve: Sieve,
 }
 
 /// A source that can ask its provider.
@@ -152,8 +155,8 @@ fn own_origin(url: &str) -> Result<String, ApiError> {
 }
 
 impl Inquiry {
-    /// With a source's credentials.
-    pub(super) fn with(self, settings: &ApiSettings) -> Result<Api, ApiError> {
+    /// With a source's credentials and terms.
+    pub(super) fn with(self, settings: &ApiSettings, terms: &Terms) -> Result<Api, ApiError> {
         let key = settings.key.expose_secret();
         secret::check(key, MIN_KEY_BYTES)?;
         if !key.is_ascii() {
@@ -169,7 +172,8 @@ impl Inquiry {
         }
         let origin = settings.url.as_deref().map_or(Ok(self.address.origin), own_origin)?;
         let address = Address { origin, ..self.address };
-        Ok(Api { address, headers, spacing: self.spacing, mapping: self.mapping })
+        let sieve = Sieve::new(self.mapping.pointers(terms));
+        Ok(Api { address, headers, spacing: self.spacing, mapping: self.mapping, sieve })
     }
 }
 
@@ -222,7 +226,7 @@ impl<'a> Confirmation<'a> {
         if !depth::is_within(body, depth) {
             return unclear("too_deep", "answer");
         }
-        let Ok(answer) = serde_json::from_slice(body) else { return unclear("not_json", "answer") };
+        let Ok(answer) = self.api.sieve.parse(body) else { return unclear("not_json", "answer") };
         let headers = &HeaderMap::new();
         let around = Around { headers, query: "", options: &self.source.options };
         let mut reading = Reading::default();

@@ -174,13 +174,13 @@ impl Source {
             Scheme::Coded(adapter) => Gate::Coded(adapter.ready(&settings.secrets).map_err(secret)?),
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
+        let terms = Terms { payment, currency: settings.currency, live: settings.live };
         let api = match (&settings.api, confirm) {
             (None, _) => None,
             (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
-            (Some(_), Some(_)) if payment.is_some() => return Err(ApiError::OtherIds.into()),
-            (Some(api), Some(inquiry)) => Some(inquiry.with(api)?),
+            (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
+            (Some(api), Some(inquiry)) => Some(inquiry.with(api, &terms)?),
         };
-        let terms = Terms { payment, currency: settings.currency, live: settings.live };
         let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
         Ok(Self {
             name: settings.name,
