@@ -47,6 +47,7 @@ impl Config {
                 live: None,
                 max_age: None,
                 options: BTreeMap::new(),
+                api: None,
             })
         };
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

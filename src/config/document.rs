@@ -159,6 +159,20 @@ impl<'a> Document<'a> {
 }
 
 impl<'d> Section<'d> {
+    /// The table `[section.key]`, if there is one.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'d>> {
+        self.known.push(key);
+        let value = self.table?.get(key)?;
+        let line = line_of(self.document.text, value.span().start);
+        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
+        let Some(table) = value.get_ref().as_table() else {
+            self.document.report(&Place::Line(line), &format!("{label}: must be a table"));
+            return None;
+        };
+        let (document, line, table) = (self.document, Some(line), Some(table));
+        Some(Section { document, label, name: None, line, table, known: Vec::new() })
+    }
+
     /// The tables `[[section.key]]`.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
         self.known.push(key);

@@ -8,7 +8,7 @@ use super::{
     document::{Document, Section},
 };
 use crate::{
-    ingest::{Provider, Source, SourceSettings},
+    ingest::{ApiSettings, Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
     secret, stream, telemetry,
@@ -108,6 +108,8 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
     let live = section.flag("live");
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
     let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
+    let has_api = section.has("api");
+    let api = section.section("api").and_then(api);
     if !section.has("secrets") {
         let example = "a list of references, e.g. [\"env:ACME_SECRET\"]";
         section.wrong(&section.place("secrets"), "secrets", &format!("is missing; allowed: {example}"));
@@ -126,7 +128,23 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         live,
         max_age,
         options: options?,
+        // With a mistake in its credentials, a source is none.
+        api: if has_api { Some(api?) } else { None },
     })
+}
+
+fn api(mut section: Section<'_>) -> Option<ApiSettings> {
+    let key = section.secret("key");
+    let url = section.parsed("url", "https://HOST, e.g. that of the provider's sandbox", |text| {
+        if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
+    });
+    let url_is_wrong = section.has("url") && url.is_none();
+    if !section.has("key") {
+        let example = "a reference, e.g. \"env:ACME_API_KEY\"";
+        section.wrong(&section.place("key"), "key", &format!("is missing; allowed: {example}"));
+    }
+    section.end();
+    key.filter(|_| !url_is_wrong).map(|key| ApiSettings { key, url })
 }
 
 fn source_name(text: &str) -> Result<String, &'static str> {

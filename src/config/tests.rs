@@ -10,6 +10,8 @@ fn environment_of(pairs: &[(&str, &str)]) -> Environment {
         ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
+        ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
+        ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
         ("EMPTY", ""),
     ];
     base.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -71,6 +73,10 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
     assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
+    assert!(source.api.is_none());
+    let api = config.sources.last().unwrap().api.as_ref().unwrap();
+    assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
+    assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
     assert_eq!(config.access.cors, ["https://shop.example"]);
     assert_eq!(config.access.keys.len(), 2);
     assert!(config.admin_token.is_some());
@@ -184,6 +190,21 @@ fn mistakes_of_sources_and_keys_are_found_too() {
         (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is no currency"),
         (format!("{SOURCE}live = \"yes\""), "[[source]] live: allowed: true or false"),
         (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is no realm"),
+        (
+            format!("{SOURCE}[source.api]\nkey = \"env:MOLLIE_API_KEY\""),
+            "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has no [confirm]",
+        ),
+        (
+            format!("{SOURCE}[source.api]"),
+            "paystream.toml:5: [source.api] key: is missing; allowed: a reference",
+        ),
+        (format!("{SOURCE}[source.api]\nkey = \"live_x\""), "[source.api] key: is written out"),
+        (
+            format!("{SOURCE}[source.api]\nurl = \"\""),
+            "[source.api] url: \"\" is empty; allowed: https://HOST",
+        ),
+        (format!("{SOURCE}[source.api]\nkeys = 1"), "[source.api] keys: unknown key; did you mean key?"),
+        (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: must be a table"),
         (
             KEY.replace("HS256", "HS512"),
             "[[access.key]] algorithm: \"HS512\" is no algorithm that can be used",
@@ -308,12 +329,17 @@ fn the_manual_has_every_key() {
         "[limits]",
         "[log]",
         "[[source]]",
+        "[[source]]\n[source.api]",
         "[[access.key]]",
     ] {
         let found = mistakes(&format!("{section}\nzzzz = 1"));
         let known = found.iter().find_map(|mistake| mistake.split_once("unknown key; known: ")).unwrap().1;
         for key in known.split(", ") {
-            let as_setting = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
+            let (value, table) = (format!("{key} = "), format!("[source.{key}]"));
+            let as_setting = |line: &str| {
+                let line = line.trim_start_matches('#');
+                line.starts_with(&value) || line == table
+            };
             assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
         }
     }

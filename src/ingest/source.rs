@@ -2,6 +2,7 @@
 
 use super::{
     adapter::Coded,
+    confirm::{Api, ApiError, ApiSettings},
     place::{Options, Place},
     preset::{
         self, Preset, PresetError, Scheme,
@@ -40,6 +41,8 @@ pub struct SourceSettings {
     pub max_age: Option<Duration>,
     /// What the preset asks of its sources.
     pub options: BTreeMap<String, String>,
+    /// What it needs to ask the provider for payments. Without it nobody is asked.
+    pub api: Option<ApiSettings>,
 }
 
 /// Which preset.
@@ -68,6 +71,8 @@ pub struct Source {
     pub(super) manners: Reply,
     pub(super) mapping: Mapping,
     pub(super) terms: Terms,
+    /// How the provider is asked for payments. With it, each event owes a confirmation.
+    pub(super) api: Option<Api>,
     /// Of deliveries whose signature failed.
     pub(super) throttle: Throttle,
 }
@@ -126,6 +131,9 @@ pub enum SourceError {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
+    /// The provider cannot be asked.
+    #[error("api: {0}")]
+    Api(#[from] ApiError),
     /// The provider signs no time.
     #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
     NoTime {
@@ -148,7 +156,8 @@ impl Source {
         let preset = preset?;
         let options =
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, .. } = preset;
+        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } =
+            preset;
         if settings.secrets.is_empty() {
             return Err(SourceError::NoSecret);
         }
@@ -166,6 +175,12 @@ impl Source {
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        let api = match (&settings.api, confirm) {
+            (None, _) => None,
+            (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
+            (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
+            (Some(api), Some(inquiry)) => Some(inquiry.with(api, &terms)?),
+        };
         let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
         Ok(Self {
             name: settings.name,
@@ -181,6 +196,7 @@ impl Source {
             manners,
             mapping,
             terms,
+            api,
             throttle: Throttle::default(),
         })
     }
@@ -205,6 +221,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its payment ids are the shop's own.
+    #[must_use]
+    pub const fn shares_ids(&self) -> bool {
+        self.shared_ids
     }
 
     /// Where its payments live.

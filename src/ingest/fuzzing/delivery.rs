@@ -177,6 +177,7 @@ fn source(name: &str) -> Source {
         shared_ids: false,
         live: None,
         max_age: None,
+        api: None,
         options,
     })
     .expect("the preset is good")

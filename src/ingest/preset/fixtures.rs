@@ -42,7 +42,7 @@ const PLAID_KEY: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KP
 /// The places of a payload whose texts may leave as they are: the event's id and amounts.
 pub(in crate::ingest) fn exempt(mapping: &Mapping) -> Vec<String> {
     let ids = mapping.id.iter().map(|id| id.from.to_string());
-    let rules = mapping.entries.iter().flat_map(|entry| &entry.facts).filter_map(|fact| match fact {
+    let rules = mapping.entries.iter().flat_map(|entry| &entry.facts).filter_map(|fact| match &fact.rule {
         FactRule::Phase { money, .. } => money.as_ref(),
         FactRule::Capture(part) | FactRule::Refund(part) => part.amount.as_ref(),
         FactRule::Dispute(part) => part.amount.as_ref(),
@@ -89,6 +89,7 @@ impl Case {
             live: None,
             max_age: None,
             options: self.options.clone(),
+            api: None,
         })
         .unwrap()
     }
@@ -126,7 +127,7 @@ fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
     }
 }
 
-fn fact(fact: &Fact) -> String {
+pub(in crate::ingest) fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Phase { phase, money: None } => word(phase),
         Fact::Phase { phase, money: Some(money) } => {
@@ -174,7 +175,7 @@ fn events_mean_what_the_fixtures_say() {
 }
 
 /// Everything that this adds is what a careless shop or provider might.
-fn with_card_data(value: &Value) -> Value {
+pub(in crate::ingest) fn with_card_data(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(with_card_data).collect(),
         Value::Object(members) => {

@@ -12,6 +12,7 @@ fn settings(provider: &str, secrets: &[&str]) -> SourceSettings {
         live: None,
         max_age: None,
         options: BTreeMap::new(),
+        api: None,
     }
 }
 

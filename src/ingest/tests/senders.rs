@@ -144,6 +144,7 @@ impl Sender {
             shared_ids: true,
             live: None,
             max_age: None,
+            api: None,
             options: self.options(case),
         }
     }

@@ -26,6 +26,7 @@ fn source(provider: &str) -> Source {
         live: Some(false).filter(|_| provider == "stripe"),
         max_age: None,
         options: std::collections::BTreeMap::new(),
+        api: None,
     })
     .unwrap()
 }
