@@ -151,8 +151,8 @@ fn holds_pan(text: &str) -> bool {
             }
             gap = false;
             match digits.len() {
-                13..=19 if passes_luhn(&digits) => return true,
-                19.. => return false,
+                13..=18 if passes_luhn(&digits) => return true,
+                19.. => return passes_luhn(&digits),
                 _ => {}
             }
         }
