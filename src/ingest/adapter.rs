@@ -103,5 +103,7 @@ fn parse_unproven(body: &[u8]) -> Result<Value, Rejection> {
     serde_json::from_slice(body).map_err(|_| Rejection::MalformedSignature)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
