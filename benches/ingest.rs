@@ -77,6 +77,7 @@ fn source() -> Source {
         provider: Provider::Builtin("stripe".to_owned()),
         realm: "default".parse().unwrap(),
         secrets: vec![SECRET.into()],
+        api: None,
         payment: None,
         currency: None,
         shared_ids: false,

@@ -41,6 +41,7 @@ impl Config {
                 provider: Provider::Builtin(preset.into()),
                 realm: open.clone()?,
                 secrets: vec![secret.clone()],
+                api: None,
                 payment: None,
                 currency: None,
                 shared_ids: false,

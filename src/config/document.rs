@@ -166,6 +166,19 @@ impl<'d> Section<'d> {
         self.document.tables(self.table.and_then(|table| table.get(key)), &label)
     }
 
+    /// The table `[section.key]`, if there is one.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Section<'d>> {
+        let (place, given) = self.given(key, false)?;
+        let Given::Toml(value) = given else { return None };
+        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
+        let (Some(table), Place::Line(line)) = (value.as_table(), &place) else {
+            self.wrong(&place, key, &format!("must be a table: {label}"));
+            return None;
+        };
+        let (line, table) = (Some(*line), Some(table));
+        Some(Section { document: self.document, label, name: None, line, table, known: Vec::new() })
+    }
+
     /// The typed value of `key`: the override, else what the file says.
     fn given(&mut self, key: &'static str, overridable: bool) -> Option<(Place, Given<'d>)> {
         self.known.push(key);

@@ -1,6 +1,7 @@
 //! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
 
 mod access;
+mod api;
 mod store;
 
 use super::{
@@ -98,7 +99,8 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         provider,
     );
     let realm = section.parsed("realm", REALM, |text| text.parse::<Name>().map_err(|_| "is no realm"));
-    let secrets = section.secrets("secrets");
+    // Whether there have to be any, the provider decides.
+    let secrets = section.secrets("secrets").or_else(|| (!section.has("secrets")).then(Vec::new));
     let payment = section.texts("payment", "JSON pointers, e.g. [\"/data/object/id\"]");
     let currency =
         section.parsed("currency", "an ISO 4217 code, e.g. \"EUR\", or an asset, e.g. \"BTC/8\"", |text| {
@@ -108,10 +110,7 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
     let live = section.flag("live");
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
     let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
-    if !section.has("secrets") {
-        let example = "a list of references, e.g. [\"env:ACME_SECRET\"]";
-        section.wrong(&section.place("secrets"), "secrets", &format!("is missing; allowed: {example}"));
-    }
+    let api = api::settings(section);
     Some(SourceSettings {
         name: name?.into(),
         provider: provider?,
@@ -120,6 +119,7 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
             None => super::DEV_REALM.parse().ok()?,
         },
         secrets: secrets?,
+        api: api?,
         payment: payment.map(|texts| texts.into_iter().map(|(_, text)| text).collect()),
         currency,
         shared_ids,

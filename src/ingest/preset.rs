@@ -63,6 +63,14 @@ impl Scheme {
         }
     }
 
+    /// Whether the provider signs a time.
+    pub(super) fn signs_time(&self) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.time.is_some(),
+            Self::Coded(adapter) => adapter.max_age_s().is_some(),
+        }
+    }
+
     /// Whether a piece is signed.
     fn signs(&self, piece: &Piece) -> bool {
         match self {

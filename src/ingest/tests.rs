@@ -101,6 +101,7 @@ fn source_of(name: &str, preset: &str) -> Source {
         provider: Provider::Builtin(preset.to_owned()),
         realm: "shop".parse().unwrap(),
         secrets: vec![SECRET.into()],
+        api: None,
         payment: None,
         currency: None,
         shared_ids: false,

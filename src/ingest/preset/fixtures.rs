@@ -53,6 +53,7 @@ impl Case {
             provider: Provider::Builtin(preset.to_owned()),
             realm: "shop".parse().unwrap(),
             secrets: vec![secret],
+            api: None,
             payment: None,
             currency: self.currency.as_ref().map(|code| code.parse().unwrap()),
             shared_ids: false,

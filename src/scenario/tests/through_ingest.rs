@@ -20,6 +20,7 @@ fn source(provider: &str) -> Source {
         provider: Provider::Builtin(provider.to_owned()),
         realm: "default".parse().unwrap(),
         secrets: vec!["whsec_0123456789abcdef0123456789abcdef".into()],
+        api: None,
         payment: None,
         currency: None,
         shared_ids: false,

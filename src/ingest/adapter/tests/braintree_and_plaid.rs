@@ -76,13 +76,13 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
         query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
         options: &Options::new(),
     };
-    let answer = Adapter::Braintree.ready(&[secret.into()]).ok().unwrap().answer(around);
+    let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(around);
     assert_eq!(answer.as_deref(), Some(include_str!("../../fixtures/adapters/braintree-answer.txt").trim()));
 }
 
 #[test]
 fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
-    let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()]).ok().unwrap();
+    let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()], None).ok().unwrap();
     let answer =
         |query: &str| adapter.answer(Around { headers: &HeaderMap::new(), query, options: &Options::new() });
     let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
@@ -94,18 +94,19 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     for (secret, why) in
         [("private-key-5f0c", SecretError::NoKeyId), (":private-key-5f0c", SecretError::NoKeyId)]
     {
-        assert_eq!(Adapter::Braintree.ready(&[secret.into()]).err(), Some((0, why)));
+        assert_eq!(Adapter::Braintree.ready(&[secret.into()], None).err(), Some((0, why)));
     }
 }
 
-struct Signer(EcdsaKeyPair);
+/// Plaid's part.
+pub(in crate::ingest) struct Signer(EcdsaKeyPair);
 
 impl Signer {
-    fn new() -> Self {
+    pub(in crate::ingest) fn new() -> Self {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
     }
 
-    fn jwk(&self, kid: &str, expired_at: Option<i64>) -> String {
+    pub(in crate::ingest) fn jwk(&self, kid: &str, expired_at: Option<i64>) -> String {
         let point = self.0.public_key().as_ref();
         let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
         json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": x, "y": y,
@@ -113,7 +114,7 @@ impl Signer {
         .to_string()
     }
 
-    fn token(&self, head: &Value, claims: &Value) -> String {
+    pub(in crate::ingest) fn token(&self, head: &Value, claims: &Value) -> String {
         let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", part(head), part(claims));
         let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
@@ -155,5 +156,5 @@ fn plaid_s_token_vouches_for_the_body_and_the_time() {
     for token in ["", "a.b", "a.b.c", "..", &good[..good.len() - 3]] {
         assert!(verdict(&both, token, body).is_err(), "{token}");
     }
-    assert_eq!(Adapter::Plaid.ready(&["{}".into()]).err(), Some((0, SecretError::NotPublicKey)));
+    assert_eq!(Adapter::Plaid.ready(&["{}".into()], None).err(), Some((0, SecretError::NotPublicKey)));
 }
