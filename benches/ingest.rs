@@ -77,13 +77,13 @@ fn source() -> Source {
         provider: Provider::Builtin("stripe".to_owned()),
         realm: "default".parse().unwrap(),
         secrets: vec![SECRET.into()],
-        api: None,
         payment: None,
         currency: None,
         shared_ids: false,
         live: None,
         max_age: None,
         options: BTreeMap::new(),
+        api: None,
     })
     .unwrap()
 }

@@ -39,7 +39,7 @@ mod source;
 mod throttle;
 mod xml;
 
-pub use api::Api;
+pub use api::ApiSettings;
 pub use outcome::Refusal;
 pub use preset::{PresetError, pointer::PointerError, preset_table, presets};
 pub use signature::SecretError;

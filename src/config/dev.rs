@@ -41,13 +41,13 @@ impl Config {
                 provider: Provider::Builtin(preset.into()),
                 realm: open.clone()?,
                 secrets: vec![secret.clone()],
-                api: None,
                 payment: None,
                 currency: None,
                 shared_ids: false,
                 live: None,
                 max_age: None,
                 options: BTreeMap::new(),
+                api: None,
             })
         };
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

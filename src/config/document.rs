@@ -159,24 +159,25 @@ impl<'a> Document<'a> {
 }
 
 impl<'d> Section<'d> {
+    /// The table `[section.key]`, if there is one.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'d>> {
+        self.known.push(key);
+        let value = self.table?.get(key)?;
+        let line = line_of(self.document.text, value.span().start);
+        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
+        let Some(table) = value.get_ref().as_table() else {
+            self.document.report(&Place::Line(line), &format!("{label}: must be a table"));
+            return None;
+        };
+        let (document, line, table) = (self.document, Some(line), Some(table));
+        Some(Section { document, label, name: None, line, table, known: Vec::new() })
+    }
+
     /// The tables `[[section.key]]`.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
         self.known.push(key);
         let label = format!("[[{}.{key}]]", self.label.trim_matches(['[', ']']));
         self.document.tables(self.table.and_then(|table| table.get(key)), &label)
-    }
-
-    /// The table `[section.key]`, if there is one.
-    pub(super) fn table(&mut self, key: &'static str) -> Option<Section<'d>> {
-        let (place, given) = self.given(key, false)?;
-        let Given::Toml(value) = given else { return None };
-        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
-        let (Some(table), Place::Line(line)) = (value.as_table(), &place) else {
-            self.wrong(&place, key, &format!("must be a table: {label}"));
-            return None;
-        };
-        let (line, table) = (Some(*line), Some(table));
-        Some(Section { document: self.document, label, name: None, line, table, known: Vec::new() })
     }
 
     /// The typed value of `key`: the override, else what the file says.

@@ -119,13 +119,13 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
             None => super::DEV_REALM.parse().ok()?,
         },
         secrets: secrets?,
-        api: api?,
         payment: payment.map(|texts| texts.into_iter().map(|(_, text)| text).collect()),
         currency,
         shared_ids,
         live,
         max_age,
         options: options?,
+        api: api?,
     })
 }
 

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 /// A source's access to its provider's API.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct ApiSettings {
     /// Who asks, for providers that want to be told beside the key.
     pub client_id: Option<SecretString>,
     /// The API key or secret.

@@ -27,7 +27,10 @@ impl Source {
         match &self.gate {
             Gate::Coded(adapter) => adapter.open(request).map(Ok),
             Gate::Recipe(verifier) => {
-                verifier.verify_by(key, around, body, received_at)?;
+                match key {
+                    None => verifier.verify(around, body, received_at)?,
+                    Some(key) => verifier.verify_by(key, around, body, received_at)?,
+                }
                 let payload = self.parse(body, json_depth);
                 if let Ok(payload) = &payload {
                     verifier.check_payload_time(payload, received_at)?;

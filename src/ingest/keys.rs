@@ -20,6 +20,7 @@ use crate::{
     payment::Time,
 };
 use aws_lc_rs::signature::ParsedPublicKey;
+use rustls_pki_types::CertificateDer;
 use shelf::{Look, Shelf, Told};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,7 +30,6 @@ use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
 };
-use webpki::types::CertificateDer;
 
 /// How long a delivery waits for its key. Both providers that publish keys give us ten seconds for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -152,7 +152,11 @@ impl KeyRing {
             Look::No(why) => return Err(why),
         };
         // At every delivery: a certificate may have run out since. It costs two verifications more, some 50 µs.
-        if self.origin.vouches(&name, &key, at) { Ok(key) } else { Err(NoKey::Refused(Rejection::UntrustedKey)) }
+        if self.origin.vouches(&name, &key, at) {
+            Ok(key)
+        } else {
+            Err(NoKey::Refused(Rejection::UntrustedKey))
+        }
     }
 
     /// Fetches a key in the background, so that it gets here even if nobody waits any more.

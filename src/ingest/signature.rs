@@ -81,7 +81,9 @@ impl Rejection {
             Self::MissingSignature => "The signature header is missing.",
             Self::MalformedSignature => "The signature header holds no readable signature of a known scheme.",
             Self::BadSignature => "The signature does not match the body and the source's secrets.",
-            Self::UntrustedKey => "The key that the signature names is unknown, out of use or not the provider's.",
+            Self::UntrustedKey => {
+                "The key that the signature names is unknown, out of use or not the provider's."
+            }
             Self::KeyAddress => "The key's address is none where the provider publishes keys.",
             Self::MissingHeader => "A header that the signature covers is missing, repeated or not readable.",
             Self::MissingQuery => "A key of the query that the signature covers is missing or repeated.",
@@ -140,11 +142,21 @@ impl Verifier {
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
     /// [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
     pub(super) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
-        self.verify_by(None, around, body, received_at)
+        self.verify_lines(None, around, body, received_at)
     }
 
-    /// As [`verify`](Self::verify), by a key that was fetched beside the source's own.
+    /// As [`verify`](Self::verify), by a key that was fetched.
     pub(super) fn verify_by(
+        &self,
+        fetched: &ParsedPublicKey,
+        around: Around<'_>,
+        body: &[u8],
+        received_at: Time,
+    ) -> Result<(), Rejection> {
+        self.verify_lines(Some(fetched), around, body, received_at)
+    }
+
+    fn verify_lines(
         &self,
         fetched: Option<&ParsedPublicKey>,
         around: Around<'_>,

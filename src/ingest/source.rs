@@ -2,7 +2,7 @@
 
 use super::{
     adapter::Adapter,
-    api::Api,
+    api::ApiSettings,
     gate::Gate,
     keys::{Certificates, KeyRing, Origin, PlaidKeys},
     place::{Options, Place},
@@ -33,8 +33,6 @@ pub struct SourceSettings {
     pub realm: Name,
     /// Its signing secrets; several while one is being rotated. None where the provider publishes its keys, to be fetched.
     pub secrets: Vec<SecretString>,
-    /// How it asks its provider.
-    pub api: Option<Api>,
     /// JSON pointers to the payment's id, tried in order, in place of all of the preset's.
     pub payment: Option<Vec<String>>,
     /// Of amounts that come without one.
@@ -47,6 +45,8 @@ pub struct SourceSettings {
     pub max_age: Option<Duration>,
     /// What the preset asks of its sources.
     pub options: BTreeMap<String, String>,
+    /// How it asks its provider.
+    pub api: Option<ApiSettings>,
 }
 
 /// Which preset.
@@ -169,8 +169,7 @@ impl Source {
         }
         let keys = if settings.secrets.is_empty() {
             let origin = origin(&scheme, &provider, settings.api.as_ref(), settings.live)?;
-            let outbound =
-                Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
+            let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
             Some(Arc::new(KeyRing::new(Arc::clone(&settings.name), origin, outbound)))
         } else {
             None
@@ -246,7 +245,7 @@ impl fmt::Debug for Source {
 fn origin(
     scheme: &Scheme,
     provider: &Arc<str>,
-    api: Option<&Api>,
+    api: Option<&ApiSettings>,
     live: Option<bool>,
 ) -> Result<Origin, SourceError> {
     match scheme {

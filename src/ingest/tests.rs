@@ -13,7 +13,7 @@ const PAN: &str = "4242424242424242";
 
 /// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
 #[derive(Default)]
-struct Fake {
+pub(super) struct Fake {
     events: Mutex<Vec<Event>>,
     records: Mutex<Vec<Record>>,
     recorded: Notify,
@@ -101,13 +101,13 @@ fn source_of(name: &str, preset: &str) -> Source {
         provider: Provider::Builtin(preset.to_owned()),
         realm: "shop".parse().unwrap(),
         secrets: vec![SECRET.into()],
-        api: None,
         payment: None,
         currency: None,
         shared_ids: false,
         live: None,
         max_age: None,
         options: std::collections::BTreeMap::new(),
+        api: None,
     })
     .unwrap()
 }

@@ -1,13 +1,17 @@
 //! `[source.api]`: how a source asks its provider.
 
-use crate::{config::document::Section, ingest::Api};
+use crate::{config::document::Section, ingest::ApiSettings, secret};
+use secrecy::ExposeSecret as _;
+
+/// The shortest API key that is taken; what providers hand out is longer.
+const MIN_KEY_BYTES: usize = 8;
 
 const URL: &str = "https://HOST, or http:// on this machine alone, without a path";
 
 /// What is typed of it, if anything is. None only where a mistake was reported.
 #[expect(clippy::option_option, reason = "a mistake is something else than nothing typed")]
-pub(super) fn settings(source: &mut Section<'_>) -> Option<Option<Api>> {
-    let Some(mut section) = source.table("api") else { return (!source.has("api")).then_some(None) };
+pub(super) fn settings(source: &mut Section<'_>) -> Option<Option<ApiSettings>> {
+    let Some(mut section) = source.section("api") else { return (!source.has("api")).then_some(None) };
     let client_id = section.secret("client_id");
     let key = section.secret("key");
     let url = section.parsed("url", URL, url);
@@ -15,9 +19,19 @@ pub(super) fn settings(source: &mut Section<'_>) -> Option<Option<Api>> {
         let example = "a reference, e.g. \"env:ACME_API_KEY\"";
         section.wrong(&section.place("key"), "key", &format!("is missing; allowed: {example}"));
     }
-    let is_well = client_id.is_some() == section.has("client_id") && url.is_some() == section.has("url");
+    let checked = key.as_ref().map_or(Ok(()), |key| secret::check(key.expose_secret(), MIN_KEY_BYTES));
+    if let Err(weakness) = checked {
+        section.wrong(
+            &section.place("key"),
+            "key",
+            &format!("{weakness}; use the one that the provider shows"),
+        );
+    }
+    let is_well = checked.is_ok()
+        && client_id.is_some() == section.has("client_id")
+        && url.is_some() == section.has("url");
     section.end();
-    key.filter(|_| is_well).map(|key| Some(Api { client_id, key, url }))
+    key.filter(|_| is_well).map(|key| Some(ApiSettings { client_id, key, url }))
 }
 
 /// Scheme and host. What is asked shows our key, so it goes over TLS unless it stays on the machine.

@@ -76,7 +76,13 @@ impl Plaid {
     }
 
     /// Whether the key that the token names made its signature. If there is none of our own, it is the one that was fetched.
-    fn made(&self, kid: &str, request: Unproven<'_>, signed: &[u8], signature: &[u8]) -> Result<bool, Rejection> {
+    fn made(
+        &self,
+        kid: &str,
+        request: Unproven<'_>,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Rejection> {
         if let Some(public) = request.key {
             return Ok(public.verify_sig(signed, signature).is_ok());
         }

@@ -22,11 +22,9 @@ use crate::{
 };
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use bytes::Bytes;
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime, pem::PemObject as _};
 use std::{borrow::Cow, time::Duration};
-use webpki::{
-    ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter,
-    types::{CertificateDer, ServerName, TrustAnchor, UnixTime, pem::PemObject as _},
-};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 
 /// The most certificates of an answer that are looked at. Public chains have three.
 const MAX_CERTIFICATES: usize = 8;
@@ -66,9 +64,15 @@ impl Certificates {
     }
 
     /// Fetches a certificate and what it needs to be trusted.
-    pub(super) async fn fetch(&self, outbound: &Outbound, address: &str, at: Time) -> Result<Key, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        outbound: &Outbound,
+        address: &str,
+        at: Time,
+    ) -> Result<Key, FetchError> {
         let pem = get(outbound, address).await?;
-        let chain = CertificateDer::pem_slice_iter(&pem).take(MAX_CERTIFICATES).collect::<Result<Vec<_>, _>>();
+        let chain =
+            CertificateDer::pem_slice_iter(&pem).take(MAX_CERTIFICATES).collect::<Result<Vec<_>, _>>();
         let mut chain = chain.map_err(|why| FetchError::Untrusted(format!("no certificate: {why}")))?;
         if let (Err(_), Some(issuer)) = (self.check(address, &chain, at), self.issuer_of(chain.first())) {
             chain.push(CertificateDer::from(get(outbound, &issuer).await?.to_vec()));

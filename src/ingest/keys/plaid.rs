@@ -2,7 +2,7 @@
 
 use super::{FetchError, Key};
 use crate::{
-    ingest::{adapter::plaid, api::Api, redact},
+    ingest::{adapter::plaid, api::ApiSettings, redact},
     outbound::Outbound,
 };
 use bytes::Bytes;
@@ -41,7 +41,7 @@ struct Problem {
 
 impl PlaidKeys {
     /// With a source's access to Plaid's API; nothing if it lacks the client's id.
-    pub(in crate::ingest) fn new(api: &Api, live: Option<bool>) -> Option<Self> {
+    pub(in crate::ingest) fn new(api: &ApiSettings, live: Option<bool>) -> Option<Self> {
         let host = if live == Some(false) { SANDBOX } else { PRODUCTION };
         let address = format!("{}{PATH}", api.url.as_deref().unwrap_or(host));
         Some(Self { address, client_id: api.client_id.clone()?, secret: api.key.clone() })

@@ -158,13 +158,9 @@ mod tests {
         let first = shelf.look("a", at(0));
         assert_eq!((word(&first), word(&shelf.look("a", at(1)))), ("missing", "asked"));
         shelf.put("a", &Ok(key()), at(2), Some(REFRESH));
-        for (s, expected) in [
-            (3, "held"),
-            (86_401, "held"),
-            (86_402, "stale"),
-            (86_403, "held"),
-            (86_412, "stale"),
-        ] {
+        for (s, expected) in
+            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (86_412, "stale")]
+        {
             assert_eq!(word(&shelf.look("a", at(s))), expected, "at {s} s");
         }
         shelf.put("a", &Err(NoKey::Unavailable), at(86_413), Some(REFRESH));
@@ -172,12 +168,17 @@ mod tests {
         shelf.put("a", &Err(NO), at(86_415), Some(REFRESH));
         assert_eq!(word(&shelf.look("a", at(86_416))), "refused", "but the provider's word does");
         shelf.put("a", &Ok(key()), at(86_500), None);
-        assert_eq!(word(&shelf.look("a", at(86_500 * 365))), "held", "what never changes is never fetched anew");
+        assert_eq!(
+            word(&shelf.look("a", at(86_500 * 365))),
+            "held",
+            "what never changes is never fetched anew"
+        );
     }
 
     #[test]
     fn what_is_not_there_is_remembered_for_a_while() {
-        for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")] {
+        for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")]
+        {
             let (mut shelf, start) = (Shelf::default(), Instant::now());
             let _told = shelf.look("a", start);
             shelf.put("a", &Err(why), start, None);

@@ -3,15 +3,15 @@ use crate::{
     ingest::{
         Delivery, Ingest, Provider, Reply, Source, SourceSettings,
         adapter::tests::braintree_and_plaid::Signer as PlaidSigner,
-        api::Api,
+        api::ApiSettings,
         place::{Around, Options},
         preset,
         signature::recipe::{CertificateRule, Published},
+        tests::Fake,
     },
     limits::Limits,
     live::Live,
     metrics::Metrics,
-    store::fake::Fake,
 };
 use authority::{Authority, NAME, SIGNERS, Signer, Wanted};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -62,13 +62,13 @@ fn paypal_ring(stand_in: &StandIn, authority: &Authority) -> KeyRing {
 }
 
 fn plaid_ring(stand_in: &StandIn) -> KeyRing {
-    let api = Api { url: Some(stand_in.url()), ..api() };
+    let api = ApiSettings { url: Some(stand_in.url()), ..api() };
     let keys = PlaidKeys::new(&api, None).unwrap();
     KeyRing::new("acme".into(), Origin::Plaid(keys), Outbound::new().unwrap())
 }
 
-fn api() -> Api {
-    Api { client_id: Some("client-5f0c".into()), key: "secret-77aa".into(), url: None }
+fn api() -> ApiSettings {
+    ApiSettings { client_id: Some("client-5f0c".into()), key: "secret-77aa".into(), url: None }
 }
 
 fn settings(provider: &str) -> SourceSettings {
@@ -177,7 +177,9 @@ fn nothing_is_asked_but_where_paypal_publishes_certificates() {
         let around = Around { headers: &headers, query: "", options: &options };
         Certificates::new(rule.clone(), mode).name_of(around)
     };
-    for (mode, live_may, test_may) in [(None, true, true), (Some(true), true, false), (Some(false), false, true)] {
+    for (mode, live_may, test_may) in
+        [(None, true, true), (Some(true), true, false), (Some(false), false, true)]
+    {
         for (address, may_be) in [(live, live_may), (test, test_may)] {
             let expected = if may_be { Ok(address.to_owned()) } else { Err(Rejection::KeyAddress) };
             assert_eq!(may(mode, address), expected, "{mode:?}");
@@ -229,16 +231,29 @@ async fn a_certificate_is_trusted_for_its_chain_its_name_and_its_time() {
         ("good", 200, authority.chain(signer, &wanted()), is(200, "accepted")),
         ("another root", 200, other.chain(signer, &wanted()), refused.clone()),
         ("self-signed", 200, signer.self_signed(), refused.clone()),
-        ("run out", 200, authority.chain(signer, &Wanted { years: (2024, 2026), ..wanted() }), refused.clone()),
-        ("not begun", 200, authority.chain(signer, &Wanted { years: (2027, 2028), ..wanted() }), refused.clone()),
-        ("web shop", 200, authority.chain(signer, &Wanted { name: "www.paypal.com", ..wanted() }), refused.clone()),
+        (
+            "run out",
+            200,
+            authority.chain(signer, &Wanted { years: (2024, 2026), ..wanted() }),
+            refused.clone(),
+        ),
+        (
+            "not begun",
+            200,
+            authority.chain(signer, &Wanted { years: (2027, 2028), ..wanted() }),
+            refused.clone(),
+        ),
+        (
+            "web shop",
+            200,
+            authority.chain(signer, &Wanted { name: "www.paypal.com", ..wanted() }),
+            refused.clone(),
+        ),
         (
             "sandbox",
             200,
-            authority.chain(
-                signer,
-                &Wanted { name: "messageverificationcerts.sandbox.paypal.com", ..wanted() },
-            ),
+            authority
+                .chain(signer, &Wanted { name: "messageverificationcerts.sandbox.paypal.com", ..wanted() }),
             refused.clone(),
         ),
         (
@@ -298,7 +313,12 @@ async fn a_certificate_is_fetched_once_and_another_when_it_rotates() {
         (paypal(new, &at_old, PAYPAL), PAYPAL, is(401, "bad_signature"), 1),
         (paypal(new, &at_new, &second), &second, is(200, "accepted"), 2),
         (paypal(old, &at_old, PAYPAL), PAYPAL, is(200, "duplicate"), 2),
-        (paypal(old, &format!("{}/elsewhere/OLD", stand_in.url()), PAYPAL), PAYPAL, is(401, "key_address"), 2),
+        (
+            paypal(old, &format!("{}/elsewhere/OLD", stand_in.url()), PAYPAL),
+            PAYPAL,
+            is(401, "key_address"),
+            2,
+        ),
     ] {
         assert_eq!(bench.send(&headers, body).await, expected);
         assert_eq!(stand_in.asked().len(), fetches);
@@ -319,7 +339,7 @@ async fn a_certificate_that_runs_out_is_refused_from_then_on() {
     let headers = headers(&[("paypal-cert-url", &format!("{}/certs/CERT-1", stand_in.url()))]);
     let options = Options::new();
     let around = Around { headers: &headers, query: "", options: &options };
-    let mut at = |received_at: &str| {
+    let at = |received_at: &str| {
         let received_at = received_at.parse().unwrap();
         let ring = Arc::clone(&ring);
         async move { ring.key(Unproven { around, body: b"", received_at, key: None }).await.map(drop) }
@@ -380,7 +400,11 @@ async fn plaid_s_own_word_on_a_key_counts() {
         assert_eq!(bench.send(&plaid(&ours, kid, PLAID), PLAID).await, expected, "{kid}");
     }
     assert_eq!(stand_in.asked().len(), 4);
-    assert_eq!(bench.send(&plaid(&ours, "fifth", PLAID), "{}").await, is(401, "bad_signature"), "another body");
+    assert_eq!(
+        bench.send(&plaid(&ours, "fifth", PLAID), "{}").await,
+        is(401, "bad_signature"),
+        "another body"
+    );
     assert_eq!(stand_in.asked().len(), 4, "for which no key is needed");
 }
 
@@ -405,7 +429,10 @@ async fn a_thousand_made_up_keys_cost_a_few_fetches_and_no_known_key() {
     assert_eq!(said, expected.into_iter().collect());
     let metrics = bench.metrics.render();
     assert!(metrics.contains(r#"limit_hits_total{reason="key_fetches"} 991"#), "{metrics}");
-    assert!(metrics.contains(r#"limit_hits_total{reason="failed_signatures_per_second"}"#), "no line for each");
+    assert!(
+        metrics.contains(r#"limit_hits_total{reason="failed_signatures_per_second"}"#),
+        "no line for each"
+    );
     assert!(metrics.contains("paystream_webhook_success_ratio 1"), "strangers don't tell how well we do");
     assert_eq!(bench.send(&plaid(&signer, "good", PLAID), PLAID).await, is(200, "duplicate"));
 }
@@ -450,10 +477,15 @@ fn keys_are_fetched_only_where_none_is_pinned() {
     assert_eq!(build("plaid", &|_| {}), Ok(true));
     assert_eq!(build("plaid", &|s| s.secrets = vec![jwk.as_str().into()]), Ok(false));
     assert_eq!(build("plaid", &|s| s.max_age = Some(Duration::from_secs(60))), Ok(true));
-    let no_client = |s: &mut SourceSettings| s.api = Some(Api { client_id: None, ..api() });
+    let no_client = |s: &mut SourceSettings| s.api = Some(ApiSettings { client_id: None, ..api() });
     for missing in [&(|s: &mut SourceSettings| s.api = None) as &dyn Fn(&mut SourceSettings), &no_client] {
         let why = build("plaid", missing).unwrap_err();
-        assert!(why.starts_with("secrets: none is given; add the keys that `plaid` publishes, or [source.api]"), "{why}");
+        assert!(
+            why.starts_with("secrets: none is given; add the keys that `plaid` publishes, or [source.api]"),
+            "{why}"
+        );
     }
-    assert!(build("stripe", &|_| {}).unwrap_err().starts_with("secrets: none is given; add the signing secret"));
+    assert!(
+        build("stripe", &|_| {}).unwrap_err().starts_with("secrets: none is given; add the signing secret")
+    );
 }

@@ -53,13 +53,13 @@ impl Case {
             provider: Provider::Builtin(preset.to_owned()),
             realm: "shop".parse().unwrap(),
             secrets: vec![secret],
-            api: None,
             payment: None,
             currency: self.currency.as_ref().map(|code| code.parse().unwrap()),
             shared_ids: false,
             live: None,
             max_age: None,
             options: self.options.clone(),
+            api: None,
         })
         .unwrap()
     }

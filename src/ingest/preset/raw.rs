@@ -174,6 +174,9 @@ pub(super) struct Event {
     pub(super) live: Option<Live>,
     #[serde(default)]
     pub(super) payment: Vec<String>,
+    /// Those of the places of ids where the provider's own stand, which may be long numbers.
+    #[serde(default)]
+    pub(super) own_ids: Vec<String>,
     pub(super) amounts: Option<Amounts>,
     /// Minor units in which the provider departs from ISO 4217: `exponents = { ISK = 2 }`.
     #[serde(default)]

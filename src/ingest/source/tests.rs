@@ -6,13 +6,13 @@ fn settings(provider: &str, secrets: &[&str]) -> SourceSettings {
         provider: Provider::Builtin(provider.to_owned()),
         realm: "default".parse().unwrap(),
         secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
-        api: None,
         payment: None,
         currency: None,
         shared_ids: false,
         live: None,
         max_age: None,
         options: BTreeMap::new(),
+        api: None,
     }
 }
 

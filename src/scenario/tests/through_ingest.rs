@@ -20,13 +20,13 @@ fn source(provider: &str) -> Source {
         provider: Provider::Builtin(provider.to_owned()),
         realm: "default".parse().unwrap(),
         secrets: vec!["whsec_0123456789abcdef0123456789abcdef".into()],
-        api: None,
         payment: None,
         currency: None,
         shared_ids: false,
         live: Some(false).filter(|_| provider == "stripe"),
         max_age: None,
         options: std::collections::BTreeMap::new(),
+        api: None,
     })
     .unwrap()
 }

@@ -8,11 +8,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize,
     date_time_ymd,
 };
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 use std::sync::LazyLock;
-use webpki::{
-    anchor_from_trusted_cert,
-    types::{CertificateDer, TrustAnchor},
-};
+use webpki::anchor_from_trusted_cert;
 
 /// The name that PayPal's certificates are for.
 pub(super) const NAME: &str = "messageverificationcerts.paypal.com";

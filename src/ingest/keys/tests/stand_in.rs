@@ -83,9 +83,10 @@ impl Shared {
                 break (head.to_owned(), body.to_owned());
             }
         };
-        let length = head.to_lowercase().split_once("content-length: ").map_or(0, |(_, rest)| {
-            rest.split("\r\n").next().unwrap().parse::<usize>().unwrap()
-        });
+        let length = head
+            .to_lowercase()
+            .split_once("content-length: ")
+            .map_or(0, |(_, rest)| rest.split("\r\n").next().unwrap().parse::<usize>().unwrap());
         while body.len() < length {
             let mut more = Vec::new();
             socket.read_buf(&mut more).await.unwrap();
@@ -99,7 +100,8 @@ impl Shared {
         drop(self.open.acquire().await);
         let answers = self.answers.lock().unwrap().clone();
         let (status, body) = answers.get(&key_id.unwrap_or(path)).cloned().unwrap_or((404, Vec::new()));
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         let _gone = socket.write_all(&[head.as_bytes(), &body].concat()).await;
     }
 }
