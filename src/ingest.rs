@@ -16,6 +16,7 @@
 //! | `keys`      | keys that a provider publishes, fetched when a request names them |
 //! | `place`     | where in a delivery a text stands |
 //! | `payload`   | from verified bytes to the events that they carry |
+//! | `sieve`     | which parts of a payload are read at all |
 //! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
 //! | `providers/*.toml` | the built-in presets |
@@ -34,6 +35,7 @@ mod payload;
 mod place;
 mod preset;
 mod redact;
+mod sieve;
 mod signature;
 mod source;
 mod throttle;

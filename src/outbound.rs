@@ -92,6 +92,7 @@ mod tests {
     use super::*;
     use axum::{Router, http::StatusCode, response::Redirect, routing::get};
 
+    #[expect(clippy::disallowed_methods, reason = "its only client is this test")]
     async fn asked(path: &str) -> Result<Answer, OutboundError> {
         let router = Router::new()
             .route("/busy", get(|| async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], "wait") }))

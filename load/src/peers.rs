@@ -4,7 +4,7 @@
 mod server;
 mod table;
 
-use crate::report::Report;
+use crate::report::{Report, as_f64};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum as _};
 use server::{Peer, Running};
@@ -59,6 +59,9 @@ struct Measure {
 /// Every value of a row, by peer and repeat; a run that failed leaves none.
 type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
 
+/// The row of what no run may have.
+const WRONG: &str = "lost, duplicated, out of order, in all runs";
+
 const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
     ("one payment each, 5,000 events/s: p99, ms", "delivery p99"),
@@ -76,7 +79,10 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         measure(
             "memory",
             format!("hold --sizes {quarter},{half},{streams} --seconds 1"),
-            &[("memory per idle stream, own payment, B", "server memory per stream (anonymous)")],
+            &[
+                ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
+                ("kernel memory per stream, both ends of its socket, B", "kernel memory per stream"),
+            ],
         ),
         measure(
             "shared",
@@ -165,7 +171,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             }
         }
     }
-    let rows: Vec<_> = measures.iter().flat_map(|measure| measure.rows).map(|(row, _)| *row).collect();
+    let measured = measures.iter().flat_map(|measure| measure.rows).map(|(row, _)| *row);
+    let rows: Vec<_> = measured.chain([WRONG]).collect();
     let text = table::markdown(&rows, &peers, &values, &problems, arguments.repeats);
     crate::tell(&text, &mut std::io::stdout());
     if let Some(path) = &arguments.out {
@@ -181,6 +188,9 @@ fn take(report: &Report, peer: Peer, measure: &Measure, repeat: usize, values: &
             values.entry(row).or_default().entry(peer).or_default().insert(repeat, *value);
         }
     }
+    let seen = &report.seen;
+    let wrong = seen.lost + seen.duplicated + seen.reordered;
+    *values.entry(WRONG).or_default().entry(peer).or_default().entry(repeat).or_default() += as_f64(wrong);
 }
 
 fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Report> {

@@ -18,12 +18,12 @@ impl Source {
         Around { headers: delivery.headers, query: delivery.query, options: &self.options }
     }
 
-    /// A verified body's payload.
+    /// A verified body's payload: what the source's mapping reads of it.
     pub(super) fn parse(&self, body: &[u8], depth: usize) -> Result<Value, Unclear> {
         let unclear = |code| Err(Unclear { code, at: "body".to_owned() });
         match self.body {
             BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
-            BodyForm::Json => serde_json::from_slice(body).or_else(|_| unclear("not_json")),
+            BodyForm::Json => self.sieve.parse(body).or_else(|_| unclear("not_json")),
             BodyForm::Form => Ok(form(body)),
             BodyForm::Xml => xml::parse(body).map_or_else(|| unclear("not_xml"), Ok),
         }

@@ -81,6 +81,14 @@ impl Place {
         }
     }
 
+    /// Where in the payload, if it stands there.
+    pub(super) fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::Payload(at) => Some(at),
+            _ => None,
+        }
+    }
+
     /// Whether anything stands there, text or not.
     pub(super) fn is_there(&self, around: Around<'_>, payload: &Value) -> bool {
         match self {

@@ -8,7 +8,10 @@ mod header;
 mod key;
 pub(super) mod recipe;
 
-use super::place::{Around, Options};
+use super::{
+    place::{Around, Options},
+    preset::pointer::Pointer,
+};
 use crate::payment::Time;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -305,11 +308,19 @@ impl Verifier {
         }
     }
 
+    /// Where in the payload the signed time stands, if it stands there.
+    pub(super) fn payload_time(&self) -> Option<&Pointer> {
+        match &self.recipe.time.as_ref()?.from {
+            TimeFrom::Payload(at) => Some(at),
+            _ => None,
+        }
+    }
+
     /// Whether the payload's time is within the window; for recipes whose time stands there, once the bytes are verified.
     pub(super) fn check_payload_time(&self, payload: &Value, received_at: Time) -> Result<(), Rejection> {
-        match self.recipe.time.as_ref().map(|time| &time.from) {
-            Some(TimeFrom::Payload(at)) => self.check_time(at.text(payload).as_deref(), received_at),
-            _ => Ok(()),
+        match self.payload_time() {
+            Some(at) => self.check_time(at.text(payload).as_deref(), received_at),
+            None => Ok(()),
         }
     }
 

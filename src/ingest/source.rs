@@ -12,6 +12,7 @@ use super::{
         pointer::{Pointer, PointerError},
         raw::{BodyForm, Reply},
     },
+    sieve::Sieve,
     signature::{SecretError, Verifier},
     throttle::Throttle,
 };
@@ -69,6 +70,8 @@ pub struct Source {
     pub(super) keys: Option<Arc<KeyRing>>,
     pub(super) trust: Trust,
     pub(super) body: BodyForm,
+    /// What is kept of a JSON body.
+    pub(super) sieve: Sieve,
     /// Where the events of a delivery stand, if it carries several.
     pub(super) each: Option<Pointer>,
     pub(super) options: Options,
@@ -185,6 +188,7 @@ impl Source {
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
         Ok(Self {
             name: settings.name,
             provider,
@@ -194,6 +198,7 @@ impl Source {
             keys,
             trust,
             body,
+            sieve,
             each,
             options,
             manners,
@@ -258,6 +263,19 @@ fn origin(
             keys.map(Origin::Plaid).ok_or_else(|| SourceError::NoApi { provider: Arc::clone(provider) })
         }
         Scheme::Coded(_) => Err(SourceError::NoSecret),
+    }
+}
+
+/// All that is read of a payload: by the mapping, from each of its events if it carries several, and by the verifier.
+fn sieve(gate: &Gate, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
+    let time = match gate {
+        Gate::Recipe(verifier) => verifier.payload_time(),
+        Gate::Coded(_) => None,
+    };
+    let read = mapping.pointers(terms);
+    match each {
+        None => Sieve::new(read.into_iter().chain(time)),
+        Some(list) => Sieve::new(time).and_each(list, Sieve::new(read)),
     }
 }
 

@@ -47,7 +47,9 @@ fn line(out: &mut String, name: &str, cells: impl Iterator<Item = String>) {
 fn ratio(values: &Values, row: &str, peer: Peer) -> String {
     let of = |peer: Peer| values.get(row)?.get(&peer);
     let (Some(bare), Some(own)) = (of(Peer::Bare), of(peer)) else { return "–".to_owned() };
-    spread(own.iter().filter_map(|(repeat, own)| Some(own / bare.get(repeat)?)))
+    // Nothing against nothing is no ratio.
+    let ratios = own.iter().filter_map(|(repeat, own)| Some(own / bare.get(repeat)?));
+    spread(ratios.filter(|ratio| ratio.is_finite()))
 }
 
 /// Median, least and most; one value stands alone.
@@ -68,6 +70,7 @@ fn spread(values: impl Iterator<Item = f64>) -> String {
 /// Three digits are more than a noisy machine can tell apart.
 fn short(value: f64) -> String {
     match value {
+        0.0 => "0".to_owned(),
         v if v >= 10_000.0 => format!("{:.1}k", v / 1e3),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),

@@ -1,5 +1,7 @@
 //! What a provider's payloads mean: from a verified payload to the facts of one event. Pure.
 
+mod reads;
+
 use super::{pointer::Pointer, raw::Amounts};
 use crate::{
     ingest::{

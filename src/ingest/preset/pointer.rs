@@ -56,11 +56,21 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
+    /// The names on the way, of members, items and selectors.
+    pub(in crate::ingest) fn tokens(&self) -> &[Box<str>] {
+        &self.tokens
+    }
+
+    /// The key and text of a token `[key=text]`.
+    pub(in crate::ingest) fn selector(token: &str) -> Option<(&str, &str)> {
+        token.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
+    }
+
     /// What stands there; `null` is nothing.
     pub(in crate::ingest) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
         let found = self.tokens.iter().try_fold(payload, |value, token| match value {
             Value::Object(members) => members.get(&**token),
-            Value::Array(items) => match selector(token) {
+            Value::Array(items) => match Self::selector(token) {
                 Some((key, text)) => items.iter().find(|item| has(item, key, text)),
                 None => items.get(token.parse::<usize>().ok()?),
             },
@@ -90,11 +100,6 @@ impl Pointer {
         let (_, end) = text.rsplit_once('/').filter(|(_, end)| !end.is_empty())?;
         Some(Cow::Owned(end.to_owned()))
     }
-}
-
-/// The key and text of `[key=text]`.
-fn selector(token: &str) -> Option<(&str, &str)> {
-    token.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
 }
 
 fn has(item: &Value, key: &str, text: &str) -> bool {
