@@ -100,7 +100,6 @@ mod tests {
             .route("/long", get(|| async { "x".repeat(MAX_ANSWER_BYTES + 1) }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the only client is this test")]
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let request = http::Request::get(format!("http://{address}{path}")).body(Bytes::new()).unwrap();
         let answer = Outbound::new().unwrap().ask(request).await;

@@ -1,4 +1,4 @@
-//! Plaid's keys, each asked for by its id (https://plaid.com/docs/api/webhooks/webhook-verification/).
+//! Plaid's keys, each asked for by its id (<https://plaid.com/docs/api/webhooks/webhook-verification/>).
 
 use super::{FetchError, Key};
 use crate::{
