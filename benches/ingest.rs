@@ -14,11 +14,14 @@ use paystream::{
     limits::Limits,
     live::Live,
     metrics::Metrics,
-    payment::{Cursor, Subject, Tag, Time},
-    store::{Append, Appended, Feed, Head, Log, Notice, Record, RecordLog, Store, StoreError},
+    payment::{Cursor, Name, Subject, Tag, Time},
+    store::{
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordLog,
+        Settlement, Store, StoreError,
+    },
 };
 use sha2::Sha256;
-use std::{collections::BTreeMap, hint::black_box, sync::Arc};
+use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// As in the program.
@@ -63,6 +66,22 @@ impl Store for Nowhere {
 
     async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
+        Ok(Claim::Nothing)
+    }
+
+    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

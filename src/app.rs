@@ -68,6 +68,7 @@ impl App {
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
@@ -77,6 +78,9 @@ impl App {
         let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
+        if let Some(ingest) = &ingest {
+            ingest.spawn(&mut tasks);
+        }
         if let Some(streaming) = &streaming {
             streaming.spawn(&common, &mut tasks);
         }
@@ -118,7 +122,7 @@ pub struct Running {
     common: Common,
     /// What was configured at the start and counts until the end.
     fixed: Fixed,
-    /// What runs until the end: the hub, the streams' account, the listeners.
+    /// What runs until the end: the asking of providers, the hub, the streams' account, the listeners.
     tasks: JoinSet<anyhow::Result<()>>,
 }
 

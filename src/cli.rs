@@ -1,12 +1,14 @@
 //! The command line: one file per command. Text for people, `--json` for programs; what was asked for goes to standard
 //! output, all else to standard error.
 //!
-//! Exit codes: 0 fine; 1 something failed while running; 2 wrong arguments or configuration, nothing was started.
+//! Exit codes: 0 fine; 1 something failed while running; 2 wrong arguments or configuration, nothing was started. `reconcile`, which
+//! compares, says 1 where something differs and 2 where it could not find out.
 
 mod check;
 mod demo;
 mod output;
 mod post;
+mod reconcile;
 mod serve;
 mod token;
 mod trigger;
@@ -42,6 +44,7 @@ enum Command {
     Demo(demo::Demo),
     Trigger(trigger::Trigger),
     Watch(watch::Watch),
+    Reconcile(reconcile::Reconcile),
     Token(token::Token),
     Check(check::Check),
 }
@@ -66,6 +69,11 @@ impl ConfigFile {
 #[error("{0}")]
 struct Usage(String);
 
+/// What was to be compared could not be found out: exit code 2, since 1 says that something differs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Undone(String);
+
 /// What was asked of another program was refused, and it has been said why: exit code 1, and no more words.
 #[derive(Debug, thiserror::Error)]
 #[error("refused")]
@@ -82,20 +90,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is::<Refused>() {
                 output::complain(&format!("{error:#}"));
             }
-            let before_start = error.is::<Mistakes>() || error.is::<Usage>();
-            ExitCode::from(if before_start { 2 } else { 1 })
+            let is_two = error.is::<Mistakes>() || error.is::<Usage>() || error.is::<Undone>();
+            ExitCode::from(if is_two { 2 } else { 1 })
         }
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
@@ -103,11 +112,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Trigger(trigger) => block_on(trigger.run()),
         Command::Watch(watch) => block_on(watch.run()),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs to the end on a runtime of its own. What blocking work is left then is not waited for: a second signal has to end
 /// the process at once.
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();

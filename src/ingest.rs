@@ -19,6 +19,7 @@
 //! | `sieve`     | which parts of a payload are read at all |
 //! | `adapter`   | the providers that no recipe can say |
 //! | `preset`    | a provider in one file: loading, checking, mapping to facts |
+//! | `confirm`   | asking a provider for a payment: the request, and what the answer says |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
 //! | `redact`    | masking of card data |
@@ -26,6 +27,7 @@
 
 mod adapter;
 mod api;
+mod confirm;
 mod depth;
 mod gate;
 mod keys;
@@ -41,9 +43,10 @@ mod source;
 mod throttle;
 mod xml;
 
-pub use api::ApiSettings;
+pub use api::{ApiError, ApiSettings};
+pub use confirm::{Answer, Confirmation};
 pub use outcome::Refusal;
-pub use preset::{PresetError, pointer::PointerError, preset_table, presets};
+pub use preset::{PresetError, mapping::Unclear, pointer::PointerError, preset_table, presets};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
 
@@ -51,30 +54,34 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::{CountReason as _, Metrics},
-    payment::{Event, Subject, Time},
-    store::{Append, Appended, Record, RecordLog, Store},
+    payment::{Event, Name, Time},
+    store::{Append, Appended, Record, RecordLog, Store, StoreError},
 };
 use adapter::Unproven;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use gate::Gate;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use keys::NoKey;
 use outcome::Outcome;
 use place::Around;
-use preset::mapping::{Reading, Unclear};
+use preset::mapping::Reading;
 use serde_json::{Value, json};
 use signature::Rejection;
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use throttle::Throttled;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
 const DELIVERY_RECORDS: usize = 256;
+
+/// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
+/// one question, and who waits for the answer does not notice.
+pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +120,8 @@ pub struct Ingest {
     metrics: Arc<Metrics>,
     limits: Live<Limits>,
     deliveries: Semaphore,
+    /// Told of each confirmation that has come to be owed.
+    owed: Notify,
     delivery_records: Arc<Semaphore>,
 }
 
@@ -155,6 +164,7 @@ impl Ingest {
             metrics,
             limits,
             deliveries: Semaphore::new(deliveries),
+            owed: Notify::new(),
             delivery_records: Arc::new(Semaphore::new(DELIVERY_RECORDS)),
         }
     }
@@ -180,7 +190,19 @@ impl Ingest {
         }
     }
 
-    fn source(&self, name: &str) -> Option<Arc<Source>> {
+    /// Returns when confirmations have come to be owed since it last did. For one waiter.
+    pub async fn owed(&self) {
+        self.owed.notified().await;
+    }
+
+    /// The sources whose providers can be asked.
+    pub fn confirming(&self) -> Vec<Arc<Source>> {
+        let sources = Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner));
+        sources.values().filter(|source| source.api.is_some()).map(Arc::clone).collect()
+    }
+
+    /// The source of that name.
+    pub fn source(&self, name: &str) -> Option<Arc<Source>> {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
     }
 
@@ -242,7 +264,7 @@ impl Ingest {
                     kind: Arc::clone(&reading.kind),
                     occurred_at: statement.occurred_at,
                     received_at: delivery.received_at,
-                    subject: Subject::payment(source.realm.clone(), statement.payment),
+                    subject: source.subject(&statement.payment),
                     live: statement.live,
                     trust: source.trust,
                     facts: statement.facts,
@@ -288,7 +310,13 @@ impl Ingest {
         event: Event,
     ) -> Outcome {
         let started = Instant::now();
-        let appended = self.store.append(Append { event, shared_ids: source.shared_ids }).await;
+        let payment = event.subject.id.clone();
+        // Together, so that they wait for one sync of the disk. What is owed without its hint costs a question in vain.
+        let append = Append { event, shared_ids: source.shared_ids };
+        let (owed, appended) = join(self.owe(source, &payment), self.store.append(append)).await;
+        if let Err(why) = owed {
+            return store_failed(source, &why);
+        }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         match appended {
             Ok(Appended::New { cursor, .. }) => Outcome::Accepted(cursor),
@@ -299,6 +327,21 @@ impl Ingest {
             }
             Err(why) => store_failed(source, &why),
         }
+    }
+
+    /// Notes that the provider has to be asked, if it can be: what is acknowledged may be a hint and no more. A repeated hint
+    /// says that something changed again.
+    async fn owe(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
+        if source.api.is_none() {
+            return Ok(());
+        }
+        let owed = self.store.owe(&source.name, payment, DEBOUNCE).await;
+        match &owed {
+            Ok(()) => self.owed.notify_one(),
+            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count("owed"),
+            Err(_) => {}
+        }
+        owed
     }
 
     /// Quarantine is an acknowledgement too, so its record has to be durable first.
@@ -409,7 +452,7 @@ fn by_name(sources: Vec<Source>) -> Sources {
     sources.into_iter().map(|source| (Arc::clone(&source.name), Arc::new(source))).collect()
 }
 
-fn store_failed(source: &Source, why: &crate::store::StoreError) -> Outcome {
+fn store_failed(source: &Source, why: &StoreError) -> Outcome {
     tracing::warn!(source = %source.name, %why, "the store failed an append");
     Outcome::Deferred { reason: "store" }
 }

@@ -8,13 +8,14 @@
 //! 4. `hub` hears the notice, checks that none is missing, folds the event into the payment's topic, encodes one frame.
 //! 5. `stream` pulls the frames after each stream's cursor into its socket.
 //!
-//! `ingest` never knows who watches, `stream` never knows who posted. The invariants I1 to I8 are those of the README.
+//! Where a webhook only hints, `confirm` asks the provider and appends what it says. `ingest` never knows who watches, `stream` never knows who posted. The invariants I1 to I8 are those of the README.
 
 pub mod access;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod confirm;
 pub mod http;
 pub mod hub;
 pub mod ingest;

@@ -37,12 +37,34 @@ pub struct Reason {
     pub reason: &'static str,
 }
 
+/// Labels of a confirmation's outcome.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct Confirmation {
+    /// Name of the source.
+    pub source: String,
+    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `quarantined`, `given_up` or `store`.
+    pub outcome: &'static str,
+}
+
+/// One source.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct SourceName {
+    /// Its name.
+    pub source: String,
+}
+
 /// All metrics. Fields are named after what they count; docs give label sets and units.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Events by source, outcome and reason.
     pub events: Family<Outcome, Counter>,
+    /// Questions to providers, by source and outcome.
+    pub confirmations: Family<Confirmation, Counter>,
+    /// Confirmations that each source is owed, of the whole store: the same on all of its nodes.
+    pub confirmations_owed: Family<SourceName, Gauge>,
+    /// How long the oldest of them has been owed, in seconds.
+    pub confirmations_oldest: Family<SourceName, Gauge>,
     /// Time of one store append, durability included, in seconds.
     pub append_seconds: Histogram,
     /// From the webhook's receipt to the write of its frame to a stream, in seconds; one observation per stream and event.
@@ -87,6 +109,9 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::with_prefix("paystream"),
             events: Family::default(),
+            confirmations: Family::default(),
+            confirmations_owed: Family::default(),
+            confirmations_oldest: Family::default(),
             append_seconds: Histogram::new(LATENCY_BUCKETS),
             receipt_to_write_seconds: Histogram::new(LATENCY_BUCKETS),
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
@@ -110,6 +135,18 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let to = &mut self.registry;
         to.register("events", "Events by source, outcome and reason", self.events.clone());
+        to.register(
+            "confirmations",
+            "Questions to providers, by source and outcome",
+            self.confirmations.clone(),
+        );
+        to.register("confirmations_owed", "Confirmations that are owed", self.confirmations_owed.clone());
+        to.register_with_unit(
+            "confirmations_oldest",
+            "How long the oldest confirmation has been owed",
+            Unit::Seconds,
+            self.confirmations_oldest.clone(),
+        );
         to.register_with_unit(
             "append",
             "Time of one durable append",
@@ -155,6 +192,11 @@ impl Metrics {
     /// Counts one event's outcome.
     pub fn event(&self, source: &str, outcome: &'static str, reason: &'static str) {
         self.events.get_or_create(&Outcome { source: source.to_owned(), outcome, reason }).inc();
+    }
+
+    /// Counts one question to a provider.
+    pub fn confirmation(&self, source: &str, outcome: &'static str) {
+        self.confirmations.get_or_create(&Confirmation { source: source.to_owned(), outcome }).inc();
     }
 
     /// Counts one delivery that was verified, or could not be taken though nothing was wrong with it.

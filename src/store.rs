@@ -5,15 +5,18 @@
 //! from what it holds. It knows events and cursors; it knows neither who posted nor who watches.
 
 pub mod embedded;
+mod owed;
 pub mod redis;
+
+pub use owed::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement};
 
 use crate::{
     metrics::Metrics,
-    payment::{Cursor, Event, Subject, Tag, Time},
+    payment::{Cursor, Event, Name, Subject, Tag, Time},
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// The most events that one log holds; one more is a [`Conflict::LogFull`]. A real payment has a dozen or two.
@@ -55,6 +58,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest records of a source, newest first, at most `limit`.
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// Notes that a payment of a source has to be confirmed, `after` from now at the earliest, durably before it returns. What
+    /// is owed already stays as it is; if it is just being worked on, it will be owed anew.
+    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
+
+    /// Claims the debt of a source that has been due longest, for this caller alone until its lease is over.
+    async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError>;
+
+    /// Says what became of a claimed debt. Nothing, if its lease was over and another has it.
+    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError>;
+
+    /// What a source is owed, claimed or not.
+    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError>;
 
     /// Whether an append would succeed now: reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;
@@ -298,6 +314,9 @@ pub enum StoreError {
     /// More is waiting than it may hold back.
     #[error("the store has too many appends waiting")]
     Overloaded,
+    /// The source is owed [`MAX_OWED`] confirmations.
+    #[error("the source is owed too many confirmations")]
+    TooMuchOwed,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use crate::{
     access::{self, Access, AccessErrors},
+    confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
     ingest::{Ingest, Source},
@@ -36,6 +37,7 @@ impl fmt::Debug for Common {
 /// From a provider's request into the store.
 pub(super) struct IngestHalf {
     pub(super) ingest: Arc<Ingest>,
+    pub(super) confirmations: Arc<Confirmations>,
     webhooks: Webhooks,
 }
 
@@ -47,11 +49,27 @@ impl fmt::Debug for IngestHalf {
 
 impl IngestHalf {
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
-        let Common { store, metrics, limits, .. } = common;
+        let Common { store, metrics, limits, shutdown, .. } = common;
         let ingest = Ingest::new(sources, Arc::clone(store), Arc::clone(metrics), limits.clone());
         let ingest = Arc::new(ingest);
+        let confirmations = Confirmations::new(
+            Arc::clone(&ingest),
+            Arc::clone(store),
+            Arc::clone(metrics),
+            limits.clone(),
+            shutdown.clone(),
+        );
         let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone());
-        Self { ingest, webhooks }
+        Self { ingest, confirmations: Arc::new(confirmations), webhooks }
+    }
+
+    /// Starts what runs beside the webhooks: asking providers what they hinted at.
+    pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
+        let confirming = Arc::clone(&self.confirmations).run();
+        tasks.spawn(async move {
+            confirming.await;
+            Ok(())
+        });
     }
 
     /// What the ingest listener serves.

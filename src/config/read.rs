@@ -110,7 +110,8 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
     let live = section.flag("live");
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
     let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
-    let api = api::settings(section);
+    let has_api = section.has("api");
+    let api = section.section("api").and_then(api::settings);
     Some(SourceSettings {
         name: name?.into(),
         provider: provider?,
@@ -125,7 +126,8 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         live,
         max_age,
         options: options?,
-        api: api?,
+        // With a mistake in its credentials, a source is none.
+        api: if has_api { Some(api?) } else { None },
     })
 }
 

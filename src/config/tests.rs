@@ -12,6 +12,10 @@ fn environment_of(pairs: &[(&str, &str)]) -> Environment {
         ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
+        ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
+        ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
+        ("PLAID_CLIENT_ID", "5f0c1e6f7a92d4c89f2c61d0"),
+        ("PLAID_SECRET", "a7e84b35bd0c1e6f7a92d4c89f2c61"),
         ("EMPTY", ""),
         ("WEAK", "changeme"),
     ];
@@ -74,6 +78,15 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
     assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
+    assert!(source.api.is_none());
+    let api =
+        |name| config.sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
+    let client_id = api("plaid").client_id.as_ref().map(ExposeSecret::expose_secret);
+    assert_eq!(client_id, Some("5f0c1e6f7a92d4c89f2c61d0"));
+    let api = api("mollie");
+    assert!(api.client_id.is_none());
+    assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
+    assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
     assert_eq!(config.access.cors, ["https://shop.example"]);
     assert_eq!(config.access.keys.len(), 2);
     assert!(config.admin_token.is_some());
@@ -182,27 +195,34 @@ fn mistakes_of_sources_and_keys_are_found_too() {
             "paystream.toml:3: [[source]] \"a\": provider: there is no preset `genric`",
         ),
         (SOURCE.replace("secrets", "secret"), "[[source]] \"a\": secrets: none is given"),
-        (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: must be a table"),
         (
-            format!("{SOURCE}[source.api]\nkeys = \"env:ACME_SECRET\""),
-            "[source.api] keys: unknown key; did you mean key?",
-        ),
-        (format!("{SOURCE}[source.api]"), "[source.api] key: is missing"),
-        (format!("{SOURCE}[source.api]\nkey = \"abc\""), "[source.api] key: is written out"),
-        (format!("{SOURCE}[source.api]\nkey = \"env:WEAK\""), "[source.api] key: is a placeholder"),
-        (
-            format!("{SOURCE}[source.api]\nkey = \"env:ACME_SECRET\"\nurl = \"http://a.example\""),
-            "paystream.toml:7: [source.api] url: \"http://a.example\" would show the key",
+            "[[source]]\nname = \"a\"\nprovider = \"plaid\"\n".to_owned(),
+            "paystream.toml:1: [[source]] \"a\": secrets: none is given; add the keys that `plaid` publishes",
         ),
         (
-            format!("{SOURCE}[source.api]\nkey = \"env:ACME_SECRET\"\nurl = \"https://a.example/v1\""),
-            "[source.api] url: \"https://a.example/v1\" is no scheme and host",
+            "[[source]]\nname = \"a\"\nprovider = \"plaid\"\n[source.api]\nkey = \"env:WEAK\"".to_owned(),
+            "paystream.toml:4: [[source]] \"a\": api: key is a placeholder",
         ),
         (SOURCE.replace("env:ACME_SECRET", "whsec_abc"), "[[source]] secrets: is written out"),
         (format!("{SOURCE}{SOURCE}"), "paystream.toml:6: [[source]] name: \"a\" is used twice"),
         (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is no currency"),
         (format!("{SOURCE}live = \"yes\""), "[[source]] live: allowed: true or false"),
         (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is no realm"),
+        (
+            format!("{SOURCE}[source.api]\nkey = \"env:MOLLIE_API_KEY\""),
+            "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has no [confirm]",
+        ),
+        (
+            format!("{SOURCE}[source.api]"),
+            "paystream.toml:5: [source.api] key: is missing; allowed: a reference",
+        ),
+        (format!("{SOURCE}[source.api]\nkey = \"live_x\""), "[source.api] key: is written out"),
+        (
+            format!("{SOURCE}[source.api]\nurl = \"\""),
+            "[source.api] url: \"\" is empty; allowed: https://HOST",
+        ),
+        (format!("{SOURCE}[source.api]\nkeys = 1"), "[source.api] keys: unknown key; did you mean key?"),
+        (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: must be a table"),
         (
             KEY.replace("HS256", "HS512"),
             "[[access.key]] algorithm: \"HS512\" is no algorithm that can be used",
@@ -333,9 +353,12 @@ fn the_manual_has_every_key() {
         let found = mistakes(&format!("{section}\nzzzz = 1"));
         let known = found.iter().find_map(|mistake| mistake.split_once("unknown key; known: ")).unwrap().1;
         for key in known.split(", ") {
-            let as_setting = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
-            // These are sections of their own.
-            assert!(["key", "api"].contains(&key) || DEFAULT.lines().any(as_setting), "{section} {key}");
+            let (value, table) = (format!("{key} = "), format!("[source.{key}]"));
+            let as_setting = |line: &str| {
+                let line = line.trim_start_matches('#');
+                line.starts_with(&value) || line == table
+            };
+            assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
         }
     }
 }

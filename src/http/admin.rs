@@ -6,9 +6,11 @@
 
 use super::problem::{self, Problem};
 use crate::{
+    confirm::{Confirmations, Failed, ReconcileError},
     hub::Hub,
     ingest::Ingest,
     metrics::Metrics,
+    payment::Name,
     shutdown::Shutdown,
     store::{RECORDS_PER_SOURCE, RecordLog, Store},
 };
@@ -21,7 +23,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -50,6 +52,8 @@ pub struct Admin {
     pub store: Arc<dyn Store>,
     /// Knows the sources, if this node takes webhooks.
     pub ingest: Option<Arc<Ingest>>,
+    /// Asks the providers, if this node takes webhooks.
+    pub confirmations: Option<Arc<Confirmations>>,
     /// What `/metrics` renders.
     pub metrics: Arc<Metrics>,
     /// Says whether the node is leaving.
@@ -64,6 +68,7 @@ impl Admin {
         let operators = Router::new()
             .route("/sources/{source}/quarantine", get(quarantine))
             .route("/sources/{source}/deliveries", get(deliveries))
+            .route("/sources/{source}/payments/{payment}/reconcile", post(reconcile))
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found)
             .layer(middleware::from_fn_with_state(self.clone(), operators_only));
@@ -99,10 +104,6 @@ impl Admin {
 
     /// What takes webhooks here.
     fn ingest(&self) -> Result<&Ingest, Problem> {
-        let other_role = || {
-            let detail = "this node only streams; ask one that takes webhooks (--role ingest or all)";
-            Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
-        };
         self.ingest.as_deref().ok_or_else(other_role)
     }
 
@@ -128,6 +129,11 @@ impl Admin {
         let body = json!({ "source": source, "records": records }).to_string();
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
     }
+}
+
+fn other_role() -> Problem {
+    let detail = "this node only streams; ask one that takes webhooks (--role ingest or all)";
+    Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
 }
 
 #[derive(Deserialize)]
@@ -182,4 +188,36 @@ async fn deliveries(
     limit: Result<Query<Limit>, QueryRejection>,
 ) -> Result<Response, Problem> {
     admin.records(RecordLog::Deliveries, source, limit).await
+}
+
+async fn reconcile(
+    State(admin): State<Admin>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let confirmations = admin.confirmations.as_deref().ok_or_else(other_role)?;
+    let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
+    let payment: Name = payment
+        .parse()
+        .map_err(|why| Problem::bad_request("bad_parameter", format!("the payment's id: {why}")))?;
+    let reconciled = confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))?;
+    let body = json!(reconciled).to_string();
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn not_reconciled(why: &ReconcileError) -> Problem {
+    let (status, reason) = match why {
+        ReconcileError::UnknownSource => return problem::unknown_source(),
+        ReconcileError::NoApi => (StatusCode::CONFLICT, "no_api"),
+        ReconcileError::Failed(Failed::Store(error)) => {
+            return Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER);
+        }
+        ReconcileError::Failed(Failed::Unavailable { .. }) => {
+            (StatusCode::BAD_GATEWAY, "provider_unavailable")
+        }
+        ReconcileError::Failed(Failed::Throttled { .. }) => (StatusCode::BAD_GATEWAY, "provider_throttles"),
+        ReconcileError::Failed(Failed::Denied(_)) => (StatusCode::BAD_GATEWAY, "provider_denies"),
+        ReconcileError::Failed(Failed::Unknown(_)) => (StatusCode::BAD_GATEWAY, "unknown_at_provider"),
+        ReconcileError::Failed(Failed::Unclear(unclear)) => (StatusCode::BAD_GATEWAY, unclear.code),
+    };
+    Problem::new(status, reason, why.to_string())
 }

@@ -1,7 +1,7 @@
 //! Presets: a provider in one file, which says how it signs and what its payloads mean.
 //!
-//! `[signature]` is the recipe, `[event]` says where what every event has stands, and each `[[map]]` says what the events
-//! of some types mean. A preset is data alone: a provider that some recipe can say needs no Rust. Built-in presets lie in
+//! `[signature]` is the recipe, `[event]` says where what every event has stands, each `[[map]]` says what the events of some
+//! types mean, and `[confirm]` how the provider itself is asked. A preset is data alone: a provider that some recipe can say needs no Rust. Built-in presets lie in
 //! `providers/`; a source may name a file of its own, which may extend a built-in one.
 
 mod compile;
@@ -12,11 +12,12 @@ mod table;
 
 use super::{
     adapter::Adapter,
+    confirm::Inquiry,
     place::Options as Said,
     signature::recipe::{Piece, Recipe},
 };
 use crate::payment::Trust;
-use compile::Mistake;
+use compile::{Mistake, Proof};
 use mapping::Mapping;
 use pointer::Pointer;
 use raw::{BodyForm, Choice, Reply};
@@ -42,6 +43,8 @@ pub(super) struct Preset {
     pub(super) options: Options,
     pub(super) reply: Reply,
     pub(super) mapping: Mapping,
+    /// How the provider is asked for a payment, if it can be.
+    pub(super) confirm: Option<Inquiry>,
 }
 
 /// How deliveries are verified.
@@ -173,7 +176,10 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
             return Err(missing("signature.signed", reason));
         }
     };
-    let mapping = compile::mapping(&raw.event, &raw.map, &scheme, &raw.options).map_err(wrong)?;
+    let mapping =
+        compile::mapping(&raw.event, &raw.map, Proof::Signature(&scheme), &raw.options).map_err(wrong)?;
+    let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options));
+    let confirm = confirm.transpose().map_err(wrong)?;
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
         name: raw.name.into(),
@@ -184,6 +190,7 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
         options: raw.options,
         reply: raw.reply.unwrap_or_default(),
         mapping,
+        confirm,
     })
 }
 
@@ -238,11 +245,12 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),
         },
         map: own.map.into_iter().chain(base.map).collect(),
+        confirm: own.confirm.or(base.confirm),
     }
 }
 
 #[cfg(test)]
-mod fixtures;
+pub(super) mod fixtures;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::{
     adapter::Adapter,
-    api::ApiSettings,
+    api::{ApiError, ApiSettings},
+    confirm::Api,
     gate::Gate,
     keys::{Certificates, KeyRing, Origin, PlaidKeys},
     place::{Options, Place},
@@ -46,7 +47,7 @@ pub struct SourceSettings {
     pub max_age: Option<Duration>,
     /// What the preset asks of its sources.
     pub options: BTreeMap<String, String>,
-    /// How it asks its provider.
+    /// What it needs to ask the provider, for payments or for keys. Without it nobody is asked.
     pub api: Option<ApiSettings>,
 }
 
@@ -78,6 +79,8 @@ pub struct Source {
     pub(super) manners: Reply,
     pub(super) mapping: Mapping,
     pub(super) terms: Terms,
+    /// How the provider is asked for payments. With it, each event owes a confirmation.
+    pub(super) api: Option<Api>,
     /// Of deliveries whose signature failed.
     pub(super) throttle: Throttle,
 }
@@ -143,6 +146,9 @@ pub enum SourceError {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
+    /// The provider cannot be asked.
+    #[error("api: {0}")]
+    Api(#[from] ApiError),
     /// The provider signs no time.
     #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
     NoTime {
@@ -165,7 +171,8 @@ impl Source {
         let preset = preset?;
         let options =
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, .. } = preset;
+        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } =
+            preset;
         let secret = |(index, why)| SourceError::Secret { index, why };
         if settings.max_age.is_some() && !scheme.signs_time() {
             return Err(SourceError::NoTime { provider });
@@ -177,6 +184,7 @@ impl Source {
         } else {
             None
         };
+        let asks_for_keys = matches!(scheme, Scheme::Coded(Adapter::Plaid));
         let gate = match scheme {
             Scheme::Recipe(recipe) => {
                 let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
@@ -188,6 +196,13 @@ impl Source {
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        let api = match (&settings.api, confirm) {
+            (None, _) => None,
+            (Some(_), None) if asks_for_keys => None,
+            (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
+            (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
+            (Some(api), Some(inquiry)) => Some(inquiry.with(api, &terms)?),
+        };
         let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
         Ok(Self {
             name: settings.name,
@@ -204,6 +219,7 @@ impl Source {
             manners,
             mapping,
             terms,
+            api,
             throttle: Throttle::default(),
         })
     }
@@ -228,6 +244,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its payment ids are the shop's own.
+    #[must_use]
+    pub const fn shares_ids(&self) -> bool {
+        self.shared_ids
     }
 
     /// Where its payments live.
@@ -259,7 +281,7 @@ fn origin(
             Ok(Origin::Certificates(Certificates::new(rule, live)))
         }
         Scheme::Coded(Adapter::Plaid) => {
-            let keys = api.and_then(|api| PlaidKeys::new(api, live));
+            let keys = api.map(|api| PlaidKeys::new(api, live)).transpose()?.flatten();
             keys.map(Origin::Plaid).ok_or_else(|| SourceError::NoApi { provider: Arc::clone(provider) })
         }
         Scheme::Coded(_) => Err(SourceError::NoSecret),

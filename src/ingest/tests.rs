@@ -1,12 +1,14 @@
+mod owed;
+
 use super::*;
 use crate::{
-    payment::{Cursor, Tag, Trust},
-    store::{Conflict, Feed, Head, Log, Notice, StoreError},
+    payment::{Cursor, Subject, Tag, Trust},
+    store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
 };
 use async_trait::async_trait;
 use proptest::prelude::*;
-use std::{sync::Mutex, time::Duration};
-use tokio::sync::{Notify, broadcast};
+use std::sync::Mutex;
+use tokio::sync::broadcast;
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 const PAN: &str = "4242424242424242";
@@ -19,6 +21,10 @@ pub(super) struct Fake {
     recorded: Notify,
     fails: Mutex<Option<StoreError>>,
     conflicts: Mutex<Option<Conflict>>,
+    /// How often each payment came to be owed …
+    owed: Mutex<HashMap<String, usize>>,
+    /// … and how it fails.
+    owes: Mutex<Option<StoreError>>,
     /// While it is held, appends wait.
     gate: tokio::sync::Mutex<()>,
 }
@@ -84,6 +90,23 @@ impl Store for Fake {
         Ok(self.records.lock().unwrap().clone())
     }
 
+    async fn owe(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {
+        *self.owed.lock().unwrap().entry(payment.to_string()).or_default() += 1;
+        self.owes.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
+        Ok(Claim::Nothing)
+    }
+
+    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
+    }
+
     async fn health(&self) -> Result<(), StoreError> {
         self.check()
     }
@@ -96,7 +119,11 @@ fn source(name: &str) -> Source {
 }
 
 fn source_of(name: &str, preset: &str) -> Source {
-    Source::build(SourceSettings {
+    Source::build(settings_of(name, preset)).unwrap()
+}
+
+fn settings_of(name: &str, preset: &str) -> SourceSettings {
+    SourceSettings {
         name: name.into(),
         provider: Provider::Builtin(preset.to_owned()),
         realm: "shop".parse().unwrap(),
@@ -108,8 +135,7 @@ fn source_of(name: &str, preset: &str) -> Source {
         max_age: None,
         options: std::collections::BTreeMap::new(),
         api: None,
-    })
-    .unwrap()
+    }
 }
 
 struct Bench {

@@ -10,6 +10,7 @@
 //! | `layout` | keys and values, to bytes and back |
 //! | `tree`   | the library's tree (fjall, an LSM tree with a journal), and reads |
 //! | `writer` | the thread that decides about appends and commits them in groups |
+//! | `owed`   | confirmations that are owed, in the order in which they are due |
 //! | `sweep`  | removal of logs past their time to live |
 //!
 //! Why an LSM tree: measured side by side with a copy-on-write B-tree (redb 4) on this very shape of append, it commits
@@ -18,16 +19,18 @@
 
 mod folder;
 mod layout;
+mod owed;
 mod sweep;
 mod tree;
 mod writer;
 
 use super::{
-    Append, Appended, Feed, Head, Log, NOTICE_BACKLOG, Notice, Record, RecordLog, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
+    RecordLog, Settlement, Store, StoreError,
 };
 use crate::{
     metrics::{CountReason as _, Metrics},
-    payment::{Subject, Time},
+    payment::{Name, Subject, Time},
 };
 use async_trait::async_trait;
 use std::{
@@ -136,6 +139,7 @@ impl Embedded {
         let damaged =
             |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
         let heads = tree.heads().map_err(damaged)?;
+        let owed = owed::Queues::restored(tree.debts().map_err(damaged)?);
         let published = Arc::new(Mutex::new(heads.clone()));
         let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
         let (commands, queue) = sync_channel(QUEUE);
@@ -147,6 +151,7 @@ impl Embedded {
             published: Arc::clone(&published),
             heads,
             numbers: HashMap::new(),
+            owed,
             history_ms,
             clock: Arc::clone(&clock),
             sweep: Sweep::new(),
@@ -252,6 +257,30 @@ impl Store for Embedded {
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
         let source = source.to_owned();
         self.read_with(move |tree| tree.records(log, &source, limit)).await
+    }
+
+    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Owe { source: source.into(), payment: payment.clone(), after, reply })?;
+        answer(answered).await
+    }
+
+    async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Claim { source: source.into(), terms, reply })?;
+        answer(answered).await
+    }
+
+    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Settle { owed: Box::new(owed), settlement, reply })?;
+        answer(answered).await
+    }
+
+    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Backlog { source: source.into(), reply })?;
+        answer(answered).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

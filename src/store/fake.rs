@@ -183,6 +183,22 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
+    async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("owes nothing".into()))
+    }
+
+    async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
+        Ok(Claim::Nothing)
+    }
+
+    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("owes nothing".into()))
+    }
+
+    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
+    }
+
     async fn health(&self) -> Result<(), StoreError> {
         self.answer().map(drop)
     }

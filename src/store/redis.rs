@@ -7,6 +7,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `append.lua` | the one step of an append |
+//! | `owed.lua`   | the confirmations that are owed: noting, claiming and settling them |
 //! | `plan`       | how keys and channels are named |
 //! | `link`       | a connection that comes back |
 //! | `check`      | whether a server is fit |
@@ -28,12 +29,12 @@ mod writer;
 pub use erase::erase;
 
 use super::{
-    Append, Appended, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
-    RECORDS_PER_SOURCE, Record, RecordLog, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG, MAX_OWED,
+    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordLog, Settlement, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
-    payment::{PARTITIONS, Subject, Tag},
+    payment::{Name, PARTITIONS, Subject, Tag},
 };
 use async_trait::async_trait;
 use check::{Checks, Unfit};
@@ -209,8 +210,10 @@ impl fmt::Display for Settings {
 /// The store. Dropping it ends its connections.
 pub struct Redis {
     plan: Plan,
-    /// By which the server knows the script of an append.
-    script: String,
+    /// By which the server knows the script of an append …
+    append: String,
+    /// … and that of the confirmations that are owed.
+    owed: String,
     checks: Checks,
     connector: Connector,
     reader: Link,
@@ -245,12 +248,13 @@ impl Redis {
             checks,
             reader: Link::start(connector.clone(), Checks::READING),
             writer: Writer::start(&connector, checks, metrics),
-            script: Script::new(writer::APPEND).get_hash().to_owned(),
+            append: Script::new(writer::APPEND).get_hash().to_owned(),
+            owed: Script::new(writer::OWED).get_hash().to_owned(),
             connector,
             notices,
             heard,
             supervisor: OnceLock::new(),
-            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            history_ms: ms(settings.history),
             closed: AtomicBool::new(false),
         })
     }
@@ -268,6 +272,14 @@ impl Redis {
         if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
     }
 
+    /// The script of what is owed to a source, to which the caller adds what it wants.
+    fn owed(&self, source: &str, what: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        let keys = self.plan.owed(source);
+        command.arg(&self.owed).arg(keys.len()).arg(&keys[..]).arg(what);
+        command
+    }
+
     /// The answer to one question.
     async fn ask(&self, command: Cmd) -> Result<redis::Value, StoreError> {
         let mut commands = Pipeline::with_capacity(1);
@@ -275,6 +287,10 @@ impl Redis {
         let mut answers = self.reader()?.ask(&commands, 1).await?;
         answers.pop().ok_or_else(|| reply::corrupt("no answer"))
     }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns once the server passes the checks; fails at once if somebody has to change something.
@@ -316,7 +332,7 @@ impl Store for Redis {
         let body = serde_json::to_vec(&event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let mut command = redis::cmd("EVALSHA");
         command
-            .arg(&self.script)
+            .arg(&self.append)
             .arg(4)
             .arg(self.plan.log(subject))
             .arg(self.plan.meta(subject))
@@ -394,6 +410,38 @@ impl Store for Redis {
         command.arg(self.plan.records(log, source)).arg("+").arg("-");
         command.arg("COUNT").arg(limit.min(RECORDS_PER_SOURCE));
         reply::records(self.ask(command).await?)
+    }
+
+    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
+        let mut command = self.owed(source, "owe");
+        command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
+        match reply::text(&self.writer()?.write(command, true).await?) {
+            Some("owed") => Ok(()),
+            Some("full") => Err(StoreError::TooMuchOwed),
+            _ => Err(reply::corrupt("whether a confirmation was noted")),
+        }
+    }
+
+    async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
+        let ticket: u64 = rand::random();
+        let mut command = self.owed(source, "claim");
+        command.arg(ticket).arg(ms(terms.spacing)).arg(ms(terms.lease));
+        reply::claim(self.writer()?.write(command, false).await?, source, ticket)
+    }
+
+    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
+        let (how, after) = match settlement {
+            Settlement::Done { again } => ("done", again),
+            Settlement::Postponed { after } => ("postponed", after),
+            Settlement::Paused { after } => ("paused", after),
+        };
+        let mut command = self.owed(&owed.source, "settle");
+        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(how).arg(ms(after));
+        self.writer()?.write(command, false).await.map(drop)
+    }
+
+    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError> {
+        reply::backlog(self.writer()?.write(self.owed(source, "backlog"), false).await?)
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use crate::support::{GENERIC_SECRET, Gateway, Program, eventually, header, next_message, paystream, token};
 use std::process::{Child, Command, Output, Stdio};
 
-const COMMANDS: [&str; 6] = ["serve", "demo", "trigger", "watch", "token", "check"];
+const COMMANDS: [&str; 7] = ["serve", "demo", "trigger", "watch", "reconcile", "token", "check"];
 
 /// Runs a command of the gateway's configuration, off the runtime's thread, so that it can be answered meanwhile.
 async fn run(mut command: Command) -> Output {

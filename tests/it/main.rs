@@ -17,6 +17,7 @@ mod behind_nginx;
 mod chaos;
 mod clients;
 mod commands;
+mod confirm;
 mod contract;
 mod demo;
 mod faults;

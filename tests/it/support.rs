@@ -3,6 +3,7 @@
 mod gateway;
 mod nginx;
 mod program;
+mod provider_api;
 mod proxy;
 mod redis;
 mod setup;
@@ -10,6 +11,7 @@ mod setup;
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use nginx::Nginx;
 pub(crate) use program::Program;
+pub(crate) use provider_api::{ProviderApi, Scripted};
 pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
 pub(crate) use setup::{Key, Setup, Source, Store};

@@ -2,7 +2,11 @@
 
 use super::{FetchError, Key};
 use crate::{
-    ingest::{adapter::plaid, api::ApiSettings, redact},
+    ingest::{
+        adapter::plaid,
+        api::{ApiError, ApiSettings},
+        redact,
+    },
     outbound::Outbound,
 };
 use bytes::Bytes;
@@ -41,10 +45,12 @@ struct Problem {
 
 impl PlaidKeys {
     /// With a source's access to Plaid's API; nothing if it lacks the client's id.
-    pub(in crate::ingest) fn new(api: &ApiSettings, live: Option<bool>) -> Option<Self> {
+    pub(in crate::ingest) fn new(api: &ApiSettings, live: Option<bool>) -> Result<Option<Self>, ApiError> {
         let host = if live == Some(false) { SANDBOX } else { PRODUCTION };
-        let address = format!("{}{PATH}", api.url.as_deref().unwrap_or(host));
-        Some(Self { address, client_id: api.client_id.clone()?, secret: api.key.clone() })
+        let address = format!("{}{PATH}", api.origin()?.as_deref().unwrap_or(host));
+        api.checked_key()?;
+        let secret = api.key.clone();
+        Ok(api.client_id.clone().map(|client_id| Self { address, client_id, secret }))
     }
 
     pub(super) async fn fetch(&self, outbound: &Outbound, kid: &str) -> Result<Key, FetchError> {

@@ -63,12 +63,12 @@ fn paypal_ring(stand_in: &StandIn, authority: &Authority) -> KeyRing {
 
 fn plaid_ring(stand_in: &StandIn) -> KeyRing {
     let api = ApiSettings { url: Some(stand_in.url()), ..api() };
-    let keys = PlaidKeys::new(&api, None).unwrap();
+    let keys = PlaidKeys::new(&api, None).unwrap().unwrap();
     KeyRing::new("acme".into(), Origin::Plaid(keys), Outbound::new().unwrap())
 }
 
 fn api() -> ApiSettings {
-    ApiSettings { client_id: Some("client-5f0c".into()), key: "secret-77aa".into(), url: None }
+    ApiSettings { client_id: Some("client-5f0c".into()), key: "sandbox-77aa0c5b1e9d".into(), url: None }
 }
 
 fn settings(provider: &str) -> SourceSettings {
@@ -376,7 +376,7 @@ async fn a_delivery_whose_key_can_t_be_fetched_is_deferred_and_taken_when_it_com
     let (path, body) = stand_in.asked().pop().unwrap();
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(path, "/webhook_verification_key/get");
-    assert_eq!(body, json!({ "client_id": "client-5f0c", "secret": "secret-77aa", "key_id": "k1" }));
+    assert_eq!(body, json!({ "client_id": "client-5f0c", "secret": "sandbox-77aa0c5b1e9d", "key_id": "k1" }));
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
 //! From a preset as it is written to one that can be used. Each mistake is told with its key and what is allowed.
 
+mod confirm;
 mod mapping;
 mod recipe;
 
 use super::{Options, pointer::Pointer, raw};
 use crate::ingest::place::Place;
 use http::HeaderName;
-pub(super) use {mapping::mapping, recipe::recipe};
+pub(super) use {
+    confirm::confirm,
+    mapping::{Proof, mapping},
+    recipe::recipe,
+};
 
 /// What is wrong, and where.
 pub(super) struct Mistake {

@@ -97,7 +97,7 @@ fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
     }
 }
 
-fn fact(fact: &Fact) -> String {
+pub(in crate::ingest) fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Phase { phase, money: None } => word(phase),
         Fact::Phase { phase, money: Some(money) } => {
@@ -144,7 +144,7 @@ fn events_mean_what_the_fixtures_say() {
 }
 
 /// Everything that this adds is what a careless shop or provider might.
-fn with_card_data(value: &Value) -> Value {
+pub(in crate::ingest) fn with_card_data(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(with_card_data).collect(),
         Value::Object(members) => {

@@ -56,7 +56,14 @@ pub(super) struct Entry {
     pub(super) kinds: Vec<String>,
     pub(super) when: Vec<(Place, Vec<String>)>,
     pub(super) payment: Option<Vec<Place>>,
-    pub(super) facts: Vec<FactRule>,
+    pub(super) facts: Vec<FactEntry>,
+}
+
+/// How to read one fact, which is left out where nothing stands at `only_if`.
+#[derive(Clone, Debug)]
+pub(super) struct FactEntry {
+    pub(super) only_if: Option<Pointer>,
+    pub(super) rule: FactRule,
 }
 
 /// How to read one fact.
@@ -126,11 +133,13 @@ pub(in crate::ingest) struct Statement {
     pub(in crate::ingest) facts: Vec<Fact>,
 }
 
-/// Why a verified payload was not understood: a reason code, and the pointer where it was looked for.
+/// Why a verified payload, or an answer, was not understood: a reason code, and the pointer where it was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::ingest) struct Unclear {
-    pub(in crate::ingest) code: &'static str,
-    pub(in crate::ingest) at: String,
+pub struct Unclear {
+    /// The reason code.
+    pub code: &'static str,
+    /// The pointer.
+    pub at: String,
 }
 
 fn unclear<T>(code: &'static str, at: impl ToString) -> Result<T, Unclear> {
@@ -138,6 +147,11 @@ fn unclear<T>(code: &'static str, at: impl ToString) -> Result<T, Unclear> {
 }
 
 impl Mapping {
+    /// Whether some of its ids are long numbers of the provider's own.
+    pub(in crate::ingest) const fn has_own_ids(&self) -> bool {
+        !self.own_ids.is_empty()
+    }
+
     /// What a verified payload says; `None` if that is not about a payment. What is known of it goes to `reading`, also
     /// where it is not understood.
     pub(in crate::ingest) fn read(
@@ -160,7 +174,8 @@ impl Mapping {
         let live = self.live(terms, around, payload)?;
         let occurred_at = self.occurred_at(around, payload)?;
         let money = MoneyReader { mapping: self, currency: terms.currency, payload };
-        let facts: Vec<Fact> = entry.facts.iter().map(|rule| rule.read(&money)).collect::<Result<_, _>>()?;
+        let told = entry.facts.iter().filter(|fact| fact.is_told(payload));
+        let facts: Vec<Fact> = told.map(|fact| fact.rule.read(&money)).collect::<Result<_, _>>()?;
         let id = reading.id.take().unwrap_or_else(|| digest_identity(&reading.kind, &facts, occurred_at));
         reading.id = Some(Arc::clone(&id));
         Ok(Some(Statement { id, payment, occurred_at, live, facts }))
@@ -241,6 +256,12 @@ impl Entry {
             words.iter().any(|word| *word == text)
         };
         self.kinds.iter().any(|pattern| glob(pattern, kind)) && self.when.iter().all(holds)
+    }
+}
+
+impl FactEntry {
+    fn is_told(&self, payload: &Value) -> bool {
+        self.only_if.as_ref().is_none_or(|at| at.follow(payload).is_some())
     }
 }
 

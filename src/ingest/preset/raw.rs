@@ -31,6 +31,22 @@ pub(super) struct Preset {
     pub(super) event: Event,
     #[serde(default)]
     pub(super) map: Vec<Map>,
+    pub(super) confirm: Option<Confirm>,
+}
+
+/// `[confirm]`: how a payment is asked for at the provider's API, and what the answer means.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirm {
+    /// The address, in which `{payment}` stands for the payment's id.
+    pub(super) url: String,
+    /// Headers of the request, in whose texts `{key}` stands for the source's key.
+    pub(super) headers: BTreeMap<String, String>,
+    /// The least time between two requests of one source.
+    pub(super) spacing_ms: u64,
+    pub(super) event: Event,
+    #[serde(default)]
+    pub(super) map: Vec<Map>,
 }
 
 /// `[about]`: what the table of presets says of it beside what the file itself says.
@@ -240,6 +256,9 @@ pub(super) struct Fact {
     pub(super) id: Option<String>,
     pub(super) amount: Option<String>,
     pub(super) currency: Option<String>,
+    /// The fact is left out where nothing stands here.
+    #[serde(rename = "if")]
+    pub(super) only_if: Option<String>,
 }
 
 /// The kinds of facts.

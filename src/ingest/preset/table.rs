@@ -33,7 +33,12 @@ fn row(name: &str) -> Option<String> {
         Some(None) => "the source's `max_age`".to_owned(),
         Some(Some(seconds)) => format!("{seconds} s"),
     };
-    let trust = if raw.trust == Some(raw::Trust::Hint) { "hint" } else { "verified" };
+    let trust = match (raw.trust, raw.confirm.is_some()) {
+        (Some(raw::Trust::Hint), true) => "hint; confirmed with `api`",
+        (Some(raw::Trust::Hint), false) => "hint",
+        (_, true) => "verified; completed with `api`",
+        (_, false) => "verified",
+    };
     let mapping = match (raw.map.is_empty(), about.verified) {
         (true, _) => "by your own file",
         (false, true) => "verified",

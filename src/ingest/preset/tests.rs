@@ -69,6 +69,9 @@ fn the_presets_of_the_how_to_load() {
     for preset in presets {
         of_text(preset).unwrap();
     }
+    let confirm = how_to.split("```toml\n").find(|block| block.starts_with("[confirm]")).unwrap();
+    let (confirm, _) = confirm.split_once("```").unwrap();
+    assert!(of_text(&format!("{OWN}{confirm}")).unwrap().confirm.is_some());
 }
 
 #[test]
@@ -76,6 +79,59 @@ fn a_user_s_preset_extends_a_built_in_one() {
     let preset = of_text(OWN).unwrap();
     assert_eq!(&*preset.name, "acme-pay");
     assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks").into()));
+}
+
+const CONFIRM: &str = r#"
+[confirm]
+url = "https://api.acme.example/v1/payments/{payment}"
+headers = { authorization = "Bearer {key}", acme-version = "2" }
+spacing_ms = 100
+
+[confirm.event]
+type = ["/state"]
+payment = ["/id"]
+amounts = "minor"
+
+[[confirm.map]]
+type = ["*"]
+facts = [{ fact = "phase", at = "/state", words = { paid = "captured" } }]
+"#;
+
+#[test]
+fn a_preset_that_extends_another_is_asked_as_that_one_is_unless_it_says_otherwise() {
+    let extends = |base: &str| OWN.replace("standard-webhooks", base);
+    assert!(of_text(OWN).unwrap().confirm.is_none());
+    let base = of_text(&extends("revolut")).unwrap().confirm.unwrap();
+    let own = of_text(&format!("{}{CONFIRM}", extends("revolut"))).unwrap().confirm.unwrap();
+    assert_ne!(base.address, own.address);
+    assert_eq!(of_text(&format!("{OWN}{CONFIRM}")).unwrap().confirm.unwrap().address, own.address);
+}
+
+#[test]
+fn a_mistake_in_how_a_provider_is_asked_is_told_with_its_key() {
+    for (from, to, key, reason) in [
+        ("https://", "http://", "confirm.url", "allowed: https://HOST/PATH in which `{payment}` stands once"),
+        ("{payment}", "1", "confirm.url", "allowed: https://"),
+        ("Bearer {key}", "Bearer", "confirm.headers", "none of them holds `{key}`"),
+        ("\"2\"", "\"{version}\"", "confirm.headers.acme-version", "`{key}` stands for the source's key"),
+        ("acme-version", "\"acme version\"", "confirm.headers.acme version", "no header name"),
+        ("100", "0", "confirm.spacing_ms", "1 to 60000"),
+        ("type = [\"/state\"]", "", "confirm.event.type", "it is missing"),
+        ("payment = [\"/id\"]", "", "confirm.event.payment", "it is missing"),
+        ("payment = [\"/id\"]", "payment = [\"/card/number\"]", "confirm.event.payment[0]", "card data"),
+        ("payment = [\"/id\"]", "payment = [\"header:x-id\"]", "confirm.event.payment[0]", "is not signed"),
+        ("payment = [\"/id\"]", "payment = [\"/id\"]\nid = [\"/id\"]", "confirm.event.id", "has no id"),
+        ("paid = \"captured\"", "paid = \"paid\"", "confirm.map[0].facts[0].words.paid", "unknown variant"),
+        ("at = \"/state\"", "if = \"/state\", at = \"/state\"", "confirm.map[0].facts", "without `if`"),
+        ("at = \"/state\"", "if = \"state\", at = \"/state\"", "confirm.map[0].facts", "without `if`"),
+    ] {
+        assert!(CONFIRM.contains(from), "{from}");
+        let why = of_text(&format!("{OWN}{}", CONFIRM.replace(from, to))).expect_err(to);
+        assert_eq!(why.key, key, "{why}");
+        assert!(why.reason.contains(reason), "{why} should say: {reason}");
+    }
+    let (without_map, _) = CONFIRM.split_once("[[confirm.map]]").unwrap();
+    assert_eq!(of_text(&format!("{OWN}{without_map}")).unwrap_err().key, "confirm.map");
 }
 
 #[test]

@@ -7,12 +7,13 @@
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
 //! | `f` partition, `pos`           | [`Reference`](crate::store::Reference); the last one is the feed's head |
 //! | `q` or `d` source, number      | [`Record`](crate::store::Record) of the quarantine or the delivery log |
+//! | `c` source, payment            | [`Debt`]: a confirmation that is owed |
 //!
 //! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold. Numbers are big endian, so that
 //! their order is the tree's. Values are JSON, for an operator's eyes, but for [`Seen`], of which there are most.
 
 use crate::{
-    payment::{Digest, Event, Subject, Tag, Time},
+    payment::{Digest, Event, Name, Subject, Tag, Time},
     store::{RecordLog, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,6 +37,21 @@ pub(super) struct Stored<E> {
     pub(super) tag: Tag,
     /// What was appended.
     pub(super) event: E,
+}
+
+/// A confirmation that is owed, as far as a restart has to know it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Debt {
+    /// Whose.
+    pub(super) source: Arc<str>,
+    /// Which.
+    pub(super) payment: Name,
+    /// Since when.
+    pub(super) since: Time,
+    /// When it may be claimed.
+    pub(super) due: Time,
+    /// How often it was postponed.
+    pub(super) attempts: u32,
 }
 
 /// What is remembered of an identity.
@@ -108,8 +124,22 @@ pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
         RecordLog::Quarantine => b'q',
         RecordLog::Deliveries => b'd',
     };
+    of_source(kind, source)
+}
+
+/// What the keys of all debts begin with.
+pub(super) const DEBTS: &[u8] = b"c";
+
+/// The key of a debt.
+pub(super) fn debt(source: &str, payment: &Name) -> Vec<u8> {
+    let mut key = of_source(b'c', source);
+    key.extend(payment.as_str().as_bytes());
+    key
+}
+
+fn of_source(kind: u8, source: &str) -> Vec<u8> {
     let mut key = vec![kind];
-    // The length keeps the records of `acme` apart from those of `acme-test`.
+    // The length keeps what is of `acme` apart from what is of `acme-test`.
     key.extend((source.len() as u64).to_be_bytes());
     key.extend(source.as_bytes());
     key

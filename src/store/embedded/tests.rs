@@ -179,6 +179,7 @@ fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
         published: Arc::default(),
         heads,
         numbers: HashMap::new(),
+        owed: owed::Queues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),
         sweep: Sweep::new(),

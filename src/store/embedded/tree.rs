@@ -126,6 +126,12 @@ impl Tree {
         Ok(Head { pos, tag })
     }
 
+    /// All confirmations that are owed.
+    pub(super) fn debts(&self) -> Result<Vec<layout::Debt>, StoreError> {
+        let snapshot = self.db.read_tx();
+        snapshot.prefix(&self.keys, layout::DEBTS).map(|pair| decoded(pair.value())).collect()
+    }
+
     /// The newest records of a source, newest first.
     pub(super) fn records(
         &self,

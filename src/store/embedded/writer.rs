@@ -6,14 +6,15 @@
 
 use super::{
     Clock, layout,
+    owed::Queues,
     sweep::Sweep,
     tree::{Batch, Tree},
 };
 use crate::{
-    payment::{Cursor, Event, Tag, Time},
+    payment::{Cursor, Event, Name, Tag, Time},
     store::{
-        Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog,
-        Reference, StoreError,
+        Appended, Backlog, Claim, ClaimTerms, Conflict, FEED_LEN, Head, MAX_LOG, Notice, Owed,
+        RECORDS_PER_SOURCE, Record, RecordLog, Reference, Settlement, StoreError,
     },
 };
 use std::{
@@ -22,6 +23,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
     },
+    time::Duration,
 };
 use tokio::sync::{broadcast, oneshot};
 
@@ -38,6 +40,14 @@ pub(super) enum Command {
     Append { event: Arc<Event>, shared_ids: bool, reply: Reply<Appended> },
     /// Keep a record; without a reply, it need not be durable.
     Record { record: Box<Record>, reply: Option<Reply<()>> },
+    /// Note that a confirmation is owed.
+    Owe { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
+    /// Give one of them to whoever asks.
+    Claim { source: Arc<str>, terms: ClaimTerms, reply: Reply<Claim> },
+    /// Do what became of it.
+    Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
+    /// Tell what is owed.
+    Backlog { source: Arc<str>, reply: Reply<Backlog> },
     /// Show that you are alive.
     Ping { reply: Reply<()> },
 }
@@ -46,6 +56,8 @@ pub(super) enum Command {
 enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),
     Done(Reply<()>, Result<(), StoreError>),
+    Claim(Reply<Claim>, Claim),
+    Backlog(Reply<Backlog>, Backlog),
 }
 
 impl Answer {
@@ -54,8 +66,19 @@ impl Answer {
         let _gone = match self {
             Self::Append(reply, result) => reply.send(result).is_err(),
             Self::Done(reply, result) => reply.send(result).is_err(),
+            Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
+            Self::Backlog(reply, backlog) => reply.send(Ok(backlog)).is_err(),
         };
     }
+}
+
+/// What a batch comes to, besides what it writes.
+#[derive(Default)]
+struct Effects {
+    answers: Vec<Answer>,
+    notices: Vec<Notice>,
+    /// Whether it has to be synced before anybody is answered.
+    durable: bool,
 }
 
 /// What the writer needs to live.
@@ -69,6 +92,8 @@ pub(super) struct Writer {
     pub(super) heads: Vec<Head>,
     /// The last record's number by key prefix. As many as there are sources, twice.
     pub(super) numbers: HashMap<Vec<u8>, u64>,
+    /// The confirmations that are owed.
+    pub(super) owed: Queues,
     pub(super) history_ms: i64,
     pub(super) clock: Clock,
     pub(super) sweep: Sweep,
@@ -115,33 +140,12 @@ impl Writer {
         let tree = self.tree.clone();
         let mut batch = tree.batch();
         let now = (self.clock)();
-        let mut answers = Vec::new();
-        let mut notices = Vec::new();
-        let mut durable = false;
+        let mut effects = Effects::default();
         let rest: Vec<Command> = self.commands.try_iter().take(BATCH - 1).collect();
         for command in std::iter::once(first).chain(rest) {
-            match command {
-                Command::Append { event, shared_ids, reply } => {
-                    let result =
-                        self.append(&mut batch, &event, shared_ids, now).map(|(appended, notice)| {
-                            durable |= notice.is_some();
-                            notices.extend(notice);
-                            appended
-                        });
-                    answers.push(Answer::Append(reply, result));
-                }
-                Command::Record { record, reply } => {
-                    let result = self.record(&mut batch, &record);
-                    if let Some(reply) = reply {
-                        durable = true;
-                        answers.push(Answer::Done(reply, result));
-                    } else if let Err(error) = result {
-                        tracing::warn!(%error, "lost a record of a delivery");
-                    }
-                }
-                Command::Ping { reply } => answers.push(Answer::Done(reply, Ok(()))),
-            }
+            self.apply(command, &mut batch, now, &mut effects);
         }
+        let Effects { answers, notices, durable } = effects;
         if let Err(error) = batch.commit(durable) {
             // After a failed fsync the kernel may have dropped the dirty pages and call them clean: a second fsync would
             // succeed without them, and what a read shows may be on no disk. Nothing that this process believes about
@@ -159,6 +163,44 @@ impl Writer {
             let _watchers = self.notices.send(Arc::new(notice));
         }
         answers.into_iter().for_each(Answer::send);
+    }
+
+    /// Does one command, as part of a batch.
+    fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Time, effects: &mut Effects) {
+        let answer = match command {
+            Command::Append { event, shared_ids, reply } => {
+                let result = self.append(batch, &event, shared_ids, now).map(|(appended, notice)| {
+                    effects.durable |= notice.is_some();
+                    effects.notices.extend(notice);
+                    appended
+                });
+                Answer::Append(reply, result)
+            }
+            Command::Record { record, reply } => {
+                let result = self.record(batch, &record);
+                let Some(reply) = reply else {
+                    if let Err(error) = result {
+                        tracing::warn!(%error, "lost a record of a delivery");
+                    }
+                    return;
+                };
+                effects.durable = true;
+                Answer::Done(reply, result)
+            }
+            Command::Owe { source, payment, after, reply } => {
+                let result = self.owed.owe(batch, (source, payment), after, now);
+                Answer::Done(reply, result.map(|is_new| effects.durable |= is_new))
+            }
+            Command::Claim { source, terms, reply } => {
+                Answer::Claim(reply, self.owed.claim(&source, terms, now))
+            }
+            Command::Settle { owed, settlement, reply } => {
+                Answer::Done(reply, self.owed.settle(batch, &owed, settlement, now))
+            }
+            Command::Backlog { source, reply } => Answer::Backlog(reply, self.owed.backlog(&source, now)),
+            Command::Ping { reply } => Answer::Done(reply, Ok(())),
+        };
+        effects.answers.push(answer);
     }
 
     /// Reads and checks everything before its first write, so that an error leaves the batch as it was.

@@ -7,7 +7,7 @@ use super::{
     Durability,
     link::{in_words, refusal, told},
     plan::Plan,
-    writer::APPEND,
+    writer::{APPEND, OWED},
 };
 use redis::{Pipeline, ServerError, Value, aio::MultiplexedConnection};
 use std::collections::HashMap;
@@ -63,8 +63,9 @@ impl Checks {
         }
         let mut trial = Pipeline::new();
         trial.cmd("SCRIPT").arg("LOAD").arg(APPEND);
+        trial.cmd("SCRIPT").arg("LOAD").arg(OWED);
         trial.cmd("EVAL").arg(PROBE).arg(1).arg(plan.head(0)).arg(plan.channel(0));
-        let answers = connection.send_packed_commands(&trial, 0, 2).await;
+        let answers = connection.send_packed_commands(&trial, 0, 3).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
         answers.iter().find_map(refusal).map_or(Ok(()), |error| Err(unfit(error)))
     }
@@ -160,7 +161,7 @@ fn unfit(error: &ServerError) -> Unfit {
         return Unfit::NotYet(told(error));
     }
     let remedy = "a gateway's user needs the keys and channels of its prefix, and INFO, ROLE, CONFIG GET, EVAL, EVALSHA, \
-                  SCRIPT LOAD, WAIT, MULTI, EXEC and the commands on hashes, streams and sharded channels";
+                  SCRIPT LOAD, TIME, WAIT, MULTI, EXEC and the commands on hashes, sorted sets, streams and sharded channels";
     Unfit::Wrong(vec![format!("{}; {remedy}", told(error))])
 }
 

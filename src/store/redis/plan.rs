@@ -7,8 +7,10 @@
 //! | `ps:{17}:head`, `ps:{17}:feed`      | hash and stream: a partition's newest place, and its references |
 //! | `ps:{17}`                           | sharded channel: a partition's notices |
 //! | `ps:{acme}:quarantine`, `ps:{acme}:deliveries` | streams: a source's records |
+//! | `ps:{acme}:owed`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the confirmations that a source is owed |
 //!
-//! What stands in braces decides the slot of a cluster, so all that one append touches lies on one server.
+//! What stands in braces decides the slot of a cluster, so all that one append touches lies on one server, and so do the
+//! confirmations of one source.
 
 use crate::{
     payment::{Kind, Name, Subject},
@@ -53,6 +55,11 @@ impl Plan {
             RecordLog::Deliveries => "deliveries",
         };
         format!("{}:{{{source}}}:{log}", self.prefix)
+    }
+
+    /// The keys of the confirmations that a source is owed, as `owed.lua` wants them.
+    pub(super) fn owed(&self, source: &str) -> [String; 4] {
+        ["owed", "due", "since", "pace"].map(|what| format!("{}:{{{source}}}:{what}", self.prefix))
     }
 
     /// Whose channel it is.

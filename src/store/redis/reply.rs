@@ -2,11 +2,14 @@
 
 use super::plan::Plan;
 use crate::{
-    payment::{Cursor, Tag},
-    store::{Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, Reference, StoreError},
+    payment::{Cursor, Tag, Time},
+    store::{
+        Appended, Backlog, Claim, Conflict, Entry, FEED_LEN, Feed, Head, Log, Owed, Record, Reference,
+        StoreError,
+    },
 };
 use redis::Value;
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("an answer of the server does not fit: {what}"))
@@ -25,6 +28,37 @@ pub(super) fn appended(answer: Value, tag: Tag) -> Result<Appended, StoreError> 
             Appended::Conflict(meant.ok_or_else(|| corrupt("what came of an append"))?)
         }
     })
+}
+
+/// What came of a claim by `ticket`.
+pub(super) fn claim(answer: Value, source: &str, ticket: u64) -> Result<Claim, StoreError> {
+    let words = list(answer)?;
+    match (words.first().and_then(text), words.get(1..).unwrap_or_default()) {
+        (Some("nothing"), []) => Ok(Claim::Nothing),
+        (Some("later"), [Value::Int(ms)]) => Ok(Claim::Later(span(*ms))),
+        (Some("owed"), [payment, Value::Int(attempts), Value::Int(since)]) => Ok(Claim::Owed(Owed {
+            source: source.into(),
+            payment: parse(text(payment).unwrap_or_default())?,
+            attempts: u32::try_from(*attempts).unwrap_or(u32::MAX),
+            since: Time::from_unix_ms(*since).map_err(|_| corrupt("a time"))?,
+            ticket,
+        })),
+        _ => Err(corrupt("what came of a claim")),
+    }
+}
+
+/// How many confirmations are owed, and for how long.
+pub(super) fn backlog(answer: Value) -> Result<Backlog, StoreError> {
+    match list(answer)?.as_slice() {
+        [Value::Int(count), Value::Int(ms)] => {
+            Ok(Backlog { count: u64::try_from(*count).unwrap_or_default(), oldest: span(*ms) })
+        }
+        _ => Err(corrupt("what is owed")),
+    }
+}
+
+fn span(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
 /// The entries of a log's stream.
@@ -143,7 +177,7 @@ fn bytes(value: Option<&Value>) -> Option<&[u8]> {
     }
 }
 
-fn text(value: &Value) -> Option<&str> {
+pub(super) fn text(value: &Value) -> Option<&str> {
     std::str::from_utf8(bytes(Some(value))?).ok()
 }
 

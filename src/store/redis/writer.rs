@@ -26,6 +26,12 @@ use tokio::{
 /// What every append runs.
 pub(super) const APPEND: &str = include_str!("append.lua");
 
+/// What keeps the confirmations that are owed.
+pub(super) const OWED: &str = include_str!("owed.lua");
+
+/// What a server has to have before it is written to.
+const SCRIPTS: [&str; 2] = [APPEND, OWED];
+
 /// Writes that may wait; beyond, they are refused and the provider retries. As many as the webhooks that may be in work at
 /// once, at about 1.5 KB each.
 const QUEUE: usize = 4096;
@@ -94,7 +100,7 @@ fn closed() -> StoreError {
 
 struct Lane {
     link: Link,
-    /// The connection whose server has the script.
+    /// The connection whose server has the scripts.
     loaded_on: u64,
     replicas: u32,
     metrics: Arc<Metrics>,
@@ -133,10 +139,11 @@ impl Lane {
 
     /// One round trip. Answers what can be answered, and returns what has to be tried again.
     async fn write(&mut self, mut up: Up, batch: Vec<Job>) -> Vec<Job> {
-        let mut commands = Pipeline::with_capacity(batch.len() + 2);
-        let loads = usize::from(self.loaded_on != up.number);
-        if loads == 1 {
-            commands.cmd("SCRIPT").arg("LOAD").arg(APPEND);
+        let scripts = if self.loaded_on == up.number { &[][..] } else { &SCRIPTS[..] };
+        let loads = scripts.len();
+        let mut commands = Pipeline::with_capacity(loads + batch.len() + 1);
+        for script in scripts {
+            commands.cmd("SCRIPT").arg("LOAD").arg(*script);
         }
         batch.iter().for_each(|job| _ = commands.add_command(job.command.clone()));
         let waits = usize::from(self.replicas > 0 && batch.iter().any(|job| job.must_last));
@@ -151,12 +158,13 @@ impl Lane {
                 return batch;
             }
         };
-        // Without the script, each append is refused for the lack of it, which says less than why it was not loaded.
-        if let Some(Value::ServerError(error)) = answers.drain(..loads).next()
-            && !passes(&error)
+        // Without its script, each write is refused for the lack of it, which says less than why it was not loaded.
+        let loaded: Vec<Value> = answers.drain(..loads).collect();
+        if let Some(error) = loaded.iter().find_map(refusal)
+            && !passes(error)
         {
             for job in batch {
-                let _ = job.reply.send(Err(StoreError::Unavailable(told(&error))));
+                let _ = job.reply.send(Err(StoreError::Unavailable(told(error))));
             }
             return Vec::new();
         }

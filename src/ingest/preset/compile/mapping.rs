@@ -6,7 +6,7 @@ use crate::{
         place::Place,
         preset::{
             Options, Scheme,
-            mapping::{Entry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
+            mapping::{Entry, FactEntry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
             raw,
         },
         signature::recipe::Piece,
@@ -19,15 +19,40 @@ use std::collections::BTreeMap;
 /// What marks an event id that no signature covers.
 const UNSIGNED: &str = "!unsigned";
 
-/// The mapping of deliveries that are signed by `scheme`.
+/// What vouches for what stands in the places of a mapping.
+#[derive(Clone, Copy)]
+pub(in crate::ingest::preset) enum Proof<'a> {
+    /// A delivery's signature.
+    Signature(&'a Scheme),
+    /// Our own connection to the provider, for the body of its answer and nothing else.
+    Connection,
+}
+
+impl Proof<'_> {
+    fn proves_body(self) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.proves_body(),
+            Self::Connection => true,
+        }
+    }
+
+    fn signs(self, piece: &Piece) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.signs(piece),
+            Self::Connection => false,
+        }
+    }
+}
+
+/// The mapping of what `proof` vouches for.
 pub(in crate::ingest::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
-    scheme: &Scheme,
+    proof: Proof<'_>,
     options: &Options,
 ) -> Checked<Mapping> {
     let id = event.id.iter().enumerate();
-    let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, scheme, options));
+    let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, proof, options));
     let id = id.collect::<Checked<_>>()?;
     if event.kind.is_empty() && event.otherwise.is_none() {
         return mistake("event.type", "it is missing: where the type stands");
@@ -37,33 +62,33 @@ pub(in crate::ingest::preset) fn mapping(
     };
     let occurred_at = event.occurred_at.as_ref();
     let occurred_at = occurred_at
-        .map(|time| Ok((believed("event.occurred_at.at", &time.at, scheme, options)?, time.form)))
+        .map(|time| Ok((believed("event.occurred_at.at", &time.at, proof, options)?, time.form)))
         .transpose()?;
-    let live = event.live.as_ref().map(|live| live_words(live, scheme, options)).transpose()?;
-    let payment = believed("event.payment", &event.payment, scheme, options)?;
+    let live = event.live.as_ref().map(|live| live_words(live, proof, options)).transpose()?;
+    let payment = believed("event.payment", &event.payment, proof, options)?;
     let exponents = event.exponents.iter().map(|(code, exponent)| own_exponent(code, *exponent));
     let exponents = exponents.collect::<Checked<_>>()?;
     let entries = map.iter().enumerate();
-    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, scheme, options));
+    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, proof, options));
     let entries: Vec<_> = entries.collect::<Checked<_>>()?;
     if payment.is_empty() && entries.iter().any(|entry| entry.payment.is_none()) {
         return mistake("event.payment", "it is missing: where the payment's id stands");
     }
-    let kind = believed("event.type", &event.kind, scheme, options)?;
+    let kind = believed("event.type", &event.kind, proof, options)?;
     let otherwise = event.otherwise.clone();
-    let own_ids = believed("event.own_ids", &event.own_ids, scheme, options)?;
+    let own_ids = believed("event.own_ids", &event.own_ids, proof, options)?;
     Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, own_ids, amounts, exponents, entries })
 }
 
 /// Places whose texts may be believed: headers and the query only where they are signed.
-fn believed(key: &str, texts: &[String], scheme: &Scheme, options: &Options) -> Checked<Vec<Place>> {
+fn believed(key: &str, texts: &[String], proof: Proof<'_>, options: &Options) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
-    texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, scheme, options)).collect()
+    texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, proof, options)).collect()
 }
 
-fn believed_one(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Checked<Place> {
+fn believed_one(key: &str, text: &str, proof: Proof<'_>, options: &Options) -> Checked<Place> {
     let place = place(key, text, options)?;
-    if is_signed(&place, scheme) {
+    if is_signed(&place, proof) {
         Ok(place)
     } else {
         mistake(key, format!("`{place}` is not signed, so it proves nothing"))
@@ -71,17 +96,17 @@ fn believed_one(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Ch
 }
 
 /// Payloads count as signed here: where they are not, the preset's trust says so.
-fn is_signed(place: &Place, scheme: &Scheme) -> bool {
+fn is_signed(place: &Place, proof: Proof<'_>) -> bool {
     match place {
         Place::Payload(_) | Place::Option(_) => true,
-        Place::Header(name) => scheme.signs(&Piece::Header(name.clone())),
-        Place::Query(name) => scheme.signs(&Piece::Query(name.to_string())),
+        Place::Header(name) => proof.signs(&Piece::Header(name.clone())),
+        Place::Query(name) => proof.signs(&Piece::Query(name.to_string())),
     }
 }
 
 fn live_words(
     raw: &raw::Live,
-    scheme: &Scheme,
+    proof: Proof<'_>,
     options: &Options,
 ) -> Checked<(Place, BTreeMap<String, bool>)> {
     let words = if raw.words.is_empty() {
@@ -89,7 +114,7 @@ fn live_words(
     } else {
         raw.words.clone()
     };
-    Ok((believed_one("event.live.at", &raw.at, scheme, options)?, words))
+    Ok((believed_one("event.live.at", &raw.at, proof, options)?, words))
 }
 
 fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
@@ -102,10 +127,10 @@ fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
     })
 }
 
-fn id_from(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Checked<IdFrom> {
+fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &Options) -> Checked<IdFrom> {
     let bare = text.strip_suffix(UNSIGNED);
     let from = place(key, bare.unwrap_or(text), options)?;
-    let covered = is_signed(&from, scheme) && (scheme.proves_body() || !matches!(from, Place::Payload(_)));
+    let covered = is_signed(&from, proof) && (proof.proves_body() || !matches!(from, Place::Payload(_)));
     match (bare, covered) {
         (None, false) => mistake(
             key,
@@ -118,7 +143,7 @@ fn id_from(key: &str, text: &str, scheme: &Scheme, options: &Options) -> Checked
     }
 }
 
-fn entry(key: &str, raw: &raw::Map, scheme: &Scheme, options: &Options) -> Checked<Entry> {
+fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &Options) -> Checked<Entry> {
     let bound = 1..=MAX_FACTS;
     if raw.kinds.is_empty() {
         return mistake(format!("{key}.type"), "at least one type is needed");
@@ -126,15 +151,23 @@ fn entry(key: &str, raw: &raw::Map, scheme: &Scheme, options: &Options) -> Check
     if !bound.contains(&raw.facts.len()) {
         return mistake(format!("{key}.facts"), format!("1 to {MAX_FACTS} facts are needed"));
     }
+    if raw.facts.iter().all(|fact| fact.only_if.is_some()) {
+        return mistake(format!("{key}.facts"), "one of them at least must be without `if`");
+    }
     let when = raw.when.iter();
     let when = when
-        .map(|(at, words)| Ok((believed_one(&format!("{key}.when"), at, scheme, options)?, words.clone())));
+        .map(|(at, words)| Ok((believed_one(&format!("{key}.when"), at, proof, options)?, words.clone())));
     let when = when.collect::<Checked<_>>()?;
     let payment = raw.payment.as_ref();
     let payment =
-        payment.map(|texts| believed(&format!("{key}.payment"), texts, scheme, options)).transpose()?;
+        payment.map(|texts| believed(&format!("{key}.payment"), texts, proof, options)).transpose()?;
     let facts = raw.facts.iter().enumerate();
-    let facts = facts.map(|(i, raw)| fact(&format!("{key}.facts[{i}]"), raw)).collect::<Checked<_>>()?;
+    let facts = facts.map(|(i, raw)| {
+        let key = format!("{key}.facts[{i}]");
+        let only_if = raw.only_if.as_deref().map(|at| pointer(&format!("{key}.if"), at)).transpose()?;
+        Ok(FactEntry { only_if, rule: fact(&key, raw)? })
+    });
+    let facts = facts.collect::<Checked<_>>()?;
     Ok(Entry { kinds: raw.kinds.clone(), when, payment, facts })
 }
 

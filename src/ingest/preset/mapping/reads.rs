@@ -1,6 +1,6 @@
 //! Which parts of a payload a mapping may read, so that the others need not be kept.
 
-use super::{Entry, FactRule, Mapping, MoneyRule, PartRule, Terms, Word};
+use super::{Entry, FactEntry, FactRule, Mapping, MoneyRule, PartRule, Terms, Word};
 use crate::ingest::{place::Place, preset::pointer::Pointer};
 
 impl Mapping {
@@ -14,8 +14,14 @@ impl Mapping {
             |entry: &'a Entry| entry.when.iter().map(|(at, _)| at).chain(entry.payment.iter().flatten());
         let places = ids.chain(&self.kind).chain(times).chain(modes).chain(payments);
         let places = places.chain(self.entries.iter().flat_map(of_entry));
-        let facts = self.entries.iter().flat_map(|entry| &entry.facts).flat_map(FactRule::pointers);
+        let facts = self.entries.iter().flat_map(|entry| &entry.facts).flat_map(FactEntry::pointers);
         places.filter_map(Place::pointer).chain(facts).collect()
+    }
+}
+
+impl FactEntry {
+    fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        self.only_if.iter().chain(self.rule.pointers())
     }
 }
 

@@ -1,0 +1,248 @@
+//! Confirmation: asking providers what truly became of the payments that their webhooks only hinted at.
+//!
+//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; a provider is asked no
+//! more often than its preset allows, by all nodes together; what it says is appended once, as an event of trust `confirmed`.
+//! What is owed lies in the store, so this room has no state that must last. It must not know who watches, nor any HTTP
+//! server.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `step`      | one question, and what came of it |
+//! | `event`     | from an answer to the event that is appended |
+//! | `patience`  | when to ask again, and when no more |
+//! | `reconcile` | the same by hand, for operators |
+
+mod event;
+mod patience;
+mod reconcile;
+mod step;
+
+pub use reconcile::{News, ReconcileError, Reconciled, Standing};
+pub use step::Failed;
+
+use crate::{
+    clock,
+    ingest::{Confirmation, DEBOUNCE, Ingest, Source},
+    limits::Limits,
+    live::Live,
+    metrics::{Metrics, SourceName},
+    outbound::Outbound,
+    payment::Time,
+    shutdown::Shutdown,
+    store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
+};
+use patience::Verdict;
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+use tokio_util::task::TaskTracker;
+
+/// Questions of one source that may wait for their answers at once. A provider that answers within 400 ms is then asked ten times a
+/// second, which is what most allow.
+const AT_ONCE: usize = 4;
+
+/// How long a claim lasts: a question takes at most 10 s, and the store three times 2 s around it.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// How often the store is looked at for what other nodes left behind.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often what is owed is measured.
+const MEASURE: Duration = Duration::from_secs(2);
+
+/// Asks the providers of all sources that have credentials for it.
+pub struct Confirmations {
+    ingest: Arc<Ingest>,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    limits: Live<Limits>,
+    shutdown: Shutdown,
+    /// Made at the first question: a machine that asks nobody need not be able to.
+    outbound: OnceLock<Result<Outbound, String>>,
+    /// A question was answered, so that another one may be asked.
+    freed: Notify,
+}
+
+impl Confirmations {
+    /// Ready to ask for the payments of `ingest`'s sources.
+    #[must_use]
+    pub fn new(
+        ingest: Arc<Ingest>,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        limits: Live<Limits>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self { ingest, store, metrics, limits, shutdown, outbound: OnceLock::new(), freed: Notify::new() }
+    }
+
+    /// Works off what is owed until the drain begins. Returns once no question is open.
+    pub async fn run(self: Arc<Self>) {
+        let tasks = TaskTracker::new();
+        let mut lanes: HashMap<Arc<str>, Arc<Semaphore>> = HashMap::new();
+        let mut measured: Option<Instant> = None;
+        loop {
+            let sources = self.ingest.confirming();
+            let mut next = LOOK;
+            for source in &sources {
+                let lane = lanes.entry(source.name().into());
+                let lane = lane.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
+                next = next.min(self.claim_all(source, lane, &tasks).await);
+            }
+            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE) {
+                measured = Some(Instant::now());
+                self.measure(&sources).await;
+            }
+            tokio::select! {
+                () = self.shutdown.draining() => break,
+                () = self.until_due(next) => {}
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Returns after `next`, or earlier where there may be something to claim.
+    async fn until_due(&self, next: Duration) {
+        let mut until = Instant::now() + next;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.freed.notified() => return,
+                // What has just come to be owed is not due yet; so a thousand hints are no thousand looks.
+                () = self.ingest.owed() => until = until.min(Instant::now() + DEBOUNCE),
+            }
+        }
+    }
+
+    /// Begins all questions of a source that may be asked now. Returns when to look again.
+    async fn claim_all(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        lane: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+    ) -> Duration {
+        let Some(confirmation) = source.confirmation() else { return LOOK };
+        let terms = ClaimTerms { spacing: confirmation.spacing(), lease: LEASE };
+        // Without room, whoever leaves it tells.
+        while let Ok(permit) = Arc::clone(lane).try_acquire_owned() {
+            match self.store.claim(source.name(), terms).await {
+                Ok(Claim::Owed(owed)) => {
+                    let (this, source) = (Arc::clone(self), Arc::clone(source));
+                    tasks.spawn(async move { this.work(&source, owed, permit).await });
+                }
+                Ok(Claim::Later(after)) => return after,
+                Ok(Claim::Nothing) => return LOOK,
+                Err(why) => {
+                    tracing::debug!(source = source.name(), %why, "what is owed cannot be claimed");
+                    return LOOK;
+                }
+            }
+        }
+        LOOK
+    }
+
+    /// Asks for one payment and settles the debt.
+    async fn work(&self, source: &Source, owed: Owed, permit: OwnedSemaphorePermit) {
+        let Some(confirmation) = source.confirmation() else { return };
+        let settlement = tokio::select! {
+            settlement = self.confirm(confirmation, &owed) => settlement,
+            // Another node goes on with it, or the next life of this one.
+            () = self.shutdown.stopped() => Settlement::Postponed { after: Duration::ZERO },
+        };
+        if let Err(why) = self.store.settle(owed, settlement).await {
+            tracing::warn!(source = source.name(), %why, "a confirmation was not settled; it is asked for again after its lease");
+        }
+        drop(permit);
+        self.freed.notify_one();
+    }
+
+    /// Asks for one payment, accounts for what came of it, and says what becomes of the debt.
+    async fn confirm(&self, confirmation: Confirmation<'_>, owed: &Owed) -> Settlement {
+        let (source, payment, attempts) = (&*owed.source, &owed.payment, owed.attempts);
+        let failed = match self.step(confirmation, payment).await {
+            Ok(step) => {
+                let outcome = if step.appended.is_some() { "appended" } else { "same" };
+                self.metrics.confirmation(source, outcome);
+                let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
+                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, "confirmation");
+                return Settlement::Done { again: DEBOUNCE };
+            }
+            Err(failed) => failed,
+        };
+        if let Failed::Denied(status) = failed {
+            tracing::error!(
+                source,
+                status,
+                "the provider refuses the source's api.key, so nothing of it is confirmed; mend `key` under [source.api] and reload"
+            );
+        }
+        let now = clock::now();
+        let owed_for = Duration::from_millis(u64::try_from(now.since_ms(owed.since)).unwrap_or_default());
+        let verdict = patience::verdict(&failed, attempts, owed_for, rand::random_range(0.5..=1.0));
+        let (outcome, settlement) = match verdict {
+            Verdict::Again(settlement) => {
+                tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");
+                (failed.outcome(), settlement)
+            }
+            Verdict::Never { code, outcome } => match self.quarantine(owed, code, &failed, now).await {
+                Ok(()) => {
+                    tracing::error!(source, %payment, attempts, reason = code, why = %failed, "not confirmed, for good");
+                    (outcome, Settlement::Done { again: DEBOUNCE })
+                }
+                // Whatever is given up has to be seen somewhere.
+                Err(why) => {
+                    tracing::warn!(source, %payment, %why, "what cannot be confirmed was not recorded");
+                    ("store", Settlement::Postponed { after: LOOK })
+                }
+            },
+        };
+        self.metrics.confirmation(source, outcome);
+        settlement
+    }
+
+    /// Keeps a record of what was given up. Nothing of the answer is in it.
+    async fn quarantine(
+        &self,
+        owed: &Owed,
+        code: &'static str,
+        failed: &Failed,
+        at: Time,
+    ) -> Result<(), StoreError> {
+        let detail = json!({
+            "payment": owed.payment,
+            "at": failed.place(),
+            "asked": owed.attempts.saturating_add(1),
+            "since": owed.since,
+            "step": "confirm",
+        });
+        let (log, source) = (RecordLog::Quarantine, Arc::clone(&owed.source));
+        let record = Record { log, source, at, reason: code.to_owned(), detail: detail.to_string() };
+        self.store.record(record).await
+    }
+
+    /// Tells the metrics what is owed.
+    async fn measure(&self, sources: &[Arc<Source>]) {
+        for source in sources {
+            let Ok(backlog) = self.store.backlog(source.name()).await else { return };
+            let name = SourceName { source: source.name().to_owned() };
+            let count = i64::try_from(backlog.count).unwrap_or(i64::MAX);
+            let oldest = i64::try_from(backlog.oldest.as_secs()).unwrap_or(i64::MAX);
+            self.metrics.confirmations_owed.get_or_create(&name).set(count);
+            self.metrics.confirmations_oldest.get_or_create(&name).set(oldest);
+        }
+    }
+}
+
+impl std::fmt::Debug for Confirmations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Confirmations").finish_non_exhaustive()
+    }
+}

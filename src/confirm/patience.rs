@@ -1,0 +1,109 @@
+//! When to ask again after a question that was not answered, and when no more. Pure.
+
+use super::Failed;
+use crate::store::Settlement;
+use std::time::Duration;
+
+/// The pause after the first failure; each further one doubles it.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The longest pause, whatever a provider asks for.
+const MOST: Duration = Duration::from_secs(60 * 60);
+
+/// Bad credentials may lock an account if they are tried too often; a mended key should not wait long.
+const DENIED: Duration = Duration::from_secs(60);
+
+/// How often a payment that the provider does not know is asked for. Some send the hint before they can be asked: pauses of 1, 2,
+/// 4, 8 and 16 s lie between.
+const TRIES_OF_UNKNOWN: u32 = 6;
+
+/// After this, providers have given up on webhooks too.
+const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// What to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// Ask again.
+    Again(Settlement),
+    /// Ask no more, and keep a record of it.
+    Never {
+        /// The record's reason.
+        code: &'static str,
+        /// The word for metrics.
+        outcome: &'static str,
+    },
+}
+
+/// What to do about a payment that was postponed `attempts` times before and is owed for so long. `jitter`, from 0.5 to 1, keeps
+/// those that failed together from coming back together.
+pub(super) fn verdict(failed: &Failed, attempts: u32, owed_for: Duration, jitter: f64) -> Verdict {
+    let pause = LEAST.saturating_mul(1 << attempts.min(12)).min(MOST).mul_f64(jitter);
+    let at_least = |wanted: &Option<Duration>| pause.max(wanted.unwrap_or_default().min(MOST));
+    let settlement = match failed {
+        Failed::Unclear(unclear) => return Verdict::Never { code: unclear.code, outcome: "quarantined" },
+        Failed::Unknown(_) if attempts + 1 >= TRIES_OF_UNKNOWN => {
+            return Verdict::Never { code: "unknown_at_provider", outcome: "unknown" };
+        }
+        _ if owed_for >= GIVE_UP => return Verdict::Never { code: "unconfirmed", outcome: "given_up" },
+        Failed::Unknown(_) | Failed::Store(_) => Settlement::Postponed { after: pause },
+        Failed::Unavailable { retry_after, .. } => Settlement::Postponed { after: at_least(retry_after) },
+        Failed::Throttled { retry_after } => Settlement::Paused { after: at_least(retry_after) },
+        Failed::Denied(_) => Settlement::Paused { after: DENIED },
+    };
+    Verdict::Again(settlement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ingest::Unclear, store::StoreError};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn unavailable(retry_after: Option<Duration>) -> Failed {
+        Failed::Unavailable { why: "status 500".into(), retry_after }
+    }
+
+    fn postponed(after: Duration) -> Verdict {
+        Verdict::Again(Settlement::Postponed { after })
+    }
+
+    fn paused(after: Duration) -> Verdict {
+        Verdict::Again(Settlement::Paused { after })
+    }
+
+    #[test]
+    fn a_failure_is_met_with_the_patience_that_it_deserves() {
+        let never = |code, outcome| Verdict::Never { code, outcome };
+        let puzzling = || Failed::Unclear(Unclear { code: "other_payment", at: "/id".into() });
+        for (failed, attempts, owed_for, expected) in [
+            (unavailable(None), 0, SECOND, postponed(SECOND)),
+            (unavailable(None), 3, SECOND, postponed(8 * SECOND)),
+            (unavailable(None), 11, SECOND, postponed(2048 * SECOND)),
+            (unavailable(None), 12, SECOND, postponed(HOUR)),
+            (unavailable(None), u32::MAX, SECOND, postponed(HOUR)),
+            (unavailable(Some(7 * SECOND)), 0, SECOND, postponed(7 * SECOND)),
+            (unavailable(Some(7 * SECOND)), 4, SECOND, postponed(16 * SECOND)),
+            (unavailable(Some(24 * HOUR)), 0, SECOND, postponed(HOUR)),
+            (unavailable(None), 80, 72 * HOUR, never("unconfirmed", "given_up")),
+            (Failed::Throttled { retry_after: Some(30 * SECOND) }, 0, SECOND, paused(30 * SECOND)),
+            (Failed::Throttled { retry_after: None }, 1, SECOND, paused(2 * SECOND)),
+            (Failed::Denied(401), 9, SECOND, paused(60 * SECOND)),
+            (Failed::Denied(403), 9, 72 * HOUR, never("unconfirmed", "given_up")),
+            (Failed::Unknown(404), 4, SECOND, postponed(16 * SECOND)),
+            (Failed::Unknown(404), 5, SECOND, never("unknown_at_provider", "unknown")),
+            (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
+            (puzzling(), 0, SECOND, never("other_payment", "quarantined")),
+        ] {
+            assert_eq!(verdict(&failed, attempts, owed_for, 1.0), expected, "{failed} {attempts}");
+        }
+    }
+
+    #[test]
+    fn jitter_halves_a_pause_at_the_most_and_never_what_the_provider_asks_for() {
+        assert_eq!(verdict(&unavailable(None), 3, SECOND, 0.5), postponed(4 * SECOND));
+        let throttled = Failed::Throttled { retry_after: Some(30 * SECOND) };
+        assert_eq!(verdict(&throttled, 0, SECOND, 0.5), paused(30 * SECOND));
+    }
+}

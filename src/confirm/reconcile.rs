@@ -1,0 +1,138 @@
+//! The same step by hand: an operator asks for one payment at once, and is told where the gateway and the provider differ.
+
+use super::{Confirmations, Failed, step::Step};
+use crate::payment::{Cursor, Name, State, Status};
+use serde::Serialize;
+
+/// What an operator is told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Reconciled {
+    /// Whose payment.
+    pub source: String,
+    /// Which.
+    pub payment: Name,
+    /// Whether the gateway knew what the provider says.
+    pub same: bool,
+    /// What they differ in: `status`, `amount`, `currency`, `captured`, `refunded`.
+    pub differences: Vec<&'static str>,
+    /// What the gateway knew.
+    pub gateway: Standing,
+    /// What the provider says, by this answer alone.
+    pub provider: Standing,
+    /// The event that was appended, if the answer was news.
+    pub appended: Option<News>,
+    /// What the gateway knows now.
+    pub now: Standing,
+}
+
+/// Where a payment stands. Sums are in minor units.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Standing {
+    /// The one word.
+    pub status: Status,
+    /// What it is about, if told.
+    pub amount: Option<i64>,
+    /// In which currency.
+    pub currency: Option<String>,
+    /// Decimal digits of the minor unit.
+    pub exponent: Option<u8>,
+    /// What was taken.
+    pub captured: i64,
+    /// What went back.
+    pub refunded: i64,
+}
+
+/// An event that was appended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct News {
+    /// Its place in the log.
+    pub seq: u64,
+    /// Its id.
+    pub id: String,
+    /// The provider's word.
+    pub r#type: String,
+}
+
+/// Why a payment was not reconciled.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// No source of that name.
+    #[error("no source of this name is configured")]
+    UnknownSource,
+    /// Its provider cannot be asked.
+    #[error("the source has no credentials to ask its provider with; add [source.api] to it")]
+    NoApi,
+    /// It was asked in vain.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+impl Confirmations {
+    /// Asks for one payment at once, whether a confirmation is owed or not, and appends what is new.
+    pub async fn reconcile(&self, source: &str, payment: &Name) -> Result<Reconciled, ReconcileError> {
+        let source = self.ingest.source(source).ok_or(ReconcileError::UnknownSource)?;
+        let confirmation = source.confirmation().ok_or(ReconcileError::NoApi)?;
+        let asked = self.step(confirmation, payment).await;
+        let outcome = match &asked {
+            Ok(Step { appended: Some(_), .. }) => "appended",
+            Ok(_) => "same",
+            Err(failed) => failed.outcome(),
+        };
+        self.metrics.confirmation(source.name(), outcome);
+        // What an operator typed may be anything; what was understood is a payment.
+        let shown = asked.is_ok().then_some(tracing::field::display(payment));
+        tracing::info!(source = source.name(), payment = shown, outcome, "reconciled by hand");
+        Ok(compared(source.name(), payment, &asked?))
+    }
+}
+
+fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
+    let before = State::fold(step.log.entries.iter().map(|entry| &*entry.event));
+    let mut after = before.clone();
+    after.apply(&step.event);
+    let gateway = Standing::of(&before);
+    let provider = Standing::of(&State::fold([&step.event]));
+    let differences = gateway.differences(&provider);
+    let news = |cursor: Cursor| News {
+        seq: cursor.seq,
+        id: step.event.id.to_string(),
+        r#type: step.event.kind.to_string(),
+    };
+    Reconciled {
+        source: source.to_owned(),
+        payment: payment.clone(),
+        same: differences.is_empty(),
+        differences,
+        gateway,
+        provider,
+        appended: step.appended.map(news),
+        now: Standing::of(&after),
+    }
+}
+
+impl Standing {
+    fn of(state: &State) -> Self {
+        let told = state.told();
+        Self {
+            status: state.status(),
+            amount: told.map(|money| money.amount),
+            currency: told.map(|money| money.currency.code().to_owned()),
+            exponent: told.map(|money| money.currency.exponent()),
+            captured: state.captured(),
+            refunded: state.refunded(),
+        }
+    }
+
+    /// In what the provider says otherwise. What it does not tell is no difference.
+    fn differences(&self, provider: &Self) -> Vec<&'static str> {
+        let is_told = provider.amount.is_some();
+        let all = [
+            ("status", provider.status != Status::Unknown && self.status != provider.status),
+            ("amount", is_told && self.amount != provider.amount),
+            ("currency", is_told && self.currency != provider.currency),
+            ("captured", is_told && self.captured != provider.captured),
+            ("refunded", is_told && self.refunded != provider.refunded),
+        ];
+        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}

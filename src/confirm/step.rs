@@ -1,0 +1,152 @@
+//! One question: ask the provider for a payment, read its answer, append what is new.
+
+use super::{Confirmations, event};
+use crate::{
+    clock,
+    ingest::{Confirmation, Unclear},
+    outbound::{Answer, Outbound, OutboundError},
+    payment::{Cursor, Event, Name},
+    store::{Append, Appended, Log, StoreError},
+};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// What came of a question.
+pub(super) struct Step {
+    /// The log as it was before.
+    pub(super) log: Log,
+    /// What the provider says, as an event.
+    pub(super) event: Event,
+    /// Where it stands in the log, if it is new.
+    pub(super) appended: Option<Cursor>,
+}
+
+/// Why a question was not answered. Holds nothing of an answer, and no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The provider is out of order, or the way to it.
+    #[error("the provider cannot be asked: {why}")]
+    Unavailable {
+        /// What happened.
+        why: String,
+        /// When it wants to be asked again, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The provider was asked too much.
+    #[error("the provider has been asked too much")]
+    Throttled {
+        /// When it wants to be asked again, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// It refuses the credentials, by this status.
+    #[error("the provider refuses the source's api.key (status {0})")]
+    Denied(u16),
+    /// It knows no such payment, or none that can be asked for, by this status.
+    #[error("the provider does not know the payment (status {0})")]
+    Unknown(u16),
+    /// What it says is not understood, or not about the payment, or in conflict with the log.
+    #[error("the answer is not understood: {} at {}", .0.code, .0.at)]
+    Unclear(Unclear),
+    /// Our own fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Unclear> for Failed {
+    fn from(unclear: Unclear) -> Self {
+        Self::Unclear(unclear)
+    }
+}
+
+impl Failed {
+    /// What is no JSON is not the provider's API either, but what stands before it while it is out of order.
+    fn reading(unclear: Unclear) -> Self {
+        match unclear.code {
+            "not_json" => Self::Unavailable { why: "its answer is no JSON".to_owned(), retry_after: None },
+            _ => Self::Unclear(unclear),
+        }
+    }
+}
+
+impl From<OutboundError> for Failed {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::TooLong => Self::Unclear(unclear("answer_too_long", "answer")),
+            OutboundError::Unanswered(_) => Self::Unavailable { why: error.to_string(), retry_after: None },
+        }
+    }
+}
+
+fn unclear(code: &'static str, at: &str) -> Unclear {
+    Unclear { code, at: at.to_owned() }
+}
+
+impl Failed {
+    /// The word for metrics.
+    pub(super) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Throttled { .. } => "throttled",
+            Self::Denied(_) => "denied",
+            Self::Unknown(_) => "unknown",
+            Self::Unclear(_) => "quarantined",
+            Self::Store(_) => "store",
+        }
+    }
+
+    /// Where in the answer, if there.
+    pub(super) fn place(&self) -> Option<&str> {
+        match self {
+            Self::Unclear(unclear) => Some(&unclear.at),
+            _ => None,
+        }
+    }
+}
+
+impl Confirmations {
+    /// Asks for a payment and appends what the answer says, unless that is what it said before.
+    pub(super) async fn step(&self, confirmation: Confirmation<'_>, payment: &Name) -> Result<Step, Failed> {
+        let request = confirmation.request(payment)?;
+        let asked_at = clock::now();
+        let body = body_of(self.outbound()?.ask(request).await?)?;
+        let received_at = clock::now();
+        let answer =
+            confirmation.read(payment, &body, self.limits.get().json_depth).map_err(Failed::reading)?;
+        let source = confirmation.source();
+        let log = self.store.read(&source.subject(payment)).await?;
+        let latest = event::latest(&log, source.name());
+        let event = event::following(latest, source, payment, answer, (asked_at, received_at));
+        if latest.is_some_and(|latest| latest.digest() == event.digest() && latest.live == event.live) {
+            return Ok(Step { log, event, appended: None });
+        }
+        let append = Append { event: event.clone(), shared_ids: source.shares_ids() };
+        let began = Instant::now();
+        let appended = self.store.append(append).await;
+        self.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
+        let appended = match appended? {
+            Appended::New { cursor } => Some(cursor),
+            // Another node asked at the same time.
+            Appended::Duplicate { .. } => None,
+            Appended::Conflict(conflict) => return Err(unclear(conflict.code(), "log").into()),
+        };
+        Ok(Step { log, event, appended })
+    }
+
+    fn outbound(&self) -> Result<&Outbound, Failed> {
+        let made = self.outbound.get_or_init(|| Outbound::new().map_err(|error| error.to_string()));
+        made.as_ref().map_err(|why| Failed::Unavailable { why: why.clone(), retry_after: None })
+    }
+}
+
+/// The body of an answer that is one.
+fn body_of(answer: Answer) -> Result<Bytes, Failed> {
+    let Answer { status, retry_after, body } = answer;
+    match status {
+        200..=299 => Ok(body),
+        401 | 403 => Err(Failed::Denied(status)),
+        429 => Err(Failed::Throttled { retry_after }),
+        400..=499 => Err(Failed::Unknown(status)),
+        // A redirection is no answer: the address is the preset's or the source's to say.
+        _ => Err(Failed::Unavailable { why: format!("it answers with status {status}"), retry_after }),
+    }
+}

@@ -1,0 +1,44 @@
+//! `[confirm]`: from what is written to how a provider is asked.
+
+use super::{Checked, Mistake, Proof, header, mapping, mistake};
+use crate::ingest::{
+    confirm::{Address, Inquiry, KEY},
+    preset::{Options, raw},
+};
+use std::time::Duration;
+
+/// A second between two requests is slow, a minute would never catch up.
+const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
+
+/// How the provider is asked.
+pub(in crate::ingest::preset) fn confirm(raw: raw::Confirm, options: &Options) -> Checked<Inquiry> {
+    let Some(address) = Address::parse(&raw.url) else {
+        let reason =
+            "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";
+        return mistake("confirm.url", reason);
+    };
+    if !raw.headers.values().any(|text| text.contains(KEY)) {
+        return mistake("confirm.headers", "none of them holds `{key}`, so who asks would not be told");
+    }
+    let headers = raw.headers.into_iter();
+    let headers = headers.map(|(name, text)| {
+        let key = format!("confirm.headers.{name}");
+        if text.replace(KEY, "").contains(['{', '}']) {
+            return mistake(key, "allowed: text, in which `{key}` stands for the source's key");
+        }
+        Ok((header(&key, &name)?, text))
+    });
+    let headers = headers.collect::<Checked<_>>()?;
+    if !SPACING_MS.contains(&raw.spacing_ms) {
+        return mistake("confirm.spacing_ms", "allowed: 1 to 60000");
+    }
+    if !raw.event.id.is_empty() {
+        return mistake("confirm.event.id", "an answer is no event, so it has no id");
+    }
+    if raw.map.is_empty() {
+        return mistake("confirm.map", "it is missing: what an answer means");
+    }
+    let below = |Mistake { key, reason }| Mistake { key: format!("confirm.{key}"), reason };
+    let mapping = mapping(&raw.event, &raw.map, Proof::Connection, options).map_err(below)?;
+    Ok(Inquiry { address, headers, spacing: Duration::from_millis(raw.spacing_ms), mapping })
+}

@@ -1,0 +1,174 @@
+//! Confirmations that are owed, in the order in which they are due.
+//!
+//! The writer's own. All of them are in memory, and on disk what a restart has to know of each. Leases and the spacing of
+//! claims are in memory alone: whom they bind ends with this process, so after a restart all that is due can be claimed.
+
+use super::{layout, tree::Batch};
+use crate::{
+    payment::{Name, Time},
+    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, StoreError},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+/// The debts of all sources.
+#[derive(Default)]
+pub(super) struct Queues(HashMap<Arc<str>, Queue>);
+
+/// Those of one source.
+#[derive(Default)]
+struct Queue {
+    debts: HashMap<Name, Debt>,
+    /// Each once, by when it may be claimed: when it is due, or when the lease on it ends.
+    claimable: BTreeSet<(Time, Name)>,
+    /// Each once, by since when it is owed.
+    since: BTreeSet<(Time, Name)>,
+    /// No claim before.
+    next: Time,
+}
+
+struct Debt {
+    stored: layout::Debt,
+    /// As it stands in the queue's order.
+    claimable: Time,
+    /// Of the last claim, until it is settled.
+    ticket: Option<u64>,
+    /// Hints came after that claim.
+    hinted_since: bool,
+}
+
+impl Queues {
+    /// As they stood on disk.
+    pub(super) fn restored(debts: Vec<layout::Debt>) -> Self {
+        let mut queues = Self::default();
+        for debt in debts {
+            queues.0.entry(Arc::clone(&debt.source)).or_default().add(debt);
+        }
+        queues
+    }
+
+    /// Notes a debt. True if it is new, so that it has to be made durable.
+    pub(super) fn owe(
+        &mut self,
+        batch: &mut Batch<'_>,
+        (source, payment): (Arc<str>, Name),
+        after: Duration,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let queue = self.0.entry(Arc::clone(&source)).or_default();
+        if let Some(debt) = queue.debts.get_mut(&payment) {
+            debt.hinted_since = true;
+            return Ok(false);
+        }
+        if queue.debts.len() >= MAX_OWED {
+            return Err(StoreError::TooMuchOwed);
+        }
+        let debt = layout::Debt { source, payment, since: now, due: later(now, after), attempts: 0 };
+        write(batch, &debt)?;
+        queue.add(debt);
+        Ok(true)
+    }
+
+    /// Claims the debt that has been due longest.
+    pub(super) fn claim(&mut self, source: &str, terms: ClaimTerms, now: Time) -> Claim {
+        let Some(queue) = self.0.get_mut(source) else { return Claim::Nothing };
+        let Some((claimable, payment)) = queue.claimable.first().cloned() else { return Claim::Nothing };
+        let at = claimable.max(queue.next);
+        if at > now {
+            return Claim::Later(span(now, at));
+        }
+        queue.next = later(now, terms.spacing);
+        queue.move_to(&payment, later(now, terms.lease));
+        let Some(debt) = queue.debts.get_mut(&payment) else { return Claim::Nothing };
+        let ticket = rand::random();
+        (debt.ticket, debt.hinted_since) = (Some(ticket), false);
+        let layout::Debt { source, payment, since, attempts, .. } = debt.stored.clone();
+        Claim::Owed(Owed { source, payment, attempts, since, ticket })
+    }
+
+    /// Does what became of a claim. It need not be durable: at worst a payment is asked for once more.
+    pub(super) fn settle(
+        &mut self,
+        batch: &mut Batch<'_>,
+        owed: &Owed,
+        settlement: Settlement,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let Some(queue) = self.0.get_mut(&owed.source) else { return Ok(()) };
+        let Some(debt) = queue.debts.get(&owed.payment) else { return Ok(()) };
+        if debt.ticket != Some(owed.ticket) {
+            return Ok(());
+        }
+        let hinted_since = debt.hinted_since;
+        let mut stored = debt.stored.clone();
+        match settlement {
+            Settlement::Done { again } if hinted_since => {
+                (stored.since, stored.due, stored.attempts) = (now, later(now, again), 0);
+            }
+            Settlement::Done { .. } => {
+                batch.remove(layout::debt(&owed.source, &owed.payment));
+                queue.remove(&owed.payment);
+                return Ok(());
+            }
+            Settlement::Postponed { after } | Settlement::Paused { after } => {
+                (stored.due, stored.attempts) = (later(now, after), stored.attempts.saturating_add(1));
+            }
+        }
+        if let Settlement::Paused { after } = settlement {
+            queue.next = queue.next.max(later(now, after));
+        }
+        write(batch, &stored)?;
+        queue.remove(&owed.payment);
+        queue.add(stored);
+        Ok(())
+    }
+
+    /// What a source is owed.
+    pub(super) fn backlog(&self, source: &str, now: Time) -> Backlog {
+        let Some(queue) = self.0.get(source) else { return Backlog::default() };
+        let oldest = queue.since.first().map(|(since, _)| span(*since, now));
+        Backlog { count: queue.debts.len() as u64, oldest: oldest.unwrap_or_default() }
+    }
+}
+
+impl Queue {
+    fn add(&mut self, stored: layout::Debt) {
+        let (payment, since, claimable) = (stored.payment.clone(), stored.since, stored.due);
+        self.claimable.insert((claimable, payment.clone()));
+        self.since.insert((since, payment.clone()));
+        self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted_since: false });
+    }
+
+    fn remove(&mut self, payment: &Name) {
+        if let Some(debt) = self.debts.remove(payment) {
+            self.claimable.remove(&(debt.claimable, payment.clone()));
+            self.since.remove(&(debt.stored.since, payment.clone()));
+        }
+    }
+
+    fn move_to(&mut self, payment: &Name, claimable: Time) {
+        if let Some(debt) = self.debts.get_mut(payment) {
+            let before = std::mem::replace(&mut debt.claimable, claimable);
+            self.claimable.remove(&(before, payment.clone()));
+            self.claimable.insert((claimable, payment.clone()));
+        }
+    }
+}
+
+fn write(batch: &mut Batch<'_>, debt: &layout::Debt) -> Result<(), StoreError> {
+    batch.put(layout::debt(&debt.source, &debt.payment), layout::encode(debt)?);
+    Ok(())
+}
+
+fn later(time: Time, span: Duration) -> Time {
+    let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    // Beyond the last year that can be written, nothing is due any more.
+    Time::from_unix_ms(time.unix_ms().saturating_add(ms)).unwrap_or(time)
+}
+
+fn span(from: Time, to: Time) -> Duration {
+    Duration::from_millis(u64::try_from(to.since_ms(from)).unwrap_or_default())
+}

@@ -1,0 +1,76 @@
+//! Confirmations that are owed: payments of which a provider only hinted that something has changed, until it was asked what.
+//!
+//! A debt is keyed by (source, payment), so any number of hints at one payment are one debt. It outlives the node that
+//! noted it: whoever claims it holds it for a lease, and what was not settled by then is claimed anew.
+
+use crate::payment::{Name, Time};
+use std::{sync::Arc, time::Duration};
+
+/// Confirmations that one source may be owed at once. One more is a [`StoreError::TooMuchOwed`](super::StoreError), so that its
+/// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work.
+pub const MAX_OWED: usize = 65_536;
+
+/// On which terms a debt is claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClaimTerms {
+    /// The least time between two claims of one source, by whichever nodes.
+    pub spacing: Duration,
+    /// How long it is the claimant's alone. Longer than its work can take.
+    pub lease: Duration,
+}
+
+/// What a claim brings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// The debt that has been due longest.
+    Owed(Owed),
+    /// None yet: the next one may be claimed after this time, if not another node is first.
+    Later(Duration),
+    /// Nothing is owed.
+    Nothing,
+}
+
+/// A debt that was claimed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owed {
+    /// Whose.
+    pub source: Arc<str>,
+    /// What is to be confirmed.
+    pub payment: Name,
+    /// How often it was postponed.
+    pub attempts: u32,
+    /// Since when it is owed.
+    pub since: Time,
+    /// Drawn at the claim: what a former claimant still does is not done.
+    pub ticket: u64,
+}
+
+/// What became of a claimed debt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settlement {
+    /// It is paid, or given up. If hints came since it was claimed it is owed anew, and due after this time: the answer may be
+    /// older than they are.
+    Done {
+        /// See above.
+        again: Duration,
+    },
+    /// It is due after this time.
+    Postponed {
+        /// See above.
+        after: Duration,
+    },
+    /// It is due after this time, and nothing of its source is claimed before.
+    Paused {
+        /// See above.
+        after: Duration,
+    },
+}
+
+/// What a source is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backlog {
+    /// How many.
+    pub count: u64,
+    /// How long the oldest has been owed; nothing if there is none.
+    pub oldest: Duration,
+}

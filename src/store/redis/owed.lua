@@ -1,0 +1,97 @@
+#!lua
+-- Keeps the confirmations that one source is owed: notes them, hands each to one node at a time, and lets go of what is
+-- settled. Times are the server's own, in ms, so that the nodes' clocks do not matter. Everything is read before the first
+-- write, since Redis does not roll a script back.
+--
+-- KEYS  owed   hash: by payment '<hinted> <attempts> <ticket>': whether hints came since the claim, how often it was
+--              postponed, and whose the claim is ('-' for nobody's)
+--       due    sorted set: payments by when they may be claimed: when they are due, or when the lease on them ends
+--       since  sorted set: payments by since when they are owed
+--       pace   hash: next (no claim before), ticket and payment of the last claim
+-- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
+--       'claim', ticket, spacing, lease       returns {'owed', payment, attempts, since}, {'later', ms} or {'nothing'}
+--       'settle', payment, ticket, how, after returns 'settled', or 'lost' if the claim is not this node's any more
+--       'backlog'                             returns {count, ms for which the oldest has been owed}
+local owed, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function entry(payment)
+  local text = redis.call('HGET', owed, payment)
+  if not text then
+    return nil
+  end
+  return text:match('^(%d) (%d+) (%S+)$')
+end
+
+local function put(payment, hinted, attempts, ticket)
+  redis.call('HSET', owed, payment, table.concat({hinted, attempts, ticket}, ' '))
+end
+
+if ARGV[1] == 'owe' then
+  local payment, after, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+  local hinted, attempts, ticket = entry(payment)
+  if not hinted and redis.call('ZCARD', due) >= most then
+    return 'full'
+  end
+  -- Written in any case, so that an answer of the replicas stands for this too.
+  put(payment, hinted and '1' or '0', attempts or '0', ticket or '-')
+  redis.call('ZADD', due, 'NX', now + after, payment)
+  redis.call('ZADD', since, 'NX', now, payment)
+  return 'owed'
+end
+
+if ARGV[1] == 'claim' then
+  local ticket, spacing, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+  local last = redis.call('HMGET', pace, 'next', 'ticket', 'payment')
+  local payment
+  if last[2] == ticket then
+    -- The same claim, sent again because its answer was lost.
+    payment = last[3]
+  else
+    local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+    if not first[1] then
+      return {'nothing'}
+    end
+    local at = math.max(tonumber(first[2]), tonumber(last[1] or 0))
+    if at > now then
+      return {'later', at - now}
+    end
+    payment = first[1]
+  end
+  local _, attempts = entry(payment)
+  local owed_since = redis.call('ZSCORE', since, payment) or now
+  put(payment, '0', attempts or '0', ticket)
+  redis.call('ZADD', due, now + lease, payment)
+  redis.call('HSET', pace, 'next', now + spacing, 'ticket', ticket, 'payment', payment)
+  return {'owed', payment, tonumber(attempts or 0), tonumber(owed_since)}
+end
+
+if ARGV[1] == 'settle' then
+  local payment, ticket, how, after = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+  local hinted, attempts, holder = entry(payment)
+  if holder ~= ticket then
+    return 'lost'
+  end
+  local next = tonumber(redis.call('HGET', pace, 'next') or 0)
+  if how == 'done' and hinted == '0' then
+    redis.call('HDEL', owed, payment)
+    redis.call('ZREM', due, payment)
+    redis.call('ZREM', since, payment)
+    return 'settled'
+  end
+  if how == 'done' then
+    put(payment, '0', '0', '-')
+    redis.call('ZADD', since, now, payment)
+  else
+    put(payment, hinted, string.format('%d', attempts + 1), '-')
+  end
+  redis.call('ZADD', due, now + after, payment)
+  if how == 'paused' then
+    redis.call('HSET', pace, 'next', math.max(next, now + after))
+  end
+  return 'settled'
+end
+
+local oldest = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')
+return {redis.call('ZCARD', due), oldest[2] and now - tonumber(oldest[2]) or 0}

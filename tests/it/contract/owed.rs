@@ -1,0 +1,222 @@
+//! What every store promises about the confirmations that are owed.
+
+use super::{LONG, PATIENCE, backend::Backend};
+use paystream::{
+    payment::Name,
+    store::{Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
+};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+const NOW: Duration = Duration::ZERO;
+/// Long enough to be seen, short enough to be waited for.
+const SOON: Duration = Duration::from_millis(300);
+const DONE: Settlement = Settlement::Done { again: NOW };
+/// No spacing, and a lease that does not end.
+const FREELY: ClaimTerms = ClaimTerms { spacing: NOW, lease: LONG };
+
+fn name(payment: &str) -> Name {
+    payment.parse().unwrap()
+}
+
+async fn owe(store: &dyn Store, payment: &str) {
+    store.owe("acme", &name(payment), NOW).await.unwrap();
+}
+
+async fn claim(store: &dyn Store, terms: ClaimTerms) -> Owed {
+    match store.claim("acme", terms).await.unwrap() {
+        Claim::Owed(owed) => owed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Claims again and again, as told, until there is something.
+async fn claim_in_time(store: &dyn Store, terms: ClaimTerms) -> (Owed, Duration) {
+    let began = Instant::now();
+    loop {
+        match store.claim("acme", terms).await.unwrap() {
+            Claim::Owed(owed) => return (owed, began.elapsed()),
+            Claim::Later(after) => {
+                assert!(after <= PATIENCE && began.elapsed() < PATIENCE, "{after:?}");
+                tokio::time::sleep(after).await;
+            }
+            Claim::Nothing => panic!("nothing is owed any more"),
+        }
+    }
+}
+
+async fn is_held_back(store: &dyn Store, at_most: Duration) {
+    match store.claim("acme", FREELY).await.unwrap() {
+        Claim::Later(after) => assert!(after <= at_most, "{after:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn count(store: &dyn Store) -> u64 {
+    store.backlog("acme").await.unwrap().count
+}
+
+pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(place: impl Backend) {
+    let store = place.open(LONG).await;
+    assert_eq!(store.claim("acme", FREELY).await.unwrap(), Claim::Nothing);
+    let mut tasks = JoinSet::new();
+    for _ in 0..100 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { owe(&*store, "pay_1").await });
+    }
+    tasks.join_all().await;
+    assert_eq!(count(&*store).await, 1);
+    let owed = claim(&*store, FREELY).await;
+    assert_eq!((&*owed.source, owed.payment.as_str(), owed.attempts), ("acme", "pay_1", 0));
+    assert_eq!(count(&*store).await, 1, "it is owed until it is settled");
+    is_held_back(&*store, LONG).await;
+    store.settle(owed, DONE).await.unwrap();
+    assert_eq!(store.claim("acme", FREELY).await.unwrap(), Claim::Nothing);
+    assert_eq!(store.backlog("acme").await.unwrap(), paystream::store::Backlog::default());
+}
+
+pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
+    let store = place.open(LONG).await;
+    owe(&*store, "pay_1").await;
+    let first = claim(&*store, FREELY).await;
+    owe(&*store, "pay_1").await;
+    is_held_back(&*store, LONG).await;
+    store.settle(first.clone(), Settlement::Done { again: SOON }).await.unwrap();
+    is_held_back(&*store, SOON).await;
+    let (second, _) = claim_in_time(&*store, FREELY).await;
+    assert_ne!(second.ticket, first.ticket);
+    assert!(second.since > first.since, "it is owed since the later hint");
+    store.settle(second, DONE).await.unwrap();
+    assert_eq!(count(&*store).await, 0);
+}
+
+pub(super) async fn what_is_due_first_is_claimed_first(place: impl Backend) {
+    let store = place.open(LONG).await;
+    for (payment, after) in [("c", 3 * SOON), ("a", NOW), ("b", SOON)] {
+        store.owe("acme", &name(payment), after).await.unwrap();
+    }
+    for (payment, least) in [("a", NOW), ("b", SOON / 2), ("c", SOON)] {
+        let (owed, waited) = claim_in_time(&*store, FREELY).await;
+        assert_eq!(owed.payment.as_str(), payment);
+        assert!(waited >= least, "{payment} was claimed after {waited:?}");
+    }
+}
+
+pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl Backend) {
+    let store = place.open(LONG).await;
+    owe(&*store, "pay_1").await;
+    let mut last = claim(&*store, FREELY).await;
+    for attempts in 1..=3 {
+        let since = last.since;
+        store.settle(last, Settlement::Postponed { after: SOON }).await.unwrap();
+        is_held_back(&*store, SOON).await;
+        // A hint does not bring it forward: the provider has asked for the pause, or needs it.
+        owe(&*store, "pay_1").await;
+        is_held_back(&*store, SOON).await;
+        last = claim_in_time(&*store, FREELY).await.0;
+        assert_eq!((last.attempts, last.since), (attempts, since));
+    }
+    let oldest = store.backlog("acme").await.unwrap().oldest;
+    assert!(oldest >= 2 * SOON && oldest < PATIENCE, "{oldest:?}");
+}
+
+pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(place: impl Backend) {
+    let store = place.open(LONG).await;
+    owe(&*store, "pay_1").await;
+    let first = claim(&*store, ClaimTerms { lease: SOON, ..FREELY }).await;
+    let (second, waited) = claim_in_time(&*store, FREELY).await;
+    assert!(waited >= SOON / 2 && second.ticket != first.ticket, "{waited:?}");
+    for settlement in [DONE, Settlement::Postponed { after: NOW }, Settlement::Paused { after: NOW }] {
+        store.settle(first.clone(), settlement).await.unwrap();
+        assert_eq!(count(&*store).await, 1);
+        is_held_back(&*store, LONG).await;
+    }
+    store.settle(second.clone(), DONE).await.unwrap();
+    assert_eq!(count(&*store).await, 0);
+    // The answer of the first time was lost, so it is said again.
+    store.settle(second, DONE).await.unwrap();
+}
+
+pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: impl Backend) {
+    let store = place.open(LONG).await;
+    for payment in ["a", "b", "c"] {
+        owe(&*store, payment).await;
+    }
+    store.owe("other", &name("a"), NOW).await.unwrap();
+    let spaced = ClaimTerms { spacing: SOON, lease: LONG };
+    let first = claim(&*store, spaced).await;
+    is_held_back(&*store, SOON).await;
+    assert!(matches!(store.claim("other", spaced).await.unwrap(), Claim::Owed(_)), "sources are apart");
+    let (_, waited) = claim_in_time(&*store, FREELY).await;
+    assert!(waited >= SOON / 2, "{waited:?}");
+    store.settle(first, Settlement::Paused { after: 2 * SOON }).await.unwrap();
+    let (_, waited) = claim_in_time(&*store, FREELY).await;
+    assert!(waited >= SOON, "{waited:?}");
+}
+
+pub(super) async fn each_is_claimed_by_one_of_many(place: impl Backend) {
+    const PAYMENTS: usize = 60;
+    let store = place.open(LONG).await;
+    for number in 0..PAYMENTS {
+        owe(&*store, &format!("pay_{number}")).await;
+    }
+    let mut tasks = JoinSet::new();
+    for _ in 0..PAYMENTS {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { claim(&*store, FREELY).await.payment.to_string() });
+    }
+    let claimed: BTreeSet<String> = tasks.join_all().await.into_iter().collect();
+    assert_eq!(claimed.len(), PAYMENTS);
+}
+
+pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
+    let mut store = place.open(LONG).await;
+    owe(&*store, "pay_1").await;
+    owe(&*store, "pay_2").await;
+    let postponed = claim(&*store, FREELY).await;
+    store.settle(postponed, Settlement::Postponed { after: NOW }).await.unwrap();
+    // Claimed and not settled: whoever had it is gone.
+    let held = claim(&*store, ClaimTerms { lease: SOON, ..FREELY }).await;
+    drop(store);
+    store = place.open(LONG).await;
+    assert_eq!(count(&*store).await, 2);
+    let mut again = Vec::new();
+    for _ in 0..2 {
+        again.push(claim_in_time(&*store, FREELY).await.0);
+    }
+    again.sort_by(|a, b| a.payment.cmp(&b.payment));
+    assert_eq!(again.iter().map(|owed| owed.payment.as_str()).collect::<Vec<_>>(), ["pay_1", "pay_2"]);
+    assert_eq!(again.iter().map(|owed| owed.attempts).sum::<u32>(), 1);
+    assert!(again.iter().any(|owed| (&owed.payment, owed.since) == (&held.payment, held.since)));
+    for owed in again {
+        store.settle(owed, DONE).await.unwrap();
+    }
+    drop(store);
+    assert_eq!(count(&*place.open(LONG).await).await, 0, "what is settled stays settled");
+}
+
+pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
+    let store = place.open(LONG).await;
+    // As many at once as the writer takes.
+    const AT_ONCE: usize = 2048;
+    for first in (0..MAX_OWED).step_by(AT_ONCE) {
+        let mut tasks = JoinSet::new();
+        for number in first..first + AT_ONCE {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { owe(&*store, &format!("pay_{number}")).await });
+        }
+        tasks.join_all().await;
+    }
+    assert_eq!(count(&*store).await, MAX_OWED as u64);
+    let refused = store.owe("acme", &name("one_more"), NOW).await;
+    assert!(matches!(refused, Err(StoreError::TooMuchOwed)), "{refused:?}");
+    owe(&*store, "pay_7").await;
+    store.owe("other", &name("one_more"), NOW).await.unwrap();
+    let owed = claim(&*store, FREELY).await;
+    store.settle(owed, DONE).await.unwrap();
+    owe(&*store, "one_more").await;
+}
