@@ -132,6 +132,10 @@ fn a_request_names_its_payment_and_carries_the_key() {
         let refused = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap_err();
         assert_eq!(refused.code, code);
     }
+    // Its ids are such numbers.
+    let source = self::source("mercado-pago");
+    let request = source.confirmation().unwrap().request(&PAN.parse().unwrap()).unwrap();
+    assert_eq!(request.uri().path(), format!("/v1/payments/{PAN}"));
 }
 
 #[test]
