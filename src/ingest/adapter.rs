@@ -112,5 +112,7 @@ fn parse_unproven(body: &[u8]) -> Result<Value, Rejection> {
     serde_json::from_slice(body).map_err(|_| Rejection::MalformedSignature)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 pub(super) mod tests;

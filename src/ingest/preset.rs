@@ -251,7 +251,14 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
 
 #[cfg(test)]
 pub(super) mod fixtures;
+#[cfg(any(test, fuzzing))]
+mod known;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub(super) use known::{own_of, recipe_of, recipes};
 #[cfg(test)]
-pub(super) use tests::{of_text, option_names, recipe_of, recipes};
+pub(super) use {
+    fixtures::{Case, exempt},
+    known::{of_text, option_names},
+};

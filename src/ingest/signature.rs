@@ -425,5 +425,7 @@ fn encode(encoding: Encoding, bytes: &[u8]) -> String {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 pub(super) mod tests;

@@ -10,6 +10,10 @@ use proptest::prelude::*;
 use std::sync::Mutex;
 use tokio::sync::broadcast;
 
+mod card_data;
+mod every_preset;
+mod senders;
+
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 const PAN: &str = "4242424242424242";
 

@@ -46,7 +46,8 @@ fn element(node: Node<'_, '_>, depth: usize) -> Option<Value> {
             }
         }
     }
-    let text = || node.children().filter_map(|child| child.text()).collect::<String>().trim().to_owned();
+    let texts = || node.children().filter(Node::is_text).filter_map(|child| child.text());
+    let text = || texts().collect::<String>().trim().to_owned();
     Some(match (has_children, members.is_empty()) {
         (true, _) => Value::Object(members),
         (false, true) => Value::String(text()),
@@ -69,6 +70,13 @@ mod tests {
             <a v="1"><!-- none --><b> x &amp; y </b><c t="i">5</c><d/><e>1</e><e>2</e><e>3</e></a>"#;
         let expected = json!({ "a": { "@v": "1", "b": "x & y", "c": { "@t": "i", "#text": "5" }, "d": "",
                                       "e": ["1", "2", "3"] } });
+        assert_eq!(parse(xml.as_bytes()), Some(expected));
+    }
+
+    #[test]
+    fn a_comment_is_no_part_of_a_text() {
+        let xml = "<a><b>1<!-- 2 -->3</b><c t='i'><!-- 4 --><![CDATA[5]]></c></a>";
+        let expected = json!({ "a": { "b": "13", "c": { "@t": "i", "#text": "5" } } });
         assert_eq!(parse(xml.as_bytes()), Some(expected));
     }
 

@@ -11,7 +11,7 @@ use crate::ingest::signature::{
 use secrecy::SecretString;
 use serde_json::Value;
 
-const HEADER: http::HeaderName = http::HeaderName::from_static("x-nowpayments-sig");
+pub(super) const HEADER: http::HeaderName = http::HeaderName::from_static("x-nowpayments-sig");
 
 pub(super) struct Nowpayments(Vec<Mac>);
 

@@ -216,3 +216,28 @@ fn an_address_has_the_payment_once_as_a_whole_part_of_its_path() {
         assert_eq!(Address::parse(url).is_some(), is_one, "{url}");
     }
 }
+
+proptest::proptest! {
+    /// As an HTTP client reads the address, which may take a name for a step.
+    #[test]
+    fn whatever_a_payment_is_called_it_is_one_part_of_the_path(payment in "[!-~]{1,40}|[./%2eE]{1,8}") {
+        let source = source("mollie-classic");
+        if let Ok(request) = source.confirmation().unwrap().request(&payment.parse().unwrap()) {
+            let url: reqwest::Url = request.uri().to_string().parse().unwrap();
+            let parts: Vec<&str> = url.path_segments().unwrap().collect();
+            let name = percent_encoding::percent_decode_str(parts[2]).decode_utf8().unwrap();
+            proptest::prop_assert_eq!((parts.len(), parts[0], parts[1], &*name), (3, "v2", "payments", &*payment));
+            proptest::prop_assert_eq!((url.host_str(), url.query()), (Some("api.mollie.com"), None));
+        }
+    }
+
+    #[test]
+    fn any_answer_is_read_or_refused(body in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "\\PC{0,80}") {
+        for preset in ["mollie-classic", "opennode"] {
+            let source = source(preset);
+            for body in [&body[..], text.as_bytes(), format!("{{\"id\":\"p\",\"status\":{text}}}").as_bytes()] {
+                let _ = source.confirmation().unwrap().read(&"p".parse().unwrap(), body, 8);
+            }
+        }
+    }
+}

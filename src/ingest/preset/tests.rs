@@ -1,39 +1,4 @@
-use super::*;
-
-/// The recipe of a built-in preset, also of one that has no mapping.
-pub(in crate::ingest) fn recipe_of(name: &str) -> Recipe {
-    let raw = whole(text_of(name).unwrap()).ok().unwrap();
-    compile::recipe(raw.signature.unwrap(), &raw.options).ok().unwrap()
-}
-
-/// The built-in presets that are recipes, also those that have no mapping.
-pub(in crate::ingest) fn recipes() -> Vec<&'static str> {
-    let is_recipe = |name: &&str| whole(text_of(name).unwrap()).ok().unwrap().adapter.is_none();
-    presets().filter(is_recipe).collect()
-}
-
-/// The options that a built-in preset asks for.
-pub(in crate::ingest) fn option_names(name: &str) -> Vec<String> {
-    whole(text_of(name).unwrap()).ok().unwrap().options.into_keys().collect()
-}
-
-/// A preset by its text, as a user's file would be.
-pub(in crate::ingest) fn of_text(text: &str) -> Result<Preset, PresetError> {
-    load("acme.toml", text)
-}
-
-const OWN: &str = r#"
-name = "acme-pay"
-extends = "standard-webhooks"
-
-[event]
-payment = ["/data/id"]
-amounts = "major"
-
-[[map]]
-type = ["invoice.*"]
-facts = [{ fact = "phase", is = "captured", amount = "/data/amount", currency = "/data/currency" }]
-"#;
+use super::{known::OWN, *};
 
 const CERTIFICATES: &str = r#"[signature.certificates]
 header = "x-cert"
@@ -49,8 +14,7 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
             Ok(preset) => assert_eq!(&*preset.name, name),
             Err(why) => {
                 assert!(["standard-webhooks", "svix"].contains(&name) && why.key == "map", "{why}");
-                let own = OWN.replace("standard-webhooks", name);
-                assert_eq!(of_text(&own).unwrap().scheme, Scheme::Recipe(recipe_of(name).into()));
+                assert_eq!(of_text(&own_of(name)).unwrap().scheme, Scheme::Recipe(recipe_of(name).into()));
             }
         }
     }

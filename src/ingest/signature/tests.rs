@@ -13,9 +13,9 @@ const NOW_S: i64 = 1_790_000_000;
 
 /// A request without its body, and what its source is configured with.
 #[derive(Clone, PartialEq, Debug)]
-struct Request {
-    headers: HeaderMap,
-    query: String,
+pub(in crate::ingest) struct Request {
+    pub(in crate::ingest) headers: HeaderMap,
+    pub(in crate::ingest) query: String,
     options: Options,
 }
 
@@ -26,13 +26,13 @@ impl Request {
 }
 
 /// A preset's recipe with secrets of one's own.
-struct Bench {
+pub(in crate::ingest) struct Bench {
     recipe: Recipe,
-    options: Options,
+    pub(in crate::ingest) options: Options,
 }
 
 impl Bench {
-    fn new(preset: &str) -> Self {
+    pub(in crate::ingest) fn new(preset: &str) -> Self {
         let options = preset::option_names(preset).into_iter().map(|name| {
             let value = format!("https://{name}.example/hook");
             (name, value)
@@ -50,7 +50,7 @@ impl Bench {
         Verifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
     }
 
-    fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
+    pub(in crate::ingest) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
         let verifier = self.verifier(&[pair]);
         let sign = |message: &[&[u8]]| {
             pair.sign(&self.recipe, message).unwrap_or_else(|| verifier.keys[0].sign(message))
@@ -108,6 +108,12 @@ impl Theirs {
         serde_json::from_str(include_str!("../fixtures/published.json")).unwrap()
     }
 
+    /// What only a private key can sign, which nobody kept: `tests/clients/oracles/check.py`.
+    fn by_private_keys() -> Vec<Self> {
+        let all: Vec<Self> = serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).unwrap();
+        all.into_iter().filter(|theirs| theirs.preset != "plaid").collect()
+    }
+
     fn verifier(&self) -> Verifier {
         let secrets = [self.secret.as_str().into()];
         Verifier::new(preset::recipe_of(&self.preset), &secrets, None).ok().unwrap()
@@ -126,15 +132,26 @@ impl Theirs {
 
 #[test]
 fn what_others_sign_is_verified_and_no_changed_byte_of_it() {
-    for theirs in Theirs::all().into_iter().chain(Theirs::published()) {
+    let all = Theirs::all().into_iter().chain(Theirs::published()).chain(Theirs::by_private_keys());
+    for theirs in all {
         let (verifier, request, preset) = (theirs.verifier(), theirs.request(), &theirs.preset);
         let verify = |body: &[u8]| verifier.verify(request.around(), body, theirs.at());
         assert_eq!(verify(theirs.body.as_bytes()), Ok(()), "{preset}");
-        for place in (0..theirs.body.len()).filter(|_| verifier.recipe.signs(&Piece::Body)) {
+        let signs_body = [Piece::Body, Piece::Crc32].iter().any(|piece| verifier.recipe.signs(piece));
+        for place in (0..theirs.body.len()).filter(|_| signs_body) {
             let mut changed = theirs.body.clone().into_bytes();
             changed[place] ^= 1;
             assert_eq!(verify(&changed), Err(Rejection::BadSignature), "{preset} at {place}");
         }
+    }
+}
+
+#[test]
+fn every_recipe_by_private_keys_is_checked_against_others() {
+    let theirs: Vec<String> = Theirs::by_private_keys().into_iter().map(|theirs| theirs.preset).collect();
+    for (preset, bench) in Bench::all() {
+        let is_public = bench.recipe.methods[0].algorithm.is_public() || preset == "standard-webhooks";
+        assert_eq!(theirs.iter().any(|known| known == preset), is_public, "{preset}");
     }
 }
 

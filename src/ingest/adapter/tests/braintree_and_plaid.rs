@@ -19,13 +19,13 @@ const XML: &str = r#"<notification><kind>transaction_settled</kind>
     </notification>"#;
 
 /// By the provider's description, apart from the code under test.
-fn braintree_hmac(private: &str, message: &str) -> String {
+pub(in crate::ingest) fn braintree_hmac(private: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(&Sha1::digest(private)).unwrap();
     mac.update(message.as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
 
-fn form(signature: &str, payload: &str) -> String {
+pub(in crate::ingest) fn braintree_form(signature: &str, payload: &str) -> String {
     let pairs = [("bt_signature", signature), ("bt_payload", payload)];
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
@@ -39,28 +39,28 @@ fn braintree_signs_its_form_with_the_hash_of_the_private_key() {
     let without_break = format!("pub1|{}", braintree_hmac("private-key-5f0c", payload.trim_end()));
     let verdict = |secrets: &[&str], body: &str| open(Adapter::Braintree, secrets, &HeaderMap::new(), body);
     for (secrets, body, expected) in [
-        (vec!["pub1:private-key-5f0c"], form(&ours, &payload), Ok(())),
-        (vec!["pub1:private-key-5f0c"], form(&format!("{others}&{ours}"), &payload), Ok(())),
-        (vec!["pub2:private-key-77aa", "pub1:private-key-5f0c"], form(&ours, &payload), Ok(())),
-        (vec!["pub1:private-key-5f0c"], form(&ours, payload.trim_end()), Ok(())),
-        (vec!["pub1:private-key-5f0c"], form(&without_break, payload.trim_end()), Ok(())),
-        (vec!["pub1:private-key-77aa"], form(&ours, &payload), Err(Rejection::BadSignature)),
-        (vec!["pub2:private-key-5f0c"], form(&ours, &payload), Err(Rejection::BadSignature)),
+        (vec!["pub1:private-key-5f0c"], braintree_form(&ours, &payload), Ok(())),
+        (vec!["pub1:private-key-5f0c"], braintree_form(&format!("{others}&{ours}"), &payload), Ok(())),
+        (vec!["pub2:private-key-77aa", "pub1:private-key-5f0c"], braintree_form(&ours, &payload), Ok(())),
+        (vec!["pub1:private-key-5f0c"], braintree_form(&ours, payload.trim_end()), Ok(())),
+        (vec!["pub1:private-key-5f0c"], braintree_form(&without_break, payload.trim_end()), Ok(())),
+        (vec!["pub1:private-key-77aa"], braintree_form(&ours, &payload), Err(Rejection::BadSignature)),
+        (vec!["pub2:private-key-5f0c"], braintree_form(&ours, &payload), Err(Rejection::BadSignature)),
         (
             vec!["pub1:private-key-5f0c"],
-            form(&ours, &payload.replacen('P', "Q", 1)),
+            braintree_form(&ours, &payload.replacen('P', "Q", 1)),
             Err(Rejection::BadSignature),
         ),
-        (vec!["pub1:private-key-5f0c"], form("junk", &payload), Err(Rejection::BadSignature)),
+        (vec!["pub1:private-key-5f0c"], braintree_form("junk", &payload), Err(Rejection::BadSignature)),
         (vec!["pub1:private-key-5f0c"], "bt_payload=x".to_owned(), Err(Rejection::MissingSignature)),
         (vec!["pub1:private-key-5f0c"], "bt_signature=x".to_owned(), Err(Rejection::MalformedSignature)),
     ] {
         assert_eq!(verdict(&secrets, &body).map(drop), expected, "{secrets:?} {body}");
     }
-    let read = verdict(&["pub1:private-key-5f0c"], &form(&ours, &payload)).unwrap();
+    let read = verdict(&["pub1:private-key-5f0c"], &braintree_form(&ours, &payload)).unwrap();
     assert_eq!(read.pointer("/notification/subject/transaction/id"), Some(&json!("t1")));
     let unreadable = format!("pub1|{}", braintree_hmac("private-key-5f0c", "no xml"));
-    assert_eq!(verdict(&["pub1:private-key-5f0c"], &form(&unreadable, "no xml")), Ok(Value::Null));
+    assert_eq!(verdict(&["pub1:private-key-5f0c"], &braintree_form(&unreadable, "no xml")), Ok(Value::Null));
 }
 
 /// `check.mjs` shows that Braintree's library made the form and the answer.
@@ -119,6 +119,27 @@ impl Signer {
         let signed = format!("{}.{}", part(head), part(claims));
         let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// `check.py` shows that another library signed the token with the key, and takes it for good.
+#[test]
+fn plaid_s_token_by_another_library_is_verified_and_no_changed_byte_of_it() {
+    let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json")).unwrap();
+    let vector = vectors.as_array().unwrap().iter().find(|vector| vector["preset"] == "plaid").unwrap();
+    let text = |at: &str| vector.pointer(at).and_then(Value::as_str).unwrap();
+    let (token, body) = (text("/headers/plaid-verification"), text("/body"));
+    let verdict = |token: &[u8], body: &str| {
+        let token = http::HeaderValue::from_bytes(token).unwrap();
+        let headers = HeaderMap::from_iter([("plaid-verification".parse().unwrap(), token)]);
+        open(Adapter::Plaid, &[text("/secret")], &headers, body).map(drop)
+    };
+    assert_eq!(verdict(token.as_bytes(), body), Ok(()));
+    assert_eq!(verdict(token.as_bytes(), &body.replacen('1', "2", 1)), Err(Rejection::BadSignature));
+    for place in 0..token.len() {
+        let mut changed = token.as_bytes().to_vec();
+        changed[place] ^= 1;
+        assert!(verdict(&changed, body).is_err(), "{place}");
     }
 }
 

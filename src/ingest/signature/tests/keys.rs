@@ -25,7 +25,7 @@ impl Pair {
         Self { name, seed, rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap() }
     }
 
-    pub(super) fn two() -> [&'static Self; 2] {
+    pub(in crate::ingest) fn two() -> [&'static Self; 2] {
         [&PAIRS[0], &PAIRS[1]]
     }
 

@@ -1,0 +1,22 @@
+//! What must hold for any delivery, whatever its bytes. See [`crate::fuzzing`].
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what does not hold has to end the run, as in a test"
+)]
+
+mod delivery;
+mod text;
+mod xml;
+
+pub use super::{
+    adapter::fuzzing::{adapter, canonical},
+    signature::fuzzing::header,
+};
+pub use delivery::{mapping, recipe};
+pub use text::{depth, form, redact, time};
+#[cfg(test)]
+pub(super) use xml::write as write_xml;
+pub use xml::xml;

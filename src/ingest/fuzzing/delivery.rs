@@ -1,0 +1,267 @@
+//! Every preset: what passes its recipe, and what its mapping makes of a payload.
+
+use crate::{
+    fuzzing::{NOW_S, Request, now},
+    ingest::{
+        adapter,
+        depth::is_within,
+        payload,
+        place::{Around, Options},
+        preset::{
+            self,
+            mapping::{Reading, Unclear},
+            raw::BodyForm,
+        },
+        redact,
+        signature::{
+            Verifier,
+            recipe::{Carrier, Piece, Recipe},
+        },
+        source::{Provider, Source, SourceSettings},
+    },
+    payment::{Event, Fact, MAX_FACTS, Name, State, Subject, Time},
+};
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{collections::BTreeSet, io::Write as _, sync::LazyLock};
+
+/// How deep payloads may nest; the default of the limit.
+const DEPTH: usize = 32;
+
+/// Between the payloads of one input: the record separator of RFC 7464.
+const SEPARATOR: u8 = 0x1e;
+
+/// The most events of one input; the fold is compared over all of them.
+const MAX_EVENTS: usize = 16;
+
+/// What is signed in the corpus, and by which secrets: the vectors of `tests/clients/oracles/sign.py`.
+#[derive(Deserialize)]
+struct Vector {
+    preset: String,
+    secret: String,
+    #[serde(default)]
+    options: Options,
+}
+
+static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../fixtures/signed.json")).expect("the vectors are JSON")
+});
+
+/// … and by keys whose private halves nobody kept.
+static BY_KEYS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).expect("the vectors are JSON")
+});
+
+const PUBLIC_KEY: &str = include_str!("../../access/testdata/rsa.pub.pem");
+const CERTIFICATE: &str = include_str!("../fixtures/adapters/paypal.pem");
+
+/// A recipe with a secret that the corpus is signed with, and one that nothing is.
+struct Bench {
+    recipe: Recipe,
+    options: Options,
+    known: Verifier,
+    unknown: Verifier,
+    /// Whether we can sign, or only a private key that is not here.
+    signs: bool,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let recipe = preset::recipe_of(name);
+        let Vector { secret, options, .. } = vector(name).expect(name);
+        let verifier =
+            |secret: String| Verifier::new(recipe.clone(), &[secret.into()], None).expect("it is a secret");
+        let (known, unknown) = (verifier(secret.clone()), verifier(other(name, secret)));
+        let signs = VECTORS.iter().any(|vector| vector.preset == name);
+        Self { recipe, options: options.clone(), known, unknown, signs }
+    }
+}
+
+fn vector(name: &str) -> Option<&'static Vector> {
+    VECTORS.iter().chain(BY_KEYS.iter()).find(|vector| vector.preset == name)
+}
+
+/// Another key, or a secret that differs in one place, where both hexadecimal and base 64 allow either.
+fn other(name: &str, secret: &str) -> String {
+    match name {
+        "paypal" => return CERTIFICATE.to_owned(),
+        "wise" => return PUBLIC_KEY.to_owned(),
+        _ => {}
+    }
+    let (start, end) = secret.split_at(secret.len() - 10);
+    let changed = if end.starts_with('0') { '1' } else { '0' };
+    format!("{start}{changed}{}", &end[1..])
+}
+
+/// Nobody passes without the secret, whatever the request; what passes does so with that very body; and what the provider
+/// signs passes whatever else stands in the request, but not once a byte of it has changed.
+pub fn recipe(input: &[u8]) {
+    static BENCHES: LazyLock<Vec<(&str, Bench)>> =
+        LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, Bench::new(name))).collect());
+    let request = Request::read(input);
+    let (name, bench) = request.pick(&BENCHES);
+    let around = Around { headers: &request.headers, query: request.query, options: &bench.options };
+    assert!(bench.unknown.verify(around, request.body, now()).is_err(), "{name}");
+    let tampered = [request.body, b"x"].concat();
+    let signs_body = bench.recipe.signs(&Piece::Body);
+    if bench.known.verify(around, request.body, now()).is_ok() && signs_body {
+        assert!(bench.known.verify(around, &tampered, now()).is_err(), "{name}");
+    }
+    if !bench.signs {
+        return;
+    }
+    let signed = signed(request, bench);
+    let around = Around { headers: &signed.headers, query: &signed.query, options: &bench.options };
+    assert_eq!(bench.known.verify(around, signed.body, now()), Ok(()), "{name}");
+    assert!(bench.unknown.verify(around, signed.body, now()).is_err(), "{name}");
+    if signs_body {
+        assert!(bench.known.verify(around, &tampered, now()).is_err(), "{name}");
+    }
+    let later = Time::from_unix_s(NOW_S + 24 * 60 * 60).expect("it is a time");
+    let limited = bench.recipe.time.as_ref().is_some_and(|time| time.max_age.is_some());
+    assert_eq!(bench.known.verify(around, signed.body, later).is_err(), limited, "{name}");
+}
+
+/// The request, signed: with one line that carries signatures of its own before ours, and without what would stand in for what we
+/// sign.
+struct Signed<'a> {
+    headers: http::HeaderMap,
+    query: String,
+    body: &'a [u8],
+}
+
+fn signed<'a>(request: Request<'a>, bench: &Bench) -> Signed<'a> {
+    const ID: &str = "msg_1";
+    let ours = bench.known.sign(request.body, now(), ID, &bench.options);
+    let mut headers = request.headers;
+    headers.remove(ID);
+    for (name, _) in &ours.headers {
+        let name: HeaderName = name.parse().expect("it is a header's name");
+        let line = headers.remove(&name).filter(|line| line.len() < 64);
+        if let (true, Some(line)) = (bench.recipe.carrier == Carrier::Header(name.clone()), line) {
+            headers.append(name, line);
+        }
+    }
+    for (name, value) in &ours.headers {
+        let name: HeaderName = name.parse().expect("it is a header's name");
+        headers.append(name, HeaderValue::try_from(value).expect("it is a header's value"));
+    }
+    let theirs = form_urlencoded::parse(request.query.as_bytes());
+    let theirs = theirs.filter(|(key, _)| ours.query.iter().all(|(name, _)| name != key));
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query.extend_pairs(theirs).extend_pairs(&ours.query).finish();
+    Signed { headers, query, body: request.body }
+}
+
+fn source(name: &str) -> Source {
+    let (secret, options) = match vector(name) {
+        Some(vector) => (vector.secret.clone(), vector.options.clone()),
+        None => (adapter::fuzzing::secret(name).to_owned(), Options::new()),
+    };
+    // What they extend says how deliveries are signed, not what they mean.
+    let mut own = tempfile::NamedTempFile::new().expect("a file can be made");
+    let provider = if ["standard-webhooks", "svix"].contains(&name) {
+        own.write_all(preset::own_of(name).as_bytes()).expect("the file can be written");
+        Provider::File(own.path().to_owned())
+    } else {
+        Provider::Builtin(name.to_owned())
+    };
+    Source::build(SourceSettings {
+        name: "acme".into(),
+        provider,
+        realm: "shop".parse().expect("it is a name"),
+        secrets: vec![secret.into()],
+        payment: None,
+        currency: "USD".parse().ok(),
+        shared_ids: false,
+        live: None,
+        max_age: None,
+        api: None,
+        options,
+    })
+    .expect("the preset is good")
+}
+
+/// What a mapping says is fit to leave and to be stored, and the same each time; it is the same of what is read of a payload as of
+/// all of it; and what the events say together does not depend on their order or repetition.
+pub fn mapping(input: &[u8]) {
+    static SOURCES: LazyLock<Vec<(&str, Source)>> =
+        LazyLock::new(|| preset::presets().map(|name| (name, source(name))).collect());
+    let request = Request::read(input);
+    let (_, source) = request.pick(&SOURCES);
+    let mut events: Vec<Event> = Vec::new();
+    for body in request.body.split(|byte| *byte == SEPARATOR) {
+        let read = read(source, &request, &source.parse(body, DEPTH));
+        if source.body == BodyForm::Json
+            && let Ok(whole) = serde_json::from_slice(body)
+            && is_within(body, DEPTH)
+        {
+            assert_eq!(self::read(source, &request, &Ok(whole)), read);
+        }
+        let room = MAX_EVENTS - events.len();
+        events.extend(read.into_iter().flatten().take(room));
+    }
+    events.iter().for_each(check_event);
+    check_fold(events);
+}
+
+/// The events of a payload; nothing in place of one that says nothing.
+fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>) -> Vec<Option<Event>> {
+    let around = Around { headers: &request.headers, query: request.query, options: &source.options };
+    let Ok(Ok(items)) = payload.as_ref().map(|payload| source.events(payload)) else { return Vec::new() };
+    assert!(items.len() <= payload::MAX_EVENTS);
+    let event = |item: &Value| {
+        let mut reading = Reading::default();
+        let statement = source.mapping.read(&source.terms, around, item, &mut reading);
+        assert_eq!(redact::text(&reading.kind, 128), *reading.kind, "the type is fit to leave");
+        let statement = statement.ok()??;
+        Some(Event {
+            id: statement.id,
+            source: "acme".into(),
+            provider: "acme".into(),
+            kind: reading.kind,
+            occurred_at: statement.occurred_at,
+            received_at: now(),
+            subject: Subject::payment(source.realm.clone(), statement.payment),
+            live: statement.live,
+            trust: source.trust,
+            facts: statement.facts,
+        })
+    };
+    items.iter().take(MAX_EVENTS).map(event).collect()
+}
+
+fn check_event(event: &Event) {
+    assert!((1..=MAX_FACTS).contains(&event.facts.len()));
+    assert!(event.id.parse::<Name>().is_ok(), "{}", event.id);
+    assert!(!redact::is_pan_like(event.subject.id.as_str()), "{}", event.subject.id);
+    for fact in &event.facts {
+        let (id, amount) = match fact {
+            Fact::Phase { money, .. } => (None, money.map_or(0, |money| money.amount)),
+            Fact::Capture(told) | Fact::Refund(told) => (Some(&told.id), told.amount),
+            Fact::Dispute(told) => (Some(&told.id), told.amount),
+            Fact::Total { amount, .. } => (None, *amount),
+            Fact::Note => (None, 0),
+        };
+        assert!(amount >= 0, "{fact:?}");
+        assert!(id.is_none_or(|id| redact::text(id, 128) == **id && id.parse::<Name>().is_ok()), "{fact:?}");
+    }
+    let stored = serde_json::to_string(event).expect("an event can be written");
+    assert_eq!(serde_json::from_str::<Event>(&stored).ok().as_ref(), Some(event), "{stored}");
+}
+
+/// The store keeps one event of each identity; of those, any order folds to the same.
+fn check_fold(mut events: Vec<Event>) {
+    let mut seen = BTreeSet::new();
+    events.retain(|event| seen.insert(event.identity()));
+    let expected = State::fold(&events);
+    for turn in 0..events.len().min(4) {
+        let (end, start) = events.split_at(turn);
+        let turned = || start.iter().chain(end);
+        let backwards = || turned().collect::<Vec<_>>().into_iter().rev();
+        assert_eq!(State::fold(turned()), expected);
+        assert_eq!(State::fold(backwards().chain(turned())), expected);
+        assert_eq!(State::fold(backwards()).status(), expected.status());
+    }
+}

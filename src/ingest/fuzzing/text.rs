@@ -1,0 +1,165 @@
+//! The small readers: forms, times, nesting, and what is masked.
+
+use crate::{
+    fuzzing::line,
+    ingest::{
+        depth::is_within,
+        moment::TimeForm,
+        payload,
+        place::{Around, Options},
+        redact,
+    },
+};
+use http::HeaderMap;
+use serde_json::Value;
+
+/// A form is read as its bytes say by a plain model; of a key that stands twice the last text counts in a body, and none in a query.
+pub fn form(input: &[u8]) {
+    let pairs: Vec<(String, String)> = input
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            (decoded(&pair[..end]), decoded(pair.get(end + 1..).unwrap_or_default()))
+        })
+        .collect();
+    let form = payload::form(input);
+    let form = form.as_object().expect("a form is an object");
+    let query = std::str::from_utf8(input).ok();
+    for (key, _) in &pairs {
+        let told: Vec<&String> = pairs.iter().filter(|(name, _)| name == key).map(|(_, text)| text).collect();
+        assert_eq!(form.get(key).and_then(Value::as_str), told.last().map(|text| text.as_str()), "{key:?}");
+        let once = told.first().filter(|_| told.len() == 1).map(|text| text.as_str());
+        if let Some(query) = query {
+            let around = Around { headers: &HeaderMap::new(), query, options: &Options::new() };
+            assert_eq!(around.query(key).as_deref(), once, "{key:?}");
+        }
+    }
+    assert!(form.keys().all(|key| pairs.iter().any(|(name, _)| name == key)));
+}
+
+/// `application/x-www-form-urlencoded`, decoded byte by byte.
+fn decoded(text: &[u8]) -> String {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    while let Some(byte) = text.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push(u8::try_from(high * 16 + low).expect("two digits make a byte"));
+                at += 2;
+            }
+            (b'+', ..) => bytes.push(b' '),
+            _ => bytes.push(*byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A time that is read is written and read as the same, to the second where the form has no more. The first byte is the form.
+pub fn time(input: &[u8]) {
+    const FORMS: [TimeForm; 5] =
+        [TimeForm::S, TimeForm::Ms, TimeForm::SOrMs, TimeForm::Rfc3339, TimeForm::Rfc3339OrS];
+    let Some((form, text)) = input.split_first() else { return };
+    let form = FORMS[usize::from(*form) % FORMS.len()];
+    let Some(time) = std::str::from_utf8(text).ok().and_then(|text| form.read(text)) else { return };
+    let again = form.read(&form.write(time)).expect("what is written is read");
+    let unit = if matches!(form, TimeForm::S | TimeForm::SOrMs) { 1000 } else { 1 };
+    assert_eq!(again.unix_ms(), time.unix_ms() / unit * unit);
+    assert_eq!(time.to_string().parse(), Ok(time));
+    if let Some(number) = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok()) {
+        assert!([number, number.saturating_mul(1000)].contains(&time.unix_ms()), "{number}");
+    }
+}
+
+/// Nesting is counted as a plain model does, and of what is JSON as the value itself nests. The first byte is the limit.
+pub fn depth(input: &[u8]) {
+    let Some((limit, text)) = input.split_first() else { return };
+    let limit = usize::from(*limit % 40);
+    let within = is_within(text, limit);
+    assert_eq!(within, brackets(text) <= limit);
+    assert!(!within || is_within(text, limit + 1));
+    if let Ok(value) = serde_json::from_slice::<Value>(text) {
+        assert_eq!(within, nesting(&value) <= limit);
+    }
+}
+
+/// The deepest nesting of brackets outside of strings.
+fn brackets(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match (quoted, escaped, byte) {
+            (true, true, _) => escaped = false,
+            (true, false, b'\\') => escaped = true,
+            (_, _, b'"') => quoted = !quoted,
+            (false, _, b'[' | b'{') => depth += 1,
+            (false, _, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// How deep a value nests. The parser has a limit of its own, so that this ends.
+fn nesting(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(nesting).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// No card number is left, by a plain model; what is masked is short, printable and masked for good; an id that looks like a card
+/// number is masked; and the value of a key of card data, the first line, is gone.
+pub fn redact(input: &[u8]) {
+    const MAX: usize = 128;
+    let text = String::from_utf8_lossy(input);
+    let shown = redact::text(&text, MAX);
+    assert!(shown.len() <= MAX && shown.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
+    assert!(!holds_pan(&shown), "{text:?} is shown as {shown}");
+    assert_eq!(redact::text(&shown, MAX), shown, "{text:?}");
+    let (key, value) = line(input);
+    let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+    // Ids are looked at more closely: between the digits of a text one blank or dash may stand, in an id any number.
+    let doubled = ["  ", "--", " -", "- "].iter().any(|gap| key.contains(gap));
+    if redact::is_pan_like(&key) && key.len() <= MAX && !doubled {
+        assert_ne!(redact::text(&key, MAX), key);
+    }
+    let is_word = |text: &str| text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if redact::is_card_key(&key, None) && key.len() < 32 && is_word(&key) && is_word(&value) {
+        let shown = redact::text(&format!("{key}={value}&x=1"), MAX);
+        assert_eq!(shown, format!("{key}=***&x=1"));
+    }
+}
+
+/// Whether 13 to 19 digits in a row, with single blanks or dashes between them, pass Luhn.
+fn holds_pan(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).any(|start| {
+        let mut digits: Vec<u32> = Vec::new();
+        let mut gap = true;
+        for byte in &bytes[start..] {
+            match byte {
+                b'0'..=b'9' => digits.push(u32::from(byte - b'0')),
+                b' ' | b'-' if !gap => {
+                    gap = true;
+                    continue;
+                }
+                _ => return false,
+            }
+            gap = false;
+            let sum: u32 = digits.iter().rev().enumerate().map(|(place, digit)| luhn(place, *digit)).sum();
+            if (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) {
+                return true;
+            }
+        }
+        false
+    })
+}
+
+const fn luhn(place: usize, digit: u32) -> u32 {
+    let doubled = digit * 2;
+    if place.is_multiple_of(2) { digit } else { doubled / 10 + doubled % 10 }
+}

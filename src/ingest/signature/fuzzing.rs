@@ -1,0 +1,71 @@
+//! What must hold for any signature line. See [`crate::fuzzing`].
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what does not hold has to end the run, as in a test"
+)]
+
+use super::{
+    header::{self, Claim, Line, MAX_SIGNATURES},
+    recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token},
+};
+use crate::{fuzzing, ingest::preset};
+use std::sync::LazyLock;
+
+/// A line is taken apart without invention: every claim, written back, is one of the line's items, and a line that is written
+/// with it is read as the same. After a line that names a preset, the rest is the header's text.
+pub fn header(input: &[u8]) {
+    static RECIPES: LazyLock<Vec<(&str, Recipe)>> =
+        LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, preset::recipe_of(name))).collect());
+    let request = fuzzing::Request::read(input);
+    let (_, recipe) = request.pick(&RECIPES);
+    let (_, line) = fuzzing::line(input);
+    let Ok(line) = std::str::from_utf8(line) else { return };
+    let items: Vec<&str> = match recipe.separator {
+        None => vec![line.trim()],
+        Some(separator) => line.split(separator).map(str::trim).collect(),
+    };
+    let Some(read) = Line::read(recipe, line) else {
+        assert!(says_something_twice(recipe, &items), "{line:?} is refused for nothing");
+        return;
+    };
+    assert!(read.claims.len() <= MAX_SIGNATURES);
+    for claim in &read.claims {
+        let methods = &recipe.methods[claim.method];
+        let mut written = methods.items.iter().filter_map(|item| write(item, claim));
+        assert!(written.any(|item| items.contains(&item.as_str())), "{line:?} claims no {claim:?}");
+        let field = |name: &str| match name {
+            SIGNATURE => claim.text.to_owned(),
+            KEY_ID => claim.key_id.unwrap_or("1").to_owned(),
+            name => read.field(name).unwrap_or("1").to_owned(),
+        };
+        let again = header::write(recipe, claim.method, field);
+        let again = Line::read(recipe, &again).expect("what is written is read");
+        assert!(again.claims.contains(claim), "{claim:?} of {line:?} became {again:?}");
+        for name in methods.items.iter().flat_map(Item::fields) {
+            assert_eq!(again.field(name), Some(read.field(name).unwrap_or("1")), "{name} of {line:?}");
+        }
+    }
+}
+
+/// The item that makes such a claim.
+fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
+    let tokens = item.0.iter().map(|token| match token {
+        Token::Text(text) => Some(text.as_str()),
+        Token::Gap(name) if name == SIGNATURE => Some(claim.text),
+        Token::Gap(name) if name == KEY_ID => claim.key_id,
+        Token::Gap(_) => None,
+    });
+    tokens.collect()
+}
+
+/// Whether two items give different texts to one field: fields are items of their own, `name=text`.
+fn says_something_twice(recipe: &Recipe, items: &[&str]) -> bool {
+    recipe.methods.iter().flat_map(|method| &method.items).any(|item| {
+        let [Token::Text(name), Token::Gap(_)] = item.0.as_slice() else { return false };
+        let mut told: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
+        told.dedup();
+        !item.is_signature() && told.len() > 1
+    })
+}

@@ -1,0 +1,186 @@
+//! Cards of all networks, and how they get into payloads.
+
+use super::super::{senders::Sender, *};
+use crate::ingest::preset::raw::BodyForm;
+use proptest::sample::{Index, select};
+
+/// A card, as somebody wrote it into a payload.
+#[derive(Clone, Debug)]
+pub(super) struct Card {
+    pub(super) digits: String,
+    pub(super) written: String,
+    /// Digits.
+    cvv: String,
+    /// What no digits of anything else can be: it stands where a code or track would.
+    pub(super) mark: String,
+}
+
+/// Where it was written.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In place of a text or number.
+    Instead,
+    /// As a number.
+    Number,
+    /// Amid a text, with its code.
+    Amid,
+    /// As a key, with another beside it whose name says what it holds.
+    Key(&'static str),
+    /// In an object of its own.
+    Nested,
+    /// Beside the body.
+    Around,
+}
+
+/// The networks' prefixes, and how many digits their numbers have.
+const SCHEMES: [(&str, usize); 20] = [
+    ("4", 13),
+    ("4", 16),
+    ("4", 19),
+    ("51", 16),
+    ("55", 16),
+    ("2221", 16),
+    ("2720", 16),
+    ("34", 15),
+    ("37", 15),
+    ("6011", 16),
+    ("65", 16),
+    ("36", 14),
+    ("38", 14),
+    ("3528", 16),
+    ("3589", 16),
+    ("62", 17),
+    ("62", 19),
+    ("50", 13),
+    ("6759", 18),
+    ("2200", 16),
+];
+
+const CARD_KEYS: [&str; 10] = [
+    "cvc",
+    "CVV",
+    "cvv2",
+    "security_code",
+    "card_number",
+    "cardNo",
+    "pan",
+    "track1",
+    "track2_data",
+    "pin_block",
+];
+
+pub(super) fn card() -> impl Strategy<Value = Card> {
+    let digits = (select(SCHEMES.to_vec()), proptest::collection::vec(0_u32..10, 19)).prop_map(
+        |((prefix, length), random)| {
+            let random = random.iter().filter_map(|digit| char::from_digit(*digit, 10));
+            let body: String = prefix.chars().chain(random).take(length - 1).collect();
+            let check =
+                (0..10).map(|check| format!("{body}{check}")).find(|number| redact::is_pan_like(number));
+            check.expect("one of ten digits passes")
+        },
+    );
+    let groups = select(vec![(" ", false), ("-", false), ("", false), ("", false), (" ", true), ("-", true)]);
+    (digits, groups, "[0-9]{3,4}", "[a-z]{12}").prop_map(|(digits, (gap, amex), cvv, mark)| {
+        let breaks: &[usize] = if amex { &[4, 10] } else { &[4, 8, 12, 16] };
+        let mut written = String::new();
+        for (place, digit) in digits.chars().enumerate() {
+            if breaks.contains(&place) {
+                written.push_str(gap);
+            }
+            written.push(digit);
+        }
+        Card { digits, written, cvv, mark }
+    })
+}
+
+pub(super) fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        3 => Just(Place::Instead),
+        2 => Just(Place::Number),
+        2 => Just(Place::Amid),
+        2 => select(CARD_KEYS.to_vec()).prop_map(Place::Key),
+        1 => Just(Place::Nested),
+        1 => Just(Place::Around),
+    ]
+}
+
+impl Card {
+    /// What may be found nowhere. The first six digits and the last four may be shown.
+    pub(super) fn forbidden(&self) -> Vec<String> {
+        let Self { digits, written, cvv, mark } = self;
+        let mut all = vec![digits.clone(), written.clone()];
+        // Fewer digits may well be those of a time.
+        all.extend(digits.get(..digits.len() - 4).filter(|start| start.len() > 10).map(str::to_owned));
+        all.extend([mark.clone(), format!("cvv={cvv}"), format!("cvc: {cvv}"), format!("cvc\":\"{cvv}")]);
+        all
+    }
+
+    pub(super) fn amid(&self) -> String {
+        format!(
+            "card {}, cvv={} \r\n \"cvc\":\"{}\" track2=;{}=",
+            self.written, self.cvv, self.cvv, self.digits
+        )
+    }
+}
+
+/// The payload with the card in it.
+pub(super) fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Place, index: Index) -> Value {
+    let mut payload = payload.clone();
+    let (mut leaves, mut objects) = (Vec::new(), Vec::new());
+    places(&payload, String::new(), &mut leaves, &mut objects);
+    leaves.retain(|at| !sender.exempt.contains(&within_event(sender, at)));
+    let leaf = leaves.get(index.index(leaves.len().max(1))).and_then(|at| payload.pointer_mut(at));
+    match (place, leaf) {
+        (Place::Instead, Some(leaf)) => *leaf = card.written.clone().into(),
+        (Place::Number, Some(leaf)) => *leaf = serde_json::from_str(&card.digits).unwrap(),
+        (Place::Amid, Some(leaf)) => *leaf = card.amid().into(),
+        _ => {}
+    }
+    let object = objects.get(index.index(objects.len().max(1))).and_then(|at| payload.pointer_mut(at));
+    let Some(object) = object.and_then(Value::as_object_mut) else { return payload };
+    match place {
+        // No element of XML begins with a digit.
+        Place::Key(key) => {
+            let number = if sender.body == BodyForm::Json {
+                card.written.clone()
+            } else {
+                format!("n{}", card.digits)
+            };
+            object.insert(number.replace(' ', "-"), "x".into());
+            object.insert((*key).to_owned(), card.mark.clone().into());
+        }
+        Place::Nested => {
+            let card = json!({ "number": card.digits, "cvc": card.mark, "holder": { "note": [card.amid(), card.written] } });
+            object.insert("x-card".to_owned(), card);
+        }
+        _ => {}
+    }
+    payload
+}
+
+/// The pointers to all scalars and to all objects.
+fn places(value: &Value, at: String, leaves: &mut Vec<String>, objects: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                places(value, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), leaves, objects);
+            }
+            objects.push(at);
+        }
+        Value::Array(items) => {
+            (0..)
+                .zip(items)
+                .for_each(|(index, item): (usize, _)| places(item, format!("{at}/{index}"), leaves, objects));
+        }
+        Value::Null => {}
+        _ => leaves.push(at),
+    }
+}
+
+/// A pointer into a payload as the mapping has it, which begins at an event.
+fn within_event(sender: &Sender, at: &str) -> String {
+    let item = sender.each.as_ref().and_then(|each| at.strip_prefix(each.as_str())?.strip_prefix('/'));
+    let within = item.map_or(at, |item| item.find('/').map_or("", |slash| &item[slash..]));
+    // An expanded object stands for its id.
+    within.to_owned()
+}
