@@ -21,7 +21,7 @@ fn settings(preset: &str) -> SourceSettings {
         live: None,
         max_age: None,
         options: BTreeMap::new(),
-        api: Some(ApiSettings { key: API_KEY.into(), url: None }),
+        api: Some(ApiSettings { client_id: None, key: API_KEY.into(), url: None }),
     }
 }
 
@@ -132,6 +132,10 @@ fn a_request_names_its_payment_and_carries_the_key() {
         let refused = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap_err();
         assert_eq!(refused.code, code);
     }
+    // Its ids are such numbers.
+    let source = self::source("mercado-pago");
+    let request = source.confirmation().unwrap().request(&PAN.parse().unwrap()).unwrap();
+    assert_eq!(request.uri().path(), format!("/v1/payments/{PAN}"));
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn another_origin_takes_the_place_of_the_provider_s_own() {
         ("/v2", None),
         ("", None),
     ] {
-        let api = Some(ApiSettings { key: API_KEY.into(), url: Some(url.to_owned()) });
+        let api = Some(ApiSettings { client_id: None, key: API_KEY.into(), url: Some(url.to_owned()) });
         let built = Source::build(SourceSettings { api, ..settings("mollie-classic") });
         let request = |source: Source| {
             source.confirmation().unwrap().request(&"tr_1".parse().unwrap()).unwrap().uri().to_string()
@@ -170,7 +174,7 @@ fn credentials_that_cannot_be_used_are_refused_with_the_reason() {
         change(&mut settings);
         Source::build(settings).unwrap_err().to_string()
     };
-    let key = |key: &str| Some(ApiSettings { key: key.into(), url: None });
+    let key = |key: &str| Some(ApiSettings { client_id: None, key: key.into(), url: None });
     for (told, expected) in [
         (
             with("stripe", &|_| ()),
