@@ -245,7 +245,9 @@ fn check_event(event: &Event) {
             Fact::Note => (None, 0),
         };
         assert!(amount >= 0, "{fact:?}");
-        assert!(id.is_none_or(|id| redact::text(id, 128) == **id && id.parse::<Name>().is_ok()), "{fact:?}");
+        // Of a run of more digits than a card has, no part counts in an id.
+        let is_masked = |id: &str| !redact::is_pan_like(id) || redact::text(id, 128) == id;
+        assert!(id.is_none_or(|id| is_masked(id) && id.parse::<Name>().is_ok()), "{fact:?}");
     }
     let stored = serde_json::to_string(event).expect("an event can be written");
     assert_eq!(serde_json::from_str::<Event>(&stored).ok().as_ref(), Some(event), "{stored}");

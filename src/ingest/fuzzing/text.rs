@@ -150,16 +150,19 @@ fn holds_pan(text: &str) -> bool {
                 _ => return false,
             }
             gap = false;
-            let sum: u32 = digits.iter().rev().enumerate().map(|(place, digit)| luhn(place, *digit)).sum();
-            if (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) {
-                return true;
+            match digits.len() {
+                13..=18 if passes_luhn(&digits) => return true,
+                19.. => return passes_luhn(&digits),
+                _ => {}
             }
         }
         false
     })
 }
 
-const fn luhn(place: usize, digit: u32) -> u32 {
-    let doubled = digit * 2;
-    if place.is_multiple_of(2) { digit } else { doubled / 10 + doubled % 10 }
+fn passes_luhn(digits: &[u32]) -> bool {
+    let doubled = |digit: u32| digit * 2 / 10 + digit * 2 % 10;
+    let value =
+        |(place, digit): (usize, &u32)| if place.is_multiple_of(2) { *digit } else { doubled(*digit) };
+    digits.iter().rev().enumerate().map(value).sum::<u32>().is_multiple_of(10)
 }
