@@ -10,7 +10,10 @@
 //! | file | noun |
 //! |---|---|
 //! | `source`    | one endpoint: settings, and what is built from them |
+//! | `api`       | how a source asks its provider |
+//! | `gate`      | what verifies its deliveries |
 //! | `signature` | recipes as data, secrets, verification |
+//! | `keys`      | keys that a provider publishes, fetched when a request names them |
 //! | `place`     | where in a delivery a text stands |
 //! | `payload`   | from verified bytes to the events that they carry |
 //! | `sieve`     | which parts of a payload are read at all |
@@ -23,8 +26,11 @@
 //! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
 mod adapter;
+mod api;
 mod confirm;
 mod depth;
+mod gate;
+mod keys;
 mod moment;
 mod outcome;
 mod payload;
@@ -37,7 +43,8 @@ mod source;
 mod throttle;
 mod xml;
 
-pub use confirm::{Answer, ApiError, ApiSettings, Confirmation};
+pub use api::{ApiError, ApiSettings};
+pub use confirm::{Answer, Confirmation};
 pub use outcome::Refusal;
 pub use preset::{PresetError, mapping::Unclear, pointer::PointerError, preset_table, presets};
 pub use signature::SecretError;
@@ -52,13 +59,14 @@ use crate::{
 };
 use adapter::Unproven;
 use futures_util::future::{join, join_all};
+use gate::Gate;
 use http::{HeaderMap, header::CONTENT_ENCODING};
+use keys::NoKey;
 use outcome::Outcome;
 use place::Around;
 use preset::mapping::Reading;
 use serde_json::{Value, json};
 use signature::Rejection;
-use source::Gate;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -225,8 +233,8 @@ impl Ingest {
 
     /// What comes of each event of a delivery.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
-        let payload = match self.open(source, delivery) {
-            Err(rejection) => return vec![Outcome::Rejected(rejection).into()],
+        let payload = match self.open(source, delivery).await {
+            Err(outcome) => return vec![outcome.into()],
             Ok(payload) => payload,
         };
         match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
@@ -268,25 +276,30 @@ impl Ingest {
         Taken { reading, outcome }
     }
 
-    /// Verifies, then parses. Only adapters have to do both at once.
-    fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Result<Value, Unclear>, Rejection> {
+    /// Verifies and parses, with a key that is fetched first if the source has none of its own. Whatever is wrong with a
+    /// request beside its key is found before that.
+    async fn open(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+    ) -> Result<Result<Value, Unclear>, Outcome> {
         let Delivery { headers, body, received_at, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
-            return Err(Rejection::ContentEncoding);
+            return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
-        let around = source.around(delivery);
-        match &source.gate {
-            Gate::Coded(adapter) => adapter.open(Unproven { around, body, received_at }).map(Ok),
-            Gate::Recipe(verifier) => {
-                verifier.verify(around, body, received_at)?;
-                let payload = source.parse(body, self.limits.get().json_depth);
-                if let Ok(payload) = &payload {
-                    verifier.check_payload_time(payload, received_at)?;
-                }
-                Ok(payload)
+        let depth = self.limits.get().json_depth;
+        let request = Unproven { around: source.around(delivery), body, received_at, key: None };
+        let opened = source.open(request, depth);
+        let (Err(Rejection::UntrustedKey), Some(keys)) = (&opened, &source.keys) else {
+            return opened.map_err(Outcome::Rejected);
+        };
+        let key = keys.key(request).await.inspect_err(|why| {
+            if *why == NoKey::TooMany {
+                self.metrics.limit_hits.count("key_fetches");
             }
-        }
+        })?;
+        source.open(Unproven { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
     }
 
     async fn append(
@@ -371,7 +384,7 @@ impl Ingest {
         for Taken { outcome, .. } in &taken {
             self.metrics.event(&source.name, outcome.word(), outcome.reason());
         }
-        if taken.iter().all(|taken| taken.outcome.word() != "rejected") {
+        if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
             self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
         }
         let mut suppressed = 0;

@@ -2,8 +2,8 @@
 //!
 //! `paystream_limit_hits_total` counts, by name, the hits of `body_bytes`, `body_timeout`, `buffered_bytes`, `connections`,
 //! `deliveries`, `failed_signatures_per_second`, `stall` and `streams`, and of `head_timeout` those of connections that
-//! never said anything. The rest are not counted. Bounds that are no settings are: `delivery_records`, `open_files`,
-//! `owed` (confirmations of one source), `store_queue`.
+//! never said anything. The rest are not counted. Bounds that are no settings are: `delivery_records`, `key_fetches`,
+//! `open_files`, `owed` (confirmations of one source), `store_queue`.
 //!
 //! They can change while the process runs, but for the few that are said to be read once.
 

@@ -1,6 +1,7 @@
 //! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
 
 mod access;
+mod api;
 mod store;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     document::{Document, Section},
 };
 use crate::{
-    ingest::{ApiSettings, Provider, Source, SourceSettings},
+    ingest::{Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
     secret, stream, telemetry,
@@ -98,7 +99,8 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         provider,
     );
     let realm = section.parsed("realm", REALM, |text| text.parse::<Name>().map_err(|_| "is no realm"));
-    let secrets = section.secrets("secrets");
+    // Whether there have to be any, the provider decides.
+    let secrets = section.secrets("secrets").or_else(|| (!section.has("secrets")).then(Vec::new));
     let payment = section.texts("payment", "JSON pointers, e.g. [\"/data/object/id\"]");
     let currency =
         section.parsed("currency", "an ISO 4217 code, e.g. \"EUR\", or an asset, e.g. \"BTC/8\"", |text| {
@@ -109,11 +111,7 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
     let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
     let has_api = section.has("api");
-    let api = section.section("api").and_then(api);
-    if !section.has("secrets") {
-        let example = "a list of references, e.g. [\"env:ACME_SECRET\"]";
-        section.wrong(&section.place("secrets"), "secrets", &format!("is missing; allowed: {example}"));
-    }
+    let api = section.section("api").and_then(api::settings);
     Some(SourceSettings {
         name: name?.into(),
         provider: provider?,
@@ -131,20 +129,6 @@ fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
         // With a mistake in its credentials, a source is none.
         api: if has_api { Some(api?) } else { None },
     })
-}
-
-fn api(mut section: Section<'_>) -> Option<ApiSettings> {
-    let key = section.secret("key");
-    let url = section.parsed("url", "https://HOST, e.g. that of the provider's sandbox", |text| {
-        if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
-    });
-    let url_is_wrong = section.has("url") && url.is_none();
-    if !section.has("key") {
-        let example = "a reference, e.g. \"env:ACME_API_KEY\"";
-        section.wrong(&section.place("key"), "key", &format!("is missing; allowed: {example}"));
-    }
-    section.end();
-    key.filter(|_| !url_is_wrong).map(|key| ApiSettings { key, url })
 }
 
 fn source_name(text: &str) -> Result<String, &'static str> {

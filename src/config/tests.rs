@@ -7,12 +7,17 @@ use std::{path::Path, time::Duration};
 fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     let base = [
         ("ACME_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
+        ("ACME_API_KEY", "5f0c77aa8f3b1c2d9a7e55aa"),
+        ("ACME_CLIENT_ID", "5f0c77aa"),
         ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
         ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
         ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
+        ("PLAID_CLIENT_ID", "5f0c1e6f7a92d4c89f2c61d0"),
+        ("PLAID_SECRET", "a7e84b35bd0c1e6f7a92d4c89f2c61"),
         ("EMPTY", ""),
+        ("WEAK", "changeme"),
     ];
     base.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -74,7 +79,12 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
     assert!(source.api.is_none());
-    let api = config.sources.last().unwrap().api.as_ref().unwrap();
+    let api =
+        |name| config.sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
+    let client_id = api("plaid").client_id.as_ref().map(ExposeSecret::expose_secret);
+    assert_eq!(client_id, Some("5f0c1e6f7a92d4c89f2c61d0"));
+    let api = api("mollie");
+    assert!(api.client_id.is_none());
     assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
     assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
     assert_eq!(config.access.cors, ["https://shop.example"]);
@@ -184,7 +194,15 @@ fn mistakes_of_sources_and_keys_are_found_too() {
             SOURCE.replace("generic", "genric"),
             "paystream.toml:3: [[source]] \"a\": provider: there is no preset `genric`",
         ),
-        (SOURCE.replace("secrets", "secret"), "[[source]] secrets: is missing"),
+        (SOURCE.replace("secrets", "secret"), "[[source]] \"a\": secrets: none is given"),
+        (
+            "[[source]]\nname = \"a\"\nprovider = \"plaid\"\n".to_owned(),
+            "paystream.toml:1: [[source]] \"a\": secrets: none is given; add the keys that `plaid` publishes",
+        ),
+        (
+            "[[source]]\nname = \"a\"\nprovider = \"plaid\"\n[source.api]\nkey = \"env:WEAK\"".to_owned(),
+            "paystream.toml:4: [[source]] \"a\": api: key is a placeholder",
+        ),
         (SOURCE.replace("env:ACME_SECRET", "whsec_abc"), "[[source]] secrets: is written out"),
         (format!("{SOURCE}{SOURCE}"), "paystream.toml:6: [[source]] name: \"a\" is used twice"),
         (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is no currency"),

@@ -7,7 +7,7 @@ mod adyen;
 mod braintree;
 mod nowpayments;
 mod opennode;
-mod plaid;
+pub(super) mod plaid;
 
 use super::{
     depth,
@@ -15,9 +15,11 @@ use super::{
     signature::{Rejection, SecretError},
 };
 use crate::payment::Time;
+use aws_lc_rs::signature::ParsedPublicKey;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The longest body that is parsed before it is verified. Such providers' webhooks have a few kilobytes.
 const MAX_UNPROVEN_BYTES: usize = 256 << 10;
@@ -42,7 +44,7 @@ pub(super) enum Adapter {
 }
 
 /// A request that is not verified yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Unproven<'a> {
     /// What there is beside the body.
     pub(super) around: Around<'a>,
@@ -50,11 +52,13 @@ pub(super) struct Unproven<'a> {
     pub(super) body: &'a [u8],
     /// When it came.
     pub(super) received_at: Time,
+    /// The key that it names, once it was fetched; for sources that have none of their own.
+    pub(super) key: Option<&'a ParsedPublicKey>,
 }
 
 /// An adapter with the secrets of one source.
 pub(super) trait Coded: Send + Sync {
-    /// The payload that the request proves.
+    /// The payload that the request proves. [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
     fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection>;
 
     /// The answer to a question by which the provider finds out who is there, before it sends anything.
@@ -64,12 +68,17 @@ pub(super) trait Coded: Send + Sync {
 }
 
 impl Adapter {
-    /// Checks the secrets and readies the adapter. An error says which secret it is about.
-    pub(super) fn ready(self, secrets: &[SecretString]) -> Result<Box<dyn Coded>, (usize, SecretError)> {
+    /// Checks the secrets and readies the adapter. `max_age` stands in for its own, if it has one. An error says which secret
+    /// it is about.
+    pub(super) fn ready(
+        self,
+        secrets: &[SecretString],
+        max_age: Option<Duration>,
+    ) -> Result<Box<dyn Coded>, (usize, SecretError)> {
         Ok(match self {
             Self::Adyen => Box::new(adyen::Adyen::new(secrets)?),
             Self::Braintree => Box::new(braintree::Braintree::new(secrets)?),
-            Self::Plaid => Box::new(plaid::Plaid::new(secrets)?),
+            Self::Plaid => Box::new(plaid::Plaid::new(secrets, max_age)?),
             Self::Nowpayments => Box::new(nowpayments::Nowpayments::new(secrets)?),
             Self::Opennode => Box::new(opennode::Opennode::new(secrets)?),
         })
@@ -82,7 +91,7 @@ impl Adapter {
             Self::Braintree => "`bt_signature` in the form: HMAC-SHA1",
             Self::Nowpayments => "`x-nowpayments-sig`: HMAC-SHA512 of sorted JSON",
             Self::Opennode => "`hashed_order` in the form: HMAC-SHA256 of the id alone",
-            Self::Plaid => "`plaid-verification`: JWT, ES256",
+            Self::Plaid => "`plaid-verification`: JWT, ES256; keys fetched, or pinned",
         }
     }
 

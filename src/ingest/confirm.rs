@@ -5,6 +5,7 @@
 //! connection that it came over, so nothing but its body counts.
 
 use super::{
+    api::{ApiError, ApiSettings, origin},
     depth,
     place::Around,
     preset::mapping::{Mapping, Reading, Terms, Unclear},
@@ -12,15 +13,11 @@ use super::{
     sieve::Sieve,
     source::Source,
 };
-use crate::{
-    payment::{Fact, Name, Subject, Time},
-    secret::{self, Weakness},
-};
+use crate::payment::{Fact, Name, Subject, Time};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret, SecretString};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What stands for the source's key in headers.
 pub(super) const KEY: &str = "{key}";
@@ -30,40 +27,6 @@ const PAYMENT: &str = "/{payment}";
 
 /// All but RFC 3986's unreserved characters: an id is one segment of the path, whatever it holds.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The shortest API key of a provider has many more.
-const MIN_KEY_BYTES: usize = 16;
-
-/// `[source.api]`: what a source needs to ask its provider.
-#[derive(Clone, Debug)]
-pub struct ApiSettings {
-    /// The credential, as the provider shows it.
-    pub key: SecretString,
-    /// In place of the preset's scheme and host, e.g. those of the provider's sandbox.
-    pub url: Option<String>,
-}
-
-/// Why a source cannot ask its provider. Never holds the key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ApiError {
-    /// Its preset does not say how.
-    #[error(
-        "the preset `{0}` has no [confirm], so its provider is never asked; leave it out, or write a preset that has one"
-    )]
-    NoConfirm(Arc<str>),
-    /// The log's ids are not the provider's.
-    #[error("the provider knows its own ids only; leave out either `payment` or `api`")]
-    OtherIds,
-    /// The credential is none.
-    #[error("key {0}; use the API key that the provider shows")]
-    Key(#[from] Weakness),
-    /// It could not be sent.
-    #[error("key has characters that no header can carry; use the API key that the provider shows")]
-    Unsendable,
-    /// Not where a credential may be sent to.
-    #[error("url: allowed: https://HOST, or http:// on this machine's loopback, without a path")]
-    Url,
-}
 
 /// `[confirm]` of a preset: how its provider is asked.
 #[derive(Clone, Debug)]
@@ -138,30 +101,10 @@ impl Address {
     }
 }
 
-/// Scheme and host, if there is nothing before the host.
-fn origin(uri: &Uri) -> Option<String> {
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    Some(format!("{}://{authority}", uri.scheme_str()?))
-}
-
-/// The origin that a source names. A key goes nowhere unencrypted, but to this machine itself.
-fn own_origin(url: &str) -> Result<String, ApiError> {
-    let uri: Uri = url.parse().map_err(|_| ApiError::Url)?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let is_fine = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP) && is_here;
-    let is_bare = matches!(uri.path_and_query().map(http::uri::PathAndQuery::as_str), None | Some("/" | ""));
-    origin(&uri).filter(|_| is_fine && is_bare).ok_or(ApiError::Url)
-}
-
 impl Inquiry {
     /// With a source's credentials and terms.
     pub(super) fn with(self, settings: &ApiSettings, terms: &Terms) -> Result<Api, ApiError> {
-        let key = settings.key.expose_secret();
-        secret::check(key, MIN_KEY_BYTES)?;
-        if !key.is_ascii() {
-            return Err(ApiError::Unsendable);
-        }
+        let key = settings.checked_key()?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         for (name, text) in self.headers {
@@ -170,7 +113,7 @@ impl Inquiry {
             value.set_sensitive(text.contains(KEY));
             headers.insert(name, value);
         }
-        let origin = settings.url.as_deref().map_or(Ok(self.address.origin), own_origin)?;
+        let origin = settings.origin()?.unwrap_or(self.address.origin);
         let address = Address { origin, ..self.address };
         let sieve = Sieve::new(self.mapping.pointers(terms));
         Ok(Api { address, headers, spacing: self.spacing, mapping: self.mapping, sieve })
@@ -207,7 +150,8 @@ impl<'a> Confirmation<'a> {
     /// The request for a payment.
     pub fn request(&self, payment: &Name) -> Result<Request<Bytes>, Unclear> {
         let unclear = |code| Unclear { code, at: "payment".to_owned() };
-        if redact::is_pan_like(payment.as_str()) {
+        // Where long numbers are the provider's own, its events have told them apart already.
+        if redact::is_pan_like(payment.as_str()) && !self.source.mapping.has_own_ids() {
             return Err(unclear("pan_like_id"));
         }
         // Not names but steps, in a path.

@@ -18,6 +18,8 @@ pub(super) enum TimeForm {
     SOrMs,
     /// RFC 3339 with any offset.
     Rfc3339,
+    /// RFC 3339, or the same without an offset, which is then UTC's.
+    Rfc3339OrUtc,
     /// Either RFC 3339 or whole seconds: for senders that we do not want to argue with.
     Rfc3339OrS,
 }
@@ -33,6 +35,7 @@ impl TimeForm {
             Self::SOrMs if text.len() < MS_DIGITS => Self::S.read(text),
             Self::SOrMs => Self::Ms.read(text),
             Self::Rfc3339 => text.parse().ok(),
+            Self::Rfc3339OrUtc => text.parse().or_else(|_| format!("{text}Z").parse()).ok(),
             Self::Rfc3339OrS => Self::S.read(text).or_else(|| Self::Rfc3339.read(text)),
         }
     }
@@ -42,7 +45,7 @@ impl TimeForm {
         match self {
             Self::S | Self::SOrMs => (time.unix_ms() / 1000).to_string(),
             Self::Ms => time.unix_ms().to_string(),
-            Self::Rfc3339 | Self::Rfc3339OrS => time.to_string(),
+            Self::Rfc3339 | Self::Rfc3339OrUtc | Self::Rfc3339OrS => time.to_string(),
         }
     }
 }
@@ -66,6 +69,10 @@ mod tests {
             (TimeForm::SOrMs, "soon", None),
             (TimeForm::Rfc3339, "2026-09-21T16:13:20.5+02:00", Some(1_790_000_000_500)),
             (TimeForm::Rfc3339, "1790000000", None),
+            (TimeForm::Rfc3339, "2026-09-21T14:13:20", None),
+            (TimeForm::Rfc3339OrUtc, "2026-09-21T14:13:20.407", Some(1_790_000_000_407)),
+            (TimeForm::Rfc3339OrUtc, "2026-09-21T16:13:20+02:00", Some(1_790_000_000_000)),
+            (TimeForm::Rfc3339OrUtc, "soon", None),
             (TimeForm::Rfc3339OrS, "1790000000", Some(1_790_000_000_000)),
             (TimeForm::Rfc3339OrS, "2026-09-21T14:13:20Z", Some(1_790_000_000_000)),
             (TimeForm::Rfc3339OrS, "soon", None),
@@ -77,7 +84,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let time = Time::from_unix_s(1_790_000_000).unwrap();
-        for form in [TimeForm::S, TimeForm::Ms, TimeForm::SOrMs, TimeForm::Rfc3339, TimeForm::Rfc3339OrS] {
+        for form in [
+            TimeForm::S,
+            TimeForm::Ms,
+            TimeForm::SOrMs,
+            TimeForm::Rfc3339,
+            TimeForm::Rfc3339OrUtc,
+            TimeForm::Rfc3339OrS,
+        ] {
             assert_eq!(form.read(&form.write(time)), Some(time), "{form:?}");
         }
     }

@@ -6,6 +6,7 @@
 
 use super::{
     Reply,
+    keys::NoKey,
     preset::{mapping::Unclear, raw::Reply as Manners},
     signature::Rejection,
 };
@@ -98,8 +99,23 @@ pub(super) enum Outcome {
         /// `store` or `overload`.
         reason: &'static str,
     },
+    /// Not verified yet, for want of the key that it names.
+    Keyless {
+        /// Because too many are named that nobody knows, and not because it could not be fetched.
+        too_many: bool,
+    },
     /// Not read to its end, or not worked through.
     Refused(Refusal),
+}
+
+impl From<NoKey> for Outcome {
+    fn from(why: NoKey) -> Self {
+        match why {
+            NoKey::Refused(rejection) => Self::Rejected(rejection),
+            NoKey::Unavailable => Self::Keyless { too_many: false },
+            NoKey::TooMany => Self::Keyless { too_many: true },
+        }
+    }
 }
 
 impl Outcome {
@@ -117,8 +133,13 @@ impl Outcome {
             Self::Quarantined(_) => "quarantined",
             Self::Rejected(_) | Self::Throttled(_) => "rejected",
             Self::Refused(refusal) if !refusal.is_our_fault() => "rejected",
-            Self::Deferred { .. } | Self::Refused(_) => "deferred",
+            Self::Deferred { .. } | Self::Keyless { .. } | Self::Refused(_) => "deferred",
         }
+    }
+
+    /// Whether it tells how well we do. What is refused does not, nor what strangers crowd out.
+    pub(super) fn tells_of_us(&self) -> bool {
+        self.word() != "rejected" && !matches!(self, Self::Keyless { too_many: true })
     }
 
     /// Whether someone without a secret could have brought it about, as often as they like.
@@ -126,6 +147,7 @@ impl Outcome {
         match self {
             Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.is_unproven(),
             Self::Refused(refusal) => !matches!(refusal, Refusal::Defect),
+            Self::Keyless { .. } => true,
             _ => false,
         }
     }
@@ -137,6 +159,8 @@ impl Outcome {
             Self::Quarantined(unclear) => unclear.code,
             Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.code(),
             Self::Deferred { reason } => reason,
+            Self::Keyless { too_many: false } => "key_unavailable",
+            Self::Keyless { too_many: true } => "key_fetches",
             Self::Refused(refusal) => refusal.code(),
         }
     }
@@ -169,6 +193,10 @@ impl Outcome {
             Self::Deferred { reason } => {
                 let detail = "The event could not be stored; send it again.";
                 problem(503, UNAVAILABLE, detail, reason, Some(RETRY_AFTER_S))
+            }
+            Self::Keyless { .. } => {
+                let detail = "The key that it was signed with is not at hand yet; send it again.";
+                problem(503, UNAVAILABLE, detail, self.reason(), Some(RETRY_AFTER_S))
             }
             Self::Refused(refusal) => refusal.reply(),
         }

@@ -66,6 +66,14 @@ impl Scheme {
         }
     }
 
+    /// Whether the provider signs a time.
+    pub(super) fn signs_time(&self) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.time.is_some(),
+            Self::Coded(adapter) => adapter.max_age_s().is_some(),
+        }
+    }
+
     /// Whether a piece is signed.
     fn signs(&self, piece: &Piece) -> bool {
         match self {
@@ -232,6 +240,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             occurred_at: own.event.occurred_at.or(base.event.occurred_at),
             live: own.event.live.or(base.event.live),
             payment: or(own.event.payment, base.event.payment),
+            own_ids: or(own.event.own_ids, base.event.own_ids),
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),
         },

@@ -13,6 +13,7 @@ use super::{
     preset::pointer::Pointer,
 };
 use crate::payment::Time;
+use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use header::{Claim, Line, MAX_SIGNATURES};
 use http::HeaderName;
@@ -39,6 +40,10 @@ pub(super) enum Rejection {
     MalformedSignature,
     /// None of the signatures is by one of the secrets.
     BadSignature,
+    /// The key that it names is not the provider's, or out of use; or it has not been fetched yet.
+    UntrustedKey,
+    /// The address of its key is none where the provider publishes keys.
+    KeyAddress,
     /// A header that is signed with the body is not there, or there more than once.
     MissingHeader,
     /// The same for a key of the query.
@@ -61,6 +66,8 @@ impl Rejection {
             Self::MissingSignature => "missing_signature",
             Self::MalformedSignature => "malformed_signature",
             Self::BadSignature => "bad_signature",
+            Self::UntrustedKey => "untrusted_key",
+            Self::KeyAddress => "key_address",
             Self::MissingHeader => "missing_header",
             Self::MissingQuery => "missing_query",
             Self::MissingTimestamp => "missing_timestamp",
@@ -77,6 +84,10 @@ impl Rejection {
             Self::MissingSignature => "The signature header is missing.",
             Self::MalformedSignature => "The signature header holds no readable signature of a known scheme.",
             Self::BadSignature => "The signature does not match the body and the source's secrets.",
+            Self::UntrustedKey => {
+                "The key that the signature names is unknown, out of use or not the provider's."
+            }
+            Self::KeyAddress => "The key's address is none where the provider publishes keys.",
             Self::MissingHeader => "A header that the signature covers is missing, repeated or not readable.",
             Self::MissingQuery => "A key of the query that the signature covers is missing or repeated.",
             Self::MissingTimestamp => "The timestamp is missing.",
@@ -132,7 +143,29 @@ impl Verifier {
     }
 
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
+    /// [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
     pub(super) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
+        self.verify_lines(None, around, body, received_at)
+    }
+
+    /// As [`verify`](Self::verify), by a key that was fetched.
+    pub(super) fn verify_by(
+        &self,
+        fetched: &ParsedPublicKey,
+        around: Around<'_>,
+        body: &[u8],
+        received_at: Time,
+    ) -> Result<(), Rejection> {
+        self.verify_lines(Some(fetched), around, body, received_at)
+    }
+
+    fn verify_lines(
+        &self,
+        fetched: Option<&ParsedPublicKey>,
+        around: Around<'_>,
+        body: &[u8],
+        received_at: Time,
+    ) -> Result<(), Rejection> {
         let mut failed = Rejection::MissingSignature;
         let mut left = MAX_SIGNATURES;
         for line in self.lines(around) {
@@ -142,7 +175,7 @@ impl Verifier {
             };
             line.claims.truncate(left);
             left -= line.claims.len();
-            let verified = self.verify_line(&line, around, body);
+            let verified = self.verify_line(&line, fetched, around, body);
             match verified.and_then(|()| self.check_header_time(&line, around, received_at)) {
                 Ok(()) => return Ok(()),
                 Err(why) => failed = why,
@@ -162,7 +195,13 @@ impl Verifier {
         }
     }
 
-    fn verify_line(&self, line: &Line<'_>, around: Around<'_>, body: &[u8]) -> Result<(), Rejection> {
+    fn verify_line(
+        &self,
+        line: &Line<'_>,
+        fetched: Option<&ParsedPublicKey>,
+        around: Around<'_>,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
         let claims: Vec<(Claim<'_>, Vec<u8>)> = line
             .claims
             .iter()
@@ -183,7 +222,16 @@ impl Verifier {
             let theirs: Vec<&[u8]> = theirs.map(|(_, signature)| signature.as_slice()).collect();
             !theirs.is_empty() && key.made_any(&theirs, &message)
         };
-        if self.keys.iter().any(made) { Ok(()) } else { Err(Rejection::BadSignature) }
+        let made_by_fetched = |public: &ParsedPublicKey| {
+            let message = message.concat();
+            claims.iter().any(|(_, signature)| public.verify_sig(&message, signature).is_ok())
+        };
+        match fetched {
+            _ if self.keys.iter().any(made) => Ok(()),
+            None if self.keys.is_empty() => Err(Rejection::UntrustedKey),
+            Some(public) if made_by_fetched(public) => Ok(()),
+            _ => Err(Rejection::BadSignature),
+        }
     }
 
     fn encoding(&self, method: usize) -> Option<Encoding> {

@@ -1,8 +1,11 @@
 //! A source: one webhook endpoint of one provider account and mode, with its secrets.
 
 use super::{
-    adapter::Coded,
-    confirm::{Api, ApiError, ApiSettings},
+    adapter::Adapter,
+    api::{ApiError, ApiSettings},
+    confirm::Api,
+    gate::Gate,
+    keys::{Certificates, KeyRing, Origin, PlaidKeys},
     place::{Options, Place},
     preset::{
         self, Preset, PresetError, Scheme,
@@ -14,7 +17,10 @@ use super::{
     signature::{SecretError, Verifier},
     throttle::Throttle,
 };
-use crate::payment::{Currency, Name, Time, Trust};
+use crate::{
+    outbound::Outbound,
+    payment::{Currency, Name, Time, Trust},
+};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -27,7 +33,7 @@ pub struct SourceSettings {
     pub provider: Provider,
     /// Where its payments live.
     pub realm: Name,
-    /// Its signing secrets; several while one is being rotated.
+    /// Its signing secrets; several while one is being rotated. None where the provider publishes its keys, to be fetched.
     pub secrets: Vec<SecretString>,
     /// JSON pointers to the payment's id, tried in order, in place of all of the preset's.
     pub payment: Option<Vec<String>>,
@@ -41,7 +47,7 @@ pub struct SourceSettings {
     pub max_age: Option<Duration>,
     /// What the preset asks of its sources.
     pub options: BTreeMap<String, String>,
-    /// What it needs to ask the provider for payments. Without it nobody is asked.
+    /// What it needs to ask the provider, for payments or for keys. Without it nobody is asked.
     pub api: Option<ApiSettings>,
 }
 
@@ -61,6 +67,8 @@ pub struct Source {
     pub(super) realm: Name,
     pub(super) shared_ids: bool,
     pub(super) gate: Gate,
+    /// Keys that are fetched, if the source has none of its own.
+    pub(super) keys: Option<Arc<KeyRing>>,
     pub(super) trust: Trust,
     pub(super) body: BodyForm,
     /// What is kept of a JSON body.
@@ -75,14 +83,6 @@ pub struct Source {
     pub(super) api: Option<Api>,
     /// Of deliveries whose signature failed.
     pub(super) throttle: Throttle,
-}
-
-/// What verifies a source's deliveries.
-pub(super) enum Gate {
-    /// A recipe with its secrets.
-    Recipe(Box<Verifier>),
-    /// Code with its secrets.
-    Coded(Box<dyn Coded>),
 }
 
 /// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
@@ -102,6 +102,21 @@ pub enum SourceError {
         "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
     )]
     NoSecret,
+    /// The provider publishes its keys, but only to its clients.
+    #[error(
+        "secrets: none is given; add the keys that `{provider}` publishes, or [source.api] with `client_id` and `key`, and they \
+         are fetched"
+    )]
+    NoApi {
+        /// The provider.
+        provider: Arc<str>,
+    },
+    /// The machine can't ask for them.
+    #[error("secrets: none is given, and keys can't be fetched: {why}; mend that, or add them")]
+    NoOutbound {
+        /// What is missing.
+        why: String,
+    },
     /// One of the secrets is none.
     #[error("secrets[{index}]: {why}; use the signing secret that the provider shows")]
     Secret {
@@ -158,25 +173,32 @@ impl Source {
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
         let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } =
             preset;
-        if settings.secrets.is_empty() {
-            return Err(SourceError::NoSecret);
-        }
         let secret = |(index, why)| SourceError::Secret { index, why };
-        let signs_time = matches!(&scheme, Scheme::Recipe(recipe) if recipe.time.is_some());
-        if settings.max_age.is_some() && !signs_time {
+        if settings.max_age.is_some() && !scheme.signs_time() {
             return Err(SourceError::NoTime { provider });
         }
+        let keys = if settings.secrets.is_empty() {
+            let origin = origin(&scheme, &provider, settings.api.as_ref(), settings.live)?;
+            let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
+            Some(Arc::new(KeyRing::new(Arc::clone(&settings.name), origin, outbound)))
+        } else {
+            None
+        };
+        let asks_for_keys = matches!(scheme, Scheme::Coded(Adapter::Plaid));
         let gate = match scheme {
             Scheme::Recipe(recipe) => {
                 let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
                 Gate::Recipe(Box::new(verifier))
             }
-            Scheme::Coded(adapter) => Gate::Coded(adapter.ready(&settings.secrets).map_err(secret)?),
+            Scheme::Coded(adapter) => {
+                Gate::Coded(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
+            }
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms { payment, currency: settings.currency, live: settings.live };
         let api = match (&settings.api, confirm) {
             (None, _) => None,
+            (Some(_), None) if asks_for_keys => None,
             (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
             (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
             (Some(api), Some(inquiry)) => Some(inquiry.with(api, &terms)?),
@@ -188,6 +210,7 @@ impl Source {
             realm: settings.realm,
             shared_ids: settings.shared_ids,
             gate,
+            keys,
             trust,
             body,
             sieve,
@@ -242,6 +265,26 @@ impl fmt::Debug for Source {
             .field("name", &self.name)
             .field("provider", &self.provider)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where the keys of a source without secrets come from.
+fn origin(
+    scheme: &Scheme,
+    provider: &Arc<str>,
+    api: Option<&ApiSettings>,
+    live: Option<bool>,
+) -> Result<Origin, SourceError> {
+    match scheme {
+        Scheme::Recipe(recipe) => {
+            let rule = recipe.certificates.clone().ok_or(SourceError::NoSecret)?;
+            Ok(Origin::Certificates(Certificates::new(rule, live)))
+        }
+        Scheme::Coded(Adapter::Plaid) => {
+            let keys = api.map(|api| PlaidKeys::new(api, live)).transpose()?.flatten();
+            keys.map(Origin::Plaid).ok_or_else(|| SourceError::NoApi { provider: Arc::clone(provider) })
+        }
+        Scheme::Coded(_) => Err(SourceError::NoSecret),
     }
 }
 

@@ -19,7 +19,7 @@ const PAN: &str = "4242424242424242";
 
 /// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
 #[derive(Default)]
-struct Fake {
+pub(super) struct Fake {
     events: Mutex<Vec<Event>>,
     records: Mutex<Vec<Record>>,
     recorded: Notify,

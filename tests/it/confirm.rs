@@ -121,7 +121,7 @@ async fn a_hint_that_comes_while_the_provider_is_asked_is_asked_for_again() {
 #[tokio::test]
 async fn a_provider_is_asked_no_more_often_than_its_preset_allows() {
     let api = ProviderApi::start().await;
-    let gateway = Gateway::with(Setup { sources: vec![api.source_with_spacing(400)], ..api.setup() }).await;
+    let gateway = Gateway::with(Setup { sources: vec![api.source_with_spacing(1500)], ..api.setup() }).await;
     let payments = ["tr_a", "tr_b", "tr_c", "tr_d"];
     for payment in payments {
         api.set(payment, "paid");
@@ -131,7 +131,7 @@ async fn a_provider_is_asked_no_more_often_than_its_preset_allows() {
         until_status(&gateway, payment, "captured").await;
     }
     // What the way to the provider takes may differ from one question to the next.
-    assert!(api.gaps().iter().all(|gap| *gap > Duration::from_millis(250)), "{:?}", api.gaps());
+    assert!(api.gaps().iter().all(|gap| *gap > SECOND / 2), "{:?}", api.gaps());
 }
 
 #[tokio::test]

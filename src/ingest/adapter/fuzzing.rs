@@ -47,7 +47,7 @@ pub(in crate::ingest) fn secret(preset: &str) -> &'static str {
 type Pair = [Box<dyn Coded>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
-    secrets.map(|secret| adapter.ready(&[secret.into()]).expect("it is a secret"))
+    secrets.map(|secret| adapter.ready(&[secret.into()], None).expect("it is a secret"))
 }
 
 /// Nobody passes without the secret; what passes is a payload, and the same each time; and a question is answered only if it is one.
@@ -68,7 +68,7 @@ pub fn adapter(input: &[u8]) {
     let (name, [known, unknown]) = request.pick(&READY);
     let options = Options::new();
     let around = Around { headers: &request.headers, query: request.query, options: &options };
-    let unproven = Unproven { around, body: request.body, received_at: now() };
+    let unproven = Unproven { around, body: request.body, received_at: now(), key: None };
     assert!(unknown.open(unproven).is_err());
     if let Ok(payload) = known.open(unproven) {
         assert!(payload.is_object() || payload.is_null(), "{payload}");
@@ -84,7 +84,7 @@ pub fn adapter(input: &[u8]) {
 /// own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
     static READY: LazyLock<Box<dyn Coded>> =
-        LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()]).expect("it is a secret"));
+        LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
     static MAC: LazyLock<Mac> = LazyLock::new(|| {
         Mac::new(Algorithm::HmacSha512, KeyForm::Utf8, NOWPAYMENTS).expect("it is a secret")
     });
@@ -101,7 +101,7 @@ pub fn canonical(input: &[u8]) {
     let signature = HeaderValue::try_from(signature).expect("it is hexadecimal");
     let headers = HeaderMap::from_iter([(nowpayments::HEADER, signature)]);
     let around = Around { headers: &headers, query: "", options: &Options::new() };
-    let open = |body: &[u8]| READY.open(Unproven { around, body, received_at: now() });
+    let open = |body: &[u8]| READY.open(Unproven { around, body, received_at: now(), key: None });
     assert_eq!(open(input), Ok(value.clone()));
     assert_eq!(open(scrambled.as_bytes()), Ok(value));
 }

@@ -1,9 +1,13 @@
-//! Plaid: a JWT beside the body, which holds the body's hash and the time. It is signed by ES256 with a key that rotates; a source's
-//! secrets are these keys as JWK, as `/webhook_verification_key/get` gives them. Another algorithm is never looked at.
+//! Plaid: a JWT beside the body, which holds the body's hash and the time. It is signed by ES256 with a key that rotates, and names
+//! it. A source's secrets are these keys as JWK, as `/webhook_verification_key/get` gives them; without any, they are
+//! fetched from there. Another algorithm is never looked at.
 
 use super::{Coded, Unproven};
 use crate::{
-    ingest::signature::{Rejection, SecretError, Window},
+    ingest::{
+        place::Around,
+        signature::{Rejection, SecretError, Window},
+    },
     payment::Time,
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
@@ -21,12 +25,22 @@ const HEADER: http::HeaderName = http::HeaderName::from_static("plaid-verificati
 pub(super) const WINDOW: Window =
     Window { max_age: Duration::from_secs(300), max_future: Duration::from_secs(60) };
 
-pub(super) struct Plaid(Vec<Key>);
+/// The longest id of a key that is asked for. Plaid's are UUIDs.
+const MAX_KID: usize = 128;
 
-struct Key {
-    kid: String,
-    public: ParsedPublicKey,
-    expired_at: Option<Time>,
+pub(super) struct Plaid {
+    keys: Vec<Key>,
+    window: Window,
+}
+
+/// One of Plaid's keys.
+pub(in crate::ingest) struct Key {
+    /// What tokens call it.
+    pub(in crate::ingest) kid: String,
+    /// Its public half, which is all that Plaid shows.
+    pub(in crate::ingest) public: ParsedPublicKey,
+    /// When Plaid took it out of use.
+    pub(in crate::ingest) expired_at: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -50,22 +64,59 @@ struct Claims {
 }
 
 impl Plaid {
-    pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
+    pub(super) fn new(
+        secrets: &[SecretString],
+        max_age: Option<Duration>,
+    ) -> Result<Self, (usize, SecretError)> {
         let key = |(index, secret): (usize, &SecretString)| {
-            key(secret.expose_secret()).ok_or((index, SecretError::NotPublicKey))
+            Key::read(secret.expose_secret()).ok_or((index, SecretError::NotPublicKey))
         };
-        secrets.iter().enumerate().map(key).collect::<Result<_, _>>().map(Self)
+        let keys = secrets.iter().enumerate().map(key).collect::<Result<_, _>>()?;
+        Ok(Self { keys, window: Window { max_age: max_age.unwrap_or(WINDOW.max_age), ..WINDOW } })
+    }
+
+    /// Whether the key that the token names made its signature. If there is none of our own, it is the one that was fetched.
+    fn made(
+        &self,
+        kid: &str,
+        request: Unproven<'_>,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Rejection> {
+        if let Some(public) = request.key {
+            return Ok(public.verify_sig(signed, signature).is_ok());
+        }
+        if self.keys.is_empty() {
+            return Err(Rejection::UntrustedKey);
+        }
+        Ok(self.keys.iter().any(|key| {
+            key.kid == kid
+                && key.expired_at.is_none_or(|expired_at| request.received_at < expired_at)
+                && key.public.verify_sig(signed, signature).is_ok()
+        }))
     }
 }
 
-fn key(jwk: &str) -> Option<Key> {
-    let Jwk { kid, x, y, expired_at } = serde_json::from_str(jwk).ok()?;
-    let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.decode(half));
-    // The uncompressed form of a point: 4, x, y (SEC 1, 2.3.3).
-    let point = [&[4][..], &x.ok()?, &y.ok()?].concat();
-    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
-    let expired_at = expired_at.map(Time::from_unix_s).transpose().ok()?;
-    Some(Key { kid, public, expired_at })
+impl Key {
+    /// From a JWK.
+    pub(in crate::ingest) fn read(jwk: &str) -> Option<Self> {
+        let Jwk { kid, x, y, expired_at } = serde_json::from_str(jwk).ok()?;
+        let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.decode(half));
+        // The uncompressed form of a point: 4, x, y (SEC 1, 2.3.3).
+        let point = [&[4][..], &x.ok()?, &y.ok()?].concat();
+        let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
+        let expired_at = expired_at.map(Time::from_unix_s).transpose().ok()?;
+        Some(Self { kid, public, expired_at })
+    }
+}
+
+/// What the request's token calls its key.
+pub(in crate::ingest) fn key_id(around: Around<'_>) -> Result<String, Rejection> {
+    let token = around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
+    let (head, _) = token.split_once('.').ok_or(Rejection::MalformedSignature)?;
+    let Head { kid, .. } = part(head)?;
+    let is_plain = (1..=MAX_KID).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { Ok(kid) } else { Err(Rejection::MalformedSignature) }
 }
 
 impl Coded for Plaid {
@@ -78,21 +129,15 @@ impl Coded for Plaid {
             return Err(Rejection::MalformedSignature);
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejection::MalformedSignature)?;
-        let is_good = self.0.iter().any(|key| {
-            key.kid == kid
-                && key.expired_at.is_none_or(|expired_at| request.received_at < expired_at)
-                && key.public.verify_sig(signed.as_bytes(), &signature).is_ok()
-        });
-        if !is_good {
-            return Err(Rejection::BadSignature);
-        }
         let Claims { iat, request_body_sha256 } = part(claims)?;
         let hash = hex::encode(Sha256::digest(request.body));
-        if !bool::from(hash.as_bytes().ct_eq(request_body_sha256.as_bytes())) {
+        // First, since it takes no key.
+        let is_of_body = bool::from(hash.as_bytes().ct_eq(request_body_sha256.as_bytes()));
+        if !is_of_body || !self.made(&kid, request, signed.as_bytes(), &signature)? {
             return Err(Rejection::BadSignature);
         }
         let signed_at = Time::from_unix_s(iat).map_err(|_| Rejection::MalformedTimestamp)?;
-        WINDOW.check(signed_at, request.received_at)?;
+        self.window.check(signed_at, request.received_at)?;
         // What is signed and can't be read is not refused, but quarantined for want of a type.
         Ok(super::parse_unproven(request.body).unwrap_or_default())
     }

@@ -14,7 +14,8 @@ fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> 
     let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
     let around = Around { headers, query: "", options: &Options::new() };
     let received_at = Time::from_unix_s(NOW_S).unwrap();
-    adapter.ready(&secrets).ok().unwrap().open(Unproven { around, body: body.as_bytes(), received_at })
+    let request = Unproven { around, body: body.as_bytes(), received_at, key: None };
+    adapter.ready(&secrets, None).ok().unwrap().open(request)
 }
 
 fn adyen_item() -> Value {

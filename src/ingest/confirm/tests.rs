@@ -21,7 +21,7 @@ fn settings(preset: &str) -> SourceSettings {
         live: None,
         max_age: None,
         options: BTreeMap::new(),
-        api: Some(ApiSettings { key: API_KEY.into(), url: None }),
+        api: Some(ApiSettings { client_id: None, key: API_KEY.into(), url: None }),
     }
 }
 
@@ -132,6 +132,10 @@ fn a_request_names_its_payment_and_carries_the_key() {
         let refused = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap_err();
         assert_eq!(refused.code, code);
     }
+    // Its ids are such numbers.
+    let source = self::source("mercado-pago");
+    let request = source.confirmation().unwrap().request(&PAN.parse().unwrap()).unwrap();
+    assert_eq!(request.uri().path(), format!("/v1/payments/{PAN}"));
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn another_origin_takes_the_place_of_the_provider_s_own() {
         ("/v2", None),
         ("", None),
     ] {
-        let api = Some(ApiSettings { key: API_KEY.into(), url: Some(url.to_owned()) });
+        let api = Some(ApiSettings { client_id: None, key: API_KEY.into(), url: Some(url.to_owned()) });
         let built = Source::build(SourceSettings { api, ..settings("mollie-classic") });
         let request = |source: Source| {
             source.confirmation().unwrap().request(&"tr_1".parse().unwrap()).unwrap().uri().to_string()
@@ -170,7 +174,7 @@ fn credentials_that_cannot_be_used_are_refused_with_the_reason() {
         change(&mut settings);
         Source::build(settings).unwrap_err().to_string()
     };
-    let key = |key: &str| Some(ApiSettings { key: key.into(), url: None });
+    let key = |key: &str| Some(ApiSettings { client_id: None, key: key.into(), url: None });
     for (told, expected) in [
         (
             with("stripe", &|_| ()),
@@ -210,5 +214,30 @@ fn an_address_has_the_payment_once_as_a_whole_part_of_its_path() {
         ("", false),
     ] {
         assert_eq!(Address::parse(url).is_some(), is_one, "{url}");
+    }
+}
+
+proptest::proptest! {
+    /// As an HTTP client reads the address, which may take a name for a step.
+    #[test]
+    fn whatever_a_payment_is_called_it_is_one_part_of_the_path(payment in "[!-~]{1,40}|[./%2eE]{1,8}") {
+        let source = source("mollie-classic");
+        if let Ok(request) = source.confirmation().unwrap().request(&payment.parse().unwrap()) {
+            let url: reqwest::Url = request.uri().to_string().parse().unwrap();
+            let parts: Vec<&str> = url.path_segments().unwrap().collect();
+            let name = percent_encoding::percent_decode_str(parts[2]).decode_utf8().unwrap();
+            proptest::prop_assert_eq!((parts.len(), parts[0], parts[1], &*name), (3, "v2", "payments", &*payment));
+            proptest::prop_assert_eq!((url.host_str(), url.query()), (Some("api.mollie.com"), None));
+        }
+    }
+
+    #[test]
+    fn any_answer_is_read_or_refused(body in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "\\PC{0,80}") {
+        for preset in ["mollie-classic", "opennode"] {
+            let source = source(preset);
+            for body in [&body[..], text.as_bytes(), format!("{{\"id\":\"p\",\"status\":{text}}}").as_bytes()] {
+                let _ = source.confirmation().unwrap().read(&"p".parse().unwrap(), body, 8);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::ingest::{
     adapter::Adapter,
     moment::TimeForm,
-    signature::recipe::{Algorithm, Encoding, KeyForm},
+    signature::recipe::{Algorithm, Encoding, KeyForm, Published},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -131,9 +131,22 @@ pub(super) struct Signature {
     #[serde(default)]
     pub(super) signed: Vec<String>,
     pub(super) time: Option<TimeRule>,
+    pub(super) certificates: Option<Certificates>,
     /// Other ways in which the same bytes may be signed.
     #[serde(default)]
     pub(super) also: Vec<Method>,
+}
+
+/// `[signature.certificates]`: where certificates are fetched from, for sources that pin none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificates {
+    /// The header that holds a certificate's address.
+    pub(super) header: String,
+    /// Below which their issuers' certificates stand.
+    pub(super) issuers: Option<String>,
+    pub(super) live: Published,
+    pub(super) test: Published,
 }
 
 /// `[[signature.also]]`
@@ -177,6 +190,9 @@ pub(super) struct Event {
     pub(super) live: Option<Live>,
     #[serde(default)]
     pub(super) payment: Vec<String>,
+    /// Those of the places of ids where the provider's own stand, which may be long numbers.
+    #[serde(default)]
+    pub(super) own_ids: Vec<String>,
     pub(super) amounts: Option<Amounts>,
     /// Minor units in which the provider departs from ISO 4217: `exponents = { ISK = 2 }`.
     #[serde(default)]

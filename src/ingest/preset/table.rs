@@ -67,7 +67,11 @@ fn scheme(recipe: &Recipe) -> String {
         Carrier::Query(name) => format!("`?{name}=` in the address"),
     };
     let algorithms: Vec<&str> = recipe.methods.iter().map(|method| word(method.algorithm)).collect();
-    let keys = if recipe.names_keys() { ", keys by id" } else { "" };
+    let keys = match (&recipe.certificates, recipe.names_keys()) {
+        (Some(_), _) => "; certificates fetched, or pinned",
+        (None, true) => ", keys by id",
+        (None, false) => "",
+    };
     format!("{carrier}: {}{keys}", algorithms.join(" or "))
 }
 

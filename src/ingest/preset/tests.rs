@@ -1,5 +1,12 @@
 use super::{known::OWN, *};
 
+const CERTIFICATES: &str = r#"[signature.certificates]
+header = "x-cert"
+live = { below = "https://a.example/certs/", name = "a.example" }
+test = { below = "https://test.a.example/certs/", name = "test.a.example" }
+issuers = "http://ca.example/"
+[event]"#;
+
 #[test]
 fn every_built_in_preset_loads_under_the_name_of_its_file() {
     for name in presets() {
@@ -104,6 +111,11 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
     let without_id = |from: &str, to: &str| {
         signature(r#"["{body}"]"#, "").replace("[event]", "[event]\nid = [\"/id\"]").replace(from, to)
     };
+    let rsa = |certificates: &str, from: &str, to: &str| {
+        without_id("\"hmac-sha256\"", "\"rsa-sha256\"")
+            .replace("\"utf8\"", "\"certificate\"")
+            .replace("[event]", &certificates.replacen(from, to, 1))
+    };
     for (text, key, reason) in [
         (change("standard-webhooks", "nobody"), "extends", "no preset `nobody`; allowed: "),
         (change("extends", "extend"), "line 3", "unknown field `extend`"),
@@ -162,6 +174,17 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
             "signature.items[0]",
             "or else one field",
         ),
+        (without_id("[event]", "[event]\nown_ids = [\"header:x-id\"]"), "event.own_ids[0]", "is not signed"),
+        (without_id("[event]", CERTIFICATES), "signature.certificates", "goes with"),
+        (rsa(CERTIFICATES, "https", "http"), "signature.certificates.live.below", "https://HOST/FOLDER/"),
+        (rsa(CERTIFICATES, "/certs/", "/certs"), "signature.certificates.live.below", "https://HOST/FOLDER/"),
+        (
+            rsa(CERTIFICATES, "a.example/certs/", "/"),
+            "signature.certificates.live.below",
+            "https://HOST/FOLDER/",
+        ),
+        (rsa(CERTIFICATES, "http:", "ftp:"), "signature.certificates.issuers", "http://HOST/"),
+        (rsa(CERTIFICATES, "x-cert", "x cert"), "signature.certificates.header", "no header name"),
         (without_id("\"hex\"", "\"text\""), "signature.algorithm", "token goes with text"),
         (without_id("\"utf8\"", "\"pem\""), "signature.algorithm", "token goes with text"),
         (

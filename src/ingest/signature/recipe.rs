@@ -17,8 +17,33 @@ pub(in crate::ingest) struct Recipe {
     pub(in crate::ingest) signed: Vec<Part>,
     /// Where the time stands, if one is signed.
     pub(in crate::ingest) time: Option<TimeRule>,
+    /// Where certificates are fetched from, for sources that pin none.
+    pub(in crate::ingest) certificates: Option<CertificateRule>,
     /// How signatures are made: one way, or two while a standard moves on. A secret belongs to one of them.
     pub(in crate::ingest) methods: Vec<Method>,
+}
+
+/// Certificates that the provider publishes, and requests name by their address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ingest) struct CertificateRule {
+    /// The header that holds the address.
+    pub(in crate::ingest) header: HeaderName,
+    /// Below which the certificates of their issuers stand, where they come without.
+    pub(in crate::ingest) issuers: Option<String>,
+    /// Those for real money.
+    pub(in crate::ingest) live: Published,
+    /// Those for tests.
+    pub(in crate::ingest) test: Published,
+}
+
+/// Where a provider publishes certificates.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::ingest) struct Published {
+    /// The start of each address: scheme, host and folder.
+    pub(in crate::ingest) below: String,
+    /// The DNS name that they are issued for.
+    pub(in crate::ingest) name: String,
 }
 
 /// What carries signatures.
@@ -100,7 +125,7 @@ pub(in crate::ingest) enum KeyForm {
     Base64,
     /// A public key as PEM (`SubjectPublicKeyInfo`).
     Pem,
-    /// The certificate of a public key as PEM (X.509). Who configures it has to have checked it.
+    /// The certificate of a public key as PEM (X.509). Who pins one has to have checked it.
     Certificate,
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn bench_with_api() -> Bench {
     let mut bench = bench_of(&Limits::default(), "revolut");
     let settings = SourceSettings {
-        api: Some(ApiSettings { key: "sk_Zq81LmXw0tB7cYhKdN5v".into(), url: None }),
+        api: Some(ApiSettings { client_id: None, key: "sk_Zq81LmXw0tB7cYhKdN5v".into(), url: None }),
         ..settings_of("acme", "revolut")
     };
     bench.ingest.replace_sources(vec![Source::build(settings.clone()).unwrap()]);

@@ -13,8 +13,8 @@ use std::{
 use tokio::task::JoinSet;
 
 const NOW: Duration = Duration::ZERO;
-/// Long enough to be seen, short enough to be waited for.
-const SOON: Duration = Duration::from_millis(300);
+/// Longer than a busy machine holds up a test, short enough to be waited for.
+const SOON: Duration = Duration::from_secs(2);
 const DONE: Settlement = Settlement::Done { again: NOW };
 /// No spacing, and a lease that does not end.
 const FREELY: ClaimTerms = ClaimTerms { spacing: NOW, lease: LONG };

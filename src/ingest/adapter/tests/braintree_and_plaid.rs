@@ -76,13 +76,13 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
         query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
         options: &Options::new(),
     };
-    let answer = Adapter::Braintree.ready(&[secret.into()]).ok().unwrap().answer(around);
+    let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(around);
     assert_eq!(answer.as_deref(), Some(include_str!("../../fixtures/adapters/braintree-answer.txt").trim()));
 }
 
 #[test]
 fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
-    let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()]).ok().unwrap();
+    let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()], None).ok().unwrap();
     let answer =
         |query: &str| adapter.answer(Around { headers: &HeaderMap::new(), query, options: &Options::new() });
     let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
@@ -94,10 +94,11 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     for (secret, why) in
         [("private-key-5f0c", SecretError::NoKeyId), (":private-key-5f0c", SecretError::NoKeyId)]
     {
-        assert_eq!(Adapter::Braintree.ready(&[secret.into()]).err(), Some((0, why)));
+        assert_eq!(Adapter::Braintree.ready(&[secret.into()], None).err(), Some((0, why)));
     }
 }
 
+/// Plaid's part.
 pub(in crate::ingest) struct Signer(EcdsaKeyPair);
 
 impl Signer {
@@ -176,5 +177,5 @@ fn plaid_s_token_vouches_for_the_body_and_the_time() {
     for token in ["", "a.b", "a.b.c", "..", &good[..good.len() - 3]] {
         assert!(verdict(&both, token, body).is_err(), "{token}");
     }
-    assert_eq!(Adapter::Plaid.ready(&["{}".into()]).err(), Some((0, SecretError::NotPublicKey)));
+    assert_eq!(Adapter::Plaid.ready(&["{}".into()], None).err(), Some((0, SecretError::NotPublicKey)));
 }

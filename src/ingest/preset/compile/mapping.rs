@@ -76,7 +76,8 @@ pub(in crate::ingest::preset) fn mapping(
     }
     let kind = believed("event.type", &event.kind, proof, options)?;
     let otherwise = event.otherwise.clone();
-    Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, amounts, exponents, entries })
+    let own_ids = believed("event.own_ids", &event.own_ids, proof, options)?;
+    Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, own_ids, amounts, exponents, entries })
 }
 
 /// Places whose texts may be believed: headers and the query only where they are signed.

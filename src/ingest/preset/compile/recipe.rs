@@ -5,8 +5,8 @@ use crate::ingest::{
     place::Place,
     preset::{Options, raw},
     signature::recipe::{
-        Algorithm, Carrier, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Recipe, TimeFrom, TimeRule,
-        Token,
+        Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Recipe,
+        TimeFrom, TimeRule, Token,
     },
 };
 use std::time::Duration;
@@ -54,7 +54,9 @@ pub(in crate::ingest::preset) fn recipe(raw: raw::Signature, options: &Options) 
         return mistake("signature.signed", "it has to be there, except for tokens, which sign nothing");
     }
     let key_id = raw.key_id.as_deref().map(|name| header("signature.key_id", name)).transpose()?;
-    let mut recipe = Recipe { carrier, separator: raw.separator, key_id, signed, time: None, methods };
+    let certificates = raw.certificates.map(|raw| certificates(raw, &methods)).transpose()?;
+    let mut recipe =
+        Recipe { carrier, separator: raw.separator, key_id, signed, time: None, certificates, methods };
     recipe.time = raw.time.map(|time| time_rule(time, &recipe)).transpose()?;
     Ok(recipe)
 }
@@ -157,6 +159,29 @@ fn braces<'a>(key: &str, mut text: &'a str) -> Checked<Vec<(&'a str, Option<&'a 
     }
     parts.push((text, None));
     Ok(parts)
+}
+
+fn certificates(raw: raw::Certificates, methods: &[Method]) -> Checked<CertificateRule> {
+    let raw::Certificates { header: name, issuers, live, test } = raw;
+    if methods.iter().any(|method| method.key != KeyForm::Certificate) {
+        return mistake("signature.certificates", "it goes with `key = \"certificate\"` alone");
+    }
+    // A place without a slash at its end would be the start of other hosts too.
+    let is_folder = |scheme: &str, place: &str| {
+        let path = place.strip_prefix(scheme).and_then(|rest| rest.find('/'));
+        path.is_some_and(|host_ends| host_ends > 0) && place.ends_with('/')
+    };
+    for (key, place) in [("live.below", &live.below), ("test.below", &test.below)] {
+        if !is_folder("https://", place) {
+            return mistake(format!("signature.certificates.{key}"), "allowed: https://HOST/FOLDER/");
+        }
+    }
+    // Issuers' certificates are proven by their signatures and come over plain HTTP (RFC 5280, 8).
+    if issuers.as_deref().is_some_and(|place| !is_folder("http://", place) && !is_folder("https://", place)) {
+        return mistake("signature.certificates.issuers", "allowed: http://HOST/");
+    }
+    let header = header("signature.certificates.header", &name)?;
+    Ok(CertificateRule { header, issuers, live, test })
 }
 
 fn time_rule(raw: raw::TimeRule, recipe: &Recipe) -> Checked<TimeRule> {

@@ -228,6 +228,7 @@ fn what_is_not_understood_is_told_by_reason_and_place() {
     }
     let stripe = built_in("stripe").unwrap().unwrap().mapping;
     for (name, from, to, code) in [
+        ("refund.created.pending", "re_3PqJt2KZvKYlo2C1", "4242424242424242", "pan_like_id"),
         ("refund.created.pending", "\"status\": \"pending\"", "\"status\": \"lost\"", "unknown_state"),
         ("refund.created.pending", "\"amount\": 2500", "\"amount\": null", "missing_amount"),
         ("refund.created.pending", "\"amount\": 2500", "\"amount\": 25.5", "bad_amount"),
@@ -238,6 +239,27 @@ fn what_is_not_understood_is_told_by_reason_and_place() {
         assert!(text.contains(from), "{name}: {from}");
         assert_eq!(read(&stripe, &Terms::default(), &text.replace(from, to)).unwrap_err().code, code, "{to}");
     }
+}
+
+/// Numbers that card networks give out for tests.
+#[test]
+fn i8_a_number_that_a_provider_counts_up_is_no_card_s_and_any_other_may_be() {
+    let shopify = built_in("shopify").unwrap().unwrap().mapping;
+    let order = r#"{"id":4222222222222,"financial_status":"paid","total_price":"10.00","currency":"EUR","note":"4222222222222"}"#;
+    let refund = r#"{"id":4222222222222,"order_id":6011000990139424,"kind":"refund","status":"success","amount":"5.00",
+        "currency":"EUR","receipt":"4222222222222"}"#;
+    let paid = read(&shopify, &Terms::default(), order).unwrap().unwrap();
+    assert_eq!(paid.payment.as_str(), "4222222222222");
+    let said = read(&shopify, &Terms::default(), refund).unwrap().unwrap();
+    let told = Told { id: "4222222222222".into(), amount: 500, state: PartState::Succeeded };
+    assert_eq!((said.payment.as_str(), said.facts), ("6011000990139424", vec![Fact::Refund(told)]));
+    // Where a source looks for the shop's own number, anyone may have written a card's.
+    for (payload, at) in [(order, "/note"), (refund, "/receipt")] {
+        let terms = Terms { payment: Some(vec![at.parse().unwrap()]), ..Terms::default() };
+        assert_eq!(read(&shopify, &terms, payload), unclear("pan_like_id", at));
+    }
+    let terms = Terms { payment: Some(vec!["/id".parse().unwrap()]), ..Terms::default() };
+    assert!(read(&shopify, &terms, order).is_ok(), "it is the provider's wherever it was asked for");
 }
 
 #[test]

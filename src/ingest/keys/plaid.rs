@@ -1,0 +1,84 @@
+//! Plaid's keys, each asked for by its id (<https://plaid.com/docs/api/webhooks/webhook-verification/>).
+
+use super::{FetchError, Key};
+use crate::{
+    ingest::{
+        adapter::plaid,
+        api::{ApiError, ApiSettings},
+        redact,
+    },
+    outbound::Outbound,
+};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A key is asked for again each day, since that is how Plaid tells that it was taken out of use.
+pub(super) const REFRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+const PRODUCTION: &str = "https://production.plaid.com";
+const SANDBOX: &str = "https://sandbox.plaid.com";
+const PATH: &str = "/webhook_verification_key/get";
+
+/// Plaid's word for an id under which it has no key.
+const NO_SUCH_KEY: &str = "INVALID_WEBHOOK_VERIFICATION_KEY_ID";
+
+/// Whom to ask, and as whom.
+pub(in crate::ingest) struct PlaidKeys {
+    address: String,
+    client_id: SecretString,
+    secret: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    key: Value,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    error_code: String,
+}
+
+impl PlaidKeys {
+    /// With a source's access to Plaid's API; nothing if it lacks the client's id.
+    pub(in crate::ingest) fn new(api: &ApiSettings, live: Option<bool>) -> Result<Option<Self>, ApiError> {
+        let host = if live == Some(false) { SANDBOX } else { PRODUCTION };
+        let address = format!("{}{PATH}", api.origin()?.as_deref().unwrap_or(host));
+        api.checked_key()?;
+        let secret = api.key.clone();
+        Ok(api.client_id.clone().map(|client_id| Self { address, client_id, secret }))
+    }
+
+    pub(super) async fn fetch(&self, outbound: &Outbound, kid: &str) -> Result<Key, FetchError> {
+        let body = json!({
+            "client_id": self.client_id.expose_secret(),
+            "secret": self.secret.expose_secret(),
+            "key_id": kid,
+        });
+        let request = http::Request::post(&self.address).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Bytes::from(body.to_string()));
+        let request = request.map_err(|why| FetchError::Status(0, format!(": {why}")))?;
+        let answer = outbound.ask(request).await?;
+        if answer.status == 200 {
+            return read(&answer.body, kid);
+        }
+        let problem = serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.error_code);
+        match problem {
+            Ok(code) if code == NO_SUCH_KEY => Err(FetchError::Unknown),
+            // Such as credentials that are wrong: ours to mend, so the delivery is not refused for it.
+            Ok(code) => Err(FetchError::Status(answer.status, format!(", {}", redact::text(&code, 64)))),
+            Err(_) => Err(FetchError::Status(answer.status, String::new())),
+        }
+    }
+}
+
+fn read(body: &[u8], kid: &str) -> Result<Key, FetchError> {
+    let found = serde_json::from_slice::<Found>(body).ok();
+    let key = found.and_then(|found| plaid::Key::read(&found.key.to_string())).filter(|key| key.kid == kid);
+    let key = key.ok_or_else(|| FetchError::Status(200, ", but no key of that id".to_owned()))?;
+    Ok(Key { public: key.public, chain: Vec::new(), expired_at: key.expired_at })
+}

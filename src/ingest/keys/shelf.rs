@@ -1,0 +1,210 @@
+//! What a ring remembers: keys that were fetched, keys that are being fetched, and names under which there is none. Pure: what
+//! time it is, the caller says.
+
+use super::{Key, NoKey};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// How many names are remembered. A provider has one or two keys in use; the others are what strangers made up.
+const MAX_SLOTS: usize = 64;
+
+/// How many fetches there may be in [`SPAN`]: for the few keys that there are, plenty; for a provider's server, nothing.
+const MAX_FETCHES: usize = 10;
+const SPAN: Duration = Duration::from_secs(60);
+
+/// How long a name stays refused. A key that its provider names before it publishes it is good a minute later.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// How long a fetch that failed is not repeated: six a minute, which leaves some for other keys.
+const FAILED: Duration = Duration::from_secs(10);
+
+/// What those who wait are told, in the end.
+pub(super) type Told = Option<Result<Arc<Key>, NoKey>>;
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    slots: HashMap<Box<str>, Slot>,
+    /// When the last fetches began.
+    fetches: VecDeque<Instant>,
+}
+
+struct Slot {
+    state: State,
+    /// When to ask again.
+    until: Option<Instant>,
+    used: Instant,
+}
+
+enum State {
+    Asked(watch::Receiver<Told>),
+    Held(Arc<Key>),
+    Missed(NoKey),
+}
+
+/// What there is under a name.
+pub(super) enum Look {
+    /// A key.
+    Held(Arc<Key>),
+    /// A key that the caller should fetch anew, and may use.
+    Stale(Arc<Key>),
+    /// Nothing yet; who asked first will tell.
+    Asked(watch::Receiver<Told>),
+    /// Nothing: the caller should fetch it and tell the others.
+    Missing(watch::Sender<Told>, watch::Receiver<Told>),
+    /// No key.
+    No(NoKey),
+}
+
+impl Shelf {
+    /// Looks a name up. What is to be fetched counts as being fetched from now on.
+    pub(super) fn look(&mut self, name: &str, now: Instant) -> Look {
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.used = now;
+            let is_over = slot.until.is_some_and(|until| until <= now);
+            match &slot.state {
+                State::Held(key) if is_over && may_fetch(&mut self.fetches, now) => {
+                    slot.until = Some(now + FAILED);
+                    return Look::Stale(Arc::clone(key));
+                }
+                State::Held(key) => return Look::Held(Arc::clone(key)),
+                State::Missed(why) if !is_over => return Look::No(*why),
+                // A fetch that ended without a word, by a defect, is no fetch.
+                State::Asked(tells) if tells.has_changed().is_ok() => return Look::Asked(tells.clone()),
+                State::Missed(_) | State::Asked(_) => {}
+            }
+        }
+        if !may_fetch(&mut self.fetches, now) {
+            return Look::No(NoKey::TooMany);
+        }
+        self.make_room();
+        let (told, tells) = watch::channel(None);
+        let state = State::Asked(tells.clone());
+        self.slots.insert(name.into(), Slot { state, until: None, used: now });
+        Look::Missing(told, tells)
+    }
+
+    /// Takes what a fetch brought. `refresh` is after what time it should be fetched again.
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        fetched: &Result<Arc<Key>, NoKey>,
+        now: Instant,
+        refresh: Option<Duration>,
+    ) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        (slot.until, slot.state) = match (fetched, &slot.state) {
+            (Ok(key), _) => (refresh.map(|after| now + after), State::Held(Arc::clone(key))),
+            // Better a key of yesterday than none: what ends it is its own expiry.
+            (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(_)) => return,
+            (Err(why @ NoKey::Refused(_)), _) => (Some(now + REFUSED), State::Missed(*why)),
+            (Err(why), _) => (Some(now + FAILED), State::Missed(*why)),
+        };
+    }
+
+    /// Drops what matters least, if the shelf is full: names without a key before keys, and of these what was not used for
+    /// longest. What is being fetched stays.
+    fn make_room(&mut self) {
+        if self.slots.len() < MAX_SLOTS {
+            return;
+        }
+        let idle = self.slots.iter().filter(|(_, slot)| !matches!(slot.state, State::Asked(_)));
+        let least = idle.min_by_key(|(_, slot)| (matches!(slot.state, State::Held(_)), slot.used));
+        if let Some(name) = least.map(|(name, _)| name.clone()) {
+            self.slots.remove(&name);
+        }
+    }
+}
+
+/// Whether there may be another fetch; if so, it has begun.
+fn may_fetch(fetches: &mut VecDeque<Instant>, now: Instant) -> bool {
+    while fetches.front().is_some_and(|first| now.saturating_duration_since(*first) >= SPAN) {
+        fetches.pop_front();
+    }
+    let may = fetches.len() < MAX_FETCHES;
+    if may {
+        fetches.push_back(now);
+    }
+    may
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::{keys::tests::key, signature::Rejection};
+
+    const REFRESH: Duration = Duration::from_secs(86_400);
+    const NO: NoKey = NoKey::Refused(Rejection::UntrustedKey);
+
+    fn word(look: &Look) -> &'static str {
+        match look {
+            Look::Held(_) => "held",
+            Look::Stale(_) => "stale",
+            Look::Asked(_) => "asked",
+            Look::Missing(..) => "missing",
+            Look::No(NoKey::Refused(_)) => "refused",
+            Look::No(NoKey::Unavailable) => "unavailable",
+            Look::No(NoKey::TooMany) => "too many",
+        }
+    }
+
+    #[test]
+    fn a_key_is_fetched_once_and_again_when_it_is_due() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let first = shelf.look("a", at(0));
+        assert_eq!((word(&first), word(&shelf.look("a", at(1)))), ("missing", "asked"));
+        shelf.put("a", &Ok(key()), at(2), Some(REFRESH));
+        for (s, expected) in
+            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (86_412, "stale")]
+        {
+            assert_eq!(word(&shelf.look("a", at(s))), expected, "at {s} s");
+        }
+        shelf.put("a", &Err(NoKey::Unavailable), at(86_413), Some(REFRESH));
+        assert_eq!(word(&shelf.look("a", at(86_414))), "held", "a failed refresh takes nothing away");
+        shelf.put("a", &Err(NO), at(86_415), Some(REFRESH));
+        assert_eq!(word(&shelf.look("a", at(86_416))), "refused", "but the provider's word does");
+        shelf.put("a", &Ok(key()), at(86_500), None);
+        assert_eq!(
+            word(&shelf.look("a", at(86_500 * 365))),
+            "held",
+            "what never changes is never fetched anew"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_remembered_for_a_while() {
+        for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")]
+        {
+            let (mut shelf, start) = (Shelf::default(), Instant::now());
+            let _told = shelf.look("a", start);
+            shelf.put("a", &Err(why), start, None);
+            assert_eq!(word(&shelf.look("a", start + lasts - Duration::from_millis(1))), expected);
+            assert_eq!(word(&shelf.look("a", start + lasts)), "missing");
+        }
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        drop(shelf.look("a", start));
+        assert_eq!(word(&shelf.look("a", start)), "missing", "nobody is left who would tell");
+    }
+
+    #[test]
+    fn names_without_end_cost_a_few_fetches_and_no_key() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let _told = shelf.look("good", start);
+        shelf.put("good", &Ok(key()), start, None);
+        let mut fetched = 0;
+        for n in 0..10_000_u64 {
+            let (name, now) = (format!("bad{n}"), start + Duration::from_millis(100 * n));
+            if let Look::Missing(..) = shelf.look(&name, now) {
+                fetched += 1;
+                shelf.put(&name, &Err(NO), now, None);
+            }
+            assert!(shelf.slots.len() <= MAX_SLOTS);
+        }
+        assert_eq!(fetched, 9 + 10 * 16, "of a thousand seconds, each minute has ten");
+        assert_eq!(word(&shelf.look("good", start)), "held");
+    }
+}
