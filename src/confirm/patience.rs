@@ -7,15 +7,21 @@ use std::time::Duration;
 /// The pause after the first failure; each further one doubles it.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// The longest pause, whatever a provider asks for.
-const MOST: Duration = Duration::from_secs(60 * 60);
+/// The longest pause of our own. The spacing of all questions protects the provider; what it is asked again late, a customer waits for.
+const MOST: Duration = Duration::from_secs(5 * 60);
+
+/// The longest pause that a provider may ask for.
+const MOST_ASKED: Duration = Duration::from_secs(60 * 60);
+
+/// The longest pause of a whole source that no provider asked for: it is not one payment's to decide.
+const MOST_OF_ALL: Duration = Duration::from_secs(30);
 
 /// Bad credentials may lock an account if they are tried too often; a mended key should not wait long.
 const DENIED: Duration = Duration::from_secs(60);
 
-/// How often a payment that the provider does not know is asked for. Some send the hint before they can be asked: pauses of 1, 2,
-/// 4, 8 and 16 s lie between.
-const TRIES_OF_UNKNOWN: u32 = 6;
+/// How long a payment that the provider does not know is asked for. Some send the hint before they can be asked, and one that comes
+/// back from an outage may know nothing for a while.
+const UNKNOWN: Duration = Duration::from_secs(60 * 60);
 
 /// After this, providers have given up on webhooks too.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -38,16 +44,21 @@ pub(super) enum Verdict {
 /// those that failed together from coming back together.
 pub(super) fn verdict(failed: &Failed, attempts: u32, owed_for: Duration, jitter: f64) -> Verdict {
     let pause = LEAST.saturating_mul(1 << attempts.min(12)).min(MOST).mul_f64(jitter);
-    let at_least = |wanted: &Option<Duration>| pause.max(wanted.unwrap_or_default().min(MOST));
+    let at_least =
+        |pause: Duration, wanted: &Option<Duration>| pause.max(wanted.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
         Failed::Unclear(unclear) => return Verdict::Never { code: unclear.code, outcome: "quarantined" },
-        Failed::Unknown(_) if attempts + 1 >= TRIES_OF_UNKNOWN => {
+        Failed::Unknown(_) if owed_for >= UNKNOWN => {
             return Verdict::Never { code: "unknown_at_provider", outcome: "unknown" };
         }
         _ if owed_for >= GIVE_UP => return Verdict::Never { code: "unconfirmed", outcome: "given_up" },
         Failed::Unknown(_) | Failed::Store(_) => Settlement::Postponed { after: pause },
-        Failed::Unavailable { retry_after, .. } => Settlement::Postponed { after: at_least(retry_after) },
-        Failed::Throttled { retry_after } => Settlement::Paused { after: at_least(retry_after) },
+        Failed::Unavailable { retry_after, .. } => {
+            Settlement::Postponed { after: at_least(pause, retry_after) }
+        }
+        Failed::Throttled { retry_after } => {
+            Settlement::Paused { after: at_least(pause.min(MOST_OF_ALL), retry_after) }
+        }
         Failed::Denied(_) => Settlement::Paused { after: DENIED },
     };
     Verdict::Again(settlement)
@@ -80,19 +91,21 @@ mod tests {
         for (failed, attempts, owed_for, expected) in [
             (unavailable(None), 0, SECOND, postponed(SECOND)),
             (unavailable(None), 3, SECOND, postponed(8 * SECOND)),
-            (unavailable(None), 11, SECOND, postponed(2048 * SECOND)),
-            (unavailable(None), 12, SECOND, postponed(HOUR)),
-            (unavailable(None), u32::MAX, SECOND, postponed(HOUR)),
+            (unavailable(None), 8, SECOND, postponed(256 * SECOND)),
+            (unavailable(None), 9, SECOND, postponed(300 * SECOND)),
+            (unavailable(None), u32::MAX, SECOND, postponed(300 * SECOND)),
             (unavailable(Some(7 * SECOND)), 0, SECOND, postponed(7 * SECOND)),
             (unavailable(Some(7 * SECOND)), 4, SECOND, postponed(16 * SECOND)),
             (unavailable(Some(24 * HOUR)), 0, SECOND, postponed(HOUR)),
             (unavailable(None), 80, 72 * HOUR, never("unconfirmed", "given_up")),
             (Failed::Throttled { retry_after: Some(30 * SECOND) }, 0, SECOND, paused(30 * SECOND)),
             (Failed::Throttled { retry_after: None }, 1, SECOND, paused(2 * SECOND)),
+            (Failed::Throttled { retry_after: None }, 12, SECOND, paused(30 * SECOND)),
             (Failed::Denied(401), 9, SECOND, paused(60 * SECOND)),
-            (Failed::Denied(403), 9, 72 * HOUR, never("unconfirmed", "given_up")),
+            (Failed::Denied(401), 9, 72 * HOUR, never("unconfirmed", "given_up")),
             (Failed::Unknown(404), 4, SECOND, postponed(16 * SECOND)),
-            (Failed::Unknown(404), 5, SECOND, never("unknown_at_provider", "unknown")),
+            (Failed::Unknown(404), 80, HOUR - SECOND, postponed(300 * SECOND)),
+            (Failed::Unknown(404), 5, HOUR, never("unknown_at_provider", "unknown")),
             (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
             (puzzling(), 0, SECOND, never("other_payment", "quarantined")),
         ] {

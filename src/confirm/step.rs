@@ -143,9 +143,9 @@ fn body_of(answer: Answer) -> Result<Bytes, Failed> {
     let Answer { status, retry_after, body } = answer;
     match status {
         200..=299 => Ok(body),
-        401 | 403 => Err(Failed::Denied(status)),
+        401 => Err(Failed::Denied(status)),
         429 => Err(Failed::Throttled { retry_after }),
-        400..=499 => Err(Failed::Unknown(status)),
+        404 | 410 => Err(Failed::Unknown(status)),
         // A redirection is no answer: the address is the preset's or the source's to say.
         _ => Err(Failed::Unavailable { why: format!("it answers with status {status}"), retry_after }),
     }

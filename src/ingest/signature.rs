@@ -176,7 +176,13 @@ impl Verifier {
             line.claims.truncate(left);
             left -= line.claims.len();
             let verified = self.verify_line(&line, fetched, around, body);
-            match verified.and_then(|()| self.check_header_time(&line, around, received_at)) {
+            let in_time = || self.check_header_time(&line, around, received_at);
+            let verified = match verified {
+                // A time that is wrong stays wrong with any key: none is fetched for it.
+                Err(Rejection::UntrustedKey) => in_time().and(verified),
+                verified => verified.and_then(|()| in_time()),
+            };
+            match verified {
                 Ok(()) => return Ok(()),
                 Err(why) => failed = why,
             }

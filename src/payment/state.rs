@@ -8,7 +8,7 @@ use super::{DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, To
 use std::sync::Arc;
 
 /// Grows whenever the same log may fold to another status or snapshot; part of every `ETag`.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// Tiers of phases: {created, requires_action, processing, failed}, {authorized}, {canceled, expired}, {captured}.
 const TIERS: usize = 4;
@@ -190,11 +190,13 @@ impl State {
     /// What was captured, in minor units: the parts if they are told, else what went with the phase.
     #[must_use]
     pub fn captured(&self) -> i64 {
-        if !self.captures.is_empty() || self.total_captured.is_some() {
+        let is_told = |part: &(Arc<str>, Register<(PartState, i64)>)| part.1.value.0 != PartState::Failed;
+        if self.captures.iter().any(is_told) || self.total_captured.is_some() {
             return settled(&self.captures, self.total_captured.as_ref());
         }
         let [.., top] = &self.tiers;
         top.as_ref()
+            .filter(|top| !self.is_taken_back(top))
             .and_then(|register| register.value.1.or_else(|| self.told()))
             .map_or(0, |money| money.amount)
     }
@@ -216,7 +218,15 @@ impl State {
 
     fn is_captured(&self) -> bool {
         let [.., top] = &self.tiers;
-        top.is_some() || settled(&self.captures, self.total_captured.as_ref()) > 0
+        top.as_ref().is_some_and(|top| !self.is_taken_back(top))
+            || settled(&self.captures, self.total_captured.as_ref()) > 0
+    }
+
+    /// Whether a capture that was told as a phase failed afterwards, as direct debits may for days.
+    fn is_taken_back(&self, top: &Register<(Phase, Option<Money>)>) -> bool {
+        let failed = |part: &&(Arc<str>, Register<(PartState, i64)>)| part.1.value.0 == PartState::Failed;
+        let mut failures = self.captures.iter().filter(failed);
+        failures.any(|(_, part)| part.stamp.occurred_at > top.stamp.occurred_at)
     }
 
     fn standing(&self) -> Standing {

@@ -124,6 +124,22 @@ fn captured_and_called_off_is_a_conflict_unless_the_rest_was_voided() {
 }
 
 #[test]
+fn a_capture_that_failed_afterwards_is_taken_back_until_another_one_succeeds() {
+    let failed = [phase(Phase::Failed, None), capture("c", 0, PartState::Failed)];
+    let paid = event("a", 1, &[phase(Phase::Captured, 100)]);
+    let taken_back = event("b", 2, &failed);
+    let paid_again = event("c", 3, &[phase(Phase::Captured, 100)]);
+    let mut state = State::fold([&paid]);
+    assert!(state.apply(&taken_back).correction);
+    assert_eq!((state.status(), state.captured()), (Status::Failed, 0));
+    state.apply(&paid_again);
+    assert_eq!((state.status(), state.captured()), (Status::Captured, 100));
+    // What failed before it was captured was another attempt.
+    let before = event("d", 0, &failed);
+    assert_eq!(State::fold([&paid, &before]).status(), Status::Captured);
+}
+
+#[test]
 fn an_unverified_word_never_changes_a_status() {
     let mut hint = event("h", 9, &[phase(Phase::Captured, 10)]);
     hint.trust = Trust::Hint;

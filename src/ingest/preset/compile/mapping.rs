@@ -175,6 +175,10 @@ fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {
     use raw::FactKind as Kind;
     let (allowed, needed): (&[&str], &[&str]) = match raw.fact {
         Kind::Phase => (&["is", "at", "amount", "currency"], &[]),
+        // What always failed moved no money.
+        Kind::Capture | Kind::Refund if raw.is.as_deref() == Some("failed") => {
+            (&["is", "id", "amount", "currency"], &["id"])
+        }
         Kind::Capture | Kind::Refund => (&["is", "at", "id", "amount", "currency"], &["id", "amount"]),
         Kind::Dispute => (&["is", "at", "id", "amount", "currency"], &["id"]),
         Kind::Total => (&["is", "amount", "currency"], &["amount"]),
