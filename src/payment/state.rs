@@ -187,7 +187,8 @@ impl State {
         self.told.as_ref().map(|register| register.value)
     }
 
-    /// What was captured, in minor units: the parts if they are told, else what went with the phase.
+    /// What was captured, in minor units: the parts if any are told that did not fail, else what went with the phase unless it
+    /// was taken back.
     #[must_use]
     pub fn captured(&self) -> i64 {
         let is_told = |part: &(Arc<str>, Register<(PartState, i64)>)| part.1.value.0 != PartState::Failed;
