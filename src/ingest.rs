@@ -158,10 +158,16 @@ impl Ingest {
         }
     }
 
-    /// Takes these sources from now on. Deliveries in work end with the source that they began with.
-    pub fn replace_sources(&self, sources: Vec<Source>) {
-        let sources = Arc::new(by_name(sources));
-        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
+    /// Takes these sources from now on, each with the keys that the source of its name has fetched. Deliveries in work end with
+    /// the source that they began with.
+    pub fn replace_sources(&self, mut sources: Vec<Source>) {
+        let mut known = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        for source in &mut sources {
+            if let Some(earlier) = known.get(&source.name) {
+                source.inherit(earlier);
+            }
+        }
+        *known = Arc::new(by_name(sources));
     }
 
     /// Whether there is such a source, so that a body need not be read for nothing.

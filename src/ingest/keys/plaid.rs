@@ -33,6 +33,16 @@ pub(in crate::ingest) struct PlaidKeys {
     secret: SecretString,
 }
 
+impl PartialEq for PlaidKeys {
+    fn eq(&self, other: &Self) -> bool {
+        let same =
+            |ours: &SecretString, theirs: &SecretString| ours.expose_secret() == theirs.expose_secret();
+        self.address == other.address
+            && same(&self.client_id, &other.client_id)
+            && same(&self.secret, &other.secret)
+    }
+}
+
 #[derive(Deserialize)]
 struct Found {
     key: Value,

@@ -23,6 +23,7 @@ use stand_in::StandIn;
 use std::collections::BTreeMap;
 
 mod authority;
+mod reload;
 mod stand_in;
 
 const NOW_S: i64 = 1_790_000_000;
@@ -88,20 +89,22 @@ fn settings(provider: &str) -> SourceSettings {
     }
 }
 
+fn source_with(provider: &str, ring: KeyRing) -> Source {
+    Source { keys: Some(ring), ..Source::build(settings(provider)).unwrap() }
+}
+
 /// A gateway with one source, whose keys come from a stand-in.
 struct Bench {
     ingest: Ingest,
     metrics: Arc<Metrics>,
-    ring: Arc<KeyRing>,
+    ring: KeyRing,
 }
 
 impl Bench {
     fn new(provider: &str, ring: KeyRing) -> Self {
-        let (metrics, ring) = (Arc::new(Metrics::new()), Arc::new(ring));
-        let mut source = Source::build(settings(provider)).unwrap();
-        source.keys = Some(Arc::clone(&ring));
-        let store = Arc::new(Fake::default());
-        let ingest = Ingest::new(vec![source], store, Arc::clone(&metrics), Live::new(Limits::default()));
+        let (metrics, store) = (Arc::new(Metrics::new()), Arc::new(Fake::default()));
+        let sources = vec![source_with(provider, ring.clone())];
+        let ingest = Ingest::new(sources, store, Arc::clone(&metrics), Live::new(Limits::default()));
         Self { ingest, metrics, ring }
     }
 
@@ -335,13 +338,13 @@ async fn a_certificate_that_runs_out_is_refused_from_then_on() {
     let (stand_in, authority) = (StandIn::start().await, Authority::new());
     let [signer, _] = &*SIGNERS;
     stand_in.answer("/certs/CERT-1", 200, authority.chain(signer, &Wanted::default()));
-    let ring = Arc::new(paypal_ring(&stand_in, &authority));
+    let ring = paypal_ring(&stand_in, &authority);
     let headers = headers(&[("paypal-cert-url", &format!("{}/certs/CERT-1", stand_in.url()))]);
     let options = Options::new();
     let around = Around { headers: &headers, query: "", options: &options };
     let at = |received_at: &str| {
         let received_at = received_at.parse().unwrap();
-        let ring = Arc::clone(&ring);
+        let ring = ring.clone();
         async move { ring.key(Unproven { around, body: b"", received_at, key: None }).await.map(drop) }
     };
     assert_eq!(at("2026-12-31T23:59:59Z").await, Ok(()));
