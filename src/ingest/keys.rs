@@ -22,7 +22,7 @@ use crate::{
 };
 use aws_lc_rs::signature::ParsedPublicKey;
 use rustls_pki_types::CertificateDer;
-use shelf::{Look, Shelf, Told};
+use shelf::{Ageing, Look, Shelf, Told};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -121,11 +121,11 @@ impl Origin {
         is_chained && key.expired_at.is_none_or(|expired_at| at < expired_at)
     }
 
-    /// After what time a key is fetched anew, while the old one serves on. What a certificate says never changes.
-    const fn refresh(&self) -> Option<Duration> {
+    /// How its keys age. What a certificate says never changes.
+    const fn ageing(&self) -> Option<Ageing> {
         match self {
             Self::Certificates(_) => None,
-            Self::Plaid(_) => Some(plaid::REFRESH),
+            Self::Plaid(_) => Some(plaid::AGEING),
         }
     }
 }
@@ -180,7 +180,7 @@ impl KeyRing {
                 tracing::warn!(source = %ring.source, key, %why, "a key to verify with was not to be had");
                 NoKey::from(&why)
             });
-            ring.shelf().put(&name, &fetched, Instant::now(), ring.origin.refresh());
+            ring.shelf().put(&name, &fetched, Instant::now(), ring.origin.ageing());
             if let Some(told) = told {
                 told.send_replace(Some(fetched));
             }

@@ -22,6 +22,20 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How long a fetch that failed is not repeated: six a minute, which leaves some for other keys.
 const FAILED: Duration = Duration::from_secs(10);
 
+/// How long a key that is looked at again is left alone, whether that brought anything or not. It is all the bound that this
+/// needs: a shelf's worth of requests in ten minutes, and of one or two keys in truth, since only what the provider itself
+/// handed out is looked at again. So it takes nothing from the fetches of unknown keys, nor can these take anything from it.
+const RETRY: Duration = Duration::from_secs(600);
+
+/// How a key ages.
+#[derive(Clone, Copy)]
+pub(super) struct Ageing {
+    /// After what time it is fetched again, while the old one serves on.
+    pub(super) refresh: Duration,
+    /// After what time without an answer it serves no more.
+    pub(super) end: Duration,
+}
+
 /// What those who wait are told, in the end.
 pub(super) type Told = Option<Result<Arc<Key>, NoKey>>;
 
@@ -34,15 +48,19 @@ pub(super) struct Shelf {
 
 struct Slot {
     state: State,
-    /// When to ask again.
-    until: Option<Instant>,
     used: Instant,
 }
 
 enum State {
     Asked(watch::Receiver<Told>),
-    Held(Arc<Key>),
-    Missed(NoKey),
+    Held(Arc<Key>, Option<Due>),
+    Missed { why: NoKey, until: Instant },
+}
+
+/// What a key that ages is due for, and when.
+struct Due {
+    refresh: Instant,
+    end: Instant,
 }
 
 /// What there is under a name.
@@ -64,17 +82,17 @@ impl Shelf {
     pub(super) fn look(&mut self, name: &str, now: Instant) -> Look {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.used = now;
-            let is_over = slot.until.is_some_and(|until| until <= now);
-            match &slot.state {
-                State::Held(key) if is_over && may_fetch(&mut self.fetches, now) => {
-                    slot.until = Some(now + FAILED);
+            match &mut slot.state {
+                State::Held(_, Some(due)) if due.end <= now => {}
+                State::Held(key, Some(due)) if due.refresh <= now => {
+                    due.refresh = now + RETRY;
                     return Look::Stale(Arc::clone(key));
                 }
-                State::Held(key) => return Look::Held(Arc::clone(key)),
-                State::Missed(why) if !is_over => return Look::No(*why),
+                State::Held(key, _) => return Look::Held(Arc::clone(key)),
+                State::Missed { why, until } if now < *until => return Look::No(*why),
                 // A fetch that ended without a word, by a defect, is no fetch.
                 State::Asked(tells) if tells.has_changed().is_ok() => return Look::Asked(tells.clone()),
-                State::Missed(_) | State::Asked(_) => {}
+                State::Missed { .. } | State::Asked(_) => {}
             }
         }
         if !may_fetch(&mut self.fetches, now) {
@@ -83,25 +101,29 @@ impl Shelf {
         self.make_room();
         let (told, tells) = watch::channel(None);
         let state = State::Asked(tells.clone());
-        self.slots.insert(name.into(), Slot { state, until: None, used: now });
+        self.slots.insert(name.into(), Slot { state, used: now });
         Look::Missing(told, tells)
     }
 
-    /// Takes what a fetch brought. `refresh` is after what time it should be fetched again.
+    /// Takes what a fetch brought.
     pub(super) fn put(
         &mut self,
         name: &str,
         fetched: &Result<Arc<Key>, NoKey>,
         now: Instant,
-        refresh: Option<Duration>,
+        ageing: Option<Ageing>,
     ) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        (slot.until, slot.state) = match (fetched, &slot.state) {
-            (Ok(key), _) => (refresh.map(|after| now + after), State::Held(Arc::clone(key))),
-            // Better a key of yesterday than none: what ends it is its own expiry.
-            (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(_)) => return,
-            (Err(why @ NoKey::Refused(_)), _) => (Some(now + REFUSED), State::Missed(*why)),
-            (Err(why), _) => (Some(now + FAILED), State::Missed(*why)),
+        slot.state = match (fetched, &slot.state) {
+            (Ok(key), _) => {
+                let due =
+                    ageing.map(|Ageing { refresh, end }| Due { refresh: now + refresh, end: now + end });
+                State::Held(Arc::clone(key), due)
+            }
+            // Better a key of yesterday than none.
+            (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(..)) => return,
+            (Err(why @ NoKey::Refused(_)), _) => State::Missed { why: *why, until: now + REFUSED },
+            (Err(why), _) => State::Missed { why: *why, until: now + FAILED },
         };
     }
 
@@ -112,7 +134,7 @@ impl Shelf {
             return;
         }
         let idle = self.slots.iter().filter(|(_, slot)| !matches!(slot.state, State::Asked(_)));
-        let least = idle.min_by_key(|(_, slot)| (matches!(slot.state, State::Held(_)), slot.used));
+        let least = idle.min_by_key(|(_, slot)| (matches!(slot.state, State::Held(..)), slot.used));
         if let Some(name) = least.map(|(name, _)| name.clone()) {
             self.slots.remove(&name);
         }
@@ -136,7 +158,9 @@ mod tests {
     use super::*;
     use crate::ingest::{keys::tests::key, signature::Rejection};
 
-    const REFRESH: Duration = Duration::from_secs(86_400);
+    const DAY_S: u64 = 86_400;
+    const AGEING: Option<Ageing> =
+        Some(Ageing { refresh: Duration::from_secs(DAY_S), end: Duration::from_secs(7 * DAY_S) });
     const NO: NoKey = NoKey::Refused(Rejection::UntrustedKey);
 
     fn word(look: &Look) -> &'static str {
@@ -157,22 +181,54 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         let first = shelf.look("a", at(0));
         assert_eq!((word(&first), word(&shelf.look("a", at(1)))), ("missing", "asked"));
-        shelf.put("a", &Ok(key()), at(2), Some(REFRESH));
+        shelf.put("a", &Ok(key()), at(2), AGEING);
         for (s, expected) in
-            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (86_412, "stale")]
+            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (87_002, "stale")]
         {
             assert_eq!(word(&shelf.look("a", at(s))), expected, "at {s} s");
         }
-        shelf.put("a", &Err(NoKey::Unavailable), at(86_413), Some(REFRESH));
-        assert_eq!(word(&shelf.look("a", at(86_414))), "held", "a failed refresh takes nothing away");
-        shelf.put("a", &Err(NO), at(86_415), Some(REFRESH));
-        assert_eq!(word(&shelf.look("a", at(86_416))), "refused", "but the provider's word does");
-        shelf.put("a", &Ok(key()), at(86_500), None);
+        shelf.put("a", &Err(NoKey::Unavailable), at(87_003), AGEING);
+        assert_eq!(word(&shelf.look("a", at(87_004))), "held", "a failed refresh takes nothing away");
+        shelf.put("a", &Err(NO), at(87_005), AGEING);
+        assert_eq!(word(&shelf.look("a", at(87_006))), "refused", "but the provider's word does");
+        shelf.put("a", &Ok(key()), at(87_007), None);
         assert_eq!(
-            word(&shelf.look("a", at(86_500 * 365))),
+            word(&shelf.look("a", at(365 * DAY_S))),
             "held",
             "what never changes is never fetched anew"
         );
+    }
+
+    #[test]
+    fn a_key_that_nobody_vouched_for_in_a_week_is_fetched_anew() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let _told = shelf.look("a", start);
+        shelf.put("a", &Ok(key()), start, AGEING);
+        for tries in 1..=144 * 6 {
+            let now = at(DAY_S + 600 * (tries - 1));
+            assert_eq!(word(&shelf.look("a", now)), "stale", "{tries}");
+            shelf.put("a", &Err(NoKey::Unavailable), now, AGEING);
+        }
+        assert_eq!(word(&shelf.look("a", at(7 * DAY_S - 1))), "held");
+        let _told = shelf.look("a", at(7 * DAY_S));
+        assert_eq!(word(&shelf.look("a", at(7 * DAY_S))), "asked");
+        shelf.put("a", &Err(NoKey::Unavailable), at(7 * DAY_S), AGEING);
+        assert_eq!(word(&shelf.look("a", at(7 * DAY_S + 1))), "unavailable");
+        let _told = shelf.look("a", at(7 * DAY_S + 10));
+        shelf.put("a", &Ok(key()), at(7 * DAY_S + 11), AGEING);
+        assert_eq!(word(&shelf.look("a", at(8 * DAY_S))), "held");
+    }
+
+    #[test]
+    fn strangers_cost_no_held_key_its_refresh() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let _told = shelf.look("good", start);
+        shelf.put("good", &Ok(key()), start, AGEING);
+        let day = start + Duration::from_secs(DAY_S);
+        let all: Vec<_> = (0..100).map(|n| word(&shelf.look(&format!("bad{n}"), day))).collect();
+        assert!(all.contains(&"too many"), "{all:?}");
+        assert_eq!(word(&shelf.look("good", day)), "stale");
     }
 
     #[test]
