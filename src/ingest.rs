@@ -278,7 +278,7 @@ impl Ingest {
         source: &Source,
         delivery: &Delivery<'_>,
     ) -> Result<Result<Value, Unclear>, Outcome> {
-        let Delivery { headers, body, received_at, .. } = *delivery;
+        let Delivery { headers, body, received_at, peer, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
@@ -289,7 +289,7 @@ impl Ingest {
         let (Err(Rejection::UntrustedKey), Some(keys)) = (&opened, &source.keys) else {
             return opened.map_err(Outcome::Rejected);
         };
-        let key = keys.key(request).await.inspect_err(|why| {
+        let key = keys.key(request, peer).await.inspect_err(|why| {
             if *why == NoKey::TooMany {
                 self.metrics.limit_hits.count("key_fetches");
             }

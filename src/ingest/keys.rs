@@ -1,13 +1,15 @@
 //! Keys that a provider publishes and a request only names: a ring of them, each fetched when it is first named.
 //!
 //! A stranger can name keys without end and prove nothing. So everything here has a bound: one fetch for a key, however many
-//! deliveries wait for it; a few fetches a minute; a shelf of fixed size, which also remembers what there is not; few who
-//! wait, and not for long. Who waits no longer is deferred, and when the provider sends the delivery again, the key is there.
+//! deliveries wait for it; a few fetches a minute for each host and for all; a shelf of fixed size, which also remembers what
+//! there is not; few who wait, and not for long. Who waits no longer is deferred, and when the provider sends the delivery
+//! again, the key is there. What strangers can do all the same, `budget` says.
 //!
 //! A ring belongs to one source, so that junk sent to one never costs another its keys. It outlasts a reload, unless it is
 //! another place that the source asks from then on, or as another client. It knows how keys are had and for how long they are
 //! good; what they verify, the gate knows.
 
+mod budget;
 mod certificates;
 mod plaid;
 mod shelf;
@@ -24,6 +26,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use rustls_pki_types::CertificateDer;
 use shelf::{Ageing, Look, Shelf, Told};
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -145,10 +148,10 @@ impl KeyRing {
         }
     }
 
-    /// The key that a request names.
-    pub(super) async fn key(&self, request: Unproven<'_>) -> Result<Arc<Key>, NoKey> {
+    /// The key that a request of `peer` names.
+    pub(super) async fn key(&self, request: Unproven<'_>, peer: Option<IpAddr>) -> Result<Arc<Key>, NoKey> {
         let (name, at) = (self.origin.name_of(request).map_err(NoKey::Refused)?, request.received_at);
-        let look = self.shelf().look(&name, Instant::now());
+        let look = self.shelf().look(&name, peer, Instant::now());
         let key = match look {
             Look::Held(key) => key,
             Look::Stale(key) => {

@@ -1,20 +1,23 @@
 //! What a ring remembers: keys that were fetched, keys that are being fetched, and names under which there is none. Pure: what
 //! time it is, the caller says.
 
-use super::{Key, NoKey};
+use super::{
+    Key, NoKey,
+    budget::{Budget, MAX_FETCHES},
+};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
 /// How many names are remembered. A provider has one or two keys in use; the others are what strangers made up.
-const MAX_SLOTS: usize = 64;
+const MAX_SLOTS: usize = 256;
 
-/// How many fetches there may be in [`SPAN`]: for the few keys that there are, plenty; for a provider's server, nothing.
-const MAX_FETCHES: usize = 10;
-const SPAN: Duration = Duration::from_secs(60);
+// What is being fetched can't be dropped, and none of it takes a minute; so there is always something that can.
+const _: () = assert!(MAX_FETCHES < MAX_SLOTS, "a full shelf may hold nothing but what is being fetched");
 
 /// How long a name stays refused. A key that its provider names before it publishes it is good a minute later.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -42,8 +45,7 @@ pub(super) type Told = Option<Result<Arc<Key>, NoKey>>;
 #[derive(Default)]
 pub(super) struct Shelf {
     slots: HashMap<Box<str>, Slot>,
-    /// When the last fetches began.
-    fetches: VecDeque<Instant>,
+    budget: Budget,
 }
 
 struct Slot {
@@ -78,8 +80,8 @@ pub(super) enum Look {
 }
 
 impl Shelf {
-    /// Looks a name up. What is to be fetched counts as being fetched from now on.
-    pub(super) fn look(&mut self, name: &str, now: Instant) -> Look {
+    /// Looks a name up that `peer` named. What is to be fetched counts as being fetched from now on.
+    pub(super) fn look(&mut self, name: &str, peer: Option<IpAddr>, now: Instant) -> Look {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.used = now;
             match &mut slot.state {
@@ -95,7 +97,7 @@ impl Shelf {
                 State::Missed { .. } | State::Asked(_) => {}
             }
         }
-        if !may_fetch(&mut self.fetches, now) {
+        if !self.budget.admit(peer, now) {
             return Look::No(NoKey::TooMany);
         }
         self.make_room();
@@ -141,18 +143,6 @@ impl Shelf {
     }
 }
 
-/// Whether there may be another fetch; if so, it has begun.
-fn may_fetch(fetches: &mut VecDeque<Instant>, now: Instant) -> bool {
-    while fetches.front().is_some_and(|first| now.saturating_duration_since(*first) >= SPAN) {
-        fetches.pop_front();
-    }
-    let may = fetches.len() < MAX_FETCHES;
-    if may {
-        fetches.push_back(now);
-    }
-    may
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,21 +169,21 @@ mod tests {
     fn a_key_is_fetched_once_and_again_when_it_is_due() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        let first = shelf.look("a", at(0));
-        assert_eq!((word(&first), word(&shelf.look("a", at(1)))), ("missing", "asked"));
+        let first = shelf.look("a", None, at(0));
+        assert_eq!((word(&first), word(&shelf.look("a", None, at(1)))), ("missing", "asked"));
         shelf.put("a", &Ok(key()), at(2), AGEING);
         for (s, expected) in
             [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (87_002, "stale")]
         {
-            assert_eq!(word(&shelf.look("a", at(s))), expected, "at {s} s");
+            assert_eq!(word(&shelf.look("a", None, at(s))), expected, "at {s} s");
         }
         shelf.put("a", &Err(NoKey::Unavailable), at(87_003), AGEING);
-        assert_eq!(word(&shelf.look("a", at(87_004))), "held", "a failed refresh takes nothing away");
+        assert_eq!(word(&shelf.look("a", None, at(87_004))), "held", "a failed refresh takes nothing away");
         shelf.put("a", &Err(NO), at(87_005), AGEING);
-        assert_eq!(word(&shelf.look("a", at(87_006))), "refused", "but the provider's word does");
+        assert_eq!(word(&shelf.look("a", None, at(87_006))), "refused", "but the provider's word does");
         shelf.put("a", &Ok(key()), at(87_007), None);
         assert_eq!(
-            word(&shelf.look("a", at(365 * DAY_S))),
+            word(&shelf.look("a", None, at(365 * DAY_S))),
             "held",
             "what never changes is never fetched anew"
         );
@@ -203,32 +193,32 @@ mod tests {
     fn a_key_that_nobody_vouched_for_in_a_week_is_fetched_anew() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        let _told = shelf.look("a", start);
+        let _told = shelf.look("a", None, start);
         shelf.put("a", &Ok(key()), start, AGEING);
         for tries in 1..=144 * 6 {
             let now = at(DAY_S + 600 * (tries - 1));
-            assert_eq!(word(&shelf.look("a", now)), "stale", "{tries}");
+            assert_eq!(word(&shelf.look("a", None, now)), "stale", "{tries}");
             shelf.put("a", &Err(NoKey::Unavailable), now, AGEING);
         }
-        assert_eq!(word(&shelf.look("a", at(7 * DAY_S - 1))), "held");
-        let _told = shelf.look("a", at(7 * DAY_S));
-        assert_eq!(word(&shelf.look("a", at(7 * DAY_S))), "asked");
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S - 1))), "held");
+        let _told = shelf.look("a", None, at(7 * DAY_S));
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S))), "asked");
         shelf.put("a", &Err(NoKey::Unavailable), at(7 * DAY_S), AGEING);
-        assert_eq!(word(&shelf.look("a", at(7 * DAY_S + 1))), "unavailable");
-        let _told = shelf.look("a", at(7 * DAY_S + 10));
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S + 1))), "unavailable");
+        let _told = shelf.look("a", None, at(7 * DAY_S + 10));
         shelf.put("a", &Ok(key()), at(7 * DAY_S + 11), AGEING);
-        assert_eq!(word(&shelf.look("a", at(8 * DAY_S))), "held");
+        assert_eq!(word(&shelf.look("a", None, at(8 * DAY_S))), "held");
     }
 
     #[test]
     fn strangers_cost_no_held_key_its_refresh() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        let _told = shelf.look("good", start);
+        let _told = shelf.look("good", None, start);
         shelf.put("good", &Ok(key()), start, AGEING);
         let day = start + Duration::from_secs(DAY_S);
-        let all: Vec<_> = (0..100).map(|n| word(&shelf.look(&format!("bad{n}"), day))).collect();
+        let all: Vec<_> = (0..100).map(|n| word(&shelf.look(&format!("bad{n}"), None, day))).collect();
         assert!(all.contains(&"too many"), "{all:?}");
-        assert_eq!(word(&shelf.look("good", day)), "stale");
+        assert_eq!(word(&shelf.look("good", None, day)), "stale");
     }
 
     #[test]
@@ -236,31 +226,32 @@ mod tests {
         for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")]
         {
             let (mut shelf, start) = (Shelf::default(), Instant::now());
-            let _told = shelf.look("a", start);
+            let _told = shelf.look("a", None, start);
             shelf.put("a", &Err(why), start, None);
-            assert_eq!(word(&shelf.look("a", start + lasts - Duration::from_millis(1))), expected);
-            assert_eq!(word(&shelf.look("a", start + lasts)), "missing");
+            assert_eq!(word(&shelf.look("a", None, start + lasts - Duration::from_millis(1))), expected);
+            assert_eq!(word(&shelf.look("a", None, start + lasts)), "missing");
         }
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        drop(shelf.look("a", start));
-        assert_eq!(word(&shelf.look("a", start)), "missing", "nobody is left who would tell");
+        drop(shelf.look("a", None, start));
+        assert_eq!(word(&shelf.look("a", None, start)), "missing", "nobody is left who would tell");
     }
 
     #[test]
     fn names_without_end_cost_a_few_fetches_and_no_key() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        let _told = shelf.look("good", start);
+        let _told = shelf.look("good", None, start);
         shelf.put("good", &Ok(key()), start, None);
         let mut fetched = 0;
         for n in 0..10_000_u64 {
             let (name, now) = (format!("bad{n}"), start + Duration::from_millis(100 * n));
-            if let Look::Missing(..) = shelf.look(&name, now) {
+            let peer = IpAddr::from(u32::try_from(n % 1000).unwrap().to_be_bytes());
+            if let Look::Missing(..) = shelf.look(&name, Some(peer), now) {
                 fetched += 1;
                 shelf.put(&name, &Err(NO), now, None);
             }
             assert!(shelf.slots.len() <= MAX_SLOTS);
         }
-        assert_eq!(fetched, 9 + 10 * 16, "of a thousand seconds, each minute has ten");
-        assert_eq!(word(&shelf.look("good", start)), "held");
+        assert_eq!(fetched, 119 + 120 * 16, "of a thousand seconds, each minute has two each second");
+        assert_eq!(word(&shelf.look("good", None, start)), "held");
     }
 }
