@@ -47,7 +47,8 @@ impl Budget {
     }
 }
 
-/// What counts as one host: an address, and with IPv6 the first 64 bits of it, since the others its owner may choose.
+/// What counts as one host: an address, and with IPv6 the first 64 bits of it, since the others its owner may choose. Who has
+/// several such networks counts as several hosts.
 fn host(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
