@@ -25,9 +25,9 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How long a fetch that failed is not repeated: six a minute, which leaves some for other keys.
 const FAILED: Duration = Duration::from_secs(10);
 
-/// How long a key that is looked at again is left alone, whether that brought anything or not. It is all the bound that this
-/// needs: a shelf's worth of requests in ten minutes, and of one or two keys in truth, since only what the provider itself
-/// handed out is looked at again. So it takes nothing from the fetches of unknown keys, nor can these take anything from it.
+/// How long until a held key is fetched again after a fetch that may have failed. It is all the bound that this needs: a shelf's
+/// worth of requests in ten minutes, and of one or two keys in truth, since only what the provider itself handed out is held.
+/// So it takes nothing from the fetches of unknown keys, nor can these take anything from it.
 const RETRY: Duration = Duration::from_secs(600);
 
 /// How a key ages.
