@@ -108,6 +108,14 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
             ],
         ),
         measure(
+            "one-storm",
+            format!("storm --one-payment --streams {streams} --waves 1 --silent"),
+            &[
+                ("all arrive at once at one payment, s", "arrive"),
+                ("all dropped, all return at once to one payment, s", "return 1"),
+            ],
+        ),
+        measure(
             "fanout",
             format!("fanout --streams {streams} --rate 1 --seconds {seconds}"),
             &[

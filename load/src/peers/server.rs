@@ -110,7 +110,7 @@ impl Peer {
     /// made the same only in Paystream and `bare`.
     pub(super) fn takes(self, measure: &str) -> bool {
         match measure {
-            "storm" => self != Self::DurableStreams,
+            "storm" | "one-storm" => self != Self::DurableStreams,
             "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
             _ => true,
         }
