@@ -76,6 +76,7 @@ def webhooks():
         "secret": f"{key_id}:{UTF8}",
         "headers": {"klarna-signing-key-id": key_id, "klarna-signature": hexed(UTF8, BODY)},
     }
+    yield {"preset": "klarna-push", "secret": UTF8, "headers": {}, "query": f"token={UTF8}"}
     yield plain("worldpay", "event-signature", "1/SHA256/" + hexed(UTF8, BODY), "1:" + UTF8)
     yield plain("xendit", "x-callback-token", UTF8)
     manifest = f"id:{ID};request-id:{ID};ts:{AT};"
