@@ -99,6 +99,12 @@ def webhooks():
         "secret": UTF8,
         "headers": {"x-login": ID, "x-date": date, "authorization": f"V2-HMAC-SHA256, Signature: {signature}"},
     }
+    yield plain(
+        "dlocal-go",
+        "authorization",
+        "V2-HMAC-SHA256, Signature: " + hexed(UTF8, "api-key" + BODY),
+        options={"api_key": "api-key"},
+    )
     yield {
         "preset": "revolut",
         "secret": "wsk_" + UTF8,
