@@ -1,7 +1,8 @@
 //! Confirmation: asking providers what truly became of the payments that their webhooks only hinted at.
 //!
-//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; a provider is asked no
-//! more often than its preset allows, by all nodes together; what it says is appended once, as an event of trust `confirmed`.
+//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; an answer that may be
+//! older than its hint is asked for again; a provider is asked no more often than its preset allows, by all nodes together; what it
+//! says is appended once, as an event of trust `confirmed`.
 //! What is owed lies in the store, so this room has no state that must last. It must not know who watches, nor any HTTP
 //! server.
 //!
@@ -172,8 +173,10 @@ impl Confirmations {
                 let outcome = if step.appended.is_some() { "appended" } else { "same" };
                 self.metrics.confirmation(source, outcome);
                 let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
-                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, "confirmation");
-                return Settlement::Done { again: DEBOUNCE };
+                let settlement =
+                    if step.is_doubtful() { patience::doubt(attempts) } else { Settlement::Done };
+                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, ?settlement, "confirmation");
+                return settlement;
             }
             Err(failed) => failed,
         };
@@ -195,7 +198,7 @@ impl Confirmations {
             Verdict::Never { code, outcome } => match self.quarantine(owed, code, &failed, now).await {
                 Ok(()) => {
                     tracing::error!(source, %payment, attempts, reason = code, why = %failed, "not confirmed, for good");
-                    (outcome, Settlement::Done { again: DEBOUNCE })
+                    (outcome, Settlement::Done)
                 }
                 // Whatever is given up has to be seen somewhere.
                 Err(why) => {

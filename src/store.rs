@@ -60,7 +60,7 @@ pub trait Store: Send + Sync + 'static {
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// Notes that a payment of a source has to be confirmed, `after` from now at the earliest, durably before it returns. What
-    /// is owed already stays as it is; if it is just being worked on, it will be owed anew.
+    /// is owed already is due then at the latest, and its attempts begin anew; what is just being worked on will be owed anew.
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
 
     /// Claims the debt of a source that has been due longest, for this caller alone until its lease is over.

@@ -1,4 +1,4 @@
-//! When to ask again after a question that was not answered, and when no more. Pure.
+//! When to ask again, and when no more: after a question that was not answered, and after an answer that may be out of date. Pure.
 
 use super::Failed;
 use crate::store::Settlement;
@@ -26,6 +26,16 @@ const UNKNOWN: Duration = Duration::from_secs(60 * 60);
 /// After this, providers have given up on webhooks too.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// When a doubted answer is asked for again, and then once more. A provider's replicas are behind by a second or two, and by a minute on a
+/// bad day.
+const DOUBTS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+
+/// What becomes of a debt whose answer is in doubt, after `attempts` in vain before.
+pub(super) fn doubt(attempts: u32) -> Settlement {
+    let again = usize::try_from(attempts).ok().and_then(|attempts| DOUBTS.get(attempts));
+    again.map_or(Settlement::Done, |after| Settlement::Doubted { after: *after })
+}
+
 /// What to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
@@ -40,7 +50,7 @@ pub(super) enum Verdict {
     },
 }
 
-/// What to do about a payment that was postponed `attempts` times before and is owed for so long. `jitter`, from 0.5 to 1, keeps
+/// What to do about a payment that was put off `attempts` times before and is owed for so long. `jitter`, from 0.5 to 1, keeps
 /// those that failed together from coming back together.
 pub(super) fn verdict(failed: &Failed, attempts: u32, owed_for: Duration, jitter: f64) -> Verdict {
     let pause = LEAST.saturating_mul(1 << attempts.min(12)).min(MOST).mul_f64(jitter);
@@ -110,6 +120,20 @@ mod tests {
             (puzzling(), 0, SECOND, never("other_payment", "quarantined")),
         ] {
             assert_eq!(verdict(&failed, attempts, owed_for, 1.0), expected, "{failed} {attempts}");
+        }
+    }
+
+    #[test]
+    fn a_doubted_answer_is_asked_for_twice_more_and_failures_count_too() {
+        let doubted = |seconds| Settlement::Doubted { after: Duration::from_secs(seconds) };
+        for (attempts, expected) in [
+            (0, doubted(5)),
+            (1, doubted(60)),
+            (2, Settlement::Done),
+            (3, Settlement::Done),
+            (u32::MAX, Settlement::Done),
+        ] {
+            assert_eq!(doubt(attempts), expected, "{attempts}");
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     clock,
     ingest::{Confirmation, Unclear},
     outbound::{Answer, Outbound, OutboundError},
-    payment::{Cursor, Event, Name},
+    payment::{Cursor, Event, Name, Phase, State},
     store::{Append, Appended, Log, StoreError},
 };
 use bytes::Bytes;
@@ -19,6 +19,18 @@ pub(super) struct Step {
     pub(super) event: Event,
     /// Where it stands in the log, if it is new.
     pub(super) appended: Option<Cursor>,
+}
+
+impl Step {
+    /// Whether the answer may be older than the hint that it was asked for after, as from a replica of the provider's that lags: it is no
+    /// news, or something newer is known, or it leaves open what becomes of the payment.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let is_end = |phase| matches!(phase, Phase::Captured | Phase::Canceled | Phase::Expired);
+        let is_open = !State::fold([&self.event]).phase().is_some_and(is_end);
+        let is_late =
+            || State::fold(self.log.entries.iter().map(|entry| &*entry.event)).apply(&self.event).late;
+        self.appended.is_none() || is_open || is_late()
+    }
 }
 
 /// Why a question was not answered. Holds nothing of an answer, and no credential.

@@ -431,7 +431,8 @@ impl Store for Redis {
 
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
         let (how, after) = match settlement {
-            Settlement::Done { again } => ("done", again),
+            Settlement::Done => ("done", Duration::ZERO),
+            Settlement::Doubted { after } => ("doubted", after),
             Settlement::Postponed { after } => ("postponed", after),
             Settlement::Paused { after } => ("paused", after),
         };

@@ -36,8 +36,8 @@ struct Debt {
     claimable: Time,
     /// Of the last claim, until it is settled.
     ticket: Option<u64>,
-    /// Hints came after that claim.
-    hinted_since: bool,
+    /// When it is due by the hints that came after that claim, if there were any.
+    hinted: Option<Time>,
 }
 
 impl Queues {
@@ -50,7 +50,7 @@ impl Queues {
         queues
     }
 
-    /// Notes a debt. True if it is new, so that it has to be made durable.
+    /// Notes a debt. True if something is written that has to be made durable.
     pub(super) fn owe(
         &mut self,
         batch: &mut Batch<'_>,
@@ -59,15 +59,22 @@ impl Queues {
         now: Time,
     ) -> Result<bool, StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
-        if let Some(debt) = queue.debts.get_mut(&payment) {
-            debt.hinted_since = true;
-            return Ok(false);
-        }
-        if queue.debts.len() >= MAX_OWED {
-            return Err(StoreError::TooMuchOwed);
-        }
-        let debt = layout::Debt { source, payment, since: now, due: later(now, after), attempts: 0 };
+        let (wanted, is_full) = (later(now, after), queue.debts.len() >= MAX_OWED);
+        let debt = match queue.debts.get_mut(&payment) {
+            Some(debt) if debt.ticket.is_some() => {
+                debt.hinted = Some(debt.hinted.map_or(wanted, |due| due.min(wanted)));
+                debt.stored.attempts = 0;
+                return Ok(false);
+            }
+            Some(Debt { stored, .. }) if stored.due <= wanted && stored.attempts == 0 => return Ok(false),
+            Some(Debt { stored, .. }) => {
+                layout::Debt { due: stored.due.min(wanted), attempts: 0, ..stored.clone() }
+            }
+            None if is_full => return Err(StoreError::TooMuchOwed),
+            None => layout::Debt { source, payment, since: now, due: wanted, attempts: 0 },
+        };
         write(batch, &debt)?;
+        queue.remove(&debt.payment);
         queue.add(debt);
         Ok(true)
     }
@@ -84,7 +91,7 @@ impl Queues {
         queue.move_to(&payment, later(now, terms.lease));
         let Some(debt) = queue.debts.get_mut(&payment) else { return Claim::Nothing };
         let ticket = rand::random();
-        (debt.ticket, debt.hinted_since) = (Some(ticket), false);
+        (debt.ticket, debt.hinted) = (Some(ticket), None);
         let layout::Debt { source, payment, since, attempts, .. } = debt.stored.clone();
         Claim::Owed(Owed { source, payment, attempts, since, ticket })
     }
@@ -102,20 +109,25 @@ impl Queues {
         if debt.ticket != Some(owed.ticket) {
             return Ok(());
         }
-        let hinted_since = debt.hinted_since;
+        let hinted = debt.hinted;
         let mut stored = debt.stored.clone();
-        match settlement {
-            Settlement::Done { again } if hinted_since => {
-                (stored.since, stored.due, stored.attempts) = (now, later(now, again), 0);
-            }
-            Settlement::Done { .. } => {
-                batch.remove(layout::debt(&owed.source, &owed.payment));
-                queue.remove(&owed.payment);
-                return Ok(());
-            }
-            Settlement::Postponed { after } | Settlement::Paused { after } => {
-                (stored.due, stored.attempts) = (later(now, after), stored.attempts.saturating_add(1));
-            }
+        let again = match settlement {
+            Settlement::Done => None,
+            Settlement::Doubted { after }
+            | Settlement::Postponed { after }
+            | Settlement::Paused { after } => Some(later(now, after)),
+        };
+        let Some(due) = [again, hinted].into_iter().flatten().min() else {
+            batch.remove(layout::debt(&owed.source, &owed.payment));
+            queue.remove(&owed.payment);
+            return Ok(());
+        };
+        stored.due = due;
+        if hinted.is_none() {
+            stored.attempts = stored.attempts.saturating_add(1);
+        }
+        if matches!(settlement, Settlement::Done | Settlement::Doubted { .. }) {
+            stored.since = now;
         }
         if let Settlement::Paused { after } = settlement {
             queue.next = queue.next.max(later(now, after));
@@ -139,7 +151,7 @@ impl Queue {
         let (payment, since, claimable) = (stored.payment.clone(), stored.since, stored.due);
         self.claimable.insert((claimable, payment.clone()));
         self.since.insert((since, payment.clone()));
-        self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted_since: false });
+        self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted: None });
     }
 
     fn remove(&mut self, payment: &Name) {
