@@ -11,8 +11,10 @@
 //! | `step`      | one question, and what came of it |
 //! | `event`     | from an answer to the event that is appended |
 //! | `patience`  | when to ask again, and when no more |
+//! | `backlog`   | what is owed, as metrics and operators are told |
 //! | `reconcile` | the same by hand, for operators |
 
+mod backlog;
 mod event;
 mod patience;
 mod reconcile;
@@ -26,12 +28,13 @@ use crate::{
     ingest::{Confirmation, DEBOUNCE, Ingest, Source},
     limits::Limits,
     live::Live,
-    metrics::{Metrics, SourceName},
+    metrics::Metrics,
     outbound::Outbound,
     payment::Time,
     shutdown::Shutdown,
     store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
 };
+use backlog::Told;
 use patience::Verdict;
 use serde_json::json;
 use std::{
@@ -88,6 +91,7 @@ impl Confirmations {
     pub async fn run(self: Arc<Self>) {
         let tasks = TaskTracker::new();
         let mut lanes: HashMap<Arc<str>, Arc<Semaphore>> = HashMap::new();
+        let mut told = Told::default();
         let mut measured: Option<Instant> = None;
         loop {
             let sources = self.ingest.confirming();
@@ -99,7 +103,7 @@ impl Confirmations {
             }
             if measured.is_none_or(|measured| measured.elapsed() >= MEASURE) {
                 measured = Some(Instant::now());
-                self.measure(&sources).await;
+                self.tell_backlogs(&sources, &mut told).await;
             }
             tokio::select! {
                 () = self.shutdown.draining() => break,
@@ -229,18 +233,6 @@ impl Confirmations {
         let (log, source) = (RecordLog::Quarantine, Arc::clone(&owed.source));
         let record = Record { log, source, at, reason: code.to_owned(), detail: detail.to_string() };
         self.store.record(record).await
-    }
-
-    /// Tells the metrics what is owed.
-    async fn measure(&self, sources: &[Arc<Source>]) {
-        for source in sources {
-            let Ok(backlog) = self.store.backlog(source.name()).await else { return };
-            let name = SourceName { source: source.name().to_owned() };
-            let count = i64::try_from(backlog.count).unwrap_or(i64::MAX);
-            let oldest = i64::try_from(backlog.oldest.as_secs()).unwrap_or(i64::MAX);
-            self.metrics.confirmations_owed.get_or_create(&name).set(count);
-            self.metrics.confirmations_oldest.get_or_create(&name).set(oldest);
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// The most events that one log holds; one more is a [`Conflict::LogFull`]. A real payment has a dozen or two.
@@ -69,8 +69,8 @@ pub trait Store: Send + Sync + 'static {
     /// Says what became of a claimed debt. Nothing, if its lease was over and another has it.
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError>;
 
-    /// What a source is owed, claimed or not.
-    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError>;
+    /// What each source is owed that is owed anything, claimed or not, and whether there still is such a source or not.
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
 
     /// Whether an append would succeed now: reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;

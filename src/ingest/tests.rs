@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use proptest::prelude::*;
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 use tokio::sync::broadcast;
 
 mod card_data;
@@ -107,8 +107,8 @@ impl Store for Fake {
         Ok(())
     }
 
-    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
-        Ok(Backlog::default())
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

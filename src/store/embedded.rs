@@ -34,7 +34,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt, io,
     path::PathBuf,
     sync::{
@@ -277,9 +277,9 @@ impl Store for Embedded {
         answer(answered).await
     }
 
-    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError> {
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlog { source: source.into(), reply })?;
+        self.send(Command::Backlogs { reply })?;
         answer(answered).await
     }
 

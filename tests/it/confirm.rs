@@ -354,6 +354,45 @@ async fn without_credentials_a_hint_stays_a_hint() {
 }
 
 #[tokio::test]
+async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() {
+    let api = ProviderApi::start().await;
+    api.set("tr_1", "paid");
+    api.script([Scripted::Hold]);
+    let setup = api.setup();
+    let mut gateway = Gateway::with(setup.clone()).await;
+    hint(&gateway, "tr_1").await;
+    api.until_asked(1).await;
+    gateway.stop().await;
+    let mut renamed = setup.clone();
+    renamed.sources[0].name = "mollie-eu".to_owned();
+    let mut silent = setup.clone();
+    silent.sources[0].more.clear();
+    gateway.configure(&renamed);
+    gateway.restart().await;
+    let told = |why: &str| gateway_says(&gateway.log(), why);
+    eventually("the name is missed", async || told("no source of this name is configured") == 1).await;
+    let owed = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
+    assert_eq!(owed().await, 1.0);
+    gateway.configure(&silent);
+    gateway.hang_up();
+    eventually("the credentials are missed", async || told("the source has no [source.api]") == 1).await;
+    assert_eq!(api.asked().len(), 1);
+    gateway.configure(&setup);
+    gateway.hang_up();
+    until_status(&gateway, "tr_1", "captured").await;
+    eventually("nothing is owed", async || owed().await == 0.0).await;
+    assert_eq!(told("nobody here asks for"), 2, "once each");
+}
+
+/// How many lines of a log warn of something, and how to mend it.
+fn gateway_says(log: &str, what: &str) -> usize {
+    let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(what));
+    lines
+        .inspect(|line| assert!(line.contains("paystream reconcile") && line.contains("owed=1"), "{line}"))
+        .count()
+}
+
+#[tokio::test]
 async fn i8_card_data_in_an_answer_reaches_nothing() {
     const PAN: &str = "4242424242424242";
     let api = ProviderApi::start().await;

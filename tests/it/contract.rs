@@ -23,8 +23,8 @@ use owed::{
     a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_owed_since_it_came,
     a_hint_brings_what_is_owed_forward, a_hint_during_the_work_is_owed_anew,
     a_lease_that_is_over_leaves_its_holder_nothing_to_settle, a_source_is_owed_so_many_and_no_more,
-    claims_of_a_source_keep_their_spacing_and_its_pauses, each_is_claimed_by_one_of_many,
-    i1_what_is_owed_survives_a_reopening, what_is_due_first_is_claimed_first,
+    all_sources_that_are_owed_something_are_told, claims_of_a_source_keep_their_spacing_and_its_pauses,
+    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening, what_is_due_first_is_claimed_first,
     what_is_postponed_comes_back_with_its_attempts,
 };
 use paystream::{
@@ -79,6 +79,7 @@ macro_rules! suite {
             what_is_postponed_comes_back_with_its_attempts
             a_lease_that_is_over_leaves_its_holder_nothing_to_settle
             claims_of_a_source_keep_their_spacing_and_its_pauses
+            all_sources_that_are_owed_something_are_told
             each_is_claimed_by_one_of_many
             i1_what_is_owed_survives_a_reopening
             a_source_is_owed_so_many_and_no_more
@@ -362,5 +363,5 @@ async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Ba
     assert!(store.read(&subject("default", "pay")).await.is_err());
     assert!(store.heads().await.is_err());
     assert!(store.feed(0, 1).await.is_err());
-    assert!(store.backlog("acme").await.is_err());
+    assert!(store.backlogs().await.is_err());
 }

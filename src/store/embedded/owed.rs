@@ -9,7 +9,7 @@ use crate::{
     store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, StoreError},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -138,11 +138,14 @@ impl Queues {
         Ok(())
     }
 
-    /// What a source is owed.
-    pub(super) fn backlog(&self, source: &str, now: Time) -> Backlog {
-        let Some(queue) = self.0.get(source) else { return Backlog::default() };
-        let oldest = queue.since.first().map(|(since, _)| span(*since, now));
-        Backlog { count: queue.debts.len() as u64, oldest: oldest.unwrap_or_default() }
+    /// What each source is owed that is owed anything.
+    pub(super) fn backlogs(&self, now: Time) -> BTreeMap<Arc<str>, Backlog> {
+        let backlog = |(source, queue): (&Arc<str>, &Queue)| {
+            let (oldest, _) = queue.since.first()?;
+            let backlog = Backlog { count: queue.debts.len() as u64, oldest: span(*oldest, now) };
+            Some((Arc::clone(source), backlog))
+        };
+        self.0.iter().filter_map(backlog).collect()
     }
 }
 

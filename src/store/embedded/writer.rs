@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
@@ -47,7 +47,7 @@ pub(super) enum Command {
     /// Do what became of it.
     Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
     /// Tell what is owed.
-    Backlog { source: Arc<str>, reply: Reply<Backlog> },
+    Backlogs { reply: Reply<BTreeMap<Arc<str>, Backlog>> },
     /// Show that you are alive.
     Ping { reply: Reply<()> },
 }
@@ -57,7 +57,7 @@ enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),
     Done(Reply<()>, Result<(), StoreError>),
     Claim(Reply<Claim>, Claim),
-    Backlog(Reply<Backlog>, Backlog),
+    Backlogs(Reply<BTreeMap<Arc<str>, Backlog>>, BTreeMap<Arc<str>, Backlog>),
 }
 
 impl Answer {
@@ -67,7 +67,7 @@ impl Answer {
             Self::Append(reply, result) => reply.send(result).is_err(),
             Self::Done(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
-            Self::Backlog(reply, backlog) => reply.send(Ok(backlog)).is_err(),
+            Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
         };
     }
 }
@@ -197,7 +197,7 @@ impl Writer {
             Command::Settle { owed, settlement, reply } => {
                 Answer::Done(reply, self.owed.settle(batch, &owed, settlement, now))
             }
-            Command::Backlog { source, reply } => Answer::Backlog(reply, self.owed.backlog(&source, now)),
+            Command::Backlogs { reply } => Answer::Backlogs(reply, self.owed.backlogs(now)),
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
         };
         effects.answers.push(answer);

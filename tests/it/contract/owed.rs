@@ -3,10 +3,10 @@
 use super::{LONG, PATIENCE, backend::Backend};
 use paystream::{
     payment::Name,
-    store::{Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -55,8 +55,12 @@ async fn is_held_back(store: &dyn Store, at_most: Duration) {
     }
 }
 
+async fn backlog(store: &dyn Store, source: &str) -> Backlog {
+    store.backlogs().await.unwrap().get(source).copied().unwrap_or_default()
+}
+
 async fn count(store: &dyn Store) -> u64 {
-    store.backlog("acme").await.unwrap().count
+    backlog(store, "acme").await.count
 }
 
 pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(place: impl Backend) {
@@ -75,7 +79,7 @@ pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(pl
     is_held_back(&*store, LONG).await;
     store.settle(owed, Settlement::Done).await.unwrap();
     assert_eq!(store.claim("acme", FREELY).await.unwrap(), Claim::Nothing);
-    assert_eq!(store.backlog("acme").await.unwrap(), paystream::store::Backlog::default());
+    assert_eq!(store.backlogs().await.unwrap(), BTreeMap::new());
 }
 
 pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
@@ -134,7 +138,7 @@ pub(super) async fn a_doubted_answer_is_owed_since_it_came(place: impl Backend) 
         let first = last.clone();
         store.settle(last, Settlement::Doubted { after: SOON }).await.unwrap();
         is_held_back(&*store, SOON).await;
-        assert!(store.backlog("acme").await.unwrap().oldest < SOON);
+        assert!(backlog(&*store, "acme").await.oldest < SOON);
         last = claim_in_time(&*store, FREELY).await.0;
         assert_eq!((last.attempts, last.since > first.since), (attempts, true));
     }
@@ -163,7 +167,7 @@ pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl B
         last = claim_in_time(&*store, FREELY).await.0;
         assert_eq!((last.attempts, last.since), (attempts, since));
     }
-    let oldest = store.backlog("acme").await.unwrap().oldest;
+    let oldest = backlog(&*store, "acme").await.oldest;
     assert!(oldest >= 2 * SOON && oldest < PATIENCE, "{oldest:?}");
 }
 
@@ -201,6 +205,31 @@ pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: 
     store.settle(first, Settlement::Paused { after: 2 * SOON }).await.unwrap();
     let (_, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON, "{waited:?}");
+}
+
+pub(super) async fn all_sources_that_are_owed_something_are_told(place: impl Backend) {
+    let mut store = place.open(LONG).await;
+    for (source, payment) in [("acme", "a"), ("acme", "b"), ("owed", "a"), ("owed:{acme}", "a")] {
+        store.owe(source, &name(payment), NOW).await.unwrap();
+    }
+    for settled in [false, true] {
+        if settled {
+            // What was owed once and is not any more is not told.
+            let Claim::Owed(owed) = store.claim("owed", FREELY).await.unwrap() else { panic!() };
+            store.settle(owed, Settlement::Done).await.unwrap();
+        }
+        let counts = async |store: &dyn Store| {
+            let backlogs = store.backlogs().await.unwrap().into_iter();
+            backlogs.map(|(source, backlog)| (source.to_string(), backlog.count)).collect::<Vec<_>>()
+        };
+        let mut expected =
+            vec![("acme".to_owned(), 2), ("owed".to_owned(), 1), ("owed:{acme}".to_owned(), 1)];
+        expected.retain(|(source, _)| !settled || source != "owed");
+        assert_eq!(counts(&*store).await, expected);
+        drop(store);
+        store = place.open(LONG).await;
+        assert_eq!(counts(&*store).await, expected);
+    }
 }
 
 pub(super) async fn each_is_claimed_by_one_of_many(place: impl Backend) {
