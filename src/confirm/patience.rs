@@ -1,7 +1,7 @@
 //! When to ask again, and when no more: after a question that was not answered, and after an answer that may be out of date. Pure.
 
 use super::Failed;
-use crate::store::Settlement;
+use crate::store::{MAX_PAUSE, Settlement};
 use std::time::Duration;
 
 /// The pause after the first failure; each further one doubles it.
@@ -11,7 +11,7 @@ const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(5 * 60);
 
 /// The longest pause that a provider may ask for.
-const MOST_ASKED: Duration = Duration::from_secs(60 * 60);
+const MOST_ASKED: Duration = MAX_PAUSE;
 
 /// The longest pause of a whole source that no provider asked for: it is not one payment's to decide.
 const MOST_OF_ALL: Duration = Duration::from_secs(30);

@@ -33,6 +33,7 @@ use crate::{
     payment::{Name, Subject, Time},
 };
 use async_trait::async_trait;
+use owed::{Now, Queues};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt, io,
@@ -42,7 +43,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
@@ -139,7 +140,8 @@ impl Embedded {
         let damaged =
             |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
         let heads = tree.heads().map_err(damaged)?;
-        let owed = owed::Queues::restored(tree.debts().map_err(damaged)?);
+        let now = Now { wall: clock(), steady: Instant::now() };
+        let owed = Queues::restored(tree.debts().map_err(damaged)?, now);
         let published = Arc::new(Mutex::new(heads.clone()));
         let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
         let (commands, queue) = sync_channel(QUEUE);

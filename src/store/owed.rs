@@ -10,6 +10,9 @@ use std::{sync::Arc, time::Duration};
 /// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work.
 pub const MAX_OWED: usize = 65_536;
 
+/// The longest that anything is put off. A store that counts by a clock that can be set back finds nothing due later than this.
+pub const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 /// On which terms a debt is claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClaimTerms {

@@ -2,17 +2,29 @@
 //!
 //! The writer's own. All of them are in memory, and on disk what a restart has to know of each. Leases and the spacing of
 //! claims are in memory alone: whom they bind ends with this process, so after a restart all that is due can be claimed.
+//!
+//! In memory, what is due is due by the steady clock, so that a wall clock that is set back holds up nothing. What was put off
+//! on disk is not put off for longer than it can have been.
 
 use super::{layout, tree::Batch};
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_OWED, MAX_PAUSE, Owed, Settlement, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// One moment by two clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    /// For what is told and what outlives the process.
+    pub(super) wall: Time,
+    /// For what has to pass.
+    pub(super) steady: Instant,
+}
 
 /// The debts of all sources.
 #[derive(Default)]
@@ -23,29 +35,32 @@ pub(super) struct Queues(HashMap<Arc<str>, Queue>);
 struct Queue {
     debts: HashMap<Name, Debt>,
     /// Each once, by when it may be claimed: when it is due, or when the lease on it ends.
-    claimable: BTreeSet<(Time, Name)>,
+    claimable: BTreeSet<(Instant, Name)>,
     /// Each once, by since when it is owed.
     since: BTreeSet<(Time, Name)>,
-    /// No claim before.
-    next: Time,
+    /// No claim before, if there was one.
+    next: Option<Instant>,
 }
 
 struct Debt {
     stored: layout::Debt,
     /// As it stands in the queue's order.
-    claimable: Time,
+    claimable: Instant,
     /// Of the last claim, until it is settled.
     ticket: Option<u64>,
     /// When it is due by the hints that came after that claim, if there were any.
-    hinted: Option<Time>,
+    hinted: Option<Instant>,
 }
 
 impl Queues {
     /// As they stood on disk.
-    pub(super) fn restored(debts: Vec<layout::Debt>) -> Self {
+    pub(super) fn restored(debts: Vec<layout::Debt>, now: Now) -> Self {
         let mut queues = Self::default();
         for debt in debts {
-            queues.0.entry(Arc::clone(&debt.source)).or_default().add(debt);
+            // What is owed since a time to come was noted before the clock was set back.
+            let is_sound = debt.since <= now.wall;
+            let pause = if is_sound { span(now.wall, debt.due).min(MAX_PAUSE) } else { Duration::ZERO };
+            queues.0.entry(Arc::clone(&debt.source)).or_default().add(debt, soon(now, pause));
         }
         queues
     }
@@ -56,39 +71,43 @@ impl Queues {
         batch: &mut Batch<'_>,
         (source, payment): (Arc<str>, Name),
         after: Duration,
-        now: Time,
+        now: Now,
     ) -> Result<bool, StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
-        let (wanted, is_full) = (later(now, after), queue.debts.len() >= MAX_OWED);
-        let debt = match queue.debts.get_mut(&payment) {
+        let (wanted, is_full) = (soon(now, after), queue.debts.len() >= MAX_OWED);
+        let (debt, due) = match queue.debts.get_mut(&payment) {
             Some(debt) if debt.ticket.is_some() => {
                 debt.hinted = Some(debt.hinted.map_or(wanted, |due| due.min(wanted)));
                 debt.stored.attempts = 0;
                 return Ok(false);
             }
-            Some(Debt { stored, .. }) if stored.due <= wanted && stored.attempts == 0 => return Ok(false),
-            Some(Debt { stored, .. }) => {
-                layout::Debt { due: stored.due.min(wanted), attempts: 0, ..stored.clone() }
+            Some(debt) if debt.claimable <= wanted && debt.stored.attempts == 0 => return Ok(false),
+            Some(Debt { stored, claimable, .. }) => {
+                let due = wanted.min(*claimable);
+                (layout::Debt { due: written(now, due), attempts: 0, ..stored.clone() }, due)
             }
             None if is_full => return Err(StoreError::TooMuchOwed),
-            None => layout::Debt { source, payment, since: now, due: wanted, attempts: 0 },
+            None => {
+                let due = written(now, wanted);
+                (layout::Debt { source, payment, since: now.wall, due, attempts: 0 }, wanted)
+            }
         };
         write(batch, &debt)?;
         queue.remove(&debt.payment);
-        queue.add(debt);
+        queue.add(debt, due);
         Ok(true)
     }
 
     /// Claims the debt that has been due longest.
-    pub(super) fn claim(&mut self, source: &str, terms: ClaimTerms, now: Time) -> Claim {
+    pub(super) fn claim(&mut self, source: &str, terms: ClaimTerms, now: Now) -> Claim {
         let Some(queue) = self.0.get_mut(source) else { return Claim::Nothing };
         let Some((claimable, payment)) = queue.claimable.first().cloned() else { return Claim::Nothing };
-        let at = claimable.max(queue.next);
-        if at > now {
-            return Claim::Later(span(now, at));
+        let wait = queue.next.map_or(claimable, |next| next.max(claimable)).duration_since(now.steady);
+        if !wait.is_zero() {
+            return Claim::Later(wait);
         }
-        queue.next = later(now, terms.spacing);
-        queue.move_to(&payment, later(now, terms.lease));
+        queue.next = Some(soon(now, terms.spacing));
+        queue.move_to(&payment, soon(now, terms.lease));
         let Some(debt) = queue.debts.get_mut(&payment) else { return Claim::Nothing };
         let ticket = rand::random();
         (debt.ticket, debt.hinted) = (Some(ticket), None);
@@ -102,7 +121,7 @@ impl Queues {
         batch: &mut Batch<'_>,
         owed: &Owed,
         settlement: Settlement,
-        now: Time,
+        now: Now,
     ) -> Result<(), StoreError> {
         let Some(queue) = self.0.get_mut(&owed.source) else { return Ok(()) };
         let Some(debt) = queue.debts.get(&owed.payment) else { return Ok(()) };
@@ -115,26 +134,26 @@ impl Queues {
             Settlement::Done => None,
             Settlement::Doubted { after }
             | Settlement::Postponed { after }
-            | Settlement::Paused { after } => Some(later(now, after)),
+            | Settlement::Paused { after } => Some(soon(now, after)),
         };
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
             batch.remove(layout::debt(&owed.source, &owed.payment));
             queue.remove(&owed.payment);
             return Ok(());
         };
-        stored.due = due;
+        stored.due = written(now, due);
         if hinted.is_none() {
             stored.attempts = stored.attempts.saturating_add(1);
         }
         if matches!(settlement, Settlement::Done | Settlement::Doubted { .. }) {
-            stored.since = now;
+            stored.since = now.wall;
         }
         if let Settlement::Paused { after } = settlement {
-            queue.next = queue.next.max(later(now, after));
+            queue.next = queue.next.max(Some(soon(now, after)));
         }
         write(batch, &stored)?;
         queue.remove(&owed.payment);
-        queue.add(stored);
+        queue.add(stored, due);
         Ok(())
     }
 
@@ -150,8 +169,8 @@ impl Queues {
 }
 
 impl Queue {
-    fn add(&mut self, stored: layout::Debt) {
-        let (payment, since, claimable) = (stored.payment.clone(), stored.since, stored.due);
+    fn add(&mut self, stored: layout::Debt, claimable: Instant) {
+        let (payment, since) = (stored.payment.clone(), stored.since);
         self.claimable.insert((claimable, payment.clone()));
         self.since.insert((since, payment.clone()));
         self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted: None });
@@ -164,7 +183,7 @@ impl Queue {
         }
     }
 
-    fn move_to(&mut self, payment: &Name, claimable: Time) {
+    fn move_to(&mut self, payment: &Name, claimable: Instant) {
         if let Some(debt) = self.debts.get_mut(payment) {
             let before = std::mem::replace(&mut debt.claimable, claimable);
             self.claimable.remove(&(before, payment.clone()));
@@ -178,10 +197,15 @@ fn write(batch: &mut Batch<'_>, debt: &layout::Debt) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn later(time: Time, span: Duration) -> Time {
-    let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    // Beyond the last year that can be written, nothing is due any more.
-    Time::from_unix_ms(time.unix_ms().saturating_add(ms)).unwrap_or(time)
+fn soon(now: Now, span: Duration) -> Instant {
+    // Beyond what can be counted, nothing is due any more.
+    now.steady.checked_add(span).unwrap_or(now.steady)
+}
+
+/// When something is due, as it is written.
+fn written(now: Now, due: Instant) -> Time {
+    let ms = i64::try_from(due.duration_since(now.steady).as_millis()).unwrap_or(i64::MAX);
+    Time::from_unix_ms(now.wall.unix_ms().saturating_add(ms)).unwrap_or(now.wall)
 }
 
 fn span(from: Time, to: Time) -> Duration {
