@@ -68,8 +68,8 @@ pub struct Confirmations {
     metrics: Arc<Metrics>,
     limits: Live<Limits>,
     shutdown: Shutdown,
-    /// Made at the first question: a machine that asks nobody need not be able to.
-    outbound: OnceLock<Result<Outbound, String>>,
+    /// Made at the first question for which it can be: a machine that asks nobody need not be able to.
+    outbound: OnceLock<Outbound>,
     /// A question was answered, so that another one may be asked.
     freed: Notify,
 }

@@ -9,7 +9,10 @@ use crate::{
     store::{Append, Appended, Log, StoreError},
 };
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 /// What came of a question.
 pub(super) struct Step {
@@ -145,8 +148,18 @@ impl Confirmations {
     }
 
     fn outbound(&self) -> Result<&Outbound, Failed> {
-        let made = self.outbound.get_or_init(|| Outbound::new().map_err(|error| error.to_string()));
-        made.as_ref().map_err(|why| Failed::Unavailable { why: why.clone(), retry_after: None })
+        Ok(made(&self.outbound, Outbound::new)?)
+    }
+}
+
+/// What was made before, or can be made now. What fails is tried anew the next time: the machine may have got what it lacked.
+fn made<T, E>(place: &OnceLock<T>, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+    match place.get() {
+        Some(made) => Ok(made),
+        None => {
+            let new = make()?;
+            Ok(place.get_or_init(|| new))
+        }
     }
 }
 
@@ -160,5 +173,19 @@ fn body_of(answer: Answer) -> Result<Bytes, Failed> {
         404 | 410 => Err(Failed::Unknown(status)),
         // A redirection is no answer: the address is the preset's or the source's to say.
         _ => Err(Failed::Unavailable { why: format!("it answers with status {status}"), retry_after }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_made_is_tried_anew_and_what_was_made_is_kept() {
+        let place = OnceLock::new();
+        let no_roots = || Err::<u8, _>("no root certificates");
+        assert_eq!(made(&place, no_roots), Err("no root certificates"));
+        assert_eq!(made(&place, || Ok::<_, &str>(1)), Ok(&1));
+        assert_eq!(made(&place, no_roots), Ok(&1));
     }
 }
