@@ -42,7 +42,7 @@ pub struct Reason {
 pub struct Confirmation {
     /// Name of the source.
     pub source: String,
-    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `quarantined`, `given_up` or `store`.
+    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `unclear`, `quarantined`, `given_up` or `store`.
     pub outcome: &'static str,
 }
 

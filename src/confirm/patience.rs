@@ -23,6 +23,10 @@ const DENIED: Duration = Duration::from_secs(60);
 /// back from an outage may know nothing for a while.
 const UNKNOWN: Duration = Duration::from_secs(60 * 60);
 
+/// How long a payment is asked for whose answers are not understood. A gateway before the provider's API may speak JSON while that is
+/// out of order, and is mended within minutes; words that the preset does not know stay as they are.
+const UNCLEAR: Duration = Duration::from_secs(10 * 60);
+
 /// After this, providers have given up on webhooks too.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
@@ -57,12 +61,15 @@ pub(super) fn verdict(failed: &Failed, attempts: u32, owed_for: Duration, jitter
     let at_least =
         |pause: Duration, wanted: &Option<Duration>| pause.max(wanted.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
-        Failed::Unclear(unclear) => return Verdict::Never { code: unclear.code, outcome: "quarantined" },
+        Failed::Unfit(unclear) => return Verdict::Never { code: unclear.code, outcome: "quarantined" },
+        Failed::Unclear(unclear) if owed_for >= UNCLEAR => {
+            return Verdict::Never { code: unclear.code, outcome: "quarantined" };
+        }
         Failed::Unknown(_) if owed_for >= UNKNOWN => {
             return Verdict::Never { code: "unknown_at_provider", outcome: "unknown" };
         }
         _ if owed_for >= GIVE_UP => return Verdict::Never { code: "unconfirmed", outcome: "given_up" },
-        Failed::Unknown(_) | Failed::Store(_) => Settlement::Postponed { after: pause },
+        Failed::Unclear(_) | Failed::Unknown(_) | Failed::Store(_) => Settlement::Postponed { after: pause },
         Failed::Unavailable { retry_after, .. } => {
             Settlement::Postponed { after: at_least(pause, retry_after) }
         }
@@ -97,7 +104,8 @@ mod tests {
     #[test]
     fn a_failure_is_met_with_the_patience_that_it_deserves() {
         let never = |code, outcome| Verdict::Never { code, outcome };
-        let puzzling = || Failed::Unclear(Unclear { code: "other_payment", at: "/id".into() });
+        let unclear = |code| Unclear { code, at: "/id".into() };
+        let puzzling = || Failed::Unclear(unclear("other_payment"));
         for (failed, attempts, owed_for, expected) in [
             (unavailable(None), 0, SECOND, postponed(SECOND)),
             (unavailable(None), 3, SECOND, postponed(8 * SECOND)),
@@ -117,7 +125,10 @@ mod tests {
             (Failed::Unknown(404), 80, HOUR - SECOND, postponed(300 * SECOND)),
             (Failed::Unknown(404), 5, HOUR, never("unknown_at_provider", "unknown")),
             (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
-            (puzzling(), 0, SECOND, never("other_payment", "quarantined")),
+            (puzzling(), 0, SECOND, postponed(SECOND)),
+            (puzzling(), 9, 600 * SECOND - SECOND, postponed(300 * SECOND)),
+            (puzzling(), 9, 600 * SECOND, never("other_payment", "quarantined")),
+            (Failed::Unfit(unclear("log_full")), 0, SECOND, never("log_full", "quarantined")),
         ] {
             assert_eq!(verdict(&failed, attempts, owed_for, 1.0), expected, "{failed} {attempts}");
         }

@@ -59,18 +59,15 @@ pub enum Failed {
     /// It knows no such payment, or none that can be asked for, by this status.
     #[error("the provider does not know the payment (status {0})")]
     Unknown(u16),
-    /// What it says is not understood, or not about the payment, or in conflict with the log.
+    /// What it says is not understood, or not about the payment: perhaps the word of something before its API, or a record half-written.
     #[error("the answer is not understood: {} at {}", .0.code, .0.at)]
     Unclear(Unclear),
+    /// The payment cannot be asked for, or what is said of it is in conflict with the log. No further answer mends that.
+    #[error("the payment cannot be confirmed: {} at {}", .0.code, .0.at)]
+    Unfit(Unclear),
     /// Our own fault.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<Unclear> for Failed {
-    fn from(unclear: Unclear) -> Self {
-        Self::Unclear(unclear)
-    }
 }
 
 impl Failed {
@@ -104,7 +101,8 @@ impl Failed {
             Self::Throttled { .. } => "throttled",
             Self::Denied(_) => "denied",
             Self::Unknown(_) => "unknown",
-            Self::Unclear(_) => "quarantined",
+            Self::Unclear(_) => "unclear",
+            Self::Unfit(_) => "quarantined",
             Self::Store(_) => "store",
         }
     }
@@ -112,7 +110,7 @@ impl Failed {
     /// Where in the answer, if there.
     pub(super) fn place(&self) -> Option<&str> {
         match self {
-            Self::Unclear(unclear) => Some(&unclear.at),
+            Self::Unclear(unclear) | Self::Unfit(unclear) => Some(&unclear.at),
             _ => None,
         }
     }
@@ -121,7 +119,7 @@ impl Failed {
 impl Confirmations {
     /// Asks for a payment and appends what the answer says, unless that is what it said before.
     pub(super) async fn step(&self, confirmation: Confirmation<'_>, payment: &Name) -> Result<Step, Failed> {
-        let request = confirmation.request(payment)?;
+        let request = confirmation.request(payment).map_err(Failed::Unfit)?;
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
         let received_at = clock::now();
@@ -142,7 +140,7 @@ impl Confirmations {
             Appended::New { cursor } => Some(cursor),
             // Another node asked at the same time.
             Appended::Duplicate { .. } => None,
-            Appended::Conflict(conflict) => return Err(unclear(conflict.code(), "log").into()),
+            Appended::Conflict(conflict) => return Err(Failed::Unfit(unclear(conflict.code(), "log"))),
         };
         Ok(Step { log, event, appended })
     }

@@ -279,19 +279,36 @@ async fn wrong_credentials_are_told_by_their_key_and_not_by_what_they_are() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_payment_is_quarantined() {
+async fn an_answer_that_is_not_understood_is_asked_for_again_and_never_believed() {
     let api = ProviderApi::start().await;
     api.set_with("tr_1", "paid", &json!({ "id": "tr_2" }));
     let gateway = Gateway::with(api.setup()).await;
     hint(&gateway, "tr_1").await;
-    eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
+    eventually("it is asked again", async || confirmations(&gateway, "unclear").await >= 2.0).await;
     for payment in ["tr_1", "tr_2"] {
         assert_eq!(gateway.snapshot(payment).await["status"], "unknown");
     }
+    let quarantine = "/admin/sources/mollie/quarantine";
+    assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
+    api.set("tr_1", "paid");
+    until_status(&gateway, "tr_1", "captured").await;
+    until_nothing_is_owed(&gateway, &api).await;
+    assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_confirmed_is_quarantined() {
+    let api = ProviderApi::start().await;
+    let gateway = Gateway::with(api.setup()).await;
+    // No name of a payment, in the path of an address.
+    hint(&gateway, "..").await;
+    eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
     let records = operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1;
     let record = &records["records"][0];
-    assert_eq!(record["reason"], "other_payment");
-    assert!(record["detail"].as_str().unwrap().contains("tr_1"), "{record}");
+    assert_eq!(record["reason"], "bad_payment_id");
+    assert!(record["detail"].as_str().unwrap().contains("\"payment\":\"..\""), "{record}");
+    until_nothing_is_owed(&gateway, &api).await;
+    assert!(api.asked().is_empty());
 }
 
 #[tokio::test]
@@ -409,7 +426,11 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
         hint(&gateway, payment).await;
     }
     until_status(&gateway, "tr_1", "captured").await;
-    eventually("the others are not", async || confirmations(&gateway, "quarantined").await == 2.0).await;
+    let log = || gateway.log();
+    let is_told = |payment: &str| {
+        log().lines().any(|line| line.contains("not confirmed yet") && line.contains(payment))
+    };
+    eventually("the others are not", async || is_told("tr_2") && is_told("tr_3")).await;
     let mut seen = gateway.snapshot("tr_1").await.to_string();
     seen.push_str(&gateway.admin("/metrics").await.text());
     seen.push_str(&operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1.to_string());
