@@ -177,6 +177,40 @@ fn body_of(answer: Answer) -> Result<Bytes, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        payment::{Tag, Time, Trust},
+        store::{Entry, fake},
+    };
+    use std::sync::Arc;
+
+    fn confirmed(phase: Phase, second: i64) -> Event {
+        let event = fake::event("tr_1", &format!("{phase:?} {second}"), phase);
+        Event { trust: Trust::Confirmed, occurred_at: Time::from_unix_s(second).ok(), ..event }
+    }
+
+    #[test]
+    fn an_answer_is_doubted_unless_it_is_news_and_says_how_the_payment_ended() {
+        const NEW: Option<Cursor> = Some(Cursor::START);
+        for (known, answer, appended, expected) in [
+            (None, confirmed(Phase::Captured, 2), NEW, false),
+            (None, confirmed(Phase::Canceled, 2), NEW, false),
+            (None, confirmed(Phase::Expired, 2), NEW, false),
+            (Some(confirmed(Phase::Processing, 1)), confirmed(Phase::Captured, 2), NEW, false),
+            (Some(confirmed(Phase::Captured, 1)), confirmed(Phase::Captured, 2), None, true),
+            (None, confirmed(Phase::Created, 2), NEW, true),
+            (None, confirmed(Phase::RequiresAction, 2), NEW, true),
+            (None, confirmed(Phase::Processing, 2), NEW, true),
+            (None, confirmed(Phase::Authorized, 2), NEW, true),
+            (None, confirmed(Phase::Failed, 2), NEW, true),
+            // Something newer is known.
+            (Some(confirmed(Phase::Captured, 3)), confirmed(Phase::Captured, 2), NEW, true),
+        ] {
+            let entries = known.map(|event| Entry { tag: Tag::NONE, event: Arc::new(event) });
+            let log = Log { entries: entries.into_iter().collect() };
+            let told = format!("{log:?} {answer:?}");
+            assert_eq!(Step { log, event: answer, appended }.is_doubtful(), expected, "{told}");
+        }
+    }
 
     #[test]
     fn what_could_not_be_made_is_tried_anew_and_what_was_made_is_kept() {

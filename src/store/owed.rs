@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 /// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work.
 pub const MAX_OWED: usize = 65_536;
 
-/// The longest that anything is put off. A store that counts by a clock that can be set back finds nothing due later than this.
+/// The longest that anything is put off. Where a clock was set back since, what a store finds put off for longer is due after this.
 pub const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// On which terms a debt is claimed.

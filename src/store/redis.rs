@@ -417,7 +417,7 @@ impl Store for Redis {
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
         let mut command = self.owed(source, "owe");
         command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
-        // A script writes to one slot, and which sources are owed anything has to lie in one for all of them.
+        // A script writes to one slot; which sources are owed anything lies in another, in one place for all of them.
         let mut index = redis::cmd("SADD");
         index.arg(self.plan.owed_sources()).arg(source);
         let writer = self.writer()?;
