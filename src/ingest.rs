@@ -22,9 +22,11 @@
 //! | `confirm`   | asking a provider for a payment: the request, and what the answer says |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
+//! | `account`   | telling it: metrics, the log line, the delivery log, the answer |
 //! | `redact`    | masking of card data |
 //! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
+mod account;
 mod adapter;
 mod api;
 mod confirm;
@@ -73,11 +75,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
-use throttle::Throttled;
 use tokio::sync::{Notify, Semaphore};
-
-/// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
-const DELIVERY_RECORDS: usize = 256;
 
 /// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
 /// one question, and who waits for the answer does not notice.
@@ -139,15 +137,6 @@ impl From<Outcome> for Taken {
     }
 }
 
-impl Taken {
-    /// Says so where it is one of too many that prove nothing.
-    fn throttle(&mut self) {
-        if let Outcome::Rejected(rejection) = self.outcome {
-            self.outcome = Outcome::Throttled(rejection);
-        }
-    }
-}
-
 impl Ingest {
     /// Ready to take deliveries to `sources`.
     #[must_use]
@@ -165,14 +154,20 @@ impl Ingest {
             limits,
             deliveries: Semaphore::new(deliveries),
             owed: Notify::new(),
-            delivery_records: Arc::new(Semaphore::new(DELIVERY_RECORDS)),
+            delivery_records: Arc::new(Semaphore::new(account::DELIVERY_RECORDS)),
         }
     }
 
-    /// Takes these sources from now on. Deliveries in work end with the source that they began with.
-    pub fn replace_sources(&self, sources: Vec<Source>) {
-        let sources = Arc::new(by_name(sources));
-        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
+    /// Takes these sources from now on, each with the keys that the source of its name has fetched. Deliveries in work end with
+    /// the source that they began with.
+    pub fn replace_sources(&self, mut sources: Vec<Source>) {
+        let mut known = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        for source in &mut sources {
+            if let Some(earlier) = known.get(&source.name) {
+                source.inherit(earlier);
+            }
+        }
+        *known = Arc::new(by_name(sources));
     }
 
     /// Whether there is such a source, so that a body need not be read for nothing.
@@ -283,7 +278,7 @@ impl Ingest {
         source: &Source,
         delivery: &Delivery<'_>,
     ) -> Result<Result<Value, Unclear>, Outcome> {
-        let Delivery { headers, body, received_at, .. } = *delivery;
+        let Delivery { headers, body, received_at, peer, .. } = *delivery;
         let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
@@ -294,7 +289,7 @@ impl Ingest {
         let (Err(Rejection::UntrustedKey), Some(keys)) = (&opened, &source.keys) else {
             return opened.map_err(Outcome::Rejected);
         };
-        let key = keys.key(request).await.inspect_err(|why| {
+        let key = keys.key(request, peer).await.inspect_err(|why| {
             if *why == NoKey::TooMany {
                 self.metrics.limit_hits.count("key_fetches");
             }
@@ -372,80 +367,6 @@ impl Ingest {
             Err(why) => store_failed(source, &why),
         }
     }
-
-    /// Counts, logs and records what came of a delivery, and says what to answer.
-    fn account(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        mut taken: Vec<Taken>,
-        started: Instant,
-    ) -> Reply {
-        for Taken { outcome, .. } in &taken {
-            self.metrics.event(&source.name, outcome.word(), outcome.reason());
-        }
-        if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
-        }
-        let mut suppressed = 0;
-        if taken.iter().any(|taken| taken.outcome.is_unproven()) {
-            match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
-                Ok(refused) => suppressed = refused,
-                Err(Throttled) => {
-                    // Counted above. A line each would let anyone fill the disk; the next line says how many.
-                    self.metrics.limit_hits.count("failed_signatures_per_second");
-                    taken.iter_mut().for_each(Taken::throttle);
-                    return reply(source, &taken);
-                }
-            }
-        }
-        for Taken { outcome, reading } in &taken {
-            log(source, delivery, outcome, reading, started, suppressed);
-            self.record_delivery(source, delivery, outcome, reading);
-        }
-        reply(source, &taken)
-    }
-
-    /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
-    fn record_delivery(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        outcome: &Outcome,
-        reading: &Reading,
-    ) {
-        let Ok(permit) = Arc::clone(&self.delivery_records).try_acquire_owned() else {
-            self.metrics.limit_hits.count("delivery_records");
-            return;
-        };
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "seq": outcome.seq(),
-            "reason": outcome.reason(),
-        });
-        let record = Record {
-            log: RecordLog::Deliveries,
-            source: Arc::clone(&source.name),
-            at: delivery.received_at,
-            reason: outcome.word().to_owned(),
-            detail: detail.to_string(),
-        };
-        let store = Arc::clone(&self.store);
-        tokio::spawn(async move {
-            if let Err(why) = store.record(record).await {
-                tracing::debug!(%why, "a delivery was not recorded");
-            }
-            drop(permit);
-        });
-    }
-}
-
-fn reply(source: &Source, taken: &[Taken]) -> Reply {
-    let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
-    outcome::reply(&outcomes, &source.manners)
 }
 
 fn by_name(sources: Vec<Source>) -> Sources {
@@ -455,39 +376,6 @@ fn by_name(sources: Vec<Source>) -> Sources {
 fn store_failed(source: &Source, why: &StoreError) -> Outcome {
     tracing::warn!(source = %source.name, %why, "the store failed an append");
     Outcome::Deferred { reason: "store" }
-}
-
-/// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
-fn log(
-    source: &Source,
-    delivery: &Delivery<'_>,
-    outcome: &Outcome,
-    reading: &Reading,
-    started: Instant,
-    suppressed: u64,
-) {
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                source = %source.name,
-                outcome = outcome.word(),
-                reason = outcome.reason(),
-                event = reading.id.as_deref().unwrap_or_default(),
-                "type" = &*reading.kind,
-                payment = reading.payment.as_ref().map_or("", |payment| payment.as_str()),
-                seq = outcome.seq(),
-                bytes = delivery.body.len(),
-                peer = delivery.peer.map(tracing::field::display),
-                duration_us = started.elapsed().as_micros(),
-                suppressed,
-                "delivery"
-            )
-        };
-    }
-    match outcome {
-        Outcome::Accepted(_) | Outcome::Duplicate(_) | Outcome::Ignored => line!(info),
-        _ => line!(warn),
-    }
 }
 
 #[cfg(any(test, fuzzing))]

@@ -45,7 +45,8 @@ pub enum OutboundError {
 }
 
 impl Outbound {
-    /// Ready to ask. An error says what the machine lacks, such as root certificates.
+    /// Ready to ask. It trusts the roots that the machine has now; an error says what the machine lacks, such as these. Nothing
+    /// of either is remembered: who would have a change of them noticed makes another one.
     pub fn new() -> Result<Self, OutboundError> {
         let client = Client::builder()
             .connect_timeout(CONNECT_PATIENCE)

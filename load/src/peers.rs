@@ -5,7 +5,7 @@ mod server;
 mod table;
 
 use crate::report::{Report, as_f64};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum as _};
 use server::{Peer, Running};
 use std::{
@@ -20,12 +20,15 @@ use tempfile::TempDir;
 /// Which peers, and how long.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The gateway's program, built with --release.
+    /// The gateway's program, by default the one beside this tool.
     #[arg(long)]
-    paystream: PathBuf,
-    /// The durable-streams-server program, from `cargo install durable-streams`; left out if it is not named.
+    paystream: Option<PathBuf>,
+    /// The durable-streams-server program, by default the one in the path.
     #[arg(long)]
     durable_streams: Option<PathBuf>,
+    /// Where the baselines for Node lie, with their packages; left out if those are missing.
+    #[arg(long, default_value = "load/peers/node")]
+    node_peers: PathBuf,
     /// Peers to measure, by default all whose programs are there.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Peer>,
@@ -65,6 +68,8 @@ const WRONG: &str = "lost, duplicated, out of order, in all runs";
 const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
     ("one payment each, 5,000 events/s: p99, ms", "delivery p99"),
+    ("the same while the host took nothing: p50, ms", "undisturbed delivery p50"),
+    ("the same while the host took nothing: p99, ms", "undisturbed delivery p99"),
     ("the same: CPU µs per event, post included", "server time per event"),
 ];
 
@@ -103,6 +108,14 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
             ],
         ),
         measure(
+            "one-storm",
+            format!("storm --one-payment --streams {streams} --waves 1 --silent"),
+            &[
+                ("all arrive at once at one payment, s", "arrive"),
+                ("all dropped, all return at once to one payment, s", "return 1"),
+            ],
+        ),
+        measure(
             "fanout",
             format!("fanout --streams {streams} --rate 1 --seconds {seconds}"),
             &[
@@ -136,18 +149,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
 
 /// Measures all, shows the tables.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
-    let peers: Vec<_> = Peer::value_variants()
-        .iter()
-        .copied()
-        .filter(|peer| arguments.only.is_empty() || arguments.only.contains(peer))
-        .filter(|peer| match peer.missing(arguments) {
-            None => true,
-            Some(what) => {
-                note(&format!("{peer} is left out: {what}"));
-                false
-            }
-        })
-        .collect();
+    let peers = peers(arguments)?;
     let wanted = |name: &str| {
         arguments.measures.is_empty()
             || arguments.measures.iter().any(|wanted| name.starts_with(wanted.as_str()))
@@ -179,6 +181,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         crate::write(path, &text)?;
     }
     Ok(problems.is_empty())
+}
+
+/// Those that are asked for; if none are named, those that are there.
+fn peers(arguments: &Arguments) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for peer in Peer::value_variants().iter().copied() {
+        match peer.missing(arguments) {
+            _ if !arguments.only.is_empty() && !arguments.only.contains(&peer) => {}
+            None => peers.push(peer),
+            Some(what) if arguments.only.is_empty() => note(&format!("{peer} is left out: {what}")),
+            Some(what) => bail!("{peer} is not there: {what}"),
+        }
+    }
+    Ok(peers)
 }
 
 fn take(report: &Report, peer: Peer, measure: &Measure, repeat: usize, values: &mut Values) {

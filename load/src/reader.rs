@@ -3,6 +3,7 @@
 //! It opens streams as it is told, reads what comes, lets them go and come back as browsers do, and checks each one's
 //! continuity. It knows neither the publisher nor the report: commands come in, [`State`]s go out.
 
+mod calm;
 mod check;
 mod socket;
 mod stream;
@@ -12,6 +13,7 @@ pub(crate) use socket::{connect, word};
 pub(crate) use wire::{Body, Head};
 
 use crate::{board::Board, clock, plan::Plan, proc, stats::Seen};
+use calm::Calm;
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -108,6 +110,7 @@ impl<F: FnMut(State)> Reader<F> {
             context: Context {
                 plan,
                 seen: Seen::default(),
+                calm: Calm::new(proc::stolen_us()),
                 board,
                 now_us,
                 ready: 0,
@@ -273,6 +276,7 @@ impl<F: FnMut(State)> Reader<F> {
         }
         if now_us >= self.next_tick_us {
             self.next_tick_us = now_us + TICK_US;
+            self.context.calm.tick(proc::stolen_us(), &mut self.context.seen.undisturbed);
             self.read_slowly();
             self.churn();
             self.tell(None);

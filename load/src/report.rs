@@ -43,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) own_cpu_us: u64,
     /// How long that was.
     pub(crate) measured_us: u64,
+    /// What the host took of each of this machine's processors meanwhile, on average.
+    pub(crate) stolen_us: u64,
     /// The server before the first stream and at the end.
     pub(crate) server_before: Option<Process>,
     pub(crate) server_after: Option<Process>,
@@ -92,6 +94,9 @@ pub(crate) struct Second {
 /// The share of a processor above which this tool may be what limits the figures.
 const BUSY: f64 = 0.85;
 
+/// The share of the machine above which the host's doings show in latencies.
+const TAKEN: f64 = 0.005;
+
 /// The publisher's lag above which latencies are not the server's alone, in microseconds.
 const LATE_US: u64 = 5_000;
 
@@ -140,6 +145,13 @@ impl Report {
                 "this tool took {percent:.0} % of a processor: its own limits may be taken for the server's"
             ));
         }
+        let taken = self.taken_share();
+        if taken > TAKEN {
+            let percent = taken * 100.0;
+            self.notes.push(format!(
+                "the host took {percent:.1} % of this machine's processors while it measured: long latencies may be its own"
+            ));
+        }
         let lag_us = self.posted.lag.at(0.99);
         if lag_us > LATE_US {
             let ms = as_f64(lag_us) / 1e3;
@@ -173,6 +185,7 @@ impl Report {
         put("kernel memory per stream, both ends", kernel.unwrap_or_default(), "B");
         for (name, times) in [
             ("delivery", &self.seen.latency),
+            ("undisturbed delivery", &self.seen.undisturbed),
             ("acknowledgement", &self.posted.ack),
             ("publisher's lag", &self.posted.lag),
             ("opening", &self.seen.opening),
@@ -208,6 +221,11 @@ impl Report {
     /// The share of one processor that this tool took while it measured.
     pub(crate) fn own_share(&self) -> f64 {
         as_f64(self.own_cpu_us) / as_f64(self.measured_us.max(1))
+    }
+
+    /// The share of all this machine's processors that its host took meanwhile.
+    pub(crate) fn taken_share(&self) -> f64 {
+        as_f64(self.stolen_us) / as_f64(self.measured_us.max(1))
     }
 
     /// The server's.

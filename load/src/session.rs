@@ -52,10 +52,19 @@ pub(crate) struct Session {
     begun_us: u64,
     next_second_us: u64,
     quiet: bool,
-    /// The server's and this tool's processor time, and the time, when measuring began.
-    since: (u64, u64, u64),
+    /// When measuring began.
+    since: Since,
     /// Dropped last: until then the server runs.
     _gateway: Option<Gateway>,
+}
+
+/// A moment, and the processor time that was spent until then: the server's, this tool's, and what the host took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    server_us: u64,
+    own_us: u64,
+    stolen_us: u64,
+    at_us: u64,
 }
 
 impl Session {
@@ -98,7 +107,7 @@ impl Session {
             begun_us: now_us,
             next_second_us: now_us,
             quiet: common.quiet,
-            since: (0, 0, 0),
+            since: Since::default(),
             _gateway: gateway,
         };
         if session.plan.target.create {
@@ -116,15 +125,25 @@ impl Session {
 
     /// Processor time counts from here.
     pub(crate) fn measure_from_here(&mut self) {
-        self.since = (cpu_us(&self.pids), cpu_us(&self.team.pids()), clock::now_us());
+        self.since = self.now();
     }
 
     /// Processor time counts up to here.
     pub(crate) fn measure_to_here(&mut self) {
-        let (server, own, at_us) = self.since;
-        self.report.server_cpu_us = cpu_us(&self.pids).saturating_sub(server);
-        self.report.own_cpu_us = cpu_us(&self.team.pids()).saturating_sub(own);
-        self.report.measured_us = clock::now_us() - at_us;
+        let (since, now) = (self.since, self.now());
+        self.report.server_cpu_us = now.server_us.saturating_sub(since.server_us);
+        self.report.own_cpu_us = now.own_us.saturating_sub(since.own_us);
+        self.report.stolen_us = now.stolen_us.saturating_sub(since.stolen_us);
+        self.report.measured_us = now.at_us - since.at_us;
+    }
+
+    fn now(&self) -> Since {
+        Since {
+            server_us: cpu_us(&self.pids),
+            own_us: cpu_us(&self.team.pids()),
+            stolen_us: proc::stolen_us(),
+            at_us: clock::now_us(),
+        }
     }
 
     /// Opens streams until there are `upto`, and waits for the first message of each.

@@ -115,6 +115,8 @@ pub(crate) struct Seen {
     pub(crate) unexplained: u64,
     /// From the time at which an event was due to its arrival as news.
     pub(crate) latency: Times,
+    /// The same, of those that arrived while the host took nothing of this machine's processor time.
+    pub(crate) undisturbed: Times,
     /// The same for what a stream had missed while it was away.
     pub(crate) replayed: Times,
     /// From the connect to the first message, without a cursor.
@@ -150,6 +152,7 @@ impl Seen {
         add_counts(&mut self.reasons, &other.reasons);
         add_counts(&mut self.closings, &other.closings);
         self.latency.add(&other.latency);
+        self.undisturbed.add(&other.undisturbed);
         self.replayed.add(&other.replayed);
         self.opening.add(&other.opening);
         self.resuming.add(&other.resuming);

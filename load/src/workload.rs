@@ -57,6 +57,9 @@ pub(crate) struct Storm {
     pub(crate) common: Common,
     #[arg(long, default_value_t = 10_000)]
     streams: usize,
+    /// All watch one payment; otherwise each watches one of its own.
+    #[arg(long)]
+    one_payment: bool,
     /// How often they are dropped and return.
     #[arg(long, default_value_t = 3)]
     waves: usize,
@@ -162,7 +165,8 @@ pub(crate) fn unicast(arguments: &Deliver) -> Result<Report> {
 
 pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
     let streams = arguments.streams;
-    let readers = Readers { opening: streams, ..Readers::brisk(streams, streams) };
+    let payments = if arguments.one_payment { 1 } else { streams };
+    let readers = Readers { opening: streams, ..Readers::brisk(streams, payments) };
     let mut session = Session::start("storm", &arguments.common, &readers)?;
     let mut accepted = Vec::new();
     let mut complete = session.open("arrive", streams)?;
@@ -172,7 +176,7 @@ pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
         }
         session.drop_all()?;
         if !arguments.silent {
-            session.post(Task::batch((wave - 1) * streams, streams), &mut accepted)?;
+            session.post(Task::batch((wave - 1) * payments, payments), &mut accepted)?;
         }
         complete = session.open(&format!("return {wave}"), streams)?;
         if !arguments.silent {

@@ -1,12 +1,15 @@
 //! Keys that a provider publishes and a request only names: a ring of them, each fetched when it is first named.
 //!
 //! A stranger can name keys without end and prove nothing. So everything here has a bound: one fetch for a key, however many
-//! deliveries wait for it; a few fetches a minute; a shelf of fixed size, which also remembers what there is not; few who
-//! wait, and not for long. Who waits no longer is deferred, and when the provider sends the delivery again, the key is there.
+//! deliveries wait for it; a few fetches a minute for each host and for all; a shelf of fixed size, which also remembers what
+//! there is not; few who wait, and not for long. Who waits no longer is deferred, and when the provider sends the delivery
+//! again, the key is there. What strangers can do all the same, `budget` says.
 //!
-//! A ring belongs to one source, so that junk sent to one never costs another its keys. It knows how keys are had and for how
-//! long they are good; what they verify, the gate knows.
+//! A ring belongs to one source, so that junk sent to one never costs another its keys. It outlasts a reload, unless it is
+//! another place that the source asks from then on, or as another client. It knows how keys are had and for how long they are
+//! good; what they verify, the gate knows.
 
+mod budget;
 mod certificates;
 mod plaid;
 mod shelf;
@@ -21,8 +24,9 @@ use crate::{
 };
 use aws_lc_rs::signature::ParsedPublicKey;
 use rustls_pki_types::CertificateDer;
-use shelf::{Look, Shelf, Told};
+use shelf::{Ageing, Look, Shelf, Told};
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -39,6 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_WAITING: usize = 64;
 
 /// Where keys come from.
+#[derive(PartialEq)]
 pub(super) enum Origin {
     /// A certificate, at an address that the request names.
     Certificates(Certificates),
@@ -84,13 +89,14 @@ enum FetchError {
     Outbound(#[from] OutboundError),
 }
 
-/// The keys of one source.
+/// The keys of one source. Cloning shares them.
+#[derive(Clone)]
 pub(super) struct KeyRing {
     source: Arc<str>,
-    origin: Origin,
+    origin: Arc<Origin>,
     outbound: Outbound,
-    shelf: Mutex<Shelf>,
-    waiting: Semaphore,
+    shelf: Arc<Mutex<Shelf>>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Origin {
@@ -118,11 +124,11 @@ impl Origin {
         is_chained && key.expired_at.is_none_or(|expired_at| at < expired_at)
     }
 
-    /// After what time a key is fetched anew, while the old one serves on. What a certificate says never changes.
-    const fn refresh(&self) -> Option<Duration> {
+    /// How its keys age. What a certificate says never changes.
+    const fn ageing(&self) -> Option<Ageing> {
         match self {
             Self::Certificates(_) => None,
-            Self::Plaid(_) => Some(plaid::REFRESH),
+            Self::Plaid(_) => Some(plaid::AGEING),
         }
     }
 }
@@ -130,14 +136,22 @@ impl Origin {
 impl KeyRing {
     /// An empty ring.
     pub(super) fn new(source: Arc<str>, origin: Origin, outbound: Outbound) -> Self {
-        let (shelf, waiting) = (Mutex::default(), Semaphore::new(MAX_WAITING));
-        Self { source, origin, outbound, shelf, waiting }
+        let waiting = Arc::new(Semaphore::new(MAX_WAITING));
+        Self { source, origin: Arc::new(origin), outbound, shelf: Arc::default(), waiting }
     }
 
-    /// The key that a request names.
-    pub(super) async fn key(self: &Arc<Self>, request: Unproven<'_>) -> Result<Arc<Key>, NoKey> {
+    /// Goes on with the keys of an earlier ring, and with what it is fetching, if they come from the same place. What asks for
+    /// more is this ring's own: its TLS trusts what the machine trusts by now.
+    pub(super) fn inherit(&mut self, earlier: &Self) {
+        if self.origin == earlier.origin {
+            (self.shelf, self.waiting) = (Arc::clone(&earlier.shelf), Arc::clone(&earlier.waiting));
+        }
+    }
+
+    /// The key that a request of `peer` names.
+    pub(super) async fn key(&self, request: Unproven<'_>, peer: Option<IpAddr>) -> Result<Arc<Key>, NoKey> {
         let (name, at) = (self.origin.name_of(request).map_err(NoKey::Refused)?, request.received_at);
-        let look = self.shelf().look(&name, Instant::now());
+        let look = self.shelf().look(&name, peer, Instant::now());
         let key = match look {
             Look::Held(key) => key,
             Look::Stale(key) => {
@@ -160,8 +174,8 @@ impl KeyRing {
     }
 
     /// Fetches a key in the background, so that it gets here even if nobody waits any more.
-    fn fetch(self: &Arc<Self>, name: String, at: Time, told: Option<watch::Sender<Told>>) {
-        let ring = Arc::clone(self);
+    fn fetch(&self, name: String, at: Time, told: Option<watch::Sender<Told>>) {
+        let ring = self.clone();
         tokio::spawn(async move {
             let fetched = ring.origin.fetch(&ring.outbound, &name, at).await.map(Arc::new);
             let fetched = fetched.map_err(|why| {
@@ -169,7 +183,7 @@ impl KeyRing {
                 tracing::warn!(source = %ring.source, key, %why, "a key to verify with was not to be had");
                 NoKey::from(&why)
             });
-            ring.shelf().put(&name, &fetched, Instant::now(), ring.origin.refresh());
+            ring.shelf().put(&name, &fetched, Instant::now(), ring.origin.ageing());
             if let Some(told) = told {
                 told.send_replace(Some(fetched));
             }

@@ -22,8 +22,9 @@ impl Source {
     pub(super) fn parse(&self, body: &[u8], depth: usize) -> Result<Value, Unclear> {
         let unclear = |code| Err(Unclear { code, at: "body".to_owned() });
         match self.body {
-            BodyForm::Json if !depth::is_within(body, depth) => unclear("too_deep"),
-            BodyForm::Json => self.sieve.parse(body).or_else(|_| unclear("not_json")),
+            BodyForm::JsonOrEmpty if body.is_empty() => Ok(Value::Object(serde_json::Map::new())),
+            BodyForm::Json | BodyForm::JsonOrEmpty if !depth::is_within(body, depth) => unclear("too_deep"),
+            BodyForm::Json | BodyForm::JsonOrEmpty => self.sieve.parse(body).or_else(|_| unclear("not_json")),
             BodyForm::Form => Ok(form(body)),
             BodyForm::Xml => xml::parse(body).map_or_else(|| unclear("not_xml"), Ok),
         }

@@ -66,6 +66,14 @@ impl Scheme {
         }
     }
 
+    /// Whether a request's query is the sender's.
+    fn proves_query(&self) -> bool {
+        match self {
+            Self::Recipe(recipe) => recipe.proves_query(),
+            Self::Coded(_) => false,
+        }
+    }
+
     /// Whether the provider signs a time.
     pub(super) fn signs_time(&self) -> bool {
         match self {

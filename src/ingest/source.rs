@@ -68,7 +68,7 @@ pub struct Source {
     pub(super) shared_ids: bool,
     pub(super) gate: Gate,
     /// Keys that are fetched, if the source has none of its own.
-    pub(super) keys: Option<Arc<KeyRing>>,
+    pub(super) keys: Option<KeyRing>,
     pub(super) trust: Trust,
     pub(super) body: BodyForm,
     /// What is kept of a JSON body.
@@ -180,7 +180,7 @@ impl Source {
         let keys = if settings.secrets.is_empty() {
             let origin = origin(&scheme, &provider, settings.api.as_ref(), settings.live)?;
             let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
-            Some(Arc::new(KeyRing::new(Arc::clone(&settings.name), origin, outbound)))
+            Some(KeyRing::new(Arc::clone(&settings.name), origin, outbound))
         } else {
             None
         };
@@ -222,6 +222,13 @@ impl Source {
             api,
             throttle: Throttle::default(),
         })
+    }
+
+    /// Goes on with the keys that its forerunner fetched, if they come from the same place.
+    pub(super) fn inherit(&mut self, earlier: &Self) {
+        if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
+            keys.inherit(earlier);
+        }
     }
 
     /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`. None where

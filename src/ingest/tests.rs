@@ -1,122 +1,17 @@
-mod owed;
-
 use super::*;
-use crate::{
-    payment::{Cursor, Subject, Tag, Trust},
-    store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
-};
-use async_trait::async_trait;
+use crate::{payment::Trust, store::Conflict};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::Mutex};
-use tokio::sync::broadcast;
+
+pub(super) use fake::Fake;
 
 mod card_data;
 mod every_preset;
+mod fake;
+mod owed;
 mod senders;
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 const PAN: &str = "4242424242424242";
-
-/// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
-#[derive(Default)]
-pub(super) struct Fake {
-    events: Mutex<Vec<Event>>,
-    records: Mutex<Vec<Record>>,
-    recorded: Notify,
-    fails: Mutex<Option<StoreError>>,
-    conflicts: Mutex<Option<Conflict>>,
-    /// How often each payment came to be owed …
-    owed: Mutex<HashMap<String, usize>>,
-    /// … and how it fails.
-    owes: Mutex<Option<StoreError>>,
-    /// While it is held, appends wait.
-    gate: tokio::sync::Mutex<()>,
-}
-
-impl Fake {
-    fn check(&self) -> Result<(), StoreError> {
-        self.fails.lock().unwrap().clone().map_or(Ok(()), Err)
-    }
-
-    /// The first record of a log, once it is there.
-    async fn first(&self, log: RecordLog) -> Record {
-        loop {
-            let recorded = self.recorded.notified();
-            if let Some(record) = self.records.lock().unwrap().iter().find(|record| record.log == log) {
-                return record.clone();
-            }
-            recorded.await;
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Fake {
-    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let _open = self.gate.lock().await;
-        self.check()?;
-        if let Some(conflict) = *self.conflicts.lock().unwrap() {
-            return Ok(Appended::Conflict(conflict));
-        }
-        let mut events = self.events.lock().unwrap();
-        let cursor = |place: usize| Cursor { tag: Tag::from_random(1), seq: place as u64 + 1 };
-        if let Some(place) = events.iter().position(|event| event.id == append.event.id) {
-            return Ok(Appended::Duplicate { cursor: cursor(place) });
-        }
-        events.push(append.event);
-        Ok(Appended::New { cursor: cursor(events.len() - 1) })
-    }
-
-    async fn record(&self, record: Record) -> Result<(), StoreError> {
-        self.check()?;
-        self.records.lock().unwrap().push(record);
-        self.recorded.notify_waiters();
-        Ok(())
-    }
-
-    async fn read(&self, _: &Subject) -> Result<Log, StoreError> {
-        Ok(Log::default())
-    }
-
-    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
-        broadcast::channel(1).1
-    }
-
-    async fn feed(&self, _: u8, _: u64) -> Result<Feed, StoreError> {
-        Ok(Feed::Gone(Head::default()))
-    }
-
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(self.records.lock().unwrap().clone())
-    }
-
-    async fn owe(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {
-        *self.owed.lock().unwrap().entry(payment.to_string()).or_default() += 1;
-        self.owes.lock().unwrap().clone().map_or(Ok(()), Err)
-    }
-
-    async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
-        Ok(Claim::Nothing)
-    }
-
-    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        Ok(BTreeMap::new())
-    }
-
-    async fn health(&self) -> Result<(), StoreError> {
-        self.check()
-    }
-
-    async fn close(&self) {}
-}
 
 fn source(name: &str) -> Source {
     source_of(name, "generic")

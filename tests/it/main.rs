@@ -21,6 +21,7 @@ mod confirm;
 mod contract;
 mod demo;
 mod faults;
+mod fetched_keys;
 mod invariants;
 mod operations;
 mod redis_store;

@@ -23,15 +23,15 @@ use tokio::sync::broadcast;
 /// Events that a slow reader may be behind; then it loses some, which nobody notices.
 const BEHIND: usize = 16;
 
-/// More than tokio's own 1,024: with that a storm shows little but the kernel's retransmissions.
-const BACKLOG: u32 = 16_384;
-
 #[derive(Parser, Debug)]
 struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8091")]
     listen: SocketAddrV4,
     #[arg(long, default_value = "redis://127.0.0.1:6379/?protocol=resp3")]
     redis: String,
+    /// Connections that may wait to be accepted. With the 128 of most listeners a storm shows little but the kernel's retransmissions.
+    #[arg(long, default_value_t = 16_384)]
+    backlog: u32,
 }
 
 type Channels = Mutex<HashMap<String, broadcast::Sender<Arc<str>>>>;
@@ -45,7 +45,7 @@ struct App {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let client = redis::Client::open(arguments.redis)?;
+    let client = redis::Client::open(arguments.redis.as_str())?;
     let channels = Arc::<Channels>::default();
     let mut subscription = client.get_async_pubsub().await?;
     subscription.psubscribe("pay:*").await?;
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
         .with_state(App { channels, redis });
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(arguments.listen.into())?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = socket.listen(arguments.backlog)?;
     #[expect(clippy::disallowed_methods, reason = "the baseline is what everybody writes")]
     axum::serve(listener, routes).await?;
     Ok(())

@@ -35,6 +35,8 @@ pub(crate) enum Peer {
     Nchan,
     NchanRedis,
     PlainAxum,
+    NodeHttp,
+    NodeBetterSse,
     DurableStreams,
 }
 
@@ -47,6 +49,8 @@ impl fmt::Display for Peer {
             Self::Nchan => "nchan, memory",
             Self::NchanRedis => "nchan + Redis",
             Self::PlainAxum => "plain axum + Redis",
+            Self::NodeHttp => "Node http + Redis",
+            Self::NodeBetterSse => "Node better-sse + Redis",
             Self::DurableStreams => "durable-streams, fsync",
         })
     }
@@ -57,34 +61,56 @@ impl Peer {
     fn redis(self) -> Option<&'static str> {
         match self {
             Self::PaystreamRedis => Some(STORE),
-            Self::NchanRedis | Self::PlainAxum => Some(BUS),
+            Self::NchanRedis | Self::PlainAxum | Self::NodeHttp | Self::NodeBetterSse => Some(BUS),
             _ => None,
         }
     }
 
+    /// The program that it is.
+    fn program(self, arguments: &Arguments) -> Option<PathBuf> {
+        let program = match self {
+            Self::Bare => beside("bare").ok(),
+            Self::Paystream | Self::PaystreamRedis => {
+                arguments.paystream.clone().or_else(|| beside("paystream").ok())
+            }
+            Self::Nchan | Self::NchanRedis => in_path("nginx"),
+            Self::PlainAxum => beside("plain-axum").ok(),
+            Self::NodeHttp | Self::NodeBetterSse => in_path("node"),
+            Self::DurableStreams => {
+                arguments.durable_streams.clone().or_else(|| in_path("durable-streams-server"))
+            }
+        };
+        program.filter(|program| program.exists())
+    }
+
     /// What it lacks on this machine.
-    pub(super) fn missing(self, arguments: &Arguments) -> Option<String> {
-        let no_redis = self.redis().is_some() && in_path("redis-server").is_none();
-        match self {
-            _ if no_redis => Some("apt-get install redis-server".to_owned()),
-            Self::Nchan | Self::NchanRedis if in_path("nginx").is_none() || !module().exists() => {
-                Some("apt-get install nginx libnginx-mod-nchan".to_owned())
-            }
-            Self::Bare | Self::PlainAxum if !self.own_program().is_ok_and(|program| program.exists()) => {
-                Some("cargo build --release -p load".to_owned())
-            }
-            Self::DurableStreams if arguments.durable_streams.is_none() => {
-                Some("cargo install durable-streams, and name it by --durable-streams".to_owned())
-            }
-            _ => None,
+    pub(super) fn missing(self, arguments: &Arguments) -> Option<&'static str> {
+        let lacks_more = match self {
+            Self::Nchan | Self::NchanRedis => !module().exists(),
+            Self::NodeHttp | Self::NodeBetterSse => !arguments.node_peers.join("node_modules").exists(),
+            _ => false,
+        };
+        if self.redis().is_some() && in_path("redis-server").is_none() {
+            return Some("apt-get install redis-server");
         }
+        if self.program(arguments).is_some() && !lacks_more {
+            return None;
+        }
+        Some(match self {
+            Self::Bare | Self::Paystream | Self::PaystreamRedis | Self::PlainAxum => {
+                "cargo build --release --workspace"
+            }
+            Self::Nchan | Self::NchanRedis => "apt-get install nginx libnginx-mod-nchan",
+            Self::NodeHttp | Self::NodeBetterSse => "npm ci --prefix load/peers/node, with Node 20 or newer",
+            Self::DurableStreams => "cargo install durable-streams",
+        })
     }
 
     /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
     /// made the same only in Paystream and `bare`.
     pub(super) fn takes(self, measure: &str) -> bool {
         match measure {
-            "storm" => self != Self::DurableStreams,
+            "storm" | "one-storm" => self != Self::DurableStreams,
             "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
             _ => true,
         }
@@ -100,10 +126,6 @@ impl Peer {
         });
         numbers.collect::<Vec<_>>().join(",")
     }
-
-    fn own_program(self) -> Result<PathBuf> {
-        beside(if self == Self::Bare { "bare" } else { "plain-axum" })
-    }
 }
 
 /// A peer that runs. Dropping it kills its processes.
@@ -117,12 +139,12 @@ impl Running {
     /// Starts a peer for a measure, in this folder, and waits until it listens.
     pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
         let mut running = Self { arguments: Vec::new(), children: Vec::new() };
+        let program = peer.program(arguments).context("its program")?;
         let core = arguments.server_core;
         let redis = peer.redis().map(|config| running.start_redis(config, core, folder)).transpose()?;
         if matches!(peer, Peer::Paystream | Peer::PaystreamRedis) {
             // The tool starts this one itself.
-            let program = arguments.paystream.to_string_lossy();
-            let words = ["--spawn", &program, "--server-core", &core.to_string()];
+            let words = ["--spawn", &program.to_string_lossy(), "--server-core", &core.to_string()];
             running.arguments.extend(words.map(str::to_owned));
             running.arguments.extend(redis.map(|redis| format!("--redis=redis://{redis}")));
             running.tell_pids();
@@ -134,23 +156,32 @@ impl Running {
             Peer::Bare => {
                 let seconds = if measure == "heartbeats" { "15" } else { "0" };
                 let more = ["--heartbeat".to_owned(), seconds.to_owned()];
-                running.spawn(&peer.own_program()?, core, listen.into_iter().chain(more))?;
+                running.spawn(&program, core, listen.into_iter().chain(more))?;
             }
             Peer::PlainAxum => {
                 let redis = redis.context("its Redis")?;
                 let more = ["--redis".to_owned(), format!("redis://{redis}/?protocol=resp3")];
-                running.spawn(&peer.own_program()?, core, listen.into_iter().chain(more))?;
+                running.spawn(&program, core, listen.into_iter().chain(more))?;
+            }
+            Peer::NodeHttp | Peer::NodeBetterSse => {
+                let script = if peer == Peer::NodeHttp { "http.mjs" } else { "better-sse.mjs" };
+                let redis = format!("redis://{}", redis.context("its Redis")?);
+                let words = [
+                    arguments.node_peers.join(script).to_string_lossy().into_owned(),
+                    address.to_string(),
+                    redis,
+                ];
+                running.spawn(&program, core, words)?;
             }
             Peer::Nchan | Peer::NchanRedis => {
                 let config = folder.join("nginx.conf");
                 fs::write(&config, nchan(folder, address, redis))?;
-                running.spawn(Path::new("nginx"), core, [OsStr::new("-c"), config.as_os_str()])?;
+                running.spawn(&program, core, [OsStr::new("-c"), config.as_os_str()])?;
             }
             _ => {
-                let program = arguments.durable_streams.as_deref().context("its program")?;
                 let (port, data) = (address.port().to_string(), folder.join("data"));
                 let words = ["--port", &port, "--data-dir", &data.to_string_lossy()].map(str::to_owned);
-                running.spawn(program, core, words)?;
+                running.spawn(&program, core, words)?;
                 let paths = ["--create", "--publish", "/{}", "--subscribe", "/{}?offset=now&live=sse"];
                 running.arguments.extend(paths.map(str::to_owned));
             }

@@ -2,6 +2,7 @@
 //! while it is idle.
 
 use super::{
+    calm::Calm,
     check::{Check, Message},
     socket,
     wire::{self, Block, Body, Broken, Head, Step},
@@ -79,6 +80,7 @@ pub(super) struct Stream {
 pub(super) struct Context {
     pub(super) plan: Plan,
     pub(super) seen: Seen,
+    pub(super) calm: Calm,
     pub(super) board: Option<std::sync::Arc<Board>>,
     pub(super) now_us: u64,
     /// Streams that are ready.
@@ -331,6 +333,7 @@ impl Stream {
                     if self.live {
                         seen.deliveries += 1;
                         seen.latency.record(latency);
+                        context.calm.record(latency);
                     } else {
                         seen.replayed.record(latency);
                     }

@@ -29,6 +29,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     )?;
     for (name, times) in [
         ("due to delivered", &report.seen.latency),
+        ("  while undisturbed", &report.seen.undisturbed),
         ("due to replayed", &report.seen.replayed),
         ("due to acknowledged", &report.posted.ack),
         ("publisher's own lag", &report.posted.lag),
@@ -52,8 +53,12 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         "  continuity   lost {}, duplicated {}, reordered {}, status taken back {}, unexplained {}, missing {}",
         seen.lost, seen.duplicated, seen.reordered, seen.status_back, seen.unexplained, report.missing
     )?;
-    let (own, server) = (report.own_share() * 100.0, report.server_share() * 100.0);
-    writeln!(out, "  processor    this tool {own:.0} %, the server {server:.0} % of one")?;
+    let [own, server, host] =
+        [report.own_share(), report.server_share(), report.taken_share()].map(|share| share * 100.0);
+    writeln!(
+        out,
+        "  processor    this tool {own:.0} %, the server {server:.0} % of one; the host took {host:.1} % of all"
+    )?;
     for (name, value, unit) in report.figures().iter().filter(|(name, ..)| name.contains("per ")) {
         writeln!(out, "  {name:<38}{value:>12.1} {unit}")?;
     }

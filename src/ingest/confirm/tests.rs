@@ -1,10 +1,10 @@
 use super::*;
 use crate::ingest::{
-    preset::{fixtures::fact, presets},
+    preset::{fixtures::fact, option_names, presets},
     source::{Provider, SourceError, SourceSettings},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 const API_KEY: &str = "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM";
 const PAN: &str = "4242424242424242";
@@ -20,7 +20,7 @@ fn settings(preset: &str) -> SourceSettings {
         shared_ids: false,
         live: None,
         max_age: None,
-        options: BTreeMap::new(),
+        options: option_names(preset).into_iter().map(|name| (name, "x".to_owned())).collect(),
         api: Some(ApiSettings { client_id: None, key: API_KEY.into(), url: None }),
     }
 }
@@ -73,7 +73,10 @@ fn answers() -> Vec<(&'static str, String, Vec<Case>)> {
         let cases: Vec<Case> =
             serde_json::from_str(&std::fs::read_to_string(path(preset)).expect(preset)).expect(preset);
         let body = &cases[0].body;
-        let id = ["/id", "/data/id", "/payments/id"].iter().find_map(|at| body.pointer(at)).expect(preset);
+        let id = ["/id", "/data/id", "/payments/id", "/order_id"]
+            .iter()
+            .find_map(|at| body.pointer(at))
+            .expect(preset);
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         (preset, id, cases)
     };

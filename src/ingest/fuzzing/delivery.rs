@@ -193,7 +193,7 @@ pub fn mapping(input: &[u8]) {
     let mut events: Vec<Event> = Vec::new();
     for body in request.body.split(|byte| *byte == SEPARATOR) {
         let read = read(source, &request, &source.parse(body, DEPTH));
-        if source.body == BodyForm::Json
+        if matches!(source.body, BodyForm::Json | BodyForm::JsonOrEmpty)
             && let Ok(whole) = serde_json::from_slice(body)
             && is_within(body, DEPTH)
         {

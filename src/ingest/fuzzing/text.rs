@@ -72,7 +72,8 @@ pub fn time(input: &[u8]) {
     }
 }
 
-/// Nesting is counted as a plain model does, and of what is JSON as the value itself nests. The first byte is the limit.
+/// Nesting is counted as a plain model does, and what is JSON nests no deeper than that; less deep where a key stands twice, as only
+/// one of the two is in the value. The first byte is the limit.
 pub fn depth(input: &[u8]) {
     let Some((limit, text)) = input.split_first() else { return };
     let limit = usize::from(*limit % 40);
@@ -80,7 +81,7 @@ pub fn depth(input: &[u8]) {
     assert_eq!(within, brackets(text) <= limit);
     assert!(!within || is_within(text, limit + 1));
     if let Ok(value) = serde_json::from_slice::<Value>(text) {
-        assert_eq!(within, nesting(&value) <= limit);
+        assert!(!within || nesting(&value) <= limit);
     }
 }
 

@@ -33,6 +33,7 @@ const MAX_CERTIFICATES: usize = 8;
 const MAX_NAME: usize = 128;
 
 /// Certificates of one provider.
+#[derive(PartialEq)]
 pub(in crate::ingest) struct Certificates {
     rule: CertificateRule,
     /// Which of the provider's two worlds the source is of, if it says so.

@@ -1,20 +1,23 @@
 //! What a ring remembers: keys that were fetched, keys that are being fetched, and names under which there is none. Pure: what
 //! time it is, the caller says.
 
-use super::{Key, NoKey};
+use super::{
+    Key, NoKey,
+    budget::{Budget, MAX_FETCHES},
+};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
 /// How many names are remembered. A provider has one or two keys in use; the others are what strangers made up.
-const MAX_SLOTS: usize = 64;
+const MAX_SLOTS: usize = 256;
 
-/// How many fetches there may be in [`SPAN`]: for the few keys that there are, plenty; for a provider's server, nothing.
-const MAX_FETCHES: usize = 10;
-const SPAN: Duration = Duration::from_secs(60);
+// What is being fetched can't be dropped, and none of it takes a minute; so there is always something that can.
+const _: () = assert!(MAX_FETCHES < MAX_SLOTS, "a full shelf may hold nothing but what is being fetched");
 
 /// How long a name stays refused. A key that its provider names before it publishes it is good a minute later.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -22,27 +25,44 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How long a fetch that failed is not repeated: six a minute, which leaves some for other keys.
 const FAILED: Duration = Duration::from_secs(10);
 
+/// How long until a held key is fetched again after a fetch that may have failed. It is all the bound that this needs: a shelf's
+/// worth of requests in ten minutes, and of one or two keys in truth, since only what the provider itself handed out is held.
+/// So it takes nothing from the fetches of unknown keys, nor can these take anything from it.
+const RETRY: Duration = Duration::from_secs(600);
+
+/// How a key ages.
+#[derive(Clone, Copy)]
+pub(super) struct Ageing {
+    /// After what time it is fetched again, while the old one serves on.
+    pub(super) refresh: Duration,
+    /// After what time without an answer it serves no more.
+    pub(super) end: Duration,
+}
+
 /// What those who wait are told, in the end.
 pub(super) type Told = Option<Result<Arc<Key>, NoKey>>;
 
 #[derive(Default)]
 pub(super) struct Shelf {
     slots: HashMap<Box<str>, Slot>,
-    /// When the last fetches began.
-    fetches: VecDeque<Instant>,
+    budget: Budget,
 }
 
 struct Slot {
     state: State,
-    /// When to ask again.
-    until: Option<Instant>,
     used: Instant,
 }
 
 enum State {
     Asked(watch::Receiver<Told>),
-    Held(Arc<Key>),
-    Missed(NoKey),
+    Held(Arc<Key>, Option<Due>),
+    Missed { why: NoKey, until: Instant },
+}
+
+/// What a key that ages is due for, and when.
+struct Due {
+    refresh: Instant,
+    end: Instant,
 }
 
 /// What there is under a name.
@@ -60,48 +80,52 @@ pub(super) enum Look {
 }
 
 impl Shelf {
-    /// Looks a name up. What is to be fetched counts as being fetched from now on.
-    pub(super) fn look(&mut self, name: &str, now: Instant) -> Look {
+    /// Looks a name up that `peer` named. What is to be fetched counts as being fetched from now on.
+    pub(super) fn look(&mut self, name: &str, peer: Option<IpAddr>, now: Instant) -> Look {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.used = now;
-            let is_over = slot.until.is_some_and(|until| until <= now);
-            match &slot.state {
-                State::Held(key) if is_over && may_fetch(&mut self.fetches, now) => {
-                    slot.until = Some(now + FAILED);
+            match &mut slot.state {
+                State::Held(_, Some(due)) if due.end <= now => {}
+                State::Held(key, Some(due)) if due.refresh <= now => {
+                    due.refresh = now + RETRY;
                     return Look::Stale(Arc::clone(key));
                 }
-                State::Held(key) => return Look::Held(Arc::clone(key)),
-                State::Missed(why) if !is_over => return Look::No(*why),
+                State::Held(key, _) => return Look::Held(Arc::clone(key)),
+                State::Missed { why, until } if now < *until => return Look::No(*why),
                 // A fetch that ended without a word, by a defect, is no fetch.
                 State::Asked(tells) if tells.has_changed().is_ok() => return Look::Asked(tells.clone()),
-                State::Missed(_) | State::Asked(_) => {}
+                State::Missed { .. } | State::Asked(_) => {}
             }
         }
-        if !may_fetch(&mut self.fetches, now) {
+        if !self.budget.admit(peer, now) {
             return Look::No(NoKey::TooMany);
         }
         self.make_room();
         let (told, tells) = watch::channel(None);
         let state = State::Asked(tells.clone());
-        self.slots.insert(name.into(), Slot { state, until: None, used: now });
+        self.slots.insert(name.into(), Slot { state, used: now });
         Look::Missing(told, tells)
     }
 
-    /// Takes what a fetch brought. `refresh` is after what time it should be fetched again.
+    /// Takes what a fetch brought.
     pub(super) fn put(
         &mut self,
         name: &str,
         fetched: &Result<Arc<Key>, NoKey>,
         now: Instant,
-        refresh: Option<Duration>,
+        ageing: Option<Ageing>,
     ) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        (slot.until, slot.state) = match (fetched, &slot.state) {
-            (Ok(key), _) => (refresh.map(|after| now + after), State::Held(Arc::clone(key))),
-            // Better a key of yesterday than none: what ends it is its own expiry.
-            (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(_)) => return,
-            (Err(why @ NoKey::Refused(_)), _) => (Some(now + REFUSED), State::Missed(*why)),
-            (Err(why), _) => (Some(now + FAILED), State::Missed(*why)),
+        slot.state = match (fetched, &slot.state) {
+            (Ok(key), _) => {
+                let due =
+                    ageing.map(|Ageing { refresh, end }| Due { refresh: now + refresh, end: now + end });
+                State::Held(Arc::clone(key), due)
+            }
+            // Better a key of yesterday than none.
+            (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(..)) => return,
+            (Err(why @ NoKey::Refused(_)), _) => State::Missed { why: *why, until: now + REFUSED },
+            (Err(why), _) => State::Missed { why: *why, until: now + FAILED },
         };
     }
 
@@ -112,23 +136,11 @@ impl Shelf {
             return;
         }
         let idle = self.slots.iter().filter(|(_, slot)| !matches!(slot.state, State::Asked(_)));
-        let least = idle.min_by_key(|(_, slot)| (matches!(slot.state, State::Held(_)), slot.used));
+        let least = idle.min_by_key(|(_, slot)| (matches!(slot.state, State::Held(..)), slot.used));
         if let Some(name) = least.map(|(name, _)| name.clone()) {
             self.slots.remove(&name);
         }
     }
-}
-
-/// Whether there may be another fetch; if so, it has begun.
-fn may_fetch(fetches: &mut VecDeque<Instant>, now: Instant) -> bool {
-    while fetches.front().is_some_and(|first| now.saturating_duration_since(*first) >= SPAN) {
-        fetches.pop_front();
-    }
-    let may = fetches.len() < MAX_FETCHES;
-    if may {
-        fetches.push_back(now);
-    }
-    may
 }
 
 #[cfg(test)]
@@ -136,7 +148,9 @@ mod tests {
     use super::*;
     use crate::ingest::{keys::tests::key, signature::Rejection};
 
-    const REFRESH: Duration = Duration::from_secs(86_400);
+    const DAY_S: u64 = 86_400;
+    const AGEING: Option<Ageing> =
+        Some(Ageing { refresh: Duration::from_secs(DAY_S), end: Duration::from_secs(7 * DAY_S) });
     const NO: NoKey = NoKey::Refused(Rejection::UntrustedKey);
 
     fn word(look: &Look) -> &'static str {
@@ -155,24 +169,56 @@ mod tests {
     fn a_key_is_fetched_once_and_again_when_it_is_due() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        let first = shelf.look("a", at(0));
-        assert_eq!((word(&first), word(&shelf.look("a", at(1)))), ("missing", "asked"));
-        shelf.put("a", &Ok(key()), at(2), Some(REFRESH));
+        let first = shelf.look("a", None, at(0));
+        assert_eq!((word(&first), word(&shelf.look("a", None, at(1)))), ("missing", "asked"));
+        shelf.put("a", &Ok(key()), at(2), AGEING);
         for (s, expected) in
-            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (86_412, "stale")]
+            [(3, "held"), (86_401, "held"), (86_402, "stale"), (86_403, "held"), (87_002, "stale")]
         {
-            assert_eq!(word(&shelf.look("a", at(s))), expected, "at {s} s");
+            assert_eq!(word(&shelf.look("a", None, at(s))), expected, "at {s} s");
         }
-        shelf.put("a", &Err(NoKey::Unavailable), at(86_413), Some(REFRESH));
-        assert_eq!(word(&shelf.look("a", at(86_414))), "held", "a failed refresh takes nothing away");
-        shelf.put("a", &Err(NO), at(86_415), Some(REFRESH));
-        assert_eq!(word(&shelf.look("a", at(86_416))), "refused", "but the provider's word does");
-        shelf.put("a", &Ok(key()), at(86_500), None);
+        shelf.put("a", &Err(NoKey::Unavailable), at(87_003), AGEING);
+        assert_eq!(word(&shelf.look("a", None, at(87_004))), "held", "a failed refresh takes nothing away");
+        shelf.put("a", &Err(NO), at(87_005), AGEING);
+        assert_eq!(word(&shelf.look("a", None, at(87_006))), "refused", "but the provider's word does");
+        shelf.put("a", &Ok(key()), at(87_007), None);
         assert_eq!(
-            word(&shelf.look("a", at(86_500 * 365))),
+            word(&shelf.look("a", None, at(365 * DAY_S))),
             "held",
             "what never changes is never fetched anew"
         );
+    }
+
+    #[test]
+    fn a_key_that_nobody_vouched_for_in_a_week_is_fetched_anew() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let _told = shelf.look("a", None, start);
+        shelf.put("a", &Ok(key()), start, AGEING);
+        for tries in 1..=144 * 6 {
+            let now = at(DAY_S + 600 * (tries - 1));
+            assert_eq!(word(&shelf.look("a", None, now)), "stale", "{tries}");
+            shelf.put("a", &Err(NoKey::Unavailable), now, AGEING);
+        }
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S - 1))), "held");
+        let _told = shelf.look("a", None, at(7 * DAY_S));
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S))), "asked");
+        shelf.put("a", &Err(NoKey::Unavailable), at(7 * DAY_S), AGEING);
+        assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S + 1))), "unavailable");
+        let _told = shelf.look("a", None, at(7 * DAY_S + 10));
+        shelf.put("a", &Ok(key()), at(7 * DAY_S + 11), AGEING);
+        assert_eq!(word(&shelf.look("a", None, at(8 * DAY_S))), "held");
+    }
+
+    #[test]
+    fn strangers_cost_no_held_key_its_refresh() {
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let _told = shelf.look("good", None, start);
+        shelf.put("good", &Ok(key()), start, AGEING);
+        let day = start + Duration::from_secs(DAY_S);
+        let all: Vec<_> = (0..100).map(|n| word(&shelf.look(&format!("bad{n}"), None, day))).collect();
+        assert!(all.contains(&"too many"), "{all:?}");
+        assert_eq!(word(&shelf.look("good", None, day)), "stale");
     }
 
     #[test]
@@ -180,31 +226,32 @@ mod tests {
         for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")]
         {
             let (mut shelf, start) = (Shelf::default(), Instant::now());
-            let _told = shelf.look("a", start);
+            let _told = shelf.look("a", None, start);
             shelf.put("a", &Err(why), start, None);
-            assert_eq!(word(&shelf.look("a", start + lasts - Duration::from_millis(1))), expected);
-            assert_eq!(word(&shelf.look("a", start + lasts)), "missing");
+            assert_eq!(word(&shelf.look("a", None, start + lasts - Duration::from_millis(1))), expected);
+            assert_eq!(word(&shelf.look("a", None, start + lasts)), "missing");
         }
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        drop(shelf.look("a", start));
-        assert_eq!(word(&shelf.look("a", start)), "missing", "nobody is left who would tell");
+        drop(shelf.look("a", None, start));
+        assert_eq!(word(&shelf.look("a", None, start)), "missing", "nobody is left who would tell");
     }
 
     #[test]
     fn names_without_end_cost_a_few_fetches_and_no_key() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        let _told = shelf.look("good", start);
+        let _told = shelf.look("good", None, start);
         shelf.put("good", &Ok(key()), start, None);
         let mut fetched = 0;
         for n in 0..10_000_u64 {
             let (name, now) = (format!("bad{n}"), start + Duration::from_millis(100 * n));
-            if let Look::Missing(..) = shelf.look(&name, now) {
+            let peer = IpAddr::from(u32::try_from(n % 1000).unwrap().to_be_bytes());
+            if let Look::Missing(..) = shelf.look(&name, Some(peer), now) {
                 fetched += 1;
                 shelf.put(&name, &Err(NO), now, None);
             }
             assert!(shelf.slots.len() <= MAX_SLOTS);
         }
-        assert_eq!(fetched, 9 + 10 * 16, "of a thousand seconds, each minute has ten");
-        assert_eq!(word(&shelf.look("good", start)), "held");
+        assert_eq!(fetched, 119 + 120 * 16, "of a thousand seconds, each minute has two each second");
+        assert_eq!(word(&shelf.look("good", None, start)), "held");
     }
 }

@@ -78,6 +78,8 @@ pub(in crate::ingest) enum Trust {
 pub(in crate::ingest) enum BodyForm {
     /// JSON.
     Json,
+    /// JSON, or nothing at all, which is read as an object without members: the address says the rest.
+    JsonOrEmpty,
     /// `application/x-www-form-urlencoded`: read as an object of texts.
     Form,
     /// XML: read as objects of elements, with `@name` for attributes and `#text` where there is text beside them.

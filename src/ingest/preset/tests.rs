@@ -99,6 +99,27 @@ fn a_mistake_in_how_a_provider_is_asked_is_told_with_its_key() {
 }
 
 #[test]
+fn a_query_is_believed_with_a_token_in_it_and_not_without() {
+    let token = "algorithm = \"token\"\nencoding = \"text\"\nkey = \"utf8\"";
+    let preset = |carrier: &str, method: &str| {
+        let own =
+            OWN.replace("[event]", "[event]\nid = [\"/id\"]").replace("\"/data/id\"", "\"query:order\"");
+        of_text(&format!("{own}\n[signature]\n{carrier}\n{method}"))
+    };
+    preset("query = \"token\"", token).unwrap();
+    let hmac = "algorithm = \"hmac-sha256\"\nencoding = \"hex\"\nkey = \"utf8\"\nsigned = [\"{body}\"]";
+    let also = "[[signature.also]]\nitems = [\"b={signature}\"]\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\nkey = \"utf8\"\nprefix = \"b_\"";
+    for (carrier, method) in [
+        ("header = \"x-token\"", token.to_owned()),
+        ("query = \"sig\"", hmac.to_owned()),
+        ("query = \"token\"", format!("{token}\nsigned = [\"{{body}}\"]\n{also}")),
+    ] {
+        let why = preset(carrier, &method).unwrap_err();
+        assert!(why.key == "event.payment[0]" && why.reason.contains("not signed"), "{why}");
+    }
+}
+
+#[test]
 fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
     let change = |from: &str, to: &str| OWN.replace(from, to);
     let fact = |fact: &str| {

@@ -196,6 +196,12 @@ impl Recipe {
             || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
+    /// Whether a request's query is the sender's, wherever it is not signed: who put the token into the address wrote all of it.
+    pub(in crate::ingest) fn proves_query(&self) -> bool {
+        matches!(self.carrier, Carrier::Query(_))
+            && self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
+    }
+
     /// Whether secrets are chosen by an id that the delivery names.
     pub(in crate::ingest) fn names_keys(&self) -> bool {
         self.key_id.is_some() || self.methods.iter().flat_map(|method| &method.items).any(Item::names_key)

@@ -17,7 +17,7 @@ use card::{Card, Place, card, place, salted};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
 use reqwest::Client;
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Mutex};
 
 /// Deliveries of each fixture, and the most fixtures of a preset.
 const SALTS: usize = 3;

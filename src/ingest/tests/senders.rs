@@ -224,7 +224,7 @@ impl Sender {
 
     fn by_recipe(&self, keys: Keys, payload: &Value, at: Time) -> Post {
         let body = match self.body {
-            BodyForm::Json => payload.to_string(),
+            BodyForm::Json | BodyForm::JsonOrEmpty => payload.to_string(),
             BodyForm::Form => form(payload),
             BodyForm::Xml => xml_of(payload),
         };

@@ -76,6 +76,7 @@ def webhooks():
         "secret": f"{key_id}:{UTF8}",
         "headers": {"klarna-signing-key-id": key_id, "klarna-signature": hexed(UTF8, BODY)},
     }
+    yield {"preset": "klarna-push", "secret": UTF8, "headers": {}, "query": f"token={UTF8}"}
     yield plain("worldpay", "event-signature", "1/SHA256/" + hexed(UTF8, BODY), "1:" + UTF8)
     yield plain("xendit", "x-callback-token", UTF8)
     manifest = f"id:{ID};request-id:{ID};ts:{AT};"
@@ -98,6 +99,12 @@ def webhooks():
         "secret": UTF8,
         "headers": {"x-login": ID, "x-date": date, "authorization": f"V2-HMAC-SHA256, Signature: {signature}"},
     }
+    yield plain(
+        "dlocal-go",
+        "authorization",
+        "V2-HMAC-SHA256, Signature: " + hexed(UTF8, "api-key" + BODY),
+        options={"api_key": "api-key"},
+    )
     yield {
         "preset": "revolut",
         "secret": "wsk_" + UTF8,

@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
     role: &'static str,
+    /// What its environment has besides.
+    env: Vec<(&'static str, PathBuf)>,
     folder: TempDir,
     child: Option<Child>,
     /// Its own server, where the suite runs on Redis.
@@ -74,8 +76,17 @@ impl Gateway {
         Self::with_role("all", setup).await
     }
 
+    /// A gateway with this setup and these paths in its environment, ready.
+    pub(crate) async fn with_env(setup: Setup, env: &[(&'static str, &Path)]) -> Self {
+        Self::with_role_and_env("all", setup, env).await
+    }
+
     /// One half of a gateway, or both, with this setup, ready.
     pub(crate) async fn with_role(role: &'static str, setup: Setup) -> Self {
+        Self::with_role_and_env(role, setup, &[]).await
+    }
+
+    async fn with_role_and_env(role: &'static str, setup: Setup, env: &[(&'static str, &Path)]) -> Self {
         let redis = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
             _ if setup.store != Store::AsTheRunSays => None,
             Err(_) | Ok("embedded") => None,
@@ -87,6 +98,7 @@ impl Gateway {
             ingest: free_address(),
             admin: free_address(),
             role,
+            env: env.iter().map(|(name, path)| (*name, path.to_path_buf())).collect(),
             folder: TempDir::new().unwrap(),
             child: None,
             redis,
@@ -116,6 +128,7 @@ impl Gateway {
         let child = paystream()
             .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -36,6 +36,13 @@ impl Proof<'_> {
         }
     }
 
+    fn proves_query(self) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.proves_query(),
+            Self::Connection => false,
+        }
+    }
+
     fn signs(self, piece: &Piece) -> bool {
         match self {
             Self::Signature(scheme) => scheme.signs(piece),
@@ -80,7 +87,7 @@ pub(in crate::ingest::preset) fn mapping(
     Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, own_ids, amounts, exponents, entries })
 }
 
-/// Places whose texts may be believed: headers and the query only where they are signed.
+/// Places whose texts may be believed: headers and the query only where they are signed or, with a token in it, the sender's.
 fn believed(key: &str, texts: &[String], proof: Proof<'_>, options: &Options) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
     texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, proof, options)).collect()
@@ -100,7 +107,7 @@ fn is_signed(place: &Place, proof: Proof<'_>) -> bool {
     match place {
         Place::Payload(_) | Place::Option(_) => true,
         Place::Header(name) => proof.signs(&Piece::Header(name.clone())),
-        Place::Query(name) => proof.signs(&Piece::Query(name.to_string())),
+        Place::Query(name) => proof.proves_query() || proof.signs(&Piece::Query(name.to_string())),
     }
 }
 

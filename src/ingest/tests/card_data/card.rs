@@ -141,7 +141,7 @@ pub(super) fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Plac
     match place {
         // No element of XML begins with a digit.
         Place::Key(key) => {
-            let number = if sender.body == BodyForm::Json {
+            let number = if matches!(sender.body, BodyForm::Json | BodyForm::JsonOrEmpty) {
                 card.written.clone()
             } else {
                 format!("n{}", card.digits)
