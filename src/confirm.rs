@@ -1,7 +1,8 @@
 //! Confirmation: asking providers what truly became of the payments that their webhooks only hinted at.
 //!
-//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; a provider is asked no
-//! more often than its preset allows, by all nodes together; what it says is appended once, as an event of trust `confirmed`.
+//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; an answer that may be
+//! older than its hint is asked for again; a provider is asked no more often than its preset allows, by all nodes together; what it
+//! says is appended once, as an event of trust `confirmed`.
 //! What is owed lies in the store, so this room has no state that must last. It must not know who watches, nor any HTTP
 //! server.
 //!
@@ -10,8 +11,10 @@
 //! | `step`      | one question, and what came of it |
 //! | `event`     | from an answer to the event that is appended |
 //! | `patience`  | when to ask again, and when no more |
+//! | `backlog`   | what is owed, as metrics and operators are told |
 //! | `reconcile` | the same by hand, for operators |
 
+mod backlog;
 mod event;
 mod patience;
 mod reconcile;
@@ -25,12 +28,13 @@ use crate::{
     ingest::{Confirmation, DEBOUNCE, Ingest, Source},
     limits::Limits,
     live::Live,
-    metrics::{Metrics, SourceName},
+    metrics::Metrics,
     outbound::Outbound,
     payment::Time,
     shutdown::Shutdown,
     store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
 };
+use backlog::Told;
 use patience::Verdict;
 use serde_json::json;
 use std::{
@@ -64,8 +68,8 @@ pub struct Confirmations {
     metrics: Arc<Metrics>,
     limits: Live<Limits>,
     shutdown: Shutdown,
-    /// Made at the first question: a machine that asks nobody need not be able to.
-    outbound: OnceLock<Result<Outbound, String>>,
+    /// Made at the first question for which it can be: a machine that asks nobody need not be able to.
+    outbound: OnceLock<Outbound>,
     /// A question was answered, so that another one may be asked.
     freed: Notify,
 }
@@ -87,6 +91,7 @@ impl Confirmations {
     pub async fn run(self: Arc<Self>) {
         let tasks = TaskTracker::new();
         let mut lanes: HashMap<Arc<str>, Arc<Semaphore>> = HashMap::new();
+        let mut told = Told::default();
         let mut measured: Option<Instant> = None;
         loop {
             let sources = self.ingest.confirming();
@@ -98,7 +103,7 @@ impl Confirmations {
             }
             if measured.is_none_or(|measured| measured.elapsed() >= MEASURE) {
                 measured = Some(Instant::now());
-                self.measure(&sources).await;
+                self.tell_backlogs(&sources, &mut told).await;
             }
             tokio::select! {
                 () = self.shutdown.draining() => break,
@@ -172,8 +177,10 @@ impl Confirmations {
                 let outcome = if step.appended.is_some() { "appended" } else { "same" };
                 self.metrics.confirmation(source, outcome);
                 let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
-                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, "confirmation");
-                return Settlement::Done { again: DEBOUNCE };
+                let settlement =
+                    if step.is_doubtful() { patience::doubt(attempts) } else { Settlement::Done };
+                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, ?settlement, "confirmation");
+                return settlement;
             }
             Err(failed) => failed,
         };
@@ -195,7 +202,7 @@ impl Confirmations {
             Verdict::Never { code, outcome } => match self.quarantine(owed, code, &failed, now).await {
                 Ok(()) => {
                     tracing::error!(source, %payment, attempts, reason = code, why = %failed, "not confirmed, for good");
-                    (outcome, Settlement::Done { again: DEBOUNCE })
+                    (outcome, Settlement::Done)
                 }
                 // Whatever is given up has to be seen somewhere.
                 Err(why) => {
@@ -226,18 +233,6 @@ impl Confirmations {
         let (log, source) = (RecordLog::Quarantine, Arc::clone(&owed.source));
         let record = Record { log, source, at, reason: code.to_owned(), detail: detail.to_string() };
         self.store.record(record).await
-    }
-
-    /// Tells the metrics what is owed.
-    async fn measure(&self, sources: &[Arc<Source>]) {
-        for source in sources {
-            let Ok(backlog) = self.store.backlog(source.name()).await else { return };
-            let name = SourceName { source: source.name().to_owned() };
-            let count = i64::try_from(backlog.count).unwrap_or(i64::MAX);
-            let oldest = i64::try_from(backlog.oldest.as_secs()).unwrap_or(i64::MAX);
-            self.metrics.confirmations_owed.get_or_create(&name).set(count);
-            self.metrics.confirmations_oldest.get_or_create(&name).set(oldest);
-        }
     }
 }
 

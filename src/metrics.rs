@@ -42,7 +42,7 @@ pub struct Reason {
 pub struct Confirmation {
     /// Name of the source.
     pub source: String,
-    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `quarantined`, `given_up` or `store`.
+    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `unclear`, `quarantined`, `given_up` or `store`.
     pub outcome: &'static str,
 }
 
@@ -61,9 +61,10 @@ pub struct Metrics {
     pub events: Family<Outcome, Counter>,
     /// Questions to providers, by source and outcome.
     pub confirmations: Family<Confirmation, Counter>,
-    /// Confirmations that each source is owed, of the whole store: the same on all of its nodes.
+    /// Confirmations that each source is owed, of the whole store: the same on all of its nodes. Those whose answer is only asked for
+    /// again, for up to about a minute, count too.
     pub confirmations_owed: Family<SourceName, Gauge>,
-    /// How long the oldest of them has been owed, in seconds.
+    /// How long the oldest of them has been owed, or owed since its last answer, in seconds.
     pub confirmations_oldest: Family<SourceName, Gauge>,
     /// Time of one store append, durability included, in seconds.
     pub append_seconds: Histogram,
@@ -140,10 +141,14 @@ impl Metrics {
             "Questions to providers, by source and outcome",
             self.confirmations.clone(),
         );
-        to.register("confirmations_owed", "Confirmations that are owed", self.confirmations_owed.clone());
+        to.register(
+            "confirmations_owed",
+            "Confirmations that are owed, first answers and, for up to about a minute, second ones",
+            self.confirmations_owed.clone(),
+        );
         to.register_with_unit(
             "confirmations_oldest",
-            "How long the oldest confirmation has been owed",
+            "How long the oldest confirmation has been owed, or owed since its last answer",
             Unit::Seconds,
             self.confirmations_oldest.clone(),
         );

@@ -8,7 +8,7 @@ pub mod embedded;
 mod owed;
 pub mod redis;
 
-pub use owed::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement};
+pub use owed::{Backlog, Claim, ClaimTerms, MAX_OWED, MAX_PAUSE, Owed, Settlement};
 
 use crate::{
     metrics::Metrics,
@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// The most events that one log holds; one more is a [`Conflict::LogFull`]. A real payment has a dozen or two.
@@ -60,7 +60,7 @@ pub trait Store: Send + Sync + 'static {
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// Notes that a payment of a source has to be confirmed, `after` from now at the earliest, durably before it returns. What
-    /// is owed already stays as it is; if it is just being worked on, it will be owed anew.
+    /// is owed already is due then at the latest, and its attempts begin anew; what is just being worked on will be owed anew.
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
 
     /// Claims the debt of a source that has been due longest, for this caller alone until its lease is over.
@@ -69,8 +69,8 @@ pub trait Store: Send + Sync + 'static {
     /// Says what became of a claimed debt. Nothing, if its lease was over and another has it.
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError>;
 
-    /// What a source is owed, claimed or not.
-    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError>;
+    /// What each source is owed that is owed anything, claimed or not, and whether there still is such a source or not.
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
 
     /// Whether an append would succeed now: reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;

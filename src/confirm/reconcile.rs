@@ -1,7 +1,10 @@
 //! The same step by hand: an operator asks for one payment at once, and is told where the gateway and the provider differ.
 
 use super::{Confirmations, Failed, step::Step};
-use crate::payment::{Cursor, Name, State, Status};
+use crate::{
+    payment::{Cursor, Event, Fact, Name, Phase, State, Status, TotalOf},
+    store::Log,
+};
 use serde::Serialize;
 
 /// What an operator is told.
@@ -17,7 +20,8 @@ pub struct Reconciled {
     pub differences: Vec<&'static str>,
     /// What the gateway knew.
     pub gateway: Standing,
-    /// What the provider says, by this answer alone.
+    /// What the provider says. Refunds, disputes and parts of a capture that its answer does not speak of stand as the gateway knows
+    /// them: not every provider tells all with a payment.
     pub provider: Standing,
     /// The event that was appended, if the answer was news.
     pub appended: Option<News>,
@@ -91,7 +95,7 @@ fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
     let mut after = before.clone();
     after.apply(&step.event);
     let gateway = Standing::of(&before);
-    let provider = Standing::of(&State::fold([&step.event]));
+    let provider = Standing::of(&completed(&step.log, &step.event));
     let differences = gateway.differences(&provider);
     let news = |cursor: Cursor| News {
         seq: cursor.seq,
@@ -107,6 +111,49 @@ fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
         provider,
         appended: step.appended.map(news),
         now: Standing::of(&after),
+    }
+}
+
+/// What an answer says, where it says something, and else what the log does. A phase is always the answer's to tell, and so are the
+/// parts of a capture where it does not speak of one.
+fn completed(log: &Log, answer: &Event) -> State {
+    let is_captured = State::fold([answer]).phase() == Some(Phase::Captured);
+    let stands = |fact: &Fact| {
+        let aspect = Aspect::of(fact);
+        let is_told = || answer.facts.iter().any(|told| Aspect::of(told) == aspect);
+        match aspect {
+            Aspect::Phase => false,
+            Aspect::Captures => is_captured && !is_told(),
+            Aspect::Refunds | Aspect::Disputes => !is_told(),
+        }
+    };
+    let mut state = State::default();
+    for entry in &log.entries {
+        let mut event = Event::clone(&entry.event);
+        event.facts.retain(stands);
+        state.apply(&event);
+    }
+    state.apply(answer);
+    state
+}
+
+/// What a fact is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aspect {
+    Phase,
+    Captures,
+    Refunds,
+    Disputes,
+}
+
+impl Aspect {
+    const fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Phase { .. } | Fact::Note => Self::Phase,
+            Fact::Capture(_) | Fact::Total { of: TotalOf::Captured, .. } => Self::Captures,
+            Fact::Refund(_) | Fact::Total { of: TotalOf::Refunded, .. } => Self::Refunds,
+            Fact::Dispute(_) => Self::Disputes,
+        }
     }
 }
 
@@ -136,3 +183,6 @@ impl Standing {
         all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,14 @@ use crate::{
     clock,
     ingest::{Confirmation, Unclear},
     outbound::{Answer, Outbound, OutboundError},
-    payment::{Cursor, Event, Name},
+    payment::{Cursor, Event, Name, Phase, State},
     store::{Append, Appended, Log, StoreError},
 };
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 /// What came of a question.
 pub(super) struct Step {
@@ -19,6 +22,18 @@ pub(super) struct Step {
     pub(super) event: Event,
     /// Where it stands in the log, if it is new.
     pub(super) appended: Option<Cursor>,
+}
+
+impl Step {
+    /// Whether the answer may be older than the hint that it was asked for after, as from a replica of the provider's that lags: it is no
+    /// news, or something newer is known, or it leaves open what becomes of the payment.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let is_end = |phase| matches!(phase, Phase::Captured | Phase::Canceled | Phase::Expired);
+        let is_open = !State::fold([&self.event]).phase().is_some_and(is_end);
+        let is_late =
+            || State::fold(self.log.entries.iter().map(|entry| &*entry.event)).apply(&self.event).late;
+        self.appended.is_none() || is_open || is_late()
+    }
 }
 
 /// Why a question was not answered. Holds nothing of an answer, and no credential.
@@ -44,18 +59,15 @@ pub enum Failed {
     /// It knows no such payment, or none that can be asked for, by this status.
     #[error("the provider does not know the payment (status {0})")]
     Unknown(u16),
-    /// What it says is not understood, or not about the payment, or in conflict with the log.
+    /// What it says is not understood, or not about the payment: perhaps the word of something before its API, or a record half-written.
     #[error("the answer is not understood: {} at {}", .0.code, .0.at)]
     Unclear(Unclear),
+    /// The payment cannot be asked for, or what is said of it is in conflict with the log. No further answer mends that.
+    #[error("the payment cannot be confirmed: {} at {}", .0.code, .0.at)]
+    Unfit(Unclear),
     /// Our own fault.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<Unclear> for Failed {
-    fn from(unclear: Unclear) -> Self {
-        Self::Unclear(unclear)
-    }
 }
 
 impl Failed {
@@ -89,7 +101,8 @@ impl Failed {
             Self::Throttled { .. } => "throttled",
             Self::Denied(_) => "denied",
             Self::Unknown(_) => "unknown",
-            Self::Unclear(_) => "quarantined",
+            Self::Unclear(_) => "unclear",
+            Self::Unfit(_) => "quarantined",
             Self::Store(_) => "store",
         }
     }
@@ -97,7 +110,7 @@ impl Failed {
     /// Where in the answer, if there.
     pub(super) fn place(&self) -> Option<&str> {
         match self {
-            Self::Unclear(unclear) => Some(&unclear.at),
+            Self::Unclear(unclear) | Self::Unfit(unclear) => Some(&unclear.at),
             _ => None,
         }
     }
@@ -106,7 +119,7 @@ impl Failed {
 impl Confirmations {
     /// Asks for a payment and appends what the answer says, unless that is what it said before.
     pub(super) async fn step(&self, confirmation: Confirmation<'_>, payment: &Name) -> Result<Step, Failed> {
-        let request = confirmation.request(payment)?;
+        let request = confirmation.request(payment).map_err(Failed::Unfit)?;
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
         let received_at = clock::now();
@@ -127,14 +140,24 @@ impl Confirmations {
             Appended::New { cursor } => Some(cursor),
             // Another node asked at the same time.
             Appended::Duplicate { .. } => None,
-            Appended::Conflict(conflict) => return Err(unclear(conflict.code(), "log").into()),
+            Appended::Conflict(conflict) => return Err(Failed::Unfit(unclear(conflict.code(), "log"))),
         };
         Ok(Step { log, event, appended })
     }
 
     fn outbound(&self) -> Result<&Outbound, Failed> {
-        let made = self.outbound.get_or_init(|| Outbound::new().map_err(|error| error.to_string()));
-        made.as_ref().map_err(|why| Failed::Unavailable { why: why.clone(), retry_after: None })
+        Ok(made(&self.outbound, Outbound::new)?)
+    }
+}
+
+/// What was made before, or can be made now. What fails is tried anew the next time: the machine may have got what it lacked.
+fn made<T, E>(place: &OnceLock<T>, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+    match place.get() {
+        Some(made) => Ok(made),
+        None => {
+            let new = make()?;
+            Ok(place.get_or_init(|| new))
+        }
     }
 }
 
@@ -148,5 +171,53 @@ fn body_of(answer: Answer) -> Result<Bytes, Failed> {
         404 | 410 => Err(Failed::Unknown(status)),
         // A redirection is no answer: the address is the preset's or the source's to say.
         _ => Err(Failed::Unavailable { why: format!("it answers with status {status}"), retry_after }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        payment::{Tag, Time, Trust},
+        store::{Entry, fake},
+    };
+    use std::sync::Arc;
+
+    fn confirmed(phase: Phase, second: i64) -> Event {
+        let event = fake::event("tr_1", &format!("{phase:?} {second}"), phase);
+        Event { trust: Trust::Confirmed, occurred_at: Time::from_unix_s(second).ok(), ..event }
+    }
+
+    #[test]
+    fn an_answer_is_doubted_unless_it_is_news_and_says_how_the_payment_ended() {
+        const NEW: Option<Cursor> = Some(Cursor::START);
+        for (known, answer, appended, expected) in [
+            (None, confirmed(Phase::Captured, 2), NEW, false),
+            (None, confirmed(Phase::Canceled, 2), NEW, false),
+            (None, confirmed(Phase::Expired, 2), NEW, false),
+            (Some(confirmed(Phase::Processing, 1)), confirmed(Phase::Captured, 2), NEW, false),
+            (Some(confirmed(Phase::Captured, 1)), confirmed(Phase::Captured, 2), None, true),
+            (None, confirmed(Phase::Created, 2), NEW, true),
+            (None, confirmed(Phase::RequiresAction, 2), NEW, true),
+            (None, confirmed(Phase::Processing, 2), NEW, true),
+            (None, confirmed(Phase::Authorized, 2), NEW, true),
+            (None, confirmed(Phase::Failed, 2), NEW, true),
+            // Something newer is known.
+            (Some(confirmed(Phase::Captured, 3)), confirmed(Phase::Captured, 2), NEW, true),
+        ] {
+            let entries = known.map(|event| Entry { tag: Tag::NONE, event: Arc::new(event) });
+            let log = Log { entries: entries.into_iter().collect() };
+            let told = format!("{log:?} {answer:?}");
+            assert_eq!(Step { log, event: answer, appended }.is_doubtful(), expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_tried_anew_and_what_was_made_is_kept() {
+        let place = OnceLock::new();
+        let no_roots = || Err::<u8, _>("no root certificates");
+        assert_eq!(made(&place, no_roots), Err("no root certificates"));
+        assert_eq!(made(&place, || Ok::<_, &str>(1)), Ok(&1));
+        assert_eq!(made(&place, no_roots), Ok(&1));
     }
 }

@@ -217,7 +217,9 @@ fn not_reconciled(why: &ReconcileError) -> Problem {
         ReconcileError::Failed(Failed::Throttled { .. }) => (StatusCode::BAD_GATEWAY, "provider_throttles"),
         ReconcileError::Failed(Failed::Denied(_)) => (StatusCode::BAD_GATEWAY, "provider_denies"),
         ReconcileError::Failed(Failed::Unknown(_)) => (StatusCode::BAD_GATEWAY, "unknown_at_provider"),
-        ReconcileError::Failed(Failed::Unclear(unclear)) => (StatusCode::BAD_GATEWAY, unclear.code),
+        ReconcileError::Failed(Failed::Unclear(unclear) | Failed::Unfit(unclear)) => {
+            (StatusCode::BAD_GATEWAY, unclear.code)
+        }
     };
     Problem::new(status, reason, why.to_string())
 }

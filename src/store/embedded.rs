@@ -33,8 +33,9 @@ use crate::{
     payment::{Name, Subject, Time},
 };
 use async_trait::async_trait;
+use owed::{Now, Queues};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt, io,
     path::PathBuf,
     sync::{
@@ -42,7 +43,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
@@ -139,7 +140,8 @@ impl Embedded {
         let damaged =
             |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
         let heads = tree.heads().map_err(damaged)?;
-        let owed = owed::Queues::restored(tree.debts().map_err(damaged)?);
+        let now = Now { wall: clock(), steady: Instant::now() };
+        let owed = Queues::restored(tree.debts().map_err(damaged)?, now);
         let published = Arc::new(Mutex::new(heads.clone()));
         let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
         let (commands, queue) = sync_channel(QUEUE);
@@ -277,9 +279,9 @@ impl Store for Embedded {
         answer(answered).await
     }
 
-    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError> {
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlog { source: source.into(), reply })?;
+        self.send(Command::Backlogs { reply })?;
         answer(answered).await
     }
 

@@ -195,8 +195,8 @@ impl Store for Fake {
         Err(StoreError::Unavailable("owes nothing".into()))
     }
 
-    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
-        Ok(Backlog::default())
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -10,6 +10,9 @@ use std::{sync::Arc, time::Duration};
 /// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work.
 pub const MAX_OWED: usize = 65_536;
 
+/// The longest that anything is put off. Where a clock was set back since, what a store finds put off for longer is due after this.
+pub const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 /// On which terms a debt is claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClaimTerms {
@@ -37,29 +40,31 @@ pub struct Owed {
     pub source: Arc<str>,
     /// What is to be confirmed.
     pub payment: Name,
-    /// How often it was postponed.
+    /// How often it was put off since the last hint.
     pub attempts: u32,
-    /// Since when it is owed.
+    /// Since when it is owed, or was answered last.
     pub since: Time,
     /// Drawn at the claim: what a former claimant still does is not done.
     pub ticket: u64,
 }
 
-/// What became of a claimed debt.
+/// What became of a claimed debt. If hints came since it was claimed, the answer may be older than they are: it is owed anew
+/// whatever became of it, its attempts begin anew, and it is due no later than they want it to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Settlement {
-    /// It is paid, or given up. If hints came since it was claimed it is owed anew, and due after this time: the answer may be
-    /// older than they are.
-    Done {
+    /// It is paid, or given up.
+    Done,
+    /// It was answered, but is owed anew from now on, and due after this time: the answer may be older than its hint.
+    Doubted {
         /// See above.
-        again: Duration,
+        after: Duration,
     },
-    /// It is due after this time.
+    /// It was not answered, and is due after this time.
     Postponed {
         /// See above.
         after: Duration,
     },
-    /// It is due after this time, and nothing of its source is claimed before.
+    /// It was not answered; it is due after this time, and nothing of its source is claimed before.
     Paused {
         /// See above.
         after: Duration,
@@ -71,6 +76,6 @@ pub enum Settlement {
 pub struct Backlog {
     /// How many.
     pub count: u64,
-    /// How long the oldest has been owed; nothing if there is none.
+    /// How long the oldest has been owed, or owed since it was answered last; nothing if there is none.
     pub oldest: Duration,
 }

@@ -38,6 +38,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use check::{Checks, Unfit};
+use futures_util::future::{try_join, try_join_all};
 use link::{Connector, Link, PATIENCE, Pause};
 use plan::Plan;
 use redis::{
@@ -46,6 +47,7 @@ use redis::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     path::PathBuf,
     str::FromStr,
@@ -415,7 +417,12 @@ impl Store for Redis {
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
         let mut command = self.owed(source, "owe");
         command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
-        match reply::text(&self.writer()?.write(command, true).await?) {
+        // A script writes to one slot; which sources are owed anything lies in another, in one place for all of them.
+        let mut index = redis::cmd("SADD");
+        index.arg(self.plan.owed_sources()).arg(source);
+        let writer = self.writer()?;
+        let (_, owed) = try_join(writer.write(index, true), writer.write(command, true)).await?;
+        match reply::text(&owed) {
             Some("owed") => Ok(()),
             Some("full") => Err(StoreError::TooMuchOwed),
             _ => Err(reply::corrupt("whether a confirmation was noted")),
@@ -431,7 +438,8 @@ impl Store for Redis {
 
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
         let (how, after) = match settlement {
-            Settlement::Done { again } => ("done", again),
+            Settlement::Done => ("done", Duration::ZERO),
+            Settlement::Doubted { after } => ("doubted", after),
             Settlement::Postponed { after } => ("postponed", after),
             Settlement::Paused { after } => ("paused", after),
         };
@@ -440,8 +448,17 @@ impl Store for Redis {
         self.writer()?.write(command, false).await.map(drop)
     }
 
-    async fn backlog(&self, source: &str) -> Result<Backlog, StoreError> {
-        reply::backlog(self.writer()?.write(self.owed(source, "backlog"), false).await?)
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(self.plan.owed_sources());
+        let sources = reply::names(self.ask(command).await?)?;
+        let writer = self.writer()?;
+        let backlog = |source: Arc<str>| async move {
+            let answer = writer.write(self.owed(&source, "backlog"), false).await?;
+            Ok((source, reply::backlog(answer)?))
+        };
+        let backlogs = try_join_all(sources.into_iter().map(backlog)).await?;
+        Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

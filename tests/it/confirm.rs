@@ -1,16 +1,17 @@
 //! Providers that only hint: what the gateway asks them, how often, and what becomes of the answer.
 
+mod doubt;
+mod reconcile;
+
 use crate::support::{
-    Gateway, ProviderApi, RedisServer, Scripted, Setup, Store, eventually, next_message, paystream,
+    ADMIN_TOKEN, Gateway, ProviderApi, RedisServer, Scripted, Setup, Store, eventually, header, next_message,
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     path::Path,
-    process::Output,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,7 +41,7 @@ async fn confirmations(gateway: &Gateway, outcome: &str) -> f64 {
     gateway.metric("paystream_confirmations_total", &[&format!("outcome=\"{outcome}\"")]).await
 }
 
-/// Waits until nothing is owed, for longer than a debt takes to become a question.
+/// Waits until nothing is owed, for longer than a debt takes to become a question. An answer that is doubted is owed for a minute.
 async fn until_nothing_is_owed(gateway: &Gateway, api: &ProviderApi) {
     eventually("all is confirmed", async || {
         let before = api.asked().len();
@@ -278,19 +279,36 @@ async fn wrong_credentials_are_told_by_their_key_and_not_by_what_they_are() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_payment_is_quarantined() {
+async fn an_answer_that_is_not_understood_is_asked_for_again_and_never_believed() {
     let api = ProviderApi::start().await;
     api.set_with("tr_1", "paid", &json!({ "id": "tr_2" }));
     let gateway = Gateway::with(api.setup()).await;
     hint(&gateway, "tr_1").await;
-    eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
+    eventually("it is asked again", async || confirmations(&gateway, "unclear").await >= 2.0).await;
     for payment in ["tr_1", "tr_2"] {
         assert_eq!(gateway.snapshot(payment).await["status"], "unknown");
     }
+    let quarantine = "/admin/sources/mollie/quarantine";
+    assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
+    api.set("tr_1", "paid");
+    until_status(&gateway, "tr_1", "captured").await;
+    until_nothing_is_owed(&gateway, &api).await;
+    assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_confirmed_is_quarantined() {
+    let api = ProviderApi::start().await;
+    let gateway = Gateway::with(api.setup()).await;
+    // No name of a payment, in the path of an address.
+    hint(&gateway, "..").await;
+    eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
     let records = operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1;
     let record = &records["records"][0];
-    assert_eq!(record["reason"], "other_payment");
-    assert!(record["detail"].as_str().unwrap().contains("tr_1"), "{record}");
+    assert_eq!(record["reason"], "bad_payment_id");
+    assert!(record["detail"].as_str().unwrap().contains("\"payment\":\"..\""), "{record}");
+    until_nothing_is_owed(&gateway, &api).await;
+    assert!(api.asked().is_empty());
 }
 
 #[tokio::test]
@@ -303,16 +321,14 @@ async fn a_status_that_goes_back_is_appended_and_one_that_stays_is_not() {
     {
         api.set("tr_1", status);
         expected.push(status);
-        for _ in 0..2 {
-            let asked = api.asked().len();
-            hint(&gateway, "tr_1").await;
-            api.until_asked(asked + 1).await;
-            until_nothing_is_owed(&gateway, &api).await;
-        }
-        let snapshot = until_status(&gateway, "tr_1", stands).await;
-        assert_eq!(confirmed(&snapshot), expected);
+        hint(&gateway, "tr_1").await;
+        until_status(&gateway, "tr_1", stands).await;
+        let same = async || confirmations(&gateway, "same").await;
+        let before = same().await;
+        hint(&gateway, "tr_1").await;
+        eventually("it is asked again", async || same().await > before).await;
+        assert_eq!(confirmed(&gateway.snapshot("tr_1").await), expected);
     }
-    eventually("the last answer is known", async || confirmations(&gateway, "same").await == 4.0).await;
 }
 
 #[tokio::test]
@@ -355,6 +371,45 @@ async fn without_credentials_a_hint_stays_a_hint() {
 }
 
 #[tokio::test]
+async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() {
+    let api = ProviderApi::start().await;
+    api.set("tr_1", "paid");
+    api.script([Scripted::Hold]);
+    let setup = api.setup();
+    let mut gateway = Gateway::with(setup.clone()).await;
+    hint(&gateway, "tr_1").await;
+    api.until_asked(1).await;
+    gateway.stop().await;
+    let mut renamed = setup.clone();
+    renamed.sources[0].name = "mollie-eu".to_owned();
+    let mut silent = setup.clone();
+    silent.sources[0].more.clear();
+    gateway.configure(&renamed);
+    gateway.restart().await;
+    let told = |why: &str| gateway_says(&gateway.log(), why);
+    eventually("the name is missed", async || told("no source of this name is configured") == 1).await;
+    let owed = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
+    assert_eq!(owed().await, 1.0);
+    gateway.configure(&silent);
+    gateway.hang_up();
+    eventually("the credentials are missed", async || told("the source has no [source.api]") == 1).await;
+    assert_eq!(api.asked().len(), 1);
+    gateway.configure(&setup);
+    gateway.hang_up();
+    until_status(&gateway, "tr_1", "captured").await;
+    eventually("nothing is owed", async || owed().await == 0.0).await;
+    assert_eq!(told("nobody here asks for"), 2, "once each");
+}
+
+/// How many lines of a log warn of something, and how to mend it.
+fn gateway_says(log: &str, what: &str) -> usize {
+    let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(what));
+    lines
+        .inspect(|line| assert!(line.contains("paystream reconcile") && line.contains("owed=1"), "{line}"))
+        .count()
+}
+
+#[tokio::test]
 async fn i8_card_data_in_an_answer_reaches_nothing() {
     const PAN: &str = "4242424242424242";
     let api = ProviderApi::start().await;
@@ -371,7 +426,11 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
         hint(&gateway, payment).await;
     }
     until_status(&gateway, "tr_1", "captured").await;
-    eventually("the others are not", async || confirmations(&gateway, "quarantined").await == 2.0).await;
+    let log = || gateway.log();
+    let is_told = |payment: &str| {
+        log().lines().any(|line| line.contains("not confirmed yet") && line.contains(payment))
+    };
+    eventually("the others are not", async || is_told("tr_2") && is_told("tr_3")).await;
     let mut seen = gateway.snapshot("tr_1").await.to_string();
     seen.push_str(&gateway.admin("/metrics").await.text());
     seen.push_str(&operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1.to_string());
@@ -386,7 +445,7 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
 
 /// The answer of an operators' route.
 async fn operators(gateway: &Gateway, method: &str, path: &str) -> (u16, Value) {
-    let token = crate::support::header("authorization", &format!("Bearer {}", crate::support::ADMIN_TOKEN));
+    let token = header("authorization", &format!("Bearer {ADMIN_TOKEN}"));
     let answer = load::http::request(gateway.admin, method, path, &[token], b"").await.unwrap();
     (answer.head.status, answer.json())
 }
@@ -403,76 +462,4 @@ fn text_below(folder: &Path) -> String {
         }
     }
     all
-}
-
-async fn reconcile(gateway: &Gateway, source: &str, payment: &str, more: &[&str]) -> (Option<i32>, String) {
-    let mut command = paystream();
-    command.arg("reconcile").arg("--config").arg(gateway.config_path());
-    command.args(["--source", source, "--payment", payment]).args(more);
-    let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
-}
-
-#[tokio::test]
-async fn reconcile_tells_where_gateway_and_provider_differ_and_mends_it() {
-    let api = ProviderApi::start().await;
-    api.set("tr_1", "paid");
-    let mut setup = api.setup();
-    setup.sources.extend(Setup::default().sources);
-    let gateway = Gateway::with(setup).await;
-
-    // The webhook was lost: the gateway knows nothing, and the provider was paid.
-    let (code, said) = reconcile(&gateway, "mollie", "tr_1", &[]).await;
-    assert_eq!(code, Some(1), "{said}");
-    let paid = "captured, 10.00 EUR (captured 10.00, refunded 0.00)";
-    for line in [
-        "tr_1 of mollie".to_owned(),
-        "  gateway   unknown".to_owned(),
-        format!("  provider  {paid}"),
-        format!("they differ in status, amount, currency, captured; appended paid as event 1; now {paid}"),
-    ] {
-        assert!(said.lines().any(|said| said == line), "{line} is not in\n{said}");
-    }
-    assert_eq!(gateway.snapshot("tr_1").await["status"], "captured");
-
-    let (code, said) = reconcile(&gateway, "mollie", "tr_1", &["--json"]).await;
-    assert_eq!(code, Some(0), "{said}");
-    let told: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((&told["same"], &told["appended"]), (&json!(true), &Value::Null));
-    assert_eq!(told["gateway"], told["provider"]);
-
-    api.script([Scripted::Status(503, None), Scripted::Status(401, None)]);
-    for (source, payment, expected) in [
-        ("mollie", "tr_1", "the provider cannot be asked: it answers with status 503 (provider_unavailable)"),
-        ("mollie", "tr_1", "refuses the source's api.key (status 401) (provider_denies)"),
-        ("mollie", "tr_unknown", "the provider does not know the payment (status 404) (unknown_at_provider)"),
-        ("acme", "tr_1", "add [source.api] to it (no_api)"),
-        ("nobody", "tr_1", "(unknown_source)"),
-    ] {
-        let (code, said) = reconcile(&gateway, source, payment, &[]).await;
-        assert_eq!(code, Some(2), "{said}");
-        assert!(said.contains(expected), "{said} should tell: {expected}");
-    }
-    let (code, said) = reconcile(&gateway, "mollie", "tr_1", &["--url", "http://127.0.0.1:1"]).await;
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("is the gateway running?"), "{said}");
-}
-
-#[tokio::test]
-async fn reconciling_the_same_payment_at_once_appends_it_once() {
-    let api = ProviderApi::start().await;
-    api.set("tr_1", "paid");
-    let gateway = Gateway::with(api.setup()).await;
-    let mut tasks = JoinSet::new();
-    let token = crate::support::header("authorization", &format!("Bearer {}", crate::support::ADMIN_TOKEN));
-    for _ in 0..8 {
-        let (admin, token) = (gateway.admin, token.clone());
-        tasks.spawn(async move {
-            let path = "/admin/sources/mollie/payments/tr_1/reconcile";
-            load::http::request(admin, "POST", path, &[token], b"").await.unwrap().head.status
-        });
-    }
-    assert!(tasks.join_all().await.iter().all(|status| *status == 200));
-    assert_eq!(gateway.snapshot("tr_1").await["seq"], 1);
 }

@@ -11,32 +11,32 @@
 )]
 
 mod backend;
+mod feeds;
 mod owed;
 
 use backend::{Backend, Embedded, Redis, RedisCluster};
+use feeds::{
+    a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
+    i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
+};
 use owed::{
-    a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_hint_during_the_work_is_owed_anew,
+    a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_owed_since_it_came,
+    a_hint_brings_what_is_owed_forward, a_hint_during_the_work_is_owed_anew,
     a_lease_that_is_over_leaves_its_holder_nothing_to_settle, a_source_is_owed_so_many_and_no_more,
-    claims_of_a_source_keep_their_spacing_and_its_pauses, each_is_claimed_by_one_of_many,
-    i1_what_is_owed_survives_a_reopening, what_is_due_first_is_claimed_first,
+    all_sources_that_are_owed_something_are_told, claims_of_a_source_keep_their_spacing_and_its_pauses,
+    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening, what_is_due_first_is_claimed_first,
     what_is_postponed_comes_back_with_its_attempts,
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
-    store::{
-        Append, Appended, Conflict, FEED_LEN, Feed, Head, Log, MAX_LOG, NOTICE_BACKLOG, Notice,
-        RECORDS_PER_SOURCE, Record, RecordLog, Store,
-    },
+    store::{Append, Appended, Conflict, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordLog, Store},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError, error::TryRecvError},
-    task::JoinSet,
-};
+use tokio::{sync::broadcast::error::TryRecvError, task::JoinSet};
 
 macro_rules! stamp {
     ($module:ident, $backend:ty: $($property:ident)+) => {
@@ -73,10 +73,13 @@ macro_rules! suite {
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at
             a_hint_during_the_work_is_owed_anew
+            a_hint_brings_what_is_owed_forward
+            a_doubted_answer_is_owed_since_it_came
             what_is_due_first_is_claimed_first
             what_is_postponed_comes_back_with_its_attempts
             a_lease_that_is_over_leaves_its_holder_nothing_to_settle
             claims_of_a_source_keep_their_spacing_and_its_pauses
+            all_sources_that_are_owed_something_are_told
             each_is_claimed_by_one_of_many
             i1_what_is_owed_survives_a_reopening
             a_source_is_owed_so_many_and_no_more
@@ -128,30 +131,6 @@ async fn append_new(store: &dyn Store, event: Event) -> Cursor {
 
 async fn read(store: &dyn Store, payment: &str) -> Log {
     store.read(&subject("default", payment)).await.unwrap()
-}
-
-async fn references(store: &dyn Store, partition: u8, from: u64) -> Option<Vec<(u64, Cursor)>> {
-    match store.feed(partition, from).await.unwrap() {
-        Feed::References(all) => {
-            Some(all.iter().map(|one| (one.pos, Cursor { tag: one.tag, seq: one.seq })).collect())
-        }
-        Feed::Gone(head) => {
-            assert_eq!(head, store.heads().await.unwrap()[usize::from(partition)]);
-            None
-        }
-    }
-}
-
-/// Checks that notices continue `last`, place by place and tag by tag, and moves it on.
-fn follow(last: &mut HashMap<u8, Head>, notice: &Notice) {
-    let head = last.entry(notice.partition).or_default();
-    assert_eq!(notice.partition, notice.event.subject.partition());
-    assert_eq!((notice.pos, notice.previous), (head.pos + 1, head.tag));
-    *head = Head { pos: notice.pos, tag: notice.cursor.tag };
-}
-
-async fn next(watcher: &mut Receiver<Arc<Notice>>) -> Arc<Notice> {
-    tokio::time::timeout(PATIENCE, watcher.recv()).await.expect("no notice").unwrap()
 }
 
 async fn an_append_gets_the_next_seq_and_a_tag_of_its_own(place: impl Backend) {
@@ -319,123 +298,6 @@ async fn a_subject_never_heard_of_reads_as_empty(place: impl Backend) {
     assert_eq!(references(&*store, 7, 1).await, Some(Vec::new()));
 }
 
-async fn notices_come_in_order_with_an_unbroken_chain(place: impl Backend) {
-    let store = place.open(LONG).await;
-    let mut watcher = store.watch().await;
-    let mut last = HashMap::new();
-    for number in 0..300 {
-        // Few enough payments that partitions are met several times.
-        let payment = format!("pay_{}", number % 50);
-        let sent = event(&payment, &format!("evt_{number}"), number);
-        let cursor = append_new(&*store, sent.clone()).await;
-        assert!(matches!(append(&*store, sent.clone()).await, Appended::Duplicate { .. }));
-        let notice = next(&mut watcher).await;
-        follow(&mut last, &notice);
-        assert_eq!((notice.cursor, &*notice.event), (cursor, &sent));
-    }
-    assert_eq!(watcher.try_recv(), Err(TryRecvError::Empty), "more notices than appends");
-    let heads = store.heads().await.unwrap();
-    for (partition, head) in (0..=u8::MAX).zip(heads) {
-        assert_eq!(head, last.remove(&partition).unwrap_or_default());
-    }
-}
-
-async fn a_feed_is_read_from_a_place_on_or_gone(place: impl Backend) {
-    let store = place.open(LONG).await;
-    // Payments of one partition, since a log ends at 512 events and a feed is longer.
-    let partition = subject("default", "pay_0").partition();
-    let in_one = |number: &u64| subject("default", &format!("pay_{number}")).partition() == partition;
-    let payments: Vec<_> = (0..).filter(in_one).take(3).map(|number| format!("pay_{number}")).collect();
-    let mut tasks = JoinSet::new();
-    let mut watcher = store.watch().await;
-    let length = FEED_LEN + 100;
-    for number in 0..length {
-        let store = Arc::clone(&store);
-        let event = event(&payments[number as usize % 3], &format!("evt_{number}"), 1);
-        tasks.spawn(async move { append_new(&*store, event).await });
-    }
-    tasks.join_all().await;
-    let mut all = Vec::new();
-    for _ in 0..length {
-        let notice = next(&mut watcher).await;
-        all.push((notice.pos, notice.cursor));
-    }
-    assert!(all.iter().map(|(pos, _)| *pos).eq(1..=length), "places are not gapless");
-
-    let (oldest, head) = (length - FEED_LEN + 1, length);
-    for from in [oldest, oldest + 1, head - 1, head] {
-        let expected = all[from as usize - 1..].to_vec();
-        assert_eq!(references(&*store, partition, from).await, Some(expected), "from {from}");
-    }
-    for gone in [0, 1, oldest - 1, head + 1, head + 2, u64::MAX] {
-        assert_eq!(references(&*store, partition, gone).await, None, "from {gone}");
-    }
-    let empty = partition.wrapping_add(1);
-    for (from, expected) in [(0, Some(Vec::new())), (1, Some(Vec::new())), (2, None)] {
-        assert_eq!(references(&*store, empty, from).await, expected, "an empty feed from {from}");
-    }
-}
-
-async fn i3_concurrent_appends_leave_no_hole(place: impl Backend) {
-    const TASKS: usize = 16;
-    const EACH: usize = 50;
-    const PAYMENTS: usize = 20;
-    let store = place.open(LONG).await;
-    let mut watcher = store.watch().await;
-    let mut tasks = JoinSet::new();
-    for task in 0..TASKS {
-        let store = Arc::clone(&store);
-        tasks.spawn(async move {
-            for number in 0..EACH {
-                let payment = format!("pay_{}", (task + number) % PAYMENTS);
-                append_new(&*store, event(&payment, &format!("evt_{task}_{number}"), 1)).await;
-            }
-        });
-    }
-    tasks.join_all().await;
-    let mut last = HashMap::new();
-    let mut logs: HashMap<String, Vec<Cursor>> = HashMap::new();
-    for _ in 0..TASKS * EACH {
-        let notice = next(&mut watcher).await;
-        follow(&mut last, &notice);
-        logs.entry(notice.event.subject.id.to_string()).or_default().push(notice.cursor);
-    }
-    for (payment, cursors) in logs {
-        assert!(cursors.iter().map(|cursor| cursor.seq).eq(1..=cursors.len() as u64), "{payment}");
-        let log = read(&*store, &payment).await;
-        assert!(log.entries.iter().map(|entry| entry.tag).eq(cursors.iter().map(|cursor| cursor.tag)));
-    }
-}
-
-async fn i3_a_watcher_that_lags_heals_from_the_feeds(place: impl Backend) {
-    let store = place.open(LONG).await;
-    let mut watcher = store.watch().await;
-    let total = NOTICE_BACKLOG + 500;
-    let mut tasks = JoinSet::new();
-    for task in 0..64 {
-        let store = Arc::clone(&store);
-        tasks.spawn(async move {
-            for number in (task..total).step_by(64) {
-                append_new(&*store, event(&format!("pay_{number}"), "evt", 1)).await;
-            }
-        });
-    }
-    tasks.join_all().await;
-    assert!(matches!(watcher.recv().await, Err(RecvError::Lagged(_))));
-    // What it has before it heals is a suffix; the feeds from the start give all, in the same chain.
-    let mut seen = BTreeSet::new();
-    for (partition, head) in (0..=u8::MAX).zip(store.heads().await.unwrap()) {
-        let feed = references(&*store, partition, 1).await.expect("far below the bound");
-        assert!(feed.iter().map(|(pos, _)| *pos).eq(1..=head.pos));
-        assert_eq!(feed.last().map(|(_, cursor)| cursor.tag).unwrap_or_default(), head.tag);
-        seen.extend(feed.into_iter().map(|(pos, cursor)| (partition, pos, cursor.tag)));
-    }
-    assert_eq!(seen.len(), total);
-    while let Ok(notice) = watcher.try_recv() {
-        assert!(seen.contains(&(notice.partition, notice.pos, notice.cursor.tag)));
-    }
-}
-
 fn record(log: RecordLog, source: &str, number: i64) -> Record {
     let at = Time::from_unix_s(number).unwrap();
     Record {
@@ -501,5 +363,5 @@ async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Ba
     assert!(store.read(&subject("default", "pay")).await.is_err());
     assert!(store.heads().await.is_err());
     assert!(store.feed(0, 1).await.is_err());
-    assert!(store.backlog("acme").await.is_err());
+    assert!(store.backlogs().await.is_err());
 }

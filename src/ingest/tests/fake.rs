@@ -6,7 +6,7 @@ use crate::{
     store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
 };
 use async_trait::async_trait;
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 use tokio::sync::broadcast;
 
 /// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
@@ -99,8 +99,8 @@ impl Store for Fake {
         Ok(())
     }
 
-    async fn backlog(&self, _: &str) -> Result<Backlog, StoreError> {
-        Ok(Backlog::default())
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -2,17 +2,29 @@
 //!
 //! The writer's own. All of them are in memory, and on disk what a restart has to know of each. Leases and the spacing of
 //! claims are in memory alone: whom they bind ends with this process, so after a restart all that is due can be claimed.
+//!
+//! In memory, what is due is due by the steady clock, so that a wall clock that is set back holds up nothing. What was put off
+//! on disk is not put off for longer than it can have been.
 
 use super::{layout, tree::Batch};
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_OWED, MAX_PAUSE, Owed, Settlement, StoreError},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// One moment by two clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    /// For what is told and what outlives the process.
+    pub(super) wall: Time,
+    /// For what has to pass.
+    pub(super) steady: Instant,
+}
 
 /// The debts of all sources.
 #[derive(Default)]
@@ -23,68 +35,82 @@ pub(super) struct Queues(HashMap<Arc<str>, Queue>);
 struct Queue {
     debts: HashMap<Name, Debt>,
     /// Each once, by when it may be claimed: when it is due, or when the lease on it ends.
-    claimable: BTreeSet<(Time, Name)>,
+    claimable: BTreeSet<(Instant, Name)>,
     /// Each once, by since when it is owed.
     since: BTreeSet<(Time, Name)>,
-    /// No claim before.
-    next: Time,
+    /// No claim before, if there was one.
+    next: Option<Instant>,
 }
 
 struct Debt {
     stored: layout::Debt,
     /// As it stands in the queue's order.
-    claimable: Time,
+    claimable: Instant,
     /// Of the last claim, until it is settled.
     ticket: Option<u64>,
-    /// Hints came after that claim.
-    hinted_since: bool,
+    /// When it is due by the hints that came after that claim, if there were any.
+    hinted: Option<Instant>,
 }
 
 impl Queues {
     /// As they stood on disk.
-    pub(super) fn restored(debts: Vec<layout::Debt>) -> Self {
+    pub(super) fn restored(debts: Vec<layout::Debt>, now: Now) -> Self {
         let mut queues = Self::default();
         for debt in debts {
-            queues.0.entry(Arc::clone(&debt.source)).or_default().add(debt);
+            // What is owed since a time to come was noted before the clock was set back.
+            let is_sound = debt.since <= now.wall;
+            let pause = if is_sound { span(now.wall, debt.due).min(MAX_PAUSE) } else { Duration::ZERO };
+            queues.0.entry(Arc::clone(&debt.source)).or_default().add(debt, soon(now, pause));
         }
         queues
     }
 
-    /// Notes a debt. True if it is new, so that it has to be made durable.
+    /// Notes a debt. True if something is written that has to be made durable.
     pub(super) fn owe(
         &mut self,
         batch: &mut Batch<'_>,
         (source, payment): (Arc<str>, Name),
         after: Duration,
-        now: Time,
+        now: Now,
     ) -> Result<bool, StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
-        if let Some(debt) = queue.debts.get_mut(&payment) {
-            debt.hinted_since = true;
-            return Ok(false);
-        }
-        if queue.debts.len() >= MAX_OWED {
-            return Err(StoreError::TooMuchOwed);
-        }
-        let debt = layout::Debt { source, payment, since: now, due: later(now, after), attempts: 0 };
+        let (wanted, is_full) = (soon(now, after), queue.debts.len() >= MAX_OWED);
+        let (debt, due) = match queue.debts.get_mut(&payment) {
+            Some(debt) if debt.ticket.is_some() => {
+                debt.hinted = Some(debt.hinted.map_or(wanted, |due| due.min(wanted)));
+                debt.stored.attempts = 0;
+                return Ok(false);
+            }
+            Some(debt) if debt.claimable <= wanted && debt.stored.attempts == 0 => return Ok(false),
+            Some(Debt { stored, claimable, .. }) => {
+                let due = wanted.min(*claimable);
+                (layout::Debt { due: written(now, due), attempts: 0, ..stored.clone() }, due)
+            }
+            None if is_full => return Err(StoreError::TooMuchOwed),
+            None => {
+                let due = written(now, wanted);
+                (layout::Debt { source, payment, since: now.wall, due, attempts: 0 }, wanted)
+            }
+        };
         write(batch, &debt)?;
-        queue.add(debt);
+        queue.remove(&debt.payment);
+        queue.add(debt, due);
         Ok(true)
     }
 
     /// Claims the debt that has been due longest.
-    pub(super) fn claim(&mut self, source: &str, terms: ClaimTerms, now: Time) -> Claim {
+    pub(super) fn claim(&mut self, source: &str, terms: ClaimTerms, now: Now) -> Claim {
         let Some(queue) = self.0.get_mut(source) else { return Claim::Nothing };
         let Some((claimable, payment)) = queue.claimable.first().cloned() else { return Claim::Nothing };
-        let at = claimable.max(queue.next);
-        if at > now {
-            return Claim::Later(span(now, at));
+        let wait = queue.next.map_or(claimable, |next| next.max(claimable)).duration_since(now.steady);
+        if !wait.is_zero() {
+            return Claim::Later(wait);
         }
-        queue.next = later(now, terms.spacing);
-        queue.move_to(&payment, later(now, terms.lease));
+        queue.next = Some(soon(now, terms.spacing));
+        queue.move_to(&payment, soon(now, terms.lease));
         let Some(debt) = queue.debts.get_mut(&payment) else { return Claim::Nothing };
         let ticket = rand::random();
-        (debt.ticket, debt.hinted_since) = (Some(ticket), false);
+        (debt.ticket, debt.hinted) = (Some(ticket), None);
         let layout::Debt { source, payment, since, attempts, .. } = debt.stored.clone();
         Claim::Owed(Owed { source, payment, attempts, since, ticket })
     }
@@ -95,51 +121,59 @@ impl Queues {
         batch: &mut Batch<'_>,
         owed: &Owed,
         settlement: Settlement,
-        now: Time,
+        now: Now,
     ) -> Result<(), StoreError> {
         let Some(queue) = self.0.get_mut(&owed.source) else { return Ok(()) };
         let Some(debt) = queue.debts.get(&owed.payment) else { return Ok(()) };
         if debt.ticket != Some(owed.ticket) {
             return Ok(());
         }
-        let hinted_since = debt.hinted_since;
+        let hinted = debt.hinted;
         let mut stored = debt.stored.clone();
-        match settlement {
-            Settlement::Done { again } if hinted_since => {
-                (stored.since, stored.due, stored.attempts) = (now, later(now, again), 0);
-            }
-            Settlement::Done { .. } => {
-                batch.remove(layout::debt(&owed.source, &owed.payment));
-                queue.remove(&owed.payment);
-                return Ok(());
-            }
-            Settlement::Postponed { after } | Settlement::Paused { after } => {
-                (stored.due, stored.attempts) = (later(now, after), stored.attempts.saturating_add(1));
-            }
+        let again = match settlement {
+            Settlement::Done => None,
+            Settlement::Doubted { after }
+            | Settlement::Postponed { after }
+            | Settlement::Paused { after } => Some(soon(now, after)),
+        };
+        let Some(due) = [again, hinted].into_iter().flatten().min() else {
+            batch.remove(layout::debt(&owed.source, &owed.payment));
+            queue.remove(&owed.payment);
+            return Ok(());
+        };
+        stored.due = written(now, due);
+        if hinted.is_none() {
+            stored.attempts = stored.attempts.saturating_add(1);
+        }
+        if matches!(settlement, Settlement::Done | Settlement::Doubted { .. }) {
+            stored.since = now.wall;
         }
         if let Settlement::Paused { after } = settlement {
-            queue.next = queue.next.max(later(now, after));
+            queue.next = queue.next.max(Some(soon(now, after)));
         }
         write(batch, &stored)?;
         queue.remove(&owed.payment);
-        queue.add(stored);
+        queue.add(stored, due);
         Ok(())
     }
 
-    /// What a source is owed.
-    pub(super) fn backlog(&self, source: &str, now: Time) -> Backlog {
-        let Some(queue) = self.0.get(source) else { return Backlog::default() };
-        let oldest = queue.since.first().map(|(since, _)| span(*since, now));
-        Backlog { count: queue.debts.len() as u64, oldest: oldest.unwrap_or_default() }
+    /// What each source is owed that is owed anything.
+    pub(super) fn backlogs(&self, now: Time) -> BTreeMap<Arc<str>, Backlog> {
+        let backlog = |(source, queue): (&Arc<str>, &Queue)| {
+            let (oldest, _) = queue.since.first()?;
+            let backlog = Backlog { count: queue.debts.len() as u64, oldest: span(*oldest, now) };
+            Some((Arc::clone(source), backlog))
+        };
+        self.0.iter().filter_map(backlog).collect()
     }
 }
 
 impl Queue {
-    fn add(&mut self, stored: layout::Debt) {
-        let (payment, since, claimable) = (stored.payment.clone(), stored.since, stored.due);
+    fn add(&mut self, stored: layout::Debt, claimable: Instant) {
+        let (payment, since) = (stored.payment.clone(), stored.since);
         self.claimable.insert((claimable, payment.clone()));
         self.since.insert((since, payment.clone()));
-        self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted_since: false });
+        self.debts.insert(payment, Debt { stored, claimable, ticket: None, hinted: None });
     }
 
     fn remove(&mut self, payment: &Name) {
@@ -149,7 +183,7 @@ impl Queue {
         }
     }
 
-    fn move_to(&mut self, payment: &Name, claimable: Time) {
+    fn move_to(&mut self, payment: &Name, claimable: Instant) {
         if let Some(debt) = self.debts.get_mut(payment) {
             let before = std::mem::replace(&mut debt.claimable, claimable);
             self.claimable.remove(&(before, payment.clone()));
@@ -163,10 +197,15 @@ fn write(batch: &mut Batch<'_>, debt: &layout::Debt) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn later(time: Time, span: Duration) -> Time {
-    let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    // Beyond the last year that can be written, nothing is due any more.
-    Time::from_unix_ms(time.unix_ms().saturating_add(ms)).unwrap_or(time)
+fn soon(now: Now, span: Duration) -> Instant {
+    // Beyond what can be counted, nothing is due any more.
+    now.steady.checked_add(span).unwrap_or(now.steady)
+}
+
+/// When something is due, as it is written.
+fn written(now: Now, due: Instant) -> Time {
+    let ms = i64::try_from(due.duration_since(now.steady).as_millis()).unwrap_or(i64::MAX);
+    Time::from_unix_ms(now.wall.unix_ms().saturating_add(ms)).unwrap_or(now.wall)
 }
 
 fn span(from: Time, to: Time) -> Duration {

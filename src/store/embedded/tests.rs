@@ -1,5 +1,8 @@
 use super::*;
-use crate::payment::{Cursor, Event, Fact, Trust};
+use crate::{
+    payment::{Cursor, Event, Fact, Trust},
+    store::MAX_PAUSE,
+};
 use std::{
     fs,
     path::Path,
@@ -97,6 +100,57 @@ fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
         assert!(message.starts_with(dir.path().to_str().unwrap()), "{name}: {message}");
         assert_eq!(message.lines().count(), 1, "{name}: {message}");
         assert_eq!(files(dir.path()), before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR_MS: i64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let open = || {
+        let clock = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
+        Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap()
+    };
+    let terms = ClaimTerms { spacing: Duration::from_millis(50), lease: HOUR };
+    let claim = async |store: &Embedded| loop {
+        match store.claim("acme", terms).await.unwrap() {
+            Claim::Owed(owed) => return owed,
+            Claim::Later(after) if after < HOUR => tokio::time::sleep(after).await,
+            other => panic!("{other:?}"),
+        }
+    };
+    let set_back = |hours: i64| now.fetch_sub(hours * HOUR_MS, Ordering::SeqCst);
+
+    // While it runs: spacing, debounce and pauses pass as if nothing had happened.
+    let store = open();
+    let payment: Name = "pay".parse().unwrap();
+    store.owe("acme", &payment, Duration::from_millis(50)).await.unwrap();
+    set_back(2);
+    let owed = claim(&store).await;
+    store.settle(owed, Settlement::Paused { after: Duration::from_millis(50) }).await.unwrap();
+    set_back(2);
+    let owed = claim(&store).await;
+
+    // Over a restart, what was noted in times to come is due at once …
+    store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
+    store.close_blocking();
+    set_back(2);
+    let store = open();
+    let owed = claim(&store).await;
+    assert_eq!(owed.attempts, 2);
+    assert_eq!(store.backlogs().await.unwrap()["acme"].oldest, Duration::ZERO);
+
+    // … and what is older waits for no longer than the longest pause.
+    set_back(-100);
+    store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
+    store.close_blocking();
+    set_back(50);
+    match open().claim("acme", terms).await.unwrap() {
+        Claim::Later(after) => assert!(after <= MAX_PAUSE, "{after:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{
     Clock, layout,
-    owed::Queues,
+    owed::{Now, Queues},
     sweep::Sweep,
     tree::{Batch, Tree},
 };
@@ -18,12 +18,12 @@ use crate::{
     },
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{broadcast, oneshot};
 
@@ -47,7 +47,7 @@ pub(super) enum Command {
     /// Do what became of it.
     Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
     /// Tell what is owed.
-    Backlog { source: Arc<str>, reply: Reply<Backlog> },
+    Backlogs { reply: Reply<BTreeMap<Arc<str>, Backlog>> },
     /// Show that you are alive.
     Ping { reply: Reply<()> },
 }
@@ -57,7 +57,7 @@ enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),
     Done(Reply<()>, Result<(), StoreError>),
     Claim(Reply<Claim>, Claim),
-    Backlog(Reply<Backlog>, Backlog),
+    Backlogs(Reply<BTreeMap<Arc<str>, Backlog>>, BTreeMap<Arc<str>, Backlog>),
 }
 
 impl Answer {
@@ -67,7 +67,7 @@ impl Answer {
             Self::Append(reply, result) => reply.send(result).is_err(),
             Self::Done(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
-            Self::Backlog(reply, backlog) => reply.send(Ok(backlog)).is_err(),
+            Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
         };
     }
 }
@@ -139,7 +139,7 @@ impl Writer {
     fn batch(&mut self, first: Command) {
         let tree = self.tree.clone();
         let mut batch = tree.batch();
-        let now = (self.clock)();
+        let now = Now { wall: (self.clock)(), steady: Instant::now() };
         let mut effects = Effects::default();
         let rest: Vec<Command> = self.commands.try_iter().take(BATCH - 1).collect();
         for command in std::iter::once(first).chain(rest) {
@@ -166,10 +166,10 @@ impl Writer {
     }
 
     /// Does one command, as part of a batch.
-    fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Time, effects: &mut Effects) {
+    fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Now, effects: &mut Effects) {
         let answer = match command {
             Command::Append { event, shared_ids, reply } => {
-                let result = self.append(batch, &event, shared_ids, now).map(|(appended, notice)| {
+                let result = self.append(batch, &event, shared_ids, now.wall).map(|(appended, notice)| {
                     effects.durable |= notice.is_some();
                     effects.notices.extend(notice);
                     appended
@@ -197,7 +197,7 @@ impl Writer {
             Command::Settle { owed, settlement, reply } => {
                 Answer::Done(reply, self.owed.settle(batch, &owed, settlement, now))
             }
-            Command::Backlog { source, reply } => Answer::Backlog(reply, self.owed.backlog(&source, now)),
+            Command::Backlogs { reply } => Answer::Backlogs(reply, self.owed.backlogs(now.wall)),
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
         };
         effects.answers.push(answer);

@@ -3,10 +3,10 @@
 -- settled. Times are the server's own, in ms, so that the nodes' clocks do not matter. Everything is read before the first
 -- write, since Redis does not roll a script back.
 --
--- KEYS  owed   hash: by payment '<hinted> <attempts> <ticket>': whether hints came since the claim, how often it was
---              postponed, and whose the claim is ('-' for nobody's)
+-- KEYS  owed   hash: by payment '<hinted> <attempts> <ticket>': when it is due by the hints that came since the claim (0 if
+--              none did), how often it was put off since the last hint, and whose the claim is ('-' for nobody's)
 --       due    sorted set: payments by when they may be claimed: when they are due, or when the lease on them ends
---       since  sorted set: payments by since when they are owed
+--       since  sorted set: payments by since when they are owed, or were answered last
 --       pace   hash: next (no claim before), ticket and payment of the last claim
 -- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
 --       'claim', ticket, spacing, lease       returns {'owed', payment, attempts, since}, {'later', ms} or {'nothing'}
@@ -21,23 +21,28 @@ local function entry(payment)
   if not text then
     return nil
   end
-  return text:match('^(%d) (%d+) (%S+)$')
+  local hinted, attempts, ticket = text:match('^(%d+) (%d+) (%S+)$')
+  return tonumber(hinted), tonumber(attempts), ticket
 end
 
 local function put(payment, hinted, attempts, ticket)
-  redis.call('HSET', owed, payment, table.concat({hinted, attempts, ticket}, ' '))
+  redis.call('HSET', owed, payment, string.format('%d %d %s', hinted, attempts, ticket))
 end
 
 if ARGV[1] == 'owe' then
-  local payment, after, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-  local hinted, attempts, ticket = entry(payment)
+  local payment, wanted, most = ARGV[2], now + tonumber(ARGV[3]), tonumber(ARGV[4])
+  local hinted, _, ticket = entry(payment)
   if not hinted and redis.call('ZCARD', due) >= most then
     return 'full'
   end
   -- Written in any case, so that an answer of the replicas stands for this too.
-  put(payment, hinted and '1' or '0', attempts or '0', ticket or '-')
-  redis.call('ZADD', due, 'NX', now + after, payment)
-  redis.call('ZADD', since, 'NX', now, payment)
+  if ticket and ticket ~= '-' then
+    put(payment, hinted > 0 and math.min(hinted, wanted) or wanted, 0, ticket)
+  else
+    put(payment, 0, 0, '-')
+    redis.call('ZADD', due, 'LT', wanted, payment)
+    redis.call('ZADD', since, 'NX', now, payment)
+  end
   return 'owed'
 end
 
@@ -61,10 +66,10 @@ if ARGV[1] == 'claim' then
   end
   local _, attempts = entry(payment)
   local owed_since = redis.call('ZSCORE', since, payment) or now
-  put(payment, '0', attempts or '0', ticket)
+  put(payment, 0, attempts or 0, ticket)
   redis.call('ZADD', due, now + lease, payment)
   redis.call('HSET', pace, 'next', now + spacing, 'ticket', ticket, 'payment', payment)
-  return {'owed', payment, tonumber(attempts or 0), tonumber(owed_since)}
+  return {'owed', payment, attempts or 0, tonumber(owed_since)}
 end
 
 if ARGV[1] == 'settle' then
@@ -74,19 +79,23 @@ if ARGV[1] == 'settle' then
     return 'lost'
   end
   local next = tonumber(redis.call('HGET', pace, 'next') or 0)
-  if how == 'done' and hinted == '0' then
+  if how == 'done' and hinted == 0 then
     redis.call('HDEL', owed, payment)
     redis.call('ZREM', due, payment)
     redis.call('ZREM', since, payment)
     return 'settled'
   end
-  if how == 'done' then
-    put(payment, '0', '0', '-')
-    redis.call('ZADD', since, now, payment)
+  local at = now + after
+  if hinted > 0 then
+    at = how == 'done' and hinted or math.min(hinted, at)
   else
-    put(payment, hinted, string.format('%d', attempts + 1), '-')
+    attempts = attempts + 1
   end
-  redis.call('ZADD', due, now + after, payment)
+  put(payment, 0, attempts, '-')
+  redis.call('ZADD', due, at, payment)
+  if how == 'done' or how == 'doubted' then
+    redis.call('ZADD', since, now, payment)
+  end
   if how == 'paused' then
     redis.call('HSET', pace, 'next', math.max(next, now + after))
   end

@@ -8,6 +8,7 @@
 //! | `ps:{17}`                           | sharded channel: a partition's notices |
 //! | `ps:{acme}:quarantine`, `ps:{acme}:deliveries` | streams: a source's records |
 //! | `ps:{acme}:owed`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the confirmations that a source is owed |
+//! | `ps:owed` | set: the sources that were ever owed a confirmation |
 //!
 //! What stands in braces decides the slot of a cluster, so all that one append touches lies on one server, and so do the
 //! confirmations of one source.
@@ -60,6 +61,12 @@ impl Plan {
     /// The keys of the confirmations that a source is owed, as `owed.lua` wants them.
     pub(super) fn owed(&self, source: &str) -> [String; 4] {
         ["owed", "due", "since", "pace"].map(|what| format!("{}:{{{source}}}:{what}", self.prefix))
+    }
+
+    /// The key of the set of all sources that were ever owed a confirmation. It has a slot of its own, and names no more than what was
+    /// configured once.
+    pub(super) fn owed_sources(&self) -> String {
+        format!("{}:owed", self.prefix)
     }
 
     /// Whose channel it is.

@@ -57,6 +57,11 @@ pub(super) fn backlog(answer: Value) -> Result<Backlog, StoreError> {
     }
 }
 
+/// The members of a set.
+pub(super) fn names(answer: Value) -> Result<Vec<Arc<str>>, StoreError> {
+    list(answer)?.iter().map(|name| text(name).map(Arc::from).ok_or_else(|| corrupt("a name"))).collect()
+}
+
 fn span(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
@@ -163,7 +168,7 @@ impl Fields {
 
 fn list(value: Value) -> Result<Vec<Value>, StoreError> {
     match value {
-        Value::Array(values) => Ok(values),
+        Value::Array(values) | Value::Set(values) => Ok(values),
         // A key that is not there, and a transaction that was not run.
         Value::Nil => Ok(Vec::new()),
         _ => Err(corrupt("no list")),

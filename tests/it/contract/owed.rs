@@ -3,10 +3,10 @@
 use super::{LONG, PATIENCE, backend::Backend};
 use paystream::{
     payment::Name,
-    store::{Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 const NOW: Duration = Duration::ZERO;
 /// Longer than a busy machine holds up a test, short enough to be waited for.
 const SOON: Duration = Duration::from_secs(2);
-const DONE: Settlement = Settlement::Done { again: NOW };
 /// No spacing, and a lease that does not end.
 const FREELY: ClaimTerms = ClaimTerms { spacing: NOW, lease: LONG };
 
@@ -56,8 +55,12 @@ async fn is_held_back(store: &dyn Store, at_most: Duration) {
     }
 }
 
+async fn backlog(store: &dyn Store, source: &str) -> Backlog {
+    store.backlogs().await.unwrap().get(source).copied().unwrap_or_default()
+}
+
 async fn count(store: &dyn Store) -> u64 {
-    store.backlog("acme").await.unwrap().count
+    backlog(store, "acme").await.count
 }
 
 pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(place: impl Backend) {
@@ -74,24 +77,70 @@ pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(pl
     assert_eq!((&*owed.source, owed.payment.as_str(), owed.attempts), ("acme", "pay_1", 0));
     assert_eq!(count(&*store).await, 1, "it is owed until it is settled");
     is_held_back(&*store, LONG).await;
-    store.settle(owed, DONE).await.unwrap();
+    store.settle(owed, Settlement::Done).await.unwrap();
     assert_eq!(store.claim("acme", FREELY).await.unwrap(), Claim::Nothing);
-    assert_eq!(store.backlog("acme").await.unwrap(), paystream::store::Backlog::default());
+    assert_eq!(store.backlogs().await.unwrap(), BTreeMap::new());
 }
 
 pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
     let store = place.open(LONG).await;
     owe(&*store, "pay_1").await;
-    let first = claim(&*store, FREELY).await;
-    owe(&*store, "pay_1").await;
-    is_held_back(&*store, LONG).await;
-    store.settle(first.clone(), Settlement::Done { again: SOON }).await.unwrap();
-    is_held_back(&*store, SOON).await;
-    let (second, _) = claim_in_time(&*store, FREELY).await;
-    assert_ne!(second.ticket, first.ticket);
-    assert!(second.since > first.since, "it is owed since the later hint");
-    store.settle(second, DONE).await.unwrap();
+    let mut last = claim(&*store, FREELY).await;
+    let answered = [Settlement::Done, Settlement::Doubted { after: LONG }];
+    for settlement in [Settlement::Postponed { after: LONG }, answered[0], answered[1]] {
+        // The first of them is the one that counts.
+        for after in [SOON, LONG] {
+            store.owe("acme", &name("pay_1"), after).await.unwrap();
+        }
+        is_held_back(&*store, LONG).await;
+        store.settle(last.clone(), settlement).await.unwrap();
+        is_held_back(&*store, SOON).await;
+        let (next, _) = claim_in_time(&*store, FREELY).await;
+        assert_ne!(next.ticket, last.ticket);
+        assert_eq!(next.attempts, 0, "{settlement:?}");
+        assert_eq!(next.since > last.since, answered.contains(&settlement), "{settlement:?}");
+        last = next;
+    }
+    store.settle(last, Settlement::Done).await.unwrap();
     assert_eq!(count(&*store).await, 0);
+}
+
+pub(super) async fn a_hint_brings_what_is_owed_forward(place: impl Backend) {
+    let mut store = place.open(LONG).await;
+    store.owe("acme", &name("pay_1"), LONG).await.unwrap();
+    for after in [SOON, LONG] {
+        store.owe("acme", &name("pay_1"), after).await.unwrap();
+        is_held_back(&*store, SOON).await;
+    }
+    let mut last = claim_in_time(&*store, FREELY).await.0;
+    for put_off in [Settlement::Doubted { after: LONG }, Settlement::Postponed { after: LONG }] {
+        store.settle(last, put_off).await.unwrap();
+        is_held_back(&*store, LONG).await;
+        owe(&*store, "pay_1").await;
+        drop(store);
+        store = place.open(LONG).await;
+        last = claim(&*store, FREELY).await;
+        assert_eq!(last.attempts, 0, "{put_off:?}");
+    }
+    let since = last.since;
+    store.settle(last, Settlement::Paused { after: 2 * SOON }).await.unwrap();
+    owe(&*store, "pay_1").await;
+    let (last, waited) = claim_in_time(&*store, FREELY).await;
+    assert!(waited >= SOON, "the pause is all payments': {waited:?}");
+    assert_eq!(last.since, since, "nobody has answered it yet");
+}
+
+pub(super) async fn a_doubted_answer_is_owed_since_it_came(place: impl Backend) {
+    let store = place.open(LONG).await;
+    store.owe("acme", &name("pay_1"), SOON / 2).await.unwrap();
+    let mut last = claim_in_time(&*store, FREELY).await.0;
+    for attempts in 1..=2 {
+        let first = last.clone();
+        store.settle(last, Settlement::Doubted { after: SOON }).await.unwrap();
+        is_held_back(&*store, SOON).await;
+        last = claim_in_time(&*store, FREELY).await.0;
+        assert_eq!((last.attempts, last.since > first.since), (attempts, true));
+    }
 }
 
 pub(super) async fn what_is_due_first_is_claimed_first(place: impl Backend) {
@@ -114,13 +163,10 @@ pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl B
         let since = last.since;
         store.settle(last, Settlement::Postponed { after: SOON }).await.unwrap();
         is_held_back(&*store, SOON).await;
-        // A hint does not bring it forward: the provider has asked for the pause, or needs it.
-        owe(&*store, "pay_1").await;
-        is_held_back(&*store, SOON).await;
         last = claim_in_time(&*store, FREELY).await.0;
         assert_eq!((last.attempts, last.since), (attempts, since));
     }
-    let oldest = store.backlog("acme").await.unwrap().oldest;
+    let oldest = backlog(&*store, "acme").await.oldest;
     assert!(oldest >= 2 * SOON && oldest < PATIENCE, "{oldest:?}");
 }
 
@@ -130,15 +176,17 @@ pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(pla
     let first = claim(&*store, ClaimTerms { lease: SOON, ..FREELY }).await;
     let (second, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON / 2 && second.ticket != first.ticket, "{waited:?}");
-    for settlement in [DONE, Settlement::Postponed { after: NOW }, Settlement::Paused { after: NOW }] {
+    for settlement in
+        [Settlement::Done, Settlement::Postponed { after: NOW }, Settlement::Paused { after: NOW }]
+    {
         store.settle(first.clone(), settlement).await.unwrap();
         assert_eq!(count(&*store).await, 1);
         is_held_back(&*store, LONG).await;
     }
-    store.settle(second.clone(), DONE).await.unwrap();
+    store.settle(second.clone(), Settlement::Done).await.unwrap();
     assert_eq!(count(&*store).await, 0);
     // The answer of the first time was lost, so it is said again.
-    store.settle(second, DONE).await.unwrap();
+    store.settle(second, Settlement::Done).await.unwrap();
 }
 
 pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: impl Backend) {
@@ -156,6 +204,31 @@ pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: 
     store.settle(first, Settlement::Paused { after: 2 * SOON }).await.unwrap();
     let (_, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON, "{waited:?}");
+}
+
+pub(super) async fn all_sources_that_are_owed_something_are_told(place: impl Backend) {
+    let mut store = place.open(LONG).await;
+    for (source, payment) in [("acme", "a"), ("acme", "b"), ("owed", "a"), ("owed:{acme}", "a")] {
+        store.owe(source, &name(payment), NOW).await.unwrap();
+    }
+    for settled in [false, true] {
+        if settled {
+            // What was owed once and is not any more is not told.
+            let Claim::Owed(owed) = store.claim("owed", FREELY).await.unwrap() else { panic!() };
+            store.settle(owed, Settlement::Done).await.unwrap();
+        }
+        let counts = async |store: &dyn Store| {
+            let backlogs = store.backlogs().await.unwrap().into_iter();
+            backlogs.map(|(source, backlog)| (source.to_string(), backlog.count)).collect::<Vec<_>>()
+        };
+        let mut expected =
+            vec![("acme".to_owned(), 2), ("owed".to_owned(), 1), ("owed:{acme}".to_owned(), 1)];
+        expected.retain(|(source, _)| !settled || source != "owed");
+        assert_eq!(counts(&*store).await, expected);
+        drop(store);
+        store = place.open(LONG).await;
+        assert_eq!(counts(&*store).await, expected);
+    }
 }
 
 pub(super) async fn each_is_claimed_by_one_of_many(place: impl Backend) {
@@ -193,7 +266,7 @@ pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
     assert_eq!(again.iter().map(|owed| owed.attempts).sum::<u32>(), 1);
     assert!(again.iter().any(|owed| (&owed.payment, owed.since) == (&held.payment, held.since)));
     for owed in again {
-        store.settle(owed, DONE).await.unwrap();
+        store.settle(owed, Settlement::Done).await.unwrap();
     }
     drop(store);
     assert_eq!(count(&*place.open(LONG).await).await, 0, "what is settled stays settled");
@@ -217,6 +290,6 @@ pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
     owe(&*store, "pay_7").await;
     store.owe("other", &name("one_more"), NOW).await.unwrap();
     let owed = claim(&*store, FREELY).await;
-    store.settle(owed, DONE).await.unwrap();
+    store.settle(owed, Settlement::Done).await.unwrap();
     owe(&*store, "one_more").await;
 }

@@ -1,0 +1,108 @@
+use super::{super::event, *};
+use crate::{
+    ingest::{ApiSettings, Provider, Source, SourceSettings},
+    payment::{DisputeState, Money, PartState, Time, Told, Trust},
+    store::Entry,
+};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+fn payment() -> Name {
+    "PM0123ABCD".parse().unwrap()
+}
+
+fn gocardless() -> Source {
+    Source::build(SourceSettings {
+        name: "gocardless".into(),
+        provider: Provider::Builtin("gocardless".to_owned()),
+        realm: "shop".parse().unwrap(),
+        secrets: vec!["8f3b1c2d9a7e55aa".into()],
+        payment: None,
+        currency: None,
+        shared_ids: false,
+        live: None,
+        max_age: None,
+        options: BTreeMap::new(),
+        api: Some(ApiSettings { client_id: None, key: "live_dHar4XY7LxsDOtmnkVtjNVWX".into(), url: None }),
+    })
+    .unwrap()
+}
+
+/// What GoCardless answers that the payment of 10.00 GBP is, as an event.
+fn answer(status: &str, refunded: i64) -> Event {
+    let source = gocardless();
+    let body = json!({ "payments": {
+        "id": payment(), "status": status, "amount": 1000, "amount_refunded": refunded, "currency": "GBP"
+    }});
+    let answer = source.confirmation().unwrap().read(&payment(), body.to_string().as_bytes(), 64).unwrap();
+    let asked = Time::from_unix_s(9000).unwrap();
+    event::following(None, &source, &payment(), answer, (asked, asked))
+}
+
+/// A webhook of that second that says these facts.
+fn webhook(second: i64, facts: Vec<Fact>) -> Event {
+    let at = Time::from_unix_s(second).unwrap();
+    Event {
+        id: format!("EV{second}").into(),
+        trust: Trust::Verified,
+        occurred_at: Some(at),
+        facts,
+        ..answer("confirmed", 0)
+    }
+}
+
+fn log(events: Vec<Event>) -> Log {
+    let entry = |event| Entry { tag: crate::payment::Tag::from_random(1), event: Arc::new(event) };
+    Log { entries: events.into_iter().map(entry).collect() }
+}
+
+fn reconciled(known: Vec<Event>, answer: Event) -> (Vec<&'static str>, Status) {
+    let step = Step { log: log(known), event: answer, appended: None };
+    let told = compared("gocardless", &payment(), &step);
+    assert_eq!(told.same, told.differences.is_empty());
+    (told.differences, told.provider.status)
+}
+
+fn captured() -> Fact {
+    Fact::Phase {
+        phase: Phase::Captured,
+        money: Some(Money { amount: 1000, currency: "GBP".parse().unwrap() }),
+    }
+}
+
+fn dispute(state: DisputeState) -> Fact {
+    Fact::Dispute(Told { id: "PM0123ABCD".into(), amount: 0, state })
+}
+
+fn capture(amount: i64) -> Fact {
+    Fact::Capture(Told { id: "part".into(), amount, state: PartState::Succeeded })
+}
+
+#[test]
+fn what_an_answer_does_not_speak_of_is_no_difference() {
+    let paid = || webhook(1, vec![captured()]);
+    let lost = || webhook(2, vec![dispute(DisputeState::Lost)]);
+    for (known, answer, expected) in [
+        // Events tell what is contested, and the payment's own status says so without being asked to.
+        (vec![paid(), lost()], answer("charged_back", 0), (vec![], Status::ChargedBack)),
+        (vec![paid(), lost()], answer("failed", 0), (vec![], Status::ChargedBack)),
+        (
+            vec![paid(), lost(), webhook(3, vec![dispute(DisputeState::Won)])],
+            answer("paid_out", 0),
+            (vec![], Status::Captured),
+        ),
+        (vec![webhook(1, vec![captured(), capture(700)])], answer("paid_out", 0), (vec![], Status::Captured)),
+        // What it does speak of is.
+        (vec![paid()], answer("paid_out", 1000), (vec!["status", "refunded"], Status::Refunded)),
+        (vec![paid(), lost()], answer("paid_out", 1000), (vec!["refunded"], Status::ChargedBack)),
+        (vec![paid()], answer("submitted", 0), (vec!["status", "captured"], Status::Processing)),
+        (
+            vec![webhook(1, vec![captured(), capture(700)])],
+            answer("submitted", 0),
+            (vec!["status", "captured"], Status::Processing),
+        ),
+        (vec![], answer("paid_out", 0), (vec!["status", "amount", "currency", "captured"], Status::Captured)),
+    ] {
+        assert_eq!(reconciled(known, answer), expected);
+    }
+}
