@@ -14,6 +14,7 @@ use super::{
     source::Source,
 };
 use crate::payment::{Fact, Name, Subject, Time};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,6 +22,9 @@ use std::{sync::Arc, time::Duration};
 
 /// What stands for the source's key in headers.
 pub(super) const KEY: &str = "{key}";
+
+/// The same in base 64, as `Basic` wants it of `USER:PASSWORD` (RFC 7617).
+pub(super) const KEY_BASE64: &str = "{key:base64}";
 
 /// What stands for the payment's id in addresses.
 const PAYMENT: &str = "/{payment}";
@@ -32,7 +36,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Clone, Debug)]
 pub(super) struct Inquiry {
     pub(super) address: Address,
-    /// Texts in which [`KEY`] stands for the key.
+    /// Texts in which [`KEY`] or [`KEY_BASE64`] stands for the key.
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) spacing: Duration,
     pub(super) mapping: Mapping,
@@ -108,9 +112,10 @@ impl Inquiry {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         for (name, text) in self.headers {
-            let mut value =
-                HeaderValue::try_from(text.replace(KEY, key)).map_err(|_| ApiError::Unsendable)?;
-            value.set_sensitive(text.contains(KEY));
+            let told = text.replace(KEY_BASE64, &STANDARD.encode(key)).replace(KEY, key);
+            let is_secret = told != text;
+            let mut value = HeaderValue::try_from(told).map_err(|_| ApiError::Unsendable)?;
+            value.set_sensitive(is_secret);
             headers.insert(name, value);
         }
         let origin = settings.origin()?.unwrap_or(self.address.origin);

@@ -130,6 +130,10 @@ fn a_request_names_its_payment_and_carries_the_key() {
         assert!(authorization.is_sensitive() && authorization.to_str().unwrap().ends_with(API_KEY));
         assert!(!format!("{request:?}").contains(API_KEY));
     }
+    let request =
+        source("klarna-push").confirmation().unwrap().request(&"f3392f8b".parse().unwrap()).unwrap();
+    assert_eq!(request.headers()["authorization"], format!("Basic {}", STANDARD.encode(API_KEY)));
+    assert!(request.headers()["authorization"].is_sensitive());
     let source = source("mollie-classic");
     for (payment, code) in [(".", "bad_payment_id"), ("..", "bad_payment_id"), (PAN, "pan_like_id")] {
         let refused = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap_err();

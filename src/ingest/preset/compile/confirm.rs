@@ -2,7 +2,7 @@
 
 use super::{Checked, Mistake, Proof, header, mapping, mistake};
 use crate::ingest::{
-    confirm::{Address, Inquiry, KEY},
+    confirm::{Address, Inquiry, KEY, KEY_BASE64},
     preset::{Options, raw},
 };
 use std::time::Duration;
@@ -17,13 +17,13 @@ pub(in crate::ingest::preset) fn confirm(raw: raw::Confirm, options: &Options) -
             "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";
         return mistake("confirm.url", reason);
     };
-    if !raw.headers.values().any(|text| text.contains(KEY)) {
+    if !raw.headers.values().any(|text| text.contains(KEY) || text.contains(KEY_BASE64)) {
         return mistake("confirm.headers", "none of them holds `{key}`, so who asks would not be told");
     }
     let headers = raw.headers.into_iter();
     let headers = headers.map(|(name, text)| {
         let key = format!("confirm.headers.{name}");
-        if text.replace(KEY, "").contains(['{', '}']) {
+        if text.replace(KEY, "").replace(KEY_BASE64, "").contains(['{', '}']) {
             return mistake(key, "allowed: text, in which `{key}` stands for the source's key");
         }
         Ok((header(&key, &name)?, text))
