@@ -35,7 +35,7 @@ use crate::{
     store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
 };
 use backlog::Told;
-use patience::Verdict;
+use patience::{Past, Verdict};
 use serde_json::json;
 use std::{
     collections::HashMap,
@@ -177,8 +177,8 @@ impl Confirmations {
                 let outcome = if step.appended.is_some() { "appended" } else { "same" };
                 self.metrics.confirmation(source, outcome);
                 let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
-                let settlement =
-                    if step.is_doubtful() { patience::doubt(attempts) } else { Settlement::Done };
+                let past = Past::of(owed, clock::now());
+                let settlement = if step.is_doubtful() { patience::doubt(past) } else { Settlement::Done };
                 tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, ?settlement, "confirmation");
                 return settlement;
             }
@@ -192,8 +192,7 @@ impl Confirmations {
             );
         }
         let now = clock::now();
-        let owed_for = Duration::from_millis(u64::try_from(now.since_ms(owed.since)).unwrap_or_default());
-        let verdict = patience::verdict(&failed, attempts, owed_for, rand::random_range(0.5..=1.0));
+        let verdict = patience::verdict(&failed, Past::of(owed, now), rand::random_range(0.5..=1.0));
         let (outcome, settlement) = match verdict {
             Verdict::Again(settlement) => {
                 tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");

@@ -8,7 +8,7 @@ pub mod embedded;
 mod owed;
 pub mod redis;
 
-pub use owed::{Backlog, Claim, ClaimTerms, MAX_OWED, MAX_PAUSE, Owed, Settlement};
+pub use owed::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, MAX_PAUSE, Owed, Settlement};
 
 use crate::{
     metrics::Metrics,

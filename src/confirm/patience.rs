@@ -1,7 +1,10 @@
 //! When to ask again, and when no more: after a question that was not answered, and after an answer that may be out of date. Pure.
 
 use super::Failed;
-use crate::store::{MAX_PAUSE, Settlement};
+use crate::{
+    payment::Time,
+    store::{Delay, MAX_PAUSE, Owed, Settlement},
+};
 use std::time::Duration;
 
 /// The pause after the first failure; each further one doubles it.
@@ -19,11 +22,11 @@ const MOST_OF_ALL: Duration = Duration::from_secs(30);
 /// Bad credentials may lock an account if they are tried too often; a mended key should not wait long.
 const DENIED: Duration = Duration::from_secs(60);
 
-/// How long a payment that the provider does not know is asked for. Some send the hint before they can be asked, and one that comes
+/// How long a payment is asked for that the provider does not know, and says so each time. Some send the hint before they can be asked, and one that comes
 /// back from an outage may know nothing for a while.
 const UNKNOWN: Duration = Duration::from_secs(60 * 60);
 
-/// How long a payment is asked for whose answers are not understood. A gateway before the provider's API may speak JSON while that is
+/// How long a payment is asked for whose answers are not understood, each time. A gateway before the provider's API may speak JSON while that is
 /// out of order, and is mended within minutes; words that the preset does not know stay as they are.
 const UNCLEAR: Duration = Duration::from_secs(10 * 60);
 
@@ -34,9 +37,34 @@ const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// bad day.
 const DOUBTS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 
-/// What becomes of a debt whose answer is in doubt, after `attempts` in vain before.
-pub(super) fn doubt(attempts: u32) -> Settlement {
-    let again = usize::try_from(attempts).ok().and_then(|attempts| DOUBTS.get(attempts));
+/// What became of the debt before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// For how long it is owed, or has been since the last answer.
+    pub(super) owed_for: Duration,
+    /// Why it was put off last, how often in a row for that, and for how long.
+    pub(super) delay: Option<Delay>,
+    pub(super) attempts: u32,
+    pub(super) delayed_for: Duration,
+}
+
+impl Past {
+    /// Of a debt, by now.
+    pub(super) fn of(owed: &Owed, now: Time) -> Self {
+        let until_now = |since| Duration::from_millis(u64::try_from(now.since_ms(since)).unwrap_or_default());
+        let (owed_for, delayed_for) = (until_now(owed.since), until_now(owed.delayed_since));
+        Self { owed_for, delay: owed.delay, attempts: owed.attempts, delayed_for }
+    }
+
+    /// How often in a row it was put off for this very reason.
+    fn attempts(self, delay: Delay) -> u32 {
+        if self.delay == Some(delay) { self.attempts } else { 0 }
+    }
+}
+
+/// What becomes of a debt whose answer is in doubt.
+pub(super) fn doubt(past: Past) -> Settlement {
+    let again = usize::try_from(past.attempts(Delay::Doubted)).ok().and_then(|doubts| DOUBTS.get(doubts));
     again.map_or(Settlement::Done, |after| Settlement::Doubted { after: *after })
 }
 
@@ -54,22 +82,26 @@ pub(super) enum Verdict {
     },
 }
 
-/// What to do about a payment that was put off `attempts` times before and is owed for so long. `jitter`, from 0.5 to 1, keeps
-/// those that failed together from coming back together.
-pub(super) fn verdict(failed: &Failed, attempts: u32, owed_for: Duration, jitter: f64) -> Verdict {
+/// What to do about a payment that was not confirmed. `jitter`, from 0.5 to 1, keeps those that failed together from coming back
+/// together.
+pub(super) fn verdict(failed: &Failed, past: Past, jitter: f64) -> Verdict {
+    let is_puzzling = matches!(failed, Failed::Unclear(_) | Failed::Unknown(_));
+    let attempts = past.attempts(if is_puzzling { Delay::Puzzled } else { Delay::Failed });
+    let puzzled_for = if is_puzzling && attempts > 0 { past.delayed_for } else { Duration::ZERO };
     let pause = LEAST.saturating_mul(1 << attempts.min(12)).min(MOST).mul_f64(jitter);
     let at_least =
         |pause: Duration, wanted: &Option<Duration>| pause.max(wanted.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
         Failed::Unfit(unclear) => return Verdict::Never { code: unclear.code, outcome: "quarantined" },
-        Failed::Unclear(unclear) if owed_for >= UNCLEAR => {
+        Failed::Unclear(unclear) if puzzled_for >= UNCLEAR => {
             return Verdict::Never { code: unclear.code, outcome: "quarantined" };
         }
-        Failed::Unknown(_) if owed_for >= UNKNOWN => {
+        Failed::Unknown(_) if puzzled_for >= UNKNOWN => {
             return Verdict::Never { code: "unknown_at_provider", outcome: "unknown" };
         }
-        _ if owed_for >= GIVE_UP => return Verdict::Never { code: "unconfirmed", outcome: "given_up" },
-        Failed::Unclear(_) | Failed::Unknown(_) | Failed::Store(_) => Settlement::Postponed { after: pause },
+        _ if past.owed_for >= GIVE_UP => return Verdict::Never { code: "unconfirmed", outcome: "given_up" },
+        Failed::Unclear(_) | Failed::Unknown(_) => Settlement::Puzzled { after: pause },
+        Failed::Store(_) => Settlement::Postponed { after: pause },
         Failed::Unavailable { retry_after, .. } => {
             Settlement::Postponed { after: at_least(pause, retry_after) }
         }
@@ -97,6 +129,10 @@ mod tests {
         Verdict::Again(Settlement::Postponed { after })
     }
 
+    fn puzzled(after: Duration) -> Verdict {
+        Verdict::Again(Settlement::Puzzled { after })
+    }
+
     fn paused(after: Duration) -> Verdict {
         Verdict::Again(Settlement::Paused { after })
     }
@@ -106,7 +142,7 @@ mod tests {
         let never = |code, outcome| Verdict::Never { code, outcome };
         let unclear = |code| Unclear { code, at: "/id".into() };
         let puzzling = || Failed::Unclear(unclear("other_payment"));
-        for (failed, attempts, owed_for, expected) in [
+        for (failed, attempts, passed, expected) in [
             (unavailable(None), 0, SECOND, postponed(SECOND)),
             (unavailable(None), 3, SECOND, postponed(8 * SECOND)),
             (unavailable(None), 8, SECOND, postponed(256 * SECOND)),
@@ -121,21 +157,38 @@ mod tests {
             (Failed::Throttled { retry_after: None }, 12, SECOND, paused(30 * SECOND)),
             (Failed::Denied(401), 9, SECOND, paused(60 * SECOND)),
             (Failed::Denied(401), 9, 72 * HOUR, never("unconfirmed", "given_up")),
-            (Failed::Unknown(404), 4, SECOND, postponed(16 * SECOND)),
-            (Failed::Unknown(404), 80, HOUR - SECOND, postponed(300 * SECOND)),
+            (Failed::Unknown(404), 4, SECOND, puzzled(16 * SECOND)),
+            (Failed::Unknown(404), 80, HOUR - SECOND, puzzled(300 * SECOND)),
             (Failed::Unknown(404), 5, HOUR, never("unknown_at_provider", "unknown")),
             (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
-            (puzzling(), 0, SECOND, postponed(SECOND)),
-            (puzzling(), 9, 600 * SECOND - SECOND, postponed(300 * SECOND)),
+            (puzzling(), 0, SECOND, puzzled(SECOND)),
+            (puzzling(), 9, 600 * SECOND - SECOND, puzzled(300 * SECOND)),
             (puzzling(), 9, 600 * SECOND, never("other_payment", "quarantined")),
             (Failed::Unfit(unclear("log_full")), 0, SECOND, never("log_full", "quarantined")),
         ] {
-            assert_eq!(verdict(&failed, attempts, owed_for, 1.0), expected, "{failed} {attempts}");
+            let delay = match failed {
+                Failed::Unclear(_) | Failed::Unknown(_) => Delay::Puzzled,
+                _ => Delay::Failed,
+            };
+            let past = Past { owed_for: passed, delay: Some(delay), attempts, delayed_for: passed };
+            assert_eq!(verdict(&failed, past, 1.0), expected, "{failed} {past:?}");
         }
     }
 
     #[test]
-    fn a_doubted_answer_is_asked_for_twice_more_and_failures_count_too() {
+    fn what_was_in_the_way_before_takes_nothing_from_the_patience_with_what_is_now() {
+        let after = |delay| Past { owed_for: 5 * HOUR, delay, attempts: 9, delayed_for: 5 * HOUR };
+        for delay in [None, Some(Delay::Doubted), Some(Delay::Failed)] {
+            for failed in [Failed::Unknown(404), Failed::Unclear(Unclear { code: "x", at: "y".into() })] {
+                assert_eq!(verdict(&failed, after(delay), 1.0), puzzled(SECOND), "{failed} {delay:?}");
+            }
+        }
+        assert_eq!(verdict(&unavailable(None), after(Some(Delay::Puzzled)), 1.0), postponed(SECOND));
+        assert_eq!(doubt(after(Some(Delay::Failed))), Settlement::Doubted { after: 5 * SECOND });
+    }
+
+    #[test]
+    fn a_doubted_answer_is_asked_for_twice_more() {
         let doubted = |seconds| Settlement::Doubted { after: Duration::from_secs(seconds) };
         for (attempts, expected) in [
             (0, doubted(5)),
@@ -144,14 +197,17 @@ mod tests {
             (3, Settlement::Done),
             (u32::MAX, Settlement::Done),
         ] {
-            assert_eq!(doubt(attempts), expected, "{attempts}");
+            let past = Past { owed_for: SECOND, delay: Some(Delay::Doubted), attempts, delayed_for: SECOND };
+            assert_eq!(doubt(past), expected, "{attempts}");
         }
     }
 
     #[test]
     fn jitter_halves_a_pause_at_the_most_and_never_what_the_provider_asks_for() {
-        assert_eq!(verdict(&unavailable(None), 3, SECOND, 0.5), postponed(4 * SECOND));
+        let past =
+            |attempts| Past { delay: Some(Delay::Failed), attempts, owed_for: SECOND, delayed_for: SECOND };
+        assert_eq!(verdict(&unavailable(None), past(3), 0.5), postponed(4 * SECOND));
         let throttled = Failed::Throttled { retry_after: Some(30 * SECOND) };
-        assert_eq!(verdict(&throttled, 0, SECOND, 0.5), paused(30 * SECOND));
+        assert_eq!(verdict(&throttled, past(0), 0.5), paused(30 * SECOND));
     }
 }

@@ -25,14 +25,15 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Whether the answer may be older than the hint that it was asked for after, as from a replica of the provider's that lags: it is no
-    /// news, or something newer is known, or it leaves open what becomes of the payment.
+    /// Whether the answer may be older than the hint that it was asked for after, as from a replica of the provider's that lags. Only one is
+    /// beyond doubt: it is news, nothing newer is known, and it says how a payment ended that was open until then. Of one that had ended
+    /// or failed already, a replica that does not know yet of its refund, its dispute or its failure would say that it is captured.
     pub(super) fn is_doubtful(&self) -> bool {
+        let mut state = State::fold(self.log.entries.iter().map(|entry| &*entry.event));
         let is_end = |phase| matches!(phase, Phase::Captured | Phase::Canceled | Phase::Expired);
-        let is_open = !State::fold([&self.event]).phase().is_some_and(is_end);
-        let is_late =
-            || State::fold(self.log.entries.iter().map(|entry| &*entry.event)).apply(&self.event).late;
-        self.appended.is_none() || is_open || is_late()
+        let was_open = state.phase().is_none_or(|phase| !is_end(phase) && phase != Phase::Failed);
+        let is_ended = State::fold([&self.event]).phase().is_some_and(is_end);
+        self.appended.is_none() || !was_open || !is_ended || state.apply(&self.event).late
     }
 }
 
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_doubted_unless_it_is_news_and_says_how_the_payment_ended() {
+    fn an_answer_is_doubted_unless_it_is_news_and_says_how_an_open_payment_ended() {
         const NEW: Option<Cursor> = Some(Cursor::START);
         for (known, answer, appended, expected) in [
             (None, confirmed(Phase::Captured, 2), NEW, false),
@@ -202,6 +203,9 @@ mod tests {
             (None, confirmed(Phase::Processing, 2), NEW, true),
             (None, confirmed(Phase::Authorized, 2), NEW, true),
             (None, confirmed(Phase::Failed, 2), NEW, true),
+            // A refund, a chargeback or a failure may be known that the answer does not know of.
+            (Some(confirmed(Phase::Captured, 1)), confirmed(Phase::Captured, 2), NEW, true),
+            (Some(confirmed(Phase::Failed, 1)), confirmed(Phase::Captured, 2), NEW, true),
             // Something newer is known.
             (Some(confirmed(Phase::Captured, 3)), confirmed(Phase::Captured, 2), NEW, true),
         ] {

@@ -4,10 +4,11 @@
 //! noted it: whoever claims it holds it for a lease, and what was not settled by then is claimed anew.
 
 use crate::payment::{Name, Time};
+use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 
 /// Confirmations that one source may be owed at once. One more is a [`StoreError::TooMuchOwed`](super::StoreError), so that its
-/// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work.
+/// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work, or up to six if every answer is doubted.
 pub const MAX_OWED: usize = 65_536;
 
 /// The longest that anything is put off. Where a clock was set back since, what a store finds put off for longer is due after this.
@@ -40,12 +41,28 @@ pub struct Owed {
     pub source: Arc<str>,
     /// What is to be confirmed.
     pub payment: Name,
-    /// How often it was put off since the last hint.
+    /// Why it was put off last, if it was since the last hint, …
+    pub delay: Option<Delay>,
+    /// … how often in a row for that reason …
     pub attempts: u32,
+    /// … and since when.
+    pub delayed_since: Time,
     /// Since when it is owed, or was answered last.
     pub since: Time,
     /// Drawn at the claim: what a former claimant still does is not done.
     pub ticket: u64,
+}
+
+/// Why a debt was put off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delay {
+    /// The answer may be older than the hint.
+    Doubted,
+    /// There was an answer, which is none to the question.
+    Puzzled,
+    /// There was no answer.
+    Failed,
 }
 
 /// What became of a claimed debt. If hints came since it was claimed, the answer may be older than they are: it is owed anew
@@ -59,6 +76,11 @@ pub enum Settlement {
         /// See above.
         after: Duration,
     },
+    /// It was answered, but not with what was asked for, and is due after this time.
+    Puzzled {
+        /// See above.
+        after: Duration,
+    },
     /// It was not answered, and is due after this time.
     Postponed {
         /// See above.
@@ -69,6 +91,19 @@ pub enum Settlement {
         /// See above.
         after: Duration,
     },
+}
+
+impl Settlement {
+    /// Why it is put off, and for how long; nothing if it is not.
+    #[must_use]
+    pub const fn delay(self) -> Option<(Delay, Duration)> {
+        match self {
+            Self::Done => None,
+            Self::Doubted { after } => Some((Delay::Doubted, after)),
+            Self::Puzzled { after } => Some((Delay::Puzzled, after)),
+            Self::Postponed { after } | Self::Paused { after } => Some((Delay::Failed, after)),
+        }
+    }
 }
 
 /// What a source is owed.

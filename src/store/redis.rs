@@ -440,11 +440,13 @@ impl Store for Redis {
         let (how, after) = match settlement {
             Settlement::Done => ("done", Duration::ZERO),
             Settlement::Doubted { after } => ("doubted", after),
+            Settlement::Puzzled { after } => ("puzzled", after),
             Settlement::Postponed { after } => ("postponed", after),
             Settlement::Paused { after } => ("paused", after),
         };
         let mut command = self.owed(&owed.source, "settle");
         command.arg(owed.payment.as_str()).arg(owed.ticket).arg(how).arg(ms(after));
+        command.arg(reply::delay_word(settlement.delay().map(|(delay, _)| delay)));
         self.writer()?.write(command, false).await.map(drop)
     }
 

@@ -151,7 +151,8 @@ async fn a_provider_that_fails_is_asked_again_with_growing_pauses() {
     until_status(&gateway, "tr_1", "captured").await;
     let gaps = api.gaps();
     assert_eq!(gaps.len(), 3);
-    for (gap, least) in gaps.iter().zip([SECOND / 2, SECOND, 2 * SECOND]) {
+    // The last of them is of another kind, which has pauses of its own.
+    for (gap, least) in gaps.iter().zip([SECOND / 2, SECOND, SECOND / 2]) {
         assert!(*gap >= least - SECOND / 10, "{gaps:?}");
     }
     assert_eq!(confirmations(&gateway, "unavailable").await, 2.0);

@@ -24,7 +24,8 @@ use owed::{
     a_hint_brings_what_is_owed_forward, a_hint_during_the_work_is_owed_anew,
     a_lease_that_is_over_leaves_its_holder_nothing_to_settle, a_source_is_owed_so_many_and_no_more,
     all_sources_that_are_owed_something_are_told, claims_of_a_source_keep_their_spacing_and_its_pauses,
-    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening, what_is_due_first_is_claimed_first,
+    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening,
+    what_delays_are_counted_by_is_their_reason, what_is_due_first_is_claimed_first,
     what_is_postponed_comes_back_with_its_attempts,
 };
 use paystream::{
@@ -77,6 +78,7 @@ macro_rules! suite {
             a_doubted_answer_is_owed_since_it_came
             what_is_due_first_is_claimed_first
             what_is_postponed_comes_back_with_its_attempts
+            what_delays_are_counted_by_is_their_reason
             a_lease_that_is_over_leaves_its_holder_nothing_to_settle
             claims_of_a_source_keep_their_spacing_and_its_pauses
             all_sources_that_are_owed_something_are_told

@@ -14,7 +14,7 @@
 
 use crate::{
     payment::{Digest, Event, Name, Subject, Tag, Time},
-    store::{RecordLog, StoreError},
+    store::{Delay, RecordLog, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -50,8 +50,12 @@ pub(super) struct Debt {
     pub(super) since: Time,
     /// When it may be claimed.
     pub(super) due: Time,
-    /// How often it was postponed.
+    /// Why it was put off last, how often in a row for that reason, and since when.
+    #[serde(default)]
+    pub(super) delay: Option<Delay>,
     pub(super) attempts: u32,
+    #[serde(default)]
+    pub(super) delayed_since: Time,
 }
 
 /// What is remembered of an identity.

@@ -78,18 +78,21 @@ impl Queues {
         let (debt, due) = match queue.debts.get_mut(&payment) {
             Some(debt) if debt.ticket.is_some() => {
                 debt.hinted = Some(debt.hinted.map_or(wanted, |due| due.min(wanted)));
-                debt.stored.attempts = 0;
+                (debt.stored.delay, debt.stored.attempts) = (None, 0);
                 return Ok(false);
             }
-            Some(debt) if debt.claimable <= wanted && debt.stored.attempts == 0 => return Ok(false),
+            Some(debt) if debt.claimable <= wanted && debt.stored.delay.is_none() => return Ok(false),
             Some(Debt { stored, claimable, .. }) => {
                 let due = wanted.min(*claimable);
-                (layout::Debt { due: written(now, due), attempts: 0, ..stored.clone() }, due)
+                (layout::Debt { due: written(now, due), delay: None, attempts: 0, ..stored.clone() }, due)
             }
             None if is_full => return Err(StoreError::TooMuchOwed),
             None => {
                 let due = written(now, wanted);
-                (layout::Debt { source, payment, since: now.wall, due, attempts: 0 }, wanted)
+                let (since, delayed_since) = (now.wall, now.wall);
+                let debt =
+                    layout::Debt { source, payment, since, due, delay: None, attempts: 0, delayed_since };
+                (debt, wanted)
             }
         };
         write(batch, &debt)?;
@@ -111,8 +114,8 @@ impl Queues {
         let Some(debt) = queue.debts.get_mut(&payment) else { return Claim::Nothing };
         let ticket = rand::random();
         (debt.ticket, debt.hinted) = (Some(ticket), None);
-        let layout::Debt { source, payment, since, attempts, .. } = debt.stored.clone();
-        Claim::Owed(Owed { source, payment, attempts, since, ticket })
+        let layout::Debt { source, payment, since, delay, attempts, delayed_since, .. } = debt.stored.clone();
+        Claim::Owed(Owed { source, payment, delay, attempts, delayed_since, since, ticket })
     }
 
     /// Does what became of a claim. It need not be durable: at worst a payment is asked for once more.
@@ -130,21 +133,18 @@ impl Queues {
         }
         let hinted = debt.hinted;
         let mut stored = debt.stored.clone();
-        let again = match settlement {
-            Settlement::Done => None,
-            Settlement::Doubted { after }
-            | Settlement::Postponed { after }
-            | Settlement::Paused { after } => Some(soon(now, after)),
-        };
+        let again = settlement.delay().map(|(_, after)| soon(now, after));
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
             batch.remove(layout::debt(&owed.source, &owed.payment));
             queue.remove(&owed.payment);
             return Ok(());
         };
         stored.due = written(now, due);
-        if hinted.is_none() {
-            stored.attempts = stored.attempts.saturating_add(1);
+        let delay = settlement.delay().map(|(delay, _)| delay).filter(|_| hinted.is_none());
+        if delay.is_none() || delay != stored.delay {
+            (stored.delay, stored.attempts, stored.delayed_since) = (delay, 0, now.wall);
         }
+        stored.attempts = stored.attempts.saturating_add(u32::from(delay.is_some()));
         if matches!(settlement, Settlement::Done | Settlement::Doubted { .. }) {
             stored.since = now.wall;
         }

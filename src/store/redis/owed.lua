@@ -3,14 +3,17 @@
 -- settled. Times are the server's own, in ms, so that the nodes' clocks do not matter. Everything is read before the first
 -- write, since Redis does not roll a script back.
 --
--- KEYS  owed   hash: by payment '<hinted> <attempts> <ticket>': when it is due by the hints that came since the claim (0 if
---              none did), how often it was put off since the last hint, and whose the claim is ('-' for nobody's)
+-- KEYS  owed   hash: by payment '<hinted> <ticket> <delay> <attempts> <delayed since>': when it is due by the hints that came since
+--              the claim (0 if none did), whose the claim is ('-' for nobody's), why it was put off last ('-' if it was not since the last
+--              hint), how often in a row for that reason, and since when
 --       due    sorted set: payments by when they may be claimed: when they are due, or when the lease on them ends
 --       since  sorted set: payments by since when they are owed, or were answered last
 --       pace   hash: next (no claim before), ticket and payment of the last claim
 -- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
---       'claim', ticket, spacing, lease       returns {'owed', payment, attempts, since}, {'later', ms} or {'nothing'}
---       'settle', payment, ticket, how, after returns 'settled', or 'lost' if the claim is not this node's any more
+--       'claim', ticket, spacing, lease       returns {'owed', payment, since, delay, attempts, delayed since}, {'later', ms}
+--                                             or {'nothing'}
+--       'settle', payment, ticket, how, after, delay
+--                                             returns 'settled', or 'lost' if the claim is not this node's any more
 --       'backlog'                             returns {count, ms for which the oldest has been owed}
 local owed, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
@@ -21,25 +24,31 @@ local function entry(payment)
   if not text then
     return nil
   end
-  local hinted, attempts, ticket = text:match('^(%d+) (%d+) (%S+)$')
-  return tonumber(hinted), tonumber(attempts), ticket
+  local hinted, ticket, delay, attempts, delayed = text:match('^(%d+) (%S+) (%S+) (%d+) (%d+)$')
+  if not hinted then
+    return nil
+  end
+  return tonumber(hinted), ticket, {delay = delay, attempts = tonumber(attempts), since = tonumber(delayed)}
 end
 
-local function put(payment, hinted, attempts, ticket)
-  redis.call('HSET', owed, payment, string.format('%d %d %s', hinted, attempts, ticket))
+local none = {delay = '-', attempts = 0, since = 0}
+
+local function put(payment, hinted, ticket, delayed)
+  local text = string.format('%d %s %s %d %d', hinted, ticket, delayed.delay, delayed.attempts, delayed.since)
+  redis.call('HSET', owed, payment, text)
 end
 
 if ARGV[1] == 'owe' then
   local payment, wanted, most = ARGV[2], now + tonumber(ARGV[3]), tonumber(ARGV[4])
-  local hinted, _, ticket = entry(payment)
+  local hinted, ticket = entry(payment)
   if not hinted and redis.call('ZCARD', due) >= most then
     return 'full'
   end
   -- Written in any case, so that an answer of the replicas stands for this too.
   if ticket and ticket ~= '-' then
-    put(payment, hinted > 0 and math.min(hinted, wanted) or wanted, 0, ticket)
+    put(payment, hinted > 0 and math.min(hinted, wanted) or wanted, ticket, none)
   else
-    put(payment, 0, 0, '-')
+    put(payment, 0, '-', none)
     redis.call('ZADD', due, 'LT', wanted, payment)
     redis.call('ZADD', since, 'NX', now, payment)
   end
@@ -64,17 +73,18 @@ if ARGV[1] == 'claim' then
     end
     payment = first[1]
   end
-  local _, attempts = entry(payment)
+  local _, _, delayed = entry(payment)
+  delayed = delayed or none
   local owed_since = redis.call('ZSCORE', since, payment) or now
-  put(payment, 0, attempts or 0, ticket)
+  put(payment, 0, ticket, delayed)
   redis.call('ZADD', due, now + lease, payment)
   redis.call('HSET', pace, 'next', now + spacing, 'ticket', ticket, 'payment', payment)
-  return {'owed', payment, attempts or 0, tonumber(owed_since)}
+  return {'owed', payment, tonumber(owed_since), delayed.delay, delayed.attempts, delayed.since}
 end
 
 if ARGV[1] == 'settle' then
-  local payment, ticket, how, after = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-  local hinted, attempts, holder = entry(payment)
+  local payment, ticket, how, after, delay = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+  local hinted, holder, delayed = entry(payment)
   if holder ~= ticket then
     return 'lost'
   end
@@ -88,10 +98,13 @@ if ARGV[1] == 'settle' then
   local at = now + after
   if hinted > 0 then
     at = how == 'done' and hinted or math.min(hinted, at)
+    delayed = none
+  elseif delayed.delay == delay then
+    delayed.attempts = delayed.attempts + 1
   else
-    attempts = attempts + 1
+    delayed = {delay = delay, attempts = 1, since = now}
   end
-  put(payment, 0, attempts, '-')
+  put(payment, 0, '-', delayed)
   redis.call('ZADD', due, at, payment)
   if how == 'done' or how == 'doubted' then
     redis.call('ZADD', since, now, payment)

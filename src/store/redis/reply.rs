@@ -4,7 +4,7 @@ use super::plan::Plan;
 use crate::{
     payment::{Cursor, Tag, Time},
     store::{
-        Appended, Backlog, Claim, Conflict, Entry, FEED_LEN, Feed, Head, Log, Owed, Record, Reference,
+        Appended, Backlog, Claim, Conflict, Delay, Entry, FEED_LEN, Feed, Head, Log, Owed, Record, Reference,
         StoreError,
     },
 };
@@ -36,14 +36,34 @@ pub(super) fn claim(answer: Value, source: &str, ticket: u64) -> Result<Claim, S
     match (words.first().and_then(text), words.get(1..).unwrap_or_default()) {
         (Some("nothing"), []) => Ok(Claim::Nothing),
         (Some("later"), [Value::Int(ms)]) => Ok(Claim::Later(span(*ms))),
-        (Some("owed"), [payment, Value::Int(attempts), Value::Int(since)]) => Ok(Claim::Owed(Owed {
-            source: source.into(),
-            payment: parse(text(payment).unwrap_or_default())?,
-            attempts: u32::try_from(*attempts).unwrap_or(u32::MAX),
-            since: Time::from_unix_ms(*since).map_err(|_| corrupt("a time"))?,
-            ticket,
-        })),
+        (
+            Some("owed"),
+            [payment, Value::Int(since), delay, Value::Int(attempts), Value::Int(delayed_since)],
+        ) => {
+            let time = |ms: &i64| Time::from_unix_ms(*ms).map_err(|_| corrupt("a time"));
+            let delays = [None, Some(Delay::Doubted), Some(Delay::Puzzled), Some(Delay::Failed)];
+            let delay = delays.into_iter().find(|known| text(delay) == Some(delay_word(*known)));
+            Ok(Claim::Owed(Owed {
+                source: source.into(),
+                payment: parse(text(payment).unwrap_or_default())?,
+                delay: delay.ok_or_else(|| corrupt("a delay"))?,
+                attempts: u32::try_from(*attempts).unwrap_or(u32::MAX),
+                delayed_since: time(delayed_since)?,
+                since: time(since)?,
+                ticket,
+            }))
+        }
         _ => Err(corrupt("what came of a claim")),
+    }
+}
+
+/// A delay in the script's words.
+pub(super) const fn delay_word(delay: Option<Delay>) -> &'static str {
+    match delay {
+        None => "-",
+        Some(Delay::Doubted) => "doubted",
+        Some(Delay::Puzzled) => "puzzled",
+        Some(Delay::Failed) => "failed",
     }
 }
 

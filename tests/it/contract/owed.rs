@@ -3,7 +3,7 @@
 use super::{LONG, PATIENCE, backend::Backend};
 use paystream::{
     payment::Name,
-    store::{Backlog, Claim, ClaimTerms, MAX_OWED, Owed, Settlement, Store, StoreError},
+    store::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, Owed, Settlement, Store, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -168,6 +168,36 @@ pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl B
     }
     let oldest = backlog(&*store, "acme").await.oldest;
     assert!(oldest >= 2 * SOON && oldest < PATIENCE, "{oldest:?}");
+}
+
+pub(super) async fn what_delays_are_counted_by_is_their_reason(place: impl Backend) {
+    let mut store = place.open(LONG).await;
+    owe(&*store, "pay_1").await;
+    let mut last = claim(&*store, FREELY).await;
+    assert_eq!((last.delay, last.attempts), (None, 0));
+    let (doubted, puzzled) = (Settlement::Doubted { after: NOW }, Settlement::Puzzled { after: NOW });
+    let (postponed, paused) = (Settlement::Postponed { after: NOW }, Settlement::Paused { after: NOW });
+    for (settlement, delay, attempts) in [
+        (postponed, Delay::Failed, 1),
+        (paused, Delay::Failed, 2),
+        (puzzled, Delay::Puzzled, 1),
+        (puzzled, Delay::Puzzled, 2),
+        (doubted, Delay::Doubted, 1),
+        (postponed, Delay::Failed, 1),
+        (doubted, Delay::Doubted, 1),
+        (doubted, Delay::Doubted, 2),
+    ] {
+        let before = last.delayed_since;
+        // Later than before, by any clock.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        store.settle(last, settlement).await.unwrap();
+        drop(store);
+        store = place.open(LONG).await;
+        last = claim(&*store, FREELY).await;
+        let is_first = attempts == 1;
+        let told = (last.delay, last.attempts, last.delayed_since > before);
+        assert_eq!(told, (Some(delay), attempts, is_first), "{settlement:?}");
+    }
 }
 
 pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(place: impl Backend) {
