@@ -71,6 +71,7 @@ const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("the same while the host took nothing: p50, ms", "undisturbed delivery p50"),
     ("the same while the host took nothing: p99, ms", "undisturbed delivery p99"),
     ("the same: CPU µs per event, post included", "server time per event"),
+    ("the same: taken by the host of all processors meanwhile, %", "taken by the host"),
 ];
 
 fn measures(streams: usize, seconds: u64) -> Vec<Measure> {

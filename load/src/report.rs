@@ -208,6 +208,7 @@ impl Report {
             let growth = slope(second_half.map(|second| (second.at as usize, second.rss)));
             put("server memory growth per second", growth.unwrap_or_default(), "B");
         }
+        put("taken by the host of all processors", self.taken_share() * 100.0, "%");
         let each = |count: u64| as_f64(self.server_cpu_us) / as_f64(count.max(1));
         if self.seen.deliveries > 0 {
             put("server time per delivery", each(self.seen.deliveries), "µs");
