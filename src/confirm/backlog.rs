@@ -59,7 +59,7 @@ impl Confirmations {
                 source = &**name,
                 owed = backlog.count,
                 oldest = ?backlog.oldest,
-                "confirmations are owed that nobody here asks for: {lacks}, or ask for its payments with `paystream reconcile`"
+                "confirmations are owed that nobody here asks for: {lacks}"
             );
         }
     }

@@ -22,12 +22,12 @@ const MOST_OF_ALL: Duration = Duration::from_secs(30);
 /// Bad credentials may lock an account if they are tried too often; a mended key should not wait long.
 const DENIED: Duration = Duration::from_secs(60);
 
-/// How long a payment is asked for that the provider does not know, and says so each time. Some send the hint before they can be asked, and one that comes
-/// back from an outage may know nothing for a while.
+/// How long a payment is asked for that the provider does not know, and says so each time. Some send the hint before they can be
+/// asked, and one that comes back from an outage may know nothing for a while.
 const UNKNOWN: Duration = Duration::from_secs(60 * 60);
 
-/// How long a payment is asked for whose answers are not understood, each time. A gateway before the provider's API may speak JSON while that is
-/// out of order, and is mended within minutes; words that the preset does not know stay as they are.
+/// How long a payment is asked for whose answers are not understood, each time. A gateway before the provider's API may speak JSON
+/// while that is out of order, and is mended within minutes; words that the preset does not know stay as they are.
 const UNCLEAR: Duration = Duration::from_secs(10 * 60);
 
 /// After this, providers have given up on webhooks too.

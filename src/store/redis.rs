@@ -437,16 +437,11 @@ impl Store for Redis {
     }
 
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
-        let (how, after) = match settlement {
-            Settlement::Done => ("done", Duration::ZERO),
-            Settlement::Doubted { after } => ("doubted", after),
-            Settlement::Puzzled { after } => ("puzzled", after),
-            Settlement::Postponed { after } => ("postponed", after),
-            Settlement::Paused { after } => ("paused", after),
-        };
+        let (delay, after) = settlement.delay().unzip();
+        let is_paused = matches!(settlement, Settlement::Paused { .. });
         let mut command = self.owed(&owed.source, "settle");
-        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(how).arg(ms(after));
-        command.arg(reply::delay_word(settlement.delay().map(|(delay, _)| delay)));
+        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(reply::delay_word(delay));
+        command.arg(ms(after.unwrap_or_default())).arg(if is_paused { "paused" } else { "-" });
         self.writer()?.write(command, false).await.map(drop)
     }
 

@@ -12,7 +12,7 @@
 -- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
 --       'claim', ticket, spacing, lease       returns {'owed', payment, since, delay, attempts, delayed since}, {'later', ms}
 --                                             or {'nothing'}
---       'settle', payment, ticket, how, after, delay
+--       'settle', payment, ticket, delay ('-' if it is done), after, 'paused' or '-'
 --                                             returns 'settled', or 'lost' if the claim is not this node's any more
 --       'backlog'                             returns {count, ms for which the oldest has been owed}
 local owed, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -83,13 +83,13 @@ if ARGV[1] == 'claim' then
 end
 
 if ARGV[1] == 'settle' then
-  local payment, ticket, how, after, delay = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+  local payment, ticket, delay, after, paused = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
   local hinted, holder, delayed = entry(payment)
   if holder ~= ticket then
     return 'lost'
   end
   local next = tonumber(redis.call('HGET', pace, 'next') or 0)
-  if how == 'done' and hinted == 0 then
+  if delay == '-' and hinted == 0 then
     redis.call('HDEL', owed, payment)
     redis.call('ZREM', due, payment)
     redis.call('ZREM', since, payment)
@@ -97,7 +97,7 @@ if ARGV[1] == 'settle' then
   end
   local at = now + after
   if hinted > 0 then
-    at = how == 'done' and hinted or math.min(hinted, at)
+    at = delay == '-' and hinted or math.min(hinted, at)
     delayed = none
   elseif delayed.delay == delay then
     delayed.attempts = delayed.attempts + 1
@@ -106,10 +106,10 @@ if ARGV[1] == 'settle' then
   end
   put(payment, 0, '-', delayed)
   redis.call('ZADD', due, at, payment)
-  if how == 'done' or how == 'doubted' then
+  if delay == '-' or delay == 'doubted' then
     redis.call('ZADD', since, now, payment)
   end
-  if how == 'paused' then
+  if paused == 'paused' then
     redis.call('HSET', pace, 'next', math.max(next, now + after))
   end
   return 'settled'
