@@ -405,9 +405,7 @@ async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() 
 /// How many lines of a log warn of something, and how to mend it.
 fn gateway_says(log: &str, what: &str) -> usize {
     let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(what));
-    lines
-        .inspect(|line| assert!(line.contains("paystream reconcile") && line.contains("owed=1"), "{line}"))
-        .count()
+    lines.inspect(|line| assert!(line.contains("give it back") && line.contains("owed=1"), "{line}")).count()
 }
 
 #[tokio::test]
