@@ -12,6 +12,7 @@
 //! | `poster`    | the publisher with its open schedule |
 //! | `board`     | tells the publisher what has been delivered |
 //! | `plan`      | what readers and publisher are asked, requests and payloads |
+//! | `pauses`    | how long the machine kept a processor from everybody |
 //! | `stats`, `proc`, `clock` | counts and histograms; what the kernel tells; one clock for all processes |
 //! | `report`    | JSON, table, page, comparison |
 //! | `gateway`   | a gateway of the run's own |
@@ -21,6 +22,7 @@ mod arguments;
 mod board;
 mod clock;
 mod gateway;
+mod pauses;
 mod peers;
 mod plan;
 mod poster;

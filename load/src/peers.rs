@@ -68,10 +68,10 @@ const WRONG: &str = "lost, duplicated, out of order, in all runs";
 const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
     ("one payment each, 5,000 events/s: p99, ms", "delivery p99"),
-    ("the same while the host took nothing: p50, ms", "undisturbed delivery p50"),
-    ("the same while the host took nothing: p99, ms", "undisturbed delivery p99"),
+    ("the same from sending, between the machine's pauses: p50, ms", "undisturbed delivery p50"),
+    ("the same from sending, between the machine's pauses: p99, ms", "undisturbed delivery p99"),
     ("the same: CPU µs per event, post included", "server time per event"),
-    ("the same: taken by the host of all processors meanwhile, %", "taken by the host"),
+    ("the same: the machine's pauses meanwhile, ms per second", "pauses of the machine"),
 ];
 
 fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
@@ -106,6 +106,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
             &[
                 ("all clients arrive at once, s", "arrive"),
                 ("all dropped, all return at once, s", "return 1"),
+                ("both together: connections that found the queue full", "connections that found"),
             ],
         ),
         measure(

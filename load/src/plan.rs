@@ -4,7 +4,7 @@ use load::sign;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -145,14 +145,17 @@ impl Plan {
         out.extend_from_slice(head.as_bytes());
     }
 
-    /// Writes the request that posts event `number`, the `turn`-th (from 0) of its payment.
-    pub(crate) fn post_request(&self, number: usize, turn: usize, due_us: u64, out: &mut Vec<u8>) {
+    /// Writes the request that posts an event.
+    pub(crate) fn post_request(&self, event: &Event, out: &mut Vec<u8>) {
+        let Event { number, due_us, lag_us, settled } = *event;
         let payment = self.payment_id(number % self.payments.max(1));
-        let id = event_id(number, due_us.saturating_sub(self.epoch_us));
+        let turn = number / self.payments.max(1);
+        let due_us = due_us.saturating_sub(self.epoch_us);
+        let id = EventId { number, due_us, lag_us }.to_string();
         let (body, headers) = match (self.target.dialect, self.target.provider) {
             (Dialect::Plain, _) => {
                 let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
-                (plain(&payment, &id, turn), headers)
+                (plain(&payment, &id, turn, settled), headers)
             }
             (_, Provider::Generic) => {
                 let body = generic(&payment, &id, turn);
@@ -180,14 +183,45 @@ impl Plan {
     }
 }
 
-fn event_id(number: usize, due_us: u64) -> String {
-    format!("e{number}d{due_us}")
+/// What is to be posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    pub(crate) number: usize,
+    /// By the clock.
+    pub(crate) due_us: u64,
+    /// What the publisher itself is late by.
+    pub(crate) lag_us: u64,
+    /// So many of its payment's first events have been answered; the order of later ones is the server's to choose.
+    pub(crate) settled: usize,
 }
 
-/// An event's number and due time, read back from its id.
-pub(crate) fn parse_event_id(id: &str) -> Option<(usize, u64)> {
-    let (number, due_us) = id.strip_prefix('e')?.split_once('d')?;
-    Some((number.parse().ok()?, due_us.parse().ok()?))
+/// What an event's id tells whoever reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EventId {
+    pub(crate) number: usize,
+    /// When it was due, from the run's epoch on.
+    pub(crate) due_us: u64,
+    /// What the publisher itself was late by.
+    pub(crate) lag_us: u64,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, due_us, lag_us } = self;
+        write!(out, "e{number}d{due_us}l{lag_us}")
+    }
+}
+
+impl EventId {
+    pub(crate) fn parse(id: &str) -> Option<Self> {
+        let (number, times) = id.strip_prefix('e')?.split_once('d')?;
+        let (due_us, lag_us) = times.split_once('l')?;
+        Some(Self {
+            number: number.parse().ok()?,
+            due_us: due_us.parse().ok()?,
+            lag_us: lag_us.parse().ok()?,
+        })
+    }
 }
 
 /// Seconds since 1970.
@@ -227,9 +261,10 @@ fn stripe(payment: &str, id: &str, turn: usize) -> Vec<u8> {
 }
 
 /// What Paystream would make of the event, for servers that pass it on as it is.
-fn plain(payment: &str, id: &str, turn: usize) -> Vec<u8> {
+fn plain(payment: &str, id: &str, turn: usize, settled: usize) -> Vec<u8> {
     let body = json!({
-        "v": 1, "type": "update", "payment": payment, "seq": turn + 1, "prev": turn, "status": "processing",
+        "v": 1, "type": "update", "payment": payment, "seq": turn + 1, "prev": turn, "settled": settled,
+        "status": "processing",
         "amount": 1250, "currency": "EUR", "exponent": 2, "captured": 0, "refunded": 0, "conflict": false,
         "event": {
             "id": id, "type": "payment.pending", "occurred_at": "2026-11-22T03:43:20.000Z",
@@ -245,10 +280,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_id_tells_number_and_due_time() {
-        assert_eq!(parse_event_id(&event_id(17, 123_456)), Some((17, 123_456)));
-        for foreign in ["", "evt_1", "e17", "e1dx", "17d5"] {
-            assert_eq!(parse_event_id(foreign), None, "{foreign:?}");
+    fn an_event_id_tells_number_and_times() {
+        let id = EventId { number: 17, due_us: 123_456, lag_us: 50 };
+        assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        for foreign in ["", "evt_1", "e17", "e1d5", "e1dxl0", "17d5l0"] {
+            assert_eq!(EventId::parse(foreign), None, "{foreign:?}");
         }
     }
 }

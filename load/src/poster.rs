@@ -9,7 +9,7 @@ mod connection;
 use crate::{
     board::{Board, SLOTS},
     clock,
-    plan::{Dialect, EVENTS_PER_PAYMENT, Plan},
+    plan::{Dialect, EVENTS_PER_PAYMENT, Event, Plan},
     report::as_f64,
     stats::{Posted, count},
 };
@@ -18,7 +18,6 @@ use connection::{Connection, Post, Progress};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use std::{
-    collections::HashSet,
     io,
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
@@ -110,8 +109,9 @@ pub(crate) struct Poster {
     idle: Vec<usize>,
     /// Connections to open again, and when.
     later: Vec<(u64, usize)>,
-    /// Payments with a post on its way, where their order is the publisher's to keep.
-    held: HashSet<usize>,
+    /// Something due could not be posted, as all connections wait for answers: until that is made up for, events are late by
+    /// the server's doing.
+    held_up: bool,
     begun_us: u64,
     end_us: u64,
     done: Done,
@@ -145,7 +145,7 @@ impl Poster {
             connections: (0..connections.max(1)).map(|_| Connection::new()).collect(),
             idle: Vec::new(),
             later: Vec::new(),
-            held: HashSet::new(),
+            held_up: false,
             begun_us,
             end_us,
             done: Done { posted: Posted::default(), accepted },
@@ -242,38 +242,45 @@ impl Poster {
         loop {
             let due_us = self.next_due(now_us)?;
             let number = self.task.first + self.sent();
-            let payment = number % self.plan.payments.max(1);
             if due_us > now_us {
+                self.held_up = false;
                 return Some(due_us);
             }
-            if self.held.contains(&payment) {
+            let Some(index) = self.idle.pop() else {
+                self.held_up = true;
                 return Some(u64::MAX);
-            }
-            let Some(index) = self.idle.pop() else { return Some(u64::MAX) };
+            };
             self.post(index, number, due_us);
         }
     }
 
     fn post(&mut self, index: usize, number: usize, due_us: u64) {
+        let sent_us = clock::now_us();
+        let lag_us = if self.held_up { 0 } else { sent_us.saturating_sub(due_us) };
+        let event = Event { number, due_us, lag_us, settled: self.settled(number) };
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let turn = number / self.plan.payments.max(1);
         if self.task.creates {
             self.plan.create_request(number % self.plan.payments.max(1), connection.request());
         } else {
-            self.plan.post_request(number, turn, due_us, connection.request());
+            self.plan.post_request(&event, connection.request());
         }
         if let Some(board) = &self.board {
             board.expect(number, &self.plan);
         }
-        if self.plan.target.dialect == Dialect::Plain {
-            self.held.insert(number % self.plan.payments.max(1));
-        }
-        let sent_us = clock::now_us();
         self.done.posted.sent += 1;
         self.count.sent.fetch_add(1, Ordering::Relaxed);
-        self.done.posted.lag.record(sent_us.saturating_sub(due_us));
+        self.done.posted.lag.record(lag_us);
         let progress = connection.send(Post { number, due_us, sent_us });
         self.after(index, &progress);
+    }
+
+    /// How many of its payment's first events have their answer, when this one is sent.
+    fn settled(&self, number: usize) -> usize {
+        let payments = self.plan.payments.max(1);
+        let under_way = self.connections.iter().filter_map(|connection| connection.post.as_ref());
+        let of_payment =
+            under_way.map(|post| post.number).filter(|other| other % payments == number % payments);
+        of_payment.chain([number]).min().unwrap_or(number) / payments
     }
 
     fn wait(&mut self, events: &mut Events, due_us: Option<u64>) -> io::Result<()> {
@@ -346,9 +353,7 @@ impl Poster {
     }
 
     fn take_post(&mut self, index: usize) -> Option<Post> {
-        let post = self.connections.get_mut(index)?.post.take()?;
-        self.held.remove(&(post.number % self.plan.payments.max(1)));
-        Some(post)
+        self.connections.get_mut(index)?.post.take()
     }
 
     fn give_up_late(&mut self, now_us: u64) {

@@ -12,8 +12,8 @@ mod wire;
 pub(crate) use socket::{connect, word};
 pub(crate) use wire::{Body, Head};
 
-use crate::{board::Board, clock, plan::Plan, proc, stats::Seen};
-use calm::Calm;
+use crate::{board::Board, clock, pauses::Pauses, plan::Plan, proc, stats::Seen};
+use calm::{Calm, SPAN_US};
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -69,6 +69,14 @@ pub(crate) struct State {
     pub(crate) seen: Option<Box<Seen>>,
 }
 
+/// What readers have in common with the rest of their process.
+#[derive(Clone, Default)]
+pub(crate) struct Shared {
+    /// Who wants to be told of deliveries.
+    pub(crate) board: Option<Arc<Board>>,
+    pub(crate) pauses: Arc<Pauses>,
+}
+
 /// One process's streams.
 pub(crate) struct Reader<F> {
     context: Context,
@@ -85,6 +93,8 @@ pub(crate) struct Reader<F> {
     taken: u64,
     ready_at_us: Option<u64>,
     churn_due: f64,
+    pauses: Arc<Pauses>,
+    next_span_us: u64,
     next_tick_us: u64,
     next_sweep_us: u64,
 }
@@ -101,7 +111,7 @@ impl<F: FnMut(State)> Reader<F> {
         plan: Plan,
         poll: Poll,
         commands: mpsc::Receiver<Command>,
-        board: Option<Arc<Board>>,
+        shared: Shared,
         reply: F,
     ) -> Self {
         let room = plan.share(plan.streams);
@@ -110,8 +120,8 @@ impl<F: FnMut(State)> Reader<F> {
             context: Context {
                 plan,
                 seen: Seen::default(),
-                calm: Calm::new(proc::stolen_us()),
-                board,
+                calm: Calm::default(),
+                board: shared.board,
                 now_us,
                 ready: 0,
                 opening: 0,
@@ -130,6 +140,8 @@ impl<F: FnMut(State)> Reader<F> {
             taken: 0,
             ready_at_us: None,
             churn_due: 0.0,
+            pauses: shared.pauses,
+            next_span_us: now_us + SPAN_US,
             next_tick_us: now_us + TICK_US,
             next_sweep_us: now_us + SWEEP_US,
         }
@@ -225,9 +237,14 @@ impl<F: FnMut(State)> Reader<F> {
             if !stream.is_away() {
                 continue;
             }
-            let turn = stream.connect(index as usize, &mut self.context);
+            let mut turn = stream.connect(index as usize, &mut self.context);
+            if turn == Turn::Open {
+                let payment = self.context.plan.payment_of(index as usize);
+                turn = stream.writable(payment, &mut self.context);
+            }
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let interest = if stream.is_asking() { Interest::READABLE } else { both };
             if let Some(socket) = &mut stream.socket {
-                let interest = Interest::READABLE | Interest::WRITABLE;
                 // Without a registration nothing is heard of it, and the sweep gives it up.
                 let _ = self.poll.registry().register(socket, Token(index as usize), interest);
             }
@@ -262,7 +279,7 @@ impl<F: FnMut(State)> Reader<F> {
 
     fn next_us(&self) -> u64 {
         let later = self.later.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
-        self.next_tick_us.min(later)
+        self.next_tick_us.min(self.next_span_us).min(later)
     }
 
     fn timers(&mut self) {
@@ -274,9 +291,13 @@ impl<F: FnMut(State)> Reader<F> {
             self.later.pop();
             self.queue.push_back(index);
         }
+        if now_us >= self.next_span_us {
+            let pauses = self.pauses.count();
+            self.next_span_us = now_us + if pauses.is_some() { SPAN_US } else { TICK_US };
+            self.context.calm.tick(pauses, &mut self.context.seen.undisturbed);
+        }
         if now_us >= self.next_tick_us {
             self.next_tick_us = now_us + TICK_US;
-            self.context.calm.tick(proc::stolen_us(), &mut self.context.seen.undisturbed);
             self.read_slowly();
             self.churn();
             self.tell(None);

@@ -45,6 +45,8 @@ pub(crate) struct Report {
     pub(crate) measured_us: u64,
     /// What the host took of each of this machine's processors meanwhile, on average.
     pub(crate) stolen_us: u64,
+    /// How long its processors kept everybody waiting, together; 0 if nobody watched.
+    pub(crate) paused_us: u64,
     /// The server before the first stream and at the end.
     pub(crate) server_before: Option<Process>,
     pub(crate) server_after: Option<Process>,
@@ -168,6 +170,8 @@ impl Report {
                 figures.push((name.to_owned(), value, unit));
             }
         };
+        let overflows: u64 = self.openings.iter().map(|opening| opening.overflows).sum();
+        put("connections that found the queue full", as_f64(overflows), "");
         for opening in &self.openings {
             put(&format!("{}: {} streams", opening.what, opening.streams), opening.seconds, "s");
         }
@@ -185,6 +189,7 @@ impl Report {
         put("kernel memory per stream, both ends", kernel.unwrap_or_default(), "B");
         for (name, times) in [
             ("delivery", &self.seen.latency),
+            ("from sending to delivery", &self.seen.from_sent),
             ("undisturbed delivery", &self.seen.undisturbed),
             ("acknowledgement", &self.posted.ack),
             ("publisher's lag", &self.posted.lag),
@@ -209,6 +214,7 @@ impl Report {
             put("server memory growth per second", growth.unwrap_or_default(), "B");
         }
         put("taken by the host of all processors", self.taken_share() * 100.0, "%");
+        put("pauses of the machine per second", self.paused_ms_per_second(), "ms");
         let each = |count: u64| as_f64(self.server_cpu_us) / as_f64(count.max(1));
         if self.seen.deliveries > 0 {
             put("server time per delivery", each(self.seen.deliveries), "µs");
@@ -227,6 +233,11 @@ impl Report {
     /// The share of all this machine's processors that its host took meanwhile.
     pub(crate) fn taken_share(&self) -> f64 {
         as_f64(self.stolen_us) / as_f64(self.measured_us.max(1))
+    }
+
+    /// Milliseconds of pauses of its processors in each second.
+    fn paused_ms_per_second(&self) -> f64 {
+        as_f64(self.paused_us) * 1e3 / as_f64(self.measured_us.max(1))
     }
 
     /// The server's.

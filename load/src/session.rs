@@ -5,10 +5,11 @@ use crate::{
     board::Board,
     clock,
     gateway::Gateway,
+    pauses::Watch,
     plan::{Plan, unix_s},
     poster::{self, Count, NEWS, Poster, Task},
     proc::{self, Process},
-    reader::Command,
+    reader::{Command, Shared},
     report::{Opening, Report, Second, Size},
     setup::{plan, raise_descriptors, start_gateway},
     team::{Standing, Team},
@@ -43,7 +44,7 @@ pub(crate) struct Session {
     pub(crate) report: Report,
     pub(crate) plan: Plan,
     team: Team,
-    board: Option<Arc<Board>>,
+    shared: Shared,
     /// The publisher's poll for its first task, made before the board that wakes it.
     poll: Option<Poll>,
     count: Arc<Count>,
@@ -58,12 +59,13 @@ pub(crate) struct Session {
     _gateway: Option<Gateway>,
 }
 
-/// A moment, and the processor time that was spent until then: the server's, this tool's, and what the host took.
+/// A moment, and the processor time that was spent until then: the server's, this tool's, what the host took, and pauses.
 #[derive(Clone, Copy, Debug, Default)]
 struct Since {
     server_us: u64,
     own_us: u64,
     stolen_us: u64,
+    paused_us: u64,
     at_us: u64,
 }
 
@@ -83,7 +85,8 @@ impl Session {
             .tells_deliveries
             .then(|| Waker::new(poll.registry(), NEWS).map(|waker| Arc::new(Board::new(waker))))
             .transpose()?;
-        let team = Team::start(&plan, common.processes, board.as_ref())?;
+        let shared = Shared { board, pauses: Arc::default() };
+        let team = Team::start(&plan, common.processes, &shared)?;
         let mut pids = common.pid.clone();
         pids.extend(gateway.as_ref().map(Gateway::pid));
         let now_us = clock::now_us();
@@ -99,7 +102,7 @@ impl Session {
             },
             plan,
             team,
-            board,
+            shared,
             poll: Some(poll),
             count: Arc::default(),
             pids,
@@ -134,6 +137,7 @@ impl Session {
         self.report.server_cpu_us = now.server_us.saturating_sub(since.server_us);
         self.report.own_cpu_us = now.own_us.saturating_sub(since.own_us);
         self.report.stolen_us = now.stolen_us.saturating_sub(since.stolen_us);
+        self.report.paused_us = now.paused_us - since.paused_us;
         self.report.measured_us = now.at_us - since.at_us;
     }
 
@@ -142,6 +146,7 @@ impl Session {
             server_us: cpu_us(&self.pids),
             own_us: cpu_us(&self.team.pids()),
             stolen_us: proc::stolen_us(),
+            paused_us: self.shared.pauses.sum_us(),
             at_us: clock::now_us(),
         }
     }
@@ -188,7 +193,8 @@ impl Session {
     /// Posts; what was accepted of each payment is added to `accepted`.
     pub(crate) fn post(&mut self, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
         let poll = self.poll.take().map_or_else(Poll::new, Ok)?;
-        let poster = Poster::new(self.plan.clone(), task, poll, self.board.clone(), Arc::clone(&self.count))?;
+        let poster =
+            Poster::new(self.plan.clone(), task, poll, self.shared.board.clone(), Arc::clone(&self.count))?;
         let thread = thread::Builder::new().name("publisher".to_owned()).spawn(|| poster.run())?;
         while !thread.is_finished() {
             self.look(LOOK)?;
@@ -210,6 +216,20 @@ impl Session {
         sum.ack.add(&new.ack);
         for (word, count) in &new.failed {
             *sum.failed.entry(word.clone()).or_default() += count;
+        }
+    }
+
+    /// Watches for pauses of the machine, until the answer is dropped. Readers in processes of their own would not hear of them.
+    pub(crate) fn watch_pauses(&mut self) -> Option<Watch> {
+        if self.team.pids().len() > 1 {
+            return None;
+        }
+        match Watch::begin(&self.shared.pauses, &self.pids) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                self.report.notes.push(format!("pauses of the machine were not watched: {error:#}"));
+                None
+            }
         }
     }
 

@@ -115,7 +115,9 @@ pub(crate) struct Seen {
     pub(crate) unexplained: u64,
     /// From the time at which an event was due to its arrival as news.
     pub(crate) latency: Times,
-    /// The same, of those that arrived while the host took nothing of this machine's processor time.
+    /// The same, less what the publisher itself was late by.
+    pub(crate) from_sent: Times,
+    /// The same again, of those that arrived while the machine paused for nobody.
     pub(crate) undisturbed: Times,
     /// The same for what a stream had missed while it was away.
     pub(crate) replayed: Times,
@@ -152,6 +154,7 @@ impl Seen {
         add_counts(&mut self.reasons, &other.reasons);
         add_counts(&mut self.closings, &other.closings);
         self.latency.add(&other.latency);
+        self.from_sent.add(&other.from_sent);
         self.undisturbed.add(&other.undisturbed);
         self.replayed.add(&other.replayed);
         self.opening.add(&other.opening);
@@ -171,7 +174,7 @@ pub(crate) struct Posted {
     pub(crate) failed: Counts,
     /// Events that were due but not sent before the run ended.
     pub(crate) not_sent: u64,
-    /// From the time at which a post was due to its sending: the publisher's own lag, part of every latency.
+    /// What the publisher itself was late by; not the wait for a server that left it no connection to post on.
     pub(crate) lag: Times,
     /// From the time at which a post was due to its acknowledgement.
     pub(crate) ack: Times,

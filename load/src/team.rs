@@ -2,9 +2,8 @@
 //! tell their state.
 
 use crate::{
-    board::Board,
     plan::Plan,
-    reader::{Command, Reader, State, poll_and_waker},
+    reader::{Command, Reader, Shared, State, poll_and_waker},
     stats::Seen,
 };
 use anyhow::{Context as _, Result, bail};
@@ -53,7 +52,7 @@ pub(crate) struct Standing {
 
 impl Team {
     /// A thread if there is to be one process, as many processes otherwise.
-    pub(crate) fn start(plan: &Plan, processes: usize, board: Option<&Arc<Board>>) -> Result<Self> {
+    pub(crate) fn start(plan: &Plan, processes: usize, shared: &Shared) -> Result<Self> {
         let (send, replies) = mpsc::channel();
         let members = (0..processes).map(|index| {
             let mut plan = plan.clone();
@@ -62,7 +61,7 @@ impl Team {
             let share = plan.churn / processes as f64;
             plan.churn = share;
             let line = match processes {
-                1 => in_thread(plan, board.cloned(), send.clone())?,
+                1 => in_thread(plan, shared.clone(), send.clone())?,
                 _ => in_process(&plan, index, send.clone())?,
             };
             Ok(Member { line, sent: 0, state: State::default(), gone: false })
@@ -163,13 +162,13 @@ impl Drop for Team {
 
 type Replies = mpsc::Sender<(usize, Option<State>)>;
 
-fn in_thread(plan: Plan, board: Option<Arc<Board>>, replies: Replies) -> Result<Line> {
+fn in_thread(plan: Plan, shared: Shared, replies: Replies) -> Result<Line> {
     let (commands, inbox) = mpsc::channel();
     let (poll, waker) = poll_and_waker()?;
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
         // Nobody listens any more once the run is over.
         let tell = |state| drop(replies.send((0, Some(state))));
-        let _ = Reader::new(plan, poll, inbox, board, tell).run();
+        let _ = Reader::new(plan, poll, inbox, shared, tell).run();
         drop(replies.send((0, None)));
     })?;
     Ok(Line::Thread(commands, Arc::new(waker)))
@@ -223,6 +222,6 @@ pub(crate) fn worker() -> Result<()> {
             let _ = writeln!(stdout(), "{line}");
         }
     };
-    Reader::new(plan, poll, inbox, None, tell).run()?;
+    Reader::new(plan, poll, inbox, Shared::default(), tell).run()?;
     Ok(())
 }

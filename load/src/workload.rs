@@ -213,8 +213,11 @@ fn post_and_settle(session: &mut Session, pace: Pace, seconds: f64) -> Result<()
     session.measure_from_here();
     let task = Task { pace, first: 0, most: usize::MAX, seconds, ..Task::batch(0, 0) };
     task.fits(&session.plan)?;
+    // A full server is to have the processors to itself.
+    let watch = matches!(pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();
     session.post(task, &mut accepted)?;
     session.settle(&accepted)?;
     session.measure_to_here();
+    drop(watch);
     Ok(())
 }

@@ -5,9 +5,6 @@
 import { createServer } from "node:http";
 import { createClient } from "@redis/client";
 
-/** More than Node's own 511: with that a storm shows little but the kernel's retransmissions. */
-const BACKLOG = 16_384;
-
 /**
  * @param {{
  *   subscribe(channel: string, request: import("node:http").IncomingMessage, response: import("node:http").ServerResponse): unknown,
@@ -34,5 +31,5 @@ export async function serve({ subscribe, broadcast }) {
     else response.writeHead(404).end();
   });
   const [host, port] = listen.split(":");
-  server.listen({ host, port: Number(port), backlog: BACKLOG });
+  server.listen({ host, port: Number(port) });
 }

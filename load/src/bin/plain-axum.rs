@@ -29,8 +29,9 @@ struct Arguments {
     listen: SocketAddrV4,
     #[arg(long, default_value = "redis://127.0.0.1:6379/?protocol=resp3")]
     redis: String,
-    /// Connections that may wait to be accepted. With the 128 of most listeners a storm shows little but the kernel's retransmissions.
-    #[arg(long, default_value_t = 16_384)]
+    /// Connections that may wait to be accepted: as many as tokio's listener allows unless told otherwise. All others try again
+    /// after a second, and that is most of what a storm shows.
+    #[arg(long, default_value_t = 128)]
     backlog: u32,
 }
 

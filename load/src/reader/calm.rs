@@ -1,42 +1,51 @@
-//! Which latencies count as undisturbed: those of spans of time in which the host took nothing of this machine's processors.
+//! Which latencies count as undisturbed: those of short spans of time in which the machine paused for nobody, and neither did it
+//! in the span before, whose backlog would be in this one, nor in the span after, which tells of a pause that goes on.
 //!
-//! What the host takes is told late and in steps, so a span counts only if nothing was told in it nor in the next one. The
-//! choice goes by the host alone, never by the latencies; all of them stand in the report beside it.
+//! The choice goes by the machine's [pauses](crate::pauses) alone, never by the latencies; all of these stand in the report beside it.
 
 use crate::stats::Times;
 use std::mem;
 
+/// How long a span is.
+pub(super) const SPAN_US: u64 = 5_000;
+
 /// The latencies of the last two spans, of which it is not known yet whether they count.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
-    stolen_us: u64,
+    /// Pauses until now, if they are watched.
+    pauses: Option<u64>,
     /// Of the span that goes on.
     current: Vec<u64>,
-    /// Of the one before, if nothing was taken in it.
+    /// Of the one before, if nothing was seen in it nor before it.
     before: Vec<u64>,
+    /// Nothing was seen in the span before.
+    quiet: bool,
 }
 
 impl Calm {
-    /// Begins while the host has taken so much.
-    pub(super) fn new(stolen_us: u64) -> Self {
-        Self { stolen_us, ..Self::default() }
-    }
-
     /// Adds a latency, in microseconds.
     pub(super) fn record(&mut self, us: u64) {
-        self.current.push(us);
+        if self.pauses.is_some() {
+            self.current.push(us);
+        }
     }
 
-    /// Ends a span: so much has the host taken by now. What is sure to count is added.
-    pub(super) fn tick(&mut self, stolen_us: u64, undisturbed: &mut Times) {
-        if mem::replace(&mut self.stolen_us, stolen_us) == stolen_us {
+    /// Ends a span: so many pauses were there until now. What is sure to count is added.
+    pub(super) fn tick(&mut self, pauses: Option<u64>, undisturbed: &mut Times) {
+        let known = mem::replace(&mut self.pauses, pauses);
+        let quiet = pauses.is_some() && known == pauses;
+        let was_quiet = mem::replace(&mut self.quiet, quiet);
+        if quiet {
             for us in self.before.drain(..) {
                 undisturbed.record(us);
             }
-            mem::swap(&mut self.before, &mut self.current);
-        } else {
+            if was_quiet {
+                mem::swap(&mut self.before, &mut self.current);
+            }
+        }
+        self.current.clear();
+        if !quiet {
             self.before.clear();
-            self.current.clear();
         }
     }
 }
@@ -46,22 +55,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_counts_if_nothing_was_taken_in_it_nor_in_the_next() {
-        let (mut calm, mut undisturbed) = (Calm::new(10), Times::default());
-        for (us, stolen_us, counted) in [
-            (1, 10, 0),
-            // The first span counts now.
-            (2, 10, 1),
-            // Neither this one nor the second.
-            (3, 20, 1),
-            (4, 20, 1),
-            (5, 20, 2),
-            (6, 20, 3),
+    fn a_span_counts_if_it_and_both_its_neighbours_were_quiet() {
+        let (mut calm, mut undisturbed) = (Calm::default(), Times::default());
+        for (us, pauses, counted) in [
+            // Nobody watches, then somebody begins to.
+            (1, None, 0),
+            (2, Some(7), 0),
+            (3, Some(7), 0),
+            (4, Some(7), 0),
+            // The fourth span counts: it, the third and this one were quiet.
+            (5, Some(7), 1),
+            // A pause: neither this span nor its neighbours count.
+            (6, Some(8), 1),
+            (7, Some(8), 1),
+            (8, Some(8), 1),
+            (9, Some(8), 2),
+            (10, None, 2),
+            (11, None, 2),
         ] {
             calm.record(us);
-            calm.tick(stolen_us, &mut undisturbed);
+            calm.tick(pauses, &mut undisturbed);
             assert_eq!(undisturbed.count(), counted, "{us}");
         }
-        assert_eq!((undisturbed.at(0.0), undisturbed.longest()), (1, 5));
+        assert_eq!((undisturbed.at(0.0), undisturbed.longest()), (4, 8));
     }
 }

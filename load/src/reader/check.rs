@@ -14,6 +14,8 @@ pub(crate) struct Message<'a> {
     #[serde(default)]
     pub(crate) seq: u64,
     prev: Option<u64>,
+    /// Told by a publisher that numbers its events itself: those up to here were answered before it sent this one.
+    settled: Option<u64>,
     #[serde(borrow, default)]
     status: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -54,13 +56,15 @@ pub(crate) struct Check {
     pub(crate) seq: u64,
     /// Bit k tells that `seq - k` has come. What lies before the stream's beginning counts as come.
     window: u64,
+    /// No `seq` up to here may come any more. Servers that number events themselves have no choice: to them this is the newest.
+    settled: u64,
     standing: u8,
     begun: bool,
 }
 
 impl Default for Check {
     fn default() -> Self {
-        Self { seq: 0, window: u64::MAX, standing: 0, begun: false }
+        Self { seq: 0, window: u64::MAX, settled: 0, standing: 0, begun: false }
     }
 }
 
@@ -74,6 +78,7 @@ impl Check {
                 faults.unexplained = u64::from(!told);
                 *self = Self {
                     seq: message.seq,
+                    settled: message.seq,
                     standing: standing(&message.status),
                     begun: true,
                     ..Self::default()
@@ -89,7 +94,7 @@ impl Check {
                     Some(0) => {}
                     Some(ahead) => {
                         faults.lost = ahead;
-                        *self = Self { seq: message.seq, ..*self };
+                        *self = Self { seq: message.seq, settled: message.seq, ..*self };
                     }
                     None => faults.unexplained = 1,
                 }
@@ -101,13 +106,15 @@ impl Check {
 
     fn update(&mut self, message: &Message<'_>, faults: &mut Faults) {
         faults.unexplained = u64::from(message.prev.is_some_and(|prev| prev + 1 != message.seq));
+        let late = message.seq <= self.settled;
+        self.settled = self.settled.max(message.settled.unwrap_or(message.seq));
         if let Some(behind) = self.seq.checked_sub(message.seq) {
             let bit = u32::try_from(behind).ok().and_then(|behind| 1_u64.checked_shl(behind)).unwrap_or(0);
             if bit & !self.window == 0 {
                 faults.duplicated = 1;
             } else {
                 self.window |= bit;
-                faults.reordered = 1;
+                faults.reordered = u64::from(late);
             }
             return;
         }
@@ -161,6 +168,26 @@ mod tests {
             sum.unexplained += faults.unexplained;
         }
         (sum, check.holes())
+    }
+
+    #[test]
+    fn events_that_were_sent_at_once_have_no_order() {
+        let none = Faults::default();
+        for (sent, faults) in [
+            // 4 and 5 were sent while 3 had no answer.
+            (vec![(5, 2), (3, 2), (4, 2)], none),
+            // 5 was sent when 3 and 4 had been answered.
+            (vec![(5, 4), (3, 2), (4, 2)], Faults { reordered: 2, ..none }),
+            (vec![(4, 2), (5, 4), (3, 2)], Faults { reordered: 1, ..none }),
+            (vec![(5, 2), (3, 2), (3, 2), (4, 2)], Faults { duplicated: 1, ..none }),
+        ] {
+            let mut messages = vec![r#"{"type":"snapshot","seq":2,"status":"processing"}"#.to_owned()];
+            messages.extend(sent.iter().map(|(seq, settled)| {
+                format!(r#"{{"type":"update","seq":{seq},"settled":{settled},"status":"processing"}}"#)
+            }));
+            let messages: Vec<_> = messages.iter().map(String::as_str).collect();
+            assert_eq!(run(&messages), (faults, 0), "{sent:?}");
+        }
     }
 
     fn update(seq: u64) -> String {

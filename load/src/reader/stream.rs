@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     board::Board,
-    plan::{Dialect, Plan, parse_event_id},
+    plan::{Dialect, EventId, Plan},
     stats::{Seen, count},
 };
 use mio::net::TcpStream;
@@ -114,6 +114,11 @@ impl Stream {
         self.phase == Phase::Away
     }
 
+    /// Its request has been sent, so that there is only to be read.
+    pub(super) fn is_asking(&self) -> bool {
+        self.phase == Phase::Head
+    }
+
     /// On the way to its first message since this time.
     pub(super) fn opening_since(&self) -> Option<u64> {
         (self.socket.is_some() && !self.ready).then_some(self.since_us)
@@ -141,12 +146,9 @@ impl Stream {
         }
     }
 
-    /// The connection can be written to: it is there, or it failed.
+    /// Sends the request if the connection is there; on one machine it is so at once.
     pub(super) fn writable(&mut self, payment: usize, context: &mut Context) -> Turn {
         let (Phase::Connecting, Some(socket)) = (self.phase, &mut self.socket) else { return Turn::Open };
-        if let Ok(Some(error)) | Err(error) = socket.take_error() {
-            return self.fail(socket::word(&error), context);
-        }
         context.scratch.clear();
         context.plan.stream_request(payment, &self.cursor, &mut context.scratch);
         match socket.write(&context.scratch) {
@@ -155,7 +157,10 @@ impl Stream {
                 self.phase = Phase::Head;
                 Turn::Open
             }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Turn::Open,
+            // Not connected yet.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
+                Turn::Open
+            }
             Ok(_) => self.fail("a request that did not fit", context),
             Err(error) => self.fail(socket::word(&error), context),
         }
@@ -327,13 +332,15 @@ impl Stream {
                 return;
             }
             "update" => {
-                let event = message.event.as_ref().and_then(|event| parse_event_id(&event.id));
-                if let Some((number, due_us)) = event {
+                let event = message.event.as_ref().and_then(|event| EventId::parse(&event.id));
+                if let Some(EventId { number, due_us, lag_us }) = event {
                     let latency = context.now_us.saturating_sub(context.plan.epoch_us + due_us);
+                    let from_sent = latency.saturating_sub(lag_us);
                     if self.live {
                         seen.deliveries += 1;
                         seen.latency.record(latency);
-                        context.calm.record(latency);
+                        seen.from_sent.record(from_sent);
+                        context.calm.record(from_sent);
                     } else {
                         seen.replayed.record(latency);
                     }

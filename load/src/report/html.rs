@@ -82,6 +82,7 @@ fn latencies(report: &Report) -> Plot {
         y: "ms".to_owned(),
         lines: vec![
             line("due to delivered", &report.seen.latency),
+            line("sent to delivered", &report.seen.from_sent),
             line("the same, while undisturbed", &report.seen.undisturbed),
             line("due to acknowledged", &report.posted.ack),
             line("publisher's own lag", &report.posted.lag),

@@ -29,6 +29,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     )?;
     for (name, times) in [
         ("due to delivered", &report.seen.latency),
+        ("sent to delivered", &report.seen.from_sent),
         ("  while undisturbed", &report.seen.undisturbed),
         ("due to replayed", &report.seen.replayed),
         ("due to acknowledged", &report.posted.ack),
