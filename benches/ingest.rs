@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use paystream::{
-    ingest::{Delivery, Ingest, Provider, Source, SourceSettings},
+    ingest::{Delivery, Ingest, Source, SourceSettings},
     limits::Limits,
     live::Live,
     metrics::Metrics,
@@ -92,20 +92,7 @@ impl Store for Nowhere {
 }
 
 fn source() -> Source {
-    Source::build(SourceSettings {
-        name: "stripe".into(),
-        provider: Provider::Builtin("stripe".to_owned()),
-        realm: "default".parse().unwrap(),
-        secrets: vec![SECRET.into()],
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: None,
-        max_age: None,
-        options: BTreeMap::new(),
-        api: None,
-    })
-    .unwrap()
+    Source::build(SourceSettings::new("stripe", "stripe", "default".parse().unwrap(), SECRET.into())).unwrap()
 }
 
 fn deliveries(criterion: &mut Criterion) {

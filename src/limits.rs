@@ -62,7 +62,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(10),
             connections: 100_000,
-            backlog: 4096,
+            backlog: 16_384,
             deliveries: 4096,
             payments_per_stream: 8,
             streams: 100_000,

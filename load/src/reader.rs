@@ -225,13 +225,10 @@ impl<F: FnMut(State)> Reader<F> {
         !self.queue.is_empty() && self.context.opening < self.context.plan.opening
     }
 
-    /// Opens streams while there is room; a batch at a time, so that answers are read in between.
+    /// Opens streams while there is room. Nothing is read meanwhile, so in a storm nobody waits for anybody.
     fn open_some(&mut self) {
-        self.context.now_us = clock::now_us();
-        for _ in 0..64 {
-            if !self.may_open() {
-                return;
-            }
+        while self.may_open() {
+            self.context.now_us = clock::now_us();
             let Some(index) = self.queue.pop_front() else { return };
             let Some(stream) = self.streams.get_mut(index as usize) else { continue };
             if !stream.is_away() {

@@ -3,7 +3,7 @@
 use super::{Config, Listen};
 use crate::{
     access,
-    ingest::{Provider, SourceSettings},
+    ingest::SourceSettings,
     limits::Limits,
     payment::Name,
     store::{self, embedded},
@@ -11,7 +11,6 @@ use crate::{
 };
 use secrecy::SecretString;
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -35,21 +34,8 @@ impl Config {
     #[must_use]
     pub fn dev_with_secret(data: PathBuf, secret: &SecretString) -> Self {
         let open: Option<Name> = DEV_REALM.parse().ok();
-        let source = |name: &str, preset: &str| {
-            Some(SourceSettings {
-                name: name.into(),
-                provider: Provider::Builtin(preset.into()),
-                realm: open.clone()?,
-                secrets: vec![secret.clone()],
-                payment: None,
-                currency: None,
-                shared_ids: false,
-                live: None,
-                max_age: None,
-                options: BTreeMap::new(),
-                api: None,
-            })
-        };
+        let source =
+            |name: &str, preset: &str| Some(SourceSettings::new(name, preset, open.clone()?, secret.clone()));
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let public = loopback(PORTS.0);
         Self {

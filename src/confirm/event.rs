@@ -77,7 +77,7 @@ fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
 mod tests {
     use super::*;
     use crate::{
-        ingest::{Provider, SourceSettings},
+        ingest::SourceSettings,
         payment::{Fact, Phase, Tag},
         store::Entry,
     };
@@ -96,20 +96,8 @@ mod tests {
     }
 
     fn source(name: &str) -> Source {
-        Source::build(SourceSettings {
-            name: name.into(),
-            provider: Provider::Builtin("mollie-classic".to_owned()),
-            realm: "shop".parse().unwrap(),
-            secrets: vec!["8f3b1c2d9a7e55aa".into()],
-            payment: None,
-            currency: None,
-            shared_ids: false,
-            live: None,
-            max_age: None,
-            options: std::collections::BTreeMap::new(),
-            api: None,
-        })
-        .unwrap()
+        let (realm, secret) = ("shop".parse().unwrap(), "8f3b1c2d9a7e55aa".into());
+        Source::build(SourceSettings::new(name, "mollie-classic", realm, secret)).unwrap()
     }
 
     fn after(latest: Option<&Event>, phase: Phase, asked_at: i64) -> Event {

@@ -51,6 +51,26 @@ pub struct SourceSettings {
     pub api: Option<ApiSettings>,
 }
 
+impl SourceSettings {
+    /// A source of a built-in preset, with one secret and nothing of its own.
+    #[must_use]
+    pub fn new(name: &str, preset: &str, realm: Name, secret: SecretString) -> Self {
+        Self {
+            name: name.into(),
+            provider: Provider::Builtin(preset.to_owned()),
+            realm,
+            secrets: vec![secret],
+            payment: None,
+            currency: None,
+            shared_ids: false,
+            live: None,
+            max_age: None,
+            options: BTreeMap::new(),
+            api: None,
+        }
+    }
+}
+
 /// Which preset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Provider {

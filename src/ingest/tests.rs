@@ -22,19 +22,7 @@ fn source_of(name: &str, preset: &str) -> Source {
 }
 
 fn settings_of(name: &str, preset: &str) -> SourceSettings {
-    SourceSettings {
-        name: name.into(),
-        provider: Provider::Builtin(preset.to_owned()),
-        realm: "shop".parse().unwrap(),
-        secrets: vec![SECRET.into()],
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: None,
-        max_age: None,
-        options: std::collections::BTreeMap::new(),
-        api: None,
-    }
+    SourceSettings::new(name, preset, "shop".parse().unwrap(), SECRET.into())
 }
 
 struct Bench {

@@ -1,31 +1,21 @@
 use super::{super::event, *};
 use crate::{
-    ingest::{ApiSettings, Provider, Source, SourceSettings},
+    ingest::{ApiSettings, Source, SourceSettings},
     payment::{DisputeState, Money, PartState, Time, Told, Trust},
     store::Entry,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 fn payment() -> Name {
     "PM0123ABCD".parse().unwrap()
 }
 
 fn gocardless() -> Source {
-    Source::build(SourceSettings {
-        name: "gocardless".into(),
-        provider: Provider::Builtin("gocardless".to_owned()),
-        realm: "shop".parse().unwrap(),
-        secrets: vec!["8f3b1c2d9a7e55aa".into()],
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: None,
-        max_age: None,
-        options: BTreeMap::new(),
-        api: Some(ApiSettings { client_id: None, key: "live_dHar4XY7LxsDOtmnkVtjNVWX".into(), url: None }),
-    })
-    .unwrap()
+    let (realm, secret) = ("shop".parse().unwrap(), "8f3b1c2d9a7e55aa".into());
+    let api = Some(ApiSettings { client_id: None, key: "live_dHar4XY7LxsDOtmnkVtjNVWX".into(), url: None });
+    let settings = SourceSettings::new("gocardless", "gocardless", realm, secret);
+    Source::build(SourceSettings { api, ..settings }).unwrap()
 }
 
 /// What GoCardless answers that the payment of 10.00 GBP is, as an event.

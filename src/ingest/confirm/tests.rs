@@ -1,7 +1,7 @@
 use super::*;
 use crate::ingest::{
     preset::{fixtures::fact, option_names, presets},
-    source::{Provider, SourceError, SourceSettings},
+    source::{SourceError, SourceSettings},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -11,17 +11,9 @@ const PAN: &str = "4242424242424242";
 
 fn settings(preset: &str) -> SourceSettings {
     SourceSettings {
-        name: "acme".into(),
-        provider: Provider::Builtin(preset.to_owned()),
-        realm: "shop".parse().unwrap(),
-        secrets: vec!["8f3b1c2d9a7e55aa".into()],
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: None,
-        max_age: None,
         options: option_names(preset).into_iter().map(|name| (name, "x".to_owned())).collect(),
         api: Some(ApiSettings { client_id: None, key: API_KEY.into(), url: None }),
+        ..SourceSettings::new("acme", preset, "shop".parse().unwrap(), "8f3b1c2d9a7e55aa".into())
     }
 }
 

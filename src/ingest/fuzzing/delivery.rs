@@ -167,20 +167,10 @@ fn source(name: &str) -> Source {
     } else {
         Provider::Builtin(name.to_owned())
     };
-    Source::build(SourceSettings {
-        name: "acme".into(),
-        provider,
-        realm: "shop".parse().expect("it is a name"),
-        secrets: vec![secret.into()],
-        payment: None,
-        currency: "USD".parse().ok(),
-        shared_ids: false,
-        live: None,
-        max_age: None,
-        api: None,
-        options,
-    })
-    .expect("the preset is good")
+    let realm = "shop".parse().expect("it is a name");
+    let settings = SourceSettings::new("acme", name, realm, secret.into());
+    let currency = "USD".parse().ok();
+    Source::build(SourceSettings { provider, currency, options, ..settings }).expect("the preset is good")
 }
 
 /// What a mapping says is fit to leave and to be stored, and the same each time; it is the same of what is read of a payload as of

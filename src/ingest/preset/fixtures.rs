@@ -9,7 +9,7 @@ use crate::{
             mapping::{FactRule, Mapping, Reading},
             presets,
         },
-        source::{Provider, Source, SourceSettings},
+        source::{Source, SourceSettings},
     },
     payment::{DisputeState, Fact, Told, Trust},
 };
@@ -79,20 +79,9 @@ impl Case {
             _ if is_recipe => pair.secret(&super::recipe_of(preset)),
             _ => "8f3b1c2d9a7e55aa".into(),
         };
-        Source::build(SourceSettings {
-            name: "acme".into(),
-            provider: Provider::Builtin(preset.to_owned()),
-            realm: "shop".parse().unwrap(),
-            secrets: vec![secret],
-            payment: None,
-            currency: self.currency.as_ref().map(|code| code.parse().unwrap()),
-            shared_ids: false,
-            live: None,
-            max_age: None,
-            options: self.options.clone(),
-            api: None,
-        })
-        .unwrap()
+        let currency = self.currency.as_ref().map(|code| code.parse().unwrap());
+        let settings = SourceSettings::new("acme", preset, "shop".parse().unwrap(), secret);
+        Source::build(SourceSettings { currency, options: self.options.clone(), ..settings }).unwrap()
     }
 
     fn says(&self, preset: &str) -> Vec<String> {

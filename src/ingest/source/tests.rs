@@ -1,19 +1,8 @@
 use super::*;
 
 fn settings(provider: &str, secrets: &[&str]) -> SourceSettings {
-    SourceSettings {
-        name: "acme".into(),
-        provider: Provider::Builtin(provider.to_owned()),
-        realm: "default".parse().unwrap(),
-        secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: None,
-        max_age: None,
-        options: BTreeMap::new(),
-        api: None,
-    }
+    let secrets = secrets.iter().map(|secret| (*secret).into()).collect();
+    SourceSettings { secrets, ..SourceSettings::new("acme", provider, "default".parse().unwrap(), "".into()) }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ingest::{Delivery, Ingest, Provider, Source, SourceSettings},
+    ingest::{Delivery, Ingest, Source, SourceSettings},
     live::Live,
     metrics::Metrics,
     payment::{State, Status, Subject as Payment},
@@ -15,20 +15,10 @@ use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 
 fn source(provider: &str) -> Source {
-    Source::build(SourceSettings {
-        name: "acme".into(),
-        provider: Provider::Builtin(provider.to_owned()),
-        realm: "default".parse().unwrap(),
-        secrets: vec!["whsec_0123456789abcdef0123456789abcdef".into()],
-        payment: None,
-        currency: None,
-        shared_ids: false,
-        live: Some(false).filter(|_| provider == "stripe"),
-        max_age: None,
-        options: std::collections::BTreeMap::new(),
-        api: None,
-    })
-    .unwrap()
+    let secret = "whsec_0123456789abcdef0123456789abcdef".into();
+    let settings = SourceSettings::new("acme", provider, "default".parse().unwrap(), secret);
+    let live = Some(false).filter(|_| provider == "stripe");
+    Source::build(SourceSettings { live, ..settings }).unwrap()
 }
 
 /// Delivers a life to the real gateway's first half, and gives what its log comes to.

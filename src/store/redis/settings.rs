@@ -1,0 +1,152 @@
+//! Which Redis server, and what is asked of it: addresses, certificates, and why a store was not opened.
+
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{fmt, fs, io, path::PathBuf, str::FromStr, time::Duration};
+
+/// Which server, and what is asked of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `redis://` or `rediss://`, with user and database if they are not the default; may hold the password.
+    pub url: SecretString,
+    /// The password, if the address does not hold it.
+    pub password: Option<SecretString>,
+    /// The certificates that sign the server's, in PEM, if they are not among the system's.
+    pub ca: Option<PathBuf>,
+    /// What all keys and channels begin with. Gateways with the same prefix are nodes of one.
+    pub prefix: String,
+    /// What the server has to do before an append is acknowledged.
+    pub durability: Durability,
+    /// How many replicas must have an event before it is acknowledged.
+    pub ack_replicas: u32,
+    /// How long a log lives after its last event.
+    pub history: Duration,
+}
+
+/// What survives what: Redis's own words for when its append-only file is synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// Synced before each answer: what is acknowledged survives a power failure.
+    Always,
+    /// Synced every second: a power failure may take the last second or two. The end of the process takes nothing as a rule,
+    /// since Redis writes before it answers; but while a sync takes long, it holds its writes back for up to two seconds.
+    #[default]
+    Everysec,
+    /// Nothing is asked of the server, and nothing promised.
+    None,
+}
+
+impl FromStr for Durability {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "always" => Ok(Self::Always),
+            "everysec" => Ok(Self::Everysec),
+            "none" => Ok(Self::None),
+            _ => Err("is no durability"),
+        }
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::Everysec => "everysec",
+            Self::None => "none",
+        })
+    }
+}
+
+/// Why the store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No address.
+    #[error("[store] url {0}")]
+    Url(&'static str),
+    /// The certificates cannot be read.
+    #[error("[store] ca: {path}: {source}; name a file of certificates in PEM", path = path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("[store] ca: it holds no certificates that can be used; name a file of certificates in PEM")]
+    NoCa,
+    /// Nobody answers there, or not in a way that helps.
+    #[error("redis at {address} cannot be used: {reason}; start it, or mend url or password under [store]")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What happened at the last try.
+        reason: String,
+    },
+    /// It is there, but it is not what the configuration asks for.
+    #[error("redis at {address} is not as configured: {reason}")]
+    Unfit {
+        /// Host and port.
+        address: String,
+        /// Each fault with its remedy.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Whether the address is one.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.connection_info().map(drop)
+    }
+
+    /// Whether the address asks for TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.url.expose_secret().starts_with("rediss://")
+    }
+
+    fn connection_info(&self) -> Result<ConnectionInfo, &'static str> {
+        let url = self.url.expose_secret();
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err("is no address of a Redis server");
+        }
+        let info = url.into_connection_info().map_err(|_| "is no address of a Redis server")?;
+        // Sharded notices come as pushes, which are RESP3's.
+        let mut login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        if let Some(password) = &self.password {
+            login = login.set_password(password.expose_secret());
+        }
+        Ok(info.set_redis_settings(login))
+    }
+
+    /// Host and port, without anything secret.
+    pub(super) fn address(&self) -> String {
+        self.connection_info().map_or_else(|_| "?".to_owned(), |info| info.addr().to_string())
+    }
+
+    pub(super) fn client(&self) -> Result<Client, OpenError> {
+        let info = self.connection_info().map_err(OpenError::Url)?;
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Client::open(info).map_err(|_| OpenError::Url("is no address of a Redis server"));
+        }
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|source| OpenError::Ca { path: path.clone(), source });
+        let root_cert = self.ca.as_ref().map(read).transpose()?;
+        let certificates = TlsCertificates { client_tls: None, root_cert };
+        Client::build_with_tls(info, certificates).map_err(|_| OpenError::NoCa)
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, durability, ack_replicas, history, .. } = self;
+        let address = self.address();
+        write!(
+            f,
+            "redis at {address}, prefix {prefix}, durability {durability}, ack_replicas {ack_replicas}, history {history:?}"
+        )
+    }
+}
