@@ -12,33 +12,44 @@ use rustix::{
     time::{ClockId, Timespec},
 };
 use std::{
-    process::{Command, Stdio},
+    fs,
+    process::Command,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
 };
 
-/// How often each processor is looked at, in microseconds; rarer on machines of more than four, so that looking stays cheap.
+/// How often each processor is looked at, in microseconds.
 const PERIOD_US: u64 = 500;
 
 /// Lateness up to here is what waking takes.
 const WAKING_US: u64 = 200;
 
+/// For so many times the length of a pause what it held up may still be under way: a server that is busy to four fifths needs four
+/// times as long to make up for it.
+const SETTLING: u64 = 5;
+
 /// What has been seen, for all to read.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
-    watched: AtomicBool,
+    /// When each processor was looked at last; none while nobody watches.
+    looks: Mutex<Vec<Arc<AtomicU64>>>,
     count: AtomicU64,
     sum_us: AtomicU64,
+    settled_us: AtomicU64,
 }
 
 impl Pauses {
-    /// Pauses so far, if somebody watches.
-    pub(crate) fn count(&self) -> Option<u64> {
-        self.watched.load(Ordering::Relaxed).then(|| self.count.load(Ordering::Relaxed))
+    /// Pauses so far, if somebody watches, none goes on, and the last one has been made up for.
+    pub(crate) fn while_quiet(&self, now_us: u64) -> Option<u64> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest_us = looks.iter().map(|look| look.load(Ordering::Relaxed)).min()?;
+        let goes_on = oldest_us + PERIOD_US + WAKING_US < now_us;
+        let is_quiet = !goes_on && self.settled_us.load(Ordering::Relaxed) <= now_us;
+        is_quiet.then(|| self.count.load(Ordering::Relaxed))
     }
 
     /// Their sum over all processors, in microseconds.
@@ -46,28 +57,33 @@ impl Pauses {
         self.sum_us.load(Ordering::Relaxed)
     }
 
-    fn saw(&self, late_us: u64) {
-        self.sum_us.fetch_add(late_us, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
+    /// A look was late by so much.
+    fn late(&self, late_us: u64, now_us: u64) {
+        if late_us > WAKING_US {
+            self.sum_us.fetch_add(late_us, Ordering::Relaxed);
+            self.settled_us.fetch_max(now_us + SETTLING * late_us, Ordering::Relaxed);
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// Watches until it is dropped.
 pub(crate) struct Watch {
     pauses: Arc<Pauses>,
+    is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
     /// Watches the processors that these processes and this one may use. Fails without leave for real-time priority.
     pub(crate) fn begin(pauses: &Arc<Pauses>, pids: &[u32]) -> Result<Self> {
-        let processors = processors(pids)?;
-        let period_us = PERIOD_US * processors.len().div_ceil(4) as u64;
-        pauses.watched.store(true, Ordering::Relaxed);
-        let mut watch = Self { pauses: Arc::clone(pauses), threads: Vec::new() };
-        for processor in processors {
+        let mut watch = Self { pauses: Arc::clone(pauses), is_over: Arc::default(), threads: Vec::new() };
+        let mut looks = Vec::new();
+        for processor in processors(pids)? {
             let (ready, is_ready) = mpsc::channel();
-            let pauses = Arc::clone(pauses);
+            let (pauses, is_over) = (Arc::clone(pauses), Arc::clone(&watch.is_over));
+            let last = Arc::new(AtomicU64::new(clock::now_us()));
+            looks.push(Arc::clone(&last));
             let thread = thread::Builder::new().name(format!("watch-{processor}"));
             watch.threads.push(thread.spawn(move || {
                 let placed = place(processor);
@@ -75,18 +91,21 @@ impl Watch {
                 // The other end waits for it.
                 let _ = ready.send(placed);
                 if begins {
-                    look(&pauses, period_us);
+                    look(&pauses, &last, &is_over);
                 }
             })?);
-            is_ready.recv().context("a watching thread failed")??;
+            let placed = is_ready.recv().context("a watching thread failed")?;
+            placed.with_context(|| format!("processor {processor}"))?;
         }
+        *pauses.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
         Ok(watch)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.pauses.watched.store(false, Ordering::Relaxed);
+        self.pauses.looks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.is_over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             // A thread that failed has nothing more to tell.
             let _ = thread.join();
@@ -94,11 +113,14 @@ impl Drop for Watch {
     }
 }
 
+/// Those that any thread of these processes, or this one, may use.
 fn processors(pids: &[u32]) -> Result<Vec<usize>> {
     let mut all = vec![sched_getaffinity(None)?];
     for pid in pids {
-        let pid = Pid::from_raw(pid.cast_signed()).context("no process id")?;
-        all.push(sched_getaffinity(Some(pid))?);
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
+        let names = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+        // A thread may end at any time.
+        all.extend(names.filter_map(|task| sched_getaffinity(Pid::from_raw(task)).ok()));
     }
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| all.iter().any(|set| set.is_set(*cpu))).collect())
 }
@@ -109,56 +131,73 @@ fn place(processor: usize) -> Result<()> {
     only.set(processor);
     sched_setaffinity(None, &only)?;
     let own = gettid().as_raw_nonzero().to_string();
-    let chrt = Command::new("chrt")
-        .args(["--fifo", "--pid", "50", &own])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .context("chrt, of util-linux, is needed")?;
-    ensure!(chrt.success(), "real-time priority is not allowed (CAP_SYS_NICE)");
+    let chrt = Command::new("chrt").args(["-f", "-p", "50", &own]).output();
+    let chrt = chrt.context("chrt, of util-linux, is needed")?;
+    let said = String::from_utf8_lossy(&chrt.stderr);
+    ensure!(chrt.status.success(), "no real-time priority (CAP_SYS_NICE): {}", said.trim());
     Ok(())
 }
 
-fn look(pauses: &Pauses, period_us: u64) {
-    let mut due_us = clock::now_us() + period_us;
-    while pauses.watched.load(Ordering::Relaxed) {
+fn look(pauses: &Pauses, last: &AtomicU64, is_over: &AtomicBool) {
+    let mut due_us = clock::now_us() + PERIOD_US;
+    while !is_over.load(Ordering::Relaxed) {
         let part = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
         let at = Timespec { tv_sec: part(due_us / 1_000_000), tv_nsec: part(due_us % 1_000_000 * 1_000) };
         // An interrupted sleep is a look before its time.
         let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
         let now_us = clock::now_us();
-        let late_us = now_us.saturating_sub(due_us);
-        if late_us > WAKING_US {
-            pauses.saw(late_us);
-        }
-        due_us = now_us.max(due_us) + period_us;
+        pauses.late(now_us.saturating_sub(due_us), now_us);
+        last.store(now_us, Ordering::Relaxed);
+        due_us = now_us.max(due_us) + PERIOD_US;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn quiet_is_after_a_pause_has_been_made_up_for_and_while_none_goes_on() {
+        let pauses = Pauses::default();
+        assert_eq!(pauses.while_quiet(0), None, "nobody watches");
+        let looks = [1_000, 1_000].map(|us| Arc::new(AtomicU64::new(us)));
+        *pauses.looks.lock().unwrap() = looks.to_vec();
+        pauses.late(WAKING_US, 1_000);
+        assert_eq!((pauses.while_quiet(1_700), pauses.while_quiet(1_701)), (Some(0), None));
+        // One processor was looked at again, the other was not.
+        looks[0].store(3_000, Ordering::Relaxed);
+        assert_eq!(pauses.while_quiet(3_000), None);
+        looks[1].store(3_000, Ordering::Relaxed);
+        pauses.late(300, 3_000);
+        looks.iter().for_each(|look| look.store(5_000, Ordering::Relaxed));
+        assert_eq!((pauses.while_quiet(4_499), pauses.while_quiet(4_500)), (None, Some(1)));
+        assert_eq!(pauses.sum_us(), 300);
+    }
 
     #[test]
     fn a_pause_is_seen_while_somebody_watches() {
         let pauses = Arc::<Pauses>::default();
-        assert_eq!(pauses.count(), None, "nobody watches");
         let own = std::process::id();
-        let Ok(watch) = Watch::begin(&pauses, &[own]) else {
-            // Without leave nobody does.
-            assert!(!rustix::process::geteuid().is_root());
-            assert_eq!(pauses.count(), None);
-            return;
+        let watch = match Watch::begin(&pauses, &[own]) {
+            Ok(watch) => watch,
+            // Not everybody may; then nobody watches, and the report says why.
+            Err(why) => {
+                assert!(format!("{why:#}").contains("no real-time priority"), "{why:#}");
+                assert_eq!(pauses.while_quiet(clock::now_us()), None);
+                return;
+            }
         };
         // What looks to a process like a host that runs another machine.
         let stop = format!("kill -STOP {own}; sleep 0.1; kill -CONT {own}");
         assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+        let begun = Instant::now();
         while pauses.sum_us() < 90_000 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{pauses:?}");
             thread::yield_now();
         }
-        assert!(pauses.count().unwrap() > 0);
         drop(watch);
-        assert_eq!(pauses.count(), None);
+        assert_eq!(pauses.while_quiet(clock::now_us()), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
             &[
                 ("all clients arrive at once, s", "arrive"),
                 ("all dropped, all return at once, s", "return 1"),
-                ("both together: connections that found the queue full", "connections that found"),
+                ("both together: attempts that found a full queue", "attempts that found a full queue"),
             ],
         ),
         measure(

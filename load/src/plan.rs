@@ -191,7 +191,8 @@ pub(crate) struct Event {
     pub(crate) due_us: u64,
     /// What the publisher itself is late by.
     pub(crate) lag_us: u64,
-    /// So many of its payment's first events have been answered; the order of later ones is the server's to choose.
+    /// So many of its payment's first events have been answered; the order of later ones is the server's to choose. For the plain
+    /// dialect, in which the publisher numbers them.
     pub(crate) settled: usize,
 }
 

@@ -109,9 +109,9 @@ pub(crate) struct Poster {
     idle: Vec<usize>,
     /// Connections to open again, and when.
     later: Vec<(u64, usize)>,
-    /// Something due could not be posted, as all connections wait for answers: until that is made up for, events are late by
-    /// the server's doing.
-    held_up: bool,
+    /// Since when what is due can't be posted, as all connections wait for answers; until that is made up for. From then on, being
+    /// late is the server's doing.
+    held_up: Option<u64>,
     begun_us: u64,
     end_us: u64,
     done: Done,
@@ -145,7 +145,7 @@ impl Poster {
             connections: (0..connections.max(1)).map(|_| Connection::new()).collect(),
             idle: Vec::new(),
             later: Vec::new(),
-            held_up: false,
+            held_up: None,
             begun_us,
             end_us,
             done: Done { posted: Posted::default(), accepted },
@@ -243,11 +243,11 @@ impl Poster {
             let due_us = self.next_due(now_us)?;
             let number = self.task.first + self.sent();
             if due_us > now_us {
-                self.held_up = false;
+                self.held_up = None;
                 return Some(due_us);
             }
             let Some(index) = self.idle.pop() else {
-                self.held_up = true;
+                self.held_up.get_or_insert(now_us);
                 return Some(u64::MAX);
             };
             self.post(index, number, due_us);
@@ -256,8 +256,9 @@ impl Poster {
 
     fn post(&mut self, index: usize, number: usize, due_us: u64) {
         let sent_us = clock::now_us();
-        let lag_us = if self.held_up { 0 } else { sent_us.saturating_sub(due_us) };
-        let event = Event { number, due_us, lag_us, settled: self.settled(number) };
+        let lag_us = self.held_up.unwrap_or(sent_us).saturating_sub(due_us);
+        let settled = if self.plan.target.dialect == Dialect::Plain { self.settled(number) } else { 0 };
+        let event = Event { number, due_us, lag_us, settled };
         let Some(connection) = self.connections.get_mut(index) else { return };
         if self.task.creates {
             self.plan.create_request(number % self.plan.payments.max(1), connection.request());

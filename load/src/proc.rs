@@ -86,7 +86,7 @@ pub(crate) struct Kernel {
     /// Bytes of kernel objects, sockets among them.
     pub(crate) slab: u64,
     pub(crate) sockets: u64,
-    /// Connections that found a listener's queue full, since the machine started: their clients try again after a second.
+    /// Attempts to connect that found a listener's queue full, since the machine started: clients try again after a second.
     pub(crate) overflows: u64,
 }
 

@@ -12,7 +12,14 @@ mod wire;
 pub(crate) use socket::{connect, word};
 pub(crate) use wire::{Body, Head};
 
-use crate::{board::Board, clock, pauses::Pauses, plan::Plan, proc, stats::Seen};
+use crate::{
+    board::Board,
+    clock,
+    pauses::Pauses,
+    plan::{Dialect, Plan},
+    proc,
+    stats::Seen,
+};
 use calm::{Calm, SPAN_US};
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde::{Deserialize, Serialize};
@@ -225,9 +232,15 @@ impl<F: FnMut(State)> Reader<F> {
         !self.queue.is_empty() && self.context.opening < self.context.plan.opening
     }
 
-    /// Opens streams while there is room. Nothing is read meanwhile, so in a storm nobody waits for anybody.
+    /// Opens streams while there is room: a batch at a time, so that answers are read in between; in a storm all at once, so that nobody
+    /// waits for anybody.
     fn open_some(&mut self) {
-        while self.may_open() {
+        let is_storm = self.context.plan.opening >= self.wanted;
+        let batch = if is_storm { self.queue.len() } else { 64 };
+        for _ in 0..batch {
+            if !self.may_open() {
+                return;
+            }
             self.context.now_us = clock::now_us();
             let Some(index) = self.queue.pop_front() else { return };
             let Some(stream) = self.streams.get_mut(index as usize) else { continue };
@@ -289,9 +302,8 @@ impl<F: FnMut(State)> Reader<F> {
             self.queue.push_back(index);
         }
         if now_us >= self.next_span_us {
-            let pauses = self.pauses.count();
-            self.next_span_us = now_us + if pauses.is_some() { SPAN_US } else { TICK_US };
-            self.context.calm.tick(pauses, &mut self.context.seen.undisturbed);
+            self.next_span_us = now_us + SPAN_US;
+            self.context.calm.tick(self.pauses.while_quiet(now_us), &mut self.context.seen.undisturbed);
         }
         if now_us >= self.next_tick_us {
             self.next_tick_us = now_us + TICK_US;
@@ -354,13 +366,15 @@ impl<F: FnMut(State)> Reader<F> {
         (self.reply)(state);
     }
 
-    /// Readers that do not read what they get are owed nothing.
+    /// Readers that do not read what they get are owed nothing. Where posts have no order, the newest may be there before others.
     fn missing(&self) -> u64 {
+        let is_plain = self.context.plan.target.dialect == Dialect::Plain;
         let missing = self.streams.iter().enumerate().map(|(index, stream)| {
             let accepted =
                 self.expected.get(self.context.plan.payment_of(index)).copied().unwrap_or_default();
             if stream.manner == Manner::Brisk {
-                u64::from(accepted).saturating_sub(stream.check.seq)
+                let holes = if is_plain { stream.check.holes() } else { 0 };
+                u64::from(accepted).saturating_sub(stream.check.seq) + holes
             } else {
                 0
             }

@@ -63,7 +63,7 @@ pub(crate) struct Opening {
     pub(crate) seconds: f64,
     /// Requests that failed on the way.
     pub(crate) failed: u64,
-    /// Connections that found the listener's queue full, on the whole machine.
+    /// Attempts to connect that found the listener's queue full, each retry counted, on the whole machine.
     pub(crate) overflows: u64,
     pub(crate) complete: bool,
 }
@@ -137,7 +137,7 @@ impl Report {
         for opening in self.openings.iter().filter(|opening| opening.overflows > 0) {
             let (what, overflows) = (&opening.what, opening.overflows);
             self.notes.push(format!(
-                "{what}: the listener's queue was full for {overflows} connections, which then wait for a second or more"
+                "{what}: the listener's queue was full at {overflows} attempts to connect; each is repeated after a second or more"
             ));
         }
         let share = self.own_share();
@@ -157,21 +157,24 @@ impl Report {
         let lag_us = self.posted.lag.at(0.99);
         if lag_us > LATE_US {
             let ms = as_f64(lag_us) / 1e3;
-            self.notes
-                .push(format!("the publisher was late itself, by {ms:.1} ms at p99: part of every latency"));
+            self.notes.push(format!(
+                "the publisher was late itself, by {ms:.1} ms at p99: part of what counts from when an event was due"
+            ));
         }
     }
 
     /// Figures that runs are compared by: name, value, unit.
     pub(crate) fn figures(&self) -> Vec<(String, f64, &'static str)> {
         let mut figures = Vec::new();
+        if !self.openings.is_empty() {
+            let overflows: u64 = self.openings.iter().map(|opening| opening.overflows).sum();
+            figures.push(("attempts that found a full queue".to_owned(), as_f64(overflows), ""));
+        }
         let mut put = |name: &str, value: f64, unit| {
             if value > 0.0 {
                 figures.push((name.to_owned(), value, unit));
             }
         };
-        let overflows: u64 = self.openings.iter().map(|opening| opening.overflows).sum();
-        put("connections that found the queue full", as_f64(overflows), "");
         for opening in &self.openings {
             put(&format!("{}: {} streams", opening.what, opening.streams), opening.seconds, "s");
         }

@@ -222,6 +222,9 @@ impl Session {
     /// Watches for pauses of the machine, until the answer is dropped. Readers in processes of their own would not hear of them.
     pub(crate) fn watch_pauses(&mut self) -> Option<Watch> {
         if self.team.pids().len() > 1 {
+            self.report
+                .notes
+                .push("pauses of the machine were not watched: readers in several processes".to_owned());
             return None;
         }
         match Watch::begin(&self.shared.pauses, &self.pids) {

@@ -1,5 +1,5 @@
-//! Which latencies count as undisturbed: those of short spans of time in which the machine paused for nobody, and neither did it
-//! in the span before, whose backlog would be in this one, nor in the span after, which tells of a pause that goes on.
+//! Which latencies count as undisturbed: those of short spans of time in which, before which and after which the machine was quiet:
+//! it paused for nobody, and what its last pause held up had been made up for.
 //!
 //! The choice goes by the machine's [pauses](crate::pauses) alone, never by the latencies; all of these stand in the report beside it.
 
@@ -12,7 +12,7 @@ pub(super) const SPAN_US: u64 = 5_000;
 /// The latencies of the last two spans, of which it is not known yet whether they count.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
-    /// Pauses until now, if they are watched.
+    /// Pauses until now, if the machine is quiet.
     pauses: Option<u64>,
     /// Of the span that goes on.
     current: Vec<u64>,
@@ -25,12 +25,12 @@ pub(super) struct Calm {
 impl Calm {
     /// Adds a latency, in microseconds.
     pub(super) fn record(&mut self, us: u64) {
-        if self.pauses.is_some() {
+        if self.quiet {
             self.current.push(us);
         }
     }
 
-    /// Ends a span: so many pauses were there until now. What is sure to count is added.
+    /// Ends a span: so many pauses were there until now, if the machine is quiet. What is sure to count is added.
     pub(super) fn tick(&mut self, pauses: Option<u64>, undisturbed: &mut Times) {
         let known = mem::replace(&mut self.pauses, pauses);
         let quiet = pauses.is_some() && known == pauses;
@@ -42,11 +42,10 @@ impl Calm {
             if was_quiet {
                 mem::swap(&mut self.before, &mut self.current);
             }
-        }
-        self.current.clear();
-        if !quiet {
+        } else {
             self.before.clear();
         }
+        self.current.clear();
     }
 }
 
