@@ -119,7 +119,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "fanout",
-            format!("fanout --streams {streams} --rate 1 --seconds {seconds}"),
+            format!("fanout --streams {streams} --rate 1 --warm-up 3 --seconds {seconds}"),
             &[
                 ("one payment, 1 event/s: CPU µs per delivery", "server time per delivery"),
                 ("the same: p50, ms", "delivery p50"),
@@ -128,7 +128,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "unicast",
-            format!("unicast --streams {streams} --rate 5000 --seconds {seconds}"),
+            format!("unicast --streams {streams} --rate 5000 --warm-up 3 --seconds {seconds}"),
             WEBHOOK_ROWS,
         ),
         measure(

@@ -54,6 +54,7 @@ pub(crate) struct Count {
 }
 
 /// What to post.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
     pub(crate) pace: Pace,
     /// The first event's number; events before it were posted by an earlier task.
@@ -95,15 +96,18 @@ impl Task {
 pub(crate) struct Done {
     pub(crate) posted: Posted,
     pub(crate) accepted: Vec<u32>,
+    /// For the next task: it is the one that a board wakes.
+    pub(crate) poll: Poll,
 }
 
 /// Posts what is due.
 pub(crate) struct Poster {
     plan: Plan,
     task: Task,
-    poll: Poll,
     timer: OwnedFd,
     board: Option<Arc<Board>>,
+    /// Events of earlier tasks that have reached all who watch them.
+    complete_before: u64,
     count: Arc<Count>,
     connections: Vec<Connection>,
     idle: Vec<usize>,
@@ -135,12 +139,13 @@ impl Poster {
             Pace::Delivered(most) => most.min(SLOTS / 2) * 2,
         };
         let (begun_us, end_us) = (0, 0);
+        let complete_before = board.as_ref().map_or(0, |board| board.complete());
         Ok(Self {
             plan,
             task,
-            poll,
             timer,
             board,
+            complete_before,
             count,
             connections: (0..connections.max(1)).map(|_| Connection::new()).collect(),
             idle: Vec::new(),
@@ -148,7 +153,7 @@ impl Poster {
             held_up: None,
             begun_us,
             end_us,
-            done: Done { posted: Posted::default(), accepted },
+            done: Done { posted: Posted::default(), accepted, poll },
         })
     }
 
@@ -227,7 +232,7 @@ impl Poster {
             }
             Pace::Acked(most) => (posted.sent - posted.accepted - failed, most),
             Pace::Delivered(most) => {
-                let complete = self.board.as_ref().map_or(0, |board| board.complete());
+                let complete = self.board.as_ref().map_or(0, |board| board.complete()) - self.complete_before;
                 (posted.sent.saturating_sub(complete + failed), most)
             }
         };
@@ -288,7 +293,7 @@ impl Poster {
         if let Some(due_us) = due_us.filter(|due| *due != u64::MAX) {
             self.set_timer(due_us)?;
         }
-        match self.poll.poll(events, Some(Duration::from_millis(100))) {
+        match self.done.poll.poll(events, Some(Duration::from_millis(100))) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
@@ -377,7 +382,7 @@ impl Poster {
 
     fn open(&mut self, index: usize) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.open(self.plan.target.posts, self.poll.registry(), Token(index)).is_err() {
+        if connection.open(self.plan.target.posts, self.done.poll.registry(), Token(index)).is_err() {
             self.later.push((clock::now_us() + RECONNECT_US, index));
         }
     }

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Expect(Vec<u32>),
     /// No more churn.
     Calm,
+    /// What came so far is not timed.
+    ForgetTimes,
     /// Tell all and end.
     Finish,
 }
@@ -203,6 +205,7 @@ impl<F: FnMut(State)> Reader<F> {
                 }
                 Command::Expect(accepted) => self.expected = accepted,
                 Command::Calm => self.context.plan.churn = 0.0,
+                Command::ForgetTimes => self.context.seen.forget_times(),
                 Command::Finish => return Go::Finish,
             }
             self.tell(None);

@@ -34,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) missing: u64,
     pub(crate) seen: Seen,
     pub(crate) posted: Posted,
+    /// Events that were posted before: checked like the others, but not timed, and in no figure.
+    pub(crate) warm_up: u64,
     pub(crate) openings: Vec<Opening>,
     pub(crate) sizes: Vec<Size>,
     pub(crate) series: Vec<Second>,
@@ -207,7 +209,7 @@ impl Report {
         let posting = as_f64(self.posted.elapsed_us) / 1e6;
         if posting > 0.0 {
             put("events per second", as_f64(self.posted.accepted) / posting, "/s");
-            put("deliveries per second", as_f64(self.seen.deliveries) / posting, "/s");
+            put("deliveries per second", as_f64(self.seen.latency.count()) / posting, "/s");
         }
         if self.workload == "soak" {
             // The first half fills caches and logs' room; what still grows in the second may go on growing.
@@ -219,8 +221,8 @@ impl Report {
         put("taken by the host of all processors", self.taken_share() * 100.0, "%");
         put("pauses of the machine per second", self.paused_ms_per_second(), "ms");
         let each = |count: u64| as_f64(self.server_cpu_us) / as_f64(count.max(1));
-        if self.seen.deliveries > 0 {
-            put("server time per delivery", each(self.seen.deliveries), "µs");
+        if self.seen.latency.count() > 0 {
+            put("server time per delivery", each(self.seen.latency.count()), "µs");
         }
         if self.posted.accepted > 0 {
             put("server time per event", each(self.posted.accepted), "µs");

@@ -7,11 +7,12 @@ use crate::{
     gateway::Gateway,
     pauses::Watch,
     plan::{Plan, unix_s},
-    poster::{self, Count, NEWS, Poster, Task},
+    poster::{Count, NEWS, Poster, Task},
     proc::{self, Process},
     reader::{Command, Shared},
     report::{Opening, Report, Second, Size},
     setup::{plan, raise_descriptors, start_gateway},
+    stats::Posted,
     team::{Standing, Team},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -45,7 +46,7 @@ pub(crate) struct Session {
     pub(crate) plan: Plan,
     team: Team,
     shared: Shared,
-    /// The publisher's poll for its first task, made before the board that wakes it.
+    /// The publisher's poll, made before the board that wakes it; one task has it after the other.
     poll: Option<Poll>,
     count: Arc<Count>,
     pids: Vec<u32>,
@@ -200,14 +201,24 @@ impl Session {
             self.look(LOOK)?;
         }
         let done = thread.join().ok().context("the publisher failed")??;
+        self.poll = Some(done.poll);
         accepted.resize(self.plan.payments, 0);
         accepted.iter_mut().zip(&done.accepted).for_each(|(sum, new)| *sum += new);
-        self.add_posted(&done);
+        self.add_posted(&done.posted);
         Ok(())
     }
 
-    fn add_posted(&mut self, done: &poster::Done) {
-        let (sum, new) = (&mut self.report.posted, &done.posted);
+    /// What was posted so far is checked, but not timed: forgets its times and its number, which is returned.
+    pub(crate) fn call_it_warm_up(&mut self) -> Result<usize> {
+        self.team.tell(&Command::ForgetTimes)?;
+        let Posted { sent, failed, not_sent, .. } = std::mem::take(&mut self.report.posted);
+        self.report.warm_up = sent;
+        self.report.posted = Posted { failed, not_sent, ..Posted::default() };
+        Ok(usize::try_from(sent)?)
+    }
+
+    fn add_posted(&mut self, new: &Posted) {
+        let sum = &mut self.report.posted;
         sum.sent += new.sent;
         sum.accepted += new.accepted;
         sum.not_sent += new.not_sent;

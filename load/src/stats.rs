@@ -106,7 +106,7 @@ pub(crate) struct Seen {
     pub(crate) closings: Counts,
     pub(crate) heartbeats: u64,
     pub(crate) bytes: u64,
-    /// Updates that came as news, to streams that were up to date.
+    /// Updates that came as news, to streams that were up to date, those of a warm-up too.
     pub(crate) deliveries: u64,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
@@ -130,6 +130,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Forgets when events came, not what came.
+    pub(crate) fn forget_times(&mut self) {
+        for times in [&mut self.latency, &mut self.from_sent, &mut self.undisturbed, &mut self.replayed] {
+            *times = Times::default();
+        }
+    }
+
     /// Adds what other streams saw.
     pub(crate) fn add(&mut self, other: &Self) {
         for (to, from) in [

@@ -2,6 +2,7 @@
 
 use crate::{
     arguments::Common,
+    plan::EVENTS_PER_PAYMENT,
     poster::{Pace, Task},
     report::Report,
     session::{Readers, Session},
@@ -45,8 +46,11 @@ pub(crate) struct Deliver {
     /// Post as fast as events are delivered, with this many on their way.
     #[arg(long)]
     in_flight: Option<usize>,
+    /// How long to post before anything is timed, in seconds.
+    #[arg(long, default_value_t = 0.0, value_parser = seconds)]
+    warm_up: f64,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     seconds: f64,
 }
 
@@ -86,7 +90,7 @@ pub(crate) struct Webhooks {
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     seconds: f64,
 }
 
@@ -112,8 +116,15 @@ pub(crate) struct Mixed {
     #[arg(long, default_value_t = 10)]
     stalled: usize,
     /// How long to post, in seconds; a soak is 600 unless said otherwise.
-    #[arg(long)]
+    #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
+}
+
+/// A time in seconds.
+fn seconds(text: &str) -> Result<f64> {
+    let seconds = text.parse()?;
+    ensure!((0.0..=1e6).contains(&seconds), "not a number of seconds from 0 to a million");
+    Ok(seconds)
 }
 
 impl Readers {
@@ -150,7 +161,17 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
     let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
     let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", arguments.streams)? {
-        post_and_settle(&mut session, pace, arguments.seconds)?;
+        let mut accepted = Vec::new();
+        let mut task = posts(pace, arguments.seconds);
+        Task { seconds: arguments.warm_up + arguments.seconds, ..task }.fits(&session.plan)?;
+        if arguments.warm_up > 0.0 {
+            // Half the room in the payments' logs is for what is measured.
+            let most = payments * EVENTS_PER_PAYMENT / 2;
+            session.post(Task { seconds: arguments.warm_up, most, ..task }, &mut accepted)?;
+            session.settle(&accepted)?;
+            task.first = session.call_it_warm_up()?;
+        }
+        post_and_settle(&mut session, task, &mut accepted)?;
     }
     session.finish()
 }
@@ -192,7 +213,7 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
     let mut session = Session::start("webhooks", &arguments.common, &readers)?;
     if arguments.streams == 0 || session.open("open", arguments.streams)? {
-        post_and_settle(&mut session, pace, arguments.seconds)?;
+        post_and_settle(&mut session, posts(pace, arguments.seconds), &mut Vec::new())?;
     }
     session.finish()
 }
@@ -203,20 +224,24 @@ pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<R
     let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", streams)? {
         let seconds = arguments.seconds.unwrap_or(seconds);
-        post_and_settle(&mut session, Pace::Rate(arguments.rate), seconds)?;
+        post_and_settle(&mut session, posts(Pace::Rate(arguments.rate), seconds), &mut Vec::new())?;
     }
     session.finish()
 }
 
-fn post_and_settle(session: &mut Session, pace: Pace, seconds: f64) -> Result<()> {
-    let mut accepted = Vec::new();
-    session.measure_from_here();
-    let task = Task { pace, first: 0, most: usize::MAX, seconds, ..Task::batch(0, 0) };
+/// What to post, from the first event on, for so many seconds.
+fn posts(pace: Pace, seconds: f64) -> Task {
+    Task { pace, seconds, ..Task::batch(0, usize::MAX) }
+}
+
+/// Posts and measures. `accepted`: what was accepted of each payment before.
+fn post_and_settle(session: &mut Session, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
     task.fits(&session.plan)?;
+    session.measure_from_here();
     // A full server is to have the processors to itself.
-    let watch = matches!(pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();
-    session.post(task, &mut accepted)?;
-    session.settle(&accepted)?;
+    let watch = matches!(task.pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();
+    session.post(task, accepted)?;
+    session.settle(accepted)?;
     session.measure_to_here();
     drop(watch);
     Ok(())

@@ -13,7 +13,9 @@ function subscribe(channel, request, response) {
   let own = watchers.get(channel);
   if (!own) watchers.set(channel, (own = new Set()));
   own.add(response);
+  const heartbeats = setInterval(() => response.write(": \n\n"), HEARTBEAT_MS);
   request.on("close", () => {
+    clearInterval(heartbeats);
     own.delete(response);
     if (own.size === 0) watchers.delete(channel);
   });
@@ -23,9 +25,5 @@ function broadcast(channel, data) {
   const frame = `data: ${data}\n\n`;
   for (const response of watchers.get(channel) ?? []) response.write(frame);
 }
-
-setInterval(() => {
-  for (const own of watchers.values()) for (const response of own) response.write(": \n\n");
-}, HEARTBEAT_MS);
 
 await serve({ subscribe, broadcast });

@@ -3,6 +3,10 @@
 use super::{Arguments, beside};
 use crate::gateway::{free_address, pinned};
 use anyhow::{Context as _, Result, bail};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    thread::{CpuSet, sched_setaffinity},
+};
 use std::{
     ffi::OsStr,
     fmt, fs,
@@ -171,7 +175,7 @@ impl Running {
                     address.to_string(),
                     redis,
                 ];
-                running.spawn(&program, core, words)?;
+                running.spawn(&program, None, words)?;
             }
             Peer::Nchan | Peer::NchanRedis => {
                 let config = folder.join("nginx.conf");
@@ -187,6 +191,9 @@ impl Running {
             }
         }
         running.wait_until_ready(peer, address)?;
+        if matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) {
+            running.pin_main_thread(core)?;
+        }
         let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
         running.arguments.extend(plain);
         running.tell_pids();
@@ -197,6 +204,15 @@ impl Running {
     fn tell_pids(&mut self) {
         let pids = self.pids().into_iter().map(|pid| format!("--pid={pid}"));
         self.arguments.extend(pids);
+    }
+
+    /// Leaves the newest process's other threads where they are. Node serves by one thread; those that collect garbage beside it
+    /// would hold it up, had they to share its processor.
+    fn pin_main_thread(&self, core: usize) -> Result<()> {
+        let mut only = CpuSet::new();
+        only.set(core);
+        let pid = self.children.last().and_then(|child| Pid::from_raw(child.id().cast_signed()));
+        Ok(sched_setaffinity(Some(pid.context("no process")?), &only)?)
     }
 
     fn start_redis(&mut self, config: &str, core: usize, folder: &Path) -> Result<SocketAddr> {
@@ -211,10 +227,10 @@ impl Running {
     fn spawn(
         &mut self,
         program: &Path,
-        core: usize,
+        core: impl Into<Option<usize>>,
         words: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<()> {
-        let child = pinned(program, Some(core))
+        let child = pinned(program, core.into())
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -264,8 +280,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         for child in &mut self.children {
             // By SIGTERM first, as nginx ends its workers only then; SIGKILL for whoever does not listen.
-            if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+                let _ = kill_process(pid, Signal::TERM);
             }
             let deadline = Instant::now() + Duration::from_secs(3);
             while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {

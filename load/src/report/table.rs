@@ -45,6 +45,9 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         let (sent, accepted) = (posted.sent, posted.accepted);
         writeln!(out, "  posted       {sent}, accepted {accepted} ({per_second:.0}/s)")?;
     }
+    if report.warm_up > 0 {
+        writeln!(out, "  warm-up      {} events before, in none of the figures", report.warm_up)?;
+    }
     write_counts(out, "messages", &report.seen.messages)?;
     write_counts(out, "closings", &report.seen.closings)?;
     write_counts(out, "new starts", &report.seen.reasons)?;

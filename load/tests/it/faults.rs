@@ -95,6 +95,27 @@ fn several_processes_give_one_report() {
 }
 
 #[test]
+fn a_warm_up_is_checked_but_not_timed() {
+    let server = Server::start(Fault::None);
+    for pace in ["--rate 200", "--in-flight 2"] {
+        let words = format!("--streams 5 {pace} --warm-up 0.5 --seconds 0.25");
+        let outcome = load(&format!("fanout --public {} {words}", server.address));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+        let (before, accepted) = (&outcome.report["warm_up"], &outcome.report["posted"]["accepted"]);
+        let (before, accepted) = (before.as_u64().unwrap(), accepted.as_u64().unwrap());
+        let times = outcome.report["seen"]["latency"].as_array().unwrap();
+        let timed: u64 = times.iter().map(|entry| entry[1].as_u64().unwrap()).sum();
+        assert_eq!((timed, outcome.seen("deliveries")), (5 * accepted, 5 * (before + accepted)), "{pace}");
+        assert!(before > 50 && accepted > 25, "{pace}: {before}, {accepted}");
+    }
+    // The fault lies in what is warmed up with.
+    let lost = Server::start(Fault::Lost);
+    let words = "--streams 2 --rate 100 --warm-up 1 --seconds 0.1 --patience 2";
+    let outcome = load(&format!("fanout --public {} {words}", lost.address));
+    assert_eq!((outcome.code, outcome.seen("lost") > 0), (Some(1), true), "{}", outcome.text);
+}
+
+#[test]
 fn in_flight_means_delivered_to_all() {
     let server = Server::start(Fault::None);
     let outcome =
