@@ -156,6 +156,10 @@ impl Running {
         }
         let address = free_address()?;
         let listen = ["--listen".to_owned(), address.to_string()];
+        // Node serves by one thread. Others collect garbage beside it, and would hold it up, had they to share its processor. But
+        // what a full server can do is what it can do on one.
+        let node_has_helpers =
+            matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) && !measure.starts_with("saturated");
         match peer {
             Peer::Bare => {
                 let seconds = if measure == "heartbeats" { "15" } else { "0" };
@@ -175,7 +179,7 @@ impl Running {
                     address.to_string(),
                     redis,
                 ];
-                running.spawn(&program, None, words)?;
+                running.spawn(&program, (!node_has_helpers).then_some(core), words)?;
             }
             Peer::Nchan | Peer::NchanRedis => {
                 let config = folder.join("nginx.conf");
@@ -191,7 +195,7 @@ impl Running {
             }
         }
         running.wait_until_ready(peer, address)?;
-        if matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) {
+        if node_has_helpers {
             running.pin_main_thread(core)?;
         }
         let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
@@ -206,8 +210,7 @@ impl Running {
         self.arguments.extend(pids);
     }
 
-    /// Leaves the newest process's other threads where they are. Node serves by one thread; those that collect garbage beside it
-    /// would hold it up, had they to share its processor.
+    /// Leaves the newest process's other threads where they are.
     fn pin_main_thread(&self, core: usize) -> Result<()> {
         let mut only = CpuSet::new();
         only.set(core);
