@@ -45,7 +45,7 @@ impl Gateway {
         };
         fs::write(&config, configuration(address, admin, &store, provider))?;
         let log = fs::File::create(folder.path().join("log"))?;
-        let child = pinned(program, core)
+        let child = pinned(program, core.as_slice())
             .args(["serve", "--config"])
             .arg(&config)
             .env("LOAD_SOURCE_SECRET", &secret)
@@ -86,16 +86,15 @@ impl Drop for Gateway {
     }
 }
 
-/// A command that runs on one processor, if one is named.
-pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
-    match core {
-        None => Command::new(program),
-        Some(core) => {
-            let mut command = Command::new("taskset");
-            command.args(["-c", &core.to_string()]).arg(program);
-            command
-        }
+/// A command that runs on these processors alone, if any are named.
+pub(crate) fn pinned(program: &Path, cores: &[usize]) -> Command {
+    if cores.is_empty() {
+        return Command::new(program);
     }
+    let list: Vec<_> = cores.iter().map(ToString::to_string).collect();
+    let mut command = Command::new("taskset");
+    command.args(["-c", &list.join(",")]).arg(program);
+    command
 }
 
 /// A free port below those that the kernel usually gives to outgoing connections.

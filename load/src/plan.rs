@@ -83,7 +83,7 @@ pub(crate) struct Plan {
     pub(crate) churn: f64,
     /// This many streams never read after their first message.
     pub(crate) stalled: usize,
-    /// This many read 512 bytes every 100 ms.
+    /// This many read 512 bytes every 50 ms.
     pub(crate) slow: usize,
     /// How long a stream may take to its first message, and a post to its answer.
     pub(crate) patience_us: u64,

@@ -81,7 +81,7 @@ impl Task {
     /// Refuses a rate at which the payments' logs would be full before the time is over.
     pub(crate) fn fits(&self, plan: &Plan) -> Result<()> {
         let Pace::Rate(rate) = self.pace else { return Ok(()) };
-        ensure!(rate > 0.0, "the rate must be above 0");
+        ensure!((1e-6..=1e9).contains(&rate), "the rate must be above 0, and a billion per second at most");
         let payments = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
         ensure!(
             plan.target.dialect == Dialect::Plain || payments <= as_f64(plan.payments as u64),
@@ -96,14 +96,13 @@ impl Task {
 pub(crate) struct Done {
     pub(crate) posted: Posted,
     pub(crate) accepted: Vec<u32>,
-    /// For the next task: it is the one that a board wakes.
-    pub(crate) poll: Poll,
 }
 
 /// Posts what is due.
 pub(crate) struct Poster {
     plan: Plan,
     task: Task,
+    poll: Poll,
     timer: OwnedFd,
     board: Option<Arc<Board>>,
     /// Events of earlier tasks that have reached all who watch them.
@@ -143,6 +142,7 @@ impl Poster {
         Ok(Self {
             plan,
             task,
+            poll,
             timer,
             board,
             complete_before,
@@ -153,12 +153,13 @@ impl Poster {
             held_up: None,
             begun_us,
             end_us,
-            done: Done { posted: Posted::default(), accepted, poll },
+            done: Done { posted: Posted::default(), accepted },
         })
     }
 
-    /// Posts until the time is over or everything is posted, and every answer has come or been given up.
-    pub(crate) fn run(mut self) -> io::Result<Done> {
+    /// Posts until the time is over or everything is posted, and every answer has come or been given up. Gives the poll back for the
+    /// next task, as it is the one that a board wakes.
+    pub(crate) fn run(mut self) -> io::Result<(Done, Poll)> {
         for index in 0..self.connections.len() {
             self.open(index);
         }
@@ -170,7 +171,7 @@ impl Poster {
         loop {
             let now_us = clock::now_us();
             self.reopen(now_us);
-            let due_us = self.post_due(now_us);
+            let due_us = self.post_due(now_us).or_else(|| self.rest(now_us));
             let busy = self.connections.iter().filter(|connection| connection.post.is_some()).count();
             if due_us.is_none() && busy == 0 || now_us > self.end_us + self.plan.patience_us {
                 break;
@@ -179,9 +180,12 @@ impl Poster {
             last_answer_us = if busy > 0 { clock::now_us() } else { last_answer_us };
             self.give_up_late(clock::now_us());
         }
+        if let Pace::Rate(_) = self.task.pace {
+            last_answer_us = last_answer_us.max(self.end_us);
+        }
         self.done.posted.elapsed_us = last_answer_us - self.begun_us;
         self.done.posted.not_sent = self.due_in_all().saturating_sub(self.done.posted.sent);
-        Ok(self.done)
+        Ok((self.done, self.poll))
     }
 
     /// Waits until the connections are there, so that their opening is nobody's latency; not longer than a second.
@@ -242,6 +246,11 @@ impl Poster {
         Some(if in_flight < most as u64 { now_us } else { u64::MAX })
     }
 
+    /// At a rate, the last event has its full share of the time too.
+    fn rest(&self, now_us: u64) -> Option<u64> {
+        (matches!(self.task.pace, Pace::Rate(_)) && now_us < self.end_us).then_some(self.end_us)
+    }
+
     /// Posts what is due; tells when the next one is.
     fn post_due(&mut self, now_us: u64) -> Option<u64> {
         loop {
@@ -293,7 +302,7 @@ impl Poster {
         if let Some(due_us) = due_us.filter(|due| *due != u64::MAX) {
             self.set_timer(due_us)?;
         }
-        match self.done.poll.poll(events, Some(Duration::from_millis(100))) {
+        match self.poll.poll(events, Some(Duration::from_millis(100))) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
@@ -382,7 +391,7 @@ impl Poster {
 
     fn open(&mut self, index: usize) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.open(self.plan.target.posts, self.done.poll.registry(), Token(index)).is_err() {
+        if connection.open(self.plan.target.posts, self.poll.registry(), Token(index)).is_err() {
             self.later.push((clock::now_us() + RECONNECT_US, index));
         }
     }

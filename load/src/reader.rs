@@ -205,7 +205,11 @@ impl<F: FnMut(State)> Reader<F> {
                 }
                 Command::Expect(accepted) => self.expected = accepted,
                 Command::Calm => self.context.plan.churn = 0.0,
-                Command::ForgetTimes => self.context.seen.forget_times(),
+                Command::ForgetTimes => {
+                    self.context.seen.forget_times();
+                    // Nobody asks any more what is missing of it, and to count that takes time.
+                    self.expected.clear();
+                }
                 Command::Finish => return Go::Finish,
             }
             self.tell(None);

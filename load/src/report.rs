@@ -34,8 +34,8 @@ pub(crate) struct Report {
     pub(crate) missing: u64,
     pub(crate) seen: Seen,
     pub(crate) posted: Posted,
-    /// Events that were posted before: checked like the others, but not timed, and in no figure.
-    pub(crate) warm_up: u64,
+    /// Events that were posted before anything was timed: checked like the others, but in no latency, rate or processor time.
+    pub(crate) warm_up_events: u64,
     pub(crate) openings: Vec<Opening>,
     pub(crate) sizes: Vec<Size>,
     pub(crate) series: Vec<Second>,

@@ -179,7 +179,7 @@ impl Session {
     fn create_channels(&mut self) -> Result<()> {
         let task = Task { creates: true, ..Task::batch(0, self.plan.payments) };
         let poster = Poster::new(self.plan.clone(), task, Poll::new()?, None, Arc::default())?;
-        let done = poster.run()?;
+        let (done, _) = poster.run()?;
         ensure!(done.posted.failed.is_empty(), "channels could not be created: {:?}", done.posted.failed);
         Ok(())
     }
@@ -200,8 +200,8 @@ impl Session {
         while !thread.is_finished() {
             self.look(LOOK)?;
         }
-        let done = thread.join().ok().context("the publisher failed")??;
-        self.poll = Some(done.poll);
+        let (done, poll) = thread.join().ok().context("the publisher failed")??;
+        self.poll = Some(poll);
         accepted.resize(self.plan.payments, 0);
         accepted.iter_mut().zip(&done.accepted).for_each(|(sum, new)| *sum += new);
         self.add_posted(&done.posted);
@@ -211,8 +211,10 @@ impl Session {
     /// What was posted so far is checked, but not timed: forgets its times and its number, which is returned.
     pub(crate) fn call_it_warm_up(&mut self) -> Result<usize> {
         self.team.tell(&Command::ForgetTimes)?;
+        // A reader that took it late would forget what is to be timed.
+        ensure!(self.until(self.patience, |_| true)?.current, "a reader does not answer");
         let Posted { sent, failed, not_sent, .. } = std::mem::take(&mut self.report.posted);
-        self.report.warm_up = sent;
+        self.report.warm_up_events = sent;
         self.report.posted = Posted { failed, not_sent, ..Posted::default() };
         Ok(usize::try_from(sent)?)
     }
@@ -247,17 +249,18 @@ impl Session {
         }
     }
 
-    /// Waits until everything accepted has arrived, and all streams are back.
-    pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<()> {
+    /// Waits until everything accepted has arrived, and all streams are back; tells whether that is so.
+    pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<bool> {
         self.team.tell(&Command::Calm)?;
         self.team.tell(&Command::Expect(accepted.to_vec()))?;
         let standing = self.until(self.patience, |standing| standing.missing == Some(0))?;
         self.report.missing = standing.missing.unwrap_or_default();
-        if standing.missing != Some(0) {
+        let is_complete = standing.missing == Some(0);
+        if !is_complete {
             let missing = self.report.missing;
             self.problem(format!("{missing} deliveries of accepted events did not come in time"));
         }
-        Ok(())
+        Ok(is_complete)
     }
 
     /// Lets time pass.

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::Common,
-    plan::EVENTS_PER_PAYMENT,
+    plan::{Dialect, EVENTS_PER_PAYMENT},
     poster::{Pace, Task},
     report::Report,
     session::{Readers, Session},
@@ -160,15 +160,18 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
     };
     let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
     let mut session = Session::start(workload, &arguments.common, &readers)?;
+    let mut task = posts(pace, arguments.seconds);
+    Task { seconds: arguments.warm_up + arguments.seconds, ..task }.fits(&session.plan)?;
     if session.open("open", arguments.streams)? {
         let mut accepted = Vec::new();
-        let mut task = posts(pace, arguments.seconds);
-        Task { seconds: arguments.warm_up + arguments.seconds, ..task }.fits(&session.plan)?;
         if arguments.warm_up > 0.0 {
+            let is_bounded = arguments.common.dialect == Dialect::Paystream && arguments.in_flight.is_some();
             // Half the room in the payments' logs is for what is measured.
-            let most = payments * EVENTS_PER_PAYMENT / 2;
+            let most = if is_bounded { payments * EVENTS_PER_PAYMENT / 2 } else { usize::MAX };
             session.post(Task { seconds: arguments.warm_up, most, ..task }, &mut accepted)?;
-            session.settle(&accepted)?;
+            if !session.settle(&accepted)? {
+                return session.finish();
+            }
             task.first = session.call_it_warm_up()?;
         }
         post_and_settle(&mut session, task, &mut accepted)?;
@@ -212,8 +215,10 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let readers = Readers::brisk(arguments.streams, arguments.payments);
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
     let mut session = Session::start("webhooks", &arguments.common, &readers)?;
+    let task = posts(pace, arguments.seconds);
+    task.fits(&session.plan)?;
     if arguments.streams == 0 || session.open("open", arguments.streams)? {
-        post_and_settle(&mut session, posts(pace, arguments.seconds), &mut Vec::new())?;
+        post_and_settle(&mut session, task, &mut Vec::new())?;
     }
     session.finish()
 }
@@ -222,9 +227,10 @@ pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<R
     let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
     let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
     let mut session = Session::start(workload, &arguments.common, &readers)?;
+    let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(seconds));
+    task.fits(&session.plan)?;
     if session.open("open", streams)? {
-        let seconds = arguments.seconds.unwrap_or(seconds);
-        post_and_settle(&mut session, posts(Pace::Rate(arguments.rate), seconds), &mut Vec::new())?;
+        post_and_settle(&mut session, task, &mut Vec::new())?;
     }
     session.finish()
 }
@@ -236,7 +242,6 @@ fn posts(pace: Pace, seconds: f64) -> Task {
 
 /// Posts and measures. `accepted`: what was accepted of each payment before.
 fn post_and_settle(session: &mut Session, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
-    task.fits(&session.plan)?;
     session.measure_from_here();
     // A full server is to have the processors to itself.
     let watch = matches!(task.pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();

@@ -50,8 +50,9 @@ beforeEach(async () => {
     /** @param {string} id @param {"status" | "state"} name @param {string[]} shown */
     const record = (id, name, shown) => {
       const place = document.getElementById(id);
-      const write = () => shown.at(-1) !== place?.dataset[name] && shown.push(place?.dataset[name] ?? "");
-      if (place) new MutationObserver(write).observe(place, { attributeFilter: [`data-${name}`] });
+      if (!place) return;
+      const write = () => shown.at(-1) !== place.dataset[name] && shown.push(place.dataset[name] ?? "");
+      new MutationObserver(write).observe(place, { attributeFilter: [`data-${name}`] });
     };
     const shown = { statuses: [], connections: [] };
     Object.assign(window, { shown });
@@ -65,7 +66,7 @@ beforeEach(async () => {
 
 afterEach(async (t) => {
   // A test that fails on another machine is understood by what the page showed there.
-  /** @type {import("node:test").TestContext} */ (t).diagnostic(JSON.stringify(await shown()));
+  /** @type {import("node:test").TestContext} */ (t).diagnostic(JSON.stringify((await shown()) ?? null));
   await page.close();
   assert.deepEqual(complaints, []);
 });

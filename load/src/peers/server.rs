@@ -158,18 +158,18 @@ impl Running {
         let listen = ["--listen".to_owned(), address.to_string()];
         // Node serves by one thread. Others collect garbage beside it, and would hold it up, had they to share its processor. But
         // what a full server can do is what it can do on one.
-        let node_has_helpers =
+        let frees_helpers =
             matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) && !measure.starts_with("saturated");
         match peer {
             Peer::Bare => {
                 let seconds = if measure == "heartbeats" { "15" } else { "0" };
                 let more = ["--heartbeat".to_owned(), seconds.to_owned()];
-                running.spawn(&program, core, listen.into_iter().chain(more))?;
+                running.spawn(&program, &[core], listen.into_iter().chain(more))?;
             }
             Peer::PlainAxum => {
                 let redis = redis.context("its Redis")?;
                 let more = ["--redis".to_owned(), format!("redis://{redis}/?protocol=resp3")];
-                running.spawn(&program, core, listen.into_iter().chain(more))?;
+                running.spawn(&program, &[core], listen.into_iter().chain(more))?;
             }
             Peer::NodeHttp | Peer::NodeBetterSse => {
                 let script = if peer == Peer::NodeHttp { "http.mjs" } else { "better-sse.mjs" };
@@ -179,23 +179,24 @@ impl Running {
                     address.to_string(),
                     redis,
                 ];
-                running.spawn(&program, (!node_has_helpers).then_some(core), words)?;
+                let both = [core, arguments.client_core];
+                running.spawn(&program, if frees_helpers { &both } else { &both[..1] }, words)?;
             }
             Peer::Nchan | Peer::NchanRedis => {
                 let config = folder.join("nginx.conf");
                 fs::write(&config, nchan(folder, address, redis))?;
-                running.spawn(&program, core, [OsStr::new("-c"), config.as_os_str()])?;
+                running.spawn(&program, &[core], [OsStr::new("-c"), config.as_os_str()])?;
             }
             _ => {
                 let (port, data) = (address.port().to_string(), folder.join("data"));
                 let words = ["--port", &port, "--data-dir", &data.to_string_lossy()].map(str::to_owned);
-                running.spawn(&program, core, words)?;
+                running.spawn(&program, &[core], words)?;
                 let paths = ["--create", "--publish", "/{}", "--subscribe", "/{}?offset=now&live=sse"];
                 running.arguments.extend(paths.map(str::to_owned));
             }
         }
         running.wait_until_ready(peer, address)?;
-        if node_has_helpers {
+        if frees_helpers {
             running.pin_main_thread(core)?;
         }
         let plain = ["--dialect", "plain", "--public", &address.to_string()].map(str::to_owned);
@@ -222,7 +223,7 @@ impl Running {
         let (address, path) = (free_address()?, folder.join("redis.conf"));
         let folder = folder.display();
         fs::write(&path, format!("{config}port {}\ndir {folder}\n", address.port()))?;
-        self.spawn(Path::new("redis-server"), core, [path])?;
+        self.spawn(Path::new("redis-server"), &[core], [path])?;
         self.wait_for(|| TcpStream::connect_timeout(&address, A_SECOND).is_ok())?;
         Ok(address)
     }
@@ -230,10 +231,10 @@ impl Running {
     fn spawn(
         &mut self,
         program: &Path,
-        core: impl Into<Option<usize>>,
+        cores: &[usize],
         words: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<()> {
-        let child = pinned(program, core.into())
+        let child = pinned(program, cores)
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

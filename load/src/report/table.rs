@@ -45,8 +45,8 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         let (sent, accepted) = (posted.sent, posted.accepted);
         writeln!(out, "  posted       {sent}, accepted {accepted} ({per_second:.0}/s)")?;
     }
-    if report.warm_up > 0 {
-        writeln!(out, "  warm-up      {} events before, in none of the figures", report.warm_up)?;
+    if report.warm_up_events > 0 {
+        writeln!(out, "  warm-up      {} events before, checked but not timed", report.warm_up_events)?;
     }
     write_counts(out, "messages", &report.seen.messages)?;
     write_counts(out, "closings", &report.seen.closings)?;

@@ -1,6 +1,6 @@
 //! What a server does wrong is found, counted as what it is, and told.
 
-use super::{Fault, Server, load, run_against};
+use super::{Fault, Server, load, run_against, tool};
 
 #[test]
 fn a_server_without_fault_passes() {
@@ -96,23 +96,34 @@ fn several_processes_give_one_report() {
 
 #[test]
 fn a_warm_up_is_checked_but_not_timed() {
-    let server = Server::start(Fault::None);
-    for pace in ["--rate 200", "--in-flight 2"] {
-        let words = format!("--streams 5 {pace} --warm-up 0.5 --seconds 0.25");
+    for how in ["--rate 200", "--rate 200 --processes 3", "--in-flight 1"] {
+        let server = Server::start(Fault::None);
+        let words = format!("--streams 5 {how} --warm-up 0.5 --seconds 0.25");
         let outcome = load(&format!("fanout --public {} {words}", server.address));
         assert_eq!(outcome.code, Some(0), "{}", outcome.text);
-        let (before, accepted) = (&outcome.report["warm_up"], &outcome.report["posted"]["accepted"]);
+        let (before, accepted) = (&outcome.report["warm_up_events"], &outcome.report["posted"]["accepted"]);
         let (before, accepted) = (before.as_u64().unwrap(), accepted.as_u64().unwrap());
         let times = outcome.report["seen"]["latency"].as_array().unwrap();
         let timed: u64 = times.iter().map(|entry| entry[1].as_u64().unwrap()).sum();
-        assert_eq!((timed, outcome.seen("deliveries")), (5 * accepted, 5 * (before + accepted)), "{pace}");
-        assert!(before > 50 && accepted > 25, "{pace}: {before}, {accepted}");
+        assert_eq!((timed, outcome.seen("deliveries")), (5 * accepted, 5 * (before + accepted)), "{how}");
+        assert!(before > 50 && accepted > 25, "{how}: {before}, {accepted}");
+        assert!(how != "--in-flight 1" || server.most_under_way() == 5, "{}", server.most_under_way());
     }
     // The fault lies in what is warmed up with.
     let lost = Server::start(Fault::Lost);
     let words = "--streams 2 --rate 100 --warm-up 1 --seconds 0.1 --patience 2";
     let outcome = load(&format!("fanout --public {} {words}", lost.address));
     assert_eq!((outcome.code, outcome.seen("lost") > 0), (Some(1), true), "{}", outcome.text);
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    for words in ["--seconds=-1", "--seconds nan", "--warm-up=-1", "--rate=0", "--rate inf", "--rate=-1"] {
+        let output = tool().args(["fanout", "--streams", "1"]).args(words.split(' ')).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {text}");
+        assert!(text.contains("seconds") || text.contains("rate"), "{words}: {text}");
+    }
 }
 
 #[test]

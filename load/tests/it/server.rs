@@ -46,6 +46,11 @@ pub(crate) enum Fault {
 struct Data {
     logs: HashMap<String, Vec<String>>,
     accepted: usize,
+    streams: usize,
+    /// Updates of all streams.
+    written: usize,
+    /// The most updates that were still to be written when an event came, its own included.
+    most_to_write: usize,
     sockets: Vec<TcpStream>,
     cut: bool,
     over: bool,
@@ -92,6 +97,11 @@ impl Server {
             }
         });
         Self { address, shared, thread: Some(thread) }
+    }
+
+    /// The most updates that were under way at once, if all streams watch one payment.
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.shared.data().most_to_write
     }
 }
 
@@ -179,6 +189,8 @@ impl Shared {
         let payment = body["payment"]["id"].as_str().unwrap().to_owned();
         data.logs.entry(payment).or_default().push(body["id"].as_str().unwrap().to_owned());
         data.accepted += 1;
+        data.most_to_write =
+            data.most_to_write.max((data.accepted * data.streams).saturating_sub(data.written));
         self.changed.notify_all();
     }
 
@@ -193,7 +205,10 @@ impl Shared {
         writer.write_all(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
         )?;
-        let length = self.data().logs.get(payment).map_or(0, Vec::len);
+        let mut data = self.data();
+        data.streams += 1;
+        let length = data.logs.get(payment).map_or(0, Vec::len);
+        drop(data);
         let mut seq = cursor.unwrap_or(length);
         if cursor.is_none() {
             let data = format!(r#"{{"type":"snapshot","seq":{seq},"status":"created","up_to_date":true}}"#);
@@ -210,6 +225,7 @@ impl Shared {
                 return Ok(());
             }
             seq += 1;
+            data.written += 1;
             if self.fault == Fault::Cut && seq == WRONG && !std::mem::replace(&mut data.cut, true) {
                 return writer.shutdown(Shutdown::Both);
             }
