@@ -14,6 +14,7 @@ use crate::{
     access::{self, Access, Grant, KeySettings, Material, Payments},
     ingest,
     payment::{Currency, Cursor, MoneyError, Name, Time, parse_decimal, parse_minor},
+    redact,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -26,9 +27,10 @@ use std::sync::LazyLock;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("adapter", ingest::fuzzing::adapter),
     ("canonical", ingest::fuzzing::canonical),
+    ("card", redact::fuzzing::card),
     ("cursor", cursor),
     ("depth", ingest::fuzzing::depth),
     ("form", ingest::fuzzing::form),
@@ -36,7 +38,7 @@ pub const TARGETS: [Target; 13] = [
     ("mapping", ingest::fuzzing::mapping),
     ("money", money),
     ("recipe", ingest::fuzzing::recipe),
-    ("redact", ingest::fuzzing::redact),
+    ("redact", redact::fuzzing::redact),
     ("time", ingest::fuzzing::time),
     ("token", token),
     ("xml", ingest::fuzzing::xml),
@@ -114,7 +116,7 @@ pub fn money(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     if let Ok(currency) = text.parse::<Currency>() {
         assert_eq!(currency.to_string().parse(), Ok(currency), "{text:?}");
-        assert_eq!(currency.with_exponent(currency.exponent()), Ok(currency));
+        assert_eq!(Currency::asset(currency.code(), currency.exponent()), Ok(currency));
     }
     let exponent = exponent % 19;
     let read = parse_decimal(text, exponent);

@@ -23,8 +23,7 @@
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
 //! | `account`   | telling it: metrics, the log line, the delivery log, the answer |
-//! | `redact`    | masking of card data |
-//! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
+//! //! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
 mod account;
 mod adapter;
@@ -38,7 +37,6 @@ mod outcome;
 mod payload;
 mod place;
 mod preset;
-mod redact;
 mod sieve;
 mod signature;
 mod source;
@@ -57,6 +55,7 @@ use crate::{
     live::Live,
     metrics::{CountReason as _, Metrics},
     payment::{Event, Name, Time},
+    redact,
     store::{Append, Appended, Record, RecordLog, Store, StoreError},
 };
 use adapter::Unproven;

@@ -26,6 +26,7 @@ pub mod live;
 pub mod metrics;
 pub mod outbound;
 pub mod payment;
+pub mod redact;
 pub mod scenario;
 pub mod secret;
 pub mod shutdown;

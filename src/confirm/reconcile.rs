@@ -159,12 +159,11 @@ impl Aspect {
 
 impl Standing {
     fn of(state: &State) -> Self {
-        let told = state.told();
         Self {
             status: state.status(),
-            amount: told.map(|money| money.amount),
-            currency: told.map(|money| money.currency.code().to_owned()),
-            exponent: told.map(|money| money.currency.exponent()),
+            amount: state.amount(),
+            currency: state.currency().map(|currency| currency.code().to_owned()),
+            exponent: state.currency().map(|currency| currency.exponent()),
             captured: state.captured(),
             refunded: state.refunded(),
         }

@@ -9,11 +9,13 @@ use super::{
     depth,
     place::Around,
     preset::mapping::{Mapping, Reading, Terms, Unclear},
-    redact,
     sieve::Sieve,
     source::Source,
 };
-use crate::payment::{Fact, Name, Subject, Time};
+use crate::{
+    payment::{Fact, Name, Subject, Time},
+    redact,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme};
@@ -156,7 +158,10 @@ impl<'a> Confirmation<'a> {
     pub fn request(&self, payment: &Name) -> Result<Request<Bytes>, Unclear> {
         let unclear = |code| Unclear { code, at: "payment".to_owned() };
         // Where long numbers are the provider's own, its events have told them apart already.
-        if redact::is_pan_like(payment.as_str()) && !self.source.mapping.has_own_ids() {
+        if redact::is_pan_like(payment.as_str())
+            && !self.source.mapping.has_own_ids()
+            && !self.source.shared_ids
+        {
             return Err(unclear("pan_like_id"));
         }
         // Not names but steps, in a path.

@@ -16,7 +16,7 @@ pub use super::{
     signature::fuzzing::header,
 };
 pub use delivery::{mapping, recipe};
-pub use text::{depth, form, redact, time};
+pub use text::{depth, form, time};
 #[cfg(test)]
 pub(super) use xml::write as write_xml;
 pub use xml::xml;

@@ -17,10 +17,11 @@ mod shelf;
 pub(super) use certificates::Certificates;
 pub(super) use plaid::PlaidKeys;
 
-use super::{adapter::Unproven, redact, signature::Rejection};
+use super::{adapter::Unproven, signature::Rejection};
 use crate::{
     outbound::{Outbound, OutboundError},
     payment::Time,
+    redact,
 };
 use aws_lc_rs::signature::ParsedPublicKey;
 use rustls_pki_types::CertificateDer;

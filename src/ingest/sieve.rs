@@ -6,6 +6,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
 
+/// Stands for a scalar where an object or list was expected.
+const OTHER: Value = Value::Bool(true);
+
 /// What is kept of one value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sieve {
@@ -83,7 +86,7 @@ impl<'de> DeserializeSeed<'de> for &Sieve {
     }
 }
 
-/// For what is not kept as a whole. A scalar is nothing then: every pointer goes deeper.
+/// For what is not kept as a whole. Of a scalar no more is kept than that it is there: every pointer goes deeper.
 impl<'de> Visitor<'de> for &Sieve {
     type Value = Value;
 
@@ -115,23 +118,23 @@ impl<'de> Visitor<'de> for &Sieve {
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(OTHER)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(OTHER)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(OTHER)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(OTHER)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(OTHER)
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -188,11 +191,11 @@ mod tests {
             ),
             (
                 &["/links/[rel=up]/href/[last]"],
-                json!({ "links": [{ "rel": "self", "href": "/a" }, { "rel": "up", "href": "/b" }, null] }),
+                json!({ "links": [{ "rel": "self", "href": "/a" }, { "rel": "up", "href": "/b" }, true] }),
             ),
             (&["/list/0/a/1", "/0/z"], json!({ "list": [{ "a": [1, 2] }], "0": { "z": 1 } })),
             // What is not as it was expected is nothing to a pointer that goes deeper.
-            (&["/id/x", "/data2/x", "/none"], json!({ "id": null, "data2": [] })),
+            (&["/id/x", "/data2/x", "/none"], json!({ "id": true, "data2": [] })),
         ] {
             let kept = Sieve::new(&pointers(wanted)).parse(text).unwrap();
             assert_eq!(kept, expected, "{wanted:?}");

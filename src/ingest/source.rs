@@ -166,6 +166,12 @@ pub enum SourceError {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
+    /// The provider names no currency, and captured money without one is not believed.
+    #[error("currency: `{provider}` names none in its payloads; add the account's, e.g. currency = \"USD\"")]
+    NoCurrency {
+        /// The provider.
+        provider: Arc<str>,
+    },
     /// The provider cannot be asked.
     #[error("api: {0}")]
     Api(#[from] ApiError),
@@ -204,6 +210,9 @@ impl Source {
         } else {
             None
         };
+        if settings.currency.is_none() && mapping.needs_currency() {
+            return Err(SourceError::NoCurrency { provider });
+        }
         let asks_for_keys = matches!(scheme, Scheme::Coded(Adapter::Plaid));
         let gate = match scheme {
             Scheme::Recipe(recipe) => {
@@ -215,7 +224,12 @@ impl Source {
             }
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
-        let terms = Terms { payment, currency: settings.currency, live: settings.live };
+        let terms = Terms {
+            payment,
+            currency: settings.currency,
+            live: settings.live,
+            shared_ids: settings.shared_ids,
+        };
         let api = match (&settings.api, confirm) {
             (None, _) => None,
             (Some(_), None) if asks_for_keys => None,

@@ -1,6 +1,6 @@
 //! One verified, normalised statement about one payment, and the facts it holds.
 
-use super::{Money, Subject, Time};
+use super::{Currency, Money, Subject, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -67,8 +67,11 @@ pub enum Fact {
     Total {
         /// Of what.
         of: TotalOf,
-        /// In minor units of the payment's currency.
+        /// In minor units of its currency.
         amount: i64,
+        /// The currency of the amount; none if neither the payload nor the source names one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        currency: Option<Currency>,
     },
     /// One dispute.
     Dispute(Told<DisputeState>),
@@ -81,8 +84,11 @@ pub enum Fact {
 pub struct Told<S> {
     /// The provider's id of it.
     pub id: Arc<str>,
-    /// In minor units of the payment's currency.
+    /// In minor units of its currency.
     pub amount: i64,
+    /// The currency of the amount; none if neither the payload nor the source names one.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// Where it stands.
     pub state: S,
 }
@@ -162,11 +168,11 @@ impl Event {
         first(&hash.finalize())
     }
 
-    /// Digest of type and facts. The same identity with another digest is a conflict; bodies are never compared, since
-    /// honest retries change their bytes.
+    /// Digest of type and facts, in format 1. The same identity with another digest is a conflict; bodies are never compared,
+    /// since honest retries change their bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        digest(&(&self.kind, &self.facts))
+        digest(&(&self.kind, format_1(&self.facts)))
     }
 }
 
@@ -174,8 +180,24 @@ impl Event {
 /// `sha256:` and 32 hex digits.
 #[must_use]
 pub fn digest_identity(kind: &str, facts: &[Fact], occurred_at: Option<Time>) -> Arc<str> {
-    let digest = digest(&(kind, facts, occurred_at));
+    let digest = digest(&(kind, format_1(facts), occurred_at));
     format!("sha256:{}", hex::encode(digest)).into()
+}
+
+/// The facts as events of format 1 told them: without the currency of parts and totals. An event that an older version stored,
+/// and that its provider sends again, must come to the same digest, or the retry would count as a conflict.
+fn format_1(facts: &[Fact]) -> Vec<Fact> {
+    fn bare<S: Clone>(told: &Told<S>) -> Told<S> {
+        Told { currency: None, ..told.clone() }
+    }
+    let bare = |fact: &Fact| match fact {
+        Fact::Capture(told) => Fact::Capture(bare(told)),
+        Fact::Refund(told) => Fact::Refund(bare(told)),
+        Fact::Dispute(told) => Fact::Dispute(bare(told)),
+        Fact::Total { of, amount, .. } => Fact::Total { of: *of, amount: *amount, currency: None },
+        Fact::Phase { .. } | Fact::Note => fact.clone(),
+    };
+    facts.iter().map(bare).collect()
 }
 
 fn digest(content: &impl Serialize) -> Digest {
@@ -209,13 +231,39 @@ mod tests {
                     phase: Phase::Captured,
                     money: Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() }),
                 },
-                Fact::Dispute(Told { id: "dp_1".into(), amount: -5, state: DisputeState::UnderReview }),
-                Fact::Total { of: TotalOf::Refunded, amount: 9 },
+                Fact::Dispute(Told {
+                    id: "dp_1".into(),
+                    amount: -5,
+                    currency: "JPY".parse().ok(),
+                    state: DisputeState::UnderReview,
+                }),
+                Fact::Total { of: TotalOf::Refunded, amount: 9, currency: "EUR".parse().ok() },
                 Fact::Note,
             ],
         };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+    }
+
+    #[test]
+    fn an_event_of_format_1_is_read_and_has_the_digest_of_one_that_names_its_currencies() {
+        let event = |refund: &str| {
+            let text = r#"{"id":"re_1","source":"acme","provider":"stripe","type":"refund.created",
+                "received_at":"2026-11-30T10:00:00.000Z","subject":SUBJECT,"live":true,"trust":"verified",
+                "facts":[{"refund":{"id":"re_1","amount":500REFUND,"state":"succeeded"}},
+                    {"total":{"of":"refunded","amount":500REFUND}}]}"#;
+            let subject = Subject::payment("default".parse().unwrap(), "pi_1".parse().unwrap());
+            let subject = serde_json::to_string(&subject).unwrap();
+            serde_json::from_str::<Event>(&text.replace("SUBJECT", &subject).replace("REFUND", refund))
+                .unwrap()
+        };
+        let (format_1, now) = (event(""), event(r#","currency":"EUR""#));
+        assert_ne!(format_1, now);
+        assert_eq!(format_1.digest(), now.digest());
+        // As version 0.1 of 29 November 2026 stored it.
+        assert_eq!(hex::encode(format_1.digest()), "0d63dfb4ffe2148bd126c09bb00e21b9");
+        let identity = |event: &Event| digest_identity(&event.kind, &event.facts, event.occurred_at);
+        assert_eq!(identity(&format_1), identity(&now));
     }
 
     #[test]

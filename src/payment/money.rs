@@ -98,11 +98,6 @@ impl Currency {
         Self { code: bytes, exponent: 2 }
     }
 
-    /// The same with another minor unit: providers don't all keep to ISO 4217.
-    pub fn with_exponent(self, exponent: u8) -> Result<Self, MoneyError> {
-        Self::asset(self.code(), exponent)
-    }
-
     /// What ISO 4217 says of its minor unit; `None` for what is not in it.
     fn iso_exponent(&self) -> Option<u8> {
         let code = self.code();
@@ -271,10 +266,10 @@ mod tests {
     fn an_exponent_is_written_where_it_is_not_iso_s_own() {
         let krona: Currency = "ISK".parse().unwrap();
         assert_eq!(krona.to_string(), "ISK");
-        assert_eq!(krona.with_exponent(2).unwrap().to_string(), "ISK/2");
-        assert_eq!(krona.with_exponent(2).unwrap().with_exponent(0), Ok(krona));
+        assert_eq!(Currency::asset("ISK", 2).unwrap().to_string(), "ISK/2");
+        assert_eq!(Currency::asset("ISK", 0), Ok(krona));
         assert_eq!("EUR/2".parse::<Currency>(), "EUR".parse());
-        assert_eq!(krona.with_exponent(19), Err(MoneyError::UnknownCurrency));
+        assert_eq!(Currency::asset("ISK", 19), Err(MoneyError::UnknownCurrency));
     }
 
     proptest! {
@@ -284,7 +279,7 @@ mod tests {
             prop_assert_eq!(currency.to_string().parse(), Ok(currency));
             if let Ok(iso) = code.parse::<Currency>() {
                 prop_assert_eq!(iso.to_string(), code.to_uppercase());
-                prop_assert_eq!(iso.with_exponent(exponent), Ok(currency));
+                prop_assert_eq!(Currency::asset(iso.code(), exponent), Ok(currency));
             }
         }
     }

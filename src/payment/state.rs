@@ -4,11 +4,13 @@
 //! total. Every register keeps its maximum by (`occurred_at`, rank, event id, fact index), so the fold is a join
 //! (commutative, associative, idempotent) and order of arrival or repetition cannot matter: invariant I4.
 
-use super::{DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, Told, TotalOf, Trust};
+use super::{
+    Currency, DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, Told, TotalOf, Trust,
+};
 use std::sync::Arc;
 
 /// Grows whenever the same log may fold to another status or snapshot; part of every `ETag`.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 
 /// Tiers of phases: {created, requires_action, processing, failed}, {authorized}, {canceled, expired}, {captured}.
 const TIERS: usize = 4;
@@ -27,15 +29,29 @@ pub struct State {
     /// Disputes by id, sorted.
     disputes: Parts<DisputeState>,
     /// The running total of captures.
-    total_captured: Option<Register<i64>>,
+    total_captured: Option<Register<Sum>>,
     /// The running total of refunds.
-    total_refunded: Option<Register<i64>>,
+    total_refunded: Option<Register<Sum>>,
 }
 
 /// A phase, with the amount told beside it.
 type Tier = (Phase, Option<Money>);
 
-type Parts<S> = Vec<(Arc<str>, Register<(S, i64)>)>;
+type Parts<S> = Vec<(Arc<str>, Register<Part<S>>)>;
+
+/// One capture, refund or dispute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Part<S> {
+    state: S,
+    sum: Sum,
+}
+
+/// An amount in minor units, with its currency if that was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sum {
+    amount: i64,
+    currency: Option<Currency>,
+}
 
 /// What one event did to the state, for its update frame. The state itself knows no order of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -137,12 +153,12 @@ impl State {
             Fact::Capture(told) => join_part(&mut self.captures, told, stamp(told.state as u8)),
             Fact::Refund(told) => join_part(&mut self.refunds, told, stamp(told.state as u8)),
             Fact::Dispute(told) => join_part(&mut self.disputes, told, stamp(told.state as u8)),
-            Fact::Total { of, amount } => {
+            Fact::Total { of, amount, currency } => {
                 let place = match of {
                     TotalOf::Captured => &mut self.total_captured,
                     TotalOf::Refunded => &mut self.total_refunded,
                 };
-                Register::join(place, stamp(*of as u8), *amount)
+                Register::join(place, stamp(*of as u8), Sum { amount: *amount, currency: *currency })
             }
             Fact::Note => false,
         }
@@ -152,7 +168,7 @@ impl State {
     #[must_use]
     pub fn status(&self) -> Status {
         let disputed =
-            |wanted: &[DisputeState]| self.disputes.iter().any(|(_, d)| wanted.contains(&d.value.0));
+            |wanted: &[DisputeState]| self.disputes.iter().any(|(_, d)| wanted.contains(&d.value.state));
         let (captured, refunded) = (self.captured(), self.refunded());
         if disputed(&[DisputeState::Lost]) {
             Status::ChargedBack
@@ -187,11 +203,27 @@ impl State {
         self.told.as_ref().map(|register| register.value)
     }
 
+    /// The payment's amount in minor units: the one told last or, as long as none was told, what was captured.
+    #[must_use]
+    pub fn amount(&self) -> Option<i64> {
+        let captured = Some(self.captured()).filter(|captured| *captured > 0);
+        self.told().map(|money| money.amount).or(captured)
+    }
+
+    /// The payment's currency: that of the amount told last, else of the newest capture, refund or dispute, in this order.
+    #[must_use]
+    pub fn currency(&self) -> Option<Currency> {
+        let told = self.told().map(|money| money.currency);
+        told.or_else(|| newest_currency(&self.captures, self.total_captured.as_ref()))
+            .or_else(|| newest_currency(&self.refunds, self.total_refunded.as_ref()))
+            .or_else(|| newest_currency(&self.disputes, None))
+    }
+
     /// What was captured, in minor units: the parts if any are told that did not fail, else what went with the phase unless it
     /// was taken back.
     #[must_use]
     pub fn captured(&self) -> i64 {
-        let is_told = |part: &(Arc<str>, Register<(PartState, i64)>)| part.1.value.0 != PartState::Failed;
+        let is_told = |part: &(Arc<str>, Register<Part<PartState>>)| part.1.value.state != PartState::Failed;
         if self.captures.iter().any(is_told) || self.total_captured.is_some() {
             return settled(&self.captures, self.total_captured.as_ref());
         }
@@ -225,7 +257,7 @@ impl State {
 
     /// Whether a capture that was told as a phase failed afterwards, as direct debits may for days.
     fn is_taken_back(&self, top: &Register<(Phase, Option<Money>)>) -> bool {
-        let failed = |part: &&(Arc<str>, Register<(PartState, i64)>)| part.1.value.0 == PartState::Failed;
+        let failed = |part: &&(Arc<str>, Register<Part<PartState>>)| part.1.value.state == PartState::Failed;
         let mut failures = self.captures.iter().filter(failed);
         failures.any(|(_, part)| part.stamp.occurred_at > top.stamp.occurred_at)
     }
@@ -235,10 +267,11 @@ impl State {
             tier: self.phase().map(tier),
             captured: self.captured(),
             refunded: self.refunded(),
-            lost: self.disputes.iter().any(|(_, dispute)| dispute.value.0 == DisputeState::Lost),
+            lost: self.disputes.iter().any(|(_, dispute)| dispute.value.state == DisputeState::Lost),
             status: self.status(),
             phase: self.phase(),
-            told: self.told(),
+            amount: self.amount(),
+            currency: self.currency(),
             conflict: self.conflict(),
         }
     }
@@ -253,7 +286,8 @@ struct Standing {
     lost: bool,
     status: Status,
     phase: Option<Phase>,
-    told: Option<Money>,
+    amount: Option<i64>,
+    currency: Option<Currency>,
     conflict: bool,
 }
 
@@ -277,8 +311,9 @@ const fn tier(phase: Phase) -> usize {
     }
 }
 
-fn join_part<S: Copy + PartialEq>(parts: &mut Parts<S>, told: &Told<S>, stamp: Stamp) -> bool {
-    let value = (told.state, told.amount);
+fn join_part<S: Copy>(parts: &mut Parts<S>, told: &Told<S>, stamp: Stamp) -> bool {
+    let sum = Sum { amount: told.amount, currency: told.currency };
+    let value = Part { state: told.state, sum };
     match parts.binary_search_by(|(id, _)| id.cmp(&told.id)) {
         Ok(place) => parts.get_mut(place).is_some_and(|(_, known)| {
             let newer = known.stamp < stamp;
@@ -297,17 +332,24 @@ fn join_part<S: Copy + PartialEq>(parts: &mut Parts<S>, told: &Told<S>, stamp: S
 /// What parts and a running total come to. A preset feeds one or the other; where a provider tells both (Stripe's
 /// `charge.refunded` beside its refund objects), neither may be counted on top of the other: the larger one stands, and
 /// the total loses the parts that failed after it was told.
-fn settled(parts: &Parts<PartState>, total: Option<&Register<i64>>) -> i64 {
+fn settled(parts: &Parts<PartState>, total: Option<&Register<Sum>>) -> i64 {
     let sum = |state: PartState, after: Option<Option<i64>>| -> i64 {
-        let counts = |part: &&(Arc<str>, Register<(PartState, i64)>)| {
-            part.1.value.0 == state && after.is_none_or(|after| part.1.stamp.occurred_at > after)
+        let counts = |part: &&(Arc<str>, Register<Part<PartState>>)| {
+            part.1.value.state == state && after.is_none_or(|after| part.1.stamp.occurred_at > after)
         };
-        parts.iter().filter(counts).fold(0, |sum, part| sum.saturating_add(part.1.value.1))
+        parts.iter().filter(counts).fold(0, |sum, part| sum.saturating_add(part.1.value.sum.amount))
     };
     let succeeded = sum(PartState::Succeeded, None);
     let Some(total) = total else { return succeeded };
     let failed_since = sum(PartState::Failed, Some(total.stamp.occurred_at));
-    succeeded.max(total.value.saturating_sub(failed_since))
+    succeeded.max(total.value.amount.saturating_sub(failed_since))
+}
+
+/// The currency of the newest of these registers that has one.
+fn newest_currency<S>(parts: &Parts<S>, total: Option<&Register<Sum>>) -> Option<Currency> {
+    let parts = parts.iter().map(|(_, part)| (&part.stamp, part.value.sum.currency));
+    let told = parts.chain(total.map(|total| (&total.stamp, total.value.currency)));
+    told.filter(|(_, currency)| currency.is_some()).max_by_key(|(stamp, _)| *stamp)?.1
 }
 
 #[cfg(test)]

@@ -61,11 +61,16 @@ fn captured() -> Fact {
 }
 
 fn dispute(state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: "PM0123ABCD".into(), amount: 0, state })
+    Fact::Dispute(Told { id: "PM0123ABCD".into(), amount: 0, currency: None, state })
 }
 
 fn capture(amount: i64) -> Fact {
-    Fact::Capture(Told { id: "part".into(), amount, state: PartState::Succeeded })
+    Fact::Capture(Told {
+        id: "part".into(),
+        amount,
+        currency: "GBP".parse().ok(),
+        state: PartState::Succeeded,
+    })
 }
 
 #[test]

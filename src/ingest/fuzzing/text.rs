@@ -1,14 +1,10 @@
-//! The small readers: forms, times, nesting, and what is masked.
+//! The small readers: forms, times and nesting.
 
-use crate::{
-    fuzzing::line,
-    ingest::{
-        depth::is_within,
-        moment::TimeForm,
-        payload,
-        place::{Around, Options},
-        redact,
-    },
+use crate::ingest::{
+    depth::is_within,
+    moment::TimeForm,
+    payload,
+    place::{Around, Options},
 };
 use http::HeaderMap;
 use serde_json::Value;
@@ -110,62 +106,4 @@ fn nesting(value: &Value) -> usize {
         Value::Object(members) => 1 + members.values().map(nesting).max().unwrap_or_default(),
         _ => 0,
     }
-}
-
-/// No card number is left, by a plain model; what is masked is short, printable and masked for good; an id that looks like a card
-/// number is masked; and the value of a key of card data, the first line, is gone.
-pub fn redact(input: &[u8]) {
-    const MAX: usize = 128;
-    let text = String::from_utf8_lossy(input);
-    let shown = redact::text(&text, MAX);
-    assert!(shown.len() <= MAX && shown.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
-    assert!(!holds_pan(&shown), "{text:?} is shown as {shown}");
-    assert_eq!(redact::text(&shown, MAX), shown, "{text:?}");
-    let (key, value) = line(input);
-    let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
-    // Ids are looked at more closely: between the digits of a text one blank or dash may stand, in an id any number.
-    let doubled = ["  ", "--", " -", "- "].iter().any(|gap| key.contains(gap));
-    if redact::is_pan_like(&key) && key.len() <= MAX && !doubled {
-        assert_ne!(redact::text(&key, MAX), key);
-    }
-    let is_word = |text: &str| text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    // Longer ones, and with them what comes after, are cut off before they are looked at.
-    let fits = key.len() < 32 && value.len() < MAX;
-    if redact::is_card_key(&key, None) && fits && is_word(&key) && is_word(&value) {
-        let shown = redact::text(&format!("{key}={value}&x=1"), MAX);
-        assert_eq!(shown, format!("{key}=***&x=1"));
-    }
-}
-
-/// Whether 13 to 19 digits in a row, with single blanks or dashes between them, pass Luhn.
-fn holds_pan(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (0..bytes.len()).any(|start| {
-        let mut digits: Vec<u32> = Vec::new();
-        let mut gap = true;
-        for byte in &bytes[start..] {
-            match byte {
-                b'0'..=b'9' => digits.push(u32::from(byte - b'0')),
-                b' ' | b'-' if !gap => {
-                    gap = true;
-                    continue;
-                }
-                _ => return false,
-            }
-            gap = false;
-            match digits.len() {
-                13..=18 if passes_luhn(&digits) => return true,
-                19.. => return passes_luhn(&digits),
-                _ => {}
-            }
-        }
-        false
-    })
-}
-
-fn passes_luhn(digits: &[u32]) -> bool {
-    let doubled = |digit: u32| digit * 2 / 10 + digit * 2 % 10;
-    let value =
-        |(place, digit): (usize, &u32)| if place.is_multiple_of(2) { *digit } else { doubled(*digit) };
-    digits.iter().rev().enumerate().map(value).sum::<u32>().is_multiple_of(10)
 }

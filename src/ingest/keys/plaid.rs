@@ -5,9 +5,9 @@ use crate::{
     ingest::{
         adapter::plaid,
         api::{ApiError, ApiSettings},
-        redact,
     },
     outbound::Outbound,
+    redact,
 };
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;

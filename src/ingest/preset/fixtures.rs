@@ -39,9 +39,8 @@ pub(in crate::ingest) struct Case {
 /// The example of RFC 7517, A.1.
 const PLAID_KEY: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
-/// The places of a payload whose texts may leave as they are: the event's id, long numbers of the provider's own, and amounts.
+/// The places of a payload whose texts may leave as they are: long numbers of the provider's own, and amounts.
 pub(in crate::ingest) fn exempt(mapping: &Mapping) -> Vec<String> {
-    let ids = mapping.id.iter().map(|id| id.from.to_string());
     let rules = mapping.entries.iter().flat_map(|entry| &entry.facts).filter_map(|fact| match &fact.rule {
         FactRule::Phase { money, .. } => money.as_ref(),
         FactRule::Capture(part) | FactRule::Refund(part) => part.amount.as_ref(),
@@ -50,7 +49,7 @@ pub(in crate::ingest) fn exempt(mapping: &Mapping) -> Vec<String> {
         FactRule::Note => None,
     });
     let own = mapping.own_ids.iter().map(ToString::to_string);
-    ids.chain(own).chain(rules.map(|rule| rule.amount.to_string())).collect()
+    own.chain(rules.map(|rule| rule.amount.to_string())).collect()
 }
 
 fn path(preset: &str) -> PathBuf {
@@ -126,7 +125,7 @@ pub(in crate::ingest) fn fact(fact: &Fact) -> String {
         Fact::Capture(told) => part("capture", told),
         Fact::Refund(told) => part("refund", told),
         Fact::Dispute(told) => part::<DisputeState>("dispute", told),
-        Fact::Total { of, amount } => format!("{} {amount} in all", word(of)),
+        Fact::Total { of, amount, .. } => format!("{} {amount} in all", word(of)),
         Fact::Note => "note".to_owned(),
     }
 }

@@ -7,18 +7,21 @@ use crate::{
     ingest::{
         moment::TimeForm,
         place::{Around, Place},
-        redact,
     },
     payment::{
         Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told, TotalOf,
         digest_identity, parse_decimal, parse_minor,
     },
+    redact,
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// The longest word of a provider's that is kept.
 const MAX_WORD: usize = 128;
+
+/// The most decimal digits that the minor unit of a currency in ISO 4217 has.
+const MAX_CASH_EXPONENT: u8 = 4;
 
 /// The mapping of one preset.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub(in crate::ingest) struct Mapping {
     /// that looks like a card number has to be taken for one (I8).
     pub(super) own_ids: Vec<Place>,
     pub(super) amounts: Amounts,
-    /// Currencies whose minor unit is the provider's own.
+    /// Currencies whose minor unit is the provider's own, and assets, which ISO 4217 does not know.
     pub(super) exponents: Vec<Currency>,
     pub(super) entries: Vec<Entry>,
 }
@@ -108,6 +111,8 @@ pub(in crate::ingest) struct Terms {
     pub(in crate::ingest) currency: Option<Currency>,
     /// Whether the source is for real money; if it does not say, either is taken.
     pub(in crate::ingest) live: Option<bool>,
+    /// Whether the shop makes the ids of its payments and their parts, and so vouches that none is a card number.
+    pub(in crate::ingest) shared_ids: bool,
 }
 
 /// What is known of a payload, understood or not.
@@ -152,6 +157,17 @@ impl Mapping {
         !self.own_ids.is_empty()
     }
 
+    /// Whether some captured amount stands where no currency does, so that the source has to name it.
+    pub(in crate::ingest) fn needs_currency(&self) -> bool {
+        let needs = |rule: &Option<MoneyRule>| rule.as_ref().is_some_and(|rule| rule.currency.is_none());
+        self.entries.iter().flat_map(|entry| &entry.facts).any(|fact| match &fact.rule {
+            FactRule::Phase { phase, money } => phase.may_be(Phase::Captured) && needs(money),
+            FactRule::Capture(part) => needs(&part.amount),
+            FactRule::Total { of: TotalOf::Captured, amount } => amount.currency.is_none(),
+            FactRule::Total { .. } | FactRule::Refund(_) | FactRule::Dispute(_) | FactRule::Note => false,
+        })
+    }
+
     /// What a verified payload says; `None` if that is not about a payment. What is known of it goes to `reading`, also
     /// where it is not understood.
     pub(in crate::ingest) fn read(
@@ -173,7 +189,7 @@ impl Mapping {
         reading.payment = Some(payment.clone());
         let live = self.live(terms, around, payload)?;
         let occurred_at = self.occurred_at(around, payload)?;
-        let money = MoneyReader { mapping: self, currency: terms.currency, payload };
+        let money = MoneyReader { mapping: self, terms, payload };
         let told = entry.facts.iter().filter(|fact| fact.is_told(payload));
         let facts: Vec<Fact> = told.map(|fact| fact.rule.read(&money)).collect::<Result<_, _>>()?;
         let id = reading.id.take().unwrap_or_else(|| digest_identity(&reading.kind, &facts, occurred_at));
@@ -195,9 +211,12 @@ impl Mapping {
         let text = |id: &IdFrom| id.from.text(around, payload).filter(|text| !text.is_empty());
         let Some((id, text)) = self.id.iter().find_map(|id| Some((id, text(id)?))) else { return Ok(()) };
         if id.signed {
-            reading.id = Some(text.parse::<Name>().map_err(|_| ())?.as_str().into());
+            let name = text.parse::<Name>().map_err(|_| ())?;
+            // A digest of the event stands for an id that holds a card number, and not one of the id, which is soon guessed.
+            let is_kept = !redact::is_pan_like(name.as_str()) || self.own_ids.contains(&id.from);
+            reading.id = is_kept.then(|| name.as_str().into());
         } else {
-            reading.unsigned_id = Some(redact::text(&text, MAX_WORD));
+            reading.unsigned_id = Some(redact::id(&text, MAX_WORD));
         }
         Ok(())
     }
@@ -213,7 +232,7 @@ impl Mapping {
         let Some((at, id)) = places.iter().find_map(|at| Some((at, at.id(around, payload)?))) else {
             return unclear("missing_payment", list(places));
         };
-        if redact::is_pan_like(&id) && !self.own_ids.contains(at) {
+        if redact::is_pan_like(&id) && !terms.shared_ids && !self.own_ids.contains(at) {
             return unclear("pan_like_id", at);
         }
         id.parse().or_else(|_| unclear("bad_payment_id", at))
@@ -277,7 +296,14 @@ fn glob(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-impl<T: Copy> Word<T> {
+impl<T: Copy + PartialEq> Word<T> {
+    fn may_be(&self, wanted: T) -> bool {
+        match self {
+            Self::Is(word) => *word == wanted,
+            Self::At { words, .. } => words.values().any(|word| *word == wanted),
+        }
+    }
+
     fn read(&self, payload: &Value) -> Result<T, Unclear> {
         match self {
             Self::Is(word) => Ok(*word),
@@ -293,69 +319,93 @@ impl FactRule {
     fn read(&self, money: &MoneyReader<'_>) -> Result<Fact, Unclear> {
         Ok(match self {
             Self::Phase { phase, money: rule } => {
-                let told = rule.as_ref().map(|rule| money.told(rule)).transpose()?;
-                Fact::Phase { phase: phase.read(money.payload)?, money: told.flatten() }
+                let phase = phase.read(money.payload)?;
+                let told = rule.as_ref().map(|rule| money.told(rule, phase)).transpose()?;
+                Fact::Phase { phase, money: told.flatten() }
             }
-            Self::Capture(rule) => Fact::Capture(rule.read(money)?),
+            Self::Capture(rule) => {
+                let told = rule.read(money)?;
+                let is_captured = told.state != PartState::Failed;
+                let amount = rule.amount.as_ref().filter(|_| is_captured && told.currency.is_none());
+                amount.map_or(Ok(Fact::Capture(told)), |rule| unclear("missing_currency", &rule.amount))?
+            }
             Self::Refund(rule) => Fact::Refund(rule.read(money)?),
             Self::Dispute(rule) => Fact::Dispute(rule.read(money)?),
-            Self::Total { of, amount } => Fact::Total { of: *of, amount: money.amount(amount)? },
+            Self::Total { of, amount: rule } => {
+                let (amount, currency) = money.amount(rule)?;
+                if *of == TotalOf::Captured && currency.is_none() {
+                    return unclear("missing_currency", &rule.amount);
+                }
+                Fact::Total { of: *of, amount, currency }
+            }
             Self::Note => Fact::Note,
         })
     }
 }
 
-impl<S: Copy> PartRule<S> {
+impl<S: Copy + PartialEq> PartRule<S> {
     fn read(&self, money: &MoneyReader<'_>) -> Result<Told<S>, Unclear> {
         let Some(id) = self.id.text(money.payload) else { return unclear("missing_part_id", &self.id) };
         let Ok(id) = id.parse::<Name>() else { return unclear("bad_part_id", &self.id) };
         // Masked, it could no longer be told from another, and the one refund would overwrite the other.
         let is_here = |place: &Place| matches!(place, Place::Payload(at) if *at == self.id);
-        if redact::is_pan_like(id.as_str()) && !money.mapping.own_ids.iter().any(is_here) {
+        let is_exempt = money.terms.shared_ids || money.mapping.own_ids.iter().any(is_here);
+        if redact::is_pan_like(id.as_str()) && !is_exempt {
             return unclear("pan_like_id", &self.id);
         }
-        let amount = self.amount.as_ref().map(|rule| money.amount(rule)).transpose()?;
+        let sum = self.amount.as_ref().map(|rule| money.amount(rule)).transpose()?;
+        let (amount, currency) = sum.unwrap_or((0, None));
         let state = self.state.read(money.payload)?;
-        Ok(Told { id: id.as_str().into(), amount: amount.unwrap_or(0), state })
+        Ok(Told { id: id.as_str().into(), amount, currency, state })
     }
 }
 
 /// Reads amounts from the text of a payload's numbers and strings.
 struct MoneyReader<'a> {
     mapping: &'a Mapping,
-    currency: Option<Currency>,
+    terms: &'a Terms,
     payload: &'a Value,
 }
 
 impl MoneyReader<'_> {
-    /// The money that goes with a phase. It is left out where no amount is told, or no currency that we know.
-    fn told(&self, rule: &MoneyRule) -> Result<Option<Money>, Unclear> {
-        let (Some(text), Some(currency)) = (rule.amount.text(self.payload), self.currency_of(rule)) else {
-            return Ok(None);
-        };
-        Ok(Some(Money { amount: self.parse(&text, Some(currency), rule)?, currency }))
+    /// The money that goes with a phase; none where no amount is told. Money that was captured has to have a currency that we
+    /// know; of other phases it is left out without one.
+    fn told(&self, rule: &MoneyRule, phase: Phase) -> Result<Option<Money>, Unclear> {
+        let Some(text) = self.written(rule)? else { return Ok(None) };
+        match self.currency_of(rule) {
+            Some(currency) => Ok(Some(Money { amount: self.parse(&text, Some(currency), rule)?, currency })),
+            None if phase == Phase::Captured => unclear("missing_currency", &rule.amount),
+            None => Ok(None),
+        }
     }
 
-    /// The amount of a part or total, which nothing can stand for.
-    fn amount(&self, rule: &MoneyRule) -> Result<i64, Unclear> {
-        let Some(text) = rule.amount.text(self.payload) else {
-            return unclear("missing_amount", &rule.amount);
-        };
-        self.parse(&text, self.currency_of(rule), rule)
+    /// The amount of a part or total, which nothing can stand for, and its currency if one is told.
+    fn amount(&self, rule: &MoneyRule) -> Result<(i64, Option<Currency>), Unclear> {
+        let Some(text) = self.written(rule)? else { return unclear("missing_amount", &rule.amount) };
+        let currency = self.currency_of(rule);
+        Ok((self.parse(&text, currency, rule)?, currency))
     }
 
-    /// The currency that is told, else the source's. A code that is not in ISO 4217 is the source's asset or nothing.
+    /// The text of the amount, if there is any. An object, a list or a truth value is no amount.
+    fn written(&self, rule: &MoneyRule) -> Result<Option<Cow<'_, str>>, Unclear> {
+        match rule.amount.text(self.payload) {
+            None if rule.amount.is_mistyped(self.payload) => unclear("bad_amount", &rule.amount),
+            text => Ok(text),
+        }
+    }
+
+    /// The currency that is told, else the source's. A code that is not in ISO 4217 is an asset of the source's or of the
+    /// preset's, or nothing.
     fn currency_of(&self, rule: &MoneyRule) -> Option<Currency> {
+        let own = |code: &str| {
+            self.mapping.exponents.iter().find(|own| own.code().eq_ignore_ascii_case(code)).copied()
+        };
         let told = rule.currency.as_ref().and_then(|at| at.text(self.payload));
-        let currency = match told {
-            None => self.currency,
-            Some(code) => code
-                .parse()
-                .ok()
-                .or(self.currency.filter(|currency| currency.code().eq_ignore_ascii_case(&code))),
-        }?;
-        let own = self.mapping.exponents.iter().find(|own| own.code() == currency.code());
-        Some(own.copied().unwrap_or(currency))
+        let Some(code) = told else {
+            return self.terms.currency.map(|currency| own(currency.code()).unwrap_or(currency));
+        };
+        let source = self.terms.currency.filter(|currency| currency.code().eq_ignore_ascii_case(&code));
+        own(&code).or_else(|| code.parse().ok()).or(source)
     }
 
     fn parse(&self, text: &str, currency: Option<Currency>, rule: &MoneyRule) -> Result<i64, Unclear> {
@@ -365,11 +415,19 @@ impl MoneyReader<'_> {
             (Amounts::Major, None) => Err(MoneyError::UnknownCurrency),
         };
         match amount {
+            Ok(amount) if is_card_number(amount, currency) => unclear("pan_like_amount", &rule.amount),
             Ok(amount) if amount >= 0 => Ok(amount),
             Err(MoneyError::UnknownCurrency) => unclear("missing_currency", &rule.amount),
             Ok(_) | Err(_) => unclear("bad_amount", &rule.amount),
         }
     }
+}
+
+/// Whether an amount can only be a card number. Of assets with fine minor units it may well be one: four ether are a number of
+/// nineteen digits that begins like a Visa card's.
+fn is_card_number(amount: i64, currency: Option<Currency>) -> bool {
+    let exponent = currency.map_or(0, |currency| currency.exponent());
+    exponent <= MAX_CASH_EXPONENT && redact::is_pan_like_amount(amount, exponent)
 }
 
 #[cfg(test)]

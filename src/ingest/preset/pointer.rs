@@ -37,7 +37,7 @@ impl FromStr for Pointer {
             rest.split('/').map(unescape).collect::<Option<_>>().ok_or(PointerError::Form)?;
         let parent = tokens.len().checked_sub(2).and_then(|index| tokens.get(index));
         let name = tokens.last().map_or("", |token| token);
-        if crate::ingest::redact::is_card_key(name, parent.map(|token| &**token)) {
+        if crate::redact::is_card_key(name, parent.map(|token| &**token)) {
             return Err(PointerError::CardData);
         }
         Ok(Self { text: text.into(), tokens, last })
@@ -77,6 +77,27 @@ impl Pointer {
             _ => None,
         });
         found.filter(|value| !value.is_null())
+    }
+
+    /// Whether something else than what was expected stands there or on the way: an object or a list in place of a scalar, or
+    /// a scalar in place of an object or list. Nothing at all, and `null`, is no mistake.
+    pub(in crate::ingest) fn is_mistyped(&self, payload: &Value) -> bool {
+        let mut value = payload;
+        for token in &self.tokens {
+            let next = match value {
+                Value::Null => return false,
+                Value::Object(members) => members.get(&**token),
+                Value::Array(items) => match (Self::selector(token), token.parse::<usize>()) {
+                    (Some((key, text)), _) => items.iter().find(|item| has(item, key, text)),
+                    (None, Ok(index)) => items.get(index),
+                    (None, Err(_)) => return true,
+                },
+                Value::String(_) | Value::Number(_) | Value::Bool(_) => return true,
+            };
+            let Some(next) = next else { return false };
+            value = next;
+        }
+        matches!(value, Value::Object(_) | Value::Array(_))
     }
 
     /// The text that stands there: of a string, a number (as the provider wrote it) or a boolean.
@@ -147,6 +168,36 @@ mod tests {
             let parsed: Pointer = pointer.parse().unwrap();
             assert_eq!(parsed.text(&payload).as_deref(), text, "{pointer}");
             assert_eq!(parsed.id(&payload).as_deref(), id, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_has_another_type_than_a_pointer_expects_is_told_from_nothing() {
+        let payload: Value =
+            serde_json::from_str(r#"{"a":{"n":1,"z":null},"b":[{"k":"x","n":2}],"s":"text","t":true}"#)
+                .unwrap();
+        for (pointer, mistyped) in [
+            ("/a/n", false),
+            ("/a/z", false),
+            ("/a/z/deeper", false),
+            ("/a/none", false),
+            ("/none/n", false),
+            ("/b/0/n", false),
+            ("/b/1/n", false),
+            ("/b/[k=y]/n", false),
+            ("/b/[k=x]/n/deeper", true),
+            ("/a", true),
+            ("/b", true),
+            ("/b/n", true),
+            ("/s/n", true),
+            ("/t/n", true),
+            ("/a/n/deeper", true),
+        ] {
+            let parsed: Pointer = pointer.parse().unwrap();
+            assert_eq!(parsed.is_mistyped(&payload), mistyped, "{pointer}");
+            let kept =
+                crate::ingest::sieve::Sieve::new([&parsed]).parse(payload.to_string().as_bytes()).unwrap();
+            assert_eq!(parsed.is_mistyped(&kept), mistyped, "{pointer} of what is kept of the payload");
         }
     }
 

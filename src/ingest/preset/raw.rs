@@ -196,7 +196,7 @@ pub(super) struct Event {
     #[serde(default)]
     pub(super) own_ids: Vec<String>,
     pub(super) amounts: Option<Amounts>,
-    /// Minor units in which the provider departs from ISO 4217: `exponents = { ISK = 2 }`.
+    /// Decimal digits of minor units where the provider departs from ISO 4217, and of assets: `exponents = { ISK = 2, USDC = 6 }`.
     #[serde(default)]
     pub(super) exponents: BTreeMap<String, u8>,
 }

@@ -147,7 +147,7 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
         (change("payment = [\"/data/id\"]", ""), "event.payment", "it is missing"),
         (change("\"/data/id\"", "\"data.id\""), "event.payment[0]", "not a JSON pointer"),
         (change("\"/data/id\"", "\"/data/card/number\""), "event.payment[0]", "card data"),
-        (change("[event]", "[event]\nexponents = { XYZ = 2 }"), "event.exponents.XYZ", "codes of ISO 4217"),
+        (change("[event]", "[event]\nexponents = { US-D = 2 }"), "event.exponents.US-D", "codes of ISO 4217"),
         (change("[event]", "[event]\nexponents = { ISK = 19 }"), "event.exponents.ISK", "from 0 to 18"),
         (change("\"captured\"", "\"paid\""), "map[0].facts[0].is", "unknown variant `paid`"),
         (change("\"invoice.*\"", ""), "map[0].type", "at least one"),

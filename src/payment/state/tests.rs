@@ -28,19 +28,19 @@ fn phase(phase: Phase, amount: impl Into<Option<i64>>) -> Fact {
 }
 
 fn capture(id: &str, amount: i64, state: PartState) -> Fact {
-    Fact::Capture(Told { id: id.into(), amount, state })
+    Fact::Capture(Told { id: id.into(), amount, currency: None, state })
 }
 
 fn refund(id: &str, amount: i64, state: PartState) -> Fact {
-    Fact::Refund(Told { id: id.into(), amount, state })
+    Fact::Refund(Told { id: id.into(), amount, currency: None, state })
 }
 
 fn dispute(id: &str, state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: id.into(), amount: 10_000, state })
+    Fact::Dispute(Told { id: id.into(), amount: 10_000, currency: None, state })
 }
 
 fn refunded(amount: i64) -> Fact {
-    Fact::Total { of: TotalOf::Refunded, amount }
+    Fact::Total { of: TotalOf::Refunded, amount, currency: None }
 }
 
 /// Each fact one second after the one before it.
@@ -186,7 +186,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         2 => (id(), amount(), part()).prop_map(|(id, a, s)| capture(id, a, s)),
         2 => (id(), amount(), part()).prop_map(|(id, a, s)| refund(id, a, s)),
         1 => (select(vec![TotalOf::Captured, TotalOf::Refunded]), amount())
-            .prop_map(|(of, amount)| Fact::Total { of, amount }),
+            .prop_map(|(of, amount)| Fact::Total { of, amount, currency: None }),
         1 => (id(), select(vec![D::Warning, D::Open, D::UnderReview, D::Won, D::Lost]))
             .prop_map(|(id, s)| dispute(id, s)),
         1 => Just(Fact::Note),
@@ -230,5 +230,41 @@ proptest! {
         prop_assert_eq!(&arrived, &expected);
         prop_assert_eq!(arrived.status(), expected.status());
         prop_assert_eq!(arrived.conflict(), expected.conflict());
+    }
+}
+
+#[test]
+fn a_full_refund_is_full_although_no_capture_was_seen() {
+    let total = |of, amount| Fact::Total { of, amount, currency: "EUR".parse().ok() };
+    let facts = vec![total(TotalOf::Captured, 10_000), total(TotalOf::Refunded, 10_000)];
+    let state = State::fold(&[event("e1", 1, &facts)]);
+    assert_eq!((state.status(), state.captured(), state.refunded()), (Status::Refunded, 10_000, 10_000));
+    assert_eq!((state.amount(), state.currency()), (Some(10_000), "EUR".parse().ok()));
+    let facts = vec![total(TotalOf::Captured, 10_000), total(TotalOf::Refunded, 2_500)];
+    assert_eq!(State::fold(&[event("e1", 1, &facts)]).status(), Status::PartiallyRefunded);
+}
+
+#[test]
+fn a_capture_before_its_authorisation_has_a_currency() {
+    let sum = |id: &str, amount, code: &str| Told {
+        id: id.into(),
+        amount,
+        currency: code.parse().ok(),
+        state: PartState::Succeeded,
+    };
+    let capture = event("e2", 2, &[Fact::Capture(sum("c1", 500, "JPY"))]);
+    let refund = event("e3", 3, &[Fact::Refund(sum("r1", 200, "USD"))]);
+    let dispute = Told { id: "d1".into(), amount: 5, currency: "GBP".parse().ok(), state: DisputeState::Won };
+    let dispute = event("e4", 4, &[Fact::Dispute(dispute)]);
+    let authorized = event("e1", 1, &[phase(Phase::Authorized, 1_000)]);
+    for (events, amount, currency) in [
+        (&[][..], None, None),
+        (&[&dispute], None, Some("GBP")),
+        (&[&dispute, &refund], None, Some("USD")),
+        (&[&dispute, &refund, &capture], Some(500), Some("JPY")),
+        (&[&capture, &authorized, &dispute], Some(1_000), Some("EUR")),
+    ] {
+        let state = State::fold(events.iter().copied());
+        assert_eq!((state.amount(), state.currency()), (amount, currency.map(|code| code.parse().unwrap())));
     }
 }

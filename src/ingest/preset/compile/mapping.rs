@@ -125,11 +125,11 @@ fn live_words(
 }
 
 fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
-    let currency = code.parse::<Currency>().and_then(|currency| currency.with_exponent(exponent));
+    let currency = Currency::asset(code, exponent);
     currency.or_else(|_| {
         mistake(
             format!("event.exponents.{code}"),
-            "allowed: codes of ISO 4217, each with a whole number from 0 to 18",
+            "allowed: codes of ISO 4217 and names of assets, each with a whole number from 0 to 18",
         )
     })
 }

@@ -22,12 +22,21 @@ fn money(phase: Phase, amount: i64, currency: &str) -> Fact {
     Fact::Phase { phase, money: Some(Money { amount, currency: currency.parse().unwrap() }) }
 }
 
+fn total(of: TotalOf, amount: i64) -> Fact {
+    Fact::Total { of, amount, currency: "EUR".parse().ok() }
+}
+
 fn refund(state: PartState) -> Fact {
-    Fact::Refund(Told { id: "re_3PqJt2KZvKYlo2C1".into(), amount: 2500, state })
+    Fact::Refund(Told { id: "re_3PqJt2KZvKYlo2C1".into(), amount: 2500, currency: "EUR".parse().ok(), state })
 }
 
 fn dispute(state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: "dp_1PqJt2KZvKYlo2C1".into(), amount: 10_000, state })
+    Fact::Dispute(Told {
+        id: "dp_1PqJt2KZvKYlo2C1".into(),
+        amount: 10_000,
+        currency: "EUR".parse().ok(),
+        state,
+    })
 }
 
 fn fixture(name: &str) -> String {
@@ -38,7 +47,7 @@ fn fixture(name: &str) -> String {
 /// Every fixture, with the payment that it is about and what it says of it.
 fn stripe_events() -> Vec<(&'static str, &'static str, Fact)> {
     use DisputeState::{Lost, Open, UnderReview, Warning, Won};
-    let warned = Told { id: "issfr_1PqJt2KZvKYlo2C1".into(), amount: 0, state: Warning };
+    let warned = Told { id: "issfr_1PqJt2KZvKYlo2C1".into(), amount: 0, currency: None, state: Warning };
     vec![
         ("payment_intent.created", PI, phase(Created, 10_000)),
         ("payment_intent.requires_action", PI, phase(RequiresAction, 10_000)),
@@ -57,7 +66,7 @@ fn stripe_events() -> Vec<(&'static str, &'static str, Fact)> {
         ("charge.captured.partial", PI, phase(Captured, 8_000)),
         ("charge.failed", PI, phase(Failed, 10_000)),
         ("charge.expired", PI, phase(Expired, 10_000)),
-        ("charge.refunded", PI, Fact::Total { of: TotalOf::Refunded, amount: 2500 }),
+        ("charge.refunded", PI, total(TotalOf::Refunded, 2500)),
         ("refund.created.pending", PI, refund(PartState::Pending)),
         ("refund.updated.requires_action", PI, refund(PartState::Pending)),
         ("charge.refund.updated.succeeded", PI, refund(PartState::Succeeded)),
@@ -97,7 +106,11 @@ fn stripe_events_mean_what_the_table_says() {
             payment: payment.parse().unwrap(),
             occurred_at: Some(Time::from_unix_s(payload["created"].as_i64().unwrap()).unwrap()),
             live: name.contains("live"),
-            facts: vec![fact],
+            facts: if name == "charge.refunded" {
+                vec![total(TotalOf::Captured, 10_000), fact]
+            } else {
+                vec![fact]
+            },
         };
         assert_eq!(read(&stripe, &Terms::default(), &text), Ok(Some(expected)), "{name}");
     }
@@ -175,6 +188,113 @@ fn generic_events_mean_what_they_say() {
 }
 
 #[test]
+fn a_captured_amount_of_a_wrong_type_or_without_a_currency_is_quarantined() {
+    let stripe = built_in("stripe").unwrap().unwrap().mapping;
+    let text = fixture("payment_intent.succeeded");
+    let amount = r#""amount_received": 10000"#;
+    assert!(text.contains(amount));
+    let at = "/data/object/amount_received";
+    for wrong in [r#"{"value": 10000}"#, "[10000]", "true", r#""ten""#, r#""""#] {
+        let text = text.replace(amount, &format!(r#""amount_received": {wrong}"#));
+        assert_eq!(read(&stripe, &Terms::default(), &text), unclear("bad_amount", at), "{wrong}");
+    }
+    for wrong in ["null", r#""""#, r#""gold""#, "7", "{}"] {
+        let text = text.replace(r#""currency": "eur""#, &format!(r#""currency": {wrong}"#));
+        assert_eq!(read(&stripe, &Terms::default(), &text), unclear("missing_currency", at), "{wrong}");
+    }
+    // Where the object that holds the amount is none.
+    let adyen = built_in("adyen").unwrap().unwrap().mapping;
+    let capture = |amount: &str| {
+        format!(
+            r#"{{"id":"e_1","eventCode":"CAPTURE","success":"true","live":"false","pspReference":"P1",
+                "eventDate":"2026-11-30T10:00:00+01:00","amount":{amount}}}"#
+        )
+    };
+    for (amount, why) in
+        [("500", "bad_amount"), (r#"{"value":500}"#, "missing_currency"), ("{}", "missing_amount")]
+    {
+        assert_eq!(
+            read(&adyen, &Terms::default(), &capture(amount)),
+            unclear(why, "/amount/value"),
+            "{amount}"
+        );
+    }
+    assert!(read(&adyen, &Terms::default(), &capture(r#"{"value":500,"currency":"EUR"}"#)).is_ok());
+}
+
+#[test]
+fn an_amount_of_what_was_not_captured_may_lack_a_currency() {
+    let stripe = built_in("stripe").unwrap().unwrap().mapping;
+    let text = fixture("payment_intent.processing").replace(r#""currency": "eur""#, r#""currency": null"#);
+    let facts = read(&stripe, &Terms::default(), &text).unwrap().unwrap().facts;
+    assert_eq!(facts, [Fact::Phase { phase: Processing, money: None }]);
+}
+
+#[test]
+fn i8_an_amount_that_equals_a_card_number_is_quarantined() {
+    let mapping = built_in("generic").unwrap().unwrap().mapping;
+    for amount in ["4242424242424242", "\"4242424242424242.00\"", "4.242424242424242e15", "42424242424242.42"]
+    {
+        let result = read(&mapping, &Terms::default(), &generic("12.34", amount));
+        assert_eq!(result, unclear("pan_like_amount", "/payment/amount"), "{amount}");
+    }
+    // A third of an ether, in wei.
+    let ether = Terms { currency: "ETH/18".parse().ok(), ..Terms::default() };
+    let payload = generic("12.34", "0.4222222222222").replace("EUR", "ETH");
+    assert!(read(&mapping, &ether, &payload).is_ok());
+}
+
+#[test]
+fn i8_a_digest_stands_for_a_signed_event_id_that_holds_a_card_number() {
+    let mapping = built_in("generic").unwrap().unwrap().mapping;
+    let id = |id: &str| read(&mapping, &Terms::default(), &generic("evt_1", id)).unwrap().unwrap().id;
+    for held in ["4242424242424242", "evt-4242-4242-4242-4242", "42424242424242421226"] {
+        let digest = id(held);
+        assert!(digest.starts_with("sha256:"), "{digest}");
+        assert_eq!(digest, id("4000056655665556"), "it is a digest of the event and not of the id");
+    }
+    assert_eq!(&*id("evt_1736846575470"), "evt_1736846575470");
+}
+
+#[test]
+fn an_id_of_milliseconds_is_no_card_number() {
+    // A valid check digit, as one in ten has.
+    const ID: &str = "order_1736846575470";
+    let mapping = built_in("generic").unwrap().unwrap().mapping;
+    let statement = read(&mapping, &Terms::default(), &generic("pay_1", ID)).unwrap().unwrap();
+    assert_eq!(statement.payment.as_str(), ID);
+    let card = generic("pay_1", "order-4242424242424242");
+    assert_eq!(read(&mapping, &Terms::default(), &card), unclear("pan_like_id", "/payment/id"));
+    // The shop vouches for ids of its own.
+    let shared = Terms { shared_ids: true, ..Terms::default() };
+    assert_eq!(read(&mapping, &shared, &card).unwrap().unwrap().payment.as_str(), "order-4242424242424242");
+}
+
+#[test]
+fn a_refund_tells_what_was_captured_before() {
+    let stripe = built_in("stripe").unwrap().unwrap().mapping;
+    let text = fixture("charge.refunded");
+    let facts = |from: &str, to: &str, refunded: &str| {
+        let text = text.replace(from, to).replace(r#""amount_refunded": 2500"#, refunded);
+        read(&stripe, &Terms::default(), &text).unwrap().unwrap().facts
+    };
+    let (all, captured) = (r#""amount_refunded": 10000"#, r#""amount_captured": 10000,"#);
+    assert!(text.contains(captured) && text.contains(r#""refunded": false"#));
+    let full = [total(TotalOf::Captured, 10_000), total(TotalOf::Refunded, 10_000)];
+    let told = facts(r#""refunded": false"#, r#""refunded": true"#, all);
+    assert_eq!(told.iter().skip(1).cloned().collect::<Vec<_>>(), full);
+    // API versions before 2020-08-27 tell no `amount_captured`.
+    let old = text.replace(captured, "").replace(r#""refunded": false"#, r#""refunded": true"#);
+    let old = old.replace(r#""amount_refunded": 2500"#, all);
+    assert_eq!(read(&stripe, &Terms::default(), &old).unwrap().unwrap().facts, full);
+    assert_eq!(
+        facts(captured, "", all),
+        [total(TotalOf::Refunded, 10_000)],
+        "nothing is proved of the captured amount"
+    );
+}
+
+#[test]
 fn money_is_exact_or_left_out_or_refused() {
     let mapping = built_in("generic").unwrap().unwrap().mapping;
     let told = |amount: i64, currency: &str| Ok(Some(Money { amount, currency: currency.parse().unwrap() }));
@@ -183,17 +303,21 @@ fn money_is_exact_or_left_out_or_refused() {
         ("12.34", "\"72.00\"", None, told(7200, "EUR")),
         ("12.34", "1e2", None, told(10_000, "EUR")),
         ("\"EUR\"", "\"kwd\"", None, told(12_340, "KWD")),
-        (",\"currency\":\"EUR\"", "", None, Ok(None)),
+        (",\"currency\":\"EUR\"", "", None, Err("missing_currency")),
         (",\"currency\":\"EUR\"", "", Some("USD"), told(1234, "USD")),
         ("\"EUR\"", "null", Some("USD"), told(1234, "USD")),
-        ("\"EUR\"", "\"USDT\"", None, Ok(None)),
+        ("\"EUR\"", "\"USDT\"", None, Err("missing_currency")),
         ("\"EUR\"", "\"usdt\"", Some("USDT/6"), told(12_340_000, "USDT/6")),
-        ("\"EUR\"", "\"DOGE\"", Some("USDT/6"), Ok(None)),
+        ("\"EUR\"", "\"DOGE\"", Some("USDT/6"), Err("missing_currency")),
         ("\"amount\":12.34,", "", None, Ok(None)),
         ("12.34", "12.345", None, Err("bad_amount")),
         ("12.34", "-1", None, Err("bad_amount")),
         ("12.34", "\"a lot\"", None, Err("bad_amount")),
         ("12.34", "1e99", None, Err("bad_amount")),
+        ("12.34", "{\"value\":12.34}", None, Err("bad_amount")),
+        ("12.34", "[12.34]", None, Err("bad_amount")),
+        ("12.34", "true", None, Err("bad_amount")),
+        ("12.34", "null", None, Ok(None)),
     ] {
         let terms = Terms { currency: default.map(|code: &str| code.parse().unwrap()), ..Terms::default() };
         let result =
@@ -251,7 +375,12 @@ fn i8_a_number_that_a_provider_counts_up_is_no_card_s_and_any_other_may_be() {
     let paid = read(&shopify, &Terms::default(), order).unwrap().unwrap();
     assert_eq!(paid.payment.as_str(), "4222222222222");
     let said = read(&shopify, &Terms::default(), refund).unwrap().unwrap();
-    let told = Told { id: "4222222222222".into(), amount: 500, state: PartState::Succeeded };
+    let told = Told {
+        id: "4222222222222".into(),
+        amount: 500,
+        currency: "EUR".parse().ok(),
+        state: PartState::Succeeded,
+    };
     assert_eq!((said.payment.as_str(), said.facts), ("6011000990139424", vec![Fact::Refund(told)]));
     // Where a source looks for the shop's own number, anyone may have written a card's.
     for (payload, at) in [(order, "/note"), (refund, "/receipt")] {
@@ -299,13 +428,11 @@ fn a_user_s_preset_reads_parts_totals_and_several_facts() {
     let mapping = of_text(text).unwrap().mapping;
     let read = |payload: &str| read(&mapping, &Terms::default(), payload);
     let capture = r#"{"type":"capture.card.done","data":{"order":7,"id":"c_1","amount":"5","sum":7.5,"currency":"EUR"}}"#;
-    let captured = Told { id: "c_1".into(), amount: 500, state: PartState::Succeeded };
+    let captured =
+        Told { id: "c_1".into(), amount: 500, currency: "EUR".parse().ok(), state: PartState::Succeeded };
     let statement = read(capture).unwrap().unwrap();
     assert_eq!(statement.payment.as_str(), "7");
-    assert_eq!(
-        statement.facts,
-        [Fact::Capture(captured), Fact::Total { of: TotalOf::Captured, amount: 750 }]
-    );
+    assert_eq!(statement.facts, [Fact::Capture(captured), total(TotalOf::Captured, 750)]);
     assert_eq!(read(&capture.replace("\"EUR\"", "null")), unclear("missing_currency", "/data/amount"));
     let state = |state: &str| read(&format!(r#"{{"type":"x","data":{{"order":7,"state":"{state}"}}}}"#));
     assert_eq!(state("b").unwrap().unwrap().facts, [Fact::Phase { phase: Canceled, money: None }]);

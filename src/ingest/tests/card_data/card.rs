@@ -33,7 +33,7 @@ pub(super) enum Place {
 }
 
 /// The networks' prefixes, and how many digits their numbers have.
-const SCHEMES: [(&str, usize); 20] = [
+const SCHEMES: [(&str, usize); 22] = [
     ("4", 13),
     ("4", 16),
     ("4", 19),
@@ -51,9 +51,11 @@ const SCHEMES: [(&str, usize); 20] = [
     ("3589", 16),
     ("62", 17),
     ("62", 19),
-    ("50", 13),
+    ("5018", 16),
     ("6759", 18),
     ("2200", 16),
+    ("506699", 16),
+    ("9792", 16),
 ];
 
 const CARD_KEYS: [&str; 10] = [
@@ -79,18 +81,23 @@ pub(super) fn card() -> impl Strategy<Value = Card> {
             check.expect("one of ten digits passes")
         },
     );
-    let groups = select(vec![(" ", false), ("-", false), ("", false), ("", false), (" ", true), ("-", true)]);
-    (digits, groups, "[0-9]{3,4}", "[a-z]{12}").prop_map(|(digits, (gap, amex), cvv, mark)| {
-        let breaks: &[usize] = if amex { &[4, 10] } else { &[4, 8, 12, 16] };
-        let mut written = String::new();
-        for (place, digit) in digits.chars().enumerate() {
-            if breaks.contains(&place) {
-                written.push_str(gap);
+    let gaps =
+        prop_oneof![3 => Just(String::new()), 4 => "[ -]", 2 => "[ ._/:+,|*~-]", 1 => "[ ._/:+,|*~-]{2}"];
+    let expiries = select(vec!["", "", "", " 12/26", "1226", "|12|26"]);
+    (digits, gaps, any::<bool>(), expiries, "[0-9]{3,4}", "[a-z]{12}").prop_map(
+        |(digits, gap, amex, expiry, cvv, mark)| {
+            let breaks: &[usize] = if amex { &[4, 10] } else { &[4, 8, 12, 16] };
+            let mut written = String::new();
+            for (place, digit) in digits.chars().enumerate() {
+                if breaks.contains(&place) {
+                    written.push_str(&gap);
+                }
+                written.push(digit);
             }
-            written.push(digit);
-        }
-        Card { digits, written, cvv, mark }
-    })
+            written.push_str(expiry);
+            Card { digits, written, cvv, mark }
+        },
+    )
 }
 
 pub(super) fn place() -> impl Strategy<Value = Place> {
