@@ -26,10 +26,12 @@
  * @property {string} payment
  * @property {number} seq the number of events so far
  * @property {Status} status
- * @property {number} [amount] in minor units
- * @property {string} [currency] ISO 4217, or the name of an asset
- * @property {number} [exponent] how many decimal digits the minor unit has
- * @property {boolean} [conflict] captured, yet canceled or expired
+ * @property {number | null} amount in minor units; `null` until an event has told it
+ * @property {string | null} currency ISO 4217, or the name of an asset; `null` until an event has told it
+ * @property {number | null} exponent how many decimal digits the minor unit has; `null` until an event has told it
+ * @property {number} captured in minor units
+ * @property {number} refunded in minor units
+ * @property {boolean} conflict captured, yet canceled or expired
  * @property {PaymentEvent[]} timeline oldest first
  *
  * @typedef {"connecting" | "live" | "stale" | "reconnecting" | "finished" | "refused" | "closed"} Connection
