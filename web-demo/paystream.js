@@ -111,7 +111,8 @@ class Watch {
     if (typeof addEventListener !== "function") return;
     const signal = this.#ended.signal;
     addEventListener("online", () => this.#open(), { signal });
-    addEventListener("pageshow", () => this.#check(), { signal });
+    // A page that was just loaded is opening its connection already; only one that the browser had cached has to look.
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#check(), { signal });
     addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#check(), { signal });
   }
 

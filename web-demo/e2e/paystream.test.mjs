@@ -5,6 +5,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { watchPayment } from "../paystream.js";
 
 class FakeEventSource extends EventTarget {
+  static CONNECTING = 0;
   static OPEN = 1;
   static CLOSED = 2;
   /** @type {FakeEventSource[]} */
@@ -168,6 +169,23 @@ test("silence opens a new connection, and heartbeats keep the old one", async ()
 });
 
 test("an expired token is replaced, and the stream goes on where it was", async () => {
+test("a page shown for the first time opens one connection, and one that comes back from the browser's cache looks again", async (t) => {
+  const page = new EventTarget();
+  Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) });
+  t.after(() => Reflect.deleteProperty(globalThis, "addEventListener"));
+  const show = (/** @type {boolean} */ persisted) => page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }));
+  let asked = 0;
+  await start({ getToken: async () => `token-${(asked += 1)}` });
+  FakeEventSource.last.readyState = FakeEventSource.CONNECTING;
+  show(false);
+  await settle();
+  assert.deepEqual([asked, FakeEventSource.all.length], [1, 1]);
+  FakeEventSource.last.readyState = FakeEventSource.CLOSED;
+  show(true);
+  await settle();
+  assert.deepEqual([asked, FakeEventSource.all.length], [2, 2]);
+});
+
   let given = 0;
   await start({ getToken: async () => `token-${(given += 1)}` });
   FakeEventSource.last.say(snapshot(1), "a-1");
