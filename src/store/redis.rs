@@ -12,13 +12,16 @@
 //! | `settings`   | which server, and what is asked of it |
 //! | `error`      | what an error of the server means |
 //! | `scripts`    | the scripts by name |
+//! | `tags`       | the hash tags of the partitions |
 //! | `plan`       | the names of keys and channels |
+//! | `layout`     | the version of those keys, checked at every connection |
 //! | `check`      | whether a server is fit |
 //! | `link`       | a connection that is opened again whenever it is lost |
 //! | `start`      | waiting for a fit server |
 //! | `writer`     | writes, many in one round trip |
 //! | `supervisor` | the subscription to all channels |
 //! | `notice`     | the messages of the channels |
+//! | `records`    | which streams hold the records of a source |
 //! | `owed`       | the commands that run `owed.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
 //! | `erase`      | deleting a prefix |
@@ -26,15 +29,18 @@
 mod check;
 mod erase;
 mod error;
+mod layout;
 mod link;
 mod notice;
 mod owed;
 mod plan;
+mod records;
 mod reply;
 mod scripts;
 mod settings;
 mod start;
 mod supervisor;
+mod tags;
 mod writer;
 
 pub use erase::erase;
@@ -54,6 +60,7 @@ use futures_util::future::{try_join, try_join_all};
 use link::{Connector, Link, PATIENCE};
 use owed::Confirmations;
 use plan::Plan;
+use records::Records;
 use redis::{Cmd, Pipeline};
 use std::{
     collections::BTreeMap,
@@ -77,6 +84,7 @@ pub struct Redis {
     connector: Connector,
     reader: Link,
     writer: Writer,
+    records: Records,
     confirmations: Confirmations,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Arc<Heard>,
@@ -107,6 +115,7 @@ impl Redis {
             heard: Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics))),
             reader: Link::start(connector.clone(), checks.for_reading()),
             writer: Writer::start(&connector, &checks, metrics),
+            records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             append: scripts::digest(scripts::APPEND),
             plan,
@@ -219,17 +228,14 @@ impl Store for Redis {
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         let body = serde_json::to_vec(&record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let mut command = redis::cmd("XADD");
-        command.arg(self.plan.records(record.log, &record.source));
-        command.arg("MAXLEN").arg("~").arg(RECORDS_PER_SOURCE).arg("*").arg("r").arg(body);
+        let command = self.records.add(&record, body);
         self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(self.plan.records(log, source)).arg("+").arg("-");
-        command.arg("COUNT").arg(limit.min(RECORDS_PER_SOURCE));
-        reply::records(self.ask(command).await?)
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let (commands, count) = self.records.newest(log, source, limit);
+        reply::records(self.reader()?.ask(&commands, count).await?, limit)
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 mod costs;
 mod files;
+mod layout;
 
 use crate::contract;
 use crate::support::{RedisServer, eventually, free_address, now_s};
@@ -67,11 +68,11 @@ async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
 fn run_script(server: &RedisServer, tag: &str, history_ms: &str) -> String {
     let script = include_str!("../../src/store/redis/append.lua");
     let keys =
-        ["ps:{7}:log:default/payment/x", "ps:{7}:meta:default/payment/x", "ps:{7}:head", "ps:{7}:feed"];
+        ["ps:{a}:log:default/payment/x", "ps:{a}:meta:default/payment/x", "ps:{a}:head", "ps:{a}:feed"];
     let mut command = vec!["EVAL", script, "4"];
     command.extend(keys);
     let digest = "0123456789abcdef";
-    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{7}", history_ms, "512", "1024", "0"]);
+    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{a}", history_ms, "512", "1024", "0"]);
     server.ask(&command).replace("\r\n", " ")
 }
 
@@ -128,9 +129,16 @@ async fn user_password_database_and_prefix_are_honoured() {
     let store = try_open(login.clone()).await.unwrap();
     append_new(&store, "pay", "evt").await;
     // Redis checks permissions at each command; the store finds a missing one at the start already.
-    for (rights, expected) in
-        [("-script", "SCRIPT"), ("resetchannels", "SPUBLISH"), ("-xadd", "XADD"), ("-info", "INFO")]
-    {
+    for (rights, expected) in [
+        ("-script", "SCRIPT"),
+        ("resetchannels", "SPUBLISH"),
+        ("-xadd", "XADD"),
+        ("-sadd", "SADD"),
+        ("-info", "INFO"),
+        ("-get", "GET"),
+        ("-set", "SET"),
+        ("-exists", "EXISTS"),
+    ] {
         server.ask(&[
             "ACL",
             "SETUSER",
@@ -215,7 +223,7 @@ async fn a_log_that_lost_one_of_its_keys_begins_again_instead_of_failing_midway(
         for number in 0..3 {
             append_new(&store, "pay", &format!("evt_{number}")).await;
         }
-        let key = format!("ps:{{{}}}:{half}:default/payment/pay", subject("pay").partition());
+        let key = server.log_key("pay").unwrap().replace(":log:", &format!(":{half}:"));
         assert_eq!(server.ask(&["DEL", &key]).trim(), ":1");
         assert_eq!(append_new(&store, "pay", "evt_1").await.seq, 1, "without its {half}");
         assert_eq!(append_new(&store, "pay", "evt_4").await.seq, 2);

@@ -1,10 +1,11 @@
-//! Whether a server is fit: new enough, the primary, and as durable as the configuration asks for.
+//! Whether a server is fit: new enough, the primary, as durable as the configuration asks for, and with keys in our layout.
 //!
 //! Every connection is checked when it is opened, and not only the first one at the start: after a failover the address may
 //! lead to a server that keeps less than the old one did, and an acknowledgement must not mean less than it says.
 
 use super::{
     error::{Unfit, in_words, refusal},
+    layout,
     plan::Plan,
     scripts::{LOADED, PROBE},
     settings::Durability,
@@ -34,7 +35,8 @@ impl Checks {
         Self { durability: Durability::None, ack_replicas: 0, plan: self.plan.clone() }
     }
 
-    /// Checks that the server is what the configuration asks for, and returns which one it is. Takes one round trip.
+    /// Checks that the server is what the configuration asks for, and returns which one it is. Takes one round trip, and
+    /// two more where the prefix is still empty.
     pub(super) async fn fit(&self, connection: &mut MultiplexedConnection) -> Result<Server, Unfit> {
         self.ask(connection).await.map(|info| info.get("run_id").to_owned())
     }
@@ -63,9 +65,10 @@ impl Checks {
         let mut questions = Pipeline::new();
         questions.cmd("INFO").cmd("CLUSTER").arg("INFO");
         questions.cmd("CONFIG").arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
-        let answers = connection.send_packed_commands(&questions, 0, 3).await;
+        layout::ask(&mut questions, &self.plan);
+        let answers = connection.send_packed_commands(&questions, 0, 4).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
-        let Ok([info, cluster, config]) = <[Value; 3]>::try_from(answers) else {
+        let Ok([info, cluster, config, layout]) = <[Value; 4]>::try_from(answers) else {
             return Err(Unfit::NotYet("it did not answer all questions".to_owned()));
         };
         if let Some(error) = refusal(&info) {
@@ -80,6 +83,7 @@ impl Checks {
         if !faults.is_empty() {
             return Err(Unfit::Wrong(faults));
         }
+        layout::check(connection, &self.plan, &layout).await?;
         Ok(info)
     }
 

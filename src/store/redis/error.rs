@@ -21,7 +21,8 @@ impl Unfit {
             return Self::NotYet(told(error));
         }
         let remedy = "a gateway's user needs the keys and channels of its prefix, and INFO, ROLE, CONFIG GET, EVAL, EVALSHA, \
-                      SCRIPT LOAD, TIME, WAIT, MULTI, EXEC and the commands on hashes, sorted sets, streams and sharded channels";
+                      SCRIPT LOAD, TIME, WAIT, MULTI, EXEC, GET, SET, EXISTS and the commands on hashes, sets, sorted sets, \
+                      streams and sharded channels";
         Self::Wrong(vec![format!("{}; {remedy}", told(error))])
     }
 

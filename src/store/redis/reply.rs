@@ -7,7 +7,7 @@ use crate::{
     store::{Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, Reference, StoreError},
 };
 use redis::Value;
-use std::{str::FromStr, sync::Arc};
+use std::{cmp::Reverse, str::FromStr, sync::Arc};
 
 /// The error for an answer that does not fit; `what` names what was expected.
 pub(super) fn corrupt(what: &str) -> StoreError {
@@ -99,15 +99,29 @@ pub(super) fn head(answer: &Value) -> Result<Head, StoreError> {
     }
 }
 
-/// Reads the entries of a stream of records, in the order of the answer.
-pub(super) fn records(answer: Value) -> Result<Vec<Record>, StoreError> {
-    let read = |entry| {
-        let Ok([_id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
-        let record = Fields(list(fields)?).get("r");
-        serde_json::from_slice(bytes(record.as_ref()).unwrap_or_default())
-            .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))
-    };
-    list(answer)?.into_iter().map(read).collect()
+/// Reads records from the answers of all streams of one log, and returns the newest `limit` of them, the newest first: by the
+/// millisecond of the server in which they were added, and within one by the time of their deliveries.
+pub(super) fn records(answers: Vec<Value>, limit: usize) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    for answer in answers {
+        for entry in list(answer)? {
+            records.push(record(entry)?);
+        }
+    }
+    // The sort is stable, so records of the same stream that are equal in both keep their order.
+    records.sort_by_key(|(added, record)| Reverse((*added, record.at)));
+    records.truncate(limit);
+    Ok(records.into_iter().map(|(_, record)| record).collect())
+}
+
+/// Reads one record, and the server's time in milliseconds at which it was added.
+fn record(entry: Value) -> Result<(u64, Record), StoreError> {
+    let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+    let added = text(&id).and_then(|id| id.split_once('-')).map_or("", |(added, _)| added);
+    let body = Fields(list(fields)?).get("r");
+    let record = serde_json::from_slice(bytes(body.as_ref()).unwrap_or_default())
+        .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))?;
+    Ok((parse(added)?, record))
 }
 
 /// Reads the number before the dash of an entry's id, and its fields.
