@@ -72,14 +72,14 @@ pub(crate) struct Common {
     /// The source's provider.
     #[arg(long, value_enum, default_value_t = Provider::Generic)]
     pub(crate) provider: Provider,
-    /// The source's secret.
-    #[arg(long, env = "PAYSTREAM_SOURCE_SECRET", hide_env_values = true)]
+    /// The source's secret; by default the value of the environment variable PAYSTREAM_SOURCE_SECRET.
+    #[arg(long)]
     pub(crate) secret: Option<String>,
-    /// A token that may watch all payments.
-    #[arg(long, env = "PAYSTREAM_TOKEN", hide_env_values = true)]
+    /// A token that may watch all payments; by default the value of PAYSTREAM_TOKEN.
+    #[arg(long)]
     pub(crate) token: Option<String>,
-    /// The secret of the key `k1` (HS256), to mint each stream a token of its own.
-    #[arg(long, env = "PAYSTREAM_TOKEN_KEY", hide_env_values = true)]
+    /// The secret of the key `k1` (HS256), to sign a token for each stream; by default the value of PAYSTREAM_TOKEN_KEY.
+    #[arg(long)]
     pub(crate) token_key: Option<String>,
     /// What the server speaks.
     #[arg(long, value_enum, default_value_t = Dialect::Paystream)]

@@ -28,7 +28,8 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts `program`, on the processor `core` alone and on the Redis at a URL if they are named, and waits until it is
-    /// ready.
+    /// ready. Of the caller's environment it gets `PATH` and nothing else: `PAYSTREAM__…` variables would change its
+    /// configuration, and with it what is measured.
     pub(crate) fn start(
         program: &Path,
         core: Option<usize>,
@@ -48,6 +49,8 @@ impl Gateway {
         let child = pinned(program, core.as_slice())
             .args(["serve", "--config"])
             .arg(&config)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("LOAD_SOURCE_SECRET", &secret)
             .env("LOAD_TOKEN_KEY", &token_key)
             .env("RUST_LOG", "warn")

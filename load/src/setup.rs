@@ -33,10 +33,9 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
 pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
     let streams = gateway.map_or(common.public, |gateway| gateway.address);
     let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |gateway| gateway.address);
-    let given = match (&common.token, &common.token_key) {
-        (Some(token), _) => Token::One(token.clone()),
-        (None, Some(key)) => Token::Minted(key.clone()),
-        (None, None) => Token::None,
+    let (secret, token) = match gateway {
+        Some(gateway) => (gateway.secret.clone(), Token::Minted(gateway.token_key.clone())),
+        None => (given(&common.secret, "PAYSTREAM_SOURCE_SECRET").unwrap_or_default(), given_token(common)),
     };
     let source = if gateway.is_some() { "load" } else { &common.source };
     let (subscribe, publish) = match common.dialect {
@@ -53,9 +52,8 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
             publish,
             create: common.create,
             provider: common.provider,
-            secret: gateway
-                .map_or_else(|| common.secret.clone().unwrap_or_default(), |gateway| gateway.secret.clone()),
-            token: gateway.map_or(given, |gateway| Token::Minted(gateway.token_key.clone())),
+            secret,
+            token,
         },
         name: format!("{:x}x{:x}", unix_s(), now_us % 0x1_0000),
         epoch_us: now_us,
@@ -71,6 +69,20 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
         patience_us: common.patience * 1_000_000,
         longest_wait_ms: common.longest_wait,
     }
+}
+
+/// What streams show to a server that is not this run's own.
+fn given_token(common: &Common) -> Token {
+    if let Some(token) = given(&common.token, "PAYSTREAM_TOKEN") {
+        return Token::One(token);
+    }
+    given(&common.token_key, "PAYSTREAM_TOKEN_KEY").map_or(Token::None, Token::Minted)
+}
+
+/// A secret from the command line, or else from the environment. The command line's parser does not read the environment itself:
+/// it would count a variable that is exported as an option that was typed, and refuse it beside `--spawn`.
+fn given(typed: &Option<String>, variable: &str) -> Option<String> {
+    typed.clone().or_else(|| std::env::var(variable).ok()).filter(|secret| !secret.is_empty())
 }
 
 /// Addresses to connect from. The kernel hands out ports of one address fast only while half of them are free, so that many
