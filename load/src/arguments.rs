@@ -2,9 +2,9 @@
 
 use crate::{
     plan::{Dialect, Provider},
-    workload,
+    values, workload,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -97,19 +97,19 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) pid: Vec<u32>,
     /// Processes that read; each can hold as many streams as it may open descriptors.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = values::at_least_one)]
     pub(crate) processes: usize,
     /// Addresses to connect from, in turn; by default as many of 127.0.0.x as a server on this machine needs.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESS,…")]
     pub(crate) from: Vec<Ipv4Addr>,
     /// Streams that may be opening at once, in each process.
-    #[arg(long)]
+    #[arg(long, value_parser = values::at_least_one)]
     pub(crate) opening: Option<usize>,
     /// The longest wait before a reconnect, in milliseconds, in place of what the server asks.
     #[arg(long, value_name = "MS")]
     pub(crate) longest_wait: Option<u32>,
     /// Seconds that a stream may take to open, a post to be answered, and accepted events to arrive.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(..=1_000_000))]
     pub(crate) patience: u64,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]

@@ -17,11 +17,14 @@
 //! | `report`    | JSON, table, page, comparison |
 //! | `gateway`   | a gateway of the run's own |
 //! | `peers`     | this gateway and others side by side |
+//! | `values`    | numbers of the command line that make sense |
+//! | `output`    | what is printed, and files |
 
 mod arguments;
 mod board;
 mod clock;
 mod gateway;
+mod output;
 mod pauses;
 mod peers;
 mod plan;
@@ -33,6 +36,7 @@ mod session;
 mod setup;
 mod stats;
 mod team;
+mod values;
 mod workload;
 
 use anyhow::{Context as _, Result};
@@ -50,7 +54,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tell(&format!("load: {error:#}\n"), &mut std::io::stderr());
+            output::print(&format!("load: {error:#}\n"), &mut std::io::stderr());
             ExitCode::from(2)
         }
     }
@@ -67,8 +71,8 @@ fn run(command: &Command) -> Result<bool> {
         Command::Mixed(arguments) => (workload::mixed("mixed", arguments, MIXED_SECONDS)?, &arguments.common),
         Command::Soak(arguments) => (workload::mixed("soak", arguments, SOAK_SECONDS)?, &arguments.common),
         Command::Compare { before, after } => {
-            let table = report::compare::table(&read(before)?, &read(after)?);
-            tell(&table, &mut std::io::stdout());
+            let reports = [(before, read(before)?), (after, read(after)?)];
+            output::print(&report::compare::table(&reports), &mut std::io::stdout());
             return Ok(true);
         }
         Command::Peers(arguments) => return peers::run(arguments),
@@ -80,26 +84,19 @@ fn run(command: &Command) -> Result<bool> {
 
 /// Shows the report and writes it where it is wanted.
 fn publish(report: &Report, common: &Common) -> Result<()> {
-    tell(&report::table::table(report), &mut std::io::stdout());
+    output::print(&report::table::table(report), &mut std::io::stdout());
     if let Some(path) = &common.json {
-        write(path, &serde_json::to_string(report)?)?;
+        output::write(path, &serde_json::to_string(report)?)?;
     }
     if let Some(path) = &common.html {
-        write(path, &report::html::page(report))?;
+        output::write(path, &report::html::page(report))?;
     }
     Ok(())
 }
 
+/// Reads a report that `--json` wrote.
 fn read(path: &Path) -> Result<Report> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| format!("{}: not a report", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// A reader that has gone away is no failure of ours.
-fn tell(text: &str, out: &mut dyn std::io::Write) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report = serde_json::from_str(&text).ok().filter(|report: &Report| !report.workload.is_empty());
+    report.with_context(|| format!("{} is not a report of this tool: write one with --json", path.display()))
 }

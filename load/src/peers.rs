@@ -4,14 +4,17 @@
 mod server;
 mod table;
 
-use crate::report::{Report, as_f64};
+use crate::{
+    output::{self, progress},
+    report::{Report, as_f64},
+    values,
+};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum as _};
 use server::{Peer, Running};
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -35,9 +38,10 @@ pub(crate) struct Arguments {
     /// Measures to take, by the beginning of their names; by default all.
     #[arg(long, value_delimiter = ',')]
     measures: Vec<String>,
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = values::at_least_one)]
     repeats: usize,
-    #[arg(long, default_value_t = 10_000)]
+    /// Streams of each measure; some take a tenth of them.
+    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
     /// Seconds of each measure.
     #[arg(long, default_value_t = 8)]
@@ -80,7 +84,8 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         arguments: line.split(' ').map(str::to_owned).collect(),
         rows,
     };
-    let (quarter, half) = (streams / 4, streams / 2);
+    let part = |of: usize| streams.div_ceil(of);
+    let (quarter, half) = (part(4), part(2));
     vec![
         measure(
             "memory",
@@ -138,7 +143,7 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "saturated-1",
-            format!("fanout --streams {} --in-flight 1 --seconds {seconds}", streams / 10),
+            format!("fanout --streams {} --in-flight 1 --seconds {seconds}", part(10)),
             &[("saturated, a tenth of the streams, 1 in flight, deliveries/s", "deliveries per second")],
         ),
         measure(
@@ -151,6 +156,9 @@ fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
 
 /// Measures all, shows the tables.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    if let Some(path) = &arguments.out {
+        output::ensure_writable(path)?;
+    }
     let peers = peers(arguments)?;
     let wanted = |name: &str| {
         arguments.measures.is_empty()
@@ -163,7 +171,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     for repeat in 1..=arguments.repeats {
         for measure in &measures {
             for peer in peers.iter().filter(|peer| peer.takes(measure.name)) {
-                note(&format!("{repeat} of {}: {} {peer}", arguments.repeats, measure.name));
+                progress(&format!("{repeat} of {}: {} {peer}", arguments.repeats, measure.name));
                 match run_one(arguments, *peer, measure) {
                     Ok(report) => {
                         take(&report, *peer, measure, repeat, &mut values);
@@ -178,9 +186,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let measured = measures.iter().flat_map(|measure| measure.rows).map(|(row, _)| *row);
     let rows: Vec<_> = measured.chain([WRONG]).collect();
     let text = table::markdown(&rows, &peers, &values, &problems, arguments.repeats);
-    crate::tell(&text, &mut std::io::stdout());
+    output::print(&text, &mut std::io::stdout());
     if let Some(path) = &arguments.out {
-        crate::write(path, &text)?;
+        output::write(path, &text)?;
     }
     Ok(problems.is_empty())
 }
@@ -192,7 +200,7 @@ fn peers(arguments: &Arguments) -> Result<Vec<Peer>> {
         match peer.missing(arguments) {
             _ if !arguments.only.is_empty() && !arguments.only.contains(&peer) => {}
             None => peers.push(peer),
-            Some(what) if arguments.only.is_empty() => note(&format!("{peer} is left out: {what}")),
+            Some(what) if arguments.only.is_empty() => progress(&format!("{peer} is left out: {what}")),
             Some(what) => bail!("{peer} is not there: {what}"),
         }
     }
@@ -236,9 +244,4 @@ fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Repor
 fn beside(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.parent().unwrap_or(Path::new(".")).join(name))
-}
-
-fn note(text: &str) {
-    // Progress is for whoever watches.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -79,14 +79,14 @@ impl Task {
     }
 
     /// Refuses a rate at which the payments' logs would be full before the time is over.
-    pub(crate) fn fits(&self, plan: &Plan) -> Result<()> {
+    pub(crate) fn ensure_fits(&self, dialect: Dialect, payments: usize) -> Result<()> {
         let Pace::Rate(rate) = self.pace else { return Ok(()) };
         ensure!((1e-6..=1e9).contains(&rate), "the rate must be above 0, and a billion per second at most");
-        let payments = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
+        let needed = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
         ensure!(
-            plan.target.dialect == Dialect::Plain || payments <= as_f64(plan.payments as u64),
+            dialect == Dialect::Plain || needed <= as_f64(payments as u64),
             "a payment takes {EVENTS_PER_PAYMENT} events: this rate and time need {:.0} payments",
-            payments.ceil()
+            needed.ceil()
         );
         Ok(())
     }

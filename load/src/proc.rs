@@ -116,10 +116,25 @@ fn overflows() -> Option<u64> {
     values.split(' ').nth(at)?.parse().ok()
 }
 
-/// Settings of the machine without which a figure means little.
+/// The machine and those of its settings without which a figure means little: names and values.
 pub(crate) fn machine() -> Vec<(String, String)> {
-    let sysctls = [
-        "kernel/osrelease",
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let value = |name: &str| {
+        let line = cpuinfo.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or("unknown", |line| line.trim_start_matches([' ', '\t', ':'])).to_owned()
+    };
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    let memory = field_kb(&read("/proc/meminfo"), "MemTotal:") >> 20;
+    let kernel =
+        format!("{} {}", read("/proc/sys/kernel/ostype").trim(), read("/proc/sys/kernel/osrelease").trim());
+    let mut told = vec![
+        ("processor".to_owned(), value("model name")),
+        ("cores".to_owned(), cores.to_string()),
+        ("memory".to_owned(), format!("{memory} MiB")),
+        ("kernel".to_owned(), kernel),
+    ];
+    let settings = [
         "net/core/somaxconn",
         "net/ipv4/tcp_max_syn_backlog",
         "net/ipv4/ip_local_port_range",
@@ -127,18 +142,8 @@ pub(crate) fn machine() -> Vec<(String, String)> {
         "net/ipv4/tcp_wmem",
         "net/ipv4/tcp_mem",
     ];
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let mut told: Vec<_> = sysctls
-        .iter()
-        .map(|name| (name.replace('/', "."), read(&format!("/proc/sys/{name}")).trim().replace('\t', " ")))
-        .collect();
-    let cpuinfo = read("/proc/cpuinfo");
-    let models: Vec<_> = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")).collect();
-    if let Some(model) = models.first() {
-        let model = model.trim_start_matches([' ', '\t', ':']);
-        told.insert(0, ("processor".to_owned(), format!("{} × {model}", models.len())));
-    }
-    told.push(("memory".to_owned(), format!("{} MiB", field_kb(&read("/proc/meminfo"), "MemTotal:") >> 20)));
+    let setting = |path: &str| read(&format!("/proc/sys/{path}")).trim().replace('\t', " ");
+    told.extend(settings.map(|path| (path.replace('/', "."), setting(path))));
     told
 }
 
@@ -158,6 +163,15 @@ mod tests {
         assert!(own.descriptors > 2);
         assert!(rss(std::process::id()).unwrap() > 0);
         assert!(process(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn the_machine_is_named_first() {
+        let machine = machine();
+        let names: Vec<_> = machine.iter().take(4).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["processor", "cores", "memory", "kernel"]);
+        assert!(machine[1].1.parse::<usize>().unwrap() > 0, "{machine:?}");
+        assert!(machine[3].1.starts_with("Linux "), "{machine:?}");
     }
 
     #[test]

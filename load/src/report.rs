@@ -9,15 +9,21 @@ pub(crate) use slope::slope;
 
 use crate::{
     proc::{Kernel, Process},
-    stats::{Counts, Posted, Seen},
+    stats::{Counts, Posted, Seen, Times},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// This tool's name and version.
+pub(crate) const VERSION: &str = concat!("load ", env!("CARGO_PKG_VERSION"));
 
 /// One run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Report {
     pub(crate) workload: String,
+    /// This tool's name and version.
+    pub(crate) version: String,
     /// The command line, without secrets.
     pub(crate) arguments: Vec<String>,
     /// Seconds since 1970.
@@ -105,6 +111,26 @@ const TAKEN: f64 = 0.005;
 const LATE_US: u64 = 5_000;
 
 impl Report {
+    /// When the run began, to the second.
+    pub(crate) fn date(&self) -> String {
+        let began = i64::try_from(self.started).ok().and_then(|second| Timestamp::from_second(second).ok());
+        began.map_or_else(String::new, |began| began.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+
+    /// Every kind of time that a run takes, by name.
+    pub(crate) fn times(&self) -> [(&'static str, &Times); 8] {
+        [
+            ("due to delivered", &self.seen.latency),
+            ("sent to delivered", &self.seen.from_sent),
+            ("sent to delivered, while undisturbed", &self.seen.undisturbed),
+            ("due to replayed", &self.seen.replayed),
+            ("due to acknowledged", &self.posted.ack),
+            ("publisher's own lag", &self.posted.lag),
+            ("connect to first message", &self.seen.opening),
+            ("reconnect to first message", &self.seen.resuming),
+        ]
+    }
+
     /// Says what is wrong with the run, and what its reader has to know.
     pub(crate) fn judge(&mut self) {
         let seen = &self.seen;

@@ -5,20 +5,20 @@ use crate::{
     board::Board,
     clock,
     gateway::Gateway,
+    output,
     pauses::Watch,
     plan::{Plan, unix_s},
     poster::{Count, NEWS, Poster, Task},
     proc::{self, Process},
     reader::{Command, Shared},
-    report::{Opening, Report, Second, Size},
-    setup::{plan, raise_descriptors, start_gateway},
+    report::{Opening, Report, Second, Size, VERSION},
+    setup::{ensure_listening, plan, raise_descriptors, start_gateway},
     stats::Posted,
     team::{Standing, Team},
 };
 use anyhow::{Context as _, Result, ensure};
 use mio::{Poll, Waker};
 use std::{
-    io::Write as _,
     sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
@@ -43,7 +43,7 @@ pub(crate) struct Readers {
 /// A run on its course.
 pub(crate) struct Session {
     pub(crate) report: Report,
-    pub(crate) plan: Plan,
+    plan: Plan,
     team: Team,
     shared: Shared,
     /// The publisher's poll, made before the board that wakes it; one task has it after the other.
@@ -73,14 +73,17 @@ struct Since {
 impl Session {
     /// Starts the server if it is to be this run's own, and the readers.
     pub(crate) fn start(workload: &str, common: &Common, readers: &Readers) -> Result<Self> {
-        ensure!(readers.payments > 0 && common.processes > 0, "payments and processes must be at least 1");
         ensure!(
             common.processes == 1 || !readers.tells_deliveries,
             "in flight until delivered needs all streams in one process: leave out --processes, or name a --rate"
         );
+        for path in [&common.json, &common.html].into_iter().flatten() {
+            output::ensure_writable(path)?;
+        }
         raise_descriptors();
         let gateway = start_gateway(common)?;
         let plan = plan(common, readers, gateway.as_ref());
+        ensure_listening(common, &plan)?;
         let poll = Poll::new()?;
         let board = readers
             .tells_deliveries
@@ -98,6 +101,7 @@ impl Session {
                 started: unix_s(),
                 streams: readers.streams,
                 payments: readers.payments,
+                version: VERSION.to_owned(),
                 machine: proc::machine(),
                 ..Report::default()
             },
@@ -329,11 +333,9 @@ impl Session {
                 let Second { at, ready, accepted, deliveries, rss, .. } = second;
                 let mib = rss >> 20;
                 let failed = standing.failed;
-                // Progress is for whoever watches; a closed terminal does not end the run.
-                let _ = writeln!(
-                    std::io::stderr(),
+                output::progress(&format!(
                     "{at:6.1} s  {ready:>7} streams  {accepted:>8} accepted  {deliveries:>10} delivered  {failed:>5} failed  server {mib} MiB"
-                );
+                ));
             }
         }
         Ok(standing)

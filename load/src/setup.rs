@@ -7,8 +7,14 @@ use crate::{
     plan::{Dialect, Plan, Provider, Target, Token, unix_s},
     session::Readers,
 };
-use anyhow::Result;
-use std::net::{Ipv4Addr, SocketAddr};
+use anyhow::{Result, anyhow};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// How long a server may take to accept the connection that is tried before a run.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// A stream is a descriptor: as many as the kernel allows.
 pub(crate) fn raise_descriptors() {
@@ -69,6 +75,29 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
         patience_us: common.patience * 1_000_000,
         longest_wait_ms: common.longest_wait,
     }
+}
+
+/// Fails if nothing accepts a connection where streams are to be opened, or where events are to be posted.
+pub(crate) fn ensure_listening(common: &Common, plan: &Plan) -> Result<()> {
+    let Target { streams, posts, .. } = plan.target;
+    if plan.streams > 0 {
+        ensure_accepts(streams, "--public", plan.target.dialect)?;
+    }
+    if posts != streams || plan.streams == 0 {
+        let option = if common.ingest.is_some() { "--ingest" } else { "--public" };
+        ensure_accepts(posts, option, plan.target.dialect)?;
+    }
+    Ok(())
+}
+
+fn ensure_accepts(address: SocketAddr, option: &str, dialect: Dialect) -> Result<()> {
+    let spawn = match dialect {
+        Dialect::Paystream => ", or let this tool start a gateway for the run with --spawn PROGRAM",
+        Dialect::Plain => "",
+    };
+    TcpStream::connect_timeout(&address, CONNECT).map(drop).map_err(|error| {
+        anyhow!("no server accepts connections at {address}: {error}. Start one there, name the address of another with {option}{spawn}")
+    })
 }
 
 /// What streams show to a server that is not this run's own.

@@ -6,9 +6,10 @@ use crate::{
     poster::{Pace, Task},
     report::Report,
     session::{Readers, Session},
+    values,
 };
 use anyhow::{Result, ensure};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::time::Duration;
 
 /// Streams that may be opening at once where nobody asks for a storm.
@@ -20,7 +21,7 @@ pub(crate) struct Hold {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Numbers of streams, each measured: bytes per stream are the slope through them.
-    #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000")]
+    #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000", value_parser = values::at_least_one)]
     sizes: Vec<usize>,
     /// All watch one payment; otherwise each watches one of its own.
     #[arg(long)]
@@ -29,7 +30,7 @@ pub(crate) struct Hold {
     #[arg(long, default_value_t = 0)]
     events: usize,
     /// How long each number is held, in seconds.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u64).range(..=1_000_000))]
     seconds: u64,
 }
 
@@ -38,19 +39,19 @@ pub(crate) struct Hold {
 pub(crate) struct Deliver {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
     /// Events per second.
     #[arg(long, default_value_t = 1.0, conflicts_with = "in_flight")]
     rate: f64,
     /// Post as fast as events are delivered, with this many on their way.
-    #[arg(long)]
+    #[arg(long, value_parser = values::at_least_one)]
     in_flight: Option<usize>,
     /// How long to post before anything is timed, in seconds.
-    #[arg(long, default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 0.0, value_parser = values::seconds)]
     warm_up: f64,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = values::seconds)]
     seconds: f64,
 }
 
@@ -59,7 +60,7 @@ pub(crate) struct Deliver {
 pub(crate) struct Storm {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
     /// All watch one payment; otherwise each watches one of its own.
     #[arg(long)]
@@ -81,16 +82,16 @@ pub(crate) struct Webhooks {
     #[arg(long, default_value_t = 0)]
     streams: usize,
     /// Payments that the events are spread over.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, conflicts_with = "in_flight")]
     rate: Option<f64>,
     /// Without a rate: webhooks on their way until acknowledged.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = values::at_least_one)]
     in_flight: usize,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = values::seconds)]
     seconds: f64,
 }
 
@@ -99,15 +100,15 @@ pub(crate) struct Webhooks {
 pub(crate) struct Mixed {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     streams: usize,
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 250, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
     /// Streams per second that leave and come back with their cursor.
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = values::per_second)]
     churn: f64,
     /// Readers that take 512 bytes every 50 ms.
     #[arg(long, default_value_t = 10)]
@@ -116,15 +117,8 @@ pub(crate) struct Mixed {
     #[arg(long, default_value_t = 10)]
     stalled: usize,
     /// How long to post, in seconds; a soak is 600 unless said otherwise.
-    #[arg(long, value_parser = seconds)]
+    #[arg(long, value_parser = values::seconds)]
     seconds: Option<f64>,
-}
-
-/// A time in seconds.
-fn seconds(text: &str) -> Result<f64> {
-    let seconds = text.parse()?;
-    ensure!((0.0..=1e6).contains(&seconds), "not a number of seconds from 0 to a million");
-    Ok(seconds)
 }
 
 impl Readers {
@@ -135,7 +129,10 @@ impl Readers {
 
 pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
     let most = arguments.sizes.iter().copied().max().unwrap_or_default();
-    ensure!(most > 0 && arguments.sizes.is_sorted(), "sizes have to rise");
+    ensure!(
+        arguments.sizes.is_sorted(),
+        "--sizes must go from the smallest number of streams to the largest"
+    );
     let payments = if arguments.one_payment { 1 } else { most };
     let mut session = Session::start("hold", &arguments.common, &Readers::brisk(most, payments))?;
     let mut accepted = Vec::new();
@@ -159,9 +156,10 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
         ..Readers::brisk(arguments.streams, payments)
     };
     let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
-    let mut session = Session::start(workload, &arguments.common, &readers)?;
     let mut task = posts(pace, arguments.seconds);
-    Task { seconds: arguments.warm_up + arguments.seconds, ..task }.fits(&session.plan)?;
+    Task { seconds: arguments.warm_up + arguments.seconds, ..task }
+        .ensure_fits(arguments.common.dialect, payments)?;
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", arguments.streams)? {
         let mut accepted = Vec::new();
         if arguments.warm_up > 0.0 {
@@ -184,7 +182,7 @@ pub(crate) fn fanout(arguments: &Deliver) -> Result<Report> {
 }
 
 pub(crate) fn unicast(arguments: &Deliver) -> Result<Report> {
-    deliver("unicast", arguments, arguments.streams.max(1))
+    deliver("unicast", arguments, arguments.streams)
 }
 
 pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
@@ -214,9 +212,9 @@ pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
 pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let readers = Readers::brisk(arguments.streams, arguments.payments);
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
-    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
     let task = posts(pace, arguments.seconds);
-    task.fits(&session.plan)?;
+    task.ensure_fits(arguments.common.dialect, arguments.payments)?;
+    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
     if arguments.streams == 0 || session.open("open", arguments.streams)? {
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }
@@ -226,9 +224,9 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
 pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<Report> {
     let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
     let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
-    let mut session = Session::start(workload, &arguments.common, &readers)?;
     let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(seconds));
-    task.fits(&session.plan)?;
+    task.ensure_fits(arguments.common.dialect, payments)?;
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", streams)? {
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }

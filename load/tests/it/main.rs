@@ -10,6 +10,7 @@
 mod environment;
 mod faults;
 mod output;
+mod refused;
 mod server;
 
 use serde_json::Value;

@@ -47,6 +47,7 @@ struct Data {
     logs: HashMap<String, Vec<String>>,
     accepted: usize,
     streams: usize,
+    connections: usize,
     /// Updates of all streams.
     written: usize,
     /// The most updates that were still to be written when an event came, its own included.
@@ -88,6 +89,7 @@ impl Server {
                     if data.over {
                         return;
                     }
+                    data.connections += 1;
                     data.sockets.push(socket.try_clone().unwrap());
                     drop(data);
                     let shared = Arc::clone(&shared);
@@ -97,6 +99,11 @@ impl Server {
             }
         });
         Self { address, shared, thread: Some(thread) }
+    }
+
+    /// Connections that were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.data().connections
     }
 
     /// The most updates that were under way at once, if all streams watch one payment.
