@@ -4,9 +4,11 @@
 //! | file | noun |
 //! |---|---|
 //! | `arguments` | the command line |
+//! | `common`    | the options that every workload takes |
 //! | `workload`  | what each workload opens, posts and waits for |
 //! | `session`   | the course of a run |
 //! | `setup`     | what it needs before it begins |
+//! | `readers`   | what a workload wants of its readers |
 //! | `team`      | the readers: a thread, or several processes |
 //! | `reader`    | one epoll, any number of streams, the continuity of each |
 //! | `poster`    | the publisher with its open schedule |
@@ -23,6 +25,7 @@
 mod arguments;
 mod board;
 mod clock;
+mod common;
 mod gateway;
 mod output;
 mod pauses;
@@ -31,6 +34,7 @@ mod plan;
 mod poster;
 mod proc;
 mod reader;
+mod readers;
 mod report;
 mod session;
 mod setup;
@@ -40,8 +44,9 @@ mod values;
 mod workload;
 
 use anyhow::{Context as _, Result};
-use arguments::{Arguments, Command, Common};
+use arguments::{Arguments, Command};
 use clap::Parser as _;
+use common::Common;
 use report::Report;
 use std::{fs, path::Path, process::ExitCode};
 

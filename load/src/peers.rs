@@ -1,158 +1,29 @@
 //! `load peers`: this gateway and its peers, one after the other in turn, so that what the machine does meanwhile hits all
 //! alike. Server (and its Redis) on one core, this tool on another. Every run has a fresh server.
 
+mod arguments;
+mod measure;
+mod peer;
 mod server;
 mod table;
+
+pub(crate) use arguments::Arguments;
 
 use crate::{
     output::{self, progress},
     report::{Report, as_f64},
-    values,
 };
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum as _};
-use server::{Peer, Running};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use clap::ValueEnum as _;
+use measure::{Measure, measures};
+use peer::Peer;
+use server::Running;
+use std::{fs, process::Command};
+use table::Values;
 use tempfile::TempDir;
-
-/// Which peers, and how long.
-#[derive(Args, Debug)]
-pub(crate) struct Arguments {
-    /// The gateway's program, by default the one beside this tool.
-    #[arg(long)]
-    paystream: Option<PathBuf>,
-    /// The durable-streams-server program, by default the one in the path.
-    #[arg(long)]
-    durable_streams: Option<PathBuf>,
-    /// Where the baselines for Node lie, with their packages; left out if those are missing.
-    #[arg(long, default_value = "load/peers/node")]
-    node_peers: PathBuf,
-    /// Peers to measure, by default all whose programs are there.
-    #[arg(long, value_delimiter = ',', value_enum)]
-    only: Vec<Peer>,
-    /// Measures to take, by the beginning of their names; by default all.
-    #[arg(long, value_delimiter = ',')]
-    measures: Vec<String>,
-    #[arg(long, default_value_t = 5, value_parser = values::at_least_one)]
-    repeats: usize,
-    /// Streams of each measure; some take a tenth of them.
-    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
-    streams: usize,
-    /// Seconds of each measure.
-    #[arg(long, default_value_t = 8)]
-    seconds: u64,
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    #[arg(long, default_value_t = 1)]
-    client_core: usize,
-    /// Write the tables here too, in Markdown.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-/// One run of a workload, and the figures that are taken from it.
-struct Measure {
-    name: &'static str,
-    arguments: Vec<String>,
-    /// What the row is called, and the figure of the report.
-    rows: &'static [(&'static str, &'static str)],
-}
-
-/// Every value of a row, by peer and repeat; a run that failed leaves none.
-type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
 
 /// The row of what no run may have.
 const WRONG: &str = "lost, duplicated, out of order, in all runs";
-
-const WEBHOOK_ROWS: &[(&str, &str)] = &[
-    ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
-    ("one payment each, 5,000 events/s: p99, ms", "delivery p99"),
-    ("the same from sending, between the machine's pauses: p50, ms", "undisturbed delivery p50"),
-    ("the same from sending, between the machine's pauses: p99, ms", "undisturbed delivery p99"),
-    ("the same: CPU µs per event, post included", "server time per event"),
-    ("the same: the machine's pauses meanwhile, ms per second", "pauses of the machine"),
-];
-
-fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
-    let measure = |name, line: String, rows| Measure {
-        name,
-        arguments: line.split(' ').map(str::to_owned).collect(),
-        rows,
-    };
-    let part = |of: usize| streams.div_ceil(of);
-    let (quarter, half) = (part(4), part(2));
-    vec![
-        measure(
-            "memory",
-            format!("hold --sizes {quarter},{half},{streams} --seconds 1"),
-            &[
-                ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
-                ("kernel memory per stream, both ends of its socket, B", "kernel memory per stream"),
-            ],
-        ),
-        measure(
-            "shared",
-            format!("hold --one-payment --sizes {quarter},{half},{streams} --seconds 1"),
-            &[("memory per further stream of one payment, B", "server memory per stream (anonymous)")],
-        ),
-        measure(
-            "heartbeats",
-            format!("hold --sizes {streams} --seconds 45"),
-            &[("idle streams with heartbeats, CPU %", "server's share of a processor while idle")],
-        ),
-        measure(
-            "storm",
-            format!("storm --streams {streams} --waves 1 --silent"),
-            &[
-                ("all clients arrive at once, s", "arrive"),
-                ("all dropped, all return at once, s", "return 1"),
-                ("both together: attempts that found a full queue", "attempts that found a full queue"),
-            ],
-        ),
-        measure(
-            "one-storm",
-            format!("storm --one-payment --streams {streams} --waves 1 --silent"),
-            &[
-                ("all arrive at once at one payment, s", "arrive"),
-                ("all dropped, all return at once to one payment, s", "return 1"),
-            ],
-        ),
-        measure(
-            "fanout",
-            format!("fanout --streams {streams} --rate 1 --warm-up 3 --seconds {seconds}"),
-            &[
-                ("one payment, 1 event/s: CPU µs per delivery", "server time per delivery"),
-                ("the same: p50, ms", "delivery p50"),
-                ("the same: p99, ms", "delivery p99"),
-            ],
-        ),
-        measure(
-            "unicast",
-            format!("unicast --streams {streams} --rate 5000 --warm-up 3 --seconds {seconds}"),
-            WEBHOOK_ROWS,
-        ),
-        measure(
-            "saturated-4",
-            format!("fanout --streams {streams} --in-flight 4 --seconds {seconds}"),
-            &[("saturated, one payment, 4 in flight, deliveries/s", "deliveries per second")],
-        ),
-        measure(
-            "saturated-1",
-            format!("fanout --streams {} --in-flight 1 --seconds {seconds}", part(10)),
-            &[("saturated, a tenth of the streams, 1 in flight, deliveries/s", "deliveries per second")],
-        ),
-        measure(
-            "saturated-64",
-            format!("unicast --streams {streams} --in-flight 64 --seconds {seconds}"),
-            &[("saturated, one payment each, 64 in flight, events/s", "events per second")],
-        ),
-    ]
-}
 
 /// Measures all, shows the tables.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -197,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
 fn peers(arguments: &Arguments) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for peer in Peer::value_variants().iter().copied() {
-        match peer.missing(arguments) {
+        match peer.missing(&arguments.programs) {
             _ if !arguments.only.is_empty() && !arguments.only.contains(&peer) => {}
             None => peers.push(peer),
             Some(what) if arguments.only.is_empty() => progress(&format!("{peer} is left out: {what}")),
@@ -238,10 +109,4 @@ fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Repor
     let told = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let text = fs::read_to_string(&json).with_context(|| format!("no report: {}", told()))?;
     Ok(serde_json::from_str(&text)?)
-}
-
-/// A program in the folder of this one.
-fn beside(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    Ok(own.parent().unwrap_or(Path::new(".")).join(name))
 }

@@ -1,9 +1,9 @@
 //! The course of a run, whatever its workload: start, open, post, wait for what is under way, tell.
 
 use crate::{
-    arguments::Common,
     board::Board,
     clock,
+    common::Common,
     gateway::Gateway,
     output,
     pauses::Watch,
@@ -11,6 +11,7 @@ use crate::{
     poster::{Count, NEWS, Poster, Task},
     proc::{self, Process},
     reader::{Command, Shared},
+    readers::Readers,
     report::{Opening, Report, Second, Size, VERSION},
     setup::{ensure_listening, plan, raise_descriptors, start_gateway},
     stats::Posted,
@@ -26,19 +27,6 @@ use std::{
 
 /// How often the course of a run looks at how things stand.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// What a workload wants of its readers.
-pub(crate) struct Readers {
-    pub(crate) streams: usize,
-    pub(crate) payments: usize,
-    pub(crate) churn: f64,
-    pub(crate) stalled: usize,
-    pub(crate) slow: usize,
-    /// Streams that may be opening at once, unless the command line says otherwise.
-    pub(crate) opening: usize,
-    /// Events are posted as others have been delivered, so readers and publisher have to talk.
-    pub(crate) tells_deliveries: bool,
-}
 
 /// A run on its course.
 pub(crate) struct Session {

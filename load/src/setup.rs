@@ -1,11 +1,11 @@
 //! What a run needs before it begins: descriptors, a gateway if it is to have its own, addresses, and the plan.
 
 use crate::{
-    arguments::Common,
     clock,
+    common::Common,
     gateway::Gateway,
     plan::{Dialect, Plan, Provider, Target, Token, unix_s},
-    session::Readers,
+    readers::Readers,
 };
 use anyhow::{Result, anyhow};
 use std::{

@@ -1,19 +1,17 @@
 //! The workloads: what each opens, posts and waits for.
 
 use crate::{
-    arguments::Common,
+    common::Common,
     plan::{Dialect, EVENTS_PER_PAYMENT},
     poster::{Pace, Task},
+    readers::Readers,
     report::Report,
-    session::{Readers, Session},
+    session::Session,
     values,
 };
 use anyhow::{Result, ensure};
 use clap::{Args, value_parser};
 use std::time::Duration;
-
-/// Streams that may be opening at once where nobody asks for a storm.
-const OPENING: usize = 256;
 
 /// Opens idle streams and tells what each costs in memory.
 #[derive(Args, Debug)]
@@ -119,12 +117,6 @@ pub(crate) struct Mixed {
     /// How long to post, in seconds; a soak is 600 unless said otherwise.
     #[arg(long, value_parser = values::seconds)]
     seconds: Option<f64>,
-}
-
-impl Readers {
-    fn brisk(streams: usize, payments: usize) -> Self {
-        Self { streams, payments, churn: 0.0, stalled: 0, slow: 0, opening: OPENING, tells_deliveries: false }
-    }
 }
 
 pub(crate) fn hold(arguments: &Hold) -> Result<Report> {

@@ -1,6 +1,9 @@
 //! How each peer is started, with a configuration that is fair to it, and stopped by its process id.
 
-use super::{Arguments, beside};
+use super::{
+    arguments::Arguments,
+    peer::{MODULES, Peer},
+};
 use crate::gateway::{free_address, pinned};
 use anyhow::{Context as _, Result, bail};
 use rustix::{
@@ -9,10 +12,10 @@ use rustix::{
 };
 use std::{
     ffi::OsStr,
-    fmt, fs,
+    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -23,114 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const A_SECOND: Duration = Duration::from_secs(1);
 
 const NCHAN: &str = include_str!("../../peers/nchan.conf");
-/// Redis as a bus.
-const BUS: &str = include_str!("../../peers/bus.conf");
-/// Redis as a store.
-const STORE: &str = include_str!("../../peers/store.conf");
-/// Where Debian puts nginx's modules.
-const MODULES: &str = "/usr/lib/nginx/modules";
-
-/// Who is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
-pub(crate) enum Peer {
-    Bare,
-    Paystream,
-    PaystreamRedis,
-    Nchan,
-    NchanRedis,
-    PlainAxum,
-    NodeHttp,
-    NodeBetterSse,
-    DurableStreams,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::Bare => "bare",
-            Self::Paystream => "Paystream, fsync",
-            Self::PaystreamRedis => "Paystream + Redis",
-            Self::Nchan => "nchan, memory",
-            Self::NchanRedis => "nchan + Redis",
-            Self::PlainAxum => "plain axum + Redis",
-            Self::NodeHttp => "Node http + Redis",
-            Self::NodeBetterSse => "Node better-sse + Redis",
-            Self::DurableStreams => "durable-streams, fsync",
-        })
-    }
-}
-
-impl Peer {
-    /// How its Redis is configured, if it has one.
-    fn redis(self) -> Option<&'static str> {
-        match self {
-            Self::PaystreamRedis => Some(STORE),
-            Self::NchanRedis | Self::PlainAxum | Self::NodeHttp | Self::NodeBetterSse => Some(BUS),
-            _ => None,
-        }
-    }
-
-    /// The program that it is.
-    fn program(self, arguments: &Arguments) -> Option<PathBuf> {
-        let program = match self {
-            Self::Bare => beside("bare").ok(),
-            Self::Paystream | Self::PaystreamRedis => {
-                arguments.paystream.clone().or_else(|| beside("paystream").ok())
-            }
-            Self::Nchan | Self::NchanRedis => in_path("nginx"),
-            Self::PlainAxum => beside("plain-axum").ok(),
-            Self::NodeHttp | Self::NodeBetterSse => in_path("node"),
-            Self::DurableStreams => {
-                arguments.durable_streams.clone().or_else(|| in_path("durable-streams-server"))
-            }
-        };
-        program.filter(|program| program.exists())
-    }
-
-    /// What it lacks on this machine.
-    pub(super) fn missing(self, arguments: &Arguments) -> Option<&'static str> {
-        let lacks_more = match self {
-            Self::Nchan | Self::NchanRedis => !module().exists(),
-            Self::NodeHttp | Self::NodeBetterSse => !arguments.node_peers.join("node_modules").exists(),
-            _ => false,
-        };
-        if self.redis().is_some() && in_path("redis-server").is_none() {
-            return Some("apt-get install redis-server");
-        }
-        if self.program(arguments).is_some() && !lacks_more {
-            return None;
-        }
-        Some(match self {
-            Self::Bare | Self::Paystream | Self::PaystreamRedis | Self::PlainAxum => {
-                "cargo build --release --workspace"
-            }
-            Self::Nchan | Self::NchanRedis => "apt-get install nginx libnginx-mod-nchan",
-            Self::NodeHttp | Self::NodeBetterSse => "npm ci --prefix load/peers/node, with Node 20 or newer",
-            Self::DurableStreams => "cargo install durable-streams",
-        })
-    }
-
-    /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
-    /// made the same only in Paystream and `bare`.
-    pub(super) fn takes(self, measure: &str) -> bool {
-        match measure {
-            "storm" | "one-storm" => self != Self::DurableStreams,
-            "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
-            _ => true,
-        }
-    }
-
-    /// A word of the command line as this peer can bear it: durable-streams holds a file open for each stream besides its
-    /// socket, so that with 20,000 descriptors it takes fewer than 10,000.
-    pub(super) fn within_its_limits(self, word: &str) -> String {
-        let most = if self == Self::DurableStreams { 9_000 } else { usize::MAX };
-        let numbers = word.split(',').map(|part| match part.parse::<usize>() {
-            Ok(number) => number.min(most).to_string(),
-            Err(_) => part.to_owned(),
-        });
-        numbers.collect::<Vec<_>>().join(",")
-    }
-}
 
 /// A peer that runs. Dropping it kills its processes.
 pub(super) struct Running {
@@ -143,7 +38,7 @@ impl Running {
     /// Starts a peer for a measure, in this folder, and waits until it listens.
     pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
         let mut running = Self { arguments: Vec::new(), children: Vec::new() };
-        let program = peer.program(arguments).context("its program")?;
+        let program = peer.program(&arguments.programs).context("its program")?;
         let core = arguments.server_core;
         let redis = peer.redis().map(|config| running.start_redis(config, core, folder)).transpose()?;
         if matches!(peer, Peer::Paystream | Peer::PaystreamRedis) {
@@ -175,7 +70,7 @@ impl Running {
                 let script = if peer == Peer::NodeHttp { "http.mjs" } else { "better-sse.mjs" };
                 let redis = format!("redis://{}", redis.context("its Redis")?);
                 let words = [
-                    arguments.node_peers.join(script).to_string_lossy().into_owned(),
+                    arguments.programs.node_peers.join(script).to_string_lossy().into_owned(),
                     address.to_string(),
                     redis,
                 ];
@@ -322,15 +217,6 @@ fn nchan(folder: &Path, address: SocketAddr, redis: Option<SocketAddr>) -> Strin
         .replace("{port}", &address.port().to_string())
         .replace("{redis_upstream}", &upstream)
         .replace("{redis_location}", location)
-}
-
-fn module() -> PathBuf {
-    Path::new(MODULES).join("ngx_nchan_module.so")
-}
-
-fn in_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists())
 }
 
 fn children_of(pid: u32) -> Vec<u32> {

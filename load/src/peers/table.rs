@@ -1,7 +1,10 @@
 //! The peers' tables in Markdown: medians with their spread, and ratios to `bare` pair by pair.
 
-use super::{Values, server::Peer};
-use std::fmt::Write as _;
+use super::peer::Peer;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// Every value of a row, by peer and repeat; a run that failed leaves none.
+pub(super) type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
 
 /// Both tables, and what went wrong.
 pub(super) fn markdown(
@@ -81,7 +84,6 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_row_shows_median_spread_and_the_ratio_of_each_pair() {
