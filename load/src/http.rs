@@ -1,6 +1,7 @@
 //! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies by length, by chunks or until
 //! the end. Tells a body that ended as it should from one that was cut off.
 
+use httparse::EMPTY_HEADER;
 use std::{io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,6 +10,12 @@ use tokio::{
 
 /// Longest response head, and longest chunk-size line, that is read before the peer counts as broken.
 const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Most headers of a response.
+const MAX_HEADERS: usize = 64;
+
+/// Bytes of a broken response that its error shows.
+const SHOWN_BYTES: usize = 200;
 
 /// Bytes asked of the socket at once; also the most that an idle stream of ours holds.
 const READ_BYTES: usize = 2 << 10;
@@ -29,23 +36,19 @@ impl Head {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn parse(text: &str) -> io::Result<Self> {
-        // The empty line after a last chunk may have come late.
-        let mut lines = text.trim_start().split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 "))
-            .and_then(|rest| rest.get(..3))
-            .and_then(|code| code.parse().ok())
-            .ok_or_else(|| broken("the status line", text))?;
-        let headers = lines
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                let (name, value) = line.split_once(':').ok_or_else(|| broken("a header", line))?;
-                Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self { status, headers })
+    /// Parses the head at the beginning of `bytes`: the head, and the number of its bytes; none as long as it is not whole.
+    fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(bytes).map_err(|error| broken(&error.to_string(), bytes))?;
+        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
+        let (Some(1), Some(status)) = (response.version, response.code) else {
+            return Err(broken("the version is not HTTP/1.1", bytes));
+        };
+        let headers = response.headers.iter().map(|header| {
+            (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+        });
+        Ok(Some((Self { status, headers: headers.collect() }, length)))
     }
 
     fn framing(&self, to_head: bool) -> io::Result<Framing> {
@@ -56,7 +59,10 @@ impl Head {
             return Ok(Framing::Chunked { left: 0, first: true });
         }
         match self.header("content-length") {
-            Some(length) => length.parse().map(Framing::Length).map_err(|_| broken("the length", length)),
+            Some(length) => length
+                .parse()
+                .map(Framing::Length)
+                .map_err(|_| broken("the length is no number", length.as_bytes())),
             None => Ok(Framing::UntilClosed),
         }
     }
@@ -159,14 +165,14 @@ impl Connection {
     /// Reads the head of a response.
     pub async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
         loop {
-            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                let bytes: Vec<u8> = self.buffer.drain(..end + 4).collect();
-                let head = Head::parse(&String::from_utf8_lossy(&bytes))?;
+            // The empty line after a last chunk may have come late; the parser passes over it.
+            if let Some((head, length)) = Head::parse(&self.buffer)? {
+                self.buffer.drain(..length);
                 self.framing = head.framing(to_head)?;
                 return Ok(head);
             }
             if self.buffer.len() > MAX_HEAD_BYTES {
-                return Err(broken("the head", "too long"));
+                return Err(broken("the head is too long", &self.buffer));
             }
             if !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -226,12 +232,14 @@ impl Connection {
         if *left == 0 {
             // The line that ends the chunk before belongs to the next one's size.
             let from = if *first { 0 } else { 2 };
-            let Some(end) = self.buffer.get(from..).and_then(|rest| find(rest, b"\r\n")) else {
+            let Some(end) = self.buffer.get(from..).and_then(|rest| memchr::memmem::find(rest, b"\r\n"))
+            else {
                 return Ok(None);
             };
             let line: Vec<u8> = self.buffer.drain(..from + end + 2).collect();
             let text = String::from_utf8_lossy(&line).trim().to_owned();
-            *left = u64::from_str_radix(&text, 16).map_err(|_| broken("a chunk's size", &text))?;
+            *left = u64::from_str_radix(&text, 16)
+                .map_err(|_| broken("the size of a chunk is no number", &line))?;
             *first = false;
             if *left == 0 {
                 self.framing = Framing::Length(0);
@@ -265,12 +273,10 @@ pub async fn request(
     Connection::open(host).await?.request(method, path, headers, body).await
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
-}
-
-fn broken(what: &str, text: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what} can't be read: {text:?}"))
+/// An error about what the server sent, with the beginning of it.
+fn broken(what: &str, bytes: &[u8]) -> io::Error {
+    let shown = String::from_utf8_lossy(bytes.get(..SHOWN_BYTES).unwrap_or(bytes));
+    io::Error::new(io::ErrorKind::InvalidData, format!("the response is not HTTP/1.1, {what}: {shown:?}"))
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@
 //! stream of this tool costs no buffer. The parser of the library's `sse` module, which keeps every line for inspection, is
 //! the one that this one is tested against.
 
+use httparse::EMPTY_HEADER;
 use memchr::memchr;
 use std::borrow::Cow;
 
 /// Longest response head, and longest block of an event stream, that is waited for.
 pub(crate) const MAX_UNFINISHED: usize = 1 << 20;
+
+/// Most headers of a response.
+const MAX_HEADERS: usize = 64;
 
 /// What broke the protocol.
 pub(crate) type Broken = &'static str;
@@ -27,26 +31,30 @@ pub(crate) struct Head {
 impl Head {
     /// Reads a head, if it is whole.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Broken> {
-        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-            return if bytes.len() > MAX_UNFINISHED { Err("a head without end") } else { Ok(None) };
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(bytes).map_err(|error| match error {
+            httparse::Error::TooManyHeaders => "a response with too many headers",
+            httparse::Error::HeaderName | httparse::Error::HeaderValue => "a malformed header",
+            _ => "a response that is not HTTP/1",
+        })?;
+        let (httparse::Status::Complete(length), Some(status)) = (parsed, response.code) else {
+            return if bytes.len() > MAX_UNFINISHED {
+                Err("a response head that is too long")
+            } else {
+                Ok(None)
+            };
         };
-        let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
-        let mut lines = text.ok_or("a head that is no text")?.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1."))
-            .and_then(|rest| rest.get(2..5))
-            .and_then(|code| code.parse().ok())
-            .ok_or("a status line that is none")?;
-        let mut head = Self { status, body: Body::UntilClosed, closes: false, length: end + 4 };
-        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
+        let mut head = Self { status, body: Body::UntilClosed, closes: false, length };
+        for httparse::Header { name, value } in response.headers {
+            let value = value.trim_ascii();
+            if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case(b"chunked") {
                 head.body = Body::ChunkSize { so_far: 0 };
             } else if name.eq_ignore_ascii_case("content-length") {
-                head.body = Body::Length(value.parse().map_err(|_| "a length that is none")?);
+                let length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                head.body = Body::Length(length.ok_or("a content length that is no number")?);
             } else if name.eq_ignore_ascii_case("connection") {
-                head.closes |= value.eq_ignore_ascii_case("close");
+                head.closes |= value.eq_ignore_ascii_case(b"close");
             }
         }
         if status == 204 || status == 304 || head.body == Body::Length(0) {

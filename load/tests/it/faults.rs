@@ -44,7 +44,7 @@ fn a_server_that_is_killed_stalls_or_refuses_is_reported() {
         (Fault::Refused, ["0 of 8 streams had their first message", "status 503", "failed"]),
         (
             Fault::Gibberish,
-            ["0 of 8 streams had their first message", "a status line that is none", "failed"],
+            ["0 of 8 streams had their first message", "a response that is not HTTP/1", "failed"],
         ),
     ] {
         let outcome = run_against(fault);

@@ -122,5 +122,8 @@ fn heads_tell_status_and_framing() {
         );
     }
     assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\n"), Ok(None));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADERS + 1));
+    assert_eq!(Head::parse(many.as_bytes()), Err("a response with too many headers"));
+    assert!(Head::parse(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n").is_err());
     assert!(Head::parse(b"SSH-2.0-x\r\n\r\n").is_err());
 }
