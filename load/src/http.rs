@@ -102,7 +102,7 @@ pub enum End {
 
 /// What a body brings next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// One whole chunk, or whatever came of a body without chunks.
     Data(Vec<u8>),
     /// Nothing more.
@@ -153,17 +153,12 @@ impl Connection {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
-        self.write(&bytes).await?;
+        self.socket.write_all(&bytes).await?;
         self.read_head(method == "HEAD").await
     }
 
-    /// Writes bytes as they are, for requests that no well-behaved client would send.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes).await
-    }
-
     /// Reads the head of a response.
-    pub async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
+    async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
         loop {
             // The empty line after a last chunk may have come late; the parser passes over it.
             if let Some((head, length)) = Head::parse(&self.buffer)? {
@@ -200,7 +195,7 @@ impl Connection {
     }
 
     /// The next piece of the body. Cancel-safe: what has come so far is kept for the next call.
-    pub async fn piece(&mut self) -> io::Result<Piece> {
+    pub(crate) async fn piece(&mut self) -> io::Result<Piece> {
         loop {
             if let Some(piece) = self.decode()? {
                 return Ok(piece);
@@ -280,61 +275,4 @@ fn broken(what: &str, bytes: &[u8]) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpListener;
-
-    /// What a client makes of `bytes`, sent by a server in pieces of `step` bytes before it closes.
-    async fn response_to(bytes: &'static [u8], step: usize) -> io::Result<(Head, Vec<Piece>)> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let host = listener.local_addr()?;
-        let server = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await?;
-            socket.set_nodelay(true)?;
-            for piece in bytes.chunks(step) {
-                socket.write_all(piece).await?;
-                tokio::task::yield_now().await;
-            }
-            // Read the request, so that the close below is no reset.
-            let _ = socket.read(&mut [0; 1024]).await?;
-            io::Result::Ok(())
-        });
-        let mut connection = Connection::open(host).await?;
-        let head = connection.send("GET", "/", &[], b"").await?;
-        let mut pieces = Vec::new();
-        while !matches!(pieces.last(), Some(Piece::End(_))) {
-            pieces.push(connection.piece().await?);
-        }
-        server.await??;
-        Ok((head, pieces))
-    }
-
-    #[tokio::test]
-    async fn chunks_are_told_apart_and_so_are_the_two_ends() {
-        let whole =
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
-        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n";
-        for step in [1, 2, 7, 1000] {
-            for (bytes, end) in [(&whole[..], End::Clean), (&cut[..], End::Unclean)] {
-                let (head, pieces) = response_to(bytes, step).await.unwrap();
-                assert_eq!(head.status, 200);
-                let expected =
-                    [Piece::Data(b"abc".to_vec()), Piece::Data(b"0123456789".to_vec()), Piece::End(end)];
-                assert_eq!(pieces, expected, "in steps of {step}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_length_that_is_not_reached_is_an_unclean_end() {
-        let (_, pieces) =
-            response_to(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", 1000).await.unwrap();
-        assert_eq!(pieces, [Piece::Data(b"abc".to_vec()), Piece::End(End::Unclean)]);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_http_is_an_error() {
-        assert!(response_to(b"SMTP ready\r\n\r\n", 1000).await.is_err());
-        assert!(response_to(b"HTTP/1.1 200", 1000).await.is_err());
-    }
-}
+mod tests;
