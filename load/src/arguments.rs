@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line, as it is typed.
 
 use crate::{peers, workload};
 use clap::{Parser, Subcommand};
@@ -16,28 +16,28 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Opens idle streams and tells what each costs in memory.
     Hold(workload::Hold),
-    /// One payment, many streams.
+    /// Opens many streams on one payment, posts events to it and measures the deliveries.
     Fanout(workload::Deliver),
-    /// A payment of its own for each stream.
+    /// Opens streams that each watch a payment of their own, posts events and measures the deliveries.
     Unicast(workload::Deliver),
     /// All clients arrive at once, are dropped at once and return at once.
     Storm(workload::Storm),
-    /// Posts signed webhooks and tells how many are accepted, and how fast.
+    /// Posts signed webhooks and tells how many are accepted per second, and how fast.
     Webhooks(workload::Webhooks),
-    /// All at once: updates, streams that come and go, readers that are slow or stalled.
+    /// Does all at once: events, streams that come and go, readers that are slow or stalled.
     Mixed(workload::Mixed),
-    /// The same for long, to see whether memory grows.
+    /// Does the same as `mixed` for ten minutes, to see whether memory grows.
     Soak(workload::Mixed),
     /// Shows two reports side by side.
     Compare {
-        /// A report as `--json` wrote it.
+        /// A report that --json wrote.
         before: PathBuf,
-        /// Another.
+        /// Another report, to compare with the first.
         after: PathBuf,
     },
     /// Measures this gateway and its peers side by side.
     Peers(peers::Arguments),
-    /// Readers in a process of their own.
+    /// Runs readers in a process of their own, for --processes.
     #[command(hide = true)]
     Worker,
 }

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies by length, by chunks or until
-//! the end. Tells a body that ended as it should from one that was cut off.
+//! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies with a length, in chunks or until the connection
+//! ends. It tells a body that ended as it should from one that was cut off.
 
 use httparse::EMPTY_HEADER;
 use std::{io, net::SocketAddr};
@@ -8,16 +8,16 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Longest response head, and longest chunk-size line, that is read before the peer counts as broken.
+/// Longest response head and longest chunk-size line. A server that sends more is considered broken.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Most headers of a response.
+/// Most headers that a response may have.
 const MAX_HEADERS: usize = 64;
 
-/// Bytes of a broken response that its error shows.
+/// How many bytes of a broken response its error shows.
 const SHOWN_BYTES: usize = 200;
 
-/// Bytes asked of the socket at once; also the most that an idle stream of ours holds.
+/// How many bytes are read from the socket at once. It is also the size of an idle stream's buffer.
 const READ_BYTES: usize = 2 << 10;
 
 /// Status and headers of a response.
@@ -25,18 +25,18 @@ const READ_BYTES: usize = 2 << 10;
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, values as they came, in order.
+    /// Header names in lower case and values as they came, in order.
     pub headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// The first header of that name (in lower case).
+    /// The first header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Parses the head at the beginning of `bytes`: the head, and the number of its bytes; none as long as it is not whole.
+    /// Parses the head at the beginning of `bytes`. Returns the head and its length; none while it is incomplete.
     fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -78,13 +78,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// The body as text, with what is no UTF-8 replaced.
+    /// The body as text. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -94,7 +94,7 @@ impl Response {
 /// How a body ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// As its framing says: the last chunk, or all of its length.
+    /// The body ended as its framing says: with the last chunk, or after its length.
     Clean,
     /// The connection was closed or reset before that.
     Unclean,
@@ -103,9 +103,9 @@ pub enum End {
 /// What a body brings next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Piece {
-    /// One whole chunk, or whatever came of a body without chunks.
+    /// One whole chunk, or any part of a body without chunks.
     Data(Vec<u8>),
-    /// Nothing more.
+    /// The body has ended.
     End(End),
 }
 
@@ -123,12 +123,12 @@ pub struct Connection {
     host: SocketAddr,
     buffer: Vec<u8>,
     framing: Framing,
-    /// A chunk that has come in part.
+    /// The part of a chunk that has come so far.
     chunk: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects, with Nagle's algorithm off.
+    /// Connects, and turns off Nagle's algorithm.
     pub async fn open(host: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(host).await?;
         socket.set_nodelay(true)?;
@@ -157,7 +157,7 @@ impl Connection {
         self.read_head(method == "HEAD").await
     }
 
-    /// Reads the head of a response.
+    /// Reads the head of a response. `to_head` tells that it answers a HEAD request and has no body.
     async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
         loop {
             // The empty line after a last chunk may have come late; the parser passes over it.
@@ -194,13 +194,13 @@ impl Connection {
         }
     }
 
-    /// The next piece of the body. Cancel-safe: what has come so far is kept for the next call.
+    /// Reads the next piece of the body. It can be cancelled: what has come so far is kept for the next call.
     pub(crate) async fn piece(&mut self) -> io::Result<Piece> {
         loop {
             if let Some(piece) = self.decode()? {
                 return Ok(piece);
             }
-            // A reset is an end too, and an unclean one.
+            // A reset is an end too, but not a clean one.
             if !self.fill().await.unwrap_or(false) {
                 let clean = matches!(self.framing, Framing::UntilClosed);
                 return Ok(Piece::End(if clean { End::Clean } else { End::Unclean }));
@@ -225,7 +225,7 @@ impl Connection {
     fn decode_chunk(&mut self) -> io::Result<Option<Piece>> {
         let Framing::Chunked { left, first } = &mut self.framing else { return Ok(None) };
         if *left == 0 {
-            // The line that ends the chunk before belongs to the next one's size.
+            // The line break that ends a chunk's data is read together with the next chunk's size.
             let from = if *first { 0 } else { 2 };
             let Some(end) = self.buffer.get(from..).and_then(|rest| memchr::memmem::find(rest, b"\r\n"))
             else {
@@ -238,7 +238,7 @@ impl Connection {
             *first = false;
             if *left == 0 {
                 self.framing = Framing::Length(0);
-                // Trailers are never sent; the empty line that follows is.
+                // The gateway sends no trailers, only the empty line that ends them.
                 self.buffer.drain(..self.buffer.len().min(2));
                 return Ok(Some(Piece::End(End::Clean)));
             }
@@ -250,14 +250,14 @@ impl Connection {
         Ok(whole.then(|| Piece::Data(std::mem::take(&mut self.chunk))))
     }
 
-    /// Reads once. False at the end.
+    /// Reads from the socket once. Returns false at the end.
     async fn fill(&mut self) -> io::Result<bool> {
         self.buffer.reserve(READ_BYTES);
         Ok(self.socket.read_buf(&mut self.buffer).await? > 0)
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub async fn request(
     host: SocketAddr,
     method: &str,
@@ -268,7 +268,7 @@ pub async fn request(
     Connection::open(host).await?.request(method, path, headers, body).await
 }
 
-/// An error about what the server sent, with the beginning of it.
+/// Makes an error that shows the beginning of what the server sent.
 fn broken(what: &str, bytes: &[u8]) -> io::Error {
     let shown = String::from_utf8_lossy(bytes.get(..SHOWN_BYTES).unwrap_or(bytes));
     io::Error::new(io::ErrorKind::InvalidData, format!("the response is not HTTP/1.1, {what}: {shown:?}"))

@@ -50,7 +50,7 @@ use common::Common;
 use report::Report;
 use std::{fs, path::Path, process::ExitCode};
 
-/// Seconds of a soak and of a mixed run, unless said otherwise.
+/// Default length of a soak and of a mixed run, in seconds.
 const SOAK_SECONDS: f64 = 600.0;
 const MIXED_SECONDS: f64 = 10.0;
 
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// True if all is well; false if a run has found something wrong.
+/// Runs a command. Returns false if a run has found something wrong, and an error if it could not be made.
 fn run(command: &Command) -> Result<bool> {
     let (report, common) = match command {
         Command::Hold(arguments) => (workload::hold(arguments)?, &arguments.common),
@@ -87,7 +87,7 @@ fn run(command: &Command) -> Result<bool> {
     Ok(report.problems.is_empty())
 }
 
-/// Shows the report and writes it where it is wanted.
+/// Prints the report and writes the files that were asked for.
 fn publish(report: &Report, common: &Common) -> Result<()> {
     output::print(&report::table::table(report), &mut std::io::stdout());
     if let Some(path) = &common.json {

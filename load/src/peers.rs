@@ -1,5 +1,5 @@
-//! `load peers`: this gateway and its peers, one after the other in turn, so that what the machine does meanwhile hits all
-//! alike. Server (and its Redis) on one core, this tool on another. Every run has a fresh server.
+//! `load peers`: measures this gateway and its peers in turn, so that whatever the machine does meanwhile affects all alike. Each server,
+//! with its Redis, runs on one core and this tool on another. Every run starts a new server.
 
 mod arguments;
 mod measure;
@@ -22,10 +22,10 @@ use std::{fs, process::Command};
 use table::Values;
 use tempfile::TempDir;
 
-/// The row of what no run may have.
+/// The row that counts errors, over all runs of a peer.
 const WRONG: &str = "lost, duplicated, out of order, in all runs";
 
-/// Measures all, shows the tables.
+/// Takes all measures and prints the tables.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     if let Some(path) = &arguments.out {
         output::ensure_writable(path)?;
@@ -64,15 +64,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     Ok(problems.is_empty())
 }
 
-/// Those that are asked for; if none are named, those that are there.
+/// The peers that `--only` names, or every peer whose programs are installed.
 fn peers(arguments: &Arguments) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for peer in Peer::value_variants().iter().copied() {
         match peer.missing(&arguments.programs) {
             _ if !arguments.only.is_empty() && !arguments.only.contains(&peer) => {}
             None => peers.push(peer),
-            Some(what) if arguments.only.is_empty() => progress(&format!("{peer} is left out: {what}")),
-            Some(what) => bail!("{peer} is not there: {what}"),
+            Some(what) if arguments.only.is_empty() => {
+                progress(&format!("{peer} is left out; to measure it: {what}"));
+            }
+            Some(what) => bail!("{peer} lacks something on this machine; to measure it: {what}"),
         }
     }
     Ok(peers)
@@ -105,8 +107,9 @@ fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Repor
         .env_remove("PAYSTREAM_TOKEN_KEY")
         .env_remove("PAYSTREAM_SOURCE_SECRET")
         .output()
-        .context("taskset, of util-linux, is needed")?;
+        .context("cannot start taskset, which util-linux contains")?;
     let told = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let text = fs::read_to_string(&json).with_context(|| format!("no report: {}", told()))?;
+    let text =
+        fs::read_to_string(&json).with_context(|| format!("the workload wrote no report: {}", told()))?;
     Ok(serde_json::from_str(&text)?)
 }

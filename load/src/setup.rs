@@ -1,4 +1,4 @@
-//! What a run needs before it begins: descriptors, a gateway if it is to have its own, addresses, and the plan.
+//! What a run needs before it begins: descriptors, a gateway if it has one of its own, addresses, and the plan.
 
 use crate::{
     clock,
@@ -16,15 +16,15 @@ use std::{
 /// How long a server may take to accept the connection that is tried before a run.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A stream is a descriptor: as many as the kernel allows.
+/// Raises the limit of descriptors to the hard limit, because each stream needs one.
 pub(crate) fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If it can't be raised, the streams beyond it fail, and the report says so.
+    // If it cannot be raised, the streams beyond it fail, and the report says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Starts the gateway that the command line names, if it does.
+/// Starts the gateway that `--spawn` names, if there is one.
 pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
     let provider = match common.provider {
         Provider::Generic => "generic",
@@ -35,7 +35,7 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
     common.spawn.as_ref().map(start).transpose()
 }
 
-/// What readers and publisher are asked.
+/// Makes the plan of a run.
 pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
     let streams = gateway.map_or(common.public, |gateway| gateway.address);
     let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |gateway| gateway.address);
@@ -100,7 +100,7 @@ fn ensure_accepts(address: SocketAddr, option: &str, dialect: Dialect) -> Result
     })
 }
 
-/// What streams show to a server that is not this run's own.
+/// The token for a server that was not started for this run.
 fn given_token(common: &Common) -> Token {
     if let Some(token) = given(&common.token, "PAYSTREAM_TOKEN") {
         return Token::One(token);
@@ -114,10 +114,10 @@ fn given(typed: &Option<String>, variable: &str) -> Option<String> {
     typed.clone().or_else(|| std::env::var(variable).ok()).filter(|secret| !secret.is_empty())
 }
 
-/// Addresses to connect from. The kernel hands out ports of one address fast only while half of them are free, so that many
-/// streams on one machine come from several addresses unless the command line names them.
+/// Addresses to connect from. The kernel assigns ports of one address quickly only while half of them are free. So with many streams on
+/// one machine several loopback addresses are used, unless `--from` names some.
 fn sources(common: &Common, server: SocketAddr, streams: usize) -> Vec<Ipv4Addr> {
-    /// Below half of the 28,232 ports that Linux hands out by default.
+    /// Streams per address: below half of the 28,232 ports that Linux assigns by default.
     const EACH: usize = 10_000;
     if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > EACH {
         let last = u8::try_from(streams / EACH + 2).unwrap_or(u8::MAX);

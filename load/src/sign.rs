@@ -6,10 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt::Write as _;
 
-/// HMAC-SHA256.
+/// Computes HMAC-SHA256.
 #[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length, so the error never comes; an empty signature would be refused by every verifier.
+    // HMAC takes keys of any length, so this cannot fail; every verifier would refuse the empty signature that is returned otherwise.
     Hmac::<Sha256>::new_from_slice(key)
         .map(|mac| mac.chain_update(message).finalize().into_bytes().to_vec())
         .unwrap_or_default()
@@ -36,7 +36,7 @@ pub fn stripe(secret: &str, unix_s: u64, body: &[u8]) -> Vec<(String, String)> {
     ]
 }
 
-/// A JWT signed with HS256.
+/// Makes a JWT that is signed with HS256.
 #[must_use]
 pub fn jwt_hs256(kid: &str, secret: &[u8], claims: &serde_json::Value) -> String {
     let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": kid });

@@ -1,4 +1,4 @@
-//! The workloads: what each opens, posts and waits for.
+//! The workloads: which streams each opens, what it posts and what it waits for.
 
 use crate::{
     common::Common,
@@ -18,10 +18,10 @@ use std::time::Duration;
 pub(crate) struct Hold {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Numbers of streams, each measured: bytes per stream are the slope through them.
+    /// Numbers of streams. Each is measured, and memory per stream is the slope through them.
     #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000", value_parser = values::at_least_one)]
     sizes: Vec<usize>,
-    /// All watch one payment; otherwise each watches one of its own.
+    /// Let all streams watch one payment, instead of one payment each.
     #[arg(long)]
     one_payment: bool,
     /// Post this many events to each payment before the streams are measured.
@@ -32,17 +32,18 @@ pub(crate) struct Hold {
     seconds: u64,
 }
 
-/// Posts to streams that are open and measures the way to them.
+/// Posts events to open streams and measures their latency.
 #[derive(Args, Debug)]
 pub(crate) struct Deliver {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// How many streams are opened.
     #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
     /// Events per second.
     #[arg(long, default_value_t = 1.0, conflicts_with = "in_flight")]
     rate: f64,
-    /// Post as fast as events are delivered, with this many on their way.
+    /// Instead of a rate: keep this many events in flight, and post the next when one has reached all its streams.
     #[arg(long, value_parser = values::at_least_one)]
     in_flight: Option<usize>,
     /// How long to post before anything is timed, in seconds.
@@ -53,20 +54,21 @@ pub(crate) struct Deliver {
     seconds: f64,
 }
 
-/// All clients arrive at once, are dropped at once and return at once.
+/// Opens all streams at once, drops them at once and lets them return at once.
 #[derive(Args, Debug)]
 pub(crate) struct Storm {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// How many streams are opened.
     #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
-    /// All watch one payment; otherwise each watches one of its own.
+    /// Let all streams watch one payment, instead of one payment each.
     #[arg(long)]
     one_payment: bool,
-    /// How often they are dropped and return.
+    /// How often the streams are dropped and return.
     #[arg(long, default_value_t = 3)]
     waves: usize,
-    /// Post nothing while they are away; otherwise each payment gets an event that its stream has to catch up on.
+    /// Post nothing while the streams are away. Otherwise each payment gets an event that its stream has to catch up on.
     #[arg(long)]
     silent: bool,
 }
@@ -76,16 +78,16 @@ pub(crate) struct Storm {
 pub(crate) struct Webhooks {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Streams that follow; stream i watches payment i modulo their number.
+    /// Streams that watch the payments; stream i watches payment i modulo the number of payments.
     #[arg(long, default_value_t = 0)]
     streams: usize,
-    /// Payments that the events are spread over.
+    /// How many payments the events are spread over.
     #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, conflicts_with = "in_flight")]
     rate: Option<f64>,
-    /// Without a rate: webhooks on their way until acknowledged.
+    /// Without --rate: keep this many webhooks in flight until each is acknowledged.
     #[arg(long, default_value_t = 64, value_parser = values::at_least_one)]
     in_flight: usize,
     /// How long to post, in seconds.
@@ -93,28 +95,30 @@ pub(crate) struct Webhooks {
     seconds: f64,
 }
 
-/// Updates, streams that come and go, readers that are slow or stalled.
+/// Posts events while streams come and go and some readers are slow or stalled.
 #[derive(Args, Debug)]
 pub(crate) struct Mixed {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// How many streams are opened; stream i watches payment i modulo the number of payments.
     #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     streams: usize,
+    /// How many payments the events are spread over.
     #[arg(long, default_value_t = 250, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// Streams per second that leave and come back with their cursor.
+    /// How many streams per second are dropped and resume with their cursor.
     #[arg(long, default_value_t = 20.0, value_parser = values::per_second)]
     churn: f64,
-    /// Readers that take 512 bytes every 50 ms.
+    /// How many readers take only 512 bytes every 50 ms.
     #[arg(long, default_value_t = 10)]
     slow: usize,
-    /// Readers that take nothing after their first message.
+    /// How many readers take nothing after their first message.
     #[arg(long, default_value_t = 10)]
     stalled: usize,
-    /// How long to post, in seconds; a soak is 600 unless said otherwise.
+    /// How long to post, in seconds; by default 10 for mixed and 600 for soak.
     #[arg(long, value_parser = values::seconds)]
     seconds: Option<f64>,
 }
@@ -156,7 +160,7 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
         let mut accepted = Vec::new();
         if arguments.warm_up > 0.0 {
             let is_bounded = arguments.common.dialect == Dialect::Paystream && arguments.in_flight.is_some();
-            // Half the room in the payments' logs is for what is measured.
+            // Half of the room in the payments' logs is left for the measurement.
             let most = if is_bounded { payments * EVENTS_PER_PAYMENT / 2 } else { usize::MAX };
             session.post(Task { seconds: arguments.warm_up, most, ..task }, &mut accepted)?;
             if !session.settle(&accepted)? {
@@ -225,15 +229,15 @@ pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<R
     session.finish()
 }
 
-/// What to post, from the first event on, for so many seconds.
+/// A task that posts from the first event on, for so many seconds.
 fn posts(pace: Pace, seconds: f64) -> Task {
     Task { pace, seconds, ..Task::batch(0, usize::MAX) }
 }
 
-/// Posts and measures. `accepted`: what was accepted of each payment before.
+/// Posts and measures, then waits for the deliveries. `accepted` has what earlier tasks got accepted of each payment.
 fn post_and_settle(session: &mut Session, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
     session.measure_from_here();
-    // A full server is to have the processors to itself.
+    // With a fixed number in flight, the server is to have the processors for itself, so nothing watches for pauses.
     let watch = matches!(task.pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();
     session.post(task, accepted)?;
     session.settle(accepted)?;

@@ -1,7 +1,7 @@
 use super::*;
 use tokio::net::TcpListener;
 
-/// What a client makes of `bytes`, sent by a server in pieces of `step` bytes before it closes.
+/// The head and the pieces that a client receives from a server that sends `bytes` in pieces of `step` bytes and closes.
 async fn response_to(bytes: &'static [u8], step: usize) -> io::Result<(Head, Vec<Piece>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let host = listener.local_addr()?;
@@ -12,7 +12,7 @@ async fn response_to(bytes: &'static [u8], step: usize) -> io::Result<(Head, Vec
             socket.write_all(piece).await?;
             tokio::task::yield_now().await;
         }
-        // Read the request, so that the close below is no reset.
+        // The request is read, so that closing does not become a reset.
         let _ = socket.read(&mut [0; 1024]).await?;
         io::Result::Ok(())
     });

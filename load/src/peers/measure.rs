@@ -1,10 +1,10 @@
-//! What is measured of each peer: a workload of this tool, and the figures of its report that become rows of the table.
+//! What is measured of each peer: workloads of this tool, and the figures of their reports that become rows of the table.
 
-/// One run of a workload, and the figures that are taken from it.
+/// One run of a workload, and the figures that are taken from its report.
 pub(super) struct Measure {
     pub(super) name: &'static str,
     pub(super) arguments: Vec<String>,
-    /// What the row is called, and the figure of the report.
+    /// The name of each row, and the beginning of the name of its figure in the report.
     pub(super) rows: &'static [(&'static str, &'static str)],
 }
 
@@ -17,7 +17,7 @@ const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("the same: the machine's pauses meanwhile, ms per second", "pauses of the machine"),
 ];
 
-/// Every measure, for so many streams and seconds.
+/// All measures, with this number of streams and this length in seconds.
 pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
     let measure = |name, line: String, rows| Measure {
         name,

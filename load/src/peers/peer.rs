@@ -1,4 +1,4 @@
-//! Who is measured, which programs that takes, and which measures say something about it.
+//! The servers that are measured, the programs that they need, and the measures that apply to them.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,28 +7,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Redis as a bus.
+/// The configuration of a Redis that only passes messages on.
 const BUS: &str = include_str!("../../peers/bus.conf");
-/// Redis as a store.
+/// The configuration of a Redis that stores payments.
 const STORE: &str = include_str!("../../peers/store.conf");
-/// Where Debian puts nginx's modules.
+/// The folder of nginx's modules in Debian.
 pub(super) const MODULES: &str = "/usr/lib/nginx/modules";
 
 /// Where the programs of the peers are.
 #[derive(Args, Debug)]
 pub(crate) struct Programs {
-    /// The gateway's program, by default the one beside this tool.
+    /// The gateway's program; by default the one beside this tool.
     #[arg(long)]
     pub(super) paystream: Option<PathBuf>,
-    /// The durable-streams-server program, by default the one in the path.
+    /// The program durable-streams-server; by default the one in the path.
     #[arg(long)]
     pub(super) durable_streams: Option<PathBuf>,
-    /// Where the baselines for Node lie, with their packages; left out if those are missing.
+    /// The folder of the baselines for Node and their packages; these peers are left out if the packages are missing.
     #[arg(long, default_value = "load/peers/node")]
     pub(super) node_peers: PathBuf,
 }
 
-/// Who is measured.
+/// A server that is measured.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
 pub(crate) enum Peer {
     Bare,
@@ -59,7 +59,7 @@ impl fmt::Display for Peer {
 }
 
 impl Peer {
-    /// How its Redis is configured, if it has one.
+    /// The configuration of its Redis, if it needs one.
     pub(super) fn redis(self) -> Option<&'static str> {
         match self {
             Self::PaystreamRedis => Some(STORE),
@@ -68,7 +68,7 @@ impl Peer {
         }
     }
 
-    /// The program that it is.
+    /// Its program, if that is installed.
     pub(super) fn program(self, programs: &Programs) -> Option<PathBuf> {
         let program = match self {
             Self::Bare => beside("bare").ok(),
@@ -85,7 +85,7 @@ impl Peer {
         program.filter(|program| program.exists())
     }
 
-    /// What it lacks on this machine.
+    /// The command that installs what this machine lacks for it; none if nothing is missing.
     pub(super) fn missing(self, programs: &Programs) -> Option<&'static str> {
         let lacks_more = match self {
             Self::Nchan | Self::NchanRedis => !module().exists(),
@@ -108,8 +108,8 @@ impl Peer {
         })
     }
 
-    /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
-    /// made the same only in Paystream and `bare`.
+    /// Whether a measure applies to this peer. durable-streams did not complete a storm within a minute, and only Paystream and `bare` can be
+    /// given the same heartbeats.
     pub(super) fn takes(self, measure: &str) -> bool {
         match measure {
             "storm" | "one-storm" => self != Self::DurableStreams,
@@ -118,8 +118,8 @@ impl Peer {
         }
     }
 
-    /// A word of the command line as this peer can bear it: durable-streams holds a file open for each stream besides its
-    /// socket, so that with 20,000 descriptors it takes fewer than 10,000.
+    /// A word of the command line, adapted to this peer's limits. durable-streams holds a file open for each stream besides its socket, so
+    /// with 20,000 descriptors it takes fewer than 10,000 streams.
     pub(super) fn within_its_limits(self, word: &str) -> String {
         let most = if self == Self::DurableStreams { 9_000 } else { usize::MAX };
         let numbers = word.split(',').map(|part| match part.parse::<usize>() {
@@ -130,7 +130,7 @@ impl Peer {
     }
 }
 
-/// A program in the folder of this one.
+/// The path of a program in the folder of this one.
 fn beside(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.parent().unwrap_or(Path::new(".")).join(name))

@@ -1,12 +1,12 @@
-//! The peers' tables in Markdown: medians with their spread, and ratios to `bare` pair by pair.
+//! The tables of `load peers` in Markdown: medians with their spread, and ratios to `bare` repeat by repeat.
 
 use super::peer::Peer;
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// Every value of a row, by peer and repeat; a run that failed leaves none.
+/// The values of each row, by peer and repeat. A run that failed has no value.
 pub(super) type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
 
-/// Both tables, and what went wrong.
+/// Makes both tables, followed by the problems.
 pub(super) fn markdown(
     rows: &[&'static str],
     peers: &[Peer],
@@ -50,12 +50,12 @@ fn line(out: &mut String, name: &str, cells: impl Iterator<Item = String>) {
 fn ratio(values: &Values, row: &str, peer: Peer) -> String {
     let of = |peer: Peer| values.get(row)?.get(&peer);
     let (Some(bare), Some(own)) = (of(Peer::Bare), of(peer)) else { return "–".to_owned() };
-    // Nothing against nothing is no ratio.
+    // A ratio to zero is left out.
     let ratios = own.iter().filter_map(|(repeat, own)| Some(own / bare.get(repeat)?));
     spread(ratios.filter(|ratio| ratio.is_finite()))
 }
 
-/// Median, least and most; one value stands alone.
+/// The median with the least and the greatest value; a single value stands alone.
 fn spread(values: impl Iterator<Item = f64>) -> String {
     let mut sorted: Vec<_> = values.collect();
     sorted.sort_by(f64::total_cmp);
@@ -70,7 +70,7 @@ fn spread(values: impl Iterator<Item = f64>) -> String {
     }
 }
 
-/// Three digits are more than a noisy machine can tell apart.
+/// Formats a value with three digits, which is as much as a noisy machine allows to tell apart.
 fn short(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),

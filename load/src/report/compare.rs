@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What stands where a report has no such figure, or where a ratio to nothing would be.
+/// Shown where a report has no such figure, and where a ratio to zero would be.
 const NONE: &str = "–";
 
-/// A table of what two reports measured, with the ratio of the second to the first. The columns are headed by the names of the files
-/// that the reports come from.
+/// Makes a table of what two reports measured, with the ratio of the second to the first. The columns are headed by the names of the
+/// reports' files.
 pub(crate) fn table([first, second]: &[(&PathBuf, Report); 2]) -> String {
     let names = names(first.0, second.0);
     let widths = names.each_ref().map(|name| name.chars().count().max(12) + 2);

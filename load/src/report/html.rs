@@ -1,4 +1,4 @@
-//! The report as a page: charts drawn into it, no script, no network.
+//! The report as an HTML page, with charts, without a script and without references to the network.
 
 mod charts;
 mod escape;

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report as text for a terminal.
 
 use super::{Report, as_f64};
 use crate::stats::{Counts, Times};

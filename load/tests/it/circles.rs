@@ -9,7 +9,7 @@ use std::{
 /// Files by their modules: `["report", "html"]` for `report/html.rs`, and nothing for `main.rs`, where all modules begin.
 type Files = BTreeMap<Vec<String>, String>;
 
-/// Reads every file below a folder but programs of their own and tests.
+/// Reads every file below a folder, except programs of their own and tests.
 fn read(folder: &Path, module: &[String], files: &mut Files) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -31,7 +31,7 @@ fn read(folder: &Path, module: &[String], files: &mut Files) {
     }
 }
 
-/// Words, and signs of one character but for `::`.
+/// Splits a text into words and single signs; `::` is one sign.
 fn tokens(text: &str) -> Vec<&str> {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '_';
     let mut tokens = Vec::new();
@@ -48,7 +48,7 @@ fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// Takes the path, or the tree of paths in braces, that begins at a token; gives the token after it.
+/// Collects the path, or the tree of paths in braces, that begins at a token. Returns the index of the token after it.
 fn take_paths<'a>(
     tokens: &[&'a str],
     mut at: usize,
@@ -71,7 +71,7 @@ fn take_paths<'a>(
     at + 1
 }
 
-/// The modules whose files a file names in its paths.
+/// The modules that the paths in a file lead to.
 fn imports<'a>(module: &[String], text: &str, files: &'a Files) -> BTreeSet<&'a Vec<String>> {
     let tokens = tokens(text);
     let (mut at, mut paths) = (0, Vec::new());
@@ -101,7 +101,7 @@ fn imports<'a>(module: &[String], text: &str, files: &'a Files) -> BTreeSet<&'a 
     paths.into_iter().filter_map(target).collect()
 }
 
-/// Takes away, as long as there are any, the files that import from none of those left. What remains lies on circles or imports from one.
+/// Removes files that import from none of those left, until there is no such file. What remains lies on a circle or imports from one.
 fn circles(files: &Files) -> BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> {
     let mut left: BTreeMap<_, _> =
         files.iter().map(|(module, text)| (module, imports(module, text, files))).collect();

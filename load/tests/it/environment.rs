@@ -5,7 +5,7 @@ use super::tool;
 /// A program that prints its environment and ends. The tool then shows what it has printed.
 const PRINTS_ITS_ENVIRONMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/environment.sh");
 
-/// Variables that somebody exports who runs a gateway on the same machine.
+/// Variables that are exported where another gateway runs on the same machine.
 const EXPORTED: [(&str, &str); 5] = [
     ("PAYSTREAM_TOKEN_KEY", "of-another-gateway"),
     ("PAYSTREAM_TOKEN", "of-another-gateway"),

@@ -1,4 +1,4 @@
-//! What a server does wrong is found, counted as what it is, and told.
+//! Each fault of a server is found, counted under its own name, and reported.
 
 use super::{Fault, Server, load, run_against};
 
@@ -101,7 +101,7 @@ fn a_warm_up_is_checked_but_not_timed() {
         assert!(before > 50 && accepted > 25, "{how}: {before}, {accepted}");
         assert!(how != "--in-flight 1" || server.most_under_way() == 5, "{}", server.most_under_way());
     }
-    // The fault lies in what is warmed up with.
+    // The fault happens during the warm-up.
     let lost = Server::start(Fault::Lost);
     let words = "--streams 2 --rate 100 --warm-up 1 --seconds 0.1 --patience 2";
     let outcome = load(&format!("fanout --public {} {words}", lost.address));

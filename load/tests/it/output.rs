@@ -1,4 +1,4 @@
-//! What a run leaves behind: figures, a page, a comparison.
+//! The output of a run: figures, a page, a comparison.
 
 use super::{Fault, Server, load, run_against, tool};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The `bare` server. Dropping it kills it.
+/// A running `bare` server. Dropping it kills the process.
 struct Bare(Child, SocketAddr);
 
 impl Bare {
@@ -92,7 +92,7 @@ fn the_page_tells_date_version_and_machine() {
     assert!(outcome.text.contains(&date), "{}", outcome.text);
 }
 
-/// The page's charts: title, and number of lines.
+/// The title and the number of lines of each chart of the page.
 fn charts(page: &str) -> Vec<(&str, usize)> {
     let of = |figure: &str| figure.split("</figure>").next().unwrap().matches("<polyline").count();
     page.split("<figure><figcaption>")

@@ -34,7 +34,7 @@ fn a_run_without_a_server_says_so_at_once() {
     let server = Server::start(Fault::None);
     let text = refusal(["fanout", "--public", &server.address.to_string(), "--ingest", &silent]);
     assert!(text.contains(&silent) && text.contains("--ingest"), "{text}");
-    // The least patience of a run is 30 s here.
+    // A run that waits for its server takes 30 s, the default of --patience.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 

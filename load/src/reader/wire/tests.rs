@@ -1,7 +1,7 @@
 use super::*;
 use load::sse::{self, Item};
 
-/// What both parsers can tell: comments, retries, and events with data.
+/// The items that both parsers report: comments, retries, and events with data.
 fn seen_by_this_parser(text: &[u8], cut: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let mut kept = Vec::new();
