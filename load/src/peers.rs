@@ -13,7 +13,7 @@ use crate::{
     output::{self, progress},
     report::{Report, as_f64},
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 use measure::{Measure, measures};
 use peer::Peer;
@@ -31,11 +31,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         output::ensure_writable(path)?;
     }
     let peers = peers(arguments)?;
+    let mut measures = measures(arguments.streams, arguments.seconds);
+    for wanted in &arguments.measures {
+        let is_known = measures.iter().any(|measure| measure.name.starts_with(wanted.as_str()));
+        ensure!(is_known, "no measure has a name that begins with {wanted:?}");
+    }
     let wanted = |name: &str| {
         arguments.measures.is_empty()
             || arguments.measures.iter().any(|wanted| name.starts_with(wanted.as_str()))
     };
-    let mut measures = measures(arguments.streams, arguments.seconds);
     measures.retain(|measure| wanted(measure.name));
     let mut values = Values::new();
     let mut problems = Vec::new();

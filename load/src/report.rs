@@ -172,21 +172,21 @@ impl Report {
         if share > BUSY {
             let percent = share * 100.0;
             self.notes.push(format!(
-                "this tool took {percent:.0} % of a processor: its own limits may be taken for the server's"
+                "this tool took {percent:.0} % of a processor, so its own limits may show in the figures"
             ));
         }
         let taken = self.taken_share();
         if taken > TAKEN {
             let percent = taken * 100.0;
             self.notes.push(format!(
-                "the host took {percent:.1} % of this machine's processors while it measured: long latencies may be its own"
+                "the host took {percent:.1} % of this machine's processors while it measured, which may cause long latencies"
             ));
         }
         let lag_us = self.posted.lag.at(0.99);
         if lag_us > LATE_US {
             let ms = as_f64(lag_us) / 1e3;
             self.notes.push(format!(
-                "the publisher was late itself, by {ms:.1} ms at p99: part of what counts from when an event was due"
+                "the publisher itself was late by {ms:.1} ms at p99, which is part of every time from when an event was due"
             ));
         }
     }

@@ -91,9 +91,10 @@ fn numbers_that_make_no_sense_are_refused() {
         "mixed --rate 1e10",
         "mixed --churn inf",
         "hold --sizes 9,5",
+        "peers --only bare --measures warmth",
     ] {
         let text = refusal(words.split(' '));
-        let reasons = ["seconds", "rate", "per second", "smallest"];
+        let reasons = ["seconds", "rate", "per second", "smallest", "no measure"];
         assert!(reasons.iter().any(|reason| text.contains(reason)), "{words}: {text}");
     }
 }
