@@ -67,4 +67,4 @@ text{font:12px system-ui,sans-serif;fill:#374151}.grid{stroke:#e5e7eb}.axis{stro
 table{border-collapse:collapse;font-size:13px;overflow-wrap:normal}\
 th,td{padding:.15rem .8rem .15rem 0;border-bottom:1px solid #e5e7eb;vertical-align:top;text-align:left;font-weight:normal}\
 td{font-variant-numeric:tabular-nums}\
-@media(max-width:30rem){body{padding:.5rem}table{font-size:11px}th,td{padding-right:.35rem}}";
+@media(max-width:36rem){body{padding:.5rem}table{font-size:11px}th,td{padding-right:.3rem}}";

@@ -73,8 +73,7 @@ fn openings(report: &Report) -> Table {
 /// One column for each number of streams.
 fn sizes(report: &Report) -> Table {
     let sizes = &report.sizes;
-    let kib =
-        |bytes: Option<u64>| bytes.map_or("–".to_owned(), |bytes| format!("{}\u{a0}KiB", bytes >> 10));
+    let kib = |bytes: Option<u64>| bytes.map_or("–".to_owned(), |bytes| (bytes >> 10).to_string());
     let row = |name: &str, cells: Vec<String>| [vec![name.to_owned()], cells].concat();
     let server = |of: fn(&crate::proc::Process) -> u64| {
         sizes.iter().map(|size| kib(size.server.as_ref().map(of))).collect::<Vec<_>>()
@@ -85,15 +84,18 @@ fn sizes(report: &Report) -> Table {
     }
     table.head = row("streams", sizes.iter().map(|size| size.streams.to_string()).collect());
     table.rows = vec![
-        row("server, resident (RSS)", server(|process| process.rss)),
-        row("server, resident (PSS)", server(|process| process.pss)),
-        row("server, anonymous", server(|process| process.anonymous)),
-        row("this tool, anonymous", sizes.iter().map(|size| kib(Some(size.own.anonymous))).collect()),
-        row("kernel, TCP buffers", sizes.iter().map(|size| kib(Some(size.kernel.tcp_buffers))).collect()),
-        row("kernel, slab", sizes.iter().map(|size| kib(Some(size.kernel.slab))).collect()),
+        row("server, resident (RSS), KiB", server(|process| process.rss)),
+        row("server, resident (PSS), KiB", server(|process| process.pss)),
+        row("server, anonymous, KiB", server(|process| process.anonymous)),
+        row("this tool, anonymous, KiB", sizes.iter().map(|size| kib(Some(size.own.anonymous))).collect()),
         row(
-            "server, share of a processor",
-            sizes.iter().map(|size| format!("{:.2}\u{a0}%", size.server_cpu * 100.0)).collect(),
+            "kernel, TCP buffers, KiB",
+            sizes.iter().map(|size| kib(Some(size.kernel.tcp_buffers))).collect(),
+        ),
+        row("kernel, slab, KiB", sizes.iter().map(|size| kib(Some(size.kernel.slab))).collect()),
+        row(
+            "server, share of a processor, %",
+            sizes.iter().map(|size| format!("{:.2}", size.server_cpu * 100.0)).collect(),
         ),
     ];
     table
@@ -104,13 +106,20 @@ fn times(report: &Report) -> Table {
     let rows = times.map(|(name, times)| {
         let mut row = vec![name.to_owned()];
         let quantiles = [0.5, 0.9, 0.99, 0.999].map(|quantile| times.at(quantile));
-        row.extend(
-            quantiles.into_iter().chain([times.longest()]).map(|us| format!("{:.2}", as_f64(us) / 1e3)),
-        );
+        row.extend(quantiles.into_iter().chain([times.longest()]).map(milliseconds));
         row.push(times.count().to_string());
         row
     });
     Table::new("Times in milliseconds", &["", "p50", "p90", "p99", "p99.9", "longest", "number"], rows)
+}
+
+/// A time in milliseconds with about three digits, which is what the histograms are good for.
+fn milliseconds(us: u64) -> String {
+    match as_f64(us) / 1e3 {
+        ms if ms >= 100.0 => format!("{ms:.0}"),
+        ms if ms >= 10.0 => format!("{ms:.1}"),
+        ms => format!("{ms:.2}"),
+    }
 }
 
 fn counts(report: &Report) -> Table {
@@ -152,4 +161,16 @@ fn figures(report: &Report) -> Table {
 fn machine(report: &Report) -> Table {
     let rows = report.machine.iter().map(|(name, value)| vec![name.clone(), value.clone()]);
     Table::new("The machine and its settings", &[], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short_enough_for_a_narrow_window() {
+        for (us, text) in [(40, "0.04"), (9_041, "9.04"), (72_640, "72.6"), (600_000_000, "600000")] {
+            assert_eq!(milliseconds(us), text);
+        }
+    }
 }
