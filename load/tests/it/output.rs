@@ -119,7 +119,7 @@ fn the_page_has_a_chart_for_what_was_measured_and_no_empty_one() {
         ("Memory by number of streams", 2),
     ];
     assert_eq!(charts(&held), expected, "{held}");
-    let posted = page("fanout --streams 20 --rate 50 --seconds 2");
+    let posted = page("fanout --streams 20 --rate 50 --seconds 3");
     let titles: Vec<_> = charts(&posted).into_iter().map(|(title, _)| title).collect();
     let expected =
         ["Latency by percentile", "Rates over time", "Streams over time", "The server's memory over time"];

@@ -1,8 +1,9 @@
 //! Runs that cannot be made are refused before they begin, with exit code 2 and a sentence that says what to change.
 
 use super::{Fault, Server, tool};
+use socket2::{Domain, Socket, Type};
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -17,14 +18,17 @@ fn refusal<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// An address at which nothing listens.
-fn silent_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address at which nothing listens, as long as the socket that reserves it lives.
+fn silent_address() -> (Socket, String) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
+    (socket, address)
 }
 
 #[test]
 fn a_run_without_a_server_says_so_at_once() {
-    let (silent, begun) = (silent_address().to_string(), Instant::now());
+    let ((_socket, silent), begun) = (silent_address(), Instant::now());
     for workload in ["hold", "fanout", "unicast", "storm", "webhooks", "mixed", "soak"] {
         let text = refusal([workload, "--public", &silent]);
         for words in [silent.as_str(), "no server accepts connections", "--public", "--spawn"] {
