@@ -28,7 +28,7 @@ mod tests;
 pub use cors::{Cors, OriginError};
 pub use denied::Denied;
 pub use key::{Algorithm, KeyError, KeySettings, Material};
-pub use token::{MAX_LIFETIME, MAX_PAYMENTS};
+pub use token::{ALL, MAX_LIFETIME, MAX_PAYMENTS};
 
 use crate::payment::{Name, Time};
 use http::{HeaderMap, HeaderValue};
@@ -47,7 +47,8 @@ pub struct Settings {
     pub cors: Vec<String>,
     /// The keys. None is fine: nobody gets in then.
     pub keys: Vec<KeySettings>,
-    /// For development: a request without any token may watch every payment of this realm.
+    /// For development: a request without any token may watch every payment of this realm, and pages of every loopback origin
+    /// may read answers.
     pub open: Option<Name>,
     /// How far the clocks of the token's maker and of this node may differ.
     pub leeway: Duration,
@@ -192,6 +193,7 @@ impl Rules {
         }));
         let Settings { audience, open, leeway, .. } = settings;
         if wrong.is_empty() {
+            let cors = cors.with_loopback(open.is_some());
             Ok(Self { audience, keys, open, leeway, cors, epoch: 0 })
         } else {
             Err(AccessErrors(wrong))
@@ -277,7 +279,7 @@ impl Access {
         })
     }
 
-    /// The value for `Access-Control-Allow-Origin`: `origin` itself if it is on the list, else none.
+    /// The value for `Access-Control-Allow-Origin`: `origin` itself if its pages may read answers, else none.
     #[must_use]
     pub fn cors(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.rules().cors.allowed(origin)
