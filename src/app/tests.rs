@@ -91,6 +91,11 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
         ("/v1/events", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=a", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=c", &good, 403, "foreign_payment"),
+        // `*` was followed as a payment of that name.
+        ("/v1/events?payment=*", &good, 400, "bad_payment"),
+        ("/v1/events?payment=a&payment=%2A", &good, 400, "bad_payment"),
+        ("/v1/payments/*/events", &good, 400, "bad_payment"),
+        ("/v1/payments/%2A", &good, 400, "bad_payment"),
         ("/v1/payments/a/events?until=never", &good, 400, "bad_parameter"),
         ("/v1/nothing", &good, 404, "unknown_route"),
     ] {
