@@ -1,10 +1,10 @@
 //! `paystream trigger`: signs webhooks as a provider would, and posts them.
 
-use super::{ConfigFile, Refused, Usage, a_name, output, post};
+use super::{ConfigFile, Refused, Usage, a_payment, output, post};
 use crate::{
     clock,
-    config::{Config, Environment, environment},
-    ingest::{Source, SourceSettings},
+    config::{Config, Environment, Posting, environment},
+    ingest::Source,
     payment::{Currency, Name, Time},
     scenario::{self, Life, PROVIDERS, Step},
 };
@@ -35,7 +35,7 @@ pub(super) struct Trigger {
     #[arg(long, short, value_name = "NAME", required_unless_present = "list")]
     source: Option<String>,
     /// The payment that the webhooks are about
-    #[arg(long, short, value_name = "ID", required_unless_present = "list", value_parser = a_name)]
+    #[arg(long, short, value_name = "ID", required_unless_present = "list", value_parser = a_payment)]
     payment: Option<Name>,
     /// A scenario, or one of the provider's event types
     #[arg(default_value = "happy")]
@@ -68,17 +68,21 @@ impl Trigger {
         if self.list {
             return list(self.json);
         }
-        let config = self.config(&environment())?;
         let (Some(name), Some(payment)) = (&self.source, &self.payment) else {
             return Err(Usage("--source and --payment are needed".to_owned()).into());
         };
-        let source =
-            Source::build(pick(&config, name)?).map_err(|error| Usage(format!("source {name}: {error}")))?;
+        let Posting { listen, source, names } = self.posting(name, &environment())?;
+        let unknown = || {
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Usage(format!("there is no source {name:?}; configured are: {known}"))
+        };
+        let source = Source::build(source.ok_or_else(unknown)?)
+            .map_err(|error| Usage(format!("source {name}: {error}")))?;
         let steps =
             self.steps(source.provider(), payment.as_str()).map_err(|error| Usage(error.to_string()))?;
         let base = match &self.url {
             Some(url) => url.clone(),
-            None => post::url_of(config.listen.ingest).parse()?,
+            None => post::url_of(listen.ingest).parse()?,
         };
         let url = post::below(&base, &["webhooks", name]);
         let client = post::client(&url)?;
@@ -92,14 +96,19 @@ impl Trigger {
         if refused { Err(Refused.into()) } else { Ok(()) }
     }
 
-    fn config(&self, environment: &Environment) -> anyhow::Result<Config> {
+    /// What it takes to post to the source `name`; of the secrets, only that source's.
+    fn posting(&self, name: &str, environment: &Environment) -> anyhow::Result<Posting> {
         if !self.dev {
-            return Ok(self.config.load()?);
+            return Ok(Posting::load(&self.config.config, environment, name)?);
         }
         let secret = environment.get(super::serve::DEV_SECRET).cloned().ok_or_else(|| {
             Usage(format!("{} is not set; `paystream serve --dev` prints it", super::serve::DEV_SECRET))
         })?;
-        Ok(Config::dev_with_secret("unused".into(), &secret.into()))
+        let dev = Config::dev_with_secret("unused".into(), &secret.into());
+        let sources = dev.sources;
+        let names = sources.iter().map(|source| source.name.to_string()).collect();
+        let source = sources.into_iter().find(|source| &*source.name == name);
+        Ok(Posting { listen: dev.listen, source, names })
     }
 
     /// A life played without pauses began earlier, so that none of its events lies in the future.
@@ -148,14 +157,6 @@ impl Trigger {
         }
         Ok(status.is_success())
     }
-}
-
-fn pick(config: &Config, name: &str) -> Result<SourceSettings, Usage> {
-    config.sources.iter().find(|source| &*source.name == name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Usage(format!("there is no source {name:?}; configured are: {known}"))
-    })
 }
 
 fn list(json: bool) -> anyhow::Result<()> {

@@ -28,3 +28,4 @@ mod redis_store;
 mod roles;
 mod support;
 mod wire;
+mod working_folder;
