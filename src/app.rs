@@ -28,6 +28,7 @@ use crate::{
 use anyhow::{anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
+pub use listeners::BindError;
 use listeners::Listeners;
 use secrecy::SecretString;
 use std::{

@@ -7,6 +7,7 @@
 mod check;
 mod demo;
 mod output;
+mod port;
 mod post;
 mod reconcile;
 mod serve;

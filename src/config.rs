@@ -206,6 +206,11 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let Self { sources, access, .. } = self;
+        if access.keys.is_empty() && access.open.is_none() && !sources.is_empty() {
+            let nobody = "there is no [[access.key]], so nobody can watch a payment here; add one, unless this node only takes \
+                          webhooks (--role ingest)";
+            return vec![nobody.to_owned()];
+        }
         let opens = |realm| {
             access.open.as_ref() == Some(realm) || access.keys.iter().any(|key| key.realms.contains(realm))
         };

@@ -1,9 +1,9 @@
 //! `paystream serve`: the gateway.
 
-use super::{ConfigFile, Usage, output, post};
+use super::{ConfigFile, Usage, output, port, post};
 use crate::{
     app::{App, Running},
-    config::{Config, Role, environment},
+    config::{Config, Listen, Role, environment},
     telemetry,
 };
 use anyhow::Context;
@@ -25,7 +25,8 @@ Examples:
   PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
   paystream serve --role ingest                        webhooks only; needs no access key
   paystream serve --role stream                        streams only; needs no webhook secret
-  paystream serve --dev                                to develop against: open to everyone on this machine")]
+  paystream serve --dev                                to develop against: open to everyone on this machine
+  paystream serve --dev --port 3001                    the same, where port 8080 is taken")]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
@@ -35,6 +36,10 @@ pub(super) struct Serve {
     /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development
     #[arg(long, conflicts_with_all = ["config", "role"])]
     dev: bool,
+    /// With --dev: the port for streams and webhooks; 0 takes one that is free
+    /// [default: that of PAYSTREAM__LISTEN__PUBLIC, else 8080]
+    #[arg(long, requires = "dev")]
+    port: Option<u16>,
 }
 
 impl Serve {
@@ -42,20 +47,23 @@ impl Serve {
         if self.dev {
             let folder = tempfile::tempdir().context("no temporary data folder")?;
             let data = folder.path().to_owned();
-            let config = match environment().remove(DEV_SECRET) {
+            let mut environment = environment();
+            let mut config = match environment.remove(DEV_SECRET) {
                 Some(secret) => Config::dev_with_secret(data, &secret.into()),
                 None => Config::dev(data),
             };
+            config.listen = Listen::dev(self.port, &environment)?;
             if let Some(mistake) =
                 config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
             {
                 return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
             }
-            return serve(config, Role::All, None, warn_loudly).await;
+            let served = serve(config, Role::All, None, warn_loudly).await;
+            return served.map_err(port::in_terms_of_arguments);
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
-        serve(config, self.role, Some(&self.config), |_, _| ()).await
+        serve(config, self.role, Some(&self.config), |_, config| warn(config, self.role)).await
     }
 }
 
@@ -145,6 +153,13 @@ impl Signals {
     }
 }
 
+/// What is hardly meant is told again at the start, unless the other half is another node's.
+fn warn(config: &Config, role: Role) {
+    for warning in config.warnings().iter().filter(|_| role == Role::All) {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// What everyone must know who starts an open gateway, and how to try it.
 fn warn_loudly(running: &Running, config: &Config) {
     let public = post::url_of(running.listen.public);
@@ -160,9 +175,16 @@ fn warn_loudly(running: &Running, config: &Config) {
 
   Watch a payment:  paystream watch --url {public} --payment pay_1
   or in a browser:  {public}/v1/payments/pay_1/events
-  Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1
+  Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1 --url {ingest}
   by yourself:      POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
+  Look inside:      {admin}/metrics
+
+  In a page of this machine, such as http://localhost:3000 (any port of localhost, 127.0.0.1 or [::1]; no other origin may read):
+
+    const events = new EventSource(\"{public}/v1/payments/pay_1/events\");
+    events.onmessage = ({{ data }}) => console.log(JSON.parse(data));
 ",
         ingest = post::url_of(running.listen.ingest),
+        admin = post::url_of(running.listen.admin),
     ));
 }

@@ -3,7 +3,7 @@
 use super::{ConfigFile, Refused, Usage, a_payment, output, post};
 use crate::{
     clock,
-    config::{Config, Environment, Posting, environment},
+    config::{Config, Environment, Listen, Posting, environment},
     ingest::Source,
     payment::{Currency, Name, Time},
     scenario::{self, Life, PROVIDERS, Step},
@@ -104,11 +104,10 @@ impl Trigger {
         let secret = environment.get(super::serve::DEV_SECRET).cloned().ok_or_else(|| {
             Usage(format!("{} is not set; `paystream serve --dev` prints it", super::serve::DEV_SECRET))
         })?;
-        let dev = Config::dev_with_secret("unused".into(), &secret.into());
-        let sources = dev.sources;
+        let sources = Config::dev_with_secret("unused".into(), &secret.into()).sources;
         let names = sources.iter().map(|source| source.name.to_string()).collect();
         let source = sources.into_iter().find(|source| &*source.name == name);
-        Ok(Posting { listen: dev.listen, source, names })
+        Ok(Posting { listen: Listen::dev(None, environment)?, source, names })
     }
 
     /// A life played without pauses began earlier, so that none of its events lies in the future.

@@ -1,5 +1,6 @@
 //! What the file may say, and what each mistake is answered with.
 
+mod dev;
 mod excerpts;
 mod paths;
 
@@ -410,6 +411,9 @@ fn a_source_whose_realm_no_key_opens_is_warned_of() {
         "{found:?}"
     );
     assert!(Config::dev("data".into()).warnings().is_empty(), "it is open");
+    let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
+    assert_eq!(without_keys.len(), 1, "{without_keys:?}");
+    assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");
 }
 
 #[test]

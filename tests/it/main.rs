@@ -20,6 +20,7 @@ mod commands;
 mod confirm;
 mod contract;
 mod demo;
+mod dev;
 mod faults;
 mod fetched_keys;
 mod invariants;
