@@ -161,7 +161,7 @@ pub struct Access {
 }
 
 /// What the settings came to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rules {
     audience: String,
     keys: Vec<Key>,
@@ -201,28 +201,38 @@ impl Rules {
     }
 }
 
-impl Settings {
-    /// Everything that is wrong with them; nothing if [`Access::new`] would take them.
-    #[must_use]
-    pub fn mistakes(&self) -> Vec<AccessError> {
-        Rules::build(self.clone()).err().map(|errors| errors.0).unwrap_or_default()
-    }
-}
-
 impl Access {
     /// Takes over the settings, or says what is wrong with them.
     pub fn new(settings: Settings) -> Result<Self, AccessErrors> {
         Ok(Self { rules: RwLock::new(Arc::new(Rules::build(settings)?)) })
     }
 
-    /// Replaces all settings at once. On an error the old ones stay. Open streams are looked at again with
-    /// [`Access::stands`].
-    pub fn replace(&self, settings: Settings) -> Result<(), AccessErrors> {
-        let mut rules = Rules::build(settings)?;
+    /// Takes over all that `newer` has at once. Open streams are looked at again with [`Access::stands`].
+    pub fn replace(&self, newer: Self) {
+        let newer = newer.rules.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut current = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        rules.epoch = current.epoch + 1;
-        *current = Arc::new(rules);
-        Ok(())
+        let epoch = current.epoch + 1;
+        *current = Arc::new(Rules { epoch, ..Arc::unwrap_or_clone(newer) });
+    }
+
+    /// The names of the keys, in the order of the settings.
+    #[must_use]
+    pub fn kids(&self) -> Vec<Arc<str>> {
+        self.rules().keys.iter().map(|key| Arc::clone(&key.kid)).collect()
+    }
+
+    /// Whether nobody may watch anything.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        let rules = self.rules();
+        rules.open.is_none() && rules.keys.is_empty()
+    }
+
+    /// Whether anyone may watch payments of `realm`: a key may sign for it, or it is open.
+    #[must_use]
+    pub fn opens(&self, realm: &Name) -> bool {
+        let rules = self.rules();
+        rules.open.as_ref() == Some(realm) || rules.keys.iter().any(|key| key.realms.contains(realm))
     }
 
     fn rules(&self) -> Arc<Rules> {

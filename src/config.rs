@@ -1,8 +1,9 @@
 //! The configuration: one TOML file, environment variables over it, checked whole before anything starts.
 //!
 //! Two stages. `document` is what was typed: the file with the place of each value, and the overrides. `read` turns it into
-//! the types below, which hold only what is valid. Every mistake is found in one go; each is one line with its place, what
-//! is allowed and a remedy. Secrets are named by reference (`env:NAME`, `file:path`), and no message shows one.
+//! the types below, which hold only what is valid: sources and access are built there, once, since that is how they are
+//! checked. Every mistake is found in one go; each is one line with its place, what is allowed and a remedy. Secrets are named
+//! by reference (`env:NAME`, `file:path`), and no message shows one.
 //!
 //! This room knows the settings types of the rooms that it configures. None of them knows it.
 
@@ -17,7 +18,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use dev::DEV_REALM;
+pub use dev::{DEV_REALM, DEV_SECRET, fresh_secret};
 pub use excerpt::{Operating, Posting, Signer, Signing};
 pub use mistake::{Mistake, Mistakes};
 
@@ -32,17 +33,17 @@ use std::{
     str::FromStr,
 };
 
-/// Everything that can be configured, valid as a whole.
-#[derive(Clone, Debug)]
+/// Everything that can be configured, valid as a whole. What had to be built to be checked is handed on as it was built.
+#[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
     /// Where events are kept.
     pub store: store::Settings,
     /// The webhook endpoints.
-    pub sources: Vec<ingest::SourceSettings>,
+    pub sources: Vec<ingest::Source>,
     /// Who may watch what.
-    pub access: access::Settings,
+    pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
     /// Opens the admin listener's `/admin/…`, which is closed without one.
@@ -206,16 +207,14 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let Self { sources, access, .. } = self;
-        if access.keys.is_empty() && access.open.is_none() && !sources.is_empty() {
+        if !sources.is_empty() && access.is_shut() {
             let nobody = "there is no [[access.key]], so nobody can watch a payment here; add one, unless this node only takes \
                           webhooks (--role ingest)";
             return vec![nobody.to_owned()];
         }
-        let opens = |realm| {
-            access.open.as_ref() == Some(realm) || access.keys.iter().any(|key| key.realms.contains(realm))
-        };
-        let shut = sources.iter().filter(|source| !opens(&source.realm));
-        shut.map(|ingest::SourceSettings { name, realm, .. }| {
+        let shut = sources.iter().filter(|source| !access.opens(source.realm()));
+        shut.map(|source| {
+            let (name, realm) = (source.name(), source.realm());
             format!(
                 "source {name:?}: no [[access.key]] may sign for its realm {realm:?}, so nobody can watch its payments here; add \
                  {realm:?} to the realms of a key, or mend the source's realm"

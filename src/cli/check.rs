@@ -82,8 +82,9 @@ impl Checked {
 
     fn as_text(&self, file: &Path) -> String {
         let Config { sources, access, listen, store, .. } = &self.config;
-        let sources: Vec<&str> = sources.iter().map(|source| &*source.name).collect();
-        let keys: Vec<&str> = access.keys.iter().map(|key| key.kid.as_str()).collect();
+        let sources: Vec<&str> = sources.iter().map(ingest::Source::name).collect();
+        let kids = access.kids();
+        let kids: Vec<&str> = kids.iter().map(|kid| &**kid).collect();
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let store = match (store, self.is_there) {
             (store::Settings::Embedded(settings), Some(true)) => {
@@ -101,7 +102,7 @@ impl Checked {
             "{}: fine\n  sources: {}\n  access keys: {}\n  streams on {}, webhooks on {}, admin on {}\n  store: {store}",
             file.display(),
             list(sources),
-            list(keys),
+            list(kids),
             listen.public,
             listen.ingest,
             listen.admin,

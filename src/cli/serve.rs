@@ -1,18 +1,15 @@
 //! `paystream serve`: the gateway.
 
-use super::{ConfigFile, Usage, output, port, post};
+use super::{ConfigFile, output, port, post};
 use crate::{
     app::{App, Running},
-    config::{Config, Listen, Role, environment},
+    config::{Config, DEV_SECRET, Listen, Role, environment, fresh_secret},
     telemetry,
 };
 use anyhow::Context;
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// The environment variable that hands the secret of `serve --dev` to `trigger --dev`.
-pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
 /// Runs the gateway
 ///
@@ -48,22 +45,18 @@ impl Serve {
             let folder = tempfile::tempdir().context("no temporary data folder")?;
             let data = folder.path().to_owned();
             let mut environment = environment();
-            let mut config = match environment.remove(DEV_SECRET) {
-                Some(secret) => Config::dev_with_secret(data, &secret.into()),
-                None => Config::dev(data),
-            };
+            let secret = environment.remove(DEV_SECRET).map_or_else(fresh_secret, Into::into);
+            let mut config = Config::dev(data, &secret)?;
             config.listen = Listen::dev(self.port, &environment)?;
-            if let Some(mistake) =
-                config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
-            {
-                return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
-            }
-            let served = serve(config, Role::All, None, warn_loudly).await;
+            let served = serve(config, Role::All, None, |running| warn_loudly(running, &secret)).await;
             return served.map_err(port::in_terms_of_arguments);
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
-        serve(config, self.role, Some(&self.config), |_, config| warn(config, self.role)).await
+        // What is hardly meant is told again at the start, unless the other half is another node's.
+        let warnings = if self.role == Role::All { config.warnings() } else { Vec::new() };
+        let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        serve(config, self.role, Some(&self.config), warn).await
     }
 }
 
@@ -72,12 +65,12 @@ async fn serve(
     config: Config,
     role: Role,
     file: Option<&ConfigFile>,
-    started: impl FnOnce(&Running, &Config),
+    started: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut signals = Signals::new().context("signals cannot be received")?;
-    let mut running = App::start(config.clone(), role).await?;
-    started(&running, &config);
+    let mut running = App::start(config, role).await?;
+    started(&running);
     let failure = loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -153,18 +146,10 @@ impl Signals {
     }
 }
 
-/// What is hardly meant is told again at the start, unless the other half is another node's.
-fn warn(config: &Config, role: Role) {
-    for warning in config.warnings().iter().filter(|_| role == Role::All) {
-        tracing::warn!("{warning}");
-    }
-}
-
 /// What everyone must know who starts an open gateway, and how to try it.
-fn warn_loudly(running: &Running, config: &Config) {
+fn warn_loudly(running: &Running, secret: &SecretString) {
     let public = post::url_of(running.listen.public);
-    let secret = config.sources.first().and_then(|source| source.secrets.first());
-    let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
+    let secret = secret.expose_secret();
     output::complain(&format!(
         "
   ********************************************************************

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Usage, a_duration, a_name, output};
 use crate::{
-    access::{ALL, Access, MintError},
+    access::{ALL, MintError},
     clock,
     config::{DEV_REALM, Signer, Signing},
     payment::Name,
@@ -67,7 +67,7 @@ impl Token {
         if let Some(kid) = kid.filter(|kid| !kids.iter().any(|known| known == kid)) {
             return Err(usage(MintError::UnknownKey(kid.to_owned(), kids.join(", "))).into());
         }
-        let minted = Access::new(access)?.mint(kid, &self.realm, &self.payments, self.ttl, clock::now());
+        let minted = access.mint(kid, &self.realm, &self.payments, self.ttl, clock::now());
         Ok(minted.map_err(usage)?)
     }
 }

@@ -3,7 +3,7 @@
 use super::{ConfigFile, Refused, Usage, a_payment, output, post};
 use crate::{
     clock,
-    config::{Config, Environment, Listen, Posting, environment},
+    config::{Config, DEV_SECRET, Environment, Listen, Posting, environment},
     ingest::Source,
     payment::{Currency, Name, Time},
     scenario::{self, Life, PROVIDERS, Step},
@@ -76,8 +76,7 @@ impl Trigger {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             Usage(format!("there is no source {name:?}; configured are: {known}"))
         };
-        let source = Source::build(source.ok_or_else(unknown)?)
-            .map_err(|error| Usage(format!("source {name}: {error}")))?;
+        let source = source.ok_or_else(unknown)?;
         let steps =
             self.steps(source.provider(), payment.as_str()).map_err(|error| Usage(error.to_string()))?;
         let base = match &self.url {
@@ -101,12 +100,12 @@ impl Trigger {
         if !self.dev {
             return Ok(Posting::load(&self.config.config, environment, name)?);
         }
-        let secret = environment.get(super::serve::DEV_SECRET).cloned().ok_or_else(|| {
-            Usage(format!("{} is not set; `paystream serve --dev` prints it", super::serve::DEV_SECRET))
-        })?;
-        let sources = Config::dev_with_secret("unused".into(), &secret.into()).sources;
-        let names = sources.iter().map(|source| source.name.to_string()).collect();
-        let source = sources.into_iter().find(|source| &*source.name == name);
+        let secret = environment.get(DEV_SECRET).cloned();
+        let secret = secret
+            .ok_or_else(|| Usage(format!("{DEV_SECRET} is not set; `paystream serve --dev` prints it")))?;
+        let sources = Config::dev("unused".into(), &secret.into())?.sources;
+        let names = sources.iter().map(|source| source.name().to_owned()).collect();
+        let source = sources.into_iter().find(|source| source.name() == name);
         Ok(Posting { listen: Listen::dev(None, environment)?, source, names })
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Config, Environment, Listen, Mistakes, document::Document, mistake::Collector, read};
 use crate::{
-    access,
-    ingest::SourceSettings,
+    access::{self, Access},
+    ingest::{Source, SourceSettings},
     limits::Limits,
     payment::Name,
     store::{self, embedded},
@@ -14,6 +14,9 @@ use std::{net::TcpListener, path::PathBuf, time::Duration};
 
 /// The realm of whoever names none.
 pub const DEV_REALM: &str = "default";
+
+/// The environment variable that hands the secret of `serve --dev` to `trigger --dev`.
+pub const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
 /// The environment's part of `[listen]`.
 const OVERRIDES: &str = "PAYSTREAM__LISTEN__";
@@ -65,37 +68,36 @@ impl Listen {
 
 impl Config {
     /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
-    /// `dev` (generic) and `stripe`, which share one fresh secret.
-    #[must_use]
-    pub fn dev(data: PathBuf) -> Self {
-        Self::dev_with_secret(data, &fresh_secret())
-    }
-
-    /// As [`Config::dev`], with a secret that another process knows too.
-    #[must_use]
-    pub fn dev_with_secret(data: PathBuf, secret: &SecretString) -> Self {
-        let open: Option<Name> = DEV_REALM.parse().ok();
-        let source =
-            |name: &str, preset: &str| Some(SourceSettings::new(name, preset, open.clone()?, secret.clone()));
-        Self {
+    /// `dev` (generic) and `stripe`, which share one secret; that it is none is the only mistake there can be.
+    pub fn dev(data: PathBuf, secret: &SecretString) -> Result<Self, Mistakes> {
+        let realm: Name = DEV_REALM.parse().map_err(|why| Mistakes::one(format!("realm: {why}")))?;
+        let source = |name: &str, preset: &str| {
+            let settings = SourceSettings::new(name, preset, realm.clone(), secret.clone());
+            Source::build(settings).map_err(|why| Mistakes::one(format!("{DEV_SECRET}: {why}")))
+        };
+        let sources = vec![source("dev", "generic")?, source("stripe", "stripe")?];
+        let access = access::Settings { open: Some(realm), ..access::Settings::default() };
+        let access = Access::new(access).map_err(|why| Mistakes::one(why.to_string()))?;
+        Ok(Self {
             listen: Listen::or_default(None, None, None),
             store: store::Settings::Embedded(embedded::Settings {
                 path: data,
                 history: Duration::from_secs(45 * 24 * 60 * 60),
             }),
-            sources: [source("dev", "generic"), source("stripe", "stripe")].into_iter().flatten().collect(),
-            access: access::Settings { open: open.clone(), ..access::Settings::default() },
+            sources,
+            access,
             // Nobody but the developer waits for the end.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
             limits: Limits::default(),
             log: telemetry::Format::Text,
-        }
+        })
     }
 }
 
 /// 256 random bits in the form of Stripe's secrets, which suits the generic presets too.
-fn fresh_secret() -> SecretString {
+#[must_use]
+pub fn fresh_secret() -> SecretString {
     let bytes: [u8; 32] = rand::random();
     format!("whsec_{}", hex::encode(bytes)).into()
 }

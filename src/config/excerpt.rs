@@ -7,7 +7,7 @@ use super::{
     load,
     read::{self, Parts, Wanted},
 };
-use crate::{access, ingest::SourceSettings, payment::Name};
+use crate::{access::Access, ingest::Source, payment::Name};
 use secrecy::SecretString;
 use std::path::Path;
 
@@ -23,21 +23,21 @@ pub struct Signer<'a> {
 }
 
 /// What it takes to sign tokens.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Signing {
-    /// The settings, with the key that was asked for alone, or with none where there is no such key.
-    pub access: access::Settings,
+    /// Signs by the key that was asked for alone, or by none where there is no such key.
+    pub access: Access,
     /// The names of all keys.
     pub kids: Vec<String>,
 }
 
 /// What it takes to post webhooks of a source.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Posting {
     /// Where the gateway listens.
     pub listen: Listen,
     /// The source, if there is one of that name.
-    pub source: Option<SourceSettings>,
+    pub source: Option<Source>,
     /// The names of all sources.
     pub names: Vec<String>,
 }
@@ -54,8 +54,10 @@ pub struct Operating {
 impl Signing {
     /// Reads the file, with the overrides of the environment over it. Needs the secrets of one key.
     pub fn load(file: &Path, environment: &Environment, signer: Signer<'_>) -> Result<Self, Mistakes> {
-        let Parts { access, kids, .. } = parts(file, environment, &Wanted::Signer(signer))?;
-        Ok(Self { access, kids })
+        load(file, environment, |document| {
+            let Parts { access, kids, .. } = read::parts(document, &Wanted::Signer(signer));
+            Some(Self { access: access?, kids })
+        })
     }
 }
 
@@ -64,7 +66,7 @@ impl Posting {
     pub fn load(file: &Path, environment: &Environment, name: &str) -> Result<Self, Mistakes> {
         let Parts { listen, sources, source_names: names, .. } =
             parts(file, environment, &Wanted::Source(name))?;
-        let source = sources.into_iter().find(|source| &*source.name == name);
+        let source = sources.into_iter().find(|source| source.name() == name);
         Ok(Self { listen, source, names })
     }
 }

@@ -2,14 +2,14 @@
 
 mod access;
 mod api;
-mod source;
+pub(super) mod source;
 mod store;
 
 use super::{
     Config, Listen, Signer,
     document::{Document, Section},
 };
-use crate::{ingest::SourceSettings, limits::Limits, secret, stream, telemetry};
+use crate::{access::Access, ingest::Source, limits::Limits, secret, stream, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
@@ -40,14 +40,14 @@ pub(super) enum Wanted<'a> {
     AdminToken,
 }
 
-/// What was read. Keys, sources and the token are left out where their secrets are not wanted.
+/// What was read and built. Keys, sources and the token are left out where their secrets are not wanted.
 pub(super) struct Parts {
     pub(super) listen: Listen,
     pub(super) store: Option<crate::store::Settings>,
-    pub(super) sources: Vec<SourceSettings>,
+    pub(super) sources: Vec<Source>,
     /// The names of all sources.
     pub(super) source_names: Vec<String>,
-    pub(super) access: crate::access::Settings,
+    pub(super) access: Option<Access>,
     /// The names of all keys.
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
@@ -62,7 +62,7 @@ pub(super) fn parts(document: &Document<'_>, wanted: &Wanted<'_>) -> Parts {
     let listen = listen(document.section("listen"));
     let store = store::settings(document.section("store").following_secrets(is_all));
     let (sources, source_names) = source::all(document, wanted);
-    let (access, kids) = access::settings(document.section("access"), wanted);
+    let (access, kids) = access::access(document.section("access"), wanted);
     let stream = stream(document.section("stream"));
     let is_admin = is_all || matches!(wanted, Wanted::AdminToken);
     let admin_token = admin(document.section("admin").following_secrets(is_admin));
@@ -76,7 +76,7 @@ pub(super) fn parts(document: &Document<'_>, wanted: &Wanted<'_>) -> Parts {
 pub(super) fn config(document: &Document<'_>) -> Option<Config> {
     let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
         parts(document, &Wanted::All);
-    Some(Config { listen, store: store?, sources, access, stream, admin_token, limits, log })
+    Some(Config { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
 }
 
 /// `[listen]` as typed; what is missing or wrong is none.

@@ -5,6 +5,7 @@ mod excerpts;
 mod paths;
 
 use super::*;
+use crate::ingest::SourceSettings;
 use secrecy::ExposeSecret;
 use std::{path::Path, time::Duration};
 
@@ -28,6 +29,17 @@ fn environment_of(pairs: &[(&str, &str)]) -> Environment {
 
 fn parse(text: &str) -> Result<Config, Mistakes> {
     Config::parse("paystream.toml", text, &environment_of(&[]))
+}
+
+/// The sources as typed, before they are built.
+fn typed_sources(text: &str, environment: &Environment) -> Vec<SourceSettings> {
+    let mistakes = mistake::Collector::default();
+    let document = document::Document::parse("paystream.toml", text, environment, &mistakes).unwrap();
+    let typed = document.sections("source").into_iter().map(|mut section| {
+        let name = section.text("name", "a name").map(|(_, name)| name);
+        read::source::one(&mut section, name).unwrap()
+    });
+    typed.collect()
 }
 
 fn mistakes(text: &str) -> Vec<String> {
@@ -59,9 +71,9 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log, telemetry::Format::Text);
-        assert_eq!(config.access.leeway, access::DEFAULT_LEEWAY);
-        assert_eq!(config.access.audience, "paystream");
-        assert!(config.sources.is_empty() && config.access.keys.is_empty() && config.admin_token.is_none());
+        let defaults = access::Access::new(access::Settings::default()).unwrap();
+        assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
+        assert!(config.sources.is_empty() && config.access.is_shut() && config.admin_token.is_none());
     }
 }
 
@@ -78,21 +90,24 @@ fn all_examples_of_the_manual_are_valid() {
         text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
     }
     let config = parse(&text).unwrap();
-    let source = config.sources.first().unwrap();
+    let names: Vec<&str> = config.sources.iter().map(ingest::Source::name).collect();
+    assert_eq!(names, ["acme", "mollie", "plaid"]);
+    let sources = typed_sources(&text, &environment_of(&[]));
+    let source = sources.first().unwrap();
     assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
     assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
     assert!(source.api.is_none());
-    let api =
-        |name| config.sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
+    let api = |name| sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
     let client_id = api("plaid").client_id.as_ref().map(ExposeSecret::expose_secret);
     assert_eq!(client_id, Some("5f0c1e6f7a92d4c89f2c61d0"));
     let api = api("mollie");
     assert!(api.client_id.is_none());
     assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
     assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
-    assert_eq!(config.access.cors, ["https://shop.example"]);
-    assert_eq!(config.access.keys.len(), 2);
+    let origin = http::HeaderValue::from_static("https://shop.example");
+    assert_eq!(config.access.cors(Some(&origin)).as_ref(), Some(&origin));
+    assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
 }
 
@@ -410,7 +425,8 @@ fn a_source_whose_realm_no_key_opens_is_warned_of() {
         found[0].starts_with("source \"a-lvie\": no [[access.key]] may sign for its realm \"lvie\""),
         "{found:?}"
     );
-    assert!(Config::dev("data".into()).warnings().is_empty(), "it is open");
+    let dev = Config::dev("data".into(), &fresh_secret()).unwrap();
+    assert!(dev.warnings().is_empty(), "it is open");
     let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
     assert_eq!(without_keys.len(), 1, "{without_keys:?}");
     assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");

@@ -2,7 +2,7 @@
 
 use super::{REALM, Signer, Wanted};
 use crate::{
-    access::{self, AccessError, Algorithm, KeySettings, Material},
+    access::{self, Access, AccessError, Algorithm, KeySettings, Material},
     config::{
         document::{Place, Section},
         secret,
@@ -12,8 +12,8 @@ use crate::{
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-/// The settings, with the keys whose secrets are wanted, and the names of all keys.
-pub(super) fn settings(mut section: Section<'_>, wanted: &Wanted<'_>) -> (access::Settings, Vec<String>) {
+/// Who may watch what, by the keys whose secrets are wanted, and the names of all keys. None only where a mistake was reported.
+pub(super) fn access(mut section: Section<'_>, wanted: &Wanted<'_>) -> (Option<Access>, Vec<String>) {
     let audience =
         section.parsed("audience", "the word that tokens name in `aud`, e.g. \"paystream\"", |text| {
             if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
@@ -45,20 +45,19 @@ pub(super) fn settings(mut section: Section<'_>, wanted: &Wanted<'_>) -> (access
         open: None,
         leeway: leeway.unwrap_or(defaults.leeway),
     };
-    for mistake in settings.mistakes() {
-        match mistake {
-            AccessError::Key { index, kid, error } => {
-                let place = places.get(index).cloned().unwrap_or(Place::Line(1));
-                section.wrong(&place, &format!("key {kid:?}"), &error.to_string());
-            }
-            AccessError::Origin { index, origin, error } => {
-                let place = cors.get(index).map_or(Place::Line(1), |(place, _)| place.clone());
-                section.wrong(&place, "cors", &format!("{origin:?}: {error}"));
-            }
+    let tell = |mistake: &AccessError| match mistake {
+        AccessError::Key { index, kid, error } => {
+            let place = places.get(*index).cloned().unwrap_or(Place::Line(1));
+            section.wrong(&place, &format!("key {kid:?}"), &error.to_string());
         }
-    }
+        AccessError::Origin { index, origin, error } => {
+            let place = cors.get(*index).map_or(Place::Line(1), |(place, _)| place.clone());
+            section.wrong(&place, "cors", &format!("{origin:?}: {error}"));
+        }
+    };
+    let access = Access::new(settings).inspect_err(|errors| errors.0.iter().for_each(tell)).ok();
     section.end();
-    (settings, kids)
+    (access, kids)
 }
 
 /// What a key says of itself besides its secrets. None where it is missing or wrong.

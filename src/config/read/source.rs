@@ -12,7 +12,7 @@ use crate::{
 use std::time::Duration;
 
 /// The sources whose secrets are wanted, and the names of all.
-pub(super) fn all(document: &Document<'_>, wanted: &Wanted<'_>) -> (Vec<SourceSettings>, Vec<String>) {
+pub(super) fn all(document: &Document<'_>, wanted: &Wanted<'_>) -> (Vec<Source>, Vec<String>) {
     let (mut sources, mut names) = (Vec::new(), Vec::new());
     for mut section in document.sections("source") {
         let name =
@@ -30,15 +30,15 @@ pub(super) fn all(document: &Document<'_>, wanted: &Wanted<'_>) -> (Vec<SourceSe
             section.wrong(&section.place("name"), "name", &message);
         } else {
             names.extend(name);
-            sources.extend(source.filter(|source| is_usable(&section, source)));
+            sources.extend(source.and_then(|source| built(&section, source)));
         }
         section.end();
     }
     (sources, names)
 }
 
-/// One source; none where a mistake was reported, or a secret not followed.
-fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings> {
+/// One source as typed; none where a mistake was reported, or a secret not followed.
+pub(in crate::config) fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings> {
     let provider = section.required(
         "provider",
         "a preset's name (`paystream check --presets` lists them), or the path of a file of one's own",
@@ -96,11 +96,13 @@ fn provider(text: &str) -> Result<Provider, String> {
     }
 }
 
-/// Whether the room that uses it takes it. A mistake is told at the line of the key that is wrong.
-fn is_usable(section: &Section<'_>, source: &SourceSettings) -> bool {
-    let Err(error) = Source::build(source.clone()) else { return true };
-    section.wrong(&section.place(key_of(&error)), &format!("{:?}", source.name), &error.to_string());
-    false
+/// The source, if the room that uses it takes it. A mistake is told at the line of the key that is wrong.
+fn built(section: &Section<'_>, settings: SourceSettings) -> Option<Source> {
+    let name = format!("{:?}", settings.name);
+    let told = |error: &SourceError| {
+        section.wrong(&section.place(key_of(error)), &name, &error.to_string());
+    };
+    Source::build(settings).inspect_err(told).ok()
 }
 
 /// The key that a mistake is about.

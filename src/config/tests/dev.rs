@@ -1,7 +1,10 @@
 //! The configuration without a file: where it listens, and who may watch.
 
 use super::environment_of;
-use crate::config::{Config, DEV_REALM, Listen};
+use crate::{
+    config::{Config, DEV_REALM, Listen, fresh_secret},
+    ingest::Source,
+};
 use secrecy::ExposeSecret;
 use std::net::{SocketAddr, TcpListener};
 
@@ -15,16 +18,16 @@ fn at(address: &str) -> SocketAddr {
 
 #[test]
 fn the_dev_configuration_is_open_but_on_loopback_only() {
-    let config = Config::dev("data".into());
+    let config = Config::dev("data".into(), &fresh_secret()).unwrap();
     assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
-    assert_eq!(config.access.open, DEV_REALM.parse().ok());
-    assert!(config.access.mistakes().is_empty());
-    let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
-    assert_eq!(names, ["dev", "stripe"]);
-    assert_ne!(
-        config.sources[0].secrets[0].expose_secret(),
-        Config::dev("data".into()).sources[0].secrets[0].expose_secret(),
+    assert!(
+        config.access.opens(&DEV_REALM.parse().unwrap()) && !config.access.opens(&"live".parse().unwrap())
     );
+    let names: Vec<&str> = config.sources.iter().map(Source::name).collect();
+    assert_eq!(names, ["dev", "stripe"]);
+    assert_ne!(fresh_secret().expose_secret(), fresh_secret().expose_secret());
+    let error = Config::dev("data".into(), &"short".into()).unwrap_err().to_string();
+    assert!(error.starts_with("PAYSTREAM_DEV_SECRET: secrets[0]: "), "{error}");
 }
 
 /// `--dev` knew two ports and nothing else, so that it could not run where one of them was taken.
