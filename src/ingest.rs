@@ -46,7 +46,9 @@ mod xml;
 pub use api::{ApiError, ApiSettings};
 pub use confirm::{Answer, Confirmation};
 pub use outcome::Refusal;
-pub use preset::{PresetError, mapping::Unclear, pointer::PointerError, preset_table, presets};
+pub use preset::{
+    PresetError, ignored_table, mapping::Unclear, pointer::PointerError, preset_table, presets,
+};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
 

@@ -16,7 +16,8 @@ use serde_json::json;
 Examples:
   paystream check --config paystream.toml
   paystream check --print-default > paystream.toml
-  paystream check --presets")]
+  paystream check --presets
+  paystream check --ignored")]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigFile,
@@ -26,6 +27,9 @@ pub(super) struct Check {
     /// Print the table of the presets that come with the program, instead of checking
     #[arg(long)]
     presets: bool,
+    /// Print which events of these presets change no status, and why, instead of checking
+    #[arg(long)]
+    ignored: bool,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -38,6 +42,9 @@ impl Check {
         }
         if self.presets {
             return Ok(output::say(ingest::preset_table().trim_end())?);
+        }
+        if self.ignored {
+            return Ok(output::say(ingest::ignored_table().trim_end())?);
         }
         let checked = self.config.load();
         if self.json {

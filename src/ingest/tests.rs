@@ -7,6 +7,7 @@ pub(super) use fake::Fake;
 mod card_data;
 mod every_preset;
 mod fake;
+mod in_parts;
 mod owed;
 mod senders;
 

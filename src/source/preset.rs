@@ -1,10 +1,11 @@
 //! Presets: a provider in one file, which says how it signs and what its payloads mean.
 //!
 //! `[signature]` is the recipe, `[event]` says where what every event has stands, each `[[map]]` says what the events of some
-//! types mean, and `[confirm]` how the provider itself is asked. A preset is data alone: a provider that some recipe can say needs no Rust. Built-in presets lie in
+//! types mean, `[[ignored]]` why others mean nothing here, and `[confirm]` how the provider itself is asked. A preset is data alone: a provider that some recipe can say needs no Rust. Built-in presets lie in
 //! `providers/`; a source may name a file of its own, which may extend a built-in one.
 
 mod compile;
+mod ignored;
 pub(super) mod mapping;
 pub(super) mod pointer;
 pub(super) mod raw;
@@ -22,7 +23,7 @@ use mapping::Mapping;
 use pointer::Pointer;
 use raw::{BodyForm, Choice, Reply};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
-pub use table::preset_table;
+pub use {ignored::ignored_table, table::preset_table};
 
 // `BUILT_IN`: name and text of each preset that comes with the program, sorted. The build script collects them, so that
 // a file in the folder is all that a provider needs.
@@ -186,6 +187,7 @@ fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     };
     let mapping =
         compile::mapping(&raw.event, &raw.map, Proof::Signature(&scheme), &raw.options).map_err(wrong)?;
+    compile::ignored(&raw.ignored, &raw.map).map_err(wrong)?;
     let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options));
     let confirm = confirm.transpose().map_err(wrong)?;
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
@@ -252,6 +254,8 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),
         },
+        // A file with entries of its own may map what the base ignores, so it says anew what stays ignored.
+        ignored: if own.map.is_empty() && own.ignored.is_empty() { base.ignored } else { own.ignored },
         map: own.map.into_iter().chain(base.map).collect(),
         confirm: own.confirm.or(base.confirm),
     }

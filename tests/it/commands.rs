@@ -73,6 +73,18 @@ async fn check_accepts_what_serve_runs_with() {
     assert!(!stdout(&output).contains(GENERIC_SECRET));
 }
 
+#[test]
+fn check_prints_the_tables_that_the_pages_hold() {
+    for (flag, page) in [
+        ("--presets", include_str!("../../README.md")),
+        ("--ignored", include_str!("../../docs/ignored-events.md")),
+    ] {
+        let output = paystream().args(["check", flag]).output().unwrap();
+        let table = stdout(&output);
+        assert!(table.starts_with("| preset |") && page.contains(&table), "{flag}: {table}");
+    }
+}
+
 #[tokio::test]
 async fn token_prints_a_token_that_is_admitted_for_its_payments_only() {
     let gateway = Gateway::start().await;

@@ -1,6 +1,7 @@
 //! From a preset as it is written to one that can be used. Each mistake is told with its key and what is allowed.
 
 mod confirm;
+mod ignored;
 mod mapping;
 mod recipe;
 
@@ -9,6 +10,7 @@ use crate::ingest::place::Place;
 use http::HeaderName;
 pub(super) use {
     confirm::confirm,
+    ignored::ignored,
     mapping::{Proof, mapping},
     recipe::recipe,
 };
@@ -44,6 +46,14 @@ pub(super) fn pointer(key: &str, text: &str) -> Checked<Pointer> {
 
 fn header(key: &str, name: &str) -> Checked<HeaderName> {
     name.parse().or_else(|_| mistake(key, format!("`{name}` is no header name")))
+}
+
+/// A reason that a preset gives to its readers: one sentence or more.
+fn sentence(key: String, text: &str) -> Checked<()> {
+    match text.trim().strip_suffix('.') {
+        Some(words) if !words.is_empty() => Ok(()),
+        _ => mistake(key, "allowed: a sentence, which ends with a full stop"),
+    }
 }
 
 /// `[options]`, checked for sense.

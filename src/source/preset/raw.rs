@@ -31,6 +31,8 @@ pub(super) struct Preset {
     pub(super) event: Event,
     #[serde(default)]
     pub(super) map: Vec<Map>,
+    #[serde(default)]
+    pub(super) ignored: Vec<Ignored>,
     pub(super) confirm: Option<Confirm>,
 }
 
@@ -241,6 +243,19 @@ pub(super) struct Map {
     /// In place of the event's own.
     pub(super) payment: Option<Vec<String>>,
     pub(super) facts: Vec<Fact>,
+    /// Why these events change no status, in a sentence. Only for entries whose facts are all notes.
+    pub(super) why: Option<String>,
+}
+
+/// `[[ignored]]`: events that look as if they concerned a payment and stay ignored. It documents the preset and changes nothing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ignored {
+    /// Types; `*` stands for any characters.
+    #[serde(rename = "type")]
+    pub(super) kinds: Vec<String>,
+    /// The reason, in a sentence.
+    pub(super) why: String,
 }
 
 /// One of `facts`.

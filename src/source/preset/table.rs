@@ -87,23 +87,27 @@ const fn word(algorithm: Algorithm) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const BEGIN: &str = "<!-- presets: `paystream check --presets` -->\n";
     const END: &str = "<!-- end of presets -->";
+
+    /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if asked to.
+    pub(in crate::ingest::preset) fn stands_in(page: &str, begin: &str, table: &str) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(begin).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        let expected = format!("\n{table}\n");
+        if found != expected && std::env::var_os("PAYSTREAM_WRITE_README").is_some() {
+            std::fs::write(path, format!("{before}{begin}{expected}{END}{after}")).unwrap();
+        }
+        assert!(found == expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
+    }
 
     #[test]
     fn the_readme_has_the_table_of_presets() {
-        let readme = include_str!("../../../README.md");
-        let (before, rest) = readme.split_once(BEGIN).unwrap();
-        let (table, after) = rest.split_once(END).unwrap();
-        let expected = format!("\n{}\n", preset_table());
-        if table != expected && std::env::var_os("PAYSTREAM_WRITE_README").is_some() {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-            std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
-        }
-        assert!(table == expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
+        stands_in("README.md", "<!-- presets: `paystream check --presets` -->\n", &preset_table());
     }
 
     #[test]

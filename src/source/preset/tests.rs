@@ -45,6 +45,15 @@ fn a_user_s_preset_extends_a_built_in_one() {
     assert_eq!(preset.scheme, Scheme::Recipe(recipe_of("standard-webhooks").into()));
 }
 
+#[test]
+fn what_a_preset_ignores_changes_nothing_and_may_be_mapped_in_part() {
+    let when = "\n[[map]]\ntype = [\"payout.*\"]\nwhen = { \"/data/of\" = [\"sale\"] }\nfacts = [{ fact = \"note\" }]\nwhy = \"It only names the payment.\"";
+    let ignored = "\n[[ignored]]\ntype = [\"payout.paid\", \"invoice.*\"]\nwhy = \"The rest is the bank's.\"";
+    let (with, without) = (format!("{OWN}{when}{ignored}"), format!("{OWN}{when}"));
+    let mapping = |text: &str| format!("{:?}", of_text(text).unwrap().mapping);
+    assert_eq!(mapping(&with), mapping(&without));
+}
+
 const CONFIRM: &str = r#"
 [confirm]
 url = "https://api.acme.example/v1/payments/{payment}"
@@ -137,6 +146,7 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
             .replace("\"utf8\"", "\"certificate\"")
             .replace("[event]", &certificates.replacen(from, to, 1))
     };
+    let ignored = |types: &str, why: &str| format!("{OWN}\n[[ignored]]\ntype = [{types}]\nwhy = \"{why}\"");
     for (text, key, reason) in [
         (change("standard-webhooks", "nobody"), "extends", "no preset `nobody`; allowed: "),
         (change("extends", "extend"), "line 3", "unknown field `extend`"),
@@ -164,6 +174,16 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
             "map[0].facts[0].words.a",
             "unknown variant",
         ),
+        (ignored("", "It is not."), "ignored[0].type", "at least one type"),
+        (ignored("\"a.*\"", ""), "ignored[0].why", "a sentence"),
+        (ignored("\"a.*\"", "."), "ignored[0].why", "a sentence"),
+        (
+            ignored("\"a.*\", \"invoice.paid\"", "It is not."),
+            "ignored[0].type",
+            "`invoice.paid` is mapped, not ignored",
+        ),
+        (format!("{OWN}\nwhy = \"It is paid.\""), "map[0].why", "all notes"),
+        (format!("{}\nwhy = \"no\"", fact(r#"{ fact = "note" }"#)), "map[0].why", "a sentence"),
         (signature("[]", ""), "signature.signed", "except for tokens"),
         (signature(r#"["{header:x-time}"]"#, ""), "signature.signed", "`{body}` is missing"),
         (signature(r#"["{sig.t}", "{body}"]"#, ""), "signature.signed", "no item has `{t}`"),

@@ -1,6 +1,6 @@
 //! `[event]` and `[[map]]`: from what is written to a mapping.
 
-use super::{Checked, mistake, place, pointer};
+use super::{Checked, mistake, place, pointer, sentence};
 use crate::{
     ingest::{
         place::Place,
@@ -160,6 +160,12 @@ fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &Options) -> Chec
     }
     if raw.facts.iter().all(|fact| fact.only_if.is_some()) {
         return mistake(format!("{key}.facts"), "one of them at least must be without `if`");
+    }
+    if let Some(why) = &raw.why {
+        if raw.facts.iter().any(|fact| fact.fact != raw::FactKind::Note) {
+            return mistake(format!("{key}.why"), "only an entry whose facts are all notes has it");
+        }
+        sentence(format!("{key}.why"), why)?;
     }
     let when = raw.when.iter();
     let when = when

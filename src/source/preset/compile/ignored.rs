@@ -1,0 +1,26 @@
+//! `[[ignored]]`, checked for sense. Nothing is compiled, because it only documents.
+
+use super::{Checked, mistake, sentence};
+use crate::ingest::preset::{mapping::glob, raw};
+
+/// Checks that each entry has a type and a reason, and that no type listed by its full name is mapped after all. Entries of
+/// `map` with `when` are left out of account: they may leave some events of a type unmapped.
+pub(in crate::ingest::preset) fn ignored(ignored: &[raw::Ignored], map: &[raw::Map]) -> Checked<()> {
+    for (i, entry) in ignored.iter().enumerate() {
+        let key = format!("ignored[{i}]");
+        if entry.kinds.is_empty() {
+            return mistake(format!("{key}.type"), "at least one type is needed");
+        }
+        sentence(format!("{key}.why"), &entry.why)?;
+        let mut names = entry.kinds.iter().filter(|kind| !kind.contains('*'));
+        if let Some(name) = names.find(|name| is_mapped(name, map)) {
+            return mistake(format!("{key}.type"), format!("`{name}` is mapped, not ignored"));
+        }
+    }
+    Ok(())
+}
+
+fn is_mapped(name: &str, map: &[raw::Map]) -> bool {
+    let mut patterns = map.iter().filter(|entry| entry.when.is_empty()).flat_map(|entry| &entry.kinds);
+    patterns.any(|pattern| glob(pattern, name))
+}
