@@ -19,10 +19,10 @@ use crate::{
     access::Access,
     config::{Config, Fixed, Listen, Role},
     http::{self, Admin},
-    ingest::{Source, SourceSettings},
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
+    source::{Source, SourceSettings},
     store,
 };
 use anyhow::{anyhow, bail};
@@ -67,7 +67,7 @@ impl App {
         let admin_token = Arc::new(RwLock::new(config.admin_token));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
-            ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),

@@ -19,7 +19,7 @@ mod tests;
 pub use dev::DEV_REALM;
 pub use mistake::{Mistake, Mistakes};
 
-use crate::{access, ingest, limits::Limits, store, stream, telemetry};
+use crate::{access, limits::Limits, source, store, stream, telemetry};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, net::SocketAddr, path::Path, str::FromStr};
 
@@ -31,7 +31,7 @@ pub struct Config {
     /// Where events are kept.
     pub store: store::Settings,
     /// The webhook endpoints.
-    pub sources: Vec<ingest::SourceSettings>,
+    pub sources: Vec<source::SourceSettings>,
     /// Who may watch what.
     pub access: access::Settings,
     /// How streams behave.

@@ -25,13 +25,13 @@ pub use step::Failed;
 
 use crate::{
     clock,
-    ingest::{Confirmation, DEBOUNCE, Ingest, Source},
     limits::Limits,
     live::Live,
     metrics::Metrics,
     outbound::Outbound,
     payment::Time,
     shutdown::Shutdown,
+    source::{Api, DEBOUNCE, Source, Sources},
     store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
 };
 use backlog::Told;
@@ -63,7 +63,9 @@ const MEASURE: Duration = Duration::from_secs(2);
 
 /// Asks the providers of all sources that have credentials for it.
 pub struct Confirmations {
-    ingest: Arc<Ingest>,
+    sources: Arc<Sources>,
+    /// Notified by ingest of each confirmation that is newly pending.
+    hints: Arc<Notify>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     limits: Live<Limits>,
@@ -75,16 +77,18 @@ pub struct Confirmations {
 }
 
 impl Confirmations {
-    /// Ready to ask for the payments of `ingest`'s sources.
+    /// Ready to ask for the payments of `sources`. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
-        ingest: Arc<Ingest>,
+        sources: Arc<Sources>,
+        hints: Arc<Notify>,
         store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         shutdown: Shutdown,
     ) -> Self {
-        Self { ingest, store, metrics, limits, shutdown, outbound: OnceLock::new(), freed: Notify::new() }
+        let (outbound, freed) = (OnceLock::new(), Notify::new());
+        Self { sources, hints, store, metrics, limits, shutdown, outbound, freed }
     }
 
     /// Works off what is owed until the drain begins. Returns once no question is open.
@@ -94,7 +98,7 @@ impl Confirmations {
         let mut told = Told::default();
         let mut measured: Option<Instant> = None;
         loop {
-            let sources = self.ingest.confirming();
+            let sources = self.sources.confirming();
             let mut next = LOOK;
             for source in &sources {
                 let lane = lanes.entry(source.name().into());
@@ -122,7 +126,7 @@ impl Confirmations {
                 () = sleep_until(until) => return,
                 () = self.freed.notified() => return,
                 // What has just come to be owed is not due yet; so a thousand hints are no thousand looks.
-                () = self.ingest.owed() => until = until.min(Instant::now() + DEBOUNCE),
+                () = self.hints.notified() => until = until.min(Instant::now() + DEBOUNCE),
             }
         }
     }
@@ -134,8 +138,8 @@ impl Confirmations {
         lane: &Arc<Semaphore>,
         tasks: &TaskTracker,
     ) -> Duration {
-        let Some(confirmation) = source.confirmation() else { return LOOK };
-        let terms = ClaimTerms { spacing: confirmation.spacing(), lease: LEASE };
+        let Some(api) = source.api() else { return LOOK };
+        let terms = ClaimTerms { spacing: api.spacing(), lease: LEASE };
         // Without room, whoever leaves it tells.
         while let Ok(permit) = Arc::clone(lane).try_acquire_owned() {
             match self.store.claim(source.name(), terms).await {
@@ -156,9 +160,9 @@ impl Confirmations {
 
     /// Asks for one payment and settles the debt.
     async fn work(&self, source: &Source, owed: Owed, permit: OwnedSemaphorePermit) {
-        let Some(confirmation) = source.confirmation() else { return };
+        let Some(api) = source.api() else { return };
         let settlement = tokio::select! {
-            settlement = self.confirm(confirmation, &owed) => settlement,
+            settlement = self.confirm(source, api, &owed) => settlement,
             // Another node goes on with it, or the next life of this one.
             () = self.shutdown.stopped() => Settlement::Postponed { after: Duration::ZERO },
         };
@@ -170,9 +174,9 @@ impl Confirmations {
     }
 
     /// Asks for one payment, accounts for what came of it, and says what becomes of the debt.
-    async fn confirm(&self, confirmation: Confirmation<'_>, owed: &Owed) -> Settlement {
+    async fn confirm(&self, asked: &Source, api: &Api, owed: &Owed) -> Settlement {
         let (source, payment, attempts) = (&*owed.source, &owed.payment, owed.attempts);
-        let failed = match self.step(confirmation, payment).await {
+        let failed = match self.step(asked, api, payment).await {
             Ok(step) => {
                 let outcome = if step.appended.is_some() { "appended" } else { "same" };
                 self.metrics.confirmation(source, outcome);

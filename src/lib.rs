@@ -30,6 +30,7 @@ pub mod redact;
 pub mod scenario;
 pub mod secret;
 pub mod shutdown;
+pub mod source;
 pub mod store;
 pub mod stream;
 pub mod telemetry;

@@ -1,190 +1,78 @@
-//! A source: one webhook endpoint of one provider account and mode, with its secrets.
+//! Source: what a webhook endpoint of one provider account *is*, as against what happens to a delivery.
+//!
+//! A source verifies deliveries by its secrets, reads what their payloads mean by its preset, and knows how its provider is asked for
+//! a payment. It knows no store, no metrics and no limits, and stands below the store.
+//!
+//! | module | for |
+//! |---|---|
+//! | `payload` | from bytes to values, and where in a delivery a value stands |
+//! | `mapping` | from values to the facts of an event |
+//! | `verify`  | recipes and adapters, secrets, keys that are fetched, reasons to reject |
+//! | `inquiry` | asking the provider for a payment: the request, and what its answer says |
+//! | `preset`  | a provider in one file: loading, checking, compiling, the tables for people |
+//! | `settings`, `error` | what a source is configured with, and what can be wrong with it |
+//! | `sources` | the registry, by name |
+//! | `throttle` | how many deliveries without a valid signature are looked at in a second |
+//! | `providers/*.toml` | the presets that come with the program |
 
-use super::{
-    adapter::Adapter,
-    api::{ApiError, ApiSettings},
-    confirm::Api,
-    gate::Gate,
-    keys::{Certificates, KeyRing, Origin, PlaidKeys},
-    place::{Options, Place},
-    preset::{
-        self, Preset, PresetError, Scheme,
-        mapping::{Mapping, Terms},
-        pointer::{Pointer, PointerError},
-        raw::{BodyForm, Reply},
-    },
-    sieve::Sieve,
-    signature::{SecretError, Verifier},
-    throttle::Throttle,
-};
+mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod inquiry;
+mod mapping;
+mod payload;
+mod preset;
+mod settings;
+mod sources;
+mod throttle;
+mod verify;
+
+pub use error::SourceError;
+pub use inquiry::{Answer, AnswerError, Api, ApiError, ApiSettings, DEBOUNCE};
+pub(crate) use mapping::{Reading, Statement};
+pub(crate) use payload::Around;
+pub use payload::{PointerError, Unclear};
+pub(crate) use preset::Reply as ReplyRule;
+pub use preset::{PresetError, ignored_table, preset_table, presets};
+pub use settings::{Provider, SourceSettings};
+pub use sources::Sources;
+pub(crate) use throttle::Throttled;
+pub use verify::SecretError;
+pub(crate) use verify::{NoKey, Rejection, Unproven};
+
 use crate::{
     outbound::Outbound,
-    payment::{Currency, Name, Time, Trust},
+    payment::{Name, Subject, Time, Trust},
 };
-use secrecy::SecretString;
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
-
-/// What a source is configured with.
-#[derive(Clone, Debug)]
-pub struct SourceSettings {
-    /// The last part of `POST /webhooks/{name}`.
-    pub name: Arc<str>,
-    /// How its provider signs and what its payloads mean.
-    pub provider: Provider,
-    /// Where its payments live.
-    pub realm: Name,
-    /// Its signing secrets; several while one is being rotated. None where the provider publishes its keys, to be fetched.
-    pub secrets: Vec<SecretString>,
-    /// JSON pointers to the payment's id, tried in order, in place of all of the preset's.
-    pub payment: Option<Vec<String>>,
-    /// Of amounts that come without one.
-    pub currency: Option<Currency>,
-    /// The payment ids are the shop's own, so several providers may speak of one payment.
-    pub shared_ids: bool,
-    /// Whether it is for real money. Events of the other mode are quarantined.
-    pub live: Option<bool>,
-    /// The longest that the signed time may lie behind our clock, in place of the preset's, which may have none.
-    pub max_age: Option<Duration>,
-    /// What the preset asks of its sources.
-    pub options: BTreeMap<String, String>,
-    /// What it needs to ask the provider, for payments or for keys. Without it nobody is asked.
-    pub api: Option<ApiSettings>,
-}
-
-impl SourceSettings {
-    /// A source of a built-in preset, with one secret and nothing of its own.
-    #[must_use]
-    pub fn new(name: &str, preset: &str, realm: Name, secret: SecretString) -> Self {
-        Self {
-            name: name.into(),
-            provider: Provider::Builtin(preset.to_owned()),
-            realm,
-            secrets: vec![secret],
-            payment: None,
-            currency: None,
-            shared_ids: false,
-            live: None,
-            max_age: None,
-            options: BTreeMap::new(),
-            api: None,
-        }
-    }
-}
-
-/// Which preset.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Provider {
-    /// One of [`presets`](super::presets).
-    Builtin(String),
-    /// A file of the user's own.
-    File(PathBuf),
-}
+use http::HeaderMap;
+use mapping::{Mapping, Terms};
+use payload::{Options, Place, Pointer, Reader, Sieve};
+use preset::Preset;
+use serde_json::Value;
+use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
+use throttle::Throttle;
+use verify::{Adapter, Certificates, Gate, KeyRing, Origin, PlaidKeys, Scheme, Verifier};
 
 /// A source that can verify, read and sign.
 pub struct Source {
-    pub(super) name: Arc<str>,
-    pub(super) provider: Arc<str>,
-    pub(super) realm: Name,
-    pub(super) shared_ids: bool,
-    pub(super) gate: Gate,
+    pub(crate) name: Arc<str>,
+    pub(crate) provider: Arc<str>,
+    pub(crate) realm: Name,
+    pub(crate) shared_ids: bool,
+    pub(crate) gate: Gate,
     /// Keys that are fetched, if the source has none of its own.
-    pub(super) keys: Option<KeyRing>,
-    pub(super) trust: Trust,
-    pub(super) body: BodyForm,
-    /// What is kept of a JSON body.
-    pub(super) sieve: Sieve,
-    /// Where the events of a delivery stand, if it carries several.
-    pub(super) each: Option<Pointer>,
-    pub(super) options: Options,
-    pub(super) manners: Reply,
-    pub(super) mapping: Mapping,
-    pub(super) terms: Terms,
-    /// How the provider is asked for payments. With it, each event owes a confirmation.
-    pub(super) api: Option<Api>,
-    /// Of deliveries whose signature failed.
-    pub(super) throttle: Throttle,
-}
-
-/// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// No preset of that name.
-    #[error("provider: there is no preset `{name}`; allowed: {}, or the path of a preset file", known())]
-    UnknownPreset {
-        /// The name.
-        name: String,
-    },
-    /// The preset can't be used.
-    #[error("provider: {0}")]
-    Preset(#[from] PresetError),
-    /// A source without a secret would believe everyone.
-    #[error(
-        "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
-    )]
-    NoSecret,
-    /// The provider publishes its keys, but only to its clients.
-    #[error(
-        "secrets: none is given; add the keys that `{provider}` publishes, or [source.api] with `client_id` and `key`, and they \
-         are fetched"
-    )]
-    NoApi {
-        /// The provider.
-        provider: Arc<str>,
-    },
-    /// The machine can't ask for them.
-    #[error("secrets: none is given, and keys can't be fetched: {why}; mend that, or add them")]
-    NoOutbound {
-        /// What is missing.
-        why: String,
-    },
-    /// One of the secrets is none.
-    #[error("secrets[{index}]: {why}; use the signing secret that the provider shows")]
-    Secret {
-        /// Which, from 0.
-        index: usize,
-        /// What is wrong with it.
-        why: SecretError,
-    },
-    /// One of the payment's pointers can't be used.
-    #[error("payment[{index}]: `{text}`: {why}")]
-    Payment {
-        /// Which, from 0.
-        index: usize,
-        /// The pointer.
-        text: String,
-        /// What is wrong with it.
-        why: PointerError,
-    },
-    /// An empty list would leave every event without a payment.
-    #[error("payment: no pointer is given; leave the key out to use the preset's")]
-    NoPayment,
-    /// One of the options is not as the preset has it.
-    #[error("options.{name}: {why}")]
-    Option {
-        /// Which.
-        name: String,
-        /// What is wrong with it, and what is allowed.
-        why: String,
-    },
-    /// The provider names no currency, and captured money without one is not believed.
-    #[error("currency: `{provider}` names none in its payloads; add the account's, e.g. currency = \"USD\"")]
-    NoCurrency {
-        /// The provider.
-        provider: Arc<str>,
-    },
-    /// The provider cannot be asked.
-    #[error("api: {0}")]
-    Api(#[from] ApiError),
-    /// The provider signs no time.
-    #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
-    NoTime {
-        /// The provider.
-        provider: Arc<str>,
-    },
-}
-
-fn known() -> String {
-    preset::presets().collect::<Vec<_>>().join(", ")
+    pub(crate) keys: Option<KeyRing>,
+    pub(crate) trust: Trust,
+    /// Reads bodies.
+    pub(crate) reader: Reader,
+    pub(crate) options: Options,
+    pub(crate) reply_rule: ReplyRule,
+    pub(crate) mapping: Mapping,
+    pub(crate) terms: Terms,
+    /// How the provider is asked for payments, if it is.
+    pub(crate) api: Option<Api>,
+    /// Limits how many deliveries without a valid signature are looked at.
+    pub(crate) throttle: Throttle,
 }
 
 impl Source {
@@ -197,7 +85,7 @@ impl Source {
         let preset = preset?;
         let options =
             preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: manners, mapping, confirm, .. } =
+        let Preset { name: provider, trust, scheme, body, each, reply: reply_rule, mapping, confirm, .. } =
             preset;
         let secret = |(index, why)| SourceError::Secret { index, why };
         if settings.max_age.is_some() && !scheme.signs_time() {
@@ -213,14 +101,14 @@ impl Source {
         if settings.currency.is_none() && mapping.needs_currency() {
             return Err(SourceError::NoCurrency { provider });
         }
-        let asks_for_keys = matches!(scheme, Scheme::Coded(Adapter::Plaid));
+        let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
         let gate = match scheme {
             Scheme::Recipe(recipe) => {
                 let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
                 Gate::Recipe(Box::new(verifier))
             }
-            Scheme::Coded(adapter) => {
-                Gate::Coded(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
+            Scheme::Adapter(adapter) => {
+                Gate::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
             }
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
@@ -235,9 +123,12 @@ impl Source {
             (Some(_), None) if asks_for_keys => None,
             (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
             (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
-            (Some(api), Some(inquiry)) => Some(inquiry.with(api, &terms)?),
+            (Some(api), Some(inquiry)) => {
+                let vouches_for_ids = mapping.has_own_ids() || terms.shared_ids;
+                Some(inquiry.with(api, &terms, &options, vouches_for_ids)?)
+            }
         };
-        let sieve = sieve(&gate, each.as_ref(), &mapping, &terms);
+        let reader = Reader { body, sieve: sieve(&gate, each.as_ref(), &mapping, &terms), each };
         Ok(Self {
             name: settings.name,
             provider,
@@ -246,11 +137,9 @@ impl Source {
             gate,
             keys,
             trust,
-            body,
-            sieve,
-            each,
+            reader,
             options,
-            manners,
+            reply_rule,
             mapping,
             terms,
             api,
@@ -259,10 +148,88 @@ impl Source {
     }
 
     /// Goes on with the keys that its forerunner fetched, if they come from the same place.
-    pub(super) fn inherit(&mut self, earlier: &Self) {
+    fn inherit(&mut self, earlier: &Self) {
         if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
             keys.inherit(earlier);
         }
+    }
+
+    /// What there is beside the payload of a delivery.
+    pub(crate) fn around<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> Around<'a> {
+        Around { headers, query, options: &self.options }
+    }
+
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep.
+    pub(crate) fn open(
+        &self,
+        request: Unproven<'_>,
+        json_depth: usize,
+    ) -> Result<Result<Value, Unclear>, Rejection> {
+        self.gate.open(request, &self.reader, json_depth)
+    }
+
+    /// The key that a request of `peer` names, fetched if it is not at hand. `None` where the source has keys of its own.
+    pub(crate) async fn fetched_key(
+        &self,
+        request: Unproven<'_>,
+        peer: Option<IpAddr>,
+    ) -> Option<Result<Arc<verify::FetchedKey>, NoKey>> {
+        match &self.keys {
+            Some(keys) => Some(keys.key(request, peer).await),
+            None => None,
+        }
+    }
+
+    /// The events that a payload carries.
+    pub(crate) fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
+        self.reader.events(payload)
+    }
+
+    /// What an event says; `None` if it is not about a payment. What is known of it goes to `reading`, also where it is not
+    /// understood.
+    pub(crate) fn read(
+        &self,
+        around: Around<'_>,
+        event: &Value,
+        reading: &mut Reading,
+    ) -> Result<Option<Statement>, Unclear> {
+        self.mapping.read(&self.terms, around, event, reading)
+    }
+
+    /// Whether one delivery more without a valid signature may be looked at now; if so, how many were not since the last one.
+    pub(crate) fn admit_unproven(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
+        self.throttle.admit(per_second, now)
+    }
+
+    /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
+    #[must_use]
+    pub fn answer(&self, query: &str) -> Option<String> {
+        match &self.gate {
+            Gate::Adapter(adapter) => adapter.answer(self.around(&HeaderMap::new(), query)),
+            Gate::Recipe(_) => None,
+        }
+    }
+
+    /// How its provider is asked, if it can be. With it, each event needs a confirmation.
+    #[must_use]
+    pub const fn api(&self) -> Option<&Api> {
+        self.api.as_ref()
+    }
+
+    /// The log of one of its payments.
+    #[must_use]
+    pub fn subject(&self, payment: &Name) -> Subject {
+        Subject::payment(self.realm.clone(), payment.clone())
+    }
+
+    /// How far its word may be taken.
+    pub(crate) const fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// How its provider wants to be answered.
+    pub(crate) const fn reply_rule(&self) -> &ReplyRule {
+        &self.reply_rule
     }
 
     /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`. None where
@@ -271,7 +238,7 @@ impl Source {
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
         match &self.gate {
             Gate::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
-            Gate::Coded(_) => Vec::new(),
+            Gate::Adapter(_) => Vec::new(),
         }
     }
 
@@ -285,6 +252,16 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its own name, to be kept.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// The name of its preset, to be kept.
+    pub(crate) fn shared_provider(&self) -> Arc<str> {
+        Arc::clone(&self.provider)
     }
 
     /// Whether its payment ids are the shop's own.
@@ -321,11 +298,11 @@ fn origin(
             let rule = recipe.certificates.clone().ok_or(SourceError::NoSecret)?;
             Ok(Origin::Certificates(Certificates::new(rule, live)))
         }
-        Scheme::Coded(Adapter::Plaid) => {
+        Scheme::Adapter(Adapter::Plaid) => {
             let keys = api.map(|api| PlaidKeys::new(api, live)).transpose()?.flatten();
             keys.map(Origin::Plaid).ok_or_else(|| SourceError::NoApi { provider: Arc::clone(provider) })
         }
-        Scheme::Coded(_) => Err(SourceError::NoSecret),
+        Scheme::Adapter(_) => Err(SourceError::NoSecret),
     }
 }
 
@@ -333,7 +310,7 @@ fn origin(
 fn sieve(gate: &Gate, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
     let time = match gate {
         Gate::Recipe(verifier) => verifier.payload_time(),
-        Gate::Coded(_) => None,
+        Gate::Adapter(_) => None,
     };
     let read = mapping.pointers(terms);
     match each {

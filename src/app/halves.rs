@@ -7,17 +7,18 @@ use crate::{
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
-    ingest::{Ingest, Source},
+    ingest::Ingest,
     limits::Limits,
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
+    source::{Source, Sources},
     store::Store,
     stream::{self, Streams},
 };
 use axum::Router;
 use std::{fmt, sync::Arc};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 /// What both halves stand on.
 pub(super) struct Common {
@@ -36,7 +37,7 @@ impl fmt::Debug for Common {
 
 /// From a provider's request into the store.
 pub(super) struct IngestHalf {
-    pub(super) ingest: Arc<Ingest>,
+    pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
     webhooks: Webhooks,
 }
@@ -50,17 +51,18 @@ impl fmt::Debug for IngestHalf {
 impl IngestHalf {
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
         let Common { store, metrics, limits, shutdown, .. } = common;
-        let ingest = Ingest::new(sources, Arc::clone(store), Arc::clone(metrics), limits.clone());
-        let ingest = Arc::new(ingest);
+        let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
+        let ingest = Ingest::new(Arc::clone(store), Arc::clone(metrics), limits.clone(), Arc::clone(&hints));
         let confirmations = Confirmations::new(
-            Arc::clone(&ingest),
+            Arc::clone(&sources),
+            hints,
             Arc::clone(store),
             Arc::clone(metrics),
             limits.clone(),
             shutdown.clone(),
         );
-        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone());
-        Self { ingest, confirmations: Arc::new(confirmations), webhooks }
+        let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
+        Self { sources, confirmations: Arc::new(confirmations), webhooks }
     }
 
     /// Starts what runs beside the webhooks: asking providers what they hinted at.
@@ -78,7 +80,7 @@ impl IngestHalf {
     }
 
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
-        self.ingest.replace_sources(sources);
+        self.sources.replace(sources);
     }
 
     /// Returns once no delivery is in work.

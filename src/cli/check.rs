@@ -3,7 +3,7 @@
 use super::{ConfigFile, output};
 use crate::{
     config::{Config, DEFAULT, Mistakes},
-    ingest,
+    source,
 };
 use clap::Args;
 use serde_json::json;
@@ -41,10 +41,10 @@ impl Check {
             return Ok(output::say(DEFAULT.trim_end())?);
         }
         if self.presets {
-            return Ok(output::say(ingest::preset_table().trim_end())?);
+            return Ok(output::say(source::preset_table().trim_end())?);
         }
         if self.ignored {
-            return Ok(output::say(ingest::ignored_table().trim_end())?);
+            return Ok(output::say(source::ignored_table().trim_end())?);
         }
         let checked = self.config.load();
         if self.json {

@@ -47,7 +47,7 @@ impl Serve {
                 None => Config::dev(data),
             };
             if let Some(mistake) =
-                config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
+                config.sources.iter().find_map(|source| crate::source::Source::build(source.clone()).err())
             {
                 return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
             }

@@ -4,9 +4,9 @@ use super::{ConfigFile, Refused, Usage, a_name, output, post};
 use crate::{
     clock,
     config::{Config, Environment, environment},
-    ingest::{Source, SourceSettings},
     payment::{Currency, Name, Time},
     scenario::{self, Life, PROVIDERS, Step},
+    source::{Source, SourceSettings},
 };
 use anyhow::Context;
 use clap::Args;

@@ -3,9 +3,9 @@
 use super::{Config, Listen};
 use crate::{
     access,
-    ingest::SourceSettings,
     limits::Limits,
     payment::Name,
+    source::SourceSettings,
     store::{self, embedded},
     stream, telemetry,
 };

@@ -9,10 +9,11 @@ use super::{
     document::{Document, Section},
 };
 use crate::{
-    ingest::{Provider, Source, SourceSettings},
     limits::Limits,
     payment::Name,
-    secret, stream, telemetry,
+    secret,
+    source::{Provider, Source, SourceSettings},
+    stream, telemetry,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{

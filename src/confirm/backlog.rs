@@ -2,7 +2,7 @@
 //! lost its `[source.api]`.
 
 use super::Confirmations;
-use crate::{ingest::Source, metrics::SourceName};
+use crate::{metrics::SourceName, source::Source};
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
@@ -51,7 +51,7 @@ impl Confirmations {
             if is_claimed || !told.unclaimed.insert(Arc::clone(name)) {
                 continue;
             }
-            let lacks = match self.ingest.source(name) {
+            let lacks = match self.sources.get(name) {
                 Some(_) => "the source has no [source.api]; give it back",
                 None => "no source of this name is configured; give it back its name and [source.api]",
             };

@@ -5,8 +5,8 @@
 //! where it was appends that again.
 
 use crate::{
-    ingest::{Answer, Source},
     payment::{Event, Name, Time, Trust},
+    source::{Answer, Source},
     store::Log,
 };
 use sha2::{Digest as _, Sha256};
@@ -77,8 +77,8 @@ fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
 mod tests {
     use super::*;
     use crate::{
-        ingest::SourceSettings,
         payment::{Fact, Phase, Tag},
+        source::SourceSettings,
         store::Entry,
     };
 

@@ -116,7 +116,7 @@ pub(super) fn verdict(failed: &Failed, past: Past, jitter: f64) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ingest::Unclear, store::StoreError};
+    use crate::{source::Unclear, store::StoreError};
 
     const SECOND: Duration = Duration::from_secs(1);
     const HOUR: Duration = Duration::from_secs(3600);

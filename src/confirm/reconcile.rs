@@ -74,9 +74,9 @@ pub enum ReconcileError {
 impl Confirmations {
     /// Asks for one payment at once, whether a confirmation is owed or not, and appends what is new.
     pub async fn reconcile(&self, source: &str, payment: &Name) -> Result<Reconciled, ReconcileError> {
-        let source = self.ingest.source(source).ok_or(ReconcileError::UnknownSource)?;
-        let confirmation = source.confirmation().ok_or(ReconcileError::NoApi)?;
-        let asked = self.step(confirmation, payment).await;
+        let source = self.sources.get(source).ok_or(ReconcileError::UnknownSource)?;
+        let api = source.api().ok_or(ReconcileError::NoApi)?;
+        let asked = self.step(&source, api, payment).await;
         let outcome = match &asked {
             Ok(Step { appended: Some(_), .. }) => "appended",
             Ok(_) => "same",

@@ -3,9 +3,9 @@
 use super::{Confirmations, event};
 use crate::{
     clock,
-    ingest::{Confirmation, Unclear},
     outbound::{Answer, Outbound, OutboundError},
     payment::{Cursor, Event, Name, Phase, State},
+    source::{AnswerError, Api, Source, Unclear},
     store::{Append, Appended, Log, StoreError},
 };
 use bytes::Bytes;
@@ -73,10 +73,12 @@ pub enum Failed {
 
 impl Failed {
     /// What is no JSON is not the provider's API either, but what stands before it while it is out of order.
-    fn reading(unclear: Unclear) -> Self {
-        match unclear.code {
-            "not_json" => Self::Unavailable { why: "its answer is no JSON".to_owned(), retry_after: None },
-            _ => Self::Unclear(unclear),
+    fn reading(error: AnswerError) -> Self {
+        match error {
+            AnswerError::NotJson => {
+                Self::Unavailable { why: "its answer is no JSON".to_owned(), retry_after: None }
+            }
+            AnswerError::Unclear(unclear) => Self::Unclear(unclear),
         }
     }
 }
@@ -119,14 +121,12 @@ impl Failed {
 
 impl Confirmations {
     /// Asks for a payment and appends what the answer says, unless that is what it said before.
-    pub(super) async fn step(&self, confirmation: Confirmation<'_>, payment: &Name) -> Result<Step, Failed> {
-        let request = confirmation.request(payment).map_err(Failed::Unfit)?;
+    pub(super) async fn step(&self, source: &Source, api: &Api, payment: &Name) -> Result<Step, Failed> {
+        let request = api.request(payment).map_err(Failed::Unfit)?;
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
         let received_at = clock::now();
-        let answer =
-            confirmation.read(payment, &body, self.limits.get().json_depth).map_err(Failed::reading)?;
-        let source = confirmation.source();
+        let answer = api.read(payment, &body, self.limits.get().json_depth).map_err(Failed::reading)?;
         let log = self.store.read(&source.subject(payment)).await?;
         let latest = event::latest(&log, source.name());
         let event = event::following(latest, source, payment, answer, (asked_at, received_at));

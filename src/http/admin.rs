@@ -8,10 +8,10 @@ use super::problem::{self, Problem};
 use crate::{
     confirm::{Confirmations, Failed, ReconcileError},
     hub::Hub,
-    ingest::Ingest,
     metrics::Metrics,
     payment::Name,
     shutdown::Shutdown,
+    source::Sources,
     store::{RECORDS_PER_SOURCE, RecordLog, Store},
 };
 use axum::{
@@ -51,7 +51,7 @@ pub struct Admin {
     /// Says whether it could append, and holds the operators' records.
     pub store: Arc<dyn Store>,
     /// Knows the sources, if this node takes webhooks.
-    pub ingest: Option<Arc<Ingest>>,
+    pub sources: Option<Arc<Sources>>,
     /// Asks the providers, if this node takes webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
     /// What `/metrics` renders.
@@ -103,8 +103,8 @@ impl Admin {
     }
 
     /// What takes webhooks here.
-    fn ingest(&self) -> Result<&Ingest, Problem> {
-        self.ingest.as_deref().ok_or_else(other_role)
+    fn sources(&self) -> Result<&Sources, Problem> {
+        self.sources.as_deref().ok_or_else(other_role)
     }
 
     async fn records(
@@ -113,8 +113,8 @@ impl Admin {
         source: Result<Path<String>, PathRejection>,
         limit: Result<Query<Limit>, QueryRejection>,
     ) -> Result<Response, Problem> {
-        let ingest = self.ingest()?;
-        let source = source.ok().map(|Path(source)| source).filter(|source| ingest.knows(source));
+        let sources = self.sources()?;
+        let source = source.ok().map(|Path(source)| source).filter(|source| sources.get(source).is_some());
         let source = source.ok_or_else(problem::unknown_source)?;
         let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
         let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
@@ -160,7 +160,7 @@ async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
 }
 
 async fn ready_to_ingest(State(admin): State<Admin>) -> Result<&'static str, Problem> {
-    admin.ingest()?;
+    admin.sources()?;
     if admin.shutdown.is_draining() {
         return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
     }

@@ -14,6 +14,7 @@ use crate::{
     ingest::{Delivery, Ingest, Refusal, Reply},
     limits::Limits,
     live::Live,
+    source::{Source, Sources},
 };
 use axum::{
     Router,
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 /// What the webhook routes need.
 #[derive(Clone)]
 pub struct Webhooks {
+    sources: Arc<Sources>,
     ingest: Arc<Ingest>,
     limits: Live<Limits>,
     /// Bounds the bodies in memory, in bytes.
@@ -43,11 +45,11 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Routes to `ingest`.
+    /// Routes to `ingest`, for deliveries to `sources`.
     #[must_use]
-    pub fn new(ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
+    pub fn new(sources: Arc<Sources>, ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
         let room = Arc::new(Semaphore::new(limits.get().buffered_bytes.min(Semaphore::MAX_PERMITS)));
-        Self { ingest, limits, room, tasks: TaskTracker::new() }
+        Self { sources, ingest, limits, room, tasks: TaskTracker::new() }
     }
 
     /// The routes.
@@ -108,8 +110,8 @@ struct Held {
 /// The name of a source from the path. What is no text names none.
 type SourceName = Result<Path<String>, PathRejection>;
 
-fn known(webhooks: &Webhooks, source: SourceName) -> Result<String, Problem> {
-    let source = source.ok().map(|Path(source)| source).filter(|source| webhooks.ingest.knows(source));
+fn known(webhooks: &Webhooks, source: SourceName) -> Result<Arc<Source>, Problem> {
+    let source = source.ok().and_then(|Path(source)| webhooks.sources.get(&source));
     source.ok_or_else(problem::unknown_source)
 }
 
@@ -120,7 +122,7 @@ async fn receive(State(webhooks): State<Webhooks>, source: SourceName, request: 
     }
 }
 
-async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Response {
+async fn deliver(webhooks: &Webhooks, source: Arc<Source>, request: Request) -> Response {
     let received_at = clock::now();
     let (head, body) = request.into_parts();
     let version = head.version;
@@ -132,25 +134,24 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
         }
     };
     let ingest = Arc::clone(&webhooks.ingest);
-    let name = source.clone();
+    let receiver = Arc::clone(&source);
     let work = webhooks.tasks.spawn(async move {
         let Held { bytes, room } = body;
         let query = head.uri.query().unwrap_or_default();
-        let delivery =
-            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
-        let reply = ingest.deliver(delivery).await;
+        let delivery = Delivery { headers: &head.headers, query, body: &bytes, received_at, peer };
+        let reply = ingest.deliver(&receiver, delivery).await;
         drop(room);
         reply
     });
     answer(work.await.unwrap_or_else(|error| {
-        tracing::error!(source, %error, "a delivery failed by a defect of the gateway");
+        tracing::error!(source = source.name(), %error, "a delivery failed by a defect of the gateway");
         webhooks.ingest.refused(&source, Refusal::Defect, received_at, peer)
     }))
 }
 
 /// Some providers look at the address before they save it, and some ask a question.
 async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(query): RawQuery) -> Response {
-    match known(&webhooks, source).map(|source| webhooks.ingest.answer(&source, &query.unwrap_or_default())) {
+    match known(&webhooks, source).map(|source| source.answer(&query.unwrap_or_default())) {
         Ok(Some(answer)) => answer.into_response(),
         Ok(None) => "This address takes webhooks by POST.\n".into_response(),
         Err(problem) => problem.into_response(),

@@ -2,21 +2,22 @@
 //! (I7). It decides nothing but what is told no more, where strangers would fill the disk with it.
 
 use super::{
-    Delivery, Ingest, Reply, Taken,
-    outcome::{self, Outcome},
-    preset::mapping::Reading,
-    source::Source,
-    throttle::Throttled,
+    delivery::{Delivery, Reply},
+    outcome::{self, Outcome, Taken},
 };
 use crate::{
-    metrics::CountReason as _,
-    store::{Record, RecordLog},
+    limits::Limits,
+    live::Live,
+    metrics::{CountReason as _, Metrics},
+    source::{Reading, Source, Throttled},
+    store::{Record, RecordLog, Store},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
 
 /// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
-pub(super) const DELIVERY_RECORDS: usize = 256;
+const DELIVERY_RECORDS: usize = 256;
 
 impl Taken {
     /// Says so where it is one of too many that prove nothing.
@@ -27,9 +28,23 @@ impl Taken {
     }
 }
 
-impl Ingest {
+/// Accounts for the deliveries of all sources.
+pub(super) struct Account {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    limits: Live<Limits>,
+    /// Bounds the records that are on their way to the store.
+    records: Arc<Semaphore>,
+}
+
+impl Account {
+    /// Without any delivery so far.
+    pub(super) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: Live<Limits>) -> Self {
+        Self { store, metrics, limits, records: Arc::new(Semaphore::new(DELIVERY_RECORDS)) }
+    }
+
     /// Counts, logs and records what came of a delivery, and says what to answer.
-    pub(super) fn account(
+    pub(super) fn close(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
@@ -37,14 +52,14 @@ impl Ingest {
         started: Instant,
     ) -> Reply {
         for Taken { outcome, .. } in &taken {
-            self.metrics.event(&source.name, outcome.word(), outcome.reason());
+            self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
             self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
-            match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
+            match source.admit_unproven(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
                     // Counted above. A line each would let anyone fill the disk; the next line says how many.
@@ -69,7 +84,7 @@ impl Ingest {
         outcome: &Outcome,
         reading: &Reading,
     ) {
-        let Ok(permit) = Arc::clone(&self.delivery_records).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
             self.metrics.limit_hits.count("delivery_records");
             return;
         };
@@ -83,7 +98,7 @@ impl Ingest {
         });
         let record = Record {
             log: RecordLog::Deliveries,
-            source: Arc::clone(&source.name),
+            source: source.shared_name(),
             at: delivery.received_at,
             reason: outcome.word().to_owned(),
             detail: detail.to_string(),
@@ -100,7 +115,7 @@ impl Ingest {
 
 fn reply(source: &Source, taken: &[Taken]) -> Reply {
     let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
-    outcome::reply(&outcomes, &source.manners)
+    outcome::reply(&outcomes, source.reply_rule())
 }
 
 /// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
@@ -115,7 +130,7 @@ fn log(
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                source = %source.name,
+                source = source.name(),
                 outcome = outcome.word(),
                 reason = outcome.reason(),
                 event = reading.id.as_deref().unwrap_or_default(),

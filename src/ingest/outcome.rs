@@ -4,13 +4,11 @@
 //! So 2xx stands for "durably ours" and for what another try would not make better; 4xx for what is not the provider's,
 //! or not as it was signed; 503 for our own faults.
 
-use super::{
-    Reply,
-    keys::NoKey,
-    preset::{mapping::Unclear, raw::Reply as Manners},
-    signature::Rejection,
+use super::delivery::Reply;
+use crate::{
+    payment::Cursor,
+    source::{NoKey, Reading, Rejection, ReplyRule, Unclear},
 };
-use crate::payment::Cursor;
 use serde_json::json;
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -76,6 +74,18 @@ impl Refusal {
             Self::Defect => (503, UNAVAILABLE, "The gateway failed; send it again.".into()),
         };
         problem(status, title, &detail, self.code(), self.is_our_fault().then_some(RETRY_AFTER_S))
+    }
+}
+
+/// One event of a delivery, or a delivery without any: what is known of it, and what came of it.
+pub(super) struct Taken {
+    pub(super) reading: Reading,
+    pub(super) outcome: Outcome,
+}
+
+impl From<Outcome> for Taken {
+    fn from(outcome: Outcome) -> Self {
+        Self { reading: Reading::default(), outcome }
     }
 }
 
@@ -208,13 +218,13 @@ fn taken(body: &serde_json::Value) -> Reply {
 }
 
 /// What the provider is told of a delivery. One that is not wholly ours yet is sent again, whole.
-pub(super) fn reply(outcomes: &[&Outcome], manners: &Manners) -> Reply {
+pub(super) fn reply(outcomes: &[&Outcome], rule: &ReplyRule) -> Reply {
     let worst = outcomes.iter().find(|outcome| !outcome.is_taken());
-    match (worst, outcomes, &manners.accepted) {
+    match (worst, outcomes, &rule.accepted) {
         (Some(outcome @ Outcome::Rejected(_)), ..) => {
             let reply = outcome.reply();
             // Anything else that we refuse for has a status of HTTP's own.
-            let status = manners.refused.filter(|_| reply.status == UNAUTHORIZED).unwrap_or(reply.status);
+            let status = rule.refused.filter(|_| reply.status == UNAUTHORIZED).unwrap_or(reply.status);
             Reply { status, ..reply }
         }
         (Some(outcome), ..) => outcome.reply(),
@@ -228,11 +238,6 @@ pub(super) fn reply(outcomes: &[&Outcome], manners: &Manners) -> Reply {
             taken(&json!({ "outcomes": counts }))
         }
     }
-}
-
-/// For a source that is not configured.
-pub(super) fn unknown_source() -> Reply {
-    problem(404, "Not Found", "There is no such source.", "unknown_source", None)
 }
 
 /// RFC 9457, with our reason code.

@@ -4,72 +4,68 @@
 //! An answer is read by the same mapping language as a webhook, and no more of it is let out (I8). What vouches for it is the
 //! connection that it came over, so nothing but its body counts.
 
+mod address;
+mod api;
+
+pub(crate) use address::Address;
+pub use api::{ApiError, ApiSettings};
+
 use super::{
-    api::{ApiError, ApiSettings, origin},
-    depth,
-    place::Around,
-    preset::mapping::{Mapping, Reading, Terms, Unclear},
-    sieve::Sieve,
-    source::Source,
+    mapping::{Mapping, Reading, Terms},
+    payload::{Around, Options, Sieve, Unclear, is_within, unclear},
 };
 use crate::{
-    payment::{Fact, Name, Subject, Time},
+    payment::{Fact, Name, Time},
     redact,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::ACCEPT, uri::Scheme};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header::ACCEPT};
 use std::{sync::Arc, time::Duration};
 
+/// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
+/// one question, and who waits for the answer does not notice.
+pub const DEBOUNCE: Duration = Duration::from_millis(200);
+
 /// What stands for the source's key in headers.
-pub(super) const KEY: &str = "{key}";
+pub(crate) const KEY: &str = "{key}";
 
 /// The same in base 64, as `Basic` wants it of `USER:PASSWORD` (RFC 7617).
-pub(super) const KEY_BASE64: &str = "{key:base64}";
-
-/// What stands for the payment's id in addresses.
-const PAYMENT: &str = "/{payment}";
-
-/// All but RFC 3986's unreserved characters: an id is one segment of the path, whatever it holds.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const KEY_BASE64: &str = "{key:base64}";
 
 /// `[confirm]` of a preset: how its provider is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Inquiry {
-    pub(super) address: Address,
+pub(crate) struct Inquiry {
+    pub(crate) address: Address,
     /// Texts in which [`KEY`] or [`KEY_BASE64`] stands for the key.
-    pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) spacing: Duration,
-    pub(super) mapping: Mapping,
-}
-
-/// Where a payment is found: `https://HOST/before/{payment}/after`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Address {
-    /// `https://HOST`
-    origin: String,
-    /// `/before/`
-    before: String,
-    /// `/after?with=query`, or nothing.
-    after: String,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub(crate) spacing: Duration,
+    pub(crate) mapping: Mapping,
 }
 
 /// An inquiry with a source's credentials.
-pub(super) struct Api {
+pub struct Api {
     address: Address,
     headers: HeaderMap,
     spacing: Duration,
     mapping: Mapping,
+    /// What the source says of its payloads goes for answers too.
+    terms: Terms,
+    /// What the source says to the options of its preset.
+    options: Options,
+    /// Whether ids that look like card numbers are known to be none.
+    vouches_for_ids: bool,
     /// What is kept of an answer.
     sieve: Sieve,
 }
 
-/// A source that can ask its provider.
-#[derive(Clone, Copy)]
-pub struct Confirmation<'a> {
-    source: &'a Source,
-    api: &'a Api,
+/// Why an answer says nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AnswerError {
+    /// It is no JSON, so it comes from something before the provider's API that is out of order.
+    NotJson,
+    /// It is not understood, or not about the payment.
+    Unclear(Unclear),
 }
 
 /// What a provider says of the payment that it was asked for.
@@ -85,31 +81,15 @@ pub struct Answer {
     pub facts: Vec<Fact>,
 }
 
-impl Address {
-    /// From `https://HOST/before/{payment}/after`; nothing if it is not of this form.
-    pub(super) fn parse(url: &str) -> Option<Self> {
-        let (start, after) = url.split_once(PAYMENT)?;
-        let is_segment = after.is_empty() || after.starts_with(['/', '?']);
-        if !is_segment || url.matches('{').count() != 1 || format!("{start}/x{after}").parse::<Uri>().is_err()
-        {
-            return None;
-        }
-        let uri: Uri = start.parse().ok()?;
-        let origin =
-            origin(&uri).filter(|_| uri.scheme() == Some(&Scheme::HTTPS) && uri.query().is_none())?;
-        let before = format!("{}/", uri.path().trim_end_matches('/'));
-        Some(Self { origin, before, after: after.to_owned() })
-    }
-
-    fn of(&self, payment: &Name) -> String {
-        let Self { origin, before, after } = self;
-        format!("{origin}{before}{}{after}", utf8_percent_encode(payment.as_str(), SEGMENT))
-    }
-}
-
 impl Inquiry {
-    /// With a source's credentials and terms.
-    pub(super) fn with(self, settings: &ApiSettings, terms: &Terms) -> Result<Api, ApiError> {
+    /// With a source's credentials, terms and options. `vouches_for_ids` says that ids which look like card numbers are none.
+    pub(crate) fn with(
+        self,
+        settings: &ApiSettings,
+        terms: &Terms,
+        options: &Options,
+        vouches_for_ids: bool,
+    ) -> Result<Api, ApiError> {
         let key = settings.checked_key()?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -123,70 +103,46 @@ impl Inquiry {
         let origin = settings.origin()?.unwrap_or(self.address.origin);
         let address = Address { origin, ..self.address };
         let sieve = Sieve::new(self.mapping.pointers(terms));
-        Ok(Api { address, headers, spacing: self.spacing, mapping: self.mapping, sieve })
+        let (terms, options) = (terms.clone(), options.clone());
+        let (spacing, mapping) = (self.spacing, self.mapping);
+        Ok(Api { address, headers, spacing, mapping, terms, options, vouches_for_ids, sieve })
     }
 }
 
-impl Source {
-    /// How its provider is asked, if it can be.
-    #[must_use]
-    pub fn confirmation(&self) -> Option<Confirmation<'_>> {
-        self.api.as_ref().map(|api| Confirmation { source: self, api })
-    }
-
-    /// The log of one of its payments.
-    #[must_use]
-    pub fn subject(&self, payment: &Name) -> Subject {
-        Subject::payment(self.realm.clone(), payment.clone())
-    }
-}
-
-impl<'a> Confirmation<'a> {
-    /// Which source.
-    #[must_use]
-    pub const fn source(&self) -> &'a Source {
-        self.source
-    }
-
+impl Api {
     /// The least time between two requests.
     #[must_use]
     pub const fn spacing(&self) -> Duration {
-        self.api.spacing
+        self.spacing
     }
 
     /// The request for a payment.
     pub fn request(&self, payment: &Name) -> Result<Request<Bytes>, Unclear> {
-        let unclear = |code| Unclear { code, at: "payment".to_owned() };
-        // Where long numbers are the provider's own, its events have told them apart already.
-        if redact::is_pan_like(payment.as_str())
-            && !self.source.mapping.has_own_ids()
-            && !self.source.shared_ids
-        {
-            return Err(unclear("pan_like_id"));
+        if redact::is_pan_like(payment.as_str()) && !self.vouches_for_ids {
+            return unclear("pan_like_id", "payment");
         }
         // Not names but steps, in a path.
         if [".", ".."].contains(&payment.as_str()) {
-            return Err(unclear("bad_payment_id"));
+            return unclear("bad_payment_id", "payment");
         }
+        let Ok(uri) = self.address.of(payment).parse() else { return unclear("bad_payment_id", "payment") };
         let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = self.api.address.of(payment).parse().map_err(|_| unclear("bad_payment_id"))?;
-        request.headers_mut().clone_from(&self.api.headers);
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
         Ok(request)
     }
 
     /// What the answer to that says, JSON of at most `depth`.
-    pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<Answer, Unclear> {
-        let unclear = |code, at: &str| Err(Unclear { code, at: at.to_owned() });
-        if !depth::is_within(body, depth) {
-            return unclear("too_deep", "answer");
+    pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<Answer, AnswerError> {
+        if !is_within(body, depth) {
+            return Ok(unclear("too_deep", "answer")?);
         }
-        let Ok(answer) = self.api.sieve.parse(body) else { return unclear("not_json", "answer") };
-        let headers = &HeaderMap::new();
-        let around = Around { headers, query: "", options: &self.source.options };
+        let answer = self.sieve.parse(body).map_err(|_| AnswerError::NotJson)?;
+        let around = Around { headers: &HeaderMap::new(), query: "", options: &self.options };
         let mut reading = Reading::default();
-        match self.api.mapping.read(&self.source.terms, around, &answer, &mut reading)? {
-            None => unclear("unknown_state", "confirm.map"),
-            Some(told) if told.payment != *payment => unclear("other_payment", "confirm.event.payment"),
+        match self.mapping.read(&self.terms, around, &answer, &mut reading)? {
+            None => Ok(unclear("unknown_state", "confirm.map")?),
+            Some(told) if told.payment != *payment => Ok(unclear("other_payment", "confirm.event.payment")?),
             Some(told) => Ok(Answer {
                 kind: reading.kind,
                 occurred_at: told.occurred_at,
@@ -194,6 +150,12 @@ impl<'a> Confirmation<'a> {
                 facts: told.facts,
             }),
         }
+    }
+}
+
+impl From<Unclear> for AnswerError {
+    fn from(unclear: Unclear) -> Self {
+        Self::Unclear(unclear)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 /// A token bucket that holds one second's worth. It starts full.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     bucket: Mutex<Option<Bucket>>,
 }
 
@@ -22,13 +22,13 @@ struct Bucket {
 
 /// One too many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Throttled;
+pub(crate) struct Throttled;
 
 const TOKEN: u64 = 1_000_000_000;
 
 impl Throttle {
     /// Lets one through, and says how many were refused since the last; `Err` if this one is refused too.
-    pub(super) fn admit(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
+    pub(crate) fn admit(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
         let full = u64::from(per_second) * TOKEN;
         let mut held = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = held.get_or_insert(Bucket { nano_tokens: full, at: now, refused: 0 });

@@ -1,37 +1,57 @@
-//! The gate: what verifies a source's deliveries. Pure: a key that has to be fetched is given to it, or it says that it lacks one.
+//! Verification: is a delivery the provider's, and from now?
+//!
+//! Pure but for `keys`, which fetches what a provider publishes: a key that has to be fetched is handed in, or the answer is that
+//! it lacks one. Computed signatures never leave this room. It does not know what becomes of a delivery.
 
-use super::{
-    adapter::{Coded, Unproven},
-    preset::mapping::Unclear,
-    signature::{Rejection, Verifier},
-    source::Source,
+mod adapter;
+mod keys;
+mod rejection;
+mod request;
+mod scheme;
+mod signature;
+mod window;
+
+pub(crate) use adapter::{Adapter, Coded};
+pub(crate) use keys::{Certificates, KeyRing, Origin, PlaidKeys};
+pub(crate) use keys::{FetchedKey, NoKey};
+pub(crate) use rejection::Rejection;
+pub(crate) use request::Unproven;
+pub(crate) use scheme::Scheme;
+pub use signature::SecretError;
+pub(crate) use signature::{
+    Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
+    Recipe, TimeFrom, TimeRule, Token, Verifier,
 };
+
+use super::payload::{Reader, Unclear};
 use serde_json::Value;
 
 /// What verifies a source's deliveries.
-pub(super) enum Gate {
+pub(crate) enum Gate {
     /// A recipe with its secrets.
     Recipe(Box<Verifier>),
-    /// Code with its secrets.
-    Coded(Box<dyn Coded>),
+    /// An adapter with its secrets.
+    Adapter(Box<dyn Coded>),
 }
 
-impl Source {
-    /// Verifies, then parses, to a payload that nests at most so deep. Only adapters have to do both at once.
-    pub(super) fn open(
+impl Gate {
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. Only adapters have to do
+    /// both at once.
+    pub(crate) fn open(
         &self,
         request: Unproven<'_>,
+        reader: &Reader,
         json_depth: usize,
     ) -> Result<Result<Value, Unclear>, Rejection> {
         let Unproven { around, body, received_at, key } = request;
-        match &self.gate {
-            Gate::Coded(adapter) => adapter.open(request).map(Ok),
-            Gate::Recipe(verifier) => {
+        match self {
+            Self::Adapter(adapter) => adapter.open(request).map(Ok),
+            Self::Recipe(verifier) => {
                 match key {
                     None => verifier.verify(around, body, received_at)?,
                     Some(key) => verifier.verify_by(key, around, body, received_at)?,
                 }
-                let payload = self.parse(body, json_depth);
+                let payload = reader.parse(body, json_depth);
                 if let Ok(payload) = &payload {
                     verifier.check_payload_time(payload, received_at)?;
                 }
@@ -40,3 +60,8 @@ impl Source {
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use {adapter::fuzzing as adapter_fuzzing, signature::fuzzing as signature_fuzzing};
+#[cfg(test)]
+pub(crate) use {adapter::tests as adapter_tests, signature::tests as signature_tests};

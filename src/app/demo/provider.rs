@@ -1,6 +1,6 @@
 //! The pretended Stripe: posts a life's webhooks over HTTP, signed, and tries again until each is taken.
 
-use crate::{clock, ingest::Source, scenario::Step};
+use crate::{clock, scenario::Step, source::Source};
 use reqwest::{Client, StatusCode};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::sleep;

@@ -9,9 +9,9 @@ use crate::{
     clock,
     config::Config,
     http::demo::{self, Order, Refusal},
-    ingest::Source,
     payment::{Currency, Name},
     scenario::{self, Life, Step},
+    source::Source,
 };
 use anyhow::Context;
 use std::{

@@ -1,6 +1,6 @@
 //! `[source.api]`: how a source asks its provider.
 
-use crate::{config::document::Section, ingest::ApiSettings};
+use crate::{config::document::Section, source::ApiSettings};
 
 /// None only where a mistake was reported.
 pub(super) fn settings(mut section: Section<'_>) -> Option<ApiSettings> {

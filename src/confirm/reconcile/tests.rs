@@ -1,7 +1,7 @@
 use super::{super::event, *};
 use crate::{
-    ingest::{ApiSettings, Source, SourceSettings},
     payment::{DisputeState, Money, PartState, Time, Told, Trust},
+    source::{ApiSettings, Source, SourceSettings},
     store::Entry,
 };
 use serde_json::json;

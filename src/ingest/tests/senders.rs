@@ -237,7 +237,7 @@ fn cases(preset: &str) -> Vec<Case> {
     let plain = |body: Value| Case::new(body);
     match preset {
         "stripe" => {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ingest/fixtures/stripe");
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/fixtures/stripe");
             let mut paths: Vec<_> =
                 std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
             // The first of them are about charges.

@@ -48,7 +48,7 @@ fn declares(value: &Value) -> bool {
 }
 
 /// Writes an element, or several of the same name, with `aside` amid each text. What XML has no form for is written as its JSON.
-pub(in crate::ingest) fn write(name: &str, value: &Value, aside: &str, out: &mut String) {
+pub(crate) fn write(name: &str, value: &Value, aside: &str, out: &mut String) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| write(name, item, aside, out)),
         Value::Object(members) => {

@@ -46,14 +46,14 @@ pub enum ApiError {
 
 impl ApiSettings {
     /// The key, if it can be one.
-    pub(super) fn checked_key(&self) -> Result<&str, ApiError> {
+    pub(crate) fn checked_key(&self) -> Result<&str, ApiError> {
         let key = self.key.expose_secret();
         secret::check(key, MIN_KEY_BYTES)?;
         if key.is_ascii() { Ok(key) } else { Err(ApiError::Unsendable) }
     }
 
     /// The scheme and host that it names, if any. A key goes nowhere unencrypted, but to this machine itself.
-    pub(super) fn origin(&self) -> Result<Option<String>, ApiError> {
+    pub(crate) fn origin(&self) -> Result<Option<String>, ApiError> {
         let Some(url) = &self.url else { return Ok(None) };
         let uri: Uri = url.parse().map_err(|_| ApiError::Url)?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);

@@ -53,7 +53,7 @@ impl Case {
 }
 
 fn path(preset: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "src/ingest/fixtures/answers", &format!("{preset}.json")].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "src/source/fixtures/answers", &format!("{preset}.json")].iter().collect()
 }
 
 /// The presets whose providers can be asked, with their answers and the payment of the first.

@@ -1,7 +1,7 @@
 use super::*;
-use crate::ingest::place::Options;
-use crate::ingest::preset::{built_in, of_text};
-use crate::payment::Phase::*;
+use crate::payment::{DisputeState, Money, PartState, Phase::*, Told};
+use crate::source::payload::Options;
+use crate::source::preset::{built_in, of_text};
 use http::HeaderMap;
 
 const PI: &str = "pi_3PqJt2KZvKYlo2C1";
@@ -40,7 +40,7 @@ fn dispute(state: DisputeState) -> Fact {
 }
 
 fn fixture(name: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ingest/fixtures/stripe");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/fixtures/stripe");
     std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap()
 }
 
@@ -95,7 +95,7 @@ fn stripe_events_mean_what_the_table_says() {
     let stripe = built_in("stripe").unwrap().unwrap().mapping;
     let ignored = ["checkout.session.completed.free", "customer.created", "v2.thin"];
     let unclear = [("refund.created.without_payment", "missing_payment")];
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ingest/fixtures/stripe");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/fixtures/stripe");
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, stripe_events().len() + ignored.len() + unclear.len(), "a fixture is not in the table");
     for (name, payment, fact) in stripe_events() {

@@ -3,7 +3,7 @@
 use memchr::memchr2;
 
 /// Whether brackets nest no deeper than `limit`. Says nothing about whether the text is JSON.
-pub(super) fn is_within(text: &[u8], limit: usize) -> bool {
+pub(crate) fn is_within(text: &[u8], limit: usize) -> bool {
     let (mut depth, mut rest) = (0_usize, text);
     while let Some((byte, after)) = rest.split_first() {
         rest = after;

@@ -9,7 +9,7 @@ const MS_DIGITS: usize = 13;
 /// The closed set of forms in which a preset may expect a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum TimeForm {
+pub(crate) enum TimeForm {
     /// Whole seconds since 1970.
     S,
     /// Whole milliseconds since 1970.
@@ -26,7 +26,7 @@ pub(super) enum TimeForm {
 
 impl TimeForm {
     /// Reads a time, or nothing if the text is none in this form.
-    pub(super) fn read(self, text: &str) -> Option<Time> {
+    pub(crate) fn read(self, text: &str) -> Option<Time> {
         // `i64::from_str` would take a sign too.
         let number = || text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         match self {
@@ -41,7 +41,7 @@ impl TimeForm {
     }
 
     /// Writes a time, for signing.
-    pub(super) fn write(self, time: Time) -> String {
+    pub(crate) fn write(self, time: Time) -> String {
         match self {
             Self::S | Self::SOrMs => (time.unix_ms() / 1000).to_string(),
             Self::Ms => time.unix_ms().to_string(),

@@ -3,28 +3,28 @@
 //! Written in presets as `/json/pointer`, `header:NAME`, `query:NAME` or `option:NAME`. Which of them a signature covers is
 //! the recipe's to say.
 
-use super::preset::pointer::{Pointer, PointerError};
+use super::pointer::{Pointer, PointerError};
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 /// What a source says to the options of its preset.
-pub(super) type Options = BTreeMap<String, String>;
+pub(crate) type Options = BTreeMap<String, String>;
 
 /// What there is beside a payload.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Around<'a> {
+pub(crate) struct Around<'a> {
     /// The headers of the request.
-    pub(super) headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     /// Its query, as it came, without the question mark.
-    pub(super) query: &'a str,
+    pub(crate) query: &'a str,
     /// What the source was configured with.
-    pub(super) options: &'a Options,
+    pub(crate) options: &'a Options,
 }
 
 /// Where a text stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the payload.
     Payload(Pointer),
     /// In a header of the request.
@@ -37,7 +37,7 @@ pub(super) enum Place {
 
 /// Why a text names no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PlaceError {
+pub(crate) enum PlaceError {
     /// No pointer into the payload, and nothing else.
     #[error("{0}; allowed: a JSON pointer, header:NAME, query:NAME, option:NAME")]
     Pointer(#[from] PointerError),
@@ -72,7 +72,7 @@ impl fmt::Display for Place {
 
 impl Place {
     /// The text that stands there, if it stands there once.
-    pub(super) fn text<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn text<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.text(payload),
             Self::Header(name) => around.header(name).map(Cow::Borrowed),
@@ -82,7 +82,7 @@ impl Place {
     }
 
     /// Where in the payload, if it stands there.
-    pub(super) fn pointer(&self) -> Option<&Pointer> {
+    pub(crate) fn pointer(&self) -> Option<&Pointer> {
         match self {
             Self::Payload(at) => Some(at),
             _ => None,
@@ -90,7 +90,7 @@ impl Place {
     }
 
     /// Whether anything stands there, text or not.
-    pub(super) fn is_there(&self, around: Around<'_>, payload: &Value) -> bool {
+    pub(crate) fn is_there(&self, around: Around<'_>, payload: &Value) -> bool {
         match self {
             Self::Payload(at) => at.follow(payload).is_some(),
             _ => self.text(around, payload).is_some(),
@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// Like [`Place::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
-    pub(super) fn id<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn id<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.id(payload),
             _ => self.text(around, payload),
@@ -108,12 +108,12 @@ impl Place {
 
 impl<'a> Around<'a> {
     /// The text of a header that stands once. Where it stands twice it is not clear which was signed.
-    pub(super) fn header(self, name: &HeaderName) -> Option<&'a str> {
+    pub(crate) fn header(self, name: &HeaderName) -> Option<&'a str> {
         only(self.headers.get_all(name).iter())?.to_str().ok()
     }
 
     /// The text of a query's key that stands once.
-    pub(super) fn query(self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn query(self, name: &str) -> Option<Cow<'a, str>> {
         let pairs = form_urlencoded::parse(self.query.as_bytes());
         only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
     }

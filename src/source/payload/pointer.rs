@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// One place in a payload. Beside RFC 6901's tokens, `[key=value]` is the first item of an array that has
 /// this text under this key, and `[last]` at the end is what follows the last slash of a text, such as a link's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct Pointer {
+pub(crate) struct Pointer {
     text: Box<str>,
     tokens: Box<[Box<str>]>,
     /// Whether only what follows the last slash is meant.
@@ -57,17 +57,17 @@ impl fmt::Display for Pointer {
 
 impl Pointer {
     /// The names on the way, of members, items and selectors.
-    pub(in crate::ingest) fn tokens(&self) -> &[Box<str>] {
+    pub(crate) fn tokens(&self) -> &[Box<str>] {
         &self.tokens
     }
 
     /// The key and text of a token `[key=text]`.
-    pub(in crate::ingest) fn selector(token: &str) -> Option<(&str, &str)> {
+    pub(crate) fn selector(token: &str) -> Option<(&str, &str)> {
         token.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
     }
 
     /// What stands there; `null` is nothing.
-    pub(in crate::ingest) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
         let found = self.tokens.iter().try_fold(payload, |value, token| match value {
             Value::Object(members) => members.get(&**token),
             Value::Array(items) => match Self::selector(token) {
@@ -81,7 +81,7 @@ impl Pointer {
 
     /// Whether something else than what was expected stands there or on the way: an object or a list in place of a scalar, or
     /// a scalar in place of an object or list. Nothing at all, and `null`, is no mistake.
-    pub(in crate::ingest) fn is_mistyped(&self, payload: &Value) -> bool {
+    pub(crate) fn is_mistyped(&self, payload: &Value) -> bool {
         let mut value = payload;
         for token in &self.tokens {
             let next = match value {
@@ -101,12 +101,12 @@ impl Pointer {
     }
 
     /// The text that stands there: of a string, a number (as the provider wrote it) or a boolean.
-    pub(in crate::ingest) fn text<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn text<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         self.cut(scalar(self.follow(payload)?)?)
     }
 
     /// Like [`Pointer::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
-    pub(in crate::ingest) fn id<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn id<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self.follow(payload)? {
             Value::Object(members) => scalar(members.get("id")?),
             value => self.cut(scalar(value)?),
@@ -196,7 +196,7 @@ mod tests {
             let parsed: Pointer = pointer.parse().unwrap();
             assert_eq!(parsed.is_mistyped(&payload), mistyped, "{pointer}");
             let kept =
-                crate::ingest::sieve::Sieve::new([&parsed]).parse(payload.to_string().as_bytes()).unwrap();
+                super::super::sieve::Sieve::new([&parsed]).parse(payload.to_string().as_bytes()).unwrap();
             assert_eq!(parsed.is_mistyped(&kept), mistyped, "{pointer} of what is kept of the payload");
         }
     }

@@ -1,7 +1,7 @@
 //! Which parts of a JSON payload are read at all. The others are passed over while it is parsed: they cost neither memory
 //! nor much time, and what they hold, be it a customer's address or a card's number, never becomes a value.
 
-use super::preset::pointer::Pointer;
+use super::pointer::Pointer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
@@ -11,7 +11,7 @@ const OTHER: Value = Value::Bool(true);
 
 /// What is kept of one value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sieve {
+pub(crate) struct Sieve {
     /// All of it.
     whole: bool,
     /// If it is an object, these of its members.
@@ -22,7 +22,7 @@ pub(super) struct Sieve {
 
 impl Sieve {
     /// Keeps what these pointers point at.
-    pub(super) fn new<'a>(pointers: impl IntoIterator<Item = &'a Pointer>) -> Self {
+    pub(crate) fn new<'a>(pointers: impl IntoIterator<Item = &'a Pointer>) -> Self {
         let mut sieve = Self::default();
         for pointer in pointers {
             sieve.keep(pointer, Self { whole: true, ..Self::default() });
@@ -31,7 +31,7 @@ impl Sieve {
     }
 
     /// Keeps also, of each item of the list at `list`, what `item` keeps.
-    pub(super) fn and_each(mut self, list: &Pointer, item: Self) -> Self {
+    pub(crate) fn and_each(mut self, list: &Pointer, item: Self) -> Self {
         self.keep(list, Self { items: Some(Box::new(item)), ..Self::default() });
         self
     }
@@ -67,7 +67,7 @@ impl Sieve {
 
     /// Parses a JSON text. What is kept stands where it stood; what is not is no member, or `null`. The text is checked to be
     /// JSON, but not that what is passed over is Unicode.
-    pub(super) fn parse(&self, text: &[u8]) -> serde_json::Result<Value> {
+    pub(crate) fn parse(&self, text: &[u8]) -> serde_json::Result<Value> {
         let mut json = serde_json::Deserializer::from_slice(text);
         let value = self.deserialize(&mut json)?;
         json.end()?;

@@ -21,26 +21,26 @@ use std::{collections::BTreeMap, fmt::Debug, path::PathBuf};
 /// A delivery, and what it says.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::ingest) struct Case {
+pub(crate) struct Case {
     /// A JSON value, or a form as a text. For adapters, what they make of the body.
-    pub(in crate::ingest) body: Value,
+    pub(crate) body: Value,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::ingest) headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     query: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::ingest) options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::ingest) currency: Option<String>,
+    pub(crate) currency: Option<String>,
     /// A line for each event.
-    pub(in crate::ingest) says: Vec<String>,
+    pub(crate) says: Vec<String>,
 }
 
 /// The example of RFC 7517, A.1.
 const PLAID_KEY: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
 /// The places of a payload whose texts may leave as they are: long numbers of the provider's own, and amounts.
-pub(in crate::ingest) fn exempt(mapping: &Mapping) -> Vec<String> {
+pub(crate) fn exempt(mapping: &Mapping) -> Vec<String> {
     let rules = mapping.entries.iter().flat_map(|entry| &entry.facts).filter_map(|fact| match &fact.rule {
         FactRule::Phase { money, .. } => money.as_ref(),
         FactRule::Capture(part) | FactRule::Refund(part) => part.amount.as_ref(),
@@ -53,18 +53,18 @@ pub(in crate::ingest) fn exempt(mapping: &Mapping) -> Vec<String> {
 }
 
 fn path(preset: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "src/ingest/fixtures/events", &format!("{preset}.json")].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "src/source/fixtures/events", &format!("{preset}.json")].iter().collect()
 }
 
 impl Case {
     /// A body that comes alone.
-    pub(in crate::ingest) fn new(body: Value) -> Self {
+    pub(crate) fn new(body: Value) -> Self {
         let (headers, query, options) = (BTreeMap::new(), String::new(), BTreeMap::new());
         Self { body, headers, query, options, currency: None, says: Vec::new() }
     }
 
     /// The fixtures of a preset.
-    pub(in crate::ingest) fn all(preset: &str) -> Vec<Self> {
+    pub(crate) fn all(preset: &str) -> Vec<Self> {
         let text = std::fs::read_to_string(path(preset)).expect(preset);
         serde_json::from_str(&text).expect(preset)
     }
@@ -116,7 +116,7 @@ fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
     }
 }
 
-pub(in crate::ingest) fn fact(fact: &Fact) -> String {
+pub(crate) fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Phase { phase, money: None } => word(phase),
         Fact::Phase { phase, money: Some(money) } => {
@@ -162,7 +162,7 @@ fn events_mean_what_the_fixtures_say() {
 }
 
 /// Everything that this adds is what a careless shop or provider might.
-pub(in crate::ingest) fn with_card_data(value: &Value) -> Value {
+pub(crate) fn with_card_data(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(with_card_data).collect(),
         Value::Object(members) => {

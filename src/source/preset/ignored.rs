@@ -1,6 +1,10 @@
 //! The table of what the built-in presets know of and leave without effect, made from what they say: for people, in Markdown.
 
-use super::{presets, raw, text_of, whole};
+use super::{
+    builtin::{presets, text_of},
+    load::whole,
+    raw,
+};
 
 /// One row for each `[[ignored]]` entry of the built-in presets, and for each entry of their `[[map]]` that keeps events as
 /// notes and says why. Columns: preset, event types, what they are kept as, why.
@@ -25,7 +29,7 @@ fn rows(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::table::tests::stands_in, *};
-    use crate::ingest::preset::raw::FactKind;
+    use crate::source::preset::raw::FactKind;
 
     #[test]
     fn the_page_of_ignored_events_has_the_table() {

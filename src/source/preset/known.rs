@@ -3,36 +3,40 @@
 #![expect(clippy::expect_used, reason = "built into tests and fuzz targets alone")]
 
 #[cfg(test)]
-use super::{Preset, PresetError, load};
-use super::{compile, presets, text_of, whole};
-use crate::ingest::signature::recipe::Recipe;
+use super::{Preset, PresetError, load::load};
+use super::{
+    builtin::{presets, text_of},
+    compile,
+    load::whole,
+};
+use crate::source::verify::Recipe;
 
 /// The recipe of a built-in preset.
-pub(in crate::ingest) fn recipe_of(name: &str) -> Recipe {
+pub(crate) fn recipe_of(name: &str) -> Recipe {
     let raw = whole(text_of(name).expect(name)).ok().expect(name);
     compile::recipe(raw.signature.expect(name), &raw.options).ok().expect(name)
 }
 
 /// The built-in presets that are recipes.
-pub(in crate::ingest) fn recipes() -> Vec<&'static str> {
+pub(crate) fn recipes() -> Vec<&'static str> {
     let is_recipe = |name: &&str| whole(text_of(name).expect(name)).ok().expect(name).adapter.is_none();
     presets().filter(is_recipe).collect()
 }
 
 /// The options that a built-in preset asks for.
 #[cfg(test)]
-pub(in crate::ingest) fn option_names(name: &str) -> Vec<String> {
+pub(crate) fn option_names(name: &str) -> Vec<String> {
     whole(text_of(name).expect(name)).ok().expect(name).options.into_keys().collect()
 }
 
 /// A preset by its text, as a user's file would be.
 #[cfg(test)]
-pub(in crate::ingest) fn of_text(text: &str) -> Result<Preset, PresetError> {
+pub(crate) fn of_text(text: &str) -> Result<Preset, PresetError> {
     load("acme.toml", text)
 }
 
 /// The text of a user's preset that says what the payloads of a built-in one mean.
-pub(in crate::ingest) fn own_of(name: &str) -> String {
+pub(crate) fn own_of(name: &str) -> String {
     OWN.replace("standard-webhooks", name)
 }
 

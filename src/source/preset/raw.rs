@@ -1,9 +1,10 @@
 //! A preset file as it is written. Only shapes; what they mean, and whether it makes sense, is `compile`'s to say.
 
-use crate::ingest::{
-    adapter::Adapter,
-    moment::TimeForm,
-    signature::recipe::{Algorithm, Encoding, KeyForm, Published},
+use super::{options::Choice, reply::Reply};
+use crate::source::{
+    mapping::Amounts,
+    payload::{BodyForm, TimeForm},
+    verify::{Adapter, Algorithm, Encoding, KeyForm, Published},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -67,48 +68,11 @@ pub(super) struct About {
 /// How far the provider's word may be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum Trust {
+pub(crate) enum Trust {
     /// What it signs is all that counts.
     Verified,
     /// It says that something happened; what, is not signed or not said. Kept as a note.
     Hint,
-}
-
-/// What bodies are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum BodyForm {
-    /// JSON.
-    Json,
-    /// JSON, or nothing at all, which is read as an object without members: the address says the rest.
-    JsonOrEmpty,
-    /// `application/x-www-form-urlencoded`: read as an object of texts.
-    Form,
-    /// XML: read as objects of elements, with `@name` for attributes and `#text` where there is text beside them.
-    Xml,
-}
-
-/// One of `[options]`: what a source has to say, or may, because it is a matter of its contract with the provider.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::ingest) struct Choice {
-    /// What it is, for people.
-    pub(in crate::ingest) means: String,
-    /// Taken where a source says nothing. Without it a source has to say.
-    pub(in crate::ingest) default: Option<String>,
-    /// What may be said; anything, if empty.
-    #[serde(default)]
-    pub(in crate::ingest) allowed: Vec<String>,
-}
-
-/// `[reply]`: where the provider insists on other answers than ours.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::ingest) struct Reply {
-    /// The body, in plain text, of the answer to what was taken.
-    pub(in crate::ingest) accepted: Option<String>,
-    /// The status of the answer to what was not signed.
-    pub(in crate::ingest) refused: Option<u16>,
 }
 
 /// `[signature]`
@@ -218,16 +182,6 @@ pub(super) struct Live {
     pub(super) at: String,
     #[serde(default)]
     pub(super) words: BTreeMap<String, bool>,
-}
-
-/// In which units amounts are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum Amounts {
-    /// Cents, yen, fils: whole numbers.
-    Minor,
-    /// Euros, yen, dinars: decimals.
-    Major,
 }
 
 /// `[[map]]`: what the events of some types mean. The first entry that matches is taken.

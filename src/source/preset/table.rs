@@ -1,7 +1,12 @@
 //! The table of the built-in presets, made from what they say: for people, in Markdown.
 
-use super::{compile, presets, raw, text_of, whole};
-use crate::ingest::signature::recipe::{Algorithm, Carrier, Recipe};
+use super::{
+    builtin::{presets, text_of},
+    compile,
+    load::whole,
+    raw,
+};
+use crate::source::verify::{Algorithm, Carrier, Recipe};
 
 /// One row for each built-in preset: how it is verified, how old a delivery may be, how far its word goes, what was seen of it.
 #[must_use]
@@ -93,7 +98,7 @@ pub(super) mod tests {
     const END: &str = "<!-- end of presets -->";
 
     /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if asked to.
-    pub(in crate::ingest::preset) fn stands_in(page: &str, begin: &str, table: &str) {
+    pub(in crate::source::preset) fn stands_in(page: &str, begin: &str, table: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
         let text = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = text.split_once(begin).unwrap();

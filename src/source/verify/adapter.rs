@@ -5,32 +5,24 @@
 
 mod adyen;
 mod braintree;
+mod coded;
 mod nowpayments;
 mod opennode;
-pub(super) mod plaid;
+mod plaid;
+mod unproven;
 
-use super::{
-    depth,
-    place::Around,
-    signature::{Rejection, SecretError},
-};
-use crate::payment::Time;
-use aws_lc_rs::signature::ParsedPublicKey;
+pub(crate) use coded::Coded;
+pub(in crate::source::verify) use plaid::{PlaidKey, key_id as plaid_key_id};
+
+use super::signature::SecretError;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
 use std::time::Duration;
-
-/// The longest body that is parsed before it is verified. Such providers' webhooks have a few kilobytes.
-const MAX_UNPROVEN_BYTES: usize = 256 << 10;
-
-/// How deep such a body may nest.
-const MAX_UNPROVEN_DEPTH: usize = 16;
 
 /// The providers that need code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Adapter {
+pub(crate) enum Adapter {
     /// Adyen's standard webhooks: a signature in each item.
     Adyen,
     /// Braintree: a form with XML in it, and a question before.
@@ -43,34 +35,10 @@ pub(super) enum Adapter {
     Plaid,
 }
 
-/// A request that is not verified yet.
-#[derive(Clone, Copy)]
-pub(super) struct Unproven<'a> {
-    /// What there is beside the body.
-    pub(super) around: Around<'a>,
-    /// The body, as it came.
-    pub(super) body: &'a [u8],
-    /// When it came.
-    pub(super) received_at: Time,
-    /// The key that it names, once it was fetched; for sources that have none of their own.
-    pub(super) key: Option<&'a ParsedPublicKey>,
-}
-
-/// An adapter with the secrets of one source.
-pub(super) trait Coded: Send + Sync {
-    /// The payload that the request proves. [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection>;
-
-    /// The answer to a question by which the provider finds out who is there, before it sends anything.
-    fn answer(&self, _around: Around<'_>) -> Option<String> {
-        None
-    }
-}
-
 impl Adapter {
     /// Checks the secrets and readies the adapter. `max_age` stands in for its own, if it has one. An error says which secret
     /// it is about.
-    pub(super) fn ready(
+    pub(crate) fn ready(
         self,
         secrets: &[SecretString],
         max_age: Option<Duration>,
@@ -85,7 +53,7 @@ impl Adapter {
     }
 
     /// How it signs, for the table of presets.
-    pub(super) const fn scheme(self) -> &'static str {
+    pub(crate) const fn scheme(self) -> &'static str {
         match self {
             Self::Adyen => "HMAC-SHA256 of each item, in the item",
             Self::Braintree => "`bt_signature` in the form: HMAC-SHA1",
@@ -96,7 +64,7 @@ impl Adapter {
     }
 
     /// How old what it signs may be, for the table of presets.
-    pub(super) const fn max_age_s(self) -> Option<u64> {
+    pub(crate) const fn max_age_s(self) -> Option<u64> {
         match self {
             Self::Plaid => Some(plaid::WINDOW.max_age.as_secs()),
             _ => None,
@@ -104,15 +72,7 @@ impl Adapter {
     }
 }
 
-/// Parses a body that nobody vouches for yet.
-fn parse_unproven(body: &[u8]) -> Result<Value, Rejection> {
-    if body.len() > MAX_UNPROVEN_BYTES || !depth::is_within(body, MAX_UNPROVEN_DEPTH) {
-        return Err(Rejection::MalformedSignature);
-    }
-    serde_json::from_slice(body).map_err(|_| Rejection::MalformedSignature)
-}
-
 #[cfg(any(test, fuzzing))]
-pub(super) mod fuzzing;
+pub(crate) mod fuzzing;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -11,21 +11,19 @@
 
 mod budget;
 mod certificates;
+mod key;
+mod origin;
 mod plaid;
 mod shelf;
 
-pub(super) use certificates::Certificates;
-pub(super) use plaid::PlaidKeys;
+pub(crate) use certificates::Certificates;
+pub(crate) use plaid::PlaidKeys;
 
-use super::{adapter::Unproven, signature::Rejection};
-use crate::{
-    outbound::{Outbound, OutboundError},
-    payment::Time,
-    redact,
-};
-use aws_lc_rs::signature::ParsedPublicKey;
-use rustls_pki_types::CertificateDer;
-use shelf::{Ageing, Look, Shelf, Told};
+use super::{rejection::Rejection, request::Unproven};
+use crate::{outbound::Outbound, payment::Time, redact};
+pub(crate) use key::{FetchedKey, NoKey};
+pub(crate) use origin::Origin;
+use shelf::{Look, Shelf, Told};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -43,56 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// may, by default.
 const MAX_WAITING: usize = 64;
 
-/// Where keys come from.
-#[derive(PartialEq)]
-pub(super) enum Origin {
-    /// A certificate, at an address that the request names.
-    Certificates(Certificates),
-    /// Plaid's API.
-    Plaid(PlaidKeys),
-}
-
-/// A key that was fetched.
-pub(super) struct Key {
-    /// What signatures are verified with.
-    pub(super) public: ParsedPublicKey,
-    /// The certificates that vouch for it, its own first; none where the provider handed out the bare key.
-    chain: Vec<CertificateDer<'static>>,
-    /// When the provider took it out of use.
-    expired_at: Option<Time>,
-}
-
-/// Why there is no key to verify with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NoKey {
-    /// It is not the provider's, or not any more.
-    Refused(Rejection),
-    /// It could not be fetched, or not in time.
-    Unavailable,
-    /// Too many keys were asked for that are not known.
-    TooMany,
-}
-
-/// Why a fetch brought no key.
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    /// The provider says so.
-    #[error("the provider knows no such key")]
-    Unknown,
-    /// It is there, and not to be trusted.
-    #[error("the key can't be trusted: {0}")]
-    Untrusted(String),
-    /// The provider answered with something else.
-    #[error("the answer has status {0}{1}")]
-    Status(u16, String),
-    /// It did not answer.
-    #[error(transparent)]
-    Outbound(#[from] OutboundError),
-}
-
 /// The keys of one source. Cloning shares them.
 #[derive(Clone)]
-pub(super) struct KeyRing {
+pub(crate) struct KeyRing {
     source: Arc<str>,
     origin: Arc<Origin>,
     outbound: Outbound,
@@ -100,57 +51,27 @@ pub(super) struct KeyRing {
     waiting: Arc<Semaphore>,
 }
 
-impl Origin {
-    /// What the request calls its key, if a key of the provider's may be called that. Nothing is fetched for another name.
-    fn name_of(&self, request: Unproven<'_>) -> Result<String, Rejection> {
-        match self {
-            Self::Certificates(certificates) => certificates.name_of(request.around),
-            Self::Plaid(_) => super::adapter::plaid::key_id(request.around),
-        }
-    }
-
-    async fn fetch(&self, outbound: &Outbound, name: &str, at: Time) -> Result<Key, FetchError> {
-        match self {
-            Self::Certificates(certificates) => certificates.fetch(outbound, name, at).await,
-            Self::Plaid(keys) => keys.fetch(outbound, name).await,
-        }
-    }
-
-    /// Whether a key that was good once still is.
-    fn vouches(&self, name: &str, key: &Key, at: Time) -> bool {
-        let is_chained = match self {
-            Self::Certificates(certificates) => certificates.check(name, &key.chain, at).is_ok(),
-            Self::Plaid(_) => true,
-        };
-        is_chained && key.expired_at.is_none_or(|expired_at| at < expired_at)
-    }
-
-    /// How its keys age. What a certificate says never changes.
-    const fn ageing(&self) -> Option<Ageing> {
-        match self {
-            Self::Certificates(_) => None,
-            Self::Plaid(_) => Some(plaid::AGEING),
-        }
-    }
-}
-
 impl KeyRing {
     /// An empty ring.
-    pub(super) fn new(source: Arc<str>, origin: Origin, outbound: Outbound) -> Self {
+    pub(crate) fn new(source: Arc<str>, origin: Origin, outbound: Outbound) -> Self {
         let waiting = Arc::new(Semaphore::new(MAX_WAITING));
         Self { source, origin: Arc::new(origin), outbound, shelf: Arc::default(), waiting }
     }
 
     /// Goes on with the keys of an earlier ring, and with what it is fetching, if they come from the same place. What asks for
     /// more is this ring's own: its TLS trusts what the machine trusts by now.
-    pub(super) fn inherit(&mut self, earlier: &Self) {
+    pub(crate) fn inherit(&mut self, earlier: &Self) {
         if self.origin == earlier.origin {
             (self.shelf, self.waiting) = (Arc::clone(&earlier.shelf), Arc::clone(&earlier.waiting));
         }
     }
 
     /// The key that a request of `peer` names.
-    pub(super) async fn key(&self, request: Unproven<'_>, peer: Option<IpAddr>) -> Result<Arc<Key>, NoKey> {
+    pub(crate) async fn key(
+        &self,
+        request: Unproven<'_>,
+        peer: Option<IpAddr>,
+    ) -> Result<Arc<FetchedKey>, NoKey> {
         let (name, at) = (self.origin.name_of(request).map_err(NoKey::Refused)?, request.received_at);
         let look = self.shelf().look(&name, peer, Instant::now());
         let key = match look {
@@ -191,7 +112,7 @@ impl KeyRing {
         });
     }
 
-    async fn wait(&self, mut tells: watch::Receiver<Told>) -> Result<Arc<Key>, NoKey> {
+    async fn wait(&self, mut tells: watch::Receiver<Told>) -> Result<Arc<FetchedKey>, NoKey> {
         let _place = self.waiting.try_acquire().map_err(|_| NoKey::TooMany)?;
         match timeout(PATIENCE, tells.wait_for(Option::is_some)).await {
             Ok(Ok(told)) => told.clone().unwrap_or(Err(NoKey::Unavailable)),
@@ -201,15 +122,6 @@ impl KeyRing {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl From<&FetchError> for NoKey {
-    fn from(error: &FetchError) -> Self {
-        match error {
-            FetchError::Unknown | FetchError::Untrusted(_) => Self::Refused(Rejection::UntrustedKey),
-            FetchError::Status(..) | FetchError::Outbound(_) => Self::Unavailable,
-        }
     }
 }
 

@@ -6,21 +6,25 @@
 
 mod header;
 mod key;
-pub(super) mod recipe;
+mod recipe;
 
-use super::{
-    place::{Around, Options},
-    preset::pointer::Pointer,
+use super::{rejection::Rejection, window::Window};
+use crate::{
+    payment::Time,
+    source::payload::{Around, Options, Pointer},
 };
-use crate::payment::Time;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use header::{Claim, Line, MAX_SIGNATURES};
 use http::HeaderName;
 use key::Key;
-pub(super) use key::Mac;
+pub(crate) use key::Mac;
 pub use key::SecretError;
-use recipe::{Carrier, Encoding, KEY_ID, Part, Piece, Recipe, SIGNATURE, TimeFrom};
+use recipe::SIGNATURE;
+pub(crate) use recipe::{
+    Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
+    Recipe, TimeFrom, TimeRule, Token,
+};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
@@ -29,89 +33,8 @@ use std::{borrow::Cow, time::Duration};
 /// two while a secret rotates.
 const MAX_LINES: usize = 4;
 
-/// Why a delivery was not taken for the provider's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Rejection {
-    /// A coded body: what was signed can't be seen.
-    ContentEncoding,
-    /// No signature header.
-    MissingSignature,
-    /// A signature header without a readable signature of a known scheme.
-    MalformedSignature,
-    /// None of the signatures is by one of the secrets.
-    BadSignature,
-    /// The key that it names is not the provider's, or out of use; or it has not been fetched yet.
-    UntrustedKey,
-    /// The address of its key is none where the provider publishes keys.
-    KeyAddress,
-    /// A header that is signed with the body is not there, or there more than once.
-    MissingHeader,
-    /// The same for a key of the query.
-    MissingQuery,
-    /// No time where the recipe has one.
-    MissingTimestamp,
-    /// The time is not in the form that the recipe has.
-    MalformedTimestamp,
-    /// Too old.
-    StaleTimestamp,
-    /// Ahead of our clock.
-    FutureTimestamp,
-}
-
-impl Rejection {
-    /// The reason code.
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::ContentEncoding => "content_encoding",
-            Self::MissingSignature => "missing_signature",
-            Self::MalformedSignature => "malformed_signature",
-            Self::BadSignature => "bad_signature",
-            Self::UntrustedKey => "untrusted_key",
-            Self::KeyAddress => "key_address",
-            Self::MissingHeader => "missing_header",
-            Self::MissingQuery => "missing_query",
-            Self::MissingTimestamp => "missing_timestamp",
-            Self::MalformedTimestamp => "malformed_timestamp",
-            Self::StaleTimestamp => "stale_timestamp",
-            Self::FutureTimestamp => "future_timestamp",
-        }
-    }
-
-    /// What to tell the sender, in words.
-    pub(super) const fn detail(self) -> &'static str {
-        match self {
-            Self::ContentEncoding => "Send the body as it was signed, without a Content-Encoding.",
-            Self::MissingSignature => "The signature header is missing.",
-            Self::MalformedSignature => "The signature header holds no readable signature of a known scheme.",
-            Self::BadSignature => "The signature does not match the body and the source's secrets.",
-            Self::UntrustedKey => {
-                "The key that the signature names is unknown, out of use or not the provider's."
-            }
-            Self::KeyAddress => "The key's address is none where the provider publishes keys.",
-            Self::MissingHeader => "A header that the signature covers is missing, repeated or not readable.",
-            Self::MissingQuery => "A key of the query that the signature covers is missing or repeated.",
-            Self::MissingTimestamp => "The timestamp is missing.",
-            Self::MalformedTimestamp => "The timestamp is not in the expected form.",
-            Self::StaleTimestamp => "The timestamp is too old.",
-            Self::FutureTimestamp => "The timestamp lies in the future.",
-        }
-    }
-
-    /// Whether someone without a secret could have sent it; such deliveries are limited per second.
-    pub(super) const fn is_unproven(self) -> bool {
-        !matches!(self, Self::StaleTimestamp | Self::FutureTimestamp)
-    }
-}
-
-/// How far a signed time may lie from our clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Window {
-    pub(super) max_age: Duration,
-    pub(super) max_future: Duration,
-}
-
 /// A recipe with the secrets of one source.
-pub(super) struct Verifier {
+pub(crate) struct Verifier {
     recipe: Recipe,
     keys: Vec<Key>,
     window: Option<Window>,
@@ -119,16 +42,16 @@ pub(super) struct Verifier {
 
 /// What a provider sends along with a body.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Signed {
+pub(crate) struct Signed {
     /// Headers.
-    pub(super) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Keys of the query.
-    pub(super) query: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
 }
 
 impl Verifier {
     /// Checks the secrets. `max_age` stands in for the recipe's own. An error says which secret it is about.
-    pub(super) fn new(
+    pub(crate) fn new(
         recipe: Recipe,
         secrets: &[SecretString],
         max_age: Option<Duration>,
@@ -144,12 +67,17 @@ impl Verifier {
 
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
     /// [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
-    pub(super) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
+    pub(crate) fn verify(
+        &self,
+        around: Around<'_>,
+        body: &[u8],
+        received_at: Time,
+    ) -> Result<(), Rejection> {
         self.verify_lines(None, around, body, received_at)
     }
 
     /// As [`verify`](Self::verify), by a key that was fetched.
-    pub(super) fn verify_by(
+    pub(crate) fn verify_by(
         &self,
         fetched: &ParsedPublicKey,
         around: Around<'_>,
@@ -315,7 +243,7 @@ impl Verifier {
     }
 
     /// Where in the payload the signed time stands, if it stands there.
-    pub(super) fn payload_time(&self) -> Option<&Pointer> {
+    pub(crate) fn payload_time(&self) -> Option<&Pointer> {
         match &self.recipe.time.as_ref()?.from {
             TimeFrom::Payload(at) => Some(at),
             _ => None,
@@ -323,7 +251,11 @@ impl Verifier {
     }
 
     /// Whether the payload's time is within the window; for recipes whose time stands there, once the bytes are verified.
-    pub(super) fn check_payload_time(&self, payload: &Value, received_at: Time) -> Result<(), Rejection> {
+    pub(crate) fn check_payload_time(
+        &self,
+        payload: &Value,
+        received_at: Time,
+    ) -> Result<(), Rejection> {
         match self.payload_time() {
             Some(at) => self.check_time(at.text(payload).as_deref(), received_at),
             None => Ok(()),
@@ -339,7 +271,13 @@ impl Verifier {
 
     /// The same recipe forwards: what makes a body pass, signed with the first secret. Where that is a public key, only its
     /// owner can sign, and the signature is left empty.
-    pub(super) fn sign(&self, body: &[u8], at: Time, delivery_id: &str, options: &Options) -> Signed {
+    pub(crate) fn sign(
+        &self,
+        body: &[u8],
+        at: Time,
+        delivery_id: &str,
+        options: &Options,
+    ) -> Signed {
         let sign = |message: &[&[u8]]| self.keys.first().map(|key| key.sign(message)).unwrap_or_default();
         self.sign_by(sign, body, at, delivery_id, options)
     }
@@ -400,21 +338,6 @@ impl Verifier {
     }
 }
 
-impl Window {
-    pub(super) fn check(self, signed_at: Time, received_at: Time) -> Result<(), Rejection> {
-        let within = |ms: i64, limit: Duration| {
-            i128::from(ms) <= i128::try_from(limit.as_millis()).unwrap_or(i128::MAX)
-        };
-        if !within(received_at.since_ms(signed_at), self.max_age) {
-            Err(Rejection::StaleTimestamp)
-        } else if !within(signed_at.since_ms(received_at), self.max_future) {
-            Err(Rejection::FutureTimestamp)
-        } else {
-            Ok(())
-        }
-    }
-}
-
 fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Hex => hex::decode(text).ok(),
@@ -432,6 +355,6 @@ fn encode(encoding: Encoding, bytes: &[u8]) -> String {
 }
 
 #[cfg(any(test, fuzzing))]
-pub(super) mod fuzzing;
+pub(crate) mod fuzzing;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

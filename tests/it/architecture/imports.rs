@@ -101,7 +101,10 @@ impl Tree {
 
     /// Adds the file that defines what a path below the crate names.
     fn resolve(&self, path: &[String], used: &mut BTreeSet<String>, depth: usize) {
-        let Some(length) = (0..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length])) else { return };
+        let Some(length) = (0..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))
+        else {
+            return;
+        };
         let file = &self.files[&path[..length]];
         let Some(name) = path.get(length) else {
             used.insert(file.name.clone());
@@ -114,7 +117,11 @@ impl Tree {
         for (as_name, import, _) in &file.imports {
             if as_name == name {
                 let rest = path.iter().skip(length + 1);
-                return self.resolve(&import.iter().chain(rest).cloned().collect::<Vec<_>>(), used, depth + 1);
+                return self.resolve(
+                    &import.iter().chain(rest).cloned().collect::<Vec<_>>(),
+                    used,
+                    depth + 1,
+                );
             }
         }
         for (as_name, import, _) in &file.imports {
@@ -256,7 +263,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
 /// The names that a tree of imports brings, each with its path.
 fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
-    let with = |name: &str, before: &[String]| before.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
+    let with =
+        |name: &str, before: &[String]| before.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
     match tree {
         UseTree::Path(path) => {
             before.push(path.ident.to_string());
@@ -267,7 +275,9 @@ fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec
             found.push((before.last().cloned().unwrap_or_default(), before.clone()));
         }
         UseTree::Name(name) => found.push((name.ident.to_string(), with(&name.ident.to_string(), before))),
-        UseTree::Rename(name) if name.ident == "self" => found.push((name.rename.to_string(), before.clone())),
+        UseTree::Rename(name) if name.ident == "self" => {
+            found.push((name.rename.to_string(), before.clone()))
+        }
         UseTree::Rename(name) => {
             found.push((name.rename.to_string(), with(&name.ident.to_string(), before)));
         }

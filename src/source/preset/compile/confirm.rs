@@ -1,9 +1,16 @@
 //! `[confirm]`: from what is written to how a provider is asked.
 
-use super::{Checked, Mistake, Proof, header, mapping, mistake};
-use crate::ingest::{
-    confirm::{Address, Inquiry, KEY, KEY_BASE64},
-    preset::{Options, raw},
+use super::{
+    mapping::{Proof, mapping},
+    words::header,
+};
+use crate::source::{
+    inquiry::{Address, Inquiry, KEY, KEY_BASE64},
+    preset::{
+        mistake::{Checked, Mistake, mistake},
+        options::Options,
+        raw,
+    },
 };
 use std::time::Duration;
 
@@ -11,7 +18,7 @@ use std::time::Duration;
 const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
 
 /// How the provider is asked.
-pub(in crate::ingest::preset) fn confirm(raw: raw::Confirm, options: &Options) -> Checked<Inquiry> {
+pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &Options) -> Checked<Inquiry> {
     let Some(address) = Address::parse(&raw.url) else {
         let reason =
             "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";

@@ -1,11 +1,17 @@
 //! `[[ignored]]`, checked for sense. Nothing is compiled, because it only documents.
 
-use super::{Checked, mistake, sentence};
-use crate::ingest::preset::{mapping::glob, raw};
+use super::words::sentence;
+use crate::source::{
+    mapping::glob,
+    preset::{
+        mistake::{Checked, mistake},
+        raw,
+    },
+};
 
 /// Checks that each entry has a type and a reason, and that no type listed by its full name is mapped after all. Entries of
 /// `map` with `when` are left out of account: they may leave some events of a type unmapped.
-pub(in crate::ingest::preset) fn ignored(ignored: &[raw::Ignored], map: &[raw::Map]) -> Checked<()> {
+pub(in crate::source::preset) fn ignored(ignored: &[raw::Ignored], map: &[raw::Map]) -> Checked<()> {
     for (i, entry) in ignored.iter().enumerate() {
         let key = format!("ignored[{i}]");
         if entry.kinds.is_empty() {

@@ -1,17 +1,18 @@
 //! `[event]` and `[[map]]`: from what is written to a mapping.
 
-use super::{Checked, mistake, place, pointer, sentence};
+use super::words::{place, pointer, sentence};
 use crate::{
-    ingest::{
-        place::Place,
+    payment::{Currency, MAX_FACTS},
+    source::{
+        mapping::{Entry, FactEntry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
+        payload::Place,
         preset::{
-            Options, Scheme,
-            mapping::{Entry, FactEntry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
+            mistake::{Checked, mistake},
+            options::Options,
             raw,
         },
-        signature::recipe::Piece,
+        verify::{Piece, Scheme},
     },
-    payment::{Currency, MAX_FACTS},
 };
 use serde::{Deserialize, de::IntoDeserializer as _, de::value::Error as WordError};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ const UNSIGNED: &str = "!unsigned";
 
 /// What vouches for what stands in the places of a mapping.
 #[derive(Clone, Copy)]
-pub(in crate::ingest::preset) enum Proof<'a> {
+pub(in crate::source::preset) enum Proof<'a> {
     /// A delivery's signature.
     Signature(&'a Scheme),
     /// Our own connection to the provider, for the body of its answer and nothing else.
@@ -52,7 +53,7 @@ impl Proof<'_> {
 }
 
 /// The mapping of what `proof` vouches for.
-pub(in crate::ingest::preset) fn mapping(
+pub(in crate::source::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
     proof: Proof<'_>,

@@ -1,10 +1,14 @@
 //! `[signature]`: from what is written to a recipe.
 
-use super::{Checked, header, mistake, no_option};
-use crate::ingest::{
-    place::Place,
-    preset::{Options, raw},
-    signature::recipe::{
+use super::words::{header, no_option};
+use crate::source::{
+    payload::Place,
+    preset::{
+        mistake::{Checked, mistake},
+        options::Options,
+        raw,
+    },
+    verify::{
         Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Recipe,
         TimeFrom, TimeRule, Token,
     },
@@ -12,7 +16,7 @@ use crate::ingest::{
 use std::time::Duration;
 
 /// A recipe, if it makes sense.
-pub(in crate::ingest::preset) fn recipe(raw: raw::Signature, options: &Options) -> Checked<Recipe> {
+pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &Options) -> Checked<Recipe> {
     let carrier = match (&raw.header, &raw.query) {
         (Some(name), None) => Carrier::Header(header("signature.header", name)?),
         (None, Some(name)) => Carrier::Query(name.clone()),

@@ -4,10 +4,11 @@
 //! orders events, and `live`. An item's identity is made of proven fields alone, so replaying it under another date adds
 //! nothing. The fields are joined without escaping, as Adyen's own libraries do.
 
-use super::{Coded, Unproven, parse_unproven};
-use crate::ingest::signature::{
-    Mac, Rejection, SecretError,
-    recipe::{Algorithm, KeyForm},
+use super::{coded::Coded, unproven::parse_unproven};
+use crate::source::verify::{
+    rejection::Rejection,
+    request::Unproven,
+    signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;

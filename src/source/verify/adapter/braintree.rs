@@ -2,14 +2,14 @@
 //! control panel shows them; the HMAC's key is the SHA-1 of the private one. Before it sends anything, Braintree asks by GET whether
 //! the other side knows the key.
 
-use super::{Coded, MAX_UNPROVEN_BYTES, Unproven};
-use crate::ingest::{
-    place::Around,
-    signature::{
-        Mac, Rejection, SecretError,
-        recipe::{Algorithm, KeyForm},
+use super::{coded::Coded, unproven::MAX_UNPROVEN_BYTES};
+use crate::source::{
+    payload::{Around, form, parse_xml},
+    verify::{
+        rejection::Rejection,
+        request::Unproven,
+        signature::{Algorithm, KeyForm, Mac, SecretError},
     },
-    xml,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -56,7 +56,7 @@ impl Coded for Braintree {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }
-        let form = crate::ingest::payload::form(request.body);
+        let form = form(request.body);
         let text = |key| form.get(key).and_then(Value::as_str);
         let signatures = text("bt_signature").ok_or(Rejection::MissingSignature)?;
         let payload = text("bt_payload").ok_or(Rejection::MalformedSignature)?;
@@ -64,7 +64,7 @@ impl Coded for Braintree {
             return Err(Rejection::BadSignature);
         }
         let encoded: String = payload.split_ascii_whitespace().collect();
-        let document = STANDARD.decode(encoded).ok().and_then(|document| xml::parse(&document));
+        let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document));
         // What is signed and can't be read is not refused, but quarantined for want of a type.
         Ok(document.unwrap_or_default())
     }

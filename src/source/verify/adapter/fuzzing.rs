@@ -39,7 +39,7 @@ const NOWPAYMENTS: &str = "8f3b1c2d9a7e55aa";
 const PLAID: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
 /// The secret that a preset's corpus is signed with.
-pub(in crate::ingest) fn secret(preset: &str) -> &'static str {
+pub(crate) fn secret(preset: &str) -> &'static str {
     let known = SECRETS.iter().find(|(name, ..)| *name == preset);
     known.map_or_else(|| panic!("{preset} has no secret here"), |(_, _, [known, _])| known)
 }

@@ -3,10 +3,11 @@
 //! Numbers keep the spelling in which they came, which is the one that was signed as long as the provider's JSON library wrote
 //! both.
 
-use super::{Coded, Unproven, parse_unproven};
-use crate::ingest::signature::{
-    Mac, Rejection, SecretError,
-    recipe::{Algorithm, KeyForm},
+use super::{coded::Coded, unproven::parse_unproven};
+use crate::source::verify::{
+    rejection::Rejection,
+    request::Unproven,
+    signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use secrecy::SecretString;
 use serde_json::Value;

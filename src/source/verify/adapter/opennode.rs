@@ -1,10 +1,11 @@
 //! OpenNode: a form whose `hashed_order` is the HMAC of its `id` alone. The status beside it could be anyone's, and so could
 //! the whole form, once its hash was seen; the preset's trust says so.
 
-use super::{Coded, MAX_UNPROVEN_BYTES, Unproven};
-use crate::ingest::signature::{
-    Mac, Rejection, SecretError,
-    recipe::{Algorithm, KeyForm},
+use super::{coded::Coded, unproven::MAX_UNPROVEN_BYTES};
+use crate::source::verify::{
+    rejection::Rejection,
+    request::Unproven,
+    signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -22,7 +23,7 @@ impl Coded for Opennode {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }
-        let form = crate::ingest::payload::form(request.body);
+        let form = crate::source::payload::form(request.body);
         let text = |key| form.get(key).and_then(Value::as_str);
         let signature = text("hashed_order").ok_or(Rejection::MissingSignature)?;
         let signature = hex::decode(signature).map_err(|_| Rejection::MalformedSignature)?;

@@ -2,13 +2,13 @@
 //! it. A source's secrets are these keys as JWK, as `/webhook_verification_key/get` gives them; without any, they are
 //! fetched from there. Another algorithm is never looked at.
 
-use super::{Coded, Unproven};
+use super::{coded::Coded, unproven::parse_unproven};
 use crate::{
-    ingest::{
-        place::Around,
-        signature::{Rejection, SecretError, Window},
-    },
     payment::Time,
+    source::{
+        payload::Around,
+        verify::{rejection::Rejection, request::Unproven, signature::SecretError, window::Window},
+    },
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -29,18 +29,18 @@ pub(super) const WINDOW: Window =
 const MAX_KID: usize = 128;
 
 pub(super) struct Plaid {
-    keys: Vec<Key>,
+    keys: Vec<PlaidKey>,
     window: Window,
 }
 
 /// One of Plaid's keys.
-pub(in crate::ingest) struct Key {
+pub(crate) struct PlaidKey {
     /// What tokens call it.
-    pub(in crate::ingest) kid: String,
+    pub(crate) kid: String,
     /// Its public half, which is all that Plaid shows.
-    pub(in crate::ingest) public: ParsedPublicKey,
+    pub(crate) public: ParsedPublicKey,
     /// When Plaid took it out of use.
-    pub(in crate::ingest) expired_at: Option<Time>,
+    pub(crate) expired_at: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +69,7 @@ impl Plaid {
         max_age: Option<Duration>,
     ) -> Result<Self, (usize, SecretError)> {
         let key = |(index, secret): (usize, &SecretString)| {
-            Key::read(secret.expose_secret()).ok_or((index, SecretError::NotPublicKey))
+            PlaidKey::read(secret.expose_secret()).ok_or((index, SecretError::NotPublicKey))
         };
         let keys = secrets.iter().enumerate().map(key).collect::<Result<_, _>>()?;
         Ok(Self { keys, window: Window { max_age: max_age.unwrap_or(WINDOW.max_age), ..WINDOW } })
@@ -97,9 +97,9 @@ impl Plaid {
     }
 }
 
-impl Key {
+impl PlaidKey {
     /// From a JWK.
-    pub(in crate::ingest) fn read(jwk: &str) -> Option<Self> {
+    pub(crate) fn read(jwk: &str) -> Option<Self> {
         let Jwk { kid, x, y, expired_at } = serde_json::from_str(jwk).ok()?;
         let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.decode(half));
         // The uncompressed form of a point: 4, x, y (SEC 1, 2.3.3).
@@ -111,7 +111,7 @@ impl Key {
 }
 
 /// What the request's token calls its key.
-pub(in crate::ingest) fn key_id(around: Around<'_>) -> Result<String, Rejection> {
+pub(crate) fn key_id(around: Around<'_>) -> Result<String, Rejection> {
     let token = around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
     let (head, _) = token.split_once('.').ok_or(Rejection::MalformedSignature)?;
     let Head { kid, .. } = part(head)?;
@@ -139,7 +139,7 @@ impl Coded for Plaid {
         let signed_at = Time::from_unix_s(iat).map_err(|_| Rejection::MalformedTimestamp)?;
         self.window.check(signed_at, request.received_at)?;
         // What is signed and can't be read is not refused, but quarantined for want of a type.
-        Ok(super::parse_unproven(request.body).unwrap_or_default())
+        Ok(parse_unproven(request.body).unwrap_or_default())
     }
 }
 

@@ -3,7 +3,7 @@ use crate::ingest::place::Options;
 use http::HeaderMap;
 use serde_json::json;
 
-pub(in crate::ingest) mod braintree_and_plaid;
+pub(crate) mod braintree_and_plaid;
 
 const NOW_S: i64 = 1_790_000_000;
 

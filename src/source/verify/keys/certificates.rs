@@ -8,17 +8,17 @@
 //!
 //! Revocation is not asked for: certificates of the day give no one to ask, and what PayPal's own libraries check is this.
 
-use super::{FetchError, Key};
+use super::key::{FetchError, FetchedKey};
 use crate::{
-    ingest::{
-        place::Around,
-        signature::{
-            Rejection,
-            recipe::{CertificateRule, Published},
-        },
-    },
     outbound::Outbound,
     payment::Time,
+    source::{
+        payload::Around,
+        verify::{
+            rejection::Rejection,
+            signature::{CertificateRule, Published},
+        },
+    },
 };
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use bytes::Bytes;
@@ -34,7 +34,7 @@ const MAX_NAME: usize = 128;
 
 /// Certificates of one provider.
 #[derive(PartialEq)]
-pub(in crate::ingest) struct Certificates {
+pub(crate) struct Certificates {
     rule: CertificateRule,
     /// Which of the provider's two worlds the source is of, if it says so.
     live: Option<bool>,
@@ -43,7 +43,7 @@ pub(in crate::ingest) struct Certificates {
 
 impl Certificates {
     /// By a preset's rule.
-    pub(in crate::ingest) const fn new(rule: CertificateRule, live: Option<bool>) -> Self {
+    pub(crate) const fn new(rule: CertificateRule, live: Option<bool>) -> Self {
         Self { rule, live, roots: Cow::Borrowed(webpki_roots::TLS_SERVER_ROOTS) }
     }
 
@@ -70,7 +70,7 @@ impl Certificates {
         outbound: &Outbound,
         address: &str,
         at: Time,
-    ) -> Result<Key, FetchError> {
+    ) -> Result<FetchedKey, FetchError> {
         let pem = get(outbound, address).await?;
         let chain =
             CertificateDer::pem_slice_iter(&pem).take(MAX_CERTIFICATES).collect::<Result<Vec<_>, _>>();
@@ -79,7 +79,7 @@ impl Certificates {
             chain.push(CertificateDer::from(get(outbound, &issuer).await?.to_vec()));
         }
         self.check(address, &chain, at)?;
-        Ok(Key { public: public_key(&chain)?, chain, expired_at: None })
+        Ok(FetchedKey { public: public_key(&chain)?, chain, expired_at: None })
     }
 
     /// Whether the first certificate is one for the provider's messages, and the others link it to a root, now.

@@ -1,13 +1,16 @@
 //! Plaid's keys, each asked for by its id (<https://plaid.com/docs/api/webhooks/webhook-verification/>).
 
-use super::{FetchError, Key, shelf::Ageing};
+use super::{
+    key::{FetchError, FetchedKey},
+    shelf::Ageing,
+};
 use crate::{
-    ingest::{
-        adapter::plaid,
-        api::{ApiError, ApiSettings},
-    },
     outbound::Outbound,
     redact,
+    source::{
+        inquiry::{ApiError, ApiSettings},
+        verify::adapter::PlaidKey,
+    },
 };
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -31,7 +34,7 @@ const PATH: &str = "/webhook_verification_key/get";
 const NO_SUCH_KEY: &str = "INVALID_WEBHOOK_VERIFICATION_KEY_ID";
 
 /// Whom to ask, and as whom.
-pub(in crate::ingest) struct PlaidKeys {
+pub(crate) struct PlaidKeys {
     address: String,
     client_id: SecretString,
     secret: SecretString,
@@ -59,7 +62,7 @@ struct Problem {
 
 impl PlaidKeys {
     /// With a source's access to Plaid's API; nothing if it lacks the client's id.
-    pub(in crate::ingest) fn new(api: &ApiSettings, live: Option<bool>) -> Result<Option<Self>, ApiError> {
+    pub(crate) fn new(api: &ApiSettings, live: Option<bool>) -> Result<Option<Self>, ApiError> {
         let host = if live == Some(false) { SANDBOX } else { PRODUCTION };
         let address = format!("{}{PATH}", api.origin()?.as_deref().unwrap_or(host));
         api.checked_key()?;
@@ -67,7 +70,7 @@ impl PlaidKeys {
         Ok(api.client_id.clone().map(|client_id| Self { address, client_id, secret }))
     }
 
-    pub(super) async fn fetch(&self, outbound: &Outbound, kid: &str) -> Result<Key, FetchError> {
+    pub(super) async fn fetch(&self, outbound: &Outbound, kid: &str) -> Result<FetchedKey, FetchError> {
         let body = json!({
             "client_id": self.client_id.expose_secret(),
             "secret": self.secret.expose_secret(),
@@ -90,9 +93,9 @@ impl PlaidKeys {
     }
 }
 
-fn read(body: &[u8], kid: &str) -> Result<Key, FetchError> {
+fn read(body: &[u8], kid: &str) -> Result<FetchedKey, FetchError> {
     let found = serde_json::from_slice::<Found>(body).ok();
-    let key = found.and_then(|found| plaid::Key::read(&found.key.to_string())).filter(|key| key.kid == kid);
+    let key = found.and_then(|found| PlaidKey::read(&found.key.to_string())).filter(|key| key.kid == kid);
     let key = key.ok_or_else(|| FetchError::Status(200, ", but no key of that id".to_owned()))?;
-    Ok(Key { public: key.public, chain: Vec::new(), expired_at: key.expired_at })
+    Ok(FetchedKey { public: key.public, chain: Vec::new(), expired_at: key.expired_at })
 }

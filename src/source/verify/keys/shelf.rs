@@ -2,8 +2,8 @@
 //! time it is, the caller says.
 
 use super::{
-    Key, NoKey,
     budget::{Budget, MAX_FETCHES},
+    key::{FetchedKey, NoKey},
 };
 use std::{
     collections::HashMap,
@@ -40,7 +40,7 @@ pub(super) struct Ageing {
 }
 
 /// What those who wait are told, in the end.
-pub(super) type Told = Option<Result<Arc<Key>, NoKey>>;
+pub(super) type Told = Option<Result<Arc<FetchedKey>, NoKey>>;
 
 #[derive(Default)]
 pub(super) struct Shelf {
@@ -55,7 +55,7 @@ struct Slot {
 
 enum State {
     Asked(watch::Receiver<Told>),
-    Held(Arc<Key>, Option<Due>),
+    Held(Arc<FetchedKey>, Option<Due>),
     Missed { why: NoKey, until: Instant },
 }
 
@@ -68,9 +68,9 @@ struct Due {
 /// What there is under a name.
 pub(super) enum Look {
     /// A key.
-    Held(Arc<Key>),
+    Held(Arc<FetchedKey>),
     /// A key that the caller should fetch anew, and may use.
-    Stale(Arc<Key>),
+    Stale(Arc<FetchedKey>),
     /// Nothing yet; who asked first will tell.
     Asked(watch::Receiver<Told>),
     /// Nothing: the caller should fetch it and tell the others.
@@ -111,7 +111,7 @@ impl Shelf {
     pub(super) fn put(
         &mut self,
         name: &str,
-        fetched: &Result<Arc<Key>, NoKey>,
+        fetched: &Result<Arc<FetchedKey>, NoKey>,
         now: Instant,
         ageing: Option<Ageing>,
     ) {

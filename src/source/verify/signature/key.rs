@@ -88,11 +88,11 @@ impl Key {
 }
 
 /// One secret as a MAC, for adapters.
-pub(in crate::ingest) struct Mac(Material);
+pub(crate) struct Mac(Material);
 
 impl Mac {
     /// All of a source's secrets. An error says which one it is about.
-    pub(in crate::ingest) fn all(
+    pub(crate) fn all(
         algorithm: Algorithm,
         key: KeyForm,
         secrets: &[SecretString],
@@ -104,7 +104,7 @@ impl Mac {
     }
 
     /// Checks a secret and keys the MAC with it.
-    pub(in crate::ingest) fn new(
+    pub(crate) fn new(
         algorithm: Algorithm,
         key: KeyForm,
         secret: &str,
@@ -114,17 +114,17 @@ impl Mac {
     }
 
     /// Whether one of them made this signature over these bytes.
-    pub(in crate::ingest) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
+    pub(crate) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
         macs.iter().any(|mac| mac.made(signature, message))
     }
 
     /// Whether this one did.
-    pub(in crate::ingest) fn made(&self, signature: &[u8], message: &[&[u8]]) -> bool {
+    pub(crate) fn made(&self, signature: &[u8], message: &[&[u8]]) -> bool {
         self.0.made_any(&[signature], message)
     }
 
     /// The MAC over the message.
-    pub(in crate::ingest) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
         self.0.sign(message)
     }
 }

@@ -1,54 +1,54 @@
 //! How a provider signs, as data. Every choice is a closed set; which of them a provider takes is its preset's to say.
 
-use crate::ingest::{moment::TimeForm, preset::pointer::Pointer};
+use crate::source::payload::{Pointer, TimeForm};
 use http::HeaderName;
 use std::time::Duration;
 
 /// One provider's way to sign: where signatures stand, what they cover, and by which methods they may be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct Recipe {
+pub(crate) struct Recipe {
     /// What carries the signatures.
-    pub(in crate::ingest) carrier: Carrier,
+    pub(crate) carrier: Carrier,
     /// Between the items of one of its lines; without it, a line is one item.
-    pub(in crate::ingest) separator: Option<char>,
+    pub(crate) separator: Option<char>,
     /// The header that names the key, where signatures do not.
-    pub(in crate::ingest) key_id: Option<HeaderName>,
+    pub(crate) key_id: Option<HeaderName>,
     /// What is signed, in order.
-    pub(in crate::ingest) signed: Vec<Part>,
+    pub(crate) signed: Vec<Part>,
     /// Where the time stands, if one is signed.
-    pub(in crate::ingest) time: Option<TimeRule>,
+    pub(crate) time: Option<TimeRule>,
     /// Where certificates are fetched from, for sources that pin none.
-    pub(in crate::ingest) certificates: Option<CertificateRule>,
+    pub(crate) certificates: Option<CertificateRule>,
     /// How signatures are made: one way, or two while a standard moves on. A secret belongs to one of them.
-    pub(in crate::ingest) methods: Vec<Method>,
+    pub(crate) methods: Vec<Method>,
 }
 
 /// Certificates that the provider publishes, and requests name by their address.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct CertificateRule {
+pub(crate) struct CertificateRule {
     /// The header that holds the address.
-    pub(in crate::ingest) header: HeaderName,
+    pub(crate) header: HeaderName,
     /// Below which the certificates of their issuers stand, where they come without.
-    pub(in crate::ingest) issuers: Option<String>,
+    pub(crate) issuers: Option<String>,
     /// Those for real money.
-    pub(in crate::ingest) live: Published,
+    pub(crate) live: Published,
     /// Those for tests.
-    pub(in crate::ingest) test: Published,
+    pub(crate) test: Published,
 }
 
 /// Where a provider publishes certificates.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::ingest) struct Published {
+pub(crate) struct Published {
     /// The start of each address: scheme, host and folder.
-    pub(in crate::ingest) below: String,
+    pub(crate) below: String,
     /// The DNS name that they are issued for.
-    pub(in crate::ingest) name: String,
+    pub(crate) name: String,
 }
 
 /// What carries signatures.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) enum Carrier {
+pub(crate) enum Carrier {
     /// A header; every line of it counts.
     Header(HeaderName),
     /// A key of the query, for secrets in the address itself.
@@ -57,26 +57,26 @@ pub(in crate::ingest) enum Carrier {
 
 /// One way to make a signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct Method {
+pub(crate) struct Method {
     /// How an item of the carrier's line may be written. What fits none of them is never a signature.
-    pub(in crate::ingest) items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// How the signature is computed.
-    pub(in crate::ingest) algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     /// How the signature is written.
-    pub(in crate::ingest) encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// How the secret is written.
-    pub(in crate::ingest) key: KeyForm,
+    pub(crate) key: KeyForm,
     /// What stands before secrets of this method. Cut off where the rest has to be decoded.
-    pub(in crate::ingest) prefix: String,
+    pub(crate) prefix: String,
 }
 
 /// How an item is written: texts, with gaps between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct Item(pub(in crate::ingest) Vec<Token>);
+pub(crate) struct Item(pub(crate) Vec<Token>);
 
 /// A piece of an item.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) enum Token {
+pub(crate) enum Token {
     /// These very characters.
     Text(String),
     /// What may be anything, up to the next text. `signature` and `kid` have a meaning; others are fields.
@@ -86,7 +86,7 @@ pub(in crate::ingest) enum Token {
 /// How a signature is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum Algorithm {
+pub(crate) enum Algorithm {
     /// HMAC with SHA-1 (RFC 2104). Not broken as a MAC, and some providers have nothing else.
     HmacSha1,
     /// HMAC with SHA-256 (RFC 2104, FIPS 180-4).
@@ -104,7 +104,7 @@ pub(in crate::ingest) enum Algorithm {
 /// How a signature is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum Encoding {
+pub(crate) enum Encoding {
     /// Hexadecimal, either case; lower when we sign.
     Hex,
     /// Base 64 with the standard alphabet and padding.
@@ -116,7 +116,7 @@ pub(in crate::ingest) enum Encoding {
 /// How a secret is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::ingest) enum KeyForm {
+pub(crate) enum KeyForm {
     /// Its bytes are the key.
     Utf8,
     /// Hexadecimal of the key.
@@ -131,16 +131,16 @@ pub(in crate::ingest) enum KeyForm {
 
 /// A run of what is signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct Part {
+pub(crate) struct Part {
     /// Whether it is left out where something that it names is not there.
-    pub(in crate::ingest) optional: bool,
+    pub(crate) optional: bool,
     /// Its pieces, in order.
-    pub(in crate::ingest) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// One piece of what is signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) enum Piece {
+pub(crate) enum Piece {
     /// The raw body.
     Body,
     /// The CRC-32 of the raw body, as a decimal number: `{crc32}`. It notices faults, not forgers who have a signature at hand.
@@ -161,20 +161,20 @@ pub(in crate::ingest) enum Piece {
 
 /// Where the time stands and how far from ours it may be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) struct TimeRule {
+pub(crate) struct TimeRule {
     /// Where.
-    pub(in crate::ingest) from: TimeFrom,
+    pub(crate) from: TimeFrom,
     /// How it is written.
-    pub(in crate::ingest) form: TimeForm,
+    pub(crate) form: TimeForm,
     /// The longest that it may lie behind our clock at receipt; without it, age is checked only where a source asks.
-    pub(in crate::ingest) max_age: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
     /// The longest that it may lie ahead of it.
-    pub(in crate::ingest) max_future: Duration,
+    pub(crate) max_future: Duration,
 }
 
 /// Where a signed time stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::ingest) enum TimeFrom {
+pub(crate) enum TimeFrom {
     /// In a field beside the signature.
     Field(String),
     /// In a header of its own.
@@ -185,39 +185,39 @@ pub(in crate::ingest) enum TimeFrom {
 
 impl Recipe {
     /// Whether a piece is signed, and always so.
-    pub(in crate::ingest) fn signs(&self, piece: &Piece) -> bool {
+    pub(crate) fn signs(&self, piece: &Piece) -> bool {
         self.signed.iter().any(|part| part.pieces.contains(piece))
     }
 
     /// Whether a request's body is the sender's: signed, or brought by someone who knows the token.
-    pub(in crate::ingest) fn proves_body(&self) -> bool {
+    pub(crate) fn proves_body(&self) -> bool {
         self.signs(&Piece::Body)
             || self.signs(&Piece::Crc32)
             || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
     /// Whether a request's query is the sender's, wherever it is not signed: who put the token into the address wrote all of it.
-    pub(in crate::ingest) fn proves_query(&self) -> bool {
+    pub(crate) fn proves_query(&self) -> bool {
         matches!(self.carrier, Carrier::Query(_))
             && self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
     /// Whether secrets are chosen by an id that the delivery names.
-    pub(in crate::ingest) fn names_keys(&self) -> bool {
+    pub(crate) fn names_keys(&self) -> bool {
         self.key_id.is_some() || self.methods.iter().flat_map(|method| &method.items).any(Item::names_key)
     }
 }
 
 impl Algorithm {
     /// Whether the secret is a public key, which is none.
-    pub(in crate::ingest) const fn is_public(self) -> bool {
+    pub(crate) const fn is_public(self) -> bool {
         matches!(self, Self::Ed25519 | Self::RsaSha256)
     }
 }
 
 impl KeyForm {
     /// Whether it is the public half of a key, between lines of dashes.
-    pub(in crate::ingest) const fn is_pem(self) -> bool {
+    pub(crate) const fn is_pem(self) -> bool {
         matches!(self, Self::Pem | Self::Certificate)
     }
 }
@@ -228,7 +228,7 @@ impl Item {
     }
 
     /// Whether it holds a signature.
-    pub(in crate::ingest) fn is_signature(&self) -> bool {
+    pub(crate) fn is_signature(&self) -> bool {
         self.has(SIGNATURE)
     }
 
@@ -238,7 +238,7 @@ impl Item {
     }
 
     /// The fields that it holds.
-    pub(in crate::ingest) fn fields(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|token| match token {
             Token::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
             _ => None,
@@ -247,7 +247,7 @@ impl Item {
 }
 
 /// The gap in which the signature stands.
-pub(in crate::ingest) const SIGNATURE: &str = "signature";
+pub(crate) const SIGNATURE: &str = "signature";
 
 /// The gap in which the id of the key stands.
-pub(in crate::ingest) const KEY_ID: &str = "kid";
+pub(crate) const KEY_ID: &str = "kid";

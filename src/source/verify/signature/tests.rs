@@ -7,15 +7,15 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 mod keys;
-pub(in crate::ingest) use keys::Pair;
+pub(crate) use keys::Pair;
 
 const NOW_S: i64 = 1_790_000_000;
 
 /// A request without its body, and what its source is configured with.
 #[derive(Clone, PartialEq, Debug)]
-pub(in crate::ingest) struct Request {
-    pub(in crate::ingest) headers: HeaderMap,
-    pub(in crate::ingest) query: String,
+pub(crate) struct Request {
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: String,
     options: Options,
 }
 
@@ -26,13 +26,13 @@ impl Request {
 }
 
 /// A preset's recipe with secrets of one's own.
-pub(in crate::ingest) struct Bench {
+pub(crate) struct Bench {
     recipe: Recipe,
-    pub(in crate::ingest) options: Options,
+    pub(crate) options: Options,
 }
 
 impl Bench {
-    pub(in crate::ingest) fn new(preset: &str) -> Self {
+    pub(crate) fn new(preset: &str) -> Self {
         let options = preset::option_names(preset).into_iter().map(|name| {
             let value = format!("https://{name}.example/hook");
             (name, value)
@@ -50,7 +50,7 @@ impl Bench {
         Verifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
     }
 
-    pub(in crate::ingest) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
+    pub(crate) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
         let verifier = self.verifier(&[pair]);
         let sign = |message: &[&[u8]]| {
             pair.sign(&self.recipe, message).unwrap_or_else(|| verifier.keys[0].sign(message))

@@ -19,13 +19,13 @@ const XML: &str = r#"<notification><kind>transaction_settled</kind>
     </notification>"#;
 
 /// By the provider's description, apart from the code under test.
-pub(in crate::ingest) fn braintree_hmac(private: &str, message: &str) -> String {
+pub(crate) fn braintree_hmac(private: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(&Sha1::digest(private)).unwrap();
     mac.update(message.as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
 
-pub(in crate::ingest) fn braintree_form(signature: &str, payload: &str) -> String {
+pub(crate) fn braintree_form(signature: &str, payload: &str) -> String {
     let pairs = [("bt_signature", signature), ("bt_payload", payload)];
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
@@ -99,14 +99,14 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
 }
 
 /// Plaid's part.
-pub(in crate::ingest) struct Signer(EcdsaKeyPair);
+pub(crate) struct Signer(EcdsaKeyPair);
 
 impl Signer {
-    pub(in crate::ingest) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
     }
 
-    pub(in crate::ingest) fn jwk(&self, kid: &str, expired_at: Option<i64>) -> String {
+    pub(crate) fn jwk(&self, kid: &str, expired_at: Option<i64>) -> String {
         let point = self.0.public_key().as_ref();
         let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
         json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": x, "y": y,
@@ -114,7 +114,7 @@ impl Signer {
         .to_string()
     }
 
-    pub(in crate::ingest) fn token(&self, head: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, head: &Value, claims: &Value) -> String {
         let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", part(head), part(claims));
         let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();

@@ -11,7 +11,7 @@ use aws_lc_rs::{
 use std::sync::LazyLock;
 
 /// The keys of one side of a rotation.
-pub(in crate::ingest) struct Pair {
+pub(crate) struct Pair {
     name: &'static str,
     seed: [u8; 32],
     rsa: RsaKeyPair,
@@ -25,16 +25,16 @@ impl Pair {
         Self { name, seed, rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap() }
     }
 
-    pub(in crate::ingest) fn two() -> [&'static Self; 2] {
+    pub(crate) fn two() -> [&'static Self; 2] {
         [&PAIRS[0], &PAIRS[1]]
     }
 
-    pub(in crate::ingest) fn new() -> &'static Self {
+    pub(crate) fn new() -> &'static Self {
         &PAIRS[1]
     }
 
     /// What a source would be given for the recipe's first method.
-    pub(in crate::ingest) fn secret(&self, recipe: &Recipe) -> SecretString {
+    pub(crate) fn secret(&self, recipe: &Recipe) -> SecretString {
         let method = &recipe.methods[0];
         let bare = match (method.algorithm, method.key) {
             (Algorithm::RsaSha256, form) => {

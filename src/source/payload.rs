@@ -1,0 +1,29 @@
+//! Payloads: from bytes to values, and where in a delivery a value stands.
+//!
+//! A body is verified before it comes here, except where an adapter has to parse it to verify it. Only what a mapping reads is
+//! kept ([`Sieve`]). Everything here is pure, and bounded in depth and in the number of events. It does not know what a value means.
+
+mod depth;
+mod form;
+mod moment;
+mod place;
+mod pointer;
+mod reader;
+mod sieve;
+mod unclear;
+mod xml;
+
+pub(crate) use depth::is_within;
+pub(crate) use form::form;
+pub(crate) use moment::TimeForm;
+pub(crate) use place::{Around, Options, Place};
+pub(crate) use pointer::Pointer;
+pub use pointer::PointerError;
+pub(crate) use reader::BodyForm;
+pub(crate) use reader::Reader;
+#[cfg(any(test, fuzzing))]
+pub(crate) use reader::MAX_EVENTS;
+pub(crate) use sieve::Sieve;
+pub use unclear::Unclear;
+pub(crate) use unclear::unclear;
+pub(crate) use xml::parse as parse_xml;

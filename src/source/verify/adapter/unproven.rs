@@ -1,0 +1,18 @@
+//! Bodies that are parsed before they are verified, and therefore bounded more tightly than others.
+
+use crate::source::{payload::is_within, verify::rejection::Rejection};
+use serde_json::Value;
+
+/// The longest body that is parsed before it is verified. Such providers' webhooks have a few kilobytes.
+pub(super) const MAX_UNPROVEN_BYTES: usize = 256 << 10;
+
+/// How deep such a body may nest.
+const MAX_UNPROVEN_DEPTH: usize = 16;
+
+/// Parses a body that nobody vouches for yet.
+pub(super) fn parse_unproven(body: &[u8]) -> Result<Value, Rejection> {
+    if body.len() > MAX_UNPROVEN_BYTES || !is_within(body, MAX_UNPROVEN_DEPTH) {
+        return Err(Rejection::MalformedSignature);
+    }
+    serde_json::from_slice(body).map_err(|_| Rejection::MalformedSignature)
+}
