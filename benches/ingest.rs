@@ -16,11 +16,12 @@ use criterion::{Criterion, criterion_group};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use paystream::{
-    ingest::{Delivery, Ingest, Source, SourceSettings},
+    ingest::{Delivery, Ingest},
     limits::Limits,
     live::Live,
     metrics::Metrics,
     payment::{Cursor, Name, Subject, Tag, Time},
+    source::{Source, SourceSettings},
     store::{
         Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordLog,
         Settlement, Store, StoreError,
@@ -103,6 +104,7 @@ fn source() -> Source {
 
 /// Everything that a delivery needs, built once.
 struct Desk {
+    source: Source,
     ingest: Ingest,
     headers: HeaderMap,
     runtime: tokio::runtime::Runtime,
@@ -115,18 +117,21 @@ impl Desk {
             headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
         }
         let (metrics, limits) = (Arc::new(Metrics::new()), Live::new(Limits::default()));
-        let ingest = Ingest::new(vec![source()], Arc::new(Nowhere), metrics, limits);
-        let desk =
-            Self { ingest, headers, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() };
+        let ingest = Ingest::new(Arc::new(Nowhere), metrics, limits, Arc::default());
+        let desk = Self {
+            source: source(),
+            ingest,
+            headers,
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+        };
         assert_eq!(desk.deliver(), 200);
         desk
     }
 
     fn deliver(&self) -> u16 {
         let (headers, received_at) = (&self.headers, received_at());
-        let delivery =
-            Delivery { source: "stripe", headers, query: "", body: EVENT, received_at, peer: None };
-        self.runtime.block_on(self.ingest.deliver(black_box(delivery))).status
+        let delivery = Delivery { headers, query: "", body: EVENT, received_at, peer: None };
+        self.runtime.block_on(self.ingest.deliver(&self.source, black_box(delivery))).status
     }
 }
 

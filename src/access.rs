@@ -28,7 +28,7 @@ mod tests;
 pub use cors::{Cors, OriginError};
 pub use denied::Denied;
 pub use key::{Algorithm, KeyError, KeySettings, Material};
-pub use token::{MAX_LIFETIME, MAX_PAYMENTS};
+pub use token::{ALL, MAX_LIFETIME, MAX_PAYMENTS};
 
 use crate::payment::{Name, Time};
 use http::{HeaderMap, HeaderValue};
@@ -47,7 +47,8 @@ pub struct Settings {
     pub cors: Vec<String>,
     /// The keys. None is fine: nobody gets in then.
     pub keys: Vec<KeySettings>,
-    /// For development: a request without any token may watch every payment of this realm.
+    /// For development: a request without any token may watch every payment of this realm, and pages of every loopback origin
+    /// may read answers.
     pub open: Option<Name>,
     /// How far the clocks of the token's maker and of this node may differ.
     pub leeway: Duration,
@@ -160,7 +161,7 @@ pub struct Access {
 }
 
 /// What the settings came to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rules {
     audience: String,
     keys: Vec<Key>,
@@ -192,18 +193,11 @@ impl Rules {
         }));
         let Settings { audience, open, leeway, .. } = settings;
         if wrong.is_empty() {
+            let cors = cors.with_loopback(open.is_some());
             Ok(Self { audience, keys, open, leeway, cors, epoch: 0 })
         } else {
             Err(AccessErrors(wrong))
         }
-    }
-}
-
-impl Settings {
-    /// Everything that is wrong with them; nothing if [`Access::new`] would take them.
-    #[must_use]
-    pub fn mistakes(&self) -> Vec<AccessError> {
-        Rules::build(self.clone()).err().map(|errors| errors.0).unwrap_or_default()
     }
 }
 
@@ -213,14 +207,32 @@ impl Access {
         Ok(Self { rules: RwLock::new(Arc::new(Rules::build(settings)?)) })
     }
 
-    /// Replaces all settings at once. On an error the old ones stay. Open streams are looked at again with
-    /// [`Access::stands`].
-    pub fn replace(&self, settings: Settings) -> Result<(), AccessErrors> {
-        let mut rules = Rules::build(settings)?;
+    /// Takes over all that `newer` has at once. Open streams are looked at again with [`Access::stands`].
+    pub fn replace(&self, newer: Self) {
+        let newer = newer.rules.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut current = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        rules.epoch = current.epoch + 1;
-        *current = Arc::new(rules);
-        Ok(())
+        let epoch = current.epoch + 1;
+        *current = Arc::new(Rules { epoch, ..Arc::unwrap_or_clone(newer) });
+    }
+
+    /// The names of the keys, in the order of the settings.
+    #[must_use]
+    pub fn kids(&self) -> Vec<Arc<str>> {
+        self.rules().keys.iter().map(|key| Arc::clone(&key.kid)).collect()
+    }
+
+    /// Whether nobody may watch anything.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        let rules = self.rules();
+        rules.open.is_none() && rules.keys.is_empty()
+    }
+
+    /// Whether anyone may watch payments of `realm`: a key may sign for it, or it is open.
+    #[must_use]
+    pub fn opens(&self, realm: &Name) -> bool {
+        let rules = self.rules();
+        rules.open.as_ref() == Some(realm) || rules.keys.iter().any(|key| key.realms.contains(realm))
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -277,7 +289,7 @@ impl Access {
         })
     }
 
-    /// The value for `Access-Control-Allow-Origin`: `origin` itself if it is on the list, else none.
+    /// The value for `Access-Control-Allow-Origin`: `origin` itself if its pages may read answers, else none.
     #[must_use]
     pub fn cors(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.rules().cors.allowed(origin)

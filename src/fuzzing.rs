@@ -12,9 +12,8 @@
 
 use crate::{
     access::{self, Access, Grant, KeySettings, Material, Payments},
-    ingest,
     payment::{Currency, Cursor, MoneyError, Name, Time, parse_decimal, parse_minor},
-    redact,
+    redact, source,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -28,20 +27,20 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: [Target; 14] = [
-    ("adapter", ingest::fuzzing::adapter),
-    ("canonical", ingest::fuzzing::canonical),
+    ("adapter", source::fuzzing::adapter),
+    ("canonical", source::fuzzing::canonical),
     ("card", redact::fuzzing::card),
     ("cursor", cursor),
-    ("depth", ingest::fuzzing::depth),
-    ("form", ingest::fuzzing::form),
-    ("header", ingest::fuzzing::header),
-    ("mapping", ingest::fuzzing::mapping),
+    ("depth", source::fuzzing::depth),
+    ("form", source::fuzzing::form),
+    ("header", source::fuzzing::header),
+    ("mapping", source::fuzzing::mapping),
     ("money", money),
-    ("recipe", ingest::fuzzing::recipe),
+    ("recipe", source::fuzzing::recipe),
     ("redact", redact::fuzzing::redact),
-    ("time", ingest::fuzzing::time),
+    ("time", source::fuzzing::time),
     ("token", token),
-    ("xml", ingest::fuzzing::xml),
+    ("xml", source::fuzzing::xml),
 ];
 
 /// The second at which deliveries and tokens come in; the corpora were signed for it.

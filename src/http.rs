@@ -12,6 +12,7 @@
 //! | `public`  | `/v1`: streams and snapshots |
 //! | `asked`   | what a request for a stream or snapshot asks for |
 //! | `demo`    | the demo's page and its buttons |
+//! | `pages`   | static pages |
 //! | `admin`   | health, metrics and the operators' routes |
 //! | `problem` | errors as `application/problem+json` |
 
@@ -21,6 +22,7 @@ mod asked;
 pub mod demo;
 mod guarded;
 mod ingest;
+mod pages;
 mod problem;
 mod public;
 

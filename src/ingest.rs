@@ -242,4 +242,4 @@ fn store_failed(source: &Source, why: &StoreError) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,8 @@ mod payload;
 mod preset;
 mod settings;
 mod sources;
+#[cfg(test)]
+pub(crate) mod testing;
 mod throttle;
 mod verify;
 

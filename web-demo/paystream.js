@@ -26,10 +26,12 @@
  * @property {string} payment
  * @property {number} seq the number of events so far
  * @property {Status} status
- * @property {number} [amount] in minor units
- * @property {string} [currency] ISO 4217, or the name of an asset
- * @property {number} [exponent] how many decimal digits the minor unit has
- * @property {boolean} [conflict] captured, yet canceled or expired
+ * @property {number | null} amount in minor units; `null` until an event has told it
+ * @property {string | null} currency ISO 4217, or the name of an asset; `null` until an event has told it
+ * @property {number | null} exponent how many decimal digits the minor unit has; `null` until an event has told it
+ * @property {number} captured in minor units
+ * @property {number} refunded in minor units
+ * @property {boolean} conflict captured, yet canceled or expired
  * @property {PaymentEvent[]} timeline oldest first
  *
  * @typedef {"connecting" | "live" | "stale" | "reconnecting" | "finished" | "refused" | "closed"} Connection
@@ -41,7 +43,11 @@
  * @property {string} [url] the gateway's address; default: the page's own origin
  * @property {string} payment the payment's id
  * @property {string} [token] a token that outlives the page
- * @property {() => Promise<string>} [getToken] asked for a fresh token at each new connection
+ * @property {() => Promise<string | void>} [getToken] called for a fresh token at each new connection. Where the token
+ *   is a cookie, it may have the shop set the cookie anew and resolve to nothing
+ * @property {boolean} [withCredentials] send cookies to a gateway of another origin, as `EventSource` does with the
+ *   option of the same name: for the token in the cookie `paystream_token`. The gateway has to list the page's origin in
+ *   `access.cors`. Default: false. A gateway of the page's own origin always gets the cookies
  * @property {"finished"} [until] end once the payment is paid or called off, and quiet
  * @property {number} [heartbeatMs] the gateway's heartbeat interval; default 15 s, as the gateway's
  * @property {(payment: Payment) => void} onStatus called with every new state, first of all with the current one
@@ -74,6 +80,7 @@ export function watchPayment(options) {
 class Watch {
   #options;
   #patienceMs;
+  #withCredentials;
   /** @type {EventSource | undefined} */
   #source;
   /** @type {Payment | undefined} */
@@ -95,6 +102,7 @@ class Watch {
   constructor(options) {
     this.#options = options;
     this.#patienceMs = (options.heartbeatMs ?? 15_000) * PATIENCE;
+    this.#withCredentials = options.withCredentials ?? false;
     this.#listen();
     this.#open();
   }
@@ -109,7 +117,8 @@ class Watch {
     if (typeof addEventListener !== "function") return;
     const signal = this.#ended.signal;
     addEventListener("online", () => this.#open(), { signal });
-    addEventListener("pageshow", () => this.#check(), { signal });
+    // A page that was just loaded is opening its connection already; only one that the browser had cached has to look.
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#check(), { signal });
     addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#check(), { signal });
   }
 
@@ -128,7 +137,7 @@ class Watch {
     if (attempt !== this.#attempt) return;
     if (!address) return this.#openLater();
 
-    const source = new EventSource(address);
+    const source = new EventSource(address, { withCredentials: this.#withCredentials });
     this.#source = source;
     source.onmessage = (message) => {
       this.#heard();
@@ -241,7 +250,7 @@ class Watch {
     this.#report(this.#state ? "reconnecting" : "connecting");
     this.#heard();
     const address = await this.#address().catch(() => undefined);
-    const status = address ? await statusOf(address) : 0;
+    const status = address ? await statusOf(address, this.#withCredentials) : 0;
     if (attempt !== this.#attempt) return;
     const renewable = status === 401 && this.#options.getToken;
     if (status === 204) this.#end("finished");
@@ -268,11 +277,13 @@ class Watch {
  * The HTTP status that `address` answers with; 0 if it does not answer. Its body is not read.
  *
  * @param {string} address
+ * @param {boolean} withCredentials whether another origin gets its cookies, as with `EventSource`
  */
-async function statusOf(address) {
+async function statusOf(address, withCredentials) {
   const enough = new AbortController();
+  const credentials = withCredentials ? "include" : "same-origin";
   try {
-    return (await fetch(address, { cache: "no-store", signal: enough.signal })).status;
+    return (await fetch(address, { cache: "no-store", credentials, signal: enough.signal })).status;
   } catch {
     return 0;
   } finally {

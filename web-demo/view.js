@@ -28,7 +28,7 @@ export function showPayment({ status, amount, currency, exponent, conflict, time
   element("payment").dataset.tone = words.tone;
   element("payment").dataset.status = status;
   element("conflict").hidden = !conflict;
-  if (amount !== undefined && currency) element("amount").textContent = money(amount, currency, exponent);
+  if (amount !== null && currency !== null) element("amount").textContent = money(amount, currency, exponent);
   const last = timeline.at(-1);
   element("updated").textContent = last ? clock(last.received_at ?? timeOf(last)) : "–";
   showTimeline(timeline);

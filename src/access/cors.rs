@@ -1,12 +1,16 @@
 //! The origins whose pages may read answers: an exact list, by default empty. No wildcard, since answers go out with
-//! credentials.
+//! credentials. For development, every origin of this machine's loopback as well, but without credentials: no origin that
+//! nobody listed is ever given those.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::net::IpAddr;
 
 /// The list of allowed origins.
 #[derive(Clone, Debug, Default)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
+    /// Whether pages of loopback origins may read answers too, at any port.
+    loopback: bool,
 }
 
 /// Why a text is no origin.
@@ -43,19 +47,33 @@ impl Cors {
         (cors, wrong)
     }
 
-    /// The origin itself if it is on the list.
+    /// The same list, with pages of loopback origins allowed or not.
+    #[must_use]
+    pub const fn with_loopback(mut self, loopback: bool) -> Self {
+        self.loopback = loopback;
+        self
+    }
+
+    /// The origin itself if its pages may read answers.
     #[must_use]
     pub fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let origin = origin?;
-        self.origins.iter().find(|allowed| *allowed == origin).cloned()
+        let is_allowed = self.is_listed(origin) || self.loopback && is_loopback(origin);
+        is_allowed.then(|| origin.clone())
+    }
+
+    fn is_listed(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(origin)
     }
 
     /// Adds to an answer what lets an allowed page read it.
     pub fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed(origin) {
+            if self.is_listed(&origin) {
+                answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
         }
     }
@@ -79,6 +97,21 @@ impl Cors {
         }
         answer
     }
+}
+
+/// Whether this is an origin on this machine, in the form that browsers send: `http://localhost:3000`, `https://127.0.0.1`,
+/// `http://[::1]:5173`.
+fn is_loopback(origin: &HeaderValue) -> bool {
+    let Ok(text) = origin.to_str() else { return false };
+    // What is written in another way is no browser's. So nothing can hide before or behind the host.
+    if normalise(text).ok().as_ref() != Some(origin) {
+        return false;
+    }
+    let uri: Option<http::Uri> = text.parse().ok();
+    uri.as_ref().and_then(http::Uri::host).is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 /// The form that browsers send: scheme and host in lower case, no default port, no trailing slash.
@@ -141,6 +174,51 @@ mod tests {
             let read = normalise(text).map(|origin| origin.to_str().unwrap().to_owned());
             assert_eq!(read, expected.map(str::to_owned), "{text}");
         }
+    }
+
+    #[test]
+    fn in_development_loopback_origins_may_read_without_credentials_and_no_other_may() {
+        let (listed, wrong) = Cors::new(&["https://shop.example".into(), "http://localhost:4000".into()]);
+        assert!(wrong.is_empty());
+        for (origin, is_loopback) in [
+            ("http://localhost:3000", true),
+            ("http://localhost", true),
+            ("https://localhost:8443", true),
+            ("http://127.0.0.1:5173", true),
+            ("https://127.0.0.1", true),
+            ("http://[::1]:3000", true),
+            ("https://[::1]", true),
+            ("null", false),
+            ("", false),
+            ("file://", false),
+            ("https://evil.example", false),
+            ("http://localhost.evil.example", false),
+            ("http://evil-localhost", false),
+            ("http://127.0.0.1.evil.example:3000", false),
+            ("http://localhost:3000.evil.example", false),
+            ("http://localhost@evil.example", false),
+            ("http://evil.example@localhost", false),
+            ("http://localhost:3000/", false),
+            ("http://localhost:3000#evil", false),
+            ("http://localhost, https://evil.example", false),
+            ("ftp://localhost", false),
+            ("http://192.168.0.1:3000", false),
+            ("http://0.0.0.0:3000", false),
+            ("http://[::]:3000", false),
+            ("http://2130706433", false),
+        ] {
+            let value = HeaderValue::from_static(origin);
+            assert_eq!(listed.allowed(Some(&value)), None, "{origin}: only in development");
+            let preflight = listed.clone().with_loopback(true).preflight(Some(&value));
+            let allowed = preflight.get("access-control-allow-origin");
+            assert_eq!(allowed, is_loopback.then_some(&value), "{origin}");
+            assert!(!preflight.contains_key("access-control-allow-credentials"), "{origin}");
+            assert_eq!(preflight["vary"], "Origin");
+        }
+        // What is listed keeps what it has.
+        let listed_there = HeaderValue::from_static("http://localhost:4000");
+        let answer = listed.with_loopback(true).preflight(Some(&listed_there));
+        assert_eq!(answer["access-control-allow-credentials"], "true");
     }
 
     #[test]

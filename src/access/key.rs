@@ -133,6 +133,7 @@ pub enum KeyError {
 pub(super) struct Fingerprint([u8; 32]);
 
 /// A key that can be used.
+#[derive(Clone)]
 pub(super) struct Key {
     pub(super) kid: Arc<str>,
     pub(super) algorithm: Algorithm,

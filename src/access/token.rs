@@ -18,8 +18,8 @@ pub const MAX_PAYMENTS: usize = 64;
 /// 64 ids of 128 bytes, in base64, with room for the rest; no honest token is longer, and no request head either.
 const MAX_BYTES: usize = 16 << 10;
 
-/// What stands for all payments.
-const ALL: &str = "*";
+/// What stands for all payments, alone in the `payments` of an operator's token.
+pub use crate::payment::ALL_PAYMENTS as ALL;
 
 pub(super) fn admit(rules: &Rules, token: &str, now: Time) -> Result<Grant, Denied> {
     let key = signer(rules, token)?;

@@ -3,7 +3,7 @@
 //! They share the store and nothing that either of them made: neither is told whether the other is there.
 
 use crate::{
-    access::{self, Access, AccessErrors},
+    access::Access,
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
@@ -139,10 +139,6 @@ impl StreamHalf {
             streams.run().await;
             Ok(())
         });
-    }
-
-    pub(super) fn replace_access(&self, settings: access::Settings) -> Result<(), AccessErrors> {
-        self.access.replace(settings)
     }
 
     /// Wakes every stream so that it looks at its grant and the settings again.

@@ -4,12 +4,14 @@
 //! whose 503 would end every `EventSource` for good; it shows in `/readyz/ingest` alone. What concerns webhooks is not found
 //! on a node that takes none.
 
-use super::problem::{self, Problem};
+use super::{
+    asked,
+    problem::{self, Problem},
+};
 use crate::{
     confirm::{Confirmations, Failed, ReconcileError},
     hub::Hub,
     metrics::Metrics,
-    payment::Name,
     shutdown::Shutdown,
     source::Sources,
     store::{RECORDS_PER_SOURCE, RecordLog, Store},
@@ -196,9 +198,7 @@ async fn reconcile(
 ) -> Result<Response, Problem> {
     let confirmations = admin.confirmations.as_deref().ok_or_else(other_role)?;
     let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
-    let payment: Name = payment
-        .parse()
-        .map_err(|why| Problem::bad_request("bad_parameter", format!("the payment's id: {why}")))?;
+    let payment = asked::payment(&payment)?;
     let reconciled = confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))?;
     let body = json!(reconciled).to_string();
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())

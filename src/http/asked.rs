@@ -1,7 +1,7 @@
 //! What a request for a stream or a snapshot asks for: payments, a cursor, wishes. Pure reading; nothing is decided here.
 
 use super::problem::Problem;
-use crate::payment::Name;
+use crate::{access::ALL, payment::Name};
 use axum::{
     extract::Query,
     http::{HeaderMap, Method, Uri, header, request::Parts},
@@ -88,8 +88,14 @@ impl Asked {
     }
 }
 
-/// A payment id of the right form.
+/// A payment id of the right form. `*` is none: in an operator's token it stands for all payments, so whoever asks for it
+/// would wait in vain for the news of all.
 pub(super) fn payment(id: &str) -> Result<Name, Problem> {
+    if id == ALL {
+        return Err(bad_payment(
+            "`*` stands for all payments in an operator's token, and is no payment's id; name one",
+        ));
+    }
     id.parse().map_err(|error| bad_payment(format!("the payment id is none: {error}")))
 }
 
@@ -182,9 +188,15 @@ mod tests {
         let check = |uri: &str| payments(asked(uri, &[]).parameters("payment"), 2).map(|ids| ids.len()).ok();
         assert_eq!(check("/?payment=a"), Some(1));
         assert_eq!(check("/?payment=a&x=1&payment=b%2Fc"), Some(2));
-        for refused in
-            ["/", "/?payment=", "/?payment=a&payment=a", "/?payment=a&payment=b&payment=c", "/?payment=%0A"]
-        {
+        for refused in [
+            "/",
+            "/?payment=",
+            "/?payment=a&payment=a",
+            "/?payment=a&payment=b&payment=c",
+            "/?payment=%0A",
+            "/?payment=*",
+            "/?payment=%2A",
+        ] {
             assert_eq!(check(refused), None, "{refused}");
         }
     }

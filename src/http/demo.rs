@@ -1,27 +1,25 @@
 //! The demo's pages and the few routes that its buttons press, on the public listener.
 //!
-//! The pages are part of the program and need nothing from elsewhere, which their security policy enforces. The shop
-//! behind the buttons is a trait, since it stands above this room: it starts and restarts the whole gateway.
+//! The shop behind the buttons is a trait, since it stands above this room: it starts and restarts the whole gateway.
 
-use super::problem::Problem;
+use super::{
+    pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG},
+    problem::Problem,
+};
 use crate::payment::{Currency, Name};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// More than any button sends.
 const MAX_BODY_BYTES: usize = 1024;
-
-/// A page that could load anything from elsewhere would not be a demo of this program alone.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The shop behind the buttons.
 pub trait Shop: Send + Sync + 'static {
@@ -76,10 +74,7 @@ pub fn routes(shop: Arc<dyn Shop>) -> Router {
         .route("/demo/restart", post(restart))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(shop);
-    PAGES.iter().fold(buttons, |router, page| {
-        let tag = page.tag();
-        router.route(page.path, get(move |headers: HeaderMap| async move { page.answer(&tag, &headers) }))
-    })
+    buttons.merge(pages::routes(&PAGES))
 }
 
 #[derive(Deserialize)]
@@ -165,55 +160,17 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// A file of the page, as it is in the source tree.
-struct Page {
-    path: &'static str,
-    content_type: &'static str,
-    text: &'static str,
-}
-
-macro_rules! page {
-    ($path:literal, $file:literal, $content_type:literal) => {
-        Page {
-            path: $path,
-            content_type: $content_type,
-            text: include_str!(concat!("../../web-demo/", $file)),
-        }
-    };
-}
-
+/// The page and what it loads.
 static PAGES: [Page; 8] = [
-    page!("/", "index.html", "text/html; charset=utf-8"),
-    page!("/demo/style.css", "style.css", "text/css; charset=utf-8"),
-    page!("/demo/icon.svg", "icon.svg", "image/svg+xml"),
-    page!("/demo/app.js", "app.js", "text/javascript; charset=utf-8"),
-    page!("/demo/paystream.js", "paystream.js", "text/javascript; charset=utf-8"),
-    page!("/demo/view.js", "view.js", "text/javascript; charset=utf-8"),
-    page!("/demo/statuses.js", "statuses.js", "text/javascript; charset=utf-8"),
-    page!("/demo/format.js", "format.js", "text/javascript; charset=utf-8"),
+    Page::new("/", HTML, include_str!("../../web-demo/index.html")),
+    Page::new("/demo/style.css", CSS, include_str!("../../web-demo/style.css")),
+    Page::new("/demo/icon.svg", SVG, include_str!("../../web-demo/icon.svg")),
+    Page::new("/demo/app.js", JAVASCRIPT, include_str!("../../web-demo/app.js")),
+    Page::new("/demo/paystream.js", JAVASCRIPT, include_str!("../../web-demo/paystream.js")),
+    Page::new("/demo/view.js", JAVASCRIPT, include_str!("../../web-demo/view.js")),
+    Page::new("/demo/statuses.js", JAVASCRIPT, include_str!("../../web-demo/statuses.js")),
+    Page::new("/demo/format.js", JAVASCRIPT, include_str!("../../web-demo/format.js")),
 ];
-
-impl Page {
-    /// The `ETag`: the text's hash, so that a newer program's page is never mixed with an older one's scripts.
-    fn tag(&self) -> String {
-        format!("\"{}\"", hex::encode(Sha256::digest(self.text)))
-    }
-
-    fn answer(&self, tag: &str, headers: &HeaderMap) -> Response {
-        let common = [
-            (header::ETAG, HeaderValue::from_str(tag).unwrap_or(HeaderValue::from_static("\"\""))),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-        ];
-        if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
-            return (StatusCode::NOT_MODIFIED, common).into_response();
-        }
-        (common, [(header::CONTENT_TYPE, self.content_type)], self.text).into_response()
-    }
-}
 
 #[cfg(test)]
 mod tests;

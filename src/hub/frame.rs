@@ -63,16 +63,13 @@ struct Whole<'a> {
     timeline: Vec<Line<'a>>,
 }
 
-/// What the fold says, in an update as in a snapshot.
+/// What the fold says, in an update as in a snapshot. Every field is always present: what no event has told is `null`.
 #[derive(Serialize)]
 struct Standing {
     status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
     /// Decimal digits of the currency's minor unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     exponent: Option<u8>,
     captured: i64,
     refunded: i64,

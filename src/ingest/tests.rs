@@ -1,13 +1,17 @@
 use super::*;
-use crate::{payment::Trust, store::Conflict};
+use crate::{
+    payment::{Name, Time, Trust},
+    source::{Source, SourceSettings, Sources, testing::MAX_EVENTS},
+    store::Conflict,
+};
 use proptest::prelude::*;
+use std::time::Duration;
 
-pub(super) use fake::Fake;
+pub(crate) use fake::Fake;
 
 mod card_data;
 mod every_preset;
 mod fake;
-mod in_parts;
 mod owed;
 mod senders;
 
@@ -31,6 +35,9 @@ struct Bench {
     store: Arc<Fake>,
     metrics: Arc<Metrics>,
     signer: Source,
+    sources: Sources,
+    /// What ingest notifies of pending confirmations.
+    hints: Arc<Notify>,
 }
 
 fn now() -> Time {
@@ -43,13 +50,11 @@ fn bench(limits: &Limits) -> Bench {
 
 fn bench_of(limits: &Limits, preset: &str) -> Bench {
     let (store, metrics) = (Arc::new(Fake::default()), Arc::new(Metrics::new()));
-    let ingest = Ingest::new(
-        vec![source_of("acme", preset)],
-        Arc::<Fake>::clone(&store),
-        Arc::clone(&metrics),
-        Live::new(*limits),
-    );
-    Bench { ingest, store, metrics, signer: source_of("acme", preset) }
+    let hints = Arc::new(Notify::new());
+    let (kept, counted) = (Arc::<Fake>::clone(&store), Arc::clone(&metrics));
+    let ingest = Ingest::new(kept, counted, Live::new(*limits), Arc::clone(&hints));
+    let sources = Sources::new(vec![source_of("acme", preset)]);
+    Bench { ingest, store, metrics, signer: source_of("acme", preset), sources, hints }
 }
 
 impl Bench {
@@ -62,8 +67,15 @@ impl Bench {
     }
 
     async fn post(&self, headers: &HeaderMap, body: &[u8]) -> Reply {
-        let delivery = Delivery { source: "acme", headers, query: "", body, received_at: now(), peer: None };
-        self.ingest.deliver(delivery).await
+        self.deliver("acme", Delivery { headers, query: "", body, received_at: now(), peer: None }).await
+    }
+
+    async fn deliver(&self, source: &str, delivery: Delivery<'_>) -> Reply {
+        self.ingest.deliver(&self.sources.get(source).unwrap(), delivery).await
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Reply {
+        self.ingest.refused(&self.sources.get("acme").unwrap(), refusal, now(), None)
     }
 
     /// Posts a body that is well signed, and gives status and outcome or reason.
@@ -151,9 +163,6 @@ async fn what_is_not_signed_is_refused_and_not_parsed() {
         let json = if expected.0 == 200 { "application/json" } else { "application/problem+json" };
         assert_eq!(reply.content_type, json);
     }
-    let delivery =
-        Delivery { source: "nobody", headers: &good, query: "", body: b"", received_at: now(), peer: None };
-    assert_eq!(said(&bench.ingest.deliver(delivery).await), (404, "unknown_source".to_owned()));
 }
 
 #[tokio::test]
@@ -248,7 +257,7 @@ async fn what_was_not_read_ends_in_an_outcome_too() {
         (Refusal::Defect, 503, "deferred", "defect"),
     ] {
         let bench = bench(&Limits::default());
-        let reply = bench.ingest.refused("acme", refusal, now(), None);
+        let reply = bench.refuse(refusal);
         assert_eq!(reply.status, status, "{refusal:?}");
         assert_eq!(reply.retry_after_s.is_some(), status == 503, "{refusal:?}");
         assert_eq!(reply.content_type, "application/problem+json");
@@ -262,7 +271,7 @@ async fn what_was_not_read_ends_in_an_outcome_too() {
 async fn a_storm_of_unread_bodies_does_not_fill_the_log() {
     let bench = bench(&Limits { failed_signatures_per_second: 2, ..Limits::default() });
     for _ in 0..20 {
-        assert_eq!(bench.ingest.refused("acme", Refusal::Broken, now(), None).status, 400);
+        assert_eq!(bench.refuse(Refusal::Broken).status, 400);
     }
     assert_eq!(bench.counted("rejected", "broken_body"), 20);
     let metrics = bench.metrics.render();
@@ -300,7 +309,7 @@ async fn every_event_of_a_batch_has_an_outcome_and_one_that_fails_brings_all_of_
     }
     let none = json!({ "events": [] }).to_string();
     assert_eq!(bench.send(&none).await, (200, "ignored".to_owned()));
-    let many: Vec<Value> = (0..=payload::MAX_EVENTS).map(|_| json!({})).collect();
+    let many: Vec<Value> = (0..=MAX_EVENTS).map(|_| json!({})).collect();
     let many = json!({ "events": many }).to_string();
     assert_eq!(bench.send(&many).await, (200, "too_many_events".to_owned()));
     assert_eq!(bench.post(&HeaderMap::new(), batch.as_bytes()).await.status, 498, "as GoCardless wants it");
@@ -311,8 +320,7 @@ async fn a_provider_is_answered_as_it_wants_and_a_hint_is_kept_as_one() {
     let bench = bench_of(&Limits::default(), "mollie-classic");
     let post = async |query: &str, body: &str| {
         let (headers, body) = (&HeaderMap::new(), body.as_bytes());
-        let delivery = Delivery { source: "acme", headers, query, body, received_at: now(), peer: None };
-        bench.ingest.deliver(delivery).await
+        bench.deliver("acme", Delivery { headers, query, body, received_at: now(), peer: None }).await
     };
     let token = format!("token={SECRET}");
     assert_eq!(said(&post(&token, "id=tr_1").await), (200, "accepted".to_owned()));
@@ -330,8 +338,8 @@ async fn a_provider_is_answered_as_it_wants_and_a_hint_is_kept_as_one() {
     let (headers, query) = (&HeaderMap::new(), token.as_str());
     for (body, reason) in [("<a/>", "missing_type"), ("no xml", "not_xml")] {
         let body = body.as_bytes();
-        let delivery = Delivery { source: "acme", headers, query, body, received_at: now(), peer: None };
-        let reply = bench.ingest.deliver(delivery).await;
+        let delivery = Delivery { headers, query, body, received_at: now(), peer: None };
+        let reply = bench.deliver("acme", delivery).await;
         assert_eq!((reply.status, reply.content_type, reply.body.as_str()), (200, "text/plain", "[OK]"));
         assert_eq!(bench.counted("quarantined", reason), 1);
     }
@@ -350,15 +358,6 @@ async fn an_id_that_is_not_signed_is_kept_beside_and_identifies_nothing() {
     }
     let line = bench.store.first(RecordLog::Deliveries).await;
     assert!(line.detail.contains(r#""unsigned_id":"evt_1""#), "{}", line.detail);
-}
-
-#[tokio::test]
-async fn sources_can_be_replaced() {
-    let bench = bench(&Limits::default());
-    assert!(bench.ingest.knows("acme") && !bench.ingest.knows("other"));
-    bench.ingest.replace_sources(vec![source("other")]);
-    assert!(!bench.ingest.knows("acme") && bench.ingest.knows("other"));
-    assert_eq!(bench.send("{}").await, (404, "unknown_source".to_owned()));
 }
 
 proptest! {

@@ -11,12 +11,12 @@ mod delivery;
 mod text;
 mod xml;
 
-pub use super::{
-    adapter::fuzzing::{adapter, canonical},
-    signature::fuzzing::header,
+pub use super::verify::{
+    adapter_fuzzing::{adapter, canonical},
+    signature_fuzzing::header,
 };
 pub use delivery::{mapping, recipe};
 pub use text::{depth, form, time};
 #[cfg(test)]
-pub(super) use xml::write as write_xml;
+pub(crate) use xml::write as write_xml;
 pub use xml::xml;

@@ -100,8 +100,7 @@ impl Inquiry {
             value.set_sensitive(is_secret);
             headers.insert(name, value);
         }
-        let origin = settings.origin()?.unwrap_or(self.address.origin);
-        let address = Address { origin, ..self.address };
+        let address = self.address.at(settings.origin()?);
         let sieve = Sieve::new(self.mapping.pointers(terms));
         let (terms, options) = (terms.clone(), options.clone());
         let (spacing, mapping) = (self.spacing, self.mapping);

@@ -11,7 +11,7 @@ pub(crate) use money::{Amounts, MoneyRule};
 
 use super::payload::{Around, Place, Pointer, TimeForm, Unclear, unclear};
 use crate::{
-    payment::{Currency, Fact, Name, Phase, Time, TotalOf, digest_identity},
+    payment::{ALL_PAYMENTS, Currency, Fact, Name, Phase, Time, TotalOf, digest_identity},
     redact,
 };
 use entry::FactReader;
@@ -188,7 +188,10 @@ impl Mapping {
         if redact::is_pan_like(&id) && !terms.shared_ids && !self.own_ids.contains(at) {
             return unclear("pan_like_id", at);
         }
-        id.parse().or_else(|_| unclear("bad_payment_id", at))
+        match id.parse::<Name>() {
+            Ok(id) if id.as_str() != ALL_PAYMENTS => Ok(id),
+            _ => unclear("bad_payment_id", at),
+        }
     }
 
     fn live(&self, terms: &Terms, around: Around<'_>, payload: &Value) -> Result<bool, Unclear> {

@@ -20,9 +20,9 @@ pub(crate) use place::{Around, Options, Place};
 pub(crate) use pointer::Pointer;
 pub use pointer::PointerError;
 pub(crate) use reader::BodyForm;
-pub(crate) use reader::Reader;
 #[cfg(any(test, fuzzing))]
 pub(crate) use reader::MAX_EVENTS;
+pub(crate) use reader::Reader;
 pub(crate) use sieve::Sieve;
 pub use unclear::Unclear;
 pub(crate) use unclear::unclear;

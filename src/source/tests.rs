@@ -1,4 +1,7 @@
+mod in_parts;
+
 use super::*;
+use std::time::Duration;
 
 fn settings(provider: &str, secrets: &[&str]) -> SourceSettings {
     let secrets = secrets.iter().map(|secret| (*secret).into()).collect();
@@ -78,4 +81,16 @@ fn an_age_can_be_limited_only_where_a_time_is_signed() {
         limited(Provider::File(path)).err(),
         Some(SourceError::NoTime { provider: "timeless".into() })
     );
+}
+
+#[test]
+fn a_registry_is_replaced_as_a_whole() {
+    let source = |name: &str| {
+        let (realm, secret) = ("shop".parse().unwrap(), "8f3b1c2d9a7e55aa".into());
+        Source::build(SourceSettings::new(name, "generic", realm, secret)).unwrap()
+    };
+    let sources = Sources::new(vec![source("acme")]);
+    assert!(sources.get("acme").is_some() && sources.get("other").is_none());
+    sources.replace(vec![source("other")]);
+    assert!(sources.get("acme").is_none() && sources.get("other").is_some());
 }

@@ -128,6 +128,20 @@ test("late news does not move the status back", async () => {
   assert.equal(await page.getAttribute("#payment", "data-status"), "captured");
 });
 
+test("the order's price stands as long as no event has told an amount, even if one told the currency", async () => {
+  await see("captured");
+  const [before, after] = await page.evaluate(async () => {
+    const price = () => document.getElementById("amount")?.textContent;
+    const { showPayment } = await import(String("/demo/view.js"));
+    const before = price();
+    const untold = { amount: null, captured: 0, refunded: 0, conflict: false, timeline: [] };
+    showPayment({ ...untold, payment: "pi_1", seq: 0, status: "unknown", currency: "EUR", exponent: 2 });
+    return [before, price()];
+  });
+  assert.match(before ?? "", /^€[1-9]/);
+  assert.equal(after, before);
+});
+
 for (const { life, last } of [
   { life: "three-d-secure", last: "requires_action" },
   { life: "declined-then-paid", last: "failed" },

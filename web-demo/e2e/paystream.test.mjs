@@ -5,6 +5,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { watchPayment } from "../paystream.js";
 
 class FakeEventSource extends EventTarget {
+  static CONNECTING = 0;
   static OPEN = 1;
   static CLOSED = 2;
   /** @type {FakeEventSource[]} */
@@ -21,10 +22,11 @@ class FakeEventSource extends EventTarget {
   /** @type {(() => void) | undefined} */
   onerror;
 
-  /** @param {string} url */
-  constructor(url) {
+  /** @param {string} url @param {EventSourceInit} [options] */
+  constructor(url, { withCredentials = false } = {}) {
     super();
     this.url = new URL(url);
+    this.withCredentials = withCredentials;
     FakeEventSource.all.push(this);
   }
 
@@ -167,6 +169,23 @@ test("silence opens a new connection, and heartbeats keep the old one", async ()
   assert.deepEqual(told.connections, ["connecting", "live", "reconnecting", "live"]);
 });
 
+test("a page shown for the first time opens one connection, and one that comes back from the browser's cache looks again", async (t) => {
+  const page = new EventTarget();
+  Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) });
+  t.after(() => Reflect.deleteProperty(globalThis, "addEventListener"));
+  const show = (/** @type {boolean} */ persisted) => page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }));
+  let asked = 0;
+  await start({ getToken: async () => `token-${(asked += 1)}` });
+  FakeEventSource.last.readyState = FakeEventSource.CONNECTING;
+  show(false);
+  await settle();
+  assert.deepEqual([asked, FakeEventSource.all.length], [1, 1]);
+  FakeEventSource.last.readyState = FakeEventSource.CLOSED;
+  show(true);
+  await settle();
+  assert.deepEqual([asked, FakeEventSource.all.length], [2, 2]);
+});
+
 test("an expired token is replaced, and the stream goes on where it was", async () => {
   let given = 0;
   await start({ getToken: async () => `token-${(given += 1)}` });
@@ -249,6 +268,38 @@ test("the answer that ended a connection is asked for from where the page is, no
     [["b-2", "token-2"]],
   );
   assert.equal(told.connections.at(-1), "finished");
+});
+
+for (const { option, credentials } of [
+  { option: { withCredentials: true }, credentials: "include" },
+  { option: { withCredentials: false }, credentials: "same-origin" },
+  { option: {}, credentials: "same-origin" },
+]) {
+  test(`with ${JSON.stringify(option)}, cookies go as ${credentials}, with the stream and with the plain request`, async () => {
+    /** @type {(RequestInit | undefined)[]} */
+    const asked = [];
+    const fetch = async (/** @type {string} */ _, /** @type {RequestInit | undefined} */ init) => {
+      asked.push(init);
+      return { status: 401 };
+    };
+    Object.assign(globalThis, { fetch });
+    await start(option);
+    assert.equal(FakeEventSource.last.withCredentials, option.withCredentials ?? false);
+    FakeEventSource.last.die();
+    await settle();
+    assert.deepEqual(asked.map((init) => init?.credentials), [credentials]);
+  });
+}
+
+test("a callback for tokens that are cookies resolves to nothing, and is called again when the cookie has expired", async () => {
+  let given = 0;
+  await start({ withCredentials: true, getToken: async () => void (given += 1) });
+  FakeEventSource.last.say(snapshot(1), "a-1");
+  FakeEventSource.last.say({ type: "closing", reason: "token_expired" }, "a-1");
+  await pass(1_000);
+  assert.equal(given, 2);
+  assert.equal(FakeEventSource.all.length, 2);
+  assert.equal(FakeEventSource.last.url.searchParams.get("access_token"), null);
 });
 
 test("a token that cannot be had when a connection has died is asked for later", async () => {

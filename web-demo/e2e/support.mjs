@@ -52,13 +52,16 @@ export class Gateway {
     this.url = `http://127.0.0.1:${ports[0]}`;
   }
 
-  /** @param {{ linger?: string, store?: string }} [settings] `store`: lines under `[store]`, else a folder of its own */
-  static async start({ linger = "5m", store } = {}) {
+  /**
+   * @param {{ linger?: string, store?: string, cors?: string[] }} [settings] `store`: lines under `[store]`, else a folder
+   *   of its own; `cors`: the origins whose pages may read
+   */
+  static async start({ linger = "5m", store, cors = [] } = {}) {
     const folder = await mkdtemp(join(tmpdir(), "paystream-e2e-"));
     /** @type {[number, number]} */
     const ports = [await freePort(), await freePort()];
     const gateway = new Gateway(folder, ports);
-    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, store ?? `path = "${folder}/data"`));
+    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, store ?? `path = "${folder}/data"`, cors));
     await gateway.run();
     return gateway;
   }
@@ -121,8 +124,8 @@ export function webhook(payment, type) {
   return { id, headers, body };
 }
 
-/** @param {[number, number]} ports @param {string} linger @param {string} store */
-function configuration([open, admin], linger, store) {
+/** @param {[number, number]} ports @param {string} linger @param {string} store @param {string[]} cors */
+function configuration([open, admin], linger, store, cors) {
   return `
 [listen]
 public = "127.0.0.1:${open}"
@@ -138,6 +141,7 @@ secrets = ["env:E2E_WEBHOOK_SECRET"]
 [access]
 audience = "paystream"
 leeway = "0s"
+cors = ${JSON.stringify(cors)}
 [[access.key]]
 kid = "e2e"
 algorithm = "HS256"

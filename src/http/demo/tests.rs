@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::pages::POLICY, *};
 use axum::{body::Body, http::Request};
 use std::sync::Mutex;
 use tower::ServiceExt as _;

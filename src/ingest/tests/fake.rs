@@ -6,12 +6,16 @@ use crate::{
     store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
 };
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+    time::Duration,
+};
 use tokio::sync::broadcast;
 
 /// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
 #[derive(Default)]
-pub(in crate::ingest) struct Fake {
+pub(crate) struct Fake {
     pub(super) events: Mutex<Vec<Event>>,
     pub(super) records: Mutex<Vec<Record>>,
     recorded: Notify,

@@ -3,22 +3,15 @@
 
 use crate::{
     fuzzing,
-    ingest::{
-        adapter::{
-            Adapter,
-            tests::braintree_and_plaid::{Signer, braintree_form, braintree_hmac},
-        },
-        fuzzing::write_xml,
-        payload, place,
-        preset::{self, Case, Scheme, raw::BodyForm},
-        signature::{
-            recipe::{Piece, Recipe},
-            tests::{Bench, Pair},
-        },
-        source::{Provider, SourceSettings},
-        xml,
-    },
     payment::Time,
+    source::{
+        Provider, SourceSettings,
+        testing::{
+            Adapter, Bench, BodyForm, Case, Options, Pair, Piece, Preset, Recipe, Scheme, Signer,
+            braintree_form, braintree_hmac, built_in, exempt, form as read_form, from_file, own_of,
+            parse_xml, presets, write_xml,
+        },
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -90,22 +83,22 @@ const ADYEN_FIELDS: [&str; 8] = [
 impl Sender {
     /// All of them.
     pub(super) fn all() -> Vec<Self> {
-        preset::presets().map(Self::new).collect()
+        presets().map(Self::new).collect()
     }
 
     fn new(preset: &'static str) -> Self {
-        let own = preset::built_in(preset).unwrap().is_err().then(|| {
+        let own = built_in(preset).unwrap().is_err().then(|| {
             let mut own = NamedTempFile::new().unwrap();
-            own.write_all(preset::own_of(preset).as_bytes()).unwrap();
+            own.write_all(own_of(preset).as_bytes()).unwrap();
             own
         });
         let loaded = match &own {
-            Some(own) => preset::from_file(own.path()),
-            None => preset::built_in(preset).unwrap(),
+            Some(own) => from_file(own.path()),
+            None => built_in(preset).unwrap(),
         };
-        let preset::Preset { scheme, body, each, mapping, .. } = loaded.unwrap();
-        let mut exempt = preset::exempt(&mapping);
-        if scheme == Scheme::Coded(Adapter::Adyen) {
+        let Preset { scheme, body, each, mapping, .. } = loaded.unwrap();
+        let mut exempt = exempt(&mapping);
+        if scheme == Scheme::Adapter(Adapter::Adyen) {
             // The adapter makes the event's id of them.
             exempt.extend(["/pspReference", "/eventCode", "/success"].map(str::to_owned));
         }
@@ -118,11 +111,11 @@ impl Sender {
     pub(super) fn recipe(&self) -> Option<&Recipe> {
         match &self.scheme {
             Scheme::Recipe(recipe) => Some(recipe),
-            Scheme::Coded(_) => None,
+            Scheme::Adapter(_) => None,
         }
     }
 
-    fn options(&self, case: &Case) -> place::Options {
+    fn options(&self, case: &Case) -> Options {
         let mut options = self.recipe().map(|_| Bench::new(self.preset).options).unwrap_or_default();
         options.extend(case.options.clone());
         options
@@ -155,13 +148,13 @@ impl Sender {
                 let secret = Pair::two()[keys as usize].secret(recipe);
                 secrecy::ExposeSecret::expose_secret(&secret).to_owned()
             }
-            Scheme::Coded(Adapter::Adyen) => ADYEN[keys as usize].to_owned(),
-            Scheme::Coded(Adapter::Braintree) => {
+            Scheme::Adapter(Adapter::Adyen) => ADYEN[keys as usize].to_owned(),
+            Scheme::Adapter(Adapter::Braintree) => {
                 let (public, private) = BRAINTREE[keys as usize];
                 format!("{public}:{private}")
             }
-            Scheme::Coded(Adapter::Nowpayments | Adapter::Opennode) => PLAIN[keys as usize].to_owned(),
-            Scheme::Coded(Adapter::Plaid) => PLAID[keys as usize].jwk(&format!("{keys:?}"), None),
+            Scheme::Adapter(Adapter::Nowpayments | Adapter::Opennode) => PLAIN[keys as usize].to_owned(),
+            Scheme::Adapter(Adapter::Plaid) => PLAID[keys as usize].jwk(&format!("{keys:?}"), None),
         }
     }
 
@@ -182,8 +175,8 @@ impl Sender {
     /// A case's payload, in the form that mappings read.
     pub(super) fn payload_of(&self, case: &Case) -> Value {
         match (&case.body, self.body) {
-            (Value::String(text), BodyForm::Form) => payload::form(text.as_bytes()),
-            (Value::String(text), BodyForm::Xml) => xml::parse(text.as_bytes()).unwrap(),
+            (Value::String(text), BodyForm::Form) => read_form(text.as_bytes()),
+            (Value::String(text), BodyForm::Xml) => parse_xml(text.as_bytes()).unwrap(),
             (value, _) => value.clone(),
         }
     }
@@ -192,11 +185,11 @@ impl Sender {
     pub(super) fn post(&self, keys: Keys, payload: &Value, at: Time) -> Post {
         let mut post = match &self.scheme {
             Scheme::Recipe(_) => self.by_recipe(keys, payload, at),
-            Scheme::Coded(Adapter::Adyen) => adyen(ADYEN[keys as usize], payload),
-            Scheme::Coded(Adapter::Braintree) => braintree(BRAINTREE[keys as usize], payload),
-            Scheme::Coded(Adapter::Nowpayments) => nowpayments(PLAIN[keys as usize], payload),
-            Scheme::Coded(Adapter::Opennode) => opennode(PLAIN[keys as usize], payload),
-            Scheme::Coded(Adapter::Plaid) => plaid(keys, payload, at),
+            Scheme::Adapter(Adapter::Adyen) => adyen(ADYEN[keys as usize], payload),
+            Scheme::Adapter(Adapter::Braintree) => braintree(BRAINTREE[keys as usize], payload),
+            Scheme::Adapter(Adapter::Nowpayments) => nowpayments(PLAIN[keys as usize], payload),
+            Scheme::Adapter(Adapter::Opennode) => opennode(PLAIN[keys as usize], payload),
+            Scheme::Adapter(Adapter::Plaid) => plaid(keys, payload, at),
         };
         for (name, value) in &self.case().headers {
             let name: HeaderName = name.parse().unwrap();

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
-    ingest::{Delivery, Ingest, Source, SourceSettings},
+    ingest::{Delivery, Ingest},
     live::Live,
     metrics::Metrics,
     payment::{State, Status, Subject as Payment},
+    source::{Source, SourceSettings},
     store::{
         Store,
         embedded::{Embedded, Settings},
@@ -27,17 +28,17 @@ async fn outcome(provider: &str, life: Life) -> State {
     let metrics = Arc::new(Metrics::new());
     let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
-    let ingest = Ingest::new(vec![source(provider)], Arc::clone(&store), metrics, Live::default());
+    let ingest = Ingest::new(Arc::clone(&store), metrics, Live::default(), Arc::default());
+    let receiver = source(provider);
     let mut seen = Vec::new();
     for (step, _) in play(provider, life).unwrap() {
         let mut headers = HeaderMap::new();
         for (name, value) in source(provider).sign(&step.body, start(), &step.event_id) {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let (source, body) = ("acme", step.body.as_slice());
-        let delivery =
-            Delivery { source, headers: &headers, query: "", body, received_at: start(), peer: None };
-        let reply = ingest.deliver(delivery).await;
+        let body = step.body.as_slice();
+        let delivery = Delivery { headers: &headers, query: "", body, received_at: start(), peer: None };
+        let reply = ingest.deliver(&receiver, delivery).await;
         let expected = if seen.contains(&step.event_id) { "duplicate" } else { "accepted" };
         let word: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(word["outcome"], expected, "{provider} {life} {}: {}", step.event_type, reply.body);

@@ -2,24 +2,16 @@
 
 use crate::{
     fuzzing::{NOW_S, Request, now},
-    ingest::{
-        adapter,
-        depth::is_within,
-        payload,
-        place::{Around, Options},
-        preset::{
-            self,
-            mapping::{Reading, Unclear},
-            raw::BodyForm,
-        },
-        signature::{
-            Verifier,
-            recipe::{Carrier, Piece, Recipe},
-        },
-        source::{Provider, Source, SourceSettings},
-    },
     payment::{Event, Fact, MAX_FACTS, Name, State, Subject, Time},
     redact,
+    source::{
+        Source,
+        mapping::Reading,
+        payload::{self, Around, BodyForm, Options, Unclear, is_within},
+        preset,
+        settings::{Provider, SourceSettings},
+        verify::{Carrier, Piece, Recipe, Verifier, adapter_fuzzing},
+    },
 };
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -157,7 +149,7 @@ fn signed<'a>(request: Request<'a>, bench: &Bench) -> Signed<'a> {
 fn source(name: &str) -> Source {
     let (secret, options) = match vector(name) {
         Some(vector) => (vector.secret.clone(), vector.options.clone()),
-        None => (adapter::fuzzing::secret(name).to_owned(), Options::new()),
+        None => (adapter_fuzzing::secret(name).to_owned(), Options::new()),
     };
     // What they extend says how deliveries are signed, not what they mean.
     let mut own = tempfile::NamedTempFile::new().expect("a file can be made");
@@ -182,8 +174,8 @@ pub fn mapping(input: &[u8]) {
     let (_, source) = request.pick(&SOURCES);
     let mut events: Vec<Event> = Vec::new();
     for body in request.body.split(|byte| *byte == SEPARATOR) {
-        let read = read(source, &request, &source.parse(body, DEPTH));
-        if matches!(source.body, BodyForm::Json | BodyForm::JsonOrEmpty)
+        let read = read(source, &request, &source.reader.parse(body, DEPTH));
+        if matches!(source.reader.body, BodyForm::Json | BodyForm::JsonOrEmpty)
             && let Ok(whole) = serde_json::from_slice(body)
             && is_within(body, DEPTH)
         {

@@ -1,11 +1,6 @@
 //! The small readers: forms, times and nesting.
 
-use crate::ingest::{
-    depth::is_within,
-    moment::TimeForm,
-    payload,
-    place::{Around, Options},
-};
+use crate::source::payload::{self, Around, Options, TimeForm, is_within};
 use http::HeaderMap;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! XML, and how a payload is written as XML.
 
-use crate::ingest::xml::parse;
+use crate::source::payload::parse_xml as parse;
 use serde_json::Value;
 use std::borrow::Cow;
 

@@ -15,7 +15,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Address {
     /// `https://HOST`
-    pub(super) origin: String,
+    origin: String,
     /// `/before/`
     before: String,
     /// `/after?with=query`, or nothing.
@@ -36,6 +36,11 @@ impl Address {
             origin(&uri).filter(|_| uri.scheme() == Some(&Scheme::HTTPS) && uri.query().is_none())?;
         let before = format!("{}/", uri.path().trim_end_matches('/'));
         Some(Self { origin, before, after: after.to_owned() })
+    }
+
+    /// The same at another scheme and host, if one is given.
+    pub(super) fn at(self, origin: Option<String>) -> Self {
+        Self { origin: origin.unwrap_or(self.origin), ..self }
     }
 
     /// The address of one payment.

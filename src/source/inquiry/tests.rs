@@ -1,7 +1,9 @@
 use super::*;
-use crate::ingest::{
+use crate::source::{
+    Source,
+    error::SourceError,
     preset::{fixtures::fact, option_names, presets},
-    source::{SourceError, SourceSettings},
+    settings::SourceSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -39,9 +41,10 @@ impl Case {
         let currency = self.currency.as_ref().map(|code| code.parse().unwrap());
         let source = Source::build(SourceSettings { currency, ..settings(preset) }).unwrap();
         let payment = self.payment.as_deref().unwrap_or(first).parse().unwrap();
-        let read = source.confirmation().unwrap().read(&payment, body.to_string().as_bytes(), 64);
+        let read = source.api().unwrap().read(&payment, body.to_string().as_bytes(), 64);
         match read {
-            Err(Unclear { code, at }) => format!("quarantined: {code} at {at}"),
+            Err(AnswerError::NotJson) => "no JSON".to_owned(),
+            Err(AnswerError::Unclear(Unclear { code, at })) => format!("quarantined: {code} at {at}"),
             Ok(Answer { kind, occurred_at, live, facts }) => {
                 let facts: Vec<String> = facts.iter().map(fact).collect();
                 let at = occurred_at.map(|at| format!(" at {at}")).unwrap_or_default();
@@ -59,7 +62,7 @@ fn path(preset: &str) -> PathBuf {
 /// The presets whose providers can be asked, with their answers and the payment of the first.
 fn answers() -> Vec<(&'static str, String, Vec<Case>)> {
     let can_be_asked = |preset: &&str| {
-        crate::ingest::preset::built_in(preset).unwrap().is_ok_and(|preset| preset.confirm.is_some())
+        crate::source::preset::built_in(preset).unwrap().is_ok_and(|preset| preset.confirm.is_some())
     };
     let of = |preset: &'static str| {
         let cases: Vec<Case> =
@@ -100,7 +103,7 @@ fn i8_card_data_anywhere_in_an_answer_changes_nothing_and_goes_nowhere() {
     for (preset, first, cases) in answers() {
         for case in cases {
             let says =
-                case.says(preset, &first, &crate::ingest::preset::fixtures::with_card_data(&case.body));
+                case.says(preset, &first, &crate::source::preset::fixtures::with_card_data(&case.body));
             assert_eq!(says, case.says, "{preset}");
             assert!(!says.contains(PAN), "{preset}");
         }
@@ -116,24 +119,23 @@ fn a_request_names_its_payment_and_carries_the_key() {
         ("revolut", "6516e61c", "https://merchant.revolut.com/api/orders/6516e61c"),
     ] {
         let source = source(preset);
-        let request = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap();
+        let request = source.api().unwrap().request(&payment.parse().unwrap()).unwrap();
         assert_eq!(request.uri().to_string(), expected);
         let authorization = &request.headers()["authorization"];
         assert!(authorization.is_sensitive() && authorization.to_str().unwrap().ends_with(API_KEY));
         assert!(!format!("{request:?}").contains(API_KEY));
     }
-    let request =
-        source("klarna-push").confirmation().unwrap().request(&"f3392f8b".parse().unwrap()).unwrap();
+    let request = source("klarna-push").api().unwrap().request(&"f3392f8b".parse().unwrap()).unwrap();
     assert_eq!(request.headers()["authorization"], format!("Basic {}", STANDARD.encode(API_KEY)));
     assert!(request.headers()["authorization"].is_sensitive());
     let source = source("mollie-classic");
     for (payment, code) in [(".", "bad_payment_id"), ("..", "bad_payment_id"), (PAN, "pan_like_id")] {
-        let refused = source.confirmation().unwrap().request(&payment.parse().unwrap()).unwrap_err();
+        let refused = source.api().unwrap().request(&payment.parse().unwrap()).unwrap_err();
         assert_eq!(refused.code, code);
     }
     // Its ids are such numbers.
     let source = self::source("mercado-pago");
-    let request = source.confirmation().unwrap().request(&PAN.parse().unwrap()).unwrap();
+    let request = source.api().unwrap().request(&PAN.parse().unwrap()).unwrap();
     assert_eq!(request.uri().path(), format!("/v1/payments/{PAN}"));
 }
 
@@ -157,7 +159,7 @@ fn another_origin_takes_the_place_of_the_provider_s_own() {
         let api = Some(ApiSettings { client_id: None, key: API_KEY.into(), url: Some(url.to_owned()) });
         let built = Source::build(SourceSettings { api, ..settings("mollie-classic") });
         let request = |source: Source| {
-            source.confirmation().unwrap().request(&"tr_1".parse().unwrap()).unwrap().uri().to_string()
+            source.api().unwrap().request(&"tr_1".parse().unwrap()).unwrap().uri().to_string()
         };
         match expected {
             Some(expected) => assert_eq!(request(built.unwrap()), expected),
@@ -221,7 +223,7 @@ proptest::proptest! {
     #[test]
     fn whatever_a_payment_is_called_it_is_one_part_of_the_path(payment in "[!-~]{1,40}|[./%2eE]{1,8}") {
         let source = source("mollie-classic");
-        if let Ok(request) = source.confirmation().unwrap().request(&payment.parse().unwrap()) {
+        if let Ok(request) = source.api().unwrap().request(&payment.parse().unwrap()) {
             let url: reqwest::Url = request.uri().to_string().parse().unwrap();
             let parts: Vec<&str> = url.path_segments().unwrap().collect();
             let name = percent_encoding::percent_decode_str(parts[2]).decode_utf8().unwrap();
@@ -235,7 +237,7 @@ proptest::proptest! {
         for preset in ["mollie-classic", "opennode"] {
             let source = source(preset);
             for body in [&body[..], text.as_bytes(), format!("{{\"id\":\"p\",\"status\":{text}}}").as_bytes()] {
-                let _ = source.confirmation().unwrap().read(&"p".parse().unwrap(), body, 8);
+                let _ = source.api().unwrap().read(&"p".parse().unwrap(), body, 8);
             }
         }
     }

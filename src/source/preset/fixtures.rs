@@ -2,16 +2,15 @@
 //! events says, in a line.
 
 use crate::{
-    ingest::{
-        Delivery,
-        preset::{
-            built_in,
-            mapping::{FactRule, Mapping, Reading},
-            presets,
-        },
-        source::{Source, SourceSettings},
+    payment::{Currency, DisputeState, Fact, Told, Trust},
+    source::{
+        Source,
+        mapping::{FactRule, Mapping, Reading},
+        payload::Around,
+        preset::{built_in, presets},
+        settings::SourceSettings,
+        verify::signature_tests::Pair,
     },
-    payment::{DisputeState, Fact, Told, Trust},
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -71,7 +70,7 @@ impl Case {
 
     fn source(&self, preset: &str) -> Source {
         let is_recipe = super::recipes().contains(&preset);
-        let pair = crate::ingest::signature::tests::Pair::new();
+        let pair = Pair::new();
         let secret = match preset {
             "braintree" => "public:8f3b1c2d9a7e55aa".into(),
             "plaid" => PLAID_KEY.into(),
@@ -89,20 +88,18 @@ impl Case {
         let headers: HeaderMap =
             headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let body = self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned);
-        let received_at = crate::payment::Time::from_unix_s(1_790_000_000).unwrap();
-        let (body, query) = (body.as_bytes(), self.query.as_str());
-        let delivery = Delivery { source: "acme", headers: &headers, query, body, received_at, peer: None };
-        let payload = source.parse(body, 32).unwrap();
+        let around = source.around(&headers, &self.query);
+        let payload = source.reader.parse(body.as_bytes(), 32).unwrap();
         match source.events(&payload) {
-            Ok(events) => events.iter().map(|event| line(&source, &delivery, event)).collect(),
+            Ok(events) => events.iter().map(|event| line(&source, around, event)).collect(),
             Err(unclear) => vec![format!("quarantined: {} at {}", unclear.code, unclear.at)],
         }
     }
 }
 
-fn line(source: &Source, delivery: &Delivery<'_>, event: &Value) -> String {
+fn line(source: &Source, around: Around<'_>, event: &Value) -> String {
     let mut reading = Reading::default();
-    match source.mapping.read(&source.terms, source.around(delivery), event, &mut reading) {
+    match source.read(around, event, &mut reading) {
         Ok(None) => "ignored".to_owned(),
         Err(unclear) => format!("quarantined: {} at {}", unclear.code, unclear.at),
         Ok(Some(statement)) => {
@@ -125,13 +122,17 @@ pub(crate) fn fact(fact: &Fact) -> String {
         Fact::Capture(told) => part("capture", told),
         Fact::Refund(told) => part("refund", told),
         Fact::Dispute(told) => part::<DisputeState>("dispute", told),
-        Fact::Total { of, amount, .. } => format!("{} {amount} in all", word(of)),
+        Fact::Total { of, amount, currency } => format!("{} {} in all", word(of), sum(*amount, *currency)),
         Fact::Note => "note".to_owned(),
     }
 }
 
 fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
-    format!("{kind} {} of {} {}", told.id, told.amount, word(&told.state))
+    format!("{kind} {} of {} {}", told.id, sum(told.amount, told.currency), word(&told.state))
+}
+
+fn sum(amount: i64, currency: Option<Currency>) -> String {
+    currency.map_or_else(|| amount.to_string(), |currency| format!("{amount} {currency}"))
 }
 
 fn word(word: &impl Debug) -> String {

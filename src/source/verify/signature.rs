@@ -67,12 +67,7 @@ impl Verifier {
 
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
     /// [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
-    pub(crate) fn verify(
-        &self,
-        around: Around<'_>,
-        body: &[u8],
-        received_at: Time,
-    ) -> Result<(), Rejection> {
+    pub(crate) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
         self.verify_lines(None, around, body, received_at)
     }
 
@@ -251,11 +246,7 @@ impl Verifier {
     }
 
     /// Whether the payload's time is within the window; for recipes whose time stands there, once the bytes are verified.
-    pub(crate) fn check_payload_time(
-        &self,
-        payload: &Value,
-        received_at: Time,
-    ) -> Result<(), Rejection> {
+    pub(crate) fn check_payload_time(&self, payload: &Value, received_at: Time) -> Result<(), Rejection> {
         match self.payload_time() {
             Some(at) => self.check_time(at.text(payload).as_deref(), received_at),
             None => Ok(()),
@@ -271,13 +262,7 @@ impl Verifier {
 
     /// The same recipe forwards: what makes a body pass, signed with the first secret. Where that is a public key, only its
     /// owner can sign, and the signature is left empty.
-    pub(crate) fn sign(
-        &self,
-        body: &[u8],
-        at: Time,
-        delivery_id: &str,
-        options: &Options,
-    ) -> Signed {
+    pub(crate) fn sign(&self, body: &[u8], at: Time, delivery_id: &str, options: &Options) -> Signed {
         let sign = |message: &[&[u8]]| self.keys.first().map(|key| key.sign(message)).unwrap_or_default();
         self.sign_by(sign, body, at, delivery_id, options)
     }

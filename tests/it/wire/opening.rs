@@ -2,6 +2,7 @@
 
 use crate::support::{Gateway, generic, message, next_message, stripe};
 use load::{sse::Item, stream::Next};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -35,6 +36,33 @@ async fn an_unknown_payment_waits_and_then_gets_its_first_event() {
     assert_eq!(update["seq"], 1);
     assert_eq!(update["prev"], 0);
     assert_eq!(update["status"], "processing");
+}
+
+/// A page that reads a missing field shows `undefined`.
+#[tokio::test]
+async fn money_that_no_event_has_told_is_null_as_the_readme_shows() {
+    let readme = include_str!("../../../README.md");
+    let shown = readme.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let gateway = Gateway::start().await;
+    let mut stream = gateway.stream("pi_123").await;
+    let snapshot = stream.event(crate::support::PATIENCE).await.unwrap();
+    assert_eq!(snapshot.data, shown);
+
+    let mut pending = generic("e1", "pending", "pi_123", 1_700_000_000);
+    pending["payment"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|field, _| !["amount", "currency"].contains(&field.as_str()));
+    gateway.accept(&pending).await;
+    let (_, update) = next_message(&mut stream).await;
+    assert_eq!(update["status"], "processing");
+    for field in ["amount", "currency", "exponent"] {
+        assert_eq!(update.get(field), Some(&Value::Null), "{field}: {update}");
+    }
+    let polled = gateway.snapshot("pi_123").await;
+    for field in ["amount", "currency", "exponent"] {
+        assert_eq!(polled.get(field), Some(&Value::Null), "{field}: {polled}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Cards of all networks, and how they get into payloads.
 
 use super::super::{senders::Sender, *};
-use crate::ingest::preset::raw::BodyForm;
+use crate::source::testing::BodyForm;
 use proptest::sample::{Index, select};
 
 /// A card, as somebody wrote it into a payload.

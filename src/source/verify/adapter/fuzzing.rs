@@ -2,14 +2,14 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what does not hold has to end the run, as in a test")]
 
-use super::{Adapter, Around, Coded, Unproven, nowpayments, parse_unproven};
+use super::{Adapter, Coded, nowpayments, unproven::parse_unproven};
 use crate::{
     fuzzing::{Request, now},
-    ingest::{
-        place::Options,
-        signature::{
-            Mac,
-            recipe::{Algorithm, KeyForm},
+    source::{
+        payload::{Around, Options},
+        verify::{
+            Unproven,
+            signature::{Algorithm, KeyForm, Mac},
         },
     },
 };
@@ -53,7 +53,7 @@ fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
 /// Nobody passes without the secret; what passes is a payload, and the same each time; and a question is answered only if it is one.
 pub fn adapter(input: &[u8]) {
     static READY: LazyLock<Vec<(&str, Pair)>> = LazyLock::new(|| {
-        let vectors: Value = serde_json::from_str(include_str!("../fixtures/signed-by-keys.json"))
+        let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json"))
             .expect("the vectors are JSON");
         let mut vectors = vectors.as_array().into_iter().flatten();
         let plaid = vectors.find(|vector| vector["preset"] == "plaid").expect("one is Plaid's");

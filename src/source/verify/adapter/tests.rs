@@ -1,7 +1,14 @@
-use super::*;
-use crate::ingest::place::Options;
+use super::{
+    unproven::{MAX_UNPROVEN_BYTES, MAX_UNPROVEN_DEPTH},
+    *,
+};
+use crate::payment::Time;
+use crate::source::{
+    payload::{Around, Options},
+    verify::{Rejection, Unproven},
+};
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) mod braintree_and_plaid;
 
@@ -19,7 +26,7 @@ fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> 
 }
 
 fn adyen_item() -> Value {
-    let delivery: Value = serde_json::from_str(include_str!("../fixtures/adapters/adyen.json")).unwrap();
+    let delivery: Value = serde_json::from_str(include_str!("../../fixtures/adapters/adyen.json")).unwrap();
     delivery["notificationItems"][0].clone()
 }
 
@@ -113,7 +120,7 @@ fn nowpayments_signs_sorted_json() {
 #[test]
 fn opennode_signs_the_id_alone() {
     let (_, hash) =
-        include_str!("../fixtures/adapters/opennode.txt").trim().split_once("hashed_order=").unwrap();
+        include_str!("../../fixtures/adapters/opennode.txt").trim().split_once("hashed_order=").unwrap();
     let verdict = |body: &str| open(Adapter::Opennode, &["8f3b1c2d9a7e55aa"], &HeaderMap::new(), body);
     let form = |id: &str, status: &str| format!("id={id}&status={status}&hashed_order={hash}");
     let payload = verdict(&form("47bb9ac4-df40", "paid")).unwrap();

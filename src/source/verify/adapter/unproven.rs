@@ -7,7 +7,7 @@ use serde_json::Value;
 pub(super) const MAX_UNPROVEN_BYTES: usize = 256 << 10;
 
 /// How deep such a body may nest.
-const MAX_UNPROVEN_DEPTH: usize = 16;
+pub(super) const MAX_UNPROVEN_DEPTH: usize = 16;
 
 /// Parses a body that nobody vouches for yet.
 pub(super) fn parse_unproven(body: &[u8]) -> Result<Value, Rejection> {

@@ -146,7 +146,7 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::{keys::tests::key, signature::Rejection};
+    use crate::source::verify::{Rejection, keys::tests::key};
 
     const DAY_S: u64 = 86_400;
     const AGEING: Option<Ageing> =

@@ -1,17 +1,19 @@
 use super::*;
 use crate::{
-    ingest::{
-        Delivery, Ingest, Provider, Reply, Source, SourceSettings,
-        adapter::tests::braintree_and_plaid::Signer as PlaidSigner,
-        api::ApiSettings,
-        place::{Around, Options},
-        preset,
-        signature::recipe::{CertificateRule, Published},
-        tests::Fake,
-    },
+    ingest::{Delivery, Ingest, Reply, tests::Fake},
     limits::Limits,
     live::Live,
     metrics::Metrics,
+    source::{
+        ApiSettings, Provider, Source, SourceSettings, Sources,
+        payload::{Around, Options},
+        preset,
+        verify::{
+            adapter::{PlaidKey, tests::braintree_and_plaid::Signer as PlaidSigner},
+            keys::key::FetchedKey,
+            signature::{CertificateRule, Published},
+        },
+    },
 };
 use authority::{Authority, NAME, SIGNERS, Signer, Wanted};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -39,9 +41,9 @@ fn now() -> Time {
 }
 
 /// Any key.
-pub(super) fn key() -> Arc<Key> {
-    let key = super::super::adapter::plaid::Key::read(&PlaidSigner::new().jwk("k", None)).unwrap();
-    Arc::new(Key { public: key.public, chain: Vec::new(), expired_at: None })
+pub(super) fn key() -> Arc<FetchedKey> {
+    let key = PlaidKey::read(&PlaidSigner::new().jwk("k", None)).unwrap();
+    Arc::new(FetchedKey { public: key.public, chain: Vec::new(), expired_at: None })
 }
 
 /// What PayPal's preset says, with a stand-in's address in place of PayPal's.
@@ -96,6 +98,7 @@ fn source_with(provider: &str, ring: KeyRing) -> Source {
 
 /// A gateway with one source, whose keys come from a stand-in.
 struct Bench {
+    sources: Sources,
     ingest: Ingest,
     metrics: Arc<Metrics>,
     ring: KeyRing,
@@ -104,9 +107,9 @@ struct Bench {
 impl Bench {
     fn new(provider: &str, ring: KeyRing) -> Self {
         let (metrics, store) = (Arc::new(Metrics::new()), Arc::new(Fake::default()));
-        let sources = vec![source_with(provider, ring.clone())];
-        let ingest = Ingest::new(sources, store, Arc::clone(&metrics), Live::new(Limits::default()));
-        Self { ingest, metrics, ring }
+        let sources = Sources::new(vec![source_with(provider, ring.clone())]);
+        let ingest = Ingest::new(store, Arc::clone(&metrics), Live::new(Limits::default()), Arc::default());
+        Self { sources, ingest, metrics, ring }
     }
 
     async fn post(&self, headers: &HeaderMap, body: &str) -> Reply {
@@ -115,8 +118,8 @@ impl Bench {
 
     async fn post_from(&self, peer: &str, headers: &HeaderMap, body: &str) -> Reply {
         let (body, peer) = (body.as_bytes(), Some(peer.parse().unwrap()));
-        let delivery = Delivery { source: "acme", headers, query: "", body, received_at: now(), peer };
-        self.ingest.deliver(delivery).await
+        let delivery = Delivery { headers, query: "", body, received_at: now(), peer };
+        self.ingest.deliver(&self.sources.get("acme").unwrap(), delivery).await
     }
 
     async fn send(&self, headers: &HeaderMap, body: &str) -> (u16, String) {

@@ -10,7 +10,7 @@ use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
     recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token},
 };
-use crate::{fuzzing, ingest::preset};
+use crate::{fuzzing, source::preset};
 use std::sync::LazyLock;
 
 /// A line is taken apart without invention: every claim, written back, is one of the line's items, and a line that is written

@@ -111,7 +111,7 @@ pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&str) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::preset;
+    use crate::source::preset;
 
     /// The key that a signature names, and the signature.
     type Found<'a> = (Option<&'a str>, &'a str);

@@ -104,11 +104,7 @@ impl Mac {
     }
 
     /// Checks a secret and keys the MAC with it.
-    pub(crate) fn new(
-        algorithm: Algorithm,
-        key: KeyForm,
-        secret: &str,
-    ) -> Result<Self, SecretError> {
+    pub(crate) fn new(algorithm: Algorithm, key: KeyForm, secret: &str) -> Result<Self, SecretError> {
         let (items, encoding, prefix) = (Vec::new(), Encoding::Hex, String::new());
         Material::new(&Method { items, algorithm, encoding, key, prefix }, secret).map(Self)
     }
@@ -213,7 +209,7 @@ fn certified(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::preset;
+    use crate::source::preset;
 
     #[test]
     fn what_is_no_secret_is_refused() {

@@ -1,6 +1,5 @@
-use super::recipe::TimeRule;
 use super::*;
-use crate::ingest::preset;
+use crate::source::preset;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -100,17 +99,18 @@ struct Theirs {
 
 impl Theirs {
     fn all() -> Vec<Self> {
-        serde_json::from_str(include_str!("../fixtures/signed.json")).unwrap()
+        serde_json::from_str(include_str!("../../fixtures/signed.json")).unwrap()
     }
 
     /// What stands in Revolut's manual, and in the tests of the libraries of Standard Webhooks, Svix and Square.
     fn published() -> Vec<Self> {
-        serde_json::from_str(include_str!("../fixtures/published.json")).unwrap()
+        serde_json::from_str(include_str!("../../fixtures/published.json")).unwrap()
     }
 
     /// What only a private key can sign, which nobody kept: `tests/clients/oracles/check.py`.
     fn by_private_keys() -> Vec<Self> {
-        let all: Vec<Self> = serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).unwrap();
+        let all: Vec<Self> =
+            serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json")).unwrap();
         all.into_iter().filter(|theirs| theirs.preset != "plaid").collect()
     }
 

@@ -66,7 +66,7 @@ fn braintree_signs_its_form_with_the_hash_of_the_private_key() {
 /// `check.mjs` shows that Braintree's library made the form and the answer.
 #[test]
 fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
-    let form = include_str!("../../fixtures/adapters/braintree.txt").trim();
+    let form = include_str!("../../../fixtures/adapters/braintree.txt").trim();
     let secret = "public1:private-key-5f0c";
     let payload = open(Adapter::Braintree, &[secret], &HeaderMap::new(), form).unwrap();
     assert_eq!(payload.pointer("/notification/kind"), Some(&json!("dispute_opened")));
@@ -77,7 +77,10 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
         options: &Options::new(),
     };
     let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(around);
-    assert_eq!(answer.as_deref(), Some(include_str!("../../fixtures/adapters/braintree-answer.txt").trim()));
+    assert_eq!(
+        answer.as_deref(),
+        Some(include_str!("../../../fixtures/adapters/braintree-answer.txt").trim())
+    );
 }
 
 #[test]
@@ -125,7 +128,7 @@ impl Signer {
 /// `check.py` shows that another library signed the token with the key, and takes it for good.
 #[test]
 fn plaid_s_token_by_another_library_is_verified_and_no_changed_byte_of_it() {
-    let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../../fixtures/signed-by-keys.json")).unwrap();
     let vector = vectors.as_array().unwrap().iter().find(|vector| vector["preset"] == "plaid").unwrap();
     let text = |at: &str| vector.pointer(at).and_then(Value::as_str).unwrap();
     let (token, body) = (text("/headers/plaid-verification"), text("/body"));

@@ -27,7 +27,7 @@ async fn a_reload_costs_plaid_s_keys_only_where_another_client_asks_or_elsewhere
         assert_eq!(bench.send(&signed, PLAID).await, is(200, "accepted"));
         let asked = || stand_in.asked().len() + other.asked().len();
         let before = asked();
-        bench.ingest.replace_sources(vec![Source::build(settings).unwrap()]);
+        bench.sources.replace(vec![Source::build(settings).unwrap()]);
         assert_eq!(bench.send(&signed, PLAID).await, is(200, "duplicate"), "{case}");
         assert_eq!(asked() - before, fetches, "{case}");
     }
@@ -53,7 +53,7 @@ async fn a_reload_costs_paypal_s_certificates_only_where_the_mode_changes() {
         let bench = Bench::new("paypal", ring(None, &authority));
         let before = stand_in.asked().len();
         assert_eq!(bench.send(&signed, PAYPAL).await, is(200, "accepted"));
-        bench.ingest.replace_sources(vec![source_with("paypal", later)]);
+        bench.sources.replace(vec![source_with("paypal", later)]);
         assert_eq!(bench.send(&signed, PAYPAL).await, expected);
         assert_eq!(stand_in.asked().len() - before, fetches, "{expected:?}");
     }
@@ -72,7 +72,7 @@ async fn a_key_that_is_being_fetched_at_a_reload_is_fetched_once() {
             tokio::task::yield_now().await;
         }
         let settings = plaid_settings(ApiSettings { url: Some(stand_in.url()), ..api() });
-        bench.ingest.replace_sources(vec![Source::build(settings).unwrap()]);
+        bench.sources.replace(vec![Source::build(settings).unwrap()]);
         let (said, ()) = join(bench.send(&signed, PLAID), async { drop(held) }).await;
         said
     };

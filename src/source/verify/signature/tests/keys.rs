@@ -1,7 +1,7 @@
 //! Two sets of keys, old and new, in whatever form a recipe wants its secret.
 
 use super::*;
-use crate::ingest::signature::recipe::{Algorithm, KeyForm};
+use crate::source::verify::{Algorithm, KeyForm};
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     rand::SystemRandom,

@@ -1,14 +1,12 @@
 //! What several events of a provider come to together, where each tells a part of a payment.
 
 use crate::{
-    ingest::{
-        place::{Around, Options},
-        preset::{
-            built_in,
-            mapping::{Reading, Terms},
-        },
-    },
     payment::{Event, State, Status, Subject, Time, Trust},
+    source::{
+        mapping::{Reading, Terms},
+        payload::{Around, Options},
+        preset::built_in,
+    },
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
