@@ -24,7 +24,7 @@ use crate::{
     metrics::{CountReason as _, Metrics},
     payment::{Event, Name, Time},
     redact,
-    source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, Unproven},
+    source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, UnverifiedRequest},
     store::{Append, Appended, Record, RecordLog, Store, StoreError},
 };
 use account::Account;
@@ -147,8 +147,12 @@ impl Ingest {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
         let depth = self.limits.get().json_depth;
-        let request =
-            Unproven { around: source.around(headers, delivery.query), body, received_at, key: None };
+        let request = UnverifiedRequest {
+            around: source.around(headers, delivery.query),
+            body,
+            received_at,
+            key: None,
+        };
         let opened = source.open(request, depth);
         if opened.as_ref().err() != Some(&Rejection::UntrustedKey) {
             return opened.map_err(Outcome::Rejected);
@@ -161,7 +165,7 @@ impl Ingest {
                 self.metrics.limit_hits.count("key_fetches");
             }
         })?;
-        source.open(Unproven { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
+        source.open(UnverifiedRequest { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
     }
 
     async fn append(

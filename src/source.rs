@@ -32,7 +32,7 @@ mod verify;
 pub use error::SourceError;
 pub use inquiry::{Answer, AnswerError, Api, ApiError, ApiSettings, DEBOUNCE};
 pub(crate) use mapping::{Reading, Statement};
-pub(crate) use payload::Around;
+pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};
 pub(crate) use preset::Reply as ReplyRule;
 pub use preset::{PresetError, ignored_table, preset_table, presets};
@@ -40,7 +40,7 @@ pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;
 pub(crate) use throttle::Throttled;
 pub use verify::SecretError;
-pub(crate) use verify::{NoKey, Rejection, Unproven};
+pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
 
 use crate::{
     outbound::Outbound,
@@ -48,12 +48,12 @@ use crate::{
 };
 use http::HeaderMap;
 use mapping::{Mapping, Terms};
-use payload::{Options, Place, Pointer, Reader, Sieve};
+use payload::{OptionValues, Place, Pointer, Reader, Sieve};
 use preset::Preset;
 use serde_json::Value;
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 use throttle::Throttle;
-use verify::{Adapter, Certificates, Gate, KeyRing, Origin, PlaidKeys, Scheme, Verifier};
+use verify::{Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, Verifier};
 
 /// A source that can verify, read and sign.
 pub struct Source {
@@ -61,13 +61,13 @@ pub struct Source {
     pub(crate) provider: Arc<str>,
     pub(crate) realm: Name,
     pub(crate) shared_ids: bool,
-    pub(crate) gate: Gate,
+    pub(crate) verifier: Verifier,
     /// Keys that are fetched, if the source has none of its own.
     pub(crate) keys: Option<KeyRing>,
     pub(crate) trust: Trust,
     /// Reads bodies.
     pub(crate) reader: Reader,
-    pub(crate) options: Options,
+    pub(crate) options: OptionValues,
     pub(crate) reply_rule: ReplyRule,
     pub(crate) mapping: Mapping,
     pub(crate) terms: Terms,
@@ -104,13 +104,14 @@ impl Source {
             return Err(SourceError::NoCurrency { provider });
         }
         let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
-        let gate = match scheme {
+        let verifier = match scheme {
             Scheme::Recipe(recipe) => {
-                let verifier = Verifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
-                Gate::Recipe(Box::new(verifier))
+                let verifier =
+                    RecipeVerifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
+                Verifier::Recipe(Box::new(verifier))
             }
             Scheme::Adapter(adapter) => {
-                Gate::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
+                Verifier::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
             }
         };
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
@@ -130,13 +131,13 @@ impl Source {
                 Some(inquiry.with(api, &terms, &options, vouches_for_ids)?)
             }
         };
-        let reader = Reader { body, sieve: sieve(&gate, each.as_ref(), &mapping, &terms), each };
+        let reader = Reader { body, sieve: sieve(&verifier, each.as_ref(), &mapping, &terms), each };
         Ok(Self {
             name: settings.name,
             provider,
             realm: settings.realm,
             shared_ids: settings.shared_ids,
-            gate,
+            verifier,
             keys,
             trust,
             reader,
@@ -157,23 +158,23 @@ impl Source {
     }
 
     /// What there is beside the payload of a delivery.
-    pub(crate) fn around<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> Around<'a> {
-        Around { headers, query, options: &self.options }
+    pub(crate) fn around<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> RequestParts<'a> {
+        RequestParts { headers, query, options: &self.options }
     }
 
     /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep.
     pub(crate) fn open(
         &self,
-        request: Unproven<'_>,
+        request: UnverifiedRequest<'_>,
         json_depth: usize,
     ) -> Result<Result<Value, Unclear>, Rejection> {
-        self.gate.open(request, &self.reader, json_depth)
+        self.verifier.open(request, &self.reader, json_depth)
     }
 
     /// The key that a request of `peer` names, fetched if it is not at hand. `None` where the source has keys of its own.
     pub(crate) async fn fetched_key(
         &self,
-        request: Unproven<'_>,
+        request: UnverifiedRequest<'_>,
         peer: Option<IpAddr>,
     ) -> Option<Result<Arc<verify::FetchedKey>, NoKey>> {
         match &self.keys {
@@ -191,7 +192,7 @@ impl Source {
     /// understood.
     pub(crate) fn read(
         &self,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         event: &Value,
         reading: &mut Reading,
     ) -> Result<Option<Statement>, Unclear> {
@@ -206,9 +207,9 @@ impl Source {
     /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
     #[must_use]
     pub fn answer(&self, query: &str) -> Option<String> {
-        match &self.gate {
-            Gate::Adapter(adapter) => adapter.answer(self.around(&HeaderMap::new(), query)),
-            Gate::Recipe(_) => None,
+        match &self.verifier {
+            Verifier::Adapter(adapter) => adapter.answer(self.around(&HeaderMap::new(), query)),
+            Verifier::Recipe(_) => None,
         }
     }
 
@@ -238,9 +239,9 @@ impl Source {
     /// the signature stands in the body.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        match &self.gate {
-            Gate::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
-            Gate::Adapter(_) => Vec::new(),
+        match &self.verifier {
+            Verifier::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
+            Verifier::Adapter(_) => Vec::new(),
         }
     }
 
@@ -309,10 +310,10 @@ fn origin(
 }
 
 /// All that is read of a payload: by the mapping, from each of its events if it carries several, and by the verifier.
-fn sieve(gate: &Gate, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
-    let time = match gate {
-        Gate::Recipe(verifier) => verifier.payload_time(),
-        Gate::Adapter(_) => None,
+fn sieve(verifier: &Verifier, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
+    let time = match verifier {
+        Verifier::Recipe(verifier) => verifier.payload_time(),
+        Verifier::Adapter(_) => None,
     };
     let read = mapping.pointers(terms);
     match each {

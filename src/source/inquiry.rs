@@ -12,7 +12,7 @@ pub use api::{ApiError, ApiSettings};
 
 use super::{
     mapping::{Mapping, Reading, Terms},
-    payload::{Around, Options, Sieve, Unclear, is_within, unclear},
+    payload::{OptionValues, RequestParts, Sieve, Unclear, is_within, unclear},
 };
 use crate::{
     payment::{Fact, Name, Time},
@@ -52,7 +52,7 @@ pub struct Api {
     /// What the source says of its payloads goes for answers too.
     terms: Terms,
     /// What the source says to the options of its preset.
-    options: Options,
+    options: OptionValues,
     /// Whether ids that look like card numbers are known to be none.
     vouches_for_ids: bool,
     /// What is kept of an answer.
@@ -87,7 +87,7 @@ impl Inquiry {
         self,
         settings: &ApiSettings,
         terms: &Terms,
-        options: &Options,
+        options: &OptionValues,
         vouches_for_ids: bool,
     ) -> Result<Api, ApiError> {
         let key = settings.checked_key()?;
@@ -137,7 +137,7 @@ impl Api {
             return Ok(unclear("too_deep", "answer")?);
         }
         let answer = self.sieve.parse(body).map_err(|_| AnswerError::NotJson)?;
-        let around = Around { headers: &HeaderMap::new(), query: "", options: &self.options };
+        let around = RequestParts { headers: &HeaderMap::new(), query: "", options: &self.options };
         let mut reading = Reading::default();
         match self.mapping.read(&self.terms, around, &answer, &mut reading)? {
             None => Ok(unclear("unknown_state", "confirm.map")?),

@@ -9,7 +9,7 @@ mod money;
 pub(crate) use entry::{Entry, FactEntry, FactRule, PartRule, Word, glob};
 pub(crate) use money::{Amounts, MoneyRule};
 
-use super::payload::{Around, Place, Pointer, TimeForm, Unclear, unclear};
+use super::payload::{Place, Pointer, RequestParts, TimeForm, Unclear, unclear};
 use crate::{
     payment::{ALL_PAYMENTS, Currency, Fact, Name, Phase, Time, TotalOf, digest_identity},
     redact,
@@ -124,7 +124,7 @@ impl Mapping {
     pub(crate) fn read(
         &self,
         terms: &Terms,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         payload: &Value,
         reading: &mut Reading,
     ) -> Result<Option<Statement>, Unclear> {
@@ -150,7 +150,7 @@ impl Mapping {
         Ok(Some(Statement { id, payment, occurred_at, live, facts }))
     }
 
-    fn kind(&self, around: Around<'_>, payload: &Value) -> Result<String, Unclear> {
+    fn kind(&self, around: RequestParts<'_>, payload: &Value) -> Result<String, Unclear> {
         let words: Vec<_> = self.kind.iter().filter_map(|at| at.text(around, payload)).collect();
         match (&self.otherwise, words.is_empty()) {
             (_, false) => Ok(words.join(".")),
@@ -160,7 +160,7 @@ impl Mapping {
     }
 
     /// Notes the event's id, if there is one. An error if it is none that can be used.
-    fn event_id(&self, around: Around<'_>, payload: &Value, reading: &mut Reading) -> Result<(), ()> {
+    fn event_id(&self, around: RequestParts<'_>, payload: &Value, reading: &mut Reading) -> Result<(), ()> {
         let text = |id: &IdFrom| id.from.text(around, payload).filter(|text| !text.is_empty());
         let Some((id, text)) = self.id.iter().find_map(|id| Some((id, text(id)?))) else { return Ok(()) };
         if id.signed {
@@ -178,7 +178,7 @@ impl Mapping {
         &self,
         terms: &Terms,
         entry: &Entry,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         payload: &Value,
     ) -> Result<Name, Unclear> {
         let places = terms.payment.as_ref().or(entry.payment.as_ref()).unwrap_or(&self.payment);
@@ -194,7 +194,7 @@ impl Mapping {
         }
     }
 
-    fn live(&self, terms: &Terms, around: Around<'_>, payload: &Value) -> Result<bool, Unclear> {
+    fn live(&self, terms: &Terms, around: RequestParts<'_>, payload: &Value) -> Result<bool, Unclear> {
         let told = self.live.as_ref().and_then(|(at, words)| Some((at, words, at.text(around, payload)?)));
         let told = match told {
             None => None,
@@ -210,7 +210,7 @@ impl Mapping {
         }
     }
 
-    fn occurred_at(&self, around: Around<'_>, payload: &Value) -> Result<Option<Time>, Unclear> {
+    fn occurred_at(&self, around: RequestParts<'_>, payload: &Value) -> Result<Option<Time>, Unclear> {
         let Some((places, form)) = &self.occurred_at else { return Ok(None) };
         let Some(at) = places.iter().find(|at| at.is_there(around, payload)) else { return Ok(None) };
         match at.text(around, payload).and_then(|text| form.read(&text)) {

@@ -16,7 +16,7 @@ mod xml;
 pub(crate) use depth::is_within;
 pub(crate) use form::form;
 pub(crate) use moment::TimeForm;
-pub(crate) use place::{Around, Options, Place};
+pub(crate) use place::{OptionValues, Place, RequestParts};
 pub(crate) use pointer::Pointer;
 pub use pointer::PointerError;
 pub(crate) use reader::BodyForm;

@@ -25,11 +25,11 @@ pub use table::preset_table;
 use super::{
     inquiry::Inquiry,
     mapping::Mapping,
-    payload::{BodyForm, Options as Said, Pointer},
+    payload::{BodyForm, OptionValues, Pointer},
     verify::Scheme,
 };
 use crate::payment::Trust;
-use options::Options;
+use options::OptionRules;
 use std::sync::Arc;
 
 /// A preset that can be used.
@@ -41,7 +41,7 @@ pub(crate) struct Preset {
     pub(crate) body: BodyForm,
     /// Where the events of a delivery stand, if it carries several.
     pub(crate) each: Option<Pointer>,
-    pub(crate) options: Options,
+    pub(crate) options: OptionRules,
     pub(crate) reply: Reply,
     pub(crate) mapping: Mapping,
     /// How the provider is asked for a payment, if it can be.
@@ -50,7 +50,7 @@ pub(crate) struct Preset {
 
 impl Preset {
     /// What a source says, completed and checked. An error names the option, and says what is wrong with it.
-    pub(crate) fn options(&self, said: Said) -> Result<Said, (String, String)> {
+    pub(crate) fn options(&self, said: OptionValues) -> Result<OptionValues, (String, String)> {
         if let Some((name, _)) = said.iter().find(|(name, _)| !self.options.contains_key(*name)) {
             let known: Vec<&str> = self.options.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -2,7 +2,7 @@
 
 pub(crate) use super::{
     fuzzing::write_xml,
-    payload::{BodyForm, MAX_EVENTS, Options, form, parse_xml},
+    payload::{BodyForm, MAX_EVENTS, OptionValues, form, parse_xml},
     preset::{Case, Preset, built_in, exempt, from_file, own_of, presets},
     verify::{
         Adapter, Piece, Recipe, Scheme,

@@ -11,39 +11,39 @@ mod scheme;
 mod signature;
 mod window;
 
-pub(crate) use adapter::{Adapter, Coded};
+pub(crate) use adapter::{Adapter, AdapterVerifier};
 pub(crate) use keys::{Certificates, KeyRing, Origin, PlaidKeys};
 pub(crate) use keys::{FetchedKey, NoKey};
 pub(crate) use rejection::Rejection;
-pub(crate) use request::Unproven;
+pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
 pub use signature::SecretError;
 pub(crate) use signature::{
     Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
-    Recipe, TimeFrom, TimeRule, Token, Verifier,
+    Recipe, RecipeVerifier, TimeFrom, TimeRule, Token,
 };
 
 use super::payload::{Reader, Unclear};
 use serde_json::Value;
 
 /// What verifies a source's deliveries.
-pub(crate) enum Gate {
+pub(crate) enum Verifier {
     /// A recipe with its secrets.
-    Recipe(Box<Verifier>),
+    Recipe(Box<RecipeVerifier>),
     /// An adapter with its secrets.
-    Adapter(Box<dyn Coded>),
+    Adapter(Box<dyn AdapterVerifier>),
 }
 
-impl Gate {
+impl Verifier {
     /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. Only adapters have to do
     /// both at once.
     pub(crate) fn open(
         &self,
-        request: Unproven<'_>,
+        request: UnverifiedRequest<'_>,
         reader: &Reader,
         json_depth: usize,
     ) -> Result<Result<Value, Unclear>, Rejection> {
-        let Unproven { around, body, received_at, key } = request;
+        let UnverifiedRequest { around, body, received_at, key } = request;
         match self {
             Self::Adapter(adapter) => adapter.open(request).map(Ok),
             Self::Recipe(verifier) => {

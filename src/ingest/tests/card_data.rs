@@ -241,7 +241,8 @@ async fn deliver(
             let (card, place, index) = strategy.new_tree(runner).unwrap().current();
             let payload = salted(sender, &sender.payload_of(case), &card, &place, index);
             let post = sender.post(Keys::New, &payload, clock::now());
-            let (status, answer) = gateway.post(preset, &post, &card, matches!(place, Place::Around)).await;
+            let (status, answer) =
+                gateway.post(preset, &post, &card, matches!(place, Place::RequestParts)).await;
             assert_eq!(status, 200, "{preset}, {place:?}: {answer}\n{payload}");
             doors.saw(format!("an answer to {preset}"), answer);
             cards.push((card, format!("{place:?} in {preset}: {payload}")));

@@ -7,7 +7,7 @@ use crate::{
     source::{
         Provider, SourceSettings,
         testing::{
-            Adapter, Bench, BodyForm, Case, Options, Pair, Piece, Preset, Recipe, Scheme, Signer,
+            Adapter, Bench, BodyForm, Case, OptionValues, Pair, Piece, Preset, Recipe, Scheme, Signer,
             braintree_form, braintree_hmac, built_in, exempt, form as read_form, from_file, own_of,
             parse_xml, presets, write_xml,
         },
@@ -115,7 +115,7 @@ impl Sender {
         }
     }
 
-    fn options(&self, case: &Case) -> Options {
+    fn options(&self, case: &Case) -> OptionValues {
         let mut options = self.recipe().map(|_| Bench::new(self.preset).options).unwrap_or_default();
         options.extend(case.options.clone());
         options

@@ -7,10 +7,10 @@ use crate::{
     source::{
         Source,
         mapping::Reading,
-        payload::{self, Around, BodyForm, Options, Unclear, is_within},
+        payload::{self, BodyForm, OptionValues, RequestParts, Unclear, is_within},
         preset,
         settings::{Provider, SourceSettings},
-        verify::{Carrier, Piece, Recipe, Verifier, adapter_fuzzing},
+        verify::{Carrier, Piece, Recipe, RecipeVerifier, adapter_fuzzing},
     },
 };
 use http::{HeaderName, HeaderValue};
@@ -33,7 +33,7 @@ struct Vector {
     preset: String,
     secret: String,
     #[serde(default)]
-    options: Options,
+    options: OptionValues,
 }
 
 static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
@@ -51,9 +51,9 @@ const CERTIFICATE: &str = include_str!("../fixtures/adapters/paypal.pem");
 /// A recipe with a secret that the corpus is signed with, and one that nothing is.
 struct Bench {
     recipe: Recipe,
-    options: Options,
-    known: Verifier,
-    unknown: Verifier,
+    options: OptionValues,
+    known: RecipeVerifier,
+    unknown: RecipeVerifier,
     /// Whether we can sign, or only a private key that is not here.
     signs: bool,
 }
@@ -62,8 +62,9 @@ impl Bench {
     fn new(name: &str) -> Self {
         let recipe = preset::recipe_of(name);
         let Vector { secret, options, .. } = vector(name).expect(name);
-        let verifier =
-            |secret: String| Verifier::new(recipe.clone(), &[secret.into()], None).expect("it is a secret");
+        let verifier = |secret: String| {
+            RecipeVerifier::new(recipe.clone(), &[secret.into()], None).expect("it is a secret")
+        };
         let (known, unknown) = (verifier(secret.clone()), verifier(other(name, secret)));
         let signs = VECTORS.iter().any(|vector| vector.preset == name);
         Self { recipe, options: options.clone(), known, unknown, signs }
@@ -93,7 +94,7 @@ pub fn recipe(input: &[u8]) {
         LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, Bench::new(name))).collect());
     let request = Request::read(input);
     let (name, bench) = request.pick(&BENCHES);
-    let around = Around { headers: &request.headers, query: request.query, options: &bench.options };
+    let around = RequestParts { headers: &request.headers, query: request.query, options: &bench.options };
     assert!(bench.unknown.verify(around, request.body, now()).is_err(), "{name}");
     let tampered = [request.body, b"x"].concat();
     let signs_body = bench.recipe.signs(&Piece::Body);
@@ -104,7 +105,7 @@ pub fn recipe(input: &[u8]) {
         return;
     }
     let signed = signed(request, bench);
-    let around = Around { headers: &signed.headers, query: &signed.query, options: &bench.options };
+    let around = RequestParts { headers: &signed.headers, query: &signed.query, options: &bench.options };
     assert_eq!(bench.known.verify(around, signed.body, now()), Ok(()), "{name}");
     assert!(bench.unknown.verify(around, signed.body, now()).is_err(), "{name}");
     if signs_body {
@@ -149,7 +150,7 @@ fn signed<'a>(request: Request<'a>, bench: &Bench) -> Signed<'a> {
 fn source(name: &str) -> Source {
     let (secret, options) = match vector(name) {
         Some(vector) => (vector.secret.clone(), vector.options.clone()),
-        None => (adapter_fuzzing::secret(name).to_owned(), Options::new()),
+        None => (adapter_fuzzing::secret(name).to_owned(), OptionValues::new()),
     };
     // What they extend says how deliveries are signed, not what they mean.
     let mut own = tempfile::NamedTempFile::new().expect("a file can be made");
@@ -190,7 +191,7 @@ pub fn mapping(input: &[u8]) {
 
 /// The events of a payload; nothing in place of one that says nothing.
 fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>) -> Vec<Option<Event>> {
-    let around = Around { headers: &request.headers, query: request.query, options: &source.options };
+    let around = RequestParts { headers: &request.headers, query: request.query, options: &source.options };
     let Ok(Ok(items)) = payload.as_ref().map(|payload| source.events(payload)) else { return Vec::new() };
     assert!(items.len() <= payload::MAX_EVENTS);
     let event = |item: &Value| {

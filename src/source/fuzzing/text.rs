@@ -1,6 +1,6 @@
 //! The small readers: forms, times and nesting.
 
-use crate::source::payload::{self, Around, Options, TimeForm, is_within};
+use crate::source::payload::{self, OptionValues, RequestParts, TimeForm, is_within};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub fn form(input: &[u8]) {
         assert_eq!(form.get(key).and_then(Value::as_str), told.last().map(|text| text.as_str()), "{key:?}");
         let once = told.first().filter(|_| told.len() == 1).map(|text| text.as_str());
         if let Some(query) = query {
-            let around = Around { headers: &HeaderMap::new(), query, options: &Options::new() };
+            let around = RequestParts { headers: &HeaderMap::new(), query, options: &OptionValues::new() };
             assert_eq!(around.query(key).as_deref(), once, "{key:?}");
         }
     }

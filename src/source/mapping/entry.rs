@@ -4,7 +4,7 @@ use super::money::{MoneyReader, MoneyRule};
 use crate::{
     payment::{DisputeState, Fact, Name, PartState, Phase, Told, TotalOf},
     redact,
-    source::payload::{Around, Place, Pointer, Unclear, unclear},
+    source::payload::{Place, Pointer, RequestParts, Unclear, unclear},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ pub(super) struct FactReader<'a> {
 }
 
 impl Entry {
-    pub(super) fn matches(&self, kind: &str, around: Around<'_>, payload: &Value) -> bool {
+    pub(super) fn matches(&self, kind: &str, around: RequestParts<'_>, payload: &Value) -> bool {
         let holds = |(at, words): &(Place, Vec<String>)| {
             let text = at.text(around, payload).unwrap_or_default();
             words.iter().any(|word| *word == text)

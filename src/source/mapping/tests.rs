@@ -1,6 +1,6 @@
 use super::*;
 use crate::payment::{DisputeState, Money, PartState, Phase::*, Told};
-use crate::source::payload::Options;
+use crate::source::payload::OptionValues;
 use crate::source::preset::{built_in, of_text};
 use http::HeaderMap;
 
@@ -10,7 +10,7 @@ const CS: &str = "cs_test_a1B2c3D4";
 
 fn read(mapping: &Mapping, terms: &Terms, payload: &str) -> Result<Option<Statement>, Unclear> {
     let payload = serde_json::from_str(payload).unwrap();
-    let around = Around { headers: &HeaderMap::new(), query: "", options: &Options::new() };
+    let around = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
     mapping.read(terms, around, &payload, &mut Reading::default())
 }
 

@@ -9,17 +9,17 @@ use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 /// What a source says to the options of its preset.
-pub(crate) type Options = BTreeMap<String, String>;
+pub(crate) type OptionValues = BTreeMap<String, String>;
 
 /// What there is beside a payload.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Around<'a> {
+pub(crate) struct RequestParts<'a> {
     /// The headers of the request.
     pub(crate) headers: &'a HeaderMap,
     /// Its query, as it came, without the question mark.
     pub(crate) query: &'a str,
     /// What the source was configured with.
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a OptionValues,
 }
 
 /// Where a text stands.
@@ -72,7 +72,7 @@ impl fmt::Display for Place {
 
 impl Place {
     /// The text that stands there, if it stands there once.
-    pub(crate) fn text<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn text<'a>(&self, around: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.text(payload),
             Self::Header(name) => around.header(name).map(Cow::Borrowed),
@@ -90,7 +90,7 @@ impl Place {
     }
 
     /// Whether anything stands there, text or not.
-    pub(crate) fn is_there(&self, around: Around<'_>, payload: &Value) -> bool {
+    pub(crate) fn is_there(&self, around: RequestParts<'_>, payload: &Value) -> bool {
         match self {
             Self::Payload(at) => at.follow(payload).is_some(),
             _ => self.text(around, payload).is_some(),
@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// Like [`Place::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
-    pub(crate) fn id<'a>(&self, around: Around<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    pub(crate) fn id<'a>(&self, around: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.id(payload),
             _ => self.text(around, payload),
@@ -106,7 +106,7 @@ impl Place {
     }
 }
 
-impl<'a> Around<'a> {
+impl<'a> RequestParts<'a> {
     /// The text of a header that stands once. Where it stands twice it is not clear which was signed.
     pub(crate) fn header(self, name: &HeaderName) -> Option<&'a str> {
         only(self.headers.get_all(name).iter())?.to_str().ok()
@@ -134,8 +134,9 @@ mod tests {
         headers.append("x-one", "1".parse().unwrap());
         headers.append("x-two", "2".parse().unwrap());
         headers.append("x-two", "2".parse().unwrap());
-        let options = Options::from([("url".to_owned(), "https://a.example".to_owned())]);
-        let around = Around { headers: &headers, query: "data.id=7%2F8&a=1&a=2&empty", options: &options };
+        let options = OptionValues::from([("url".to_owned(), "https://a.example".to_owned())]);
+        let around =
+            RequestParts { headers: &headers, query: "data.id=7%2F8&a=1&a=2&empty", options: &options };
         let payload = serde_json::json!({ "a": { "id": "x" }, "n": 5 });
         for (place, text, id) in [
             ("/n", Some("5"), Some("5")),

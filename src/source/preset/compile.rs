@@ -8,7 +8,7 @@ mod words;
 
 use super::{
     mistake::{Checked, mistake},
-    options::{Choice, Options},
+    options::{Choice, OptionRules},
 };
 pub(super) use {
     confirm::confirm,
@@ -19,7 +19,7 @@ pub(super) use {
 };
 
 /// `[options]`, checked for sense.
-pub(super) fn options(options: &Options) -> Checked<()> {
+pub(super) fn options(options: &OptionRules) -> Checked<()> {
     let strange = |choice: &Choice| choice.default.as_ref().is_some_and(|word| !choice.allows(word));
     match options.iter().find(|(_, choice)| strange(choice)) {
         Some((name, choice)) => {

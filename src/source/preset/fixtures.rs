@@ -6,7 +6,7 @@ use crate::{
     source::{
         Source,
         mapping::{FactRule, Mapping, Reading},
-        payload::Around,
+        payload::RequestParts,
         preset::{built_in, presets},
         settings::SourceSettings,
         verify::signature_tests::Pair,
@@ -97,7 +97,7 @@ impl Case {
     }
 }
 
-fn line(source: &Source, around: Around<'_>, event: &Value) -> String {
+fn line(source: &Source, around: RequestParts<'_>, event: &Value) -> String {
     let mut reading = Reading::default();
     match source.read(around, event, &mut reading) {
         Ok(None) => "ignored".to_owned(),

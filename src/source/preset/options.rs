@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What a preset asks of its sources, by the option's name.
-pub(crate) type Options = BTreeMap<String, Choice>;
+pub(crate) type OptionRules = BTreeMap<String, Choice>;
 
 /// One of `[options]`: what a source has to say, or may, because it is a matter of its contract with the provider.
 #[derive(Clone, Debug, Deserialize)]

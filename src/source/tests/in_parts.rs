@@ -4,7 +4,7 @@ use crate::{
     payment::{Event, State, Status, Subject, Time, Trust},
     source::{
         mapping::{Reading, Terms},
-        payload::{Around, Options},
+        payload::{OptionValues, RequestParts},
         preset::built_in,
     },
 };
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// What the payloads mean together.
 fn state(preset: &str, payloads: &[Value]) -> State {
     let mapping = built_in(preset).unwrap().unwrap().mapping;
-    let around = Around { headers: &HeaderMap::new(), query: "", options: &Options::new() };
+    let around = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
     let events = payloads.iter().zip(0..).map(|(payload, number)| {
         let read = mapping.read(&Terms::default(), around, payload, &mut Reading::default());
         let said = read.unwrap().unwrap();

@@ -5,14 +5,14 @@
 
 mod adyen;
 mod braintree;
-mod coded;
 mod nowpayments;
 mod opennode;
 mod plaid;
 mod unproven;
+mod verifier;
 
-pub(crate) use coded::Coded;
 pub(in crate::source::verify) use plaid::{PlaidKey, key_id as plaid_key_id};
+pub(crate) use verifier::AdapterVerifier;
 
 use super::signature::SecretError;
 use secrecy::SecretString;
@@ -42,7 +42,7 @@ impl Adapter {
         self,
         secrets: &[SecretString],
         max_age: Option<Duration>,
-    ) -> Result<Box<dyn Coded>, (usize, SecretError)> {
+    ) -> Result<Box<dyn AdapterVerifier>, (usize, SecretError)> {
         Ok(match self {
             Self::Adyen => Box::new(adyen::Adyen::new(secrets)?),
             Self::Braintree => Box::new(braintree::Braintree::new(secrets)?),

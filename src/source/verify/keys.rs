@@ -19,11 +19,11 @@ mod shelf;
 pub(crate) use certificates::Certificates;
 pub(crate) use plaid::PlaidKeys;
 
-use super::{rejection::Rejection, request::Unproven};
+use super::{rejection::Rejection, request::UnverifiedRequest};
 use crate::{outbound::Outbound, payment::Time, redact};
 pub(crate) use key::{FetchedKey, NoKey};
 pub(crate) use origin::Origin;
-use shelf::{Look, Shelf, Told};
+use shelf::{Fetched, Look, Shelf};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -69,7 +69,7 @@ impl KeyRing {
     /// The key that a request of `peer` names.
     pub(crate) async fn key(
         &self,
-        request: Unproven<'_>,
+        request: UnverifiedRequest<'_>,
         peer: Option<IpAddr>,
     ) -> Result<Arc<FetchedKey>, NoKey> {
         let (name, at) = (self.origin.name_of(request).map_err(NoKey::Refused)?, request.received_at);
@@ -96,7 +96,7 @@ impl KeyRing {
     }
 
     /// Fetches a key in the background, so that it gets here even if nobody waits any more.
-    fn fetch(&self, name: String, at: Time, told: Option<watch::Sender<Told>>) {
+    fn fetch(&self, name: String, at: Time, told: Option<watch::Sender<Fetched>>) {
         let ring = self.clone();
         tokio::spawn(async move {
             let fetched = ring.origin.fetch(&ring.outbound, &name, at).await.map(Arc::new);
@@ -112,7 +112,7 @@ impl KeyRing {
         });
     }
 
-    async fn wait(&self, mut tells: watch::Receiver<Told>) -> Result<Arc<FetchedKey>, NoKey> {
+    async fn wait(&self, mut tells: watch::Receiver<Fetched>) -> Result<Arc<FetchedKey>, NoKey> {
         let _place = self.waiting.try_acquire().map_err(|_| NoKey::TooMany)?;
         match timeout(PATIENCE, tells.wait_for(Option::is_some)).await {
             Ok(Ok(told)) => told.clone().unwrap_or(Err(NoKey::Unavailable)),

@@ -1,13 +1,13 @@
 //! A request to a source, before anybody vouches for it.
 
-use crate::{payment::Time, source::payload::Around};
+use crate::{payment::Time, source::payload::RequestParts};
 use aws_lc_rs::signature::ParsedPublicKey;
 
 /// A request that is not verified yet.
 #[derive(Clone, Copy)]
-pub(crate) struct Unproven<'a> {
+pub(crate) struct UnverifiedRequest<'a> {
     /// What there is beside the body.
-    pub(crate) around: Around<'a>,
+    pub(crate) around: RequestParts<'a>,
     /// The body, as it came.
     pub(crate) body: &'a [u8],
     /// When it came.

@@ -11,15 +11,15 @@ mod recipe;
 use super::{rejection::Rejection, window::Window};
 use crate::{
     payment::Time,
-    source::payload::{Around, Options, Pointer},
+    source::payload::{OptionValues, Pointer, RequestParts},
 };
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use header::{Claim, Line, MAX_SIGNATURES};
 use http::HeaderName;
-use key::Key;
 pub(crate) use key::Mac;
 pub use key::SecretError;
+use key::SecretKey;
 use recipe::SIGNATURE;
 pub(crate) use recipe::{
     Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
@@ -34,9 +34,9 @@ use std::{borrow::Cow, time::Duration};
 const MAX_LINES: usize = 4;
 
 /// A recipe with the secrets of one source.
-pub(crate) struct Verifier {
+pub(crate) struct RecipeVerifier {
     recipe: Recipe,
-    keys: Vec<Key>,
+    keys: Vec<SecretKey>,
     window: Option<Window>,
 }
 
@@ -49,14 +49,14 @@ pub(crate) struct Signed {
     pub(crate) query: Vec<(String, String)>,
 }
 
-impl Verifier {
+impl RecipeVerifier {
     /// Checks the secrets. `max_age` stands in for the recipe's own. An error says which secret it is about.
     pub(crate) fn new(
         recipe: Recipe,
         secrets: &[SecretString],
         max_age: Option<Duration>,
     ) -> Result<Self, (usize, SecretError)> {
-        let keyed = |(index, secret)| Key::new(&recipe, secret).map_err(|why| (index, why));
+        let keyed = |(index, secret)| SecretKey::new(&recipe, secret).map_err(|why| (index, why));
         let keys = secrets.iter().enumerate().map(keyed).collect::<Result<_, _>>()?;
         let window = recipe.time.as_ref().and_then(|time| {
             let max_age = max_age.or(time.max_age)?;
@@ -67,7 +67,12 @@ impl Verifier {
 
     /// Whether the provider signed these bytes, and within the window of time, if the time stands in a header.
     /// [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
-    pub(crate) fn verify(&self, around: Around<'_>, body: &[u8], received_at: Time) -> Result<(), Rejection> {
+    pub(crate) fn verify(
+        &self,
+        around: RequestParts<'_>,
+        body: &[u8],
+        received_at: Time,
+    ) -> Result<(), Rejection> {
         self.verify_lines(None, around, body, received_at)
     }
 
@@ -75,7 +80,7 @@ impl Verifier {
     pub(crate) fn verify_by(
         &self,
         fetched: &ParsedPublicKey,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         body: &[u8],
         received_at: Time,
     ) -> Result<(), Rejection> {
@@ -85,7 +90,7 @@ impl Verifier {
     fn verify_lines(
         &self,
         fetched: Option<&ParsedPublicKey>,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         body: &[u8],
         received_at: Time,
     ) -> Result<(), Rejection> {
@@ -114,7 +119,7 @@ impl Verifier {
     }
 
     /// The lines that may carry signatures; nothing where one is no text.
-    fn lines<'a>(&self, around: Around<'a>) -> Vec<Option<Cow<'a, str>>> {
+    fn lines<'a>(&self, around: RequestParts<'a>) -> Vec<Option<Cow<'a, str>>> {
         match &self.recipe.carrier {
             Carrier::Header(name) => {
                 let lines = around.headers.get_all(name).iter().take(MAX_LINES);
@@ -128,7 +133,7 @@ impl Verifier {
         &self,
         line: &Line<'_>,
         fetched: Option<&ParsedPublicKey>,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         body: &[u8],
     ) -> Result<(), Rejection> {
         let claims: Vec<(Claim<'_>, Vec<u8>)> = line
@@ -142,7 +147,7 @@ impl Verifier {
         let message = self.message(line, around, body)?;
         let message: Vec<&[u8]> = message.iter().map(AsRef::as_ref).collect();
         let key_id = self.recipe.key_id.as_ref().and_then(|name| around.header(name));
-        let made = |key: &Key| {
+        let made = |key: &SecretKey| {
             let is_its = |claim: &Claim<'_>| {
                 claim.method == key.method
                     && key.id.as_deref().is_none_or(|id| claim.key_id.or(key_id) == Some(id))
@@ -171,7 +176,7 @@ impl Verifier {
     fn message<'a>(
         &'a self,
         line: &Line<'a>,
-        around: Around<'a>,
+        around: RequestParts<'a>,
         body: &'a [u8],
     ) -> Result<Vec<Cow<'a, [u8]>>, Rejection> {
         let mut message = Vec::new();
@@ -190,7 +195,7 @@ impl Verifier {
         &'a self,
         piece: &'a Piece,
         line: &Line<'a>,
-        around: Around<'a>,
+        around: RequestParts<'a>,
         body: &'a [u8],
     ) -> Result<Cow<'a, [u8]>, Rejection> {
         let from = self.recipe.time.as_ref().map(|time| &time.from);
@@ -227,7 +232,7 @@ impl Verifier {
     fn check_header_time(
         &self,
         line: &Line<'_>,
-        around: Around<'_>,
+        around: RequestParts<'_>,
         received_at: Time,
     ) -> Result<(), Rejection> {
         match self.recipe.time.as_ref().map(|time| &time.from) {
@@ -262,7 +267,7 @@ impl Verifier {
 
     /// The same recipe forwards: what makes a body pass, signed with the first secret. Where that is a public key, only its
     /// owner can sign, and the signature is left empty.
-    pub(crate) fn sign(&self, body: &[u8], at: Time, delivery_id: &str, options: &Options) -> Signed {
+    pub(crate) fn sign(&self, body: &[u8], at: Time, delivery_id: &str, options: &OptionValues) -> Signed {
         let sign = |message: &[&[u8]]| self.keys.first().map(|key| key.sign(message)).unwrap_or_default();
         self.sign_by(sign, body, at, delivery_id, options)
     }
@@ -273,7 +278,7 @@ impl Verifier {
         body: &[u8],
         at: Time,
         delivery_id: &str,
-        options: &Options,
+        options: &OptionValues,
     ) -> Signed {
         let time = self.recipe.time.as_ref();
         let written = time.map(|time| time.form.write(at)).unwrap_or_default();

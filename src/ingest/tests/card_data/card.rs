@@ -29,7 +29,7 @@ pub(super) enum Place {
     /// In an object of its own.
     Nested,
     /// Beside the body.
-    Around,
+    RequestParts,
 }
 
 /// The networks' prefixes, and how many digits their numbers have.
@@ -107,7 +107,7 @@ pub(super) fn place() -> impl Strategy<Value = Place> {
         2 => Just(Place::Amid),
         2 => select(CARD_KEYS.to_vec()).prop_map(Place::Key),
         1 => Just(Place::Nested),
-        1 => Just(Place::Around),
+        1 => Just(Place::RequestParts),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::source::{
     inquiry::{Address, Inquiry, KEY, KEY_BASE64},
     preset::{
         mistake::{Checked, Mistake, mistake},
-        options::Options,
+        options::OptionRules,
         raw,
     },
 };
@@ -18,7 +18,7 @@ use std::time::Duration;
 const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
 
 /// How the provider is asked.
-pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &Options) -> Checked<Inquiry> {
+pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRules) -> Checked<Inquiry> {
     let Some(address) = Address::parse(&raw.url) else {
         let reason =
             "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";

@@ -8,7 +8,7 @@ use crate::{
         payload::Place,
         preset::{
             mistake::{Checked, mistake},
-            options::Options,
+            options::OptionRules,
             raw,
         },
         verify::{Piece, Scheme},
@@ -57,7 +57,7 @@ pub(in crate::source::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
     proof: Proof<'_>,
-    options: &Options,
+    options: &OptionRules,
 ) -> Checked<Mapping> {
     let id = event.id.iter().enumerate();
     let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, proof, options));
@@ -89,12 +89,12 @@ pub(in crate::source::preset) fn mapping(
 }
 
 /// Places whose texts may be believed: headers and the query only where they are signed or, with a token in it, the sender's.
-fn believed(key: &str, texts: &[String], proof: Proof<'_>, options: &Options) -> Checked<Vec<Place>> {
+fn believed(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
     texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, proof, options)).collect()
 }
 
-fn believed_one(key: &str, text: &str, proof: Proof<'_>, options: &Options) -> Checked<Place> {
+fn believed_one(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Checked<Place> {
     let place = place(key, text, options)?;
     if is_signed(&place, proof) {
         Ok(place)
@@ -115,7 +115,7 @@ fn is_signed(place: &Place, proof: Proof<'_>) -> bool {
 fn live_words(
     raw: &raw::Live,
     proof: Proof<'_>,
-    options: &Options,
+    options: &OptionRules,
 ) -> Checked<(Place, BTreeMap<String, bool>)> {
     let words = if raw.words.is_empty() {
         [true, false].map(|live| (live.to_string(), live)).into()
@@ -135,7 +135,7 @@ fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
     })
 }
 
-fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &Options) -> Checked<IdFrom> {
+fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Checked<IdFrom> {
     let bare = text.strip_suffix(UNSIGNED);
     let from = place(key, bare.unwrap_or(text), options)?;
     let covered = is_signed(&from, proof) && (proof.proves_body() || !matches!(from, Place::Payload(_)));
@@ -151,7 +151,7 @@ fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &Options) -> Checke
     }
 }
 
-fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &Options) -> Checked<Entry> {
+fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> Checked<Entry> {
     let bound = 1..=MAX_FACTS;
     if raw.kinds.is_empty() {
         return mistake(format!("{key}.type"), "at least one type is needed");

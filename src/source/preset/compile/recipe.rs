@@ -5,7 +5,7 @@ use crate::source::{
     payload::Place,
     preset::{
         mistake::{Checked, mistake},
-        options::Options,
+        options::OptionRules,
         raw,
     },
     verify::{
@@ -16,7 +16,7 @@ use crate::source::{
 use std::time::Duration;
 
 /// A recipe, if it makes sense.
-pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &Options) -> Checked<Recipe> {
+pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &OptionRules) -> Checked<Recipe> {
     let carrier = match (&raw.header, &raw.query) {
         (Some(name), None) => Carrier::Header(header("signature.header", name)?),
         (None, Some(name)) => Carrier::Query(name.clone()),
@@ -113,7 +113,7 @@ fn item(key: &str, text: &str) -> Checked<Item> {
 }
 
 /// `id:{query:data.id};`, with a question mark before it if it may be left out.
-fn part(key: &str, text: &str, options: &Options) -> Checked<Part> {
+fn part(key: &str, text: &str, options: &OptionRules) -> Checked<Part> {
     let (optional, text) = text.strip_prefix('?').map_or((false, text), |text| (true, text));
     let mut pieces = Vec::new();
     for (text, gap) in braces(key, text)? {
@@ -127,7 +127,7 @@ fn part(key: &str, text: &str, options: &Options) -> Checked<Part> {
     Ok(Part { optional, pieces })
 }
 
-fn piece(key: &str, name: &str, options: &Options) -> Checked<Piece> {
+fn piece(key: &str, name: &str, options: &OptionRules) -> Checked<Piece> {
     if let Some(field) = name.strip_prefix("sig.") {
         return Ok(Piece::Field(field.to_owned()));
     }

@@ -2,13 +2,13 @@
 
 use super::super::{
     mistake::{Checked, mistake},
-    options::Options,
+    options::OptionRules,
 };
 use crate::source::payload::{Place, Pointer};
 use http::HeaderName;
 
 /// A place, and that an option which it names is one.
-pub(super) fn place(key: &str, text: &str, options: &Options) -> Checked<Place> {
+pub(super) fn place(key: &str, text: &str, options: &OptionRules) -> Checked<Place> {
     match text.parse() {
         Ok(Place::Option(name)) if !options.contains_key(&*name) => no_option(key, &name),
         Ok(place) => Ok(place),

@@ -4,10 +4,10 @@
 //! orders events, and `live`. An item's identity is made of proven fields alone, so replaying it under another date adds
 //! nothing. The fields are joined without escaping, as Adyen's own libraries do.
 
-use super::{coded::Coded, unproven::parse_unproven};
+use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
-    request::Unproven,
+    request::UnverifiedRequest,
     signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -66,8 +66,8 @@ impl Adyen {
     }
 }
 
-impl Coded for Adyen {
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+impl AdapterVerifier for Adyen {
+    fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         let body = parse_unproven(request.body)?;
         let items = body.get("notificationItems").and_then(Value::as_array);
         let items = items.filter(|items| !items.is_empty()).ok_or(Rejection::MissingSignature)?;

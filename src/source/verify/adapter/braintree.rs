@@ -2,12 +2,12 @@
 //! control panel shows them; the HMAC's key is the SHA-1 of the private one. Before it sends anything, Braintree asks by GET whether
 //! the other side knows the key.
 
-use super::{coded::Coded, unproven::MAX_UNPROVEN_BYTES};
+use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::{
-    payload::{Around, form, parse_xml},
+    payload::{RequestParts, form, parse_xml},
     verify::{
         rejection::Rejection,
-        request::Unproven,
+        request::UnverifiedRequest,
         signature::{Algorithm, KeyForm, Mac, SecretError},
     },
 };
@@ -51,8 +51,8 @@ impl Braintree {
     }
 }
 
-impl Coded for Braintree {
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+impl AdapterVerifier for Braintree {
+    fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }
@@ -69,7 +69,7 @@ impl Coded for Braintree {
         Ok(document.unwrap_or_default())
     }
 
-    fn answer(&self, around: Around<'_>) -> Option<String> {
+    fn answer(&self, around: RequestParts<'_>) -> Option<String> {
         let challenge = around.query("bt_challenge")?;
         // Nothing else is ever signed for a stranger.
         let is_one = (20..=32).contains(&challenge.len())

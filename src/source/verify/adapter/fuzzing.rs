@@ -2,13 +2,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what does not hold has to end the run, as in a test")]
 
-use super::{Adapter, Coded, nowpayments, unproven::parse_unproven};
+use super::{Adapter, AdapterVerifier, nowpayments, unproven::parse_unproven};
 use crate::{
     fuzzing::{Request, now},
     source::{
-        payload::{Around, Options},
+        payload::{OptionValues, RequestParts},
         verify::{
-            Unproven,
+            UnverifiedRequest,
             signature::{Algorithm, KeyForm, Mac},
         },
     },
@@ -44,7 +44,7 @@ pub(crate) fn secret(preset: &str) -> &'static str {
     known.map_or_else(|| panic!("{preset} has no secret here"), |(_, _, [known, _])| known)
 }
 
-type Pair = [Box<dyn Coded>; 2];
+type Pair = [Box<dyn AdapterVerifier>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
     secrets.map(|secret| adapter.ready(&[secret.into()], None).expect("it is a secret"))
@@ -66,9 +66,9 @@ pub fn adapter(input: &[u8]) {
     });
     let request = Request::read(input);
     let (name, [known, unknown]) = request.pick(&READY);
-    let options = Options::new();
-    let around = Around { headers: &request.headers, query: request.query, options: &options };
-    let unproven = Unproven { around, body: request.body, received_at: now(), key: None };
+    let options = OptionValues::new();
+    let around = RequestParts { headers: &request.headers, query: request.query, options: &options };
+    let unproven = UnverifiedRequest { around, body: request.body, received_at: now(), key: None };
     assert!(unknown.open(unproven).is_err());
     if let Ok(payload) = known.open(unproven) {
         assert!(payload.is_object() || payload.is_null(), "{payload}");
@@ -83,7 +83,7 @@ pub fn adapter(input: &[u8]) {
 /// Sorted JSON is what the library writes, whose maps are sorted; it does not depend on how the same value was written; it is its
 /// own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
-    static READY: LazyLock<Box<dyn Coded>> =
+    static READY: LazyLock<Box<dyn AdapterVerifier>> =
         LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
     static MAC: LazyLock<Mac> = LazyLock::new(|| {
         Mac::new(Algorithm::HmacSha512, KeyForm::Utf8, NOWPAYMENTS).expect("it is a secret")
@@ -100,8 +100,8 @@ pub fn canonical(input: &[u8]) {
     let signature = hex::encode(MAC.sign(&[written.as_bytes()]));
     let signature = HeaderValue::try_from(signature).expect("it is hexadecimal");
     let headers = HeaderMap::from_iter([(nowpayments::HEADER, signature)]);
-    let around = Around { headers: &headers, query: "", options: &Options::new() };
-    let open = |body: &[u8]| READY.open(Unproven { around, body, received_at: now(), key: None });
+    let around = RequestParts { headers: &headers, query: "", options: &OptionValues::new() };
+    let open = |body: &[u8]| READY.open(UnverifiedRequest { around, body, received_at: now(), key: None });
     assert_eq!(open(input), Ok(value.clone()));
     assert_eq!(open(scrambled.as_bytes()), Ok(value));
 }

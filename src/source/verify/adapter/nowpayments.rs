@@ -3,10 +3,10 @@
 //! Numbers keep the spelling in which they came, which is the one that was signed as long as the provider's JSON library wrote
 //! both.
 
-use super::{coded::Coded, unproven::parse_unproven};
+use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
-    request::Unproven,
+    request::UnverifiedRequest,
     signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use secrecy::SecretString;
@@ -22,8 +22,8 @@ impl Nowpayments {
     }
 }
 
-impl Coded for Nowpayments {
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+impl AdapterVerifier for Nowpayments {
+    fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         let signature = request.around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
         let signature = hex::decode(signature).map_err(|_| Rejection::MalformedSignature)?;
         let payload = parse_unproven(request.body)?;

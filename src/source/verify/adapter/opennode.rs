@@ -1,10 +1,10 @@
 //! OpenNode: a form whose `hashed_order` is the HMAC of its `id` alone. The status beside it could be anyone's, and so could
 //! the whole form, once its hash was seen; the preset's trust says so.
 
-use super::{coded::Coded, unproven::MAX_UNPROVEN_BYTES};
+use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
-    request::Unproven,
+    request::UnverifiedRequest,
     signature::{Algorithm, KeyForm, Mac, SecretError},
 };
 use secrecy::SecretString;
@@ -18,8 +18,8 @@ impl Opennode {
     }
 }
 
-impl Coded for Opennode {
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+impl AdapterVerifier for Opennode {
+    fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         if request.body.len() > MAX_UNPROVEN_BYTES {
             return Err(Rejection::MalformedSignature);
         }

@@ -2,12 +2,12 @@
 //! it. A source's secrets are these keys as JWK, as `/webhook_verification_key/get` gives them; without any, they are
 //! fetched from there. Another algorithm is never looked at.
 
-use super::{coded::Coded, unproven::parse_unproven};
+use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::{
     payment::Time,
     source::{
-        payload::Around,
-        verify::{rejection::Rejection, request::Unproven, signature::SecretError, window::Window},
+        payload::RequestParts,
+        verify::{rejection::Rejection, request::UnverifiedRequest, signature::SecretError, window::Window},
     },
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
@@ -79,7 +79,7 @@ impl Plaid {
     fn made(
         &self,
         kid: &str,
-        request: Unproven<'_>,
+        request: UnverifiedRequest<'_>,
         signed: &[u8],
         signature: &[u8],
     ) -> Result<bool, Rejection> {
@@ -111,7 +111,7 @@ impl PlaidKey {
 }
 
 /// What the request's token calls its key.
-pub(crate) fn key_id(around: Around<'_>) -> Result<String, Rejection> {
+pub(crate) fn key_id(around: RequestParts<'_>) -> Result<String, Rejection> {
     let token = around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
     let (head, _) = token.split_once('.').ok_or(Rejection::MalformedSignature)?;
     let Head { kid, .. } = part(head)?;
@@ -119,8 +119,8 @@ pub(crate) fn key_id(around: Around<'_>) -> Result<String, Rejection> {
     if is_plain { Ok(kid) } else { Err(Rejection::MalformedSignature) }
 }
 
-impl Coded for Plaid {
-    fn open(&self, request: Unproven<'_>) -> Result<Value, Rejection> {
+impl AdapterVerifier for Plaid {
+    fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         let token = request.around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(Rejection::MalformedSignature)?;
         let (head, claims) = signed.split_once('.').ok_or(Rejection::MalformedSignature)?;

@@ -4,8 +4,8 @@ use super::{
 };
 use crate::payment::Time;
 use crate::source::{
-    payload::{Around, Options},
-    verify::{Rejection, Unproven},
+    payload::{OptionValues, RequestParts},
+    verify::{Rejection, UnverifiedRequest},
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -19,9 +19,9 @@ const ADYEN_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2
 
 fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> Result<Value, Rejection> {
     let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
-    let around = Around { headers, query: "", options: &Options::new() };
+    let around = RequestParts { headers, query: "", options: &OptionValues::new() };
     let received_at = Time::from_unix_s(NOW_S).unwrap();
-    let request = Unproven { around, body: body.as_bytes(), received_at, key: None };
+    let request = UnverifiedRequest { around, body: body.as_bytes(), received_at, key: None };
     adapter.ready(&secrets, None).ok().unwrap().open(request)
 }
 

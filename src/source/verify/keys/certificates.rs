@@ -13,7 +13,7 @@ use crate::{
     outbound::Outbound,
     payment::Time,
     source::{
-        payload::Around,
+        payload::RequestParts,
         verify::{
             rejection::Rejection,
             signature::{CertificateRule, Published},
@@ -53,7 +53,7 @@ impl Certificates {
     }
 
     /// The address that a request names, if it may be asked.
-    pub(super) fn name_of(&self, around: Around<'_>) -> Result<String, Rejection> {
+    pub(super) fn name_of(&self, around: RequestParts<'_>) -> Result<String, Rejection> {
         let address = around.header(&self.rule.header).ok_or(Rejection::MissingHeader)?;
         self.place_of(address).map(|_| address.to_owned()).ok_or(Rejection::KeyAddress)
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     outbound::Outbound,
     payment::Time,
-    source::verify::{adapter::plaid_key_id, rejection::Rejection, request::Unproven},
+    source::verify::{adapter::plaid_key_id, rejection::Rejection, request::UnverifiedRequest},
 };
 
 /// Where keys come from.
@@ -23,7 +23,7 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// What the request calls its key, if a key of the provider's may be called that. Nothing is fetched for another name.
-    pub(super) fn name_of(&self, request: Unproven<'_>) -> Result<String, Rejection> {
+    pub(super) fn name_of(&self, request: UnverifiedRequest<'_>) -> Result<String, Rejection> {
         match self {
             Self::Certificates(certificates) => certificates.name_of(request.around),
             Self::Plaid(_) => plaid_key_id(request.around),

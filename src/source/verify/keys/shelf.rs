@@ -40,7 +40,7 @@ pub(super) struct Ageing {
 }
 
 /// What those who wait are told, in the end.
-pub(super) type Told = Option<Result<Arc<FetchedKey>, NoKey>>;
+pub(super) type Fetched = Option<Result<Arc<FetchedKey>, NoKey>>;
 
 #[derive(Default)]
 pub(super) struct Shelf {
@@ -54,7 +54,7 @@ struct Slot {
 }
 
 enum State {
-    Asked(watch::Receiver<Told>),
+    Asked(watch::Receiver<Fetched>),
     Held(Arc<FetchedKey>, Option<Due>),
     Missed { why: NoKey, until: Instant },
 }
@@ -72,9 +72,9 @@ pub(super) enum Look {
     /// A key that the caller should fetch anew, and may use.
     Stale(Arc<FetchedKey>),
     /// Nothing yet; who asked first will tell.
-    Asked(watch::Receiver<Told>),
+    Asked(watch::Receiver<Fetched>),
     /// Nothing: the caller should fetch it and tell the others.
-    Missing(watch::Sender<Told>, watch::Receiver<Told>),
+    Missing(watch::Sender<Fetched>, watch::Receiver<Fetched>),
     /// No key.
     No(NoKey),
 }

@@ -6,7 +6,7 @@ use crate::{
     metrics::Metrics,
     source::{
         ApiSettings, Provider, Source, SourceSettings, Sources,
-        payload::{Around, Options},
+        payload::{OptionValues, RequestParts},
         preset,
         verify::{
             adapter::{PlaidKey, tests::braintree_and_plaid::Signer as PlaidSigner},
@@ -184,8 +184,8 @@ fn nothing_is_asked_but_where_paypal_publishes_certificates() {
     let test = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77";
     let rule = preset::recipe_of("paypal").certificates.unwrap();
     let may = |mode: Option<bool>, address: &str| {
-        let (headers, options) = (headers(&[("paypal-cert-url", address)]), Options::new());
-        let around = Around { headers: &headers, query: "", options: &options };
+        let (headers, options) = (headers(&[("paypal-cert-url", address)]), OptionValues::new());
+        let around = RequestParts { headers: &headers, query: "", options: &options };
         Certificates::new(rule.clone(), mode).name_of(around)
     };
     for (mode, live_may, test_may) in
@@ -224,7 +224,7 @@ fn nothing_is_asked_but_where_paypal_publishes_certificates() {
     ] {
         assert_eq!(may(None, address), Err(Rejection::KeyAddress), "{address}");
     }
-    let none = Around { headers: &HeaderMap::new(), query: "", options: &Options::new() };
+    let none = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
     assert_eq!(Certificates::new(rule, None).name_of(none), Err(Rejection::MissingHeader));
 }
 
@@ -348,12 +348,14 @@ async fn a_certificate_that_runs_out_is_refused_from_then_on() {
     stand_in.answer("/certs/CERT-1", 200, authority.chain(signer, &Wanted::default()));
     let ring = paypal_ring(&stand_in, &authority);
     let headers = headers(&[("paypal-cert-url", &format!("{}/certs/CERT-1", stand_in.url()))]);
-    let options = Options::new();
-    let around = Around { headers: &headers, query: "", options: &options };
+    let options = OptionValues::new();
+    let around = RequestParts { headers: &headers, query: "", options: &options };
     let at = |received_at: &str| {
         let received_at = received_at.parse().unwrap();
         let ring = ring.clone();
-        async move { ring.key(Unproven { around, body: b"", received_at, key: None }, None).await.map(drop) }
+        async move {
+            ring.key(UnverifiedRequest { around, body: b"", received_at, key: None }, None).await.map(drop)
+        }
     };
     assert_eq!(at("2026-12-31T23:59:59Z").await, Ok(()));
     assert_eq!(at("2027-01-01T00:00:01Z").await, Err(NoKey::Refused(Rejection::UntrustedKey)));

@@ -41,7 +41,7 @@ pub enum SecretError {
 
 /// One of a source's secrets, ready to verify.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct SecretKey {
     /// The index of the method that it belongs to.
     pub(super) method: usize,
     /// What signatures call it, where they name their keys.
@@ -59,7 +59,7 @@ enum Material {
     Token(SecretSlice<u8>),
 }
 
-impl Key {
+impl SecretKey {
     /// Checks a secret and makes it ready.
     pub(super) fn new(recipe: &Recipe, secret: &SecretString) -> Result<Self, SecretError> {
         let secret = secret.expose_secret();
@@ -240,7 +240,7 @@ mod tests {
             ("wise", "8f3b1c2d".into(), Some(NotPublicKey)),
             ("wise", pem(&encoded(40)), Some(NotPublicKey)),
         ] {
-            let result = Key::new(&preset::recipe_of(preset), &secret.clone().into());
+            let result = SecretKey::new(&preset::recipe_of(preset), &secret.clone().into());
             assert_eq!(result.err(), expected, "{secret:?} for {preset}");
         }
     }
@@ -264,7 +264,7 @@ mod tests {
                  caeab1a34d4a6b4b636e070a38bce737",
             ),
         ] {
-            let key = Key { method: 0, id: None, material };
+            let key = SecretKey { method: 0, id: None, material };
             assert_eq!(hex::encode(key.sign(&message)), expected);
         }
     }

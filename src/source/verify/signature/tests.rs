@@ -15,19 +15,19 @@ const NOW_S: i64 = 1_790_000_000;
 pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) query: String,
-    options: Options,
+    options: OptionValues,
 }
 
 impl Request {
-    fn around(&self) -> Around<'_> {
-        Around { headers: &self.headers, query: &self.query, options: &self.options }
+    fn around(&self) -> RequestParts<'_> {
+        RequestParts { headers: &self.headers, query: &self.query, options: &self.options }
     }
 }
 
 /// A preset's recipe with secrets of one's own.
 pub(crate) struct Bench {
     recipe: Recipe,
-    pub(crate) options: Options,
+    pub(crate) options: OptionValues,
 }
 
 impl Bench {
@@ -44,9 +44,9 @@ impl Bench {
         preset::recipes().into_iter().map(|name| (name, Self::new(name)))
     }
 
-    fn verifier(&self, pairs: &[&Pair]) -> Verifier {
+    fn verifier(&self, pairs: &[&Pair]) -> RecipeVerifier {
         let secrets: Vec<SecretString> = pairs.iter().map(|pair| pair.secret(&self.recipe)).collect();
-        Verifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
+        RecipeVerifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
     }
 
     pub(crate) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
@@ -71,7 +71,7 @@ impl Bench {
     }
 }
 
-fn stripe() -> (Bench, Verifier) {
+fn stripe() -> (Bench, RecipeVerifier) {
     let bench = Bench::new("stripe");
     let verifier = bench.verifier(&[Pair::new()]);
     (bench, verifier)
@@ -94,7 +94,7 @@ struct Theirs {
     #[serde(default)]
     query: String,
     #[serde(default)]
-    options: Options,
+    options: OptionValues,
 }
 
 impl Theirs {
@@ -114,9 +114,9 @@ impl Theirs {
         all.into_iter().filter(|theirs| theirs.preset != "plaid").collect()
     }
 
-    fn verifier(&self) -> Verifier {
+    fn verifier(&self) -> RecipeVerifier {
         let secrets = [self.secret.as_str().into()];
-        Verifier::new(preset::recipe_of(&self.preset), &secrets, None).ok().unwrap()
+        RecipeVerifier::new(preset::recipe_of(&self.preset), &secrets, None).ok().unwrap()
     }
 
     fn request(&self) -> Request {
@@ -296,7 +296,7 @@ fn every_line_and_every_signature_counts() {
     ] {
         let line = |text: &String| ("stripe-signature".parse().unwrap(), text.parse().unwrap());
         let headers: HeaderMap = lines.iter().map(line).collect();
-        let request = Request { headers, query: String::new(), options: Options::new() };
+        let request = Request { headers, query: String::new(), options: OptionValues::new() };
         assert_eq!(verifier.verify(request.around(), b"{}", at(0)), expected, "{lines:?}");
     }
 }
@@ -309,7 +309,7 @@ fn a_key_is_tried_only_on_signatures_that_name_it() {
         let renamed = bench.verifier(&[Pair::new()]).recipe;
         let secret = Pair::new().secret(&renamed);
         let secret = secrecy::ExposeSecret::expose_secret(&secret).replacen("new:", "other:", 1);
-        let other = Verifier::new(renamed, &[secret.into()], None).ok().unwrap();
+        let other = RecipeVerifier::new(renamed, &[secret.into()], None).ok().unwrap();
         let verdict = other.verify(signed.around(), b"{}", at(0));
         assert_eq!(verdict, Err(Rejection::BadSignature), "{preset}");
     }
@@ -321,14 +321,14 @@ fn a_secret_belongs_to_the_method_whose_prefix_it_bears() {
     let [old, new] = Pair::two();
     let public: SecretString = format!("whpk_{}", STANDARD.encode(old.ed25519_public())).into();
     let both = [public.clone(), new.secret(&bench.recipe)];
-    let verifier = Verifier::new(bench.recipe.clone(), &both, None).ok().unwrap();
-    let only = Verifier::new(bench.recipe.clone(), &[public], None).ok().unwrap();
+    let verifier = RecipeVerifier::new(bench.recipe.clone(), &both, None).ok().unwrap();
+    let only = RecipeVerifier::new(bench.recipe.clone(), &[public], None).ok().unwrap();
     let asymmetric = bench.request(only.sign_by(
         |message| old.ed25519_sign(message),
         b"{}",
         at(0),
         "msg_1",
-        &Options::new(),
+        &OptionValues::new(),
     ));
     assert!(asymmetric.headers["webhook-signature"].to_str().unwrap().starts_with("v1a,"));
     assert_eq!(verifier.verify(asymmetric.around(), b"{}", at(0)), Ok(()));
@@ -362,8 +362,8 @@ fn optional_pieces_are_left_out_where_they_are_not_there() {
 fn a_generic_time_is_limited_where_the_source_asks() {
     let recipe = || preset::recipe_of("generic");
     let secrets = [Pair::new().secret(&recipe())];
-    let limited = Verifier::new(recipe(), &secrets, Some(Duration::from_secs(60))).ok().unwrap();
-    let unlimited = Verifier::new(recipe(), &secrets, None).ok().unwrap();
+    let limited = RecipeVerifier::new(recipe(), &secrets, Some(Duration::from_secs(60))).ok().unwrap();
+    let unlimited = RecipeVerifier::new(recipe(), &secrets, None).ok().unwrap();
     for (timestamp, expected) in [
         (r#""2026-09-21T14:13:20Z""#, Ok(())),
         ("1790000000", Ok(())),

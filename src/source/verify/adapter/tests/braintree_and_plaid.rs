@@ -71,10 +71,10 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
     let payload = open(Adapter::Braintree, &[secret], &HeaderMap::new(), form).unwrap();
     assert_eq!(payload.pointer("/notification/kind"), Some(&json!("dispute_opened")));
     assert_eq!(payload.pointer("/notification/subject/dispute/transaction/id"), Some(&json!("d1")));
-    let around = Around {
+    let around = RequestParts {
         headers: &HeaderMap::new(),
         query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
-        options: &Options::new(),
+        options: &OptionValues::new(),
     };
     let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(around);
     assert_eq!(
@@ -86,8 +86,9 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
 #[test]
 fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()], None).ok().unwrap();
-    let answer =
-        |query: &str| adapter.answer(Around { headers: &HeaderMap::new(), query, options: &Options::new() });
+    let answer = |query: &str| {
+        adapter.answer(RequestParts { headers: &HeaderMap::new(), query, options: &OptionValues::new() })
+    };
     let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
     let expected = format!("pub1|{}", braintree_hmac("private-key-5f0c", challenge));
     assert_eq!(answer(&format!("bt_challenge={challenge}")), Some(expected));
