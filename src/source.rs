@@ -30,11 +30,11 @@ mod throttle;
 mod verify;
 
 pub use error::SourceError;
-pub use inquiry::{Answer, AnswerError, Api, ApiError, ApiSettings, DEBOUNCE};
+pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
 pub(crate) use mapping::{Reading, Statement};
 pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};
-pub(crate) use preset::Reply as ReplyRule;
+pub(crate) use preset::ReplyRule;
 pub use preset::{PresetError, ignored_table, preset_table, presets};
 pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;

@@ -6,7 +6,7 @@
 
 use crate::{
     payment::{Event, Name, Time, Trust},
-    source::{Answer, Source},
+    source::{PaymentAnswer, Source},
     store::Log,
 };
 use sha2::{Digest as _, Sha256};
@@ -24,10 +24,10 @@ pub(super) fn following(
     latest: Option<&Event>,
     source: &Source,
     payment: &Name,
-    answer: Answer,
+    answer: PaymentAnswer,
     (asked_at, received_at): (Time, Time),
 ) -> Event {
-    let Answer { kind, occurred_at, live, facts } = answer;
+    let PaymentAnswer { kind, occurred_at, live, facts } = answer;
     let mut event = Event {
         id: "".into(),
         source: source.name().into(),
@@ -86,8 +86,8 @@ mod tests {
         Time::from_unix_s(s).unwrap()
     }
 
-    fn answer(phase: Phase) -> Answer {
-        Answer {
+    fn answer(phase: Phase) -> PaymentAnswer {
+        PaymentAnswer {
             kind: "word".into(),
             occurred_at: None,
             live: true,
@@ -114,7 +114,7 @@ mod tests {
         let third = after(Some(&second), Phase::Created, 300);
         assert_eq!(third.digest(), first.digest());
         assert_ne!(third.id, first.id);
-        let test = Answer { live: false, ..answer(Phase::Created) };
+        let test = PaymentAnswer { live: false, ..answer(Phase::Created) };
         let test = following(None, &source("acme"), &"tr_1".parse().unwrap(), test, (time(1), time(2)));
         assert_ne!(test.id, first.id);
     }

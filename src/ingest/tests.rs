@@ -18,10 +18,6 @@ mod senders;
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 const PAN: &str = "4242424242424242";
 
-fn source(name: &str) -> Source {
-    source_of(name, "generic")
-}
-
 fn source_of(name: &str, preset: &str) -> Source {
     Source::build(settings_of(name, preset)).unwrap()
 }

@@ -70,7 +70,7 @@ pub enum AnswerError {
 
 /// What a provider says of the payment that it was asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
+pub struct PaymentAnswer {
     /// The provider's own word for where it stands, fit to leave.
     pub kind: Arc<str>,
     /// When it last changed, if the provider tells.
@@ -132,7 +132,7 @@ impl Api {
     }
 
     /// What the answer to that says, JSON of at most `depth`.
-    pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<Answer, AnswerError> {
+    pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<PaymentAnswer, AnswerError> {
         if !is_within(body, depth) {
             return Ok(unclear("too_deep", "answer")?);
         }
@@ -142,7 +142,7 @@ impl Api {
         match self.mapping.read(&self.terms, around, &answer, &mut reading)? {
             None => Ok(unclear("unknown_state", "confirm.map")?),
             Some(told) if told.payment != *payment => Ok(unclear("other_payment", "confirm.event.payment")?),
-            Some(told) => Ok(Answer {
+            Some(told) => Ok(PaymentAnswer {
                 kind: reading.kind,
                 occurred_at: told.occurred_at,
                 live: told.live,

@@ -6,7 +6,7 @@
 mod entry;
 mod money;
 
-pub(crate) use entry::{Entry, FactEntry, FactRule, PartRule, Word, glob};
+pub(crate) use entry::{FactEntry, FactRule, MapEntry, PartRule, Word, glob};
 pub(crate) use money::{Amounts, MoneyRule};
 
 use super::payload::{Place, Pointer, RequestParts, TimeForm, Unclear, unclear};
@@ -41,7 +41,7 @@ pub(crate) struct Mapping {
     pub(crate) amounts: Amounts,
     /// Currencies whose minor unit is the provider's own, and assets, which ISO 4217 does not know.
     pub(crate) exponents: Vec<Currency>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<MapEntry>,
 }
 
 /// Where an event's id stands. One that is not signed identifies nothing: it is kept in the delivery log, for those who look
@@ -96,7 +96,7 @@ impl Mapping {
         let modes = self.live.iter().map(|(at, _)| at);
         let payments = self.payment.iter().chain(terms.payment.iter().flatten());
         let of_entry =
-            |entry: &'a Entry| entry.when.iter().map(|(at, _)| at).chain(entry.payment.iter().flatten());
+            |entry: &'a MapEntry| entry.when.iter().map(|(at, _)| at).chain(entry.payment.iter().flatten());
         let places = ids.chain(&self.kind).chain(times).chain(modes).chain(payments);
         let places = places.chain(self.entries.iter().flat_map(of_entry));
         let facts = self.entries.iter().flat_map(|entry| &entry.facts).flat_map(FactEntry::pointers);
@@ -131,7 +131,7 @@ impl Mapping {
         let kind = self.kind(around, payload)?;
         reading.kind = redact::text(&kind, MAX_WORD).into();
         let id = self.event_id(around, payload, reading);
-        let matches = |entry: &&Entry| entry.matches(&kind, around, payload);
+        let matches = |entry: &&MapEntry| entry.matches(&kind, around, payload);
         let Some(entry) = self.entries.iter().find(matches) else { return Ok(None) };
         if id.is_err() {
             return unclear("bad_event_id", "event.id");
@@ -177,7 +177,7 @@ impl Mapping {
     fn payment(
         &self,
         terms: &Terms,
-        entry: &Entry,
+        entry: &MapEntry,
         around: RequestParts<'_>,
         payload: &Value,
     ) -> Result<Name, Unclear> {

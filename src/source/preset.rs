@@ -19,7 +19,7 @@ pub use builtin::presets;
 pub use error::PresetError;
 pub use ignored::ignored_table;
 pub(crate) use load::{built_in, from_file};
-pub(crate) use reply::Reply;
+pub(crate) use reply::ReplyRule;
 pub use table::preset_table;
 
 use super::{
@@ -42,7 +42,7 @@ pub(crate) struct Preset {
     /// Where the events of a delivery stand, if it carries several.
     pub(crate) each: Option<Pointer>,
     pub(crate) options: OptionRules,
-    pub(crate) reply: Reply,
+    pub(crate) reply: ReplyRule,
     pub(crate) mapping: Mapping,
     /// How the provider is asked for a payment, if it can be.
     pub(crate) confirm: Option<Inquiry>,

@@ -19,8 +19,8 @@ pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
 pub use signature::SecretError;
 pub(crate) use signature::{
-    Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
-    Recipe, RecipeVerifier, TimeFrom, TimeRule, Token,
+    Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+    Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
 
 use super::payload::{Reader, Unclear};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// What the events of some types mean.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct MapEntry {
     pub(crate) kinds: Vec<String>,
     pub(crate) when: Vec<(Place, Vec<String>)>,
     pub(crate) payment: Option<Vec<Place>>,
@@ -61,7 +61,7 @@ pub(super) struct FactReader<'a> {
     pub(super) shared_ids: bool,
 }
 
-impl Entry {
+impl MapEntry {
     pub(super) fn matches(&self, kind: &str, around: RequestParts<'_>, payload: &Value) -> bool {
         let holds = |(at, words): &(Place, Vec<String>)| {
             let text = at.text(around, payload).unwrap_or_default();

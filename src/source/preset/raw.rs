@@ -1,6 +1,6 @@
 //! A preset file as it is written. Only shapes; what they mean, and whether it makes sense, is `compile`'s to say.
 
-use super::{options::Choice, reply::Reply};
+use super::{options::Choice, reply::ReplyRule};
 use crate::source::{
     mapping::Amounts,
     payload::{BodyForm, TimeForm},
@@ -27,7 +27,7 @@ pub(super) struct Preset {
     pub(super) signature: Option<Signature>,
     /// In place of `signature`, the code that verifies.
     pub(super) adapter: Option<Adapter>,
-    pub(super) reply: Option<Reply>,
+    pub(super) reply: Option<ReplyRule>,
     #[serde(default)]
     pub(super) event: Event,
     #[serde(default)]

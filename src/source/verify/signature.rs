@@ -22,8 +22,8 @@ pub use key::SecretError;
 use key::SecretKey;
 use recipe::SIGNATURE;
 pub(crate) use recipe::{
-    Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Published,
-    Recipe, TimeFrom, TimeRule, Token,
+    Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+    Published, Recipe, TimeFrom, TimeRule,
 };
 use secrecy::SecretString;
 use serde_json::Value;

@@ -276,7 +276,7 @@ fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec
         }
         UseTree::Name(name) => found.push((name.ident.to_string(), with(&name.ident.to_string(), before))),
         UseTree::Rename(name) if name.ident == "self" => {
-            found.push((name.rename.to_string(), before.clone()))
+            found.push((name.rename.to_string(), before.clone()));
         }
         UseTree::Rename(name) => {
             found.push((name.rename.to_string(), with(&name.ident.to_string(), before)));

@@ -4,7 +4,7 @@ use super::words::{place, pointer, sentence};
 use crate::{
     payment::{Currency, MAX_FACTS},
     source::{
-        mapping::{Entry, FactEntry, FactRule, IdFrom, Mapping, MoneyRule, PartRule, Word},
+        mapping::{FactEntry, FactRule, IdFrom, MapEntry, Mapping, MoneyRule, PartRule, Word},
         payload::Place,
         preset::{
             mistake::{Checked, mistake},
@@ -151,7 +151,7 @@ fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Ch
     }
 }
 
-fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> Checked<Entry> {
+fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> Checked<MapEntry> {
     let bound = 1..=MAX_FACTS;
     if raw.kinds.is_empty() {
         return mistake(format!("{key}.type"), "at least one type is needed");
@@ -182,7 +182,7 @@ fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> 
         Ok(FactEntry { only_if, rule: fact(&key, raw)? })
     });
     let facts = facts.collect::<Checked<_>>()?;
-    Ok(Entry { kinds: raw.kinds.clone(), when, payment, facts })
+    Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, facts })
 }
 
 fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {

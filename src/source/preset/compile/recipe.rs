@@ -9,8 +9,8 @@ use crate::source::{
         raw,
     },
     verify::{
-        Algorithm, Carrier, CertificateRule, Encoding, Item, KEY_ID, KeyForm, Method, Part, Piece, Recipe,
-        TimeFrom, TimeRule, Token,
+        Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+        Recipe, TimeFrom, TimeRule,
     },
 };
 use std::time::Duration;
@@ -94,18 +94,18 @@ fn item(key: &str, text: &str) -> Checked<Item> {
     let mut tokens = Vec::new();
     for (text, gap) in braces(key, text)? {
         if !text.is_empty() {
-            tokens.push(Token::Text(text.to_owned()));
+            tokens.push(ItemToken::Text(text.to_owned()));
         }
         match gap {
-            Some(_) if matches!(tokens.last(), Some(Token::Gap(_))) => {
+            Some(_) if matches!(tokens.last(), Some(ItemToken::Gap(_))) => {
                 return mistake(key, "between two gaps there has to be some text");
             }
-            Some(gap) => tokens.push(Token::Gap(gap.to_owned())),
+            Some(gap) => tokens.push(ItemToken::Gap(gap.to_owned())),
             None => {}
         }
     }
     let item = Item(tokens);
-    let names_key = item.0.contains(&Token::Gap(KEY_ID.to_owned()));
+    let names_key = item.0.contains(&ItemToken::Gap(KEY_ID.to_owned()));
     match (item.is_signature(), item.fields().count(), names_key) {
         (true, 0, _) | (false, 1, false) => Ok(item),
         _ => mistake(key, "an item holds `{signature}`, with `{kid}` if it names the key, or else one field"),

@@ -80,8 +80,8 @@ pub fn adapter(input: &[u8]) {
     }
 }
 
-/// Sorted JSON is what the library writes, whose maps are sorted; it does not depend on how the same value was written; it is its
-/// own sorted form; and a request that is signed over it passes.
+/// The sorted form of JSON is what a plain model writes that sorts keys itself; it does not depend on how the same value was written;
+/// it is its own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
     static READY: LazyLock<Box<dyn AdapterVerifier>> =
         LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
@@ -89,13 +89,15 @@ pub fn canonical(input: &[u8]) {
         Mac::new(Algorithm::HmacSha512, KeyForm::Utf8, NOWPAYMENTS).expect("it is a secret")
     });
     let Ok(value) = parse_unproven(input) else { return };
-    let written = canonical_of(&value);
-    assert_eq!(written, value.to_string());
+    let written = nowpayments::canonical(&value);
+    let mut sorted = String::new();
+    write_sorted(&value, &mut sorted);
+    assert_eq!(written, sorted);
     let mut scrambled = String::new();
     scramble(&value, &mut scrambled);
     for text in [&written, &scrambled] {
         let again: Value = serde_json::from_str(text).expect("what is written is read");
-        assert_eq!(canonical_of(&again), written, "{text}");
+        assert_eq!(nowpayments::canonical(&again), written, "{text}");
     }
     let signature = hex::encode(MAC.sign(&[written.as_bytes()]));
     let signature = HeaderValue::try_from(signature).expect("it is hexadecimal");
@@ -106,10 +108,34 @@ pub fn canonical(input: &[u8]) {
     assert_eq!(open(scrambled.as_bytes()), Ok(value));
 }
 
-fn canonical_of(value: &Value) -> String {
-    let mut out = String::new();
-    nowpayments::write(value, &mut out);
-    out
+/// A plain model: compact JSON, the keys of each object sorted by their bytes before they are written.
+fn write_sorted(value: &Value, out: &mut String) {
+    let mut separator = "";
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (key, value) in members {
+                out.push_str(separator);
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_sorted(value, out);
+                separator = ",";
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for value in items {
+                out.push_str(separator);
+                write_sorted(value, out);
+                separator = ",";
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
 }
 
 /// The same value, with the members of objects the other way round, and blanks.

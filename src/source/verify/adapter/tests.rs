@@ -96,8 +96,7 @@ fn what_is_parsed_before_it_is_verified_is_bounded() {
 #[test]
 fn nowpayments_signs_sorted_json() {
     let body = r#"{"payment_status": "finished", "payment_id": 5524759814, "fee": {"z": 0, "a": {"y": 1.50, "b": "\u00e9\n/"}}, "list": [{"b": 1, "a": null}]}"#;
-    let mut canonical = String::new();
-    nowpayments::write(&serde_json::from_str(body).unwrap(), &mut canonical);
+    let canonical = nowpayments::canonical(&serde_json::from_str(body).unwrap());
     let expected = r#"{"fee":{"a":{"b":"é\n/","y":1.50},"z":0},"list":[{"a":null,"b":1}],"payment_id":5524759814,"payment_status":"finished"}"#;
     assert_eq!(canonical, expected);
     // openssl dgst -sha512 -hmac 8f3b1c2d9a7e55aa, over `expected`

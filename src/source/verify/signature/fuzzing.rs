@@ -8,7 +8,7 @@
 
 use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
-    recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token},
+    recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE},
 };
 use crate::{fuzzing, source::preset};
 use std::sync::LazyLock;
@@ -52,10 +52,10 @@ pub fn header(input: &[u8]) {
 /// The item that makes such a claim.
 fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
     let tokens = item.0.iter().map(|token| match token {
-        Token::Text(text) => Some(text.as_str()),
-        Token::Gap(name) if name == SIGNATURE => Some(claim.text),
-        Token::Gap(name) if name == KEY_ID => claim.key_id,
-        Token::Gap(_) => None,
+        ItemToken::Text(text) => Some(text.as_str()),
+        ItemToken::Gap(name) if name == SIGNATURE => Some(claim.text),
+        ItemToken::Gap(name) if name == KEY_ID => claim.key_id,
+        ItemToken::Gap(_) => None,
     });
     tokens.collect()
 }
@@ -63,7 +63,7 @@ fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
 /// Whether two items give different texts to one field: fields are items of their own, `name=text`.
 fn says_something_twice(recipe: &Recipe, items: &[&str]) -> bool {
     recipe.methods.iter().flat_map(|method| &method.items).any(|item| {
-        let [Token::Text(name), Token::Gap(_)] = item.0.as_slice() else { return false };
+        let [ItemToken::Text(name), ItemToken::Gap(_)] = item.0.as_slice() else { return false };
         let mut told: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
         told.dedup();
         !item.is_signature() && told.len() > 1

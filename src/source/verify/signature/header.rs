@@ -1,7 +1,7 @@
 //! The lines that carry signatures, taken apart. Pure, bounded, and without an opinion on what is valid: it only says which
 //! texts claim to be signatures, and which fields stand beside them.
 
-use super::recipe::{Item, KEY_ID, Recipe, SIGNATURE, Token};
+use super::recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE};
 
 /// The most signatures that one delivery may offer; a rotation needs two or three. The rest is not looked at.
 pub(super) const MAX_SIGNATURES: usize = 16;
@@ -76,10 +76,10 @@ fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>
     let mut tokens = item.0.iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
-            Token::Text(expected) => text = text.strip_prefix(expected.as_str())?,
-            Token::Gap(name) => {
+            ItemToken::Text(expected) => text = text.strip_prefix(expected.as_str())?,
+            ItemToken::Gap(name) => {
                 let end = match tokens.peek() {
-                    Some(Token::Text(next)) => text.find(next.as_str())?,
+                    Some(ItemToken::Text(next)) => text.find(next.as_str())?,
                     _ => text.len(),
                 };
                 let (filling, rest) = text.split_at(end);
@@ -99,8 +99,8 @@ pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&str) -> Strin
     let items = recipe.methods.get(method).map(|method| method.items.as_slice()).unwrap_or_default();
     let written = items.iter().map(|item| {
         let tokens = item.0.iter().map(|token| match token {
-            Token::Text(text) => text.clone(),
-            Token::Gap(name) => fill(name),
+            ItemToken::Text(text) => text.clone(),
+            ItemToken::Gap(name) => fill(name),
         });
         tokens.collect::<String>()
     });

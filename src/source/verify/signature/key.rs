@@ -5,6 +5,7 @@ use crate::secret::{self, Weakness};
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
@@ -167,8 +168,8 @@ impl Material {
             KeyForm::Utf8 => secret.as_bytes().to_vec(),
             KeyForm::Hex => hex::decode(bare).map_err(|_| SecretError::NotHex)?,
             KeyForm::Base64 => STANDARD.decode(bare).map_err(|_| SecretError::NotBase64)?,
-            KeyForm::Pem => pem(secret, "PUBLIC KEY").ok_or(SecretError::NotPublicKey)?,
-            KeyForm::Certificate => certified(secret).ok_or(SecretError::NotPublicKey)?,
+            KeyForm::Pem => public_key(secret).ok_or(SecretError::NotPublicKey)?,
+            KeyForm::Certificate => certified_key(secret).ok_or(SecretError::NotPublicKey)?,
         }
         .into();
         let bytes = bytes.expose_secret();
@@ -192,16 +193,14 @@ impl Material {
     }
 }
 
-/// The DER between PEM's lines of dashes.
-fn pem(text: &str, label: &str) -> Option<Vec<u8>> {
-    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
-    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
-    STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).ok()
+/// The DER of the first public key of a PEM text.
+fn public_key(text: &str) -> Option<Vec<u8>> {
+    Some(SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).ok()?.to_vec())
 }
 
-/// The public key of a certificate.
-fn certified(text: &str) -> Option<Vec<u8>> {
-    let der = pem(text, "CERTIFICATE")?.into();
+/// The public key of the first certificate of a PEM text.
+fn certified_key(text: &str) -> Option<Vec<u8>> {
+    let der = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
     let certificate = webpki::EndEntityCert::try_from(&der).ok()?;
     Some(certificate.subject_public_key_info().to_vec())
 }

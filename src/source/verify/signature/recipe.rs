@@ -72,11 +72,11 @@ pub(crate) struct Method {
 
 /// How an item is written: texts, with gaps between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Item(pub(crate) Vec<Token>);
+pub(crate) struct Item(pub(crate) Vec<ItemToken>);
 
 /// A piece of an item.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Token {
+pub(crate) enum ItemToken {
     /// These very characters.
     Text(String),
     /// What may be anything, up to the next text. `signature` and `kid` have a meaning; others are fields.
@@ -224,7 +224,7 @@ impl KeyForm {
 
 impl Item {
     fn has(&self, gap: &str) -> bool {
-        self.0.iter().any(|token| matches!(token, Token::Gap(name) if name == gap))
+        self.0.iter().any(|token| matches!(token, ItemToken::Gap(name) if name == gap))
     }
 
     /// Whether it holds a signature.
@@ -240,7 +240,7 @@ impl Item {
     /// The fields that it holds.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|token| match token {
-            Token::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
+            ItemToken::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
             _ => None,
         })
     }
