@@ -22,8 +22,8 @@ use paystream::{
     metrics::Metrics,
     payment::{Cursor, Name, Subject, Tag, Time},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordLog,
-        Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use sha2::Sha256;
@@ -70,8 +70,14 @@ impl Store for Nowhere {
         Ok(Vec::new())
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(Vec::new())
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
+        Ok(RecordPage::default())
     }
 
     async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {

@@ -55,8 +55,7 @@ use crate::{
     live::Live,
     metrics::{CountReason as _, Metrics},
     payment::{Event, Name, Time},
-    redact,
-    store::{Append, Appended, Record, RecordLog, Store, StoreError},
+    store::{Append, Appended, RecordLog, Store, StoreError},
 };
 use adapter::Unproven;
 use futures_util::future::{join, join_all};
@@ -66,7 +65,7 @@ use keys::NoKey;
 use outcome::Outcome;
 use place::Around;
 use preset::mapping::Reading;
-use serde_json::{Value, json};
+use serde_json::Value;
 use signature::Rejection;
 use std::{
     collections::HashMap,
@@ -346,23 +345,10 @@ impl Ingest {
         reading: &Reading,
         unclear: Unclear,
     ) -> Outcome {
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "at": redact::text(&unclear.at, 256),
-            "bytes": delivery.body.len(),
-        });
-        let record = Record {
-            log: RecordLog::Quarantine,
-            source: Arc::clone(&source.name),
-            at: delivery.received_at,
-            reason: unclear.code.to_owned(),
-            detail: detail.to_string(),
-        };
+        let outcome = Outcome::Quarantined(unclear);
+        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, reading);
         match self.store.record(record).await {
-            Ok(()) => Outcome::Quarantined(unclear),
+            Ok(()) => outcome,
             Err(why) => store_failed(source, &why),
         }
     }

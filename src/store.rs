@@ -6,13 +6,18 @@
 
 pub mod embedded;
 mod owed;
+mod record;
 pub mod redis;
 
 pub use owed::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, MAX_PAUSE, Owed, Settlement};
+pub use record::{
+    GivenUp, OutcomeKind, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record, RecordCursor,
+    RecordCursorError, RecordLog, RecordPage,
+};
 
 use crate::{
     metrics::Metrics,
-    payment::{Cursor, Event, Name, Subject, Tag, Time},
+    payment::{Cursor, Event, Name, Subject, Tag},
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -25,9 +30,6 @@ pub const MAX_LOG: usize = 512;
 /// References that each partition's feed keeps. A reader that is further behind gets [`Feed::Gone`] and re-reads the logs
 /// it watches. 256 partitions × 1 024 references of about 100 bytes are 26 MB.
 pub const FEED_LEN: u64 = 1024;
-
-/// Records that the quarantine and the delivery log keep for each source.
-pub const RECORDS_PER_SOURCE: usize = 1024;
 
 /// Notices that may wait for the hub; beyond, it is told that it lagged and heals from the feeds.
 pub const NOTICE_BACKLOG: usize = 8192;
@@ -56,8 +58,14 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps a record for the operators' tools in a bounded log of its source; the oldest go first.
     async fn record(&self, record: Record) -> Result<(), StoreError>;
 
-    /// The newest records of a source, newest first, at most `limit`.
-    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError>;
+    /// Reads a page of a source's records, newest first: at most `limit` of those that are older than `before`, or else of all.
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError>;
 
     /// Notes that a payment of a source has to be confirmed, `after` from now at the earliest, durably before it returns. What
     /// is owed already is due then at the latest, and its attempts begin anew; what is just being worked on will be owed anew.
@@ -275,31 +283,6 @@ pub struct Head {
     pub pos: u64,
     /// The tag at `pos`.
     pub tag: Tag,
-}
-
-/// The two logs that are kept for each source.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordLog {
-    /// Verified, but not understood or in conflict.
-    Quarantine,
-    /// Every delivery, with what came of it.
-    Deliveries,
-}
-
-/// One line of a source's quarantine or delivery log. Holds no raw body.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// Which of the two.
-    pub log: RecordLog,
-    /// Whose.
-    pub source: Arc<str>,
-    /// When the delivery was received.
-    pub at: Time,
-    /// Reason code (quarantine) or outcome (deliveries).
-    pub reason: String,
-    /// Masked detail: what ingest lets out, as JSON or words.
-    pub detail: String,
 }
 
 /// The store could not do it: always our fault, never the caller's, and worth another try later.

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::{
     metrics::CountReason as _,
-    store::{Record, RecordLog},
+    redact,
+    store::{OutcomeKind, ReasonCode, Record, RecordLog},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Instant};
 
 /// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
 pub(super) const DELIVERY_RECORDS: usize = 256;
+
+/// The most characters of a pointer that a record keeps.
+const MAX_PLACE: usize = 256;
 
 impl Taken {
     /// Says so where it is one of too many that prove nothing.
@@ -40,7 +43,7 @@ impl Ingest {
             self.metrics.event(&source.name, outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
+            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred));
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
@@ -73,21 +76,7 @@ impl Ingest {
             self.metrics.limit_hits.count("delivery_records");
             return;
         };
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "seq": outcome.seq(),
-            "reason": outcome.reason(),
-        });
-        let record = Record {
-            log: RecordLog::Deliveries,
-            source: Arc::clone(&source.name),
-            at: delivery.received_at,
-            reason: outcome.word().to_owned(),
-            detail: detail.to_string(),
-        };
+        let record = record(RecordLog::Deliveries, source, delivery, outcome, reading);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             if let Err(why) = store.record(record).await {
@@ -95,6 +84,31 @@ impl Ingest {
             }
             drop(permit);
         });
+    }
+}
+
+/// The record of what came of an event of a delivery, with nothing in it that was not masked.
+pub(super) fn record(
+    log: RecordLog,
+    source: &Source,
+    delivery: &Delivery<'_>,
+    outcome: &Outcome,
+    reading: &Reading,
+) -> Record {
+    Record {
+        log,
+        source: Arc::clone(&source.name),
+        at: delivery.received_at,
+        outcome: outcome.kind(),
+        reason: ReasonCode::known(outcome.reason()),
+        event: reading.id.clone(),
+        unsigned_id: reading.unsigned_id.clone(),
+        kind: Some(&reading.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
+        payment: reading.payment.clone(),
+        seq: outcome.seq(),
+        place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
+        bytes: Some(delivery.body.len() as u64),
+        confirmation: None,
     }
 }
 

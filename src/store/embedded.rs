@@ -26,7 +26,7 @@ mod writer;
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
-    RecordLog, Settlement, Store, StoreError,
+    RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
 };
 use crate::{
     metrics::{CountReason as _, Metrics},
@@ -256,9 +256,15 @@ impl Store for Embedded {
         if waits { answer(answered).await } else { Ok(()) }
     }
 
-    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
         let source = source.to_owned();
-        self.read_with(move |tree| tree.records(log, &source, limit)).await
+        self.read_with(move |tree| tree.records(log, &source, before, limit)).await
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -179,7 +179,13 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 

@@ -33,7 +33,8 @@ pub use settings::{Durability, OpenError, Settings};
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG, MAX_OWED,
-    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordLog, Settlement, Store, StoreError,
+    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
+    Settlement, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
@@ -252,18 +253,30 @@ impl Store for Redis {
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
-        let body = serde_json::to_vec(&record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let body = record.to_bytes()?;
         let mut command = redis::cmd("XADD");
         command.arg(self.plan.records(record.log, &record.source));
         command.arg("MAXLEN").arg("~").arg(RECORDS_PER_SOURCE).arg("*").arg("r").arg(body);
         self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
-    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
+        if before.is_some_and(|cursor| cursor == RecordCursor { major: 0, minor: 0 }) {
+            // The server refuses an open range that ends there.
+            return Ok(RecordPage::default());
+        }
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        // The round bracket leaves out the entry of that id itself.
+        let end = before.map_or_else(|| "+".to_owned(), |cursor| format!("({cursor}"));
         let mut command = redis::cmd("XREVRANGE");
-        command.arg(self.plan.records(log, source)).arg("+").arg("-");
-        command.arg("COUNT").arg(limit.min(RECORDS_PER_SOURCE));
-        reply::records(self.ask(command).await?)
+        command.arg(self.plan.records(log, source)).arg(end).arg("-").arg("COUNT").arg(limit + 1);
+        Ok(RecordPage::first(reply::records(self.ask(command).await?)?, limit))
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -3,7 +3,10 @@
 use super::{OpenError, folder::Folder, layout};
 use crate::{
     payment::{Event, PARTITIONS, Subject, Time},
-    store::{Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, Record, RecordLog, Reference, StoreError},
+    store::{
+        Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
+        RecordPage, Reference, StoreError,
+    },
 };
 use fjall::{KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase, SingleWriterTxKeyspace};
 use std::{path::Path, sync::Arc};
@@ -132,16 +135,26 @@ impl Tree {
         snapshot.prefix(&self.keys, layout::DEBTS).map(|pair| decoded(pair.value())).collect()
     }
 
-    /// The newest records of a source, newest first.
+    /// A page of a source's records, newest first. Their numbers in the tree are their cursors.
     pub(super) fn records(
         &self,
         log: RecordLog,
         source: &str,
+        before: Option<RecordCursor>,
         limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+    ) -> Result<RecordPage, StoreError> {
         let snapshot = self.db.read_tx();
-        let newest = snapshot.prefix(&self.keys, layout::records(log, source)).rev();
-        newest.take(limit).map(|pair| decoded(pair.value())).collect()
+        let prefix = layout::records(log, source);
+        let end = before.map_or(u64::MAX, |cursor| cursor.major);
+        let range = layout::numbered(prefix.clone(), 0)..layout::numbered(prefix, end);
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let read = |pair: fjall::Guard| {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
+            Ok((cursor, Record::from_bytes(&value)?))
+        };
+        let newest = snapshot.range(&self.keys, range).rev().take(limit + 1).map(read);
+        Ok(RecordPage::first(newest.collect::<Result<_, StoreError>>()?, limit))
     }
 }
 

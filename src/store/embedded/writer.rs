@@ -270,7 +270,7 @@ impl Writer {
             Some(number) => *number,
             None => batch.keys(&prefix).next_back().transpose()?.map_or(Ok(0), |key| layout::number(&key))?,
         };
-        let value = layout::encode(record)?;
+        let value = record.to_bytes()?;
         let number = last + 1;
         batch.put(layout::numbered(prefix.clone(), number), value);
         if let Some(oldest) = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0) {

@@ -4,8 +4,8 @@ use super::plan::Plan;
 use crate::{
     payment::{Cursor, Tag, Time},
     store::{
-        Appended, Backlog, Claim, Conflict, Delay, Entry, FEED_LEN, Feed, Head, Log, Owed, Record, Reference,
-        StoreError,
+        Appended, Backlog, Claim, Conflict, Delay, Entry, FEED_LEN, Feed, Head, Log, Owed, Record,
+        RecordCursor, Reference, StoreError,
     },
 };
 use redis::Value;
@@ -151,13 +151,13 @@ pub(super) fn head(answer: &Value) -> Result<Head, StoreError> {
     }
 }
 
-/// The entries of a stream of records, in the order of the answer.
-pub(super) fn records(answer: Value) -> Result<Vec<Record>, StoreError> {
+/// The entries of a stream of records, in the order of the answer. The id of an entry is the record's cursor.
+pub(super) fn records(answer: Value) -> Result<Vec<(RecordCursor, Record)>, StoreError> {
     let read = |entry| {
-        let Ok([_id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+        let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
         let record = Fields(list(fields)?).get("r");
-        serde_json::from_slice(bytes(record.as_ref()).unwrap_or_default())
-            .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))
+        let record = Record::from_bytes(bytes(record.as_ref()).unwrap_or_default())?;
+        Ok((parse(text(&id).unwrap_or_default())?, record))
     };
     list(answer)?.into_iter().map(read).collect()
 }
