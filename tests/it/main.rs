@@ -23,6 +23,7 @@ mod demo;
 mod faults;
 mod fetched_keys;
 mod invariants;
+mod older_data;
 mod operations;
 mod redis_store;
 mod roles;
