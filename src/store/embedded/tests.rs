@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    payment::{Cursor, Event, Fact, Trust},
+    payment::{Cursor, Event, Fact, Time, Trust},
     store::MAX_PAUSE,
 };
 use std::{
@@ -233,7 +233,7 @@ fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
         published: Arc::default(),
         heads,
         numbers: HashMap::new(),
-        owed: owed::Queues::default(),
+        work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),
         sweep: Sweep::new(),
