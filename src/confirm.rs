@@ -216,7 +216,7 @@ impl Confirmations {
         settlement
     }
 
-    /// Keeps a record of what was given up. Nothing of the answer is in it.
+    /// Keeps a record of a confirmation that was given up. It holds nothing of the provider's answer.
     async fn quarantine(
         &self,
         owed: &Owed,

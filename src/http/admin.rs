@@ -48,7 +48,7 @@ const RECORDS: usize = 100;
 pub struct Admin {
     /// Says whether this node hears its store, if it streams.
     pub hub: Option<Arc<Hub>>,
-    /// Says whether it could append, and holds the operators' records.
+    /// Says whether an append would succeed, and holds the operators' records.
     pub store: Arc<dyn Store>,
     /// Knows the sources, if this node takes webhooks.
     pub ingest: Option<Arc<Ingest>>,

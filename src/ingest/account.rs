@@ -1,5 +1,5 @@
-//! The account of a delivery: what came of it, told to metrics, to the log, to the source's delivery log and to the provider
-//! (I7). It decides nothing but what is told no more, where strangers would fill the disk with it.
+//! The account of a delivery: it reports what came of the delivery to metrics, to the log, to the source's delivery log and to the provider
+//! (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
 
 use super::{
     Delivery, Ingest, Reply, Taken,
@@ -15,14 +15,14 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 
-/// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
+/// Records that may be on their way to the store's delivery logs at once. Further ones are left out and counted.
 pub(super) const DELIVERY_RECORDS: usize = 256;
 
 /// The most characters of a pointer that a record keeps.
 const MAX_PLACE: usize = 256;
 
 impl Taken {
-    /// Says so where it is one of too many that prove nothing.
+    /// Turns a rejection into that of a delivery that is one of too many without a valid signature.
     fn throttle(&mut self) {
         if let Outcome::Rejected(rejection) = self.outcome {
             self.outcome = Outcome::Throttled(rejection);
@@ -50,7 +50,8 @@ impl Ingest {
             match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
-                    // Counted above. A line each would let anyone fill the disk; the next line says how many.
+                    // The delivery is counted above. A line for each would let anyone fill the disk; the next line says how many
+                    // were left out.
                     self.metrics.limit_hits.count("failed_signatures_per_second");
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
@@ -64,7 +65,7 @@ impl Ingest {
         reply(source, &taken)
     }
 
-    /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
+    /// Adds a record to the source's delivery log. The provider does not wait for it.
     fn record_delivery(
         &self,
         source: &Source,
@@ -87,7 +88,7 @@ impl Ingest {
     }
 }
 
-/// The record of what came of an event of a delivery, with nothing in it that was not masked.
+/// The record of one event of a delivery. Everything in it that a provider chose is masked.
 pub(super) fn record(
     log: RecordLog,
     source: &Source,
@@ -117,7 +118,7 @@ fn reply(source: &Source, taken: &[Taken]) -> Reply {
     outcome::reply(&outcomes, &source.manners)
 }
 
-/// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
+/// Logs one line for an event of a delivery. Everything in it that a provider chose was made printable before, or is printable by its type.
 fn log(
     source: &Source,
     delivery: &Delivery<'_>,

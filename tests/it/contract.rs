@@ -232,7 +232,7 @@ async fn i2_other_facts_under_the_same_identity_are_refused(place: impl Backend)
     let before = read(&*store, "pay").await;
     let mut other_type = event("pay", "evt_1", 1);
     other_type.kind = "payment_intent.canceled".into();
-    // It differs first, whoever it is from.
+    // The facts are compared before the provider.
     let mut other_provider = event("pay", "evt_1", 2);
     other_provider.provider = "adyen".into();
     for differing in [event("pay", "evt_1", 2), other_type, other_provider] {
@@ -254,7 +254,7 @@ async fn another_providers_event_needs_shared_ids(place: impl Backend) {
     assert_eq!(read(&*store, "pay").await.entries.len(), 1);
     let shared = store.append(Append { event: foreign, shared_ids: true }).await.unwrap();
     assert!(matches!(shared, Appended::New { cursor: Cursor { seq: 2, .. }, .. }), "{shared:?}");
-    // The log stays that of its first event's provider.
+    // The log still belongs to the provider of its first event.
     assert_eq!(append_new(&*store, event("pay", "evt_2", 1)).await.seq, 3);
 }
 
@@ -288,7 +288,7 @@ async fn i5_realms_are_isolated(place: impl Backend) {
     assert_eq!(read(&*store, "pay").await.entries.len(), 1);
     let log = store.read(&subject("test", "pay")).await.unwrap();
     assert_eq!(*log.entries[0].event, test);
-    // Names that would run into each other if they were merely joined.
+    // These names would be the same if realm and id were merely joined.
     for (realm, id) in
         [("defaultp", "ay"), ("default", "pa"), ("default", "payment/pay"), ("default/payment", "pay")]
     {
@@ -338,7 +338,7 @@ async fn records_are_bounded_and_newest_first(place: impl Backend) {
         }
         store.record(record(log, "acme-test", 0)).await.unwrap();
     }
-    // Health answers in turn, so records that nobody waited for are there after it.
+    // The store checks its health after earlier commands, so records that nobody waited for are there now.
     store.health().await.unwrap();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
         let expected: Vec<_> = (total - 3..total).rev().map(|number| record(log, "acme", number)).collect();
@@ -364,7 +364,7 @@ async fn records_are_read_a_page_at_a_time(place: impl Backend) {
     loop {
         let page = store.records(log, "acme", before, 3).await.unwrap();
         pages.push(page.records);
-        // What comes meanwhile is newer, and moves nothing.
+        // A record that comes meanwhile is newer, so the pages stay the same.
         store.record(record(log, "acme", 100)).await.unwrap();
         before = page.next;
         if before.is_none() {
@@ -375,7 +375,7 @@ async fn records_are_read_a_page_at_a_time(place: impl Backend) {
         numbers.rev().map(|number| record(log, "acme", number)).collect()
     };
     assert_eq!(pages, [page(4..7), page(1..4), page(0..1)]);
-    // A cursor of another store or time is a place like any other.
+    // A cursor of another store, or of another time, is accepted as a place like any other.
     for (text, expected) in [("0-0", 0), ("18446744073709551615-18446744073709551615", 10)] {
         let page = store.records(log, "acme", text.parse().ok(), 20).await.unwrap();
         assert_eq!((page.records.len(), page.next), (expected, None), "{text}");
@@ -390,7 +390,7 @@ async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
         assert!(started.elapsed() < PATIENCE, "it does not end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Its memory of what it saw ended with it, and so did its claim on the payment.
+    // With the log, the memory of its events and its claim on the payment have ended.
     let mut anew = event("pay", "evt_1", 7);
     anew.provider = "adyen".into();
     let cursor = append_new(&*store, anew).await;
