@@ -23,8 +23,8 @@ use paystream::{
     payment::{Cursor, Name, Subject, Tag, Time},
     source::{Source, SourceSettings},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordLog,
-        Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use sha2::Sha256;
@@ -71,8 +71,14 @@ impl Store for Nowhere {
         Ok(Vec::new())
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(Vec::new())
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
+        Ok(RecordPage::default())
     }
 
     async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {

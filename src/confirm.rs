@@ -32,11 +32,13 @@ use crate::{
     payment::Time,
     shutdown::Shutdown,
     source::{Api, DEBOUNCE, Source, Sources},
-    store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
+    store::{
+        Claim, ClaimTerms, GivenUp, OutcomeKind, Owed, ReasonCode, Record, RecordLog, Settlement, Store,
+        StoreError,
+    },
 };
 use backlog::Told;
 use patience::{Past, Verdict};
-use serde_json::json;
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
@@ -218,7 +220,7 @@ impl Confirmations {
         settlement
     }
 
-    /// Keeps a record of what was given up. Nothing of the answer is in it.
+    /// Keeps a record of a confirmation that was given up. It holds nothing of the provider's answer.
     async fn quarantine(
         &self,
         owed: &Owed,
@@ -226,15 +228,21 @@ impl Confirmations {
         failed: &Failed,
         at: Time,
     ) -> Result<(), StoreError> {
-        let detail = json!({
-            "payment": owed.payment,
-            "at": failed.place(),
-            "asked": owed.attempts.saturating_add(1),
-            "since": owed.since,
-            "step": "confirm",
-        });
-        let (log, source) = (RecordLog::Quarantine, Arc::clone(&owed.source));
-        let record = Record { log, source, at, reason: code.to_owned(), detail: detail.to_string() };
+        let record = Record {
+            log: RecordLog::Quarantine,
+            source: Arc::clone(&owed.source),
+            at,
+            outcome: OutcomeKind::Quarantined,
+            reason: ReasonCode::known(code),
+            event: None,
+            unsigned_id: None,
+            kind: None,
+            payment: Some(owed.payment.clone()),
+            seq: None,
+            place: failed.place().map(str::to_owned),
+            bytes: None,
+            confirmation: Some(GivenUp { attempts: owed.attempts.saturating_add(1), since: owed.since }),
+        };
         self.store.record(record).await
     }
 }

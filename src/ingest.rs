@@ -23,15 +23,14 @@ use crate::{
     live::Live,
     metrics::{CountReason as _, Metrics},
     payment::{Event, Name, Time},
-    redact,
     source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, Record, RecordLog, Store, StoreError},
+    store::{Append, Appended, RecordLog, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use outcome::{Outcome, Taken};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
@@ -218,23 +217,10 @@ impl Ingest {
         reading: &Reading,
         unclear: Unclear,
     ) -> Outcome {
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "at": redact::text(&unclear.at, 256),
-            "bytes": delivery.body.len(),
-        });
-        let record = Record {
-            log: RecordLog::Quarantine,
-            source: source.shared_name(),
-            at: delivery.received_at,
-            reason: unclear.code.to_owned(),
-            detail: detail.to_string(),
-        };
+        let outcome = Outcome::Quarantined(unclear);
+        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, reading);
         match self.store.record(record).await {
-            Ok(()) => Outcome::Quarantined(unclear),
+            Ok(()) => outcome,
             Err(why) => store_failed(source, &why),
         }
     }

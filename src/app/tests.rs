@@ -186,6 +186,8 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
         ("/admin/sources/dev/quarantine", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=5", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=0", "an-admin-token-of-some-length", 400),
+        ("/admin/sources/dev/deliveries?before=7-0", "an-admin-token-of-some-length", 200),
+        ("/admin/sources/dev/deliveries?before=yesterday", "an-admin-token-of-some-length", 400),
         ("/admin/sources/none/deliveries", "an-admin-token-of-some-length", 404),
     ] {
         assert_eq!(get(path).bearer_auth(token).send().await.unwrap().status(), status, "{path} {token}");

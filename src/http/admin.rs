@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
     shutdown::Shutdown,
     source::Sources,
-    store::{RECORDS_PER_SOURCE, RecordLog, Store},
+    store::{RECORDS_PER_SOURCE, RecordCursor, RecordLog, Store},
 };
 use axum::{
     Router,
@@ -42,7 +42,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// When to look again at what is not ready.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Records listed unless `?limit=` says otherwise.
+/// How many records one answer lists, unless `?limit=` says otherwise.
 const RECORDS: usize = 100;
 
 /// What the admin routes need.
@@ -50,7 +50,7 @@ const RECORDS: usize = 100;
 pub struct Admin {
     /// Says whether this node hears its store, if it streams.
     pub hub: Option<Arc<Hub>>,
-    /// Says whether it could append, and holds the operators' records.
+    /// Says whether an append would succeed, and holds the operators' records.
     pub store: Arc<dyn Store>,
     /// Knows the sources, if this node takes webhooks.
     pub sources: Option<Arc<Sources>>,
@@ -109,26 +109,33 @@ impl Admin {
         self.sources.as_deref().ok_or_else(other_role)
     }
 
+    /// A page of a source's records, newest first, as typed JSON.
     async fn records(
         &self,
         log: RecordLog,
         source: Result<Path<String>, PathRejection>,
-        limit: Result<Query<Limit>, QueryRejection>,
+        wanted: Result<Query<Wanted>, QueryRejection>,
     ) -> Result<Response, Problem> {
         let sources = self.sources()?;
         let source = source.ok().map(|Path(source)| source).filter(|source| sources.get(source).is_some());
         let source = source.ok_or_else(problem::unknown_source)?;
-        let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
-        let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
-            let detail = format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}");
-            return Err(Problem::bad_request("bad_parameter", detail));
+        let bad_parameter = || {
+            let detail = format!(
+                "`limit` is a number from 1 to {RECORDS_PER_SOURCE}, and `before` the `next` of an earlier answer"
+            );
+            Problem::bad_request("bad_parameter", detail)
         };
-        let records = self
+        let Query(Wanted { limit, before }) = wanted.map_err(|_| bad_parameter())?;
+        let limit = limit.unwrap_or(RECORDS);
+        if !(1..=RECORDS_PER_SOURCE).contains(&limit) {
+            return Err(bad_parameter());
+        }
+        let page = self
             .store
-            .records(log, &source, limit)
+            .records(log, &source, before, limit)
             .await
             .map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))?;
-        let body = json!({ "source": source, "records": records }).to_string();
+        let body = json!({ "source": source, "records": page.records, "next": page.next }).to_string();
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
     }
 }
@@ -138,9 +145,13 @@ fn other_role() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
 }
 
+/// Which records are wanted.
 #[derive(Deserialize)]
-struct Limit {
+struct Wanted {
+    /// The most records of one answer.
     limit: Option<usize>,
+    /// The `next` of an earlier answer: only what is older is listed.
+    before: Option<RecordCursor>,
 }
 
 async fn operators_only(State(admin): State<Admin>, request: Request, next: Next) -> Response {
@@ -179,17 +190,17 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 async fn quarantine(
     State(admin): State<Admin>,
     source: Result<Path<String>, PathRejection>,
-    limit: Result<Query<Limit>, QueryRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin.records(RecordLog::Quarantine, source, limit).await
+    admin.records(RecordLog::Quarantine, source, wanted).await
 }
 
 async fn deliveries(
     State(admin): State<Admin>,
     source: Result<Path<String>, PathRejection>,
-    limit: Result<Query<Limit>, QueryRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin.records(RecordLog::Deliveries, source, limit).await
+    admin.records(RecordLog::Deliveries, source, wanted).await
 }
 
 async fn reconcile(

@@ -1,5 +1,5 @@
-//! The account of a delivery: what came of it, told to metrics, to the log, to the source's delivery log and to the provider
-//! (I7). It decides nothing but what is told no more, where strangers would fill the disk with it.
+//! The account of a delivery: it reports what came of the delivery to metrics, to the log, to the source's delivery log and to the provider
+//! (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
 
 use super::{
     delivery::{Delivery, Reply},
@@ -9,18 +9,21 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::{CountReason as _, Metrics},
+    redact,
     source::{Reading, Source, Throttled},
-    store::{Record, RecordLog, Store},
+    store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
-/// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
+/// Records that may be on their way to the store's delivery logs at once. Further ones are left out and counted.
 const DELIVERY_RECORDS: usize = 256;
 
+/// The most characters of a pointer that a record keeps.
+const MAX_PLACE: usize = 256;
+
 impl Taken {
-    /// Says so where it is one of too many that prove nothing.
+    /// Turns a rejection into that of a delivery that is one of too many without a valid signature.
     fn throttle(&mut self) {
         if let Outcome::Rejected(rejection) = self.outcome {
             self.outcome = Outcome::Throttled(rejection);
@@ -55,14 +58,15 @@ impl Account {
             self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
+            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred));
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
             match source.admit_unproven(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
-                    // Counted above. A line each would let anyone fill the disk; the next line says how many.
+                    // The delivery is counted above. A line for each would let anyone fill the disk; the next line says how many
+                    // were left out.
                     self.metrics.limit_hits.count("failed_signatures_per_second");
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
@@ -76,7 +80,7 @@ impl Account {
         reply(source, &taken)
     }
 
-    /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
+    /// Adds a record to the source's delivery log. The provider does not wait for it.
     fn record_delivery(
         &self,
         source: &Source,
@@ -88,21 +92,7 @@ impl Account {
             self.metrics.limit_hits.count("delivery_records");
             return;
         };
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "seq": outcome.seq(),
-            "reason": outcome.reason(),
-        });
-        let record = Record {
-            log: RecordLog::Deliveries,
-            source: source.shared_name(),
-            at: delivery.received_at,
-            reason: outcome.word().to_owned(),
-            detail: detail.to_string(),
-        };
+        let record = record(RecordLog::Deliveries, source, delivery, outcome, reading);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             if let Err(why) = store.record(record).await {
@@ -113,12 +103,37 @@ impl Account {
     }
 }
 
+/// The record of one event of a delivery. Everything in it that a provider chose is masked.
+pub(super) fn record(
+    log: RecordLog,
+    source: &Source,
+    delivery: &Delivery<'_>,
+    outcome: &Outcome,
+    reading: &Reading,
+) -> Record {
+    Record {
+        log,
+        source: source.shared_name(),
+        at: delivery.received_at,
+        outcome: outcome.kind(),
+        reason: ReasonCode::known(outcome.reason()),
+        event: reading.id.clone(),
+        unsigned_id: reading.unsigned_id.clone(),
+        kind: Some(&reading.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
+        payment: reading.payment.clone(),
+        seq: outcome.seq(),
+        place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
+        bytes: Some(delivery.body.len() as u64),
+        confirmation: None,
+    }
+}
+
 fn reply(source: &Source, taken: &[Taken]) -> Reply {
     let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
     outcome::reply(&outcomes, source.reply_rule())
 }
 
-/// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
+/// Logs one line for an event of a delivery. Everything in it that a provider chose was made printable before, or is printable by its type.
 fn log(
     source: &Source,
     delivery: &Delivery<'_>,

@@ -8,6 +8,7 @@ use super::delivery::Reply;
 use crate::{
     payment::Cursor,
     source::{NoKey, Reading, Rejection, ReplyRule, Unclear},
+    store::OutcomeKind,
 };
 use serde_json::json;
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
@@ -134,22 +135,27 @@ impl Outcome {
         matches!(self, Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Quarantined(_))
     }
 
+    /// Which of the six outcomes it is.
+    pub(super) const fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Accepted(_) => OutcomeKind::Accepted,
+            Self::Duplicate(_) => OutcomeKind::Duplicate,
+            Self::Ignored => OutcomeKind::Ignored,
+            Self::Quarantined(_) => OutcomeKind::Quarantined,
+            Self::Rejected(_) | Self::Throttled(_) => OutcomeKind::Rejected,
+            Self::Refused(refusal) if !refusal.is_our_fault() => OutcomeKind::Rejected,
+            Self::Deferred { .. } | Self::Keyless { .. } | Self::Refused(_) => OutcomeKind::Deferred,
+        }
+    }
+
     /// The word for metrics and logs.
     pub(super) const fn word(&self) -> &'static str {
-        match self {
-            Self::Accepted(_) => "accepted",
-            Self::Duplicate(_) => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Quarantined(_) => "quarantined",
-            Self::Rejected(_) | Self::Throttled(_) => "rejected",
-            Self::Refused(refusal) if !refusal.is_our_fault() => "rejected",
-            Self::Deferred { .. } | Self::Keyless { .. } | Self::Refused(_) => "deferred",
-        }
+        self.kind().word()
     }
 
     /// Whether it tells how well we do. What is refused does not, nor what strangers crowd out.
     pub(super) fn tells_of_us(&self) -> bool {
-        self.word() != "rejected" && !matches!(self, Self::Keyless { too_many: true })
+        self.kind() != OutcomeKind::Rejected && !matches!(self, Self::Keyless { too_many: true })
     }
 
     /// Whether someone without a secret could have brought it about, as often as they like.
@@ -172,6 +178,14 @@ impl Outcome {
             Self::Keyless { too_many: false } => "key_unavailable",
             Self::Keyless { too_many: true } => "key_fetches",
             Self::Refused(refusal) => refusal.code(),
+        }
+    }
+
+    /// Where in the payload the reason was found, if it was there.
+    pub(super) fn place(&self) -> Option<&str> {
+        match self {
+            Self::Quarantined(unclear) => Some(&unclear.at),
+            _ => None,
         }
     }
 

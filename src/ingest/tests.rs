@@ -2,9 +2,10 @@ use super::*;
 use crate::{
     payment::{Name, Time, Trust},
     source::{Source, SourceSettings, Sources, testing::MAX_EVENTS},
-    store::Conflict,
+    store::{Conflict, OutcomeKind, ReasonCode, Record},
 };
 use proptest::prelude::*;
+use serde_json::json;
 use std::time::Duration;
 
 pub(crate) use fake::Fake;
@@ -131,8 +132,11 @@ async fn what_is_kept_of_a_delivery_is_its_event() {
     assert_eq!((&*kept.source, &*kept.provider, &*kept.kind), ("acme", "generic", "payment.confirmed"));
     assert_eq!((kept.received_at, kept.trust, kept.live), (now(), Trust::Verified, true));
     let line = bench.store.first(RecordLog::Deliveries).await;
-    assert_eq!((line.reason.as_str(), &*line.source, line.at), ("accepted", "acme", now()));
-    assert!(line.detail.contains(r#""seq":1"#), "{}", line.detail);
+    assert_eq!((line.outcome, line.reason, &*line.source), (OutcomeKind::Accepted, None, "acme"));
+    assert_eq!((line.at, line.seq), (now(), Some(1)));
+    assert_eq!((line.event.as_deref(), line.kind.as_deref()), (Some("evt_1"), Some("payment.confirmed")));
+    assert_eq!(line.payment.unwrap().as_str(), "pay_1");
+    assert_eq!(line.bytes, Some(event("evt_1", "pay_1").len() as u64));
 }
 
 #[tokio::test]
@@ -181,9 +185,14 @@ async fn a_conflict_is_quarantined_with_what_it_was_about() {
     *bench.store.conflicts.lock().unwrap() = Some(Conflict::FactsDiffer);
     assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (200, "facts_differ".to_owned()));
     let record = bench.store.first(RecordLog::Quarantine).await;
-    assert_eq!(record.reason, "facts_differ");
-    let detail: Value = serde_json::from_str(&record.detail).unwrap();
-    assert_eq!((&detail["event"], &detail["payment"]), (&json!("evt_1"), &json!("pay_1")));
+    let line = bench.store.first(RecordLog::Deliveries).await;
+    assert_eq!(Record { log: RecordLog::Deliveries, ..record.clone() }, line, "both logs say the same");
+    assert_eq!(
+        (record.outcome, record.reason),
+        (OutcomeKind::Quarantined, ReasonCode::known("facts_differ"))
+    );
+    assert_eq!((record.event.as_deref(), record.place.as_deref()), (Some("evt_1"), Some("log")));
+    assert_eq!(record.payment.unwrap().as_str(), "pay_1");
 }
 
 #[tokio::test]
@@ -259,7 +268,7 @@ async fn what_was_not_read_ends_in_an_outcome_too() {
         assert_eq!(reply.content_type, "application/problem+json");
         assert!(reply.body.contains(reason), "{}", reply.body);
         assert_eq!(bench.counted(outcome, reason), 1, "{refusal:?}");
-        assert_eq!(bench.store.first(RecordLog::Deliveries).await.reason, outcome, "{refusal:?}");
+        assert_eq!(bench.store.first(RecordLog::Deliveries).await.outcome.word(), outcome, "{refusal:?}");
     }
 }
 
@@ -353,7 +362,7 @@ async fn an_id_that_is_not_signed_is_kept_beside_and_identifies_nothing() {
         assert_eq!(said(&bench.post(&headers, body.as_bytes()).await), (200, expected.to_owned()));
     }
     let line = bench.store.first(RecordLog::Deliveries).await;
-    assert!(line.detail.contains(r#""unsigned_id":"evt_1""#), "{}", line.detail);
+    assert_eq!(line.unsigned_id.as_deref(), Some("evt_1"));
 }
 
 proptest! {

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
-    store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
+    store::{
+        Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        RecordPage, Settlement,
+    },
 };
 use async_trait::async_trait;
 use std::{
@@ -86,8 +89,14 @@ impl Store for Fake {
         Ok(Vec::new())
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(self.records.lock().unwrap().clone())
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
+        Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
     }
 
     async fn owe(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use paystream::{
     limits::Limits,
     payment::{Event, Time},
     shutdown::Shutdown,
-    store::{Append, Record, RecordLog, Store},
+    store::{Append, OutcomeKind, Record, RecordLog, Store},
 };
 use std::{
     sync::Arc,
@@ -181,8 +181,16 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 log: RecordLog::Deliveries,
                 source: "acme".into(),
                 at: Time::from_unix_s(number as i64).unwrap(),
-                reason: "accepted".to_owned(),
-                detail: "x".repeat(300),
+                outcome: OutcomeKind::Accepted,
+                reason: None,
+                event: Some("x".repeat(128).into()),
+                unsigned_id: None,
+                kind: Some("note".into()),
+                payment: None,
+                seq: Some(1),
+                place: None,
+                bytes: Some(300),
+                confirmation: None,
             };
             store.record(record).await.unwrap();
         }

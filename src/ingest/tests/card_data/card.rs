@@ -76,8 +76,9 @@ pub(super) fn card() -> impl Strategy<Value = Card> {
         |((prefix, length), random)| {
             let random = random.iter().filter_map(|digit| char::from_digit(*digit, 10));
             let body: String = prefix.chars().chain(random).take(length - 1).collect();
-            let check =
-                (0..10).map(|check| format!("{body}{check}")).find(|number| redact::is_pan_like(number));
+            let check = (0..10)
+                .map(|check| format!("{body}{check}"))
+                .find(|number| crate::redact::is_pan_like(number));
             check.expect("one of ten digits passes")
         },
     );
