@@ -4,7 +4,7 @@
 //! up to date. JSON escapes every control character, so no provider's string can end a line.
 
 use crate::{
-    payment::{Change, Cursor, Event, State, Status, Subject, Tag, Time, Trust},
+    payment::{Change, Cursor, Event, State, Status, Subject, Tag, Time, Trust, View},
     store::Log,
 };
 use bytes::Bytes;
@@ -44,7 +44,7 @@ struct Update<'a> {
     seq: u64,
     prev: u64,
     #[serde(flatten)]
-    standing: Standing,
+    view: View,
     event: Occurrence<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
@@ -59,24 +59,8 @@ struct Whole<'a> {
     payment: &'a str,
     seq: u64,
     #[serde(flatten)]
-    standing: Standing,
+    view: View,
     timeline: Vec<Line<'a>>,
-}
-
-/// What the fold says, in an update as in a snapshot.
-#[derive(Serialize)]
-struct Standing {
-    status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    currency: Option<String>,
-    /// Decimal digits of the currency's minor unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exponent: Option<u8>,
-    captured: i64,
-    refunded: i64,
-    conflict: bool,
 }
 
 #[derive(Serialize)]
@@ -102,20 +86,6 @@ struct Line<'a> {
     late: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     correction: bool,
-}
-
-impl Standing {
-    fn of(state: &State) -> Self {
-        Self {
-            status: state.status(),
-            amount: state.amount(),
-            currency: state.currency().map(|currency| currency.code().to_owned()),
-            exponent: state.currency().map(|currency| currency.exponent()),
-            captured: state.captured(),
-            refunded: state.refunded(),
-            conflict: state.conflict(),
-        }
-    }
 }
 
 impl<'a> Occurrence<'a> {
@@ -147,7 +117,7 @@ impl Frame {
             payment: event.subject.id.as_str(),
             seq: cursor.seq,
             prev: cursor.seq.saturating_sub(1),
-            standing: Standing::of(state),
+            view: state.view(),
             event: Occurrence::of(event),
             late: change.late,
             correction: change.correction,
@@ -190,7 +160,7 @@ impl Snapshot {
             r#type: "snapshot",
             payment: subject.id.as_str(),
             seq: log.head().seq,
-            standing: Standing::of(&state),
+            view: state.view(),
             timeline: timeline.collect(),
         });
         Self { json }
@@ -203,4 +173,60 @@ fn open_object(object: &impl Serialize) -> Bytes {
     let mut json = serde_json::to_vec(object).unwrap_or_else(|_| b"{}".to_vec());
     json.pop();
     json.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        payment::{Fact, Money, Phase},
+        store::Entry,
+    };
+
+    fn event(id: &str, second: i64, trust: Trust, fact: Fact) -> Entry {
+        let event = Event {
+            id: id.into(),
+            source: "acme".into(),
+            provider: "generic".into(),
+            kind: "payment.changed".into(),
+            occurred_at: Time::from_unix_s(second).ok(),
+            received_at: Time::from_unix_s(10).unwrap(),
+            subject: Subject::payment("default".parse().unwrap(), "pay_1".parse().unwrap()),
+            live: true,
+            trust,
+            facts: vec![fact],
+        };
+        Entry { tag: Tag::from_random(1), event: Arc::new(event) }
+    }
+
+    fn text(json: &[u8]) -> &str {
+        std::str::from_utf8(json).unwrap()
+    }
+
+    /// Browsers read these bytes: a change here is a change of the wire's version.
+    #[test]
+    fn updates_and_snapshots_are_spelled_as_promised() {
+        let money = Some(Money { amount: 4200, currency: "EUR".parse().unwrap() });
+        let log = Log {
+            entries: vec![
+                event("evt_1", 9, Trust::Verified, Fact::Phase { phase: Phase::Processing, money: None }),
+                event("evt_2", 9, Trust::Confirmed, Fact::Phase { phase: Phase::Captured, money }),
+                event("evt_3", 8, Trust::Verified, Fact::Phase { phase: Phase::Failed, money: None }),
+            ],
+        };
+        let updates = Frame::updates(&log);
+        let expected = [
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":1,"prev":0,"status":"processing","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false,"event":{"id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":2,"prev":1,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":3,"prev":2,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},"late":true"#,
+        ];
+        for (update, expected) in updates.iter().zip(expected) {
+            assert_eq!(text(&update.json), expected);
+        }
+        let subject = &log.entries[0].event.subject;
+        assert_eq!(
+            text(&Snapshot::new(subject, &log).json),
+            r#"{"v":1,"type":"snapshot","payment":"pay_1","seq":3,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"timeline":[{"seq":1,"status":"processing","id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},{"seq":2,"status":"captured","id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"},{"seq":3,"status":"captured","id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"late":true}]"#
+        );
+    }
 }

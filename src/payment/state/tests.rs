@@ -1,5 +1,5 @@
 use super::*;
-use crate::payment::{Subject, Time};
+use crate::payment::{Subject, Time, Told};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::HashMap;
