@@ -6,7 +6,7 @@
 use super::{Place, Settings, Streams, wire, wire::Closing};
 use crate::{
     clock,
-    hub::{Bell, Frame, History, Pull, Standing, Watch},
+    hub::{Bell, Frame, History, LogEnd, Pull, Watch},
     metrics::CountReason,
     payment::{Cursor, Phase, Time},
 };
@@ -101,14 +101,14 @@ impl Lane {
 
     /// The client has seen all there is, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
-        let standing = self.watch.standing();
+        let standing = self.watch.log_end();
         self.cursor == standing.cursor && finish(&standing, settings).is_some_and(|at| at <= now)
     }
 }
 
 /// When a payment is finished: captured, canceled or expired, and silent for long enough. Refunds and disputes may
 /// follow, but a checkout page need not wait for them.
-fn finish(standing: &Standing, settings: &Settings) -> Option<Time> {
+fn finish(standing: &LogEnd, settings: &Settings) -> Option<Time> {
     let linger = match standing.phase? {
         Phase::Captured | Phase::Canceled => settings.linger,
         Phase::Expired => settings.linger.max(EXPIRED_LINGER),
@@ -221,7 +221,7 @@ impl Session {
         self.streams.metrics.resumes.count(reason.unwrap_or("fresh"));
         let up_to_date = wire::up_to_date(true);
         let rest = reason.map(|reason| format!(r#","reason":"{reason}"{up_to_date}"#));
-        wire::message(out, &self.id(), &history.snapshot.json, rest.as_deref().unwrap_or(up_to_date));
+        wire::message(out, &self.id(), &history.snapshot, rest.as_deref().unwrap_or(up_to_date));
     }
 
     /// Begins the stream: its `retry:`, then what its lanes' histories, in their order, have for them.
@@ -341,7 +341,7 @@ impl Session {
         let finish = || {
             let settings = self.streams.settings.get();
             let ends: Option<Vec<_>> =
-                self.lanes.iter().map(|lane| finish(&lane.watch.standing(), &settings)).collect();
+                self.lanes.iter().map(|lane| finish(&lane.watch.log_end(), &settings)).collect();
             // A millisecond more, since the wall clock that decides is read in whole ones.
             ends?.into_iter().max().map(|at| now + until(at) + Duration::from_millis(1))
         };

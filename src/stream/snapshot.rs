@@ -47,7 +47,7 @@ impl Streams {
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
             if !if_none_match.is_some_and(|known| matches(known, &etag)) {
-                let mut body = BytesMut::from(&*history.snapshot.json);
+                let mut body = BytesMut::from(&*history.snapshot);
                 body.extend_from_slice(wire::up_to_date(true).as_bytes());
                 return Snapshot::Fresh { etag, body: body.freeze() };
             }
