@@ -24,7 +24,7 @@ mod view;
 
 pub use cursor::{Cursor, Tag};
 pub use event::{
-    Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Told, TotalOf, Trust, digest_identity,
+    Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, State};

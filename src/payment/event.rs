@@ -60,9 +60,9 @@ pub enum Fact {
         money: Option<Money>,
     },
     /// A capture, for providers that capture in parts or take a capture back.
-    Capture(Told<PartState>),
+    Capture(Reported<PartState>),
     /// A refund.
-    Refund(Told<PartState>),
+    Refund(Reported<PartState>),
     /// A running total, for providers that report totals.
     Total {
         /// What the total is of.
@@ -74,14 +74,14 @@ pub enum Fact {
         currency: Option<Currency>,
     },
     /// A dispute.
-    Dispute(Told<DisputeState>),
+    Dispute(Reported<DisputeState>),
     /// Something that is shown in the timeline and changes nothing else.
     Note,
 }
 
 /// What an event says about one capture, refund or dispute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Told<S> {
+pub struct Reported<S> {
     /// The provider's id of the capture, refund or dispute.
     pub id: Arc<str>,
     /// The amount in minor units of its currency.
@@ -187,13 +187,13 @@ pub fn digest_identity(kind: &str, facts: &[Fact], occurred_at: Option<Time>) ->
 /// The facts as events of format 1 held them: without the currency of captures, refunds, disputes and totals. An event that an
 /// older version stored, and that its provider sends again, must have the same digest, or the retry would be a conflict.
 fn format_1(facts: &[Fact]) -> Vec<Fact> {
-    fn bare<S: Clone>(told: &Told<S>) -> Told<S> {
-        Told { currency: None, ..told.clone() }
+    fn bare<S: Clone>(reported: &Reported<S>) -> Reported<S> {
+        Reported { currency: None, ..reported.clone() }
     }
     let bare = |fact: &Fact| match fact {
-        Fact::Capture(told) => Fact::Capture(bare(told)),
-        Fact::Refund(told) => Fact::Refund(bare(told)),
-        Fact::Dispute(told) => Fact::Dispute(bare(told)),
+        Fact::Capture(reported) => Fact::Capture(bare(reported)),
+        Fact::Refund(reported) => Fact::Refund(bare(reported)),
+        Fact::Dispute(reported) => Fact::Dispute(bare(reported)),
         Fact::Total { of, amount, .. } => Fact::Total { of: *of, amount: *amount, currency: None },
         Fact::Phase { .. } | Fact::Note => fact.clone(),
     };
@@ -231,7 +231,7 @@ mod tests {
                     phase: Phase::Captured,
                     money: Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() }),
                 },
-                Fact::Dispute(Told {
+                Fact::Dispute(Reported {
                     id: "dp_1".into(),
                     amount: -5,
                     currency: "JPY".parse().ok(),

@@ -99,9 +99,9 @@ impl State {
                 let tier = self.tiers.get_mut(tier(*phase));
                 tier.is_some_and(|place| Register::join(place, stamp, (*phase, *money))) || told
             }
-            Fact::Capture(told) => self.captures.join(told, stamp(told.state as u8)),
-            Fact::Refund(told) => self.refunds.join(told, stamp(told.state as u8)),
-            Fact::Dispute(told) => self.disputes.join(told, stamp(told.state as u8)),
+            Fact::Capture(reported) => self.captures.join(reported, stamp(reported.state as u8)),
+            Fact::Refund(reported) => self.refunds.join(reported, stamp(reported.state as u8)),
+            Fact::Dispute(reported) => self.disputes.join(reported, stamp(reported.state as u8)),
             Fact::Total { of, amount, currency } => {
                 let place = match of {
                     TotalOf::Captured => &mut self.total_captured,

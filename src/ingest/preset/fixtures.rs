@@ -11,7 +11,7 @@ use crate::{
         },
         source::{Source, SourceSettings},
     },
-    payment::{DisputeState, Fact, Told, Trust},
+    payment::{DisputeState, Fact, Reported, Trust},
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ pub(in crate::ingest) fn fact(fact: &Fact) -> String {
     }
 }
 
-fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
+fn part<S: Debug>(kind: &str, told: &Reported<S>) -> String {
     format!("{kind} {} of {} {}", told.id, told.amount, word(&told.state))
 }
 

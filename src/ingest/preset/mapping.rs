@@ -9,7 +9,7 @@ use crate::{
         place::{Around, Place},
     },
     payment::{
-        Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told, TotalOf,
+        Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Reported, Time, TotalOf,
         digest_identity, parse_decimal, parse_minor,
     },
     redact,
@@ -344,7 +344,7 @@ impl FactRule {
 }
 
 impl<S: Copy + PartialEq> PartRule<S> {
-    fn read(&self, money: &MoneyReader<'_>) -> Result<Told<S>, Unclear> {
+    fn read(&self, money: &MoneyReader<'_>) -> Result<Reported<S>, Unclear> {
         let Some(id) = self.id.text(money.payload) else { return unclear("missing_part_id", &self.id) };
         let Ok(id) = id.parse::<Name>() else { return unclear("bad_part_id", &self.id) };
         // Masked, it could no longer be told from another, and the one refund would overwrite the other.
@@ -356,7 +356,7 @@ impl<S: Copy + PartialEq> PartRule<S> {
         let sum = self.amount.as_ref().map(|rule| money.amount(rule)).transpose()?;
         let (amount, currency) = sum.unwrap_or((0, None));
         let state = self.state.read(money.payload)?;
-        Ok(Told { id: id.as_str().into(), amount, currency, state })
+        Ok(Reported { id: id.as_str().into(), amount, currency, state })
     }
 }
 

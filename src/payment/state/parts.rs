@@ -1,7 +1,7 @@
 //! The parts of a payment: its captures, refunds or disputes by id, and what they sum up to.
 
 use super::register::{Register, Stamp};
-use crate::payment::{Currency, PartState, Told};
+use crate::payment::{Currency, PartState, Reported};
 use std::sync::Arc;
 
 /// The captures, the refunds or the disputes of a payment, sorted by id. A vector, since most payments have one or none.
@@ -30,13 +30,13 @@ impl<S> Default for Parts<S> {
 
 impl<S: Copy> Parts<S> {
     /// Joins one fact about a part. Returns whether a register changed.
-    pub(super) fn join(&mut self, told: &Told<S>, stamp: Stamp) -> bool {
-        let sum = Sum { amount: told.amount, currency: told.currency };
-        let value = Part { state: told.state, sum };
-        match self.0.binary_search_by(|(id, _)| id.cmp(&told.id)) {
+    pub(super) fn join(&mut self, reported: &Reported<S>, stamp: Stamp) -> bool {
+        let sum = Sum { amount: reported.amount, currency: reported.currency };
+        let value = Part { state: reported.state, sum };
+        match self.0.binary_search_by(|(id, _)| id.cmp(&reported.id)) {
             Ok(place) => self.0.get_mut(place).is_some_and(|(_, known)| known.replace_older(stamp, value)),
             Err(place) => {
-                self.0.insert(place, (Arc::clone(&told.id), Register { stamp, value }));
+                self.0.insert(place, (Arc::clone(&reported.id), Register { stamp, value }));
                 true
             }
         }
