@@ -12,7 +12,7 @@
 //! | `lane`     | one payment of a stream, and how far the stream has come in its log; pure |
 //! | `moment`   | the time and the conditions by which a stream decides |
 //! | `wire`     | how each event is spelled; pure |
-//! | `reason`   | why a stream ends, and why it starts over |
+//! | `reason`   | why a stream is refused, why it ends, and why it starts over |
 //! | `sink`     | the HTTP body that drives a stream |
 //! | `census`   | how many streams are open |
 //! | `snapshot` | the same state as one JSON answer |

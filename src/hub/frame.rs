@@ -30,7 +30,7 @@ pub struct Frame {
 }
 
 #[derive(Serialize)]
-struct Update<'a> {
+struct UpdateObject<'a> {
     v: u32,
     r#type: &'static str,
     payment: &'a str,
@@ -46,7 +46,7 @@ struct Update<'a> {
 }
 
 #[derive(Serialize)]
-struct Snapshot<'a> {
+struct SnapshotObject<'a> {
     v: u32,
     r#type: &'static str,
     payment: &'a str,
@@ -105,7 +105,7 @@ impl Frame {
         state: &State,
         change: Change,
     ) -> Self {
-        let json = open_object(&Update {
+        let json = open_object(&UpdateObject {
             v: WIRE_VERSION,
             r#type: "update",
             payment: event.subject.id.as_str(),
@@ -145,7 +145,7 @@ pub(super) fn snapshot(subject: &Subject, log: &Log) -> Bytes {
     let timeline = log.entries.iter().zip(steps).map(|(entry, (seq, status, late, correction))| {
         TimelineEntry { seq, status, event: Occurrence::of(&entry.event), late, correction }
     });
-    open_object(&Snapshot {
+    open_object(&SnapshotObject {
         v: WIRE_VERSION,
         r#type: "snapshot",
         payment: subject.id.as_str(),

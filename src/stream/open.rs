@@ -4,7 +4,7 @@ use super::{
     census::Seat,
     drive::{Drive, Stands, Terms},
     lane::Lane,
-    reason::Closing,
+    reason::Refusal,
     session::Session,
     sink::Body,
     streams::{STORE_PATIENCE, Streams},
@@ -48,17 +48,17 @@ impl Streams {
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
         let seat = Seat::take(&self.census);
         if self.shutdown.is_draining() {
-            return self.refuse("drain", Closing::Drain, &open);
+            return self.refuse(Refusal::Drain, &open);
         }
         if self.census.open() > self.limits.get().streams {
             self.metrics.limit_hits.count("streams");
-            return self.refuse("overload", Closing::Overload, &open);
+            return self.refuse(Refusal::Overload, &open);
         }
         let bell = Arc::new(Bell::default());
         let lanes = self.lanes(&open, &bell);
         let reads = futures_util::future::try_join_all(lanes.iter().map(|lane| lane.watch().history()));
         let Ok(Ok(histories)) = tokio::time::timeout(STORE_PATIENCE, reads).await else {
-            return self.refuse("store", Closing::Overload, &open);
+            return self.refuse(Refusal::Store, &open);
         };
         let Open { cursor, heartbeat_events, until_finished, expires_at, stands, .. } = open;
         let at = self.moment();
@@ -82,14 +82,14 @@ impl Streams {
         open.subjects.iter().zip(sent).map(|(subject, sent)| Lane::new(join(subject), sent)).collect()
     }
 
-    fn refuse(&self, reason: &'static str, why: Closing, open: &Open) -> Opened {
-        self.metrics.refusals.count(reason);
+    fn refuse(&self, why: Refusal, open: &Open) -> Opened {
+        self.metrics.refusals.count(why.as_str());
         let count = open.subjects.len();
         // The client keeps the cursor that it has.
         let sent = open.cursor.as_deref().map(|text| wire::split_cursors(text, count)).unwrap_or_default();
         let cursors = (0..count).map(|lane| sent.get(lane).copied().flatten().unwrap_or(Cursor::START));
         let mut out = BytesMut::new();
-        wire::closing(&mut out, &wire::Joined(cursors), why, self.moment().draw_retry_ms());
+        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.moment().draw_retry_ms());
         Opened::Stream(Body::refusal(out))
     }
 }

@@ -1,4 +1,5 @@
-//! The reasons that a stream states on the wire: why the server closes it, and why it starts over with a snapshot.
+//! The reasons that a stream or an answer states: why it is refused, why the server closes it, why it starts over with a
+//! snapshot.
 
 /// Why the server closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +25,17 @@ pub(super) enum Ending {
     Clean,
     /// The body ends without its last chunk (HTTP/2: by a reset), so that every client comes back.
     Cut,
+}
+
+/// Why a request for a stream or a snapshot is refused, although waiting would help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// The node drains.
+    Drain,
+    /// The node has as many streams as it may have.
+    Overload,
+    /// The store does not answer.
+    Store,
 }
 
 /// Why a client's cursor cannot be honoured: it gets a snapshot with this reason instead of the events that it missed.
@@ -56,6 +68,25 @@ impl Closing {
         match self {
             Self::Finished => Ending::Clean,
             Self::Drain | Self::MaxAge | Self::TokenExpired | Self::Overload | Self::Stalled => Ending::Cut,
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason as metrics spell it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Overload => "overload",
+            Self::Store => "store",
+        }
+    }
+
+    /// The reason that a refused stream states.
+    pub(super) const fn closing(self) -> Closing {
+        match self {
+            Self::Drain => Closing::Drain,
+            Self::Overload | Self::Store => Closing::Overload,
         }
     }
 }

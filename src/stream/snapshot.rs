@@ -1,6 +1,7 @@
 //! A payment as JSON for clients that cannot stream: one request, one answer, with an `ETag` and a long poll.
 
 use super::{
+    reason::Refusal,
     streams::{STORE_PATIENCE, Streams},
     wire,
 };
@@ -45,7 +46,7 @@ impl Streams {
         let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count("store");
+                self.metrics.refusals.count(Refusal::Store.as_str());
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
