@@ -20,7 +20,7 @@ mod patience;
 mod reconcile;
 mod step;
 
-pub use reconcile::{News, ReconcileError, Reconciled, Standing};
+pub use reconcile::{News, ReconcileError, Reconciled};
 pub use step::Failed;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::{Confirmations, Failed, step::Step};
 use crate::{
-    payment::{Cursor, Event, Fact, Name, Phase, State, Status, TotalOf},
+    payment::{Cursor, Event, Fact, Name, Phase, State, Status, TotalOf, View},
     store::Log,
 };
 use serde::Serialize;
@@ -19,31 +19,14 @@ pub struct Reconciled {
     /// What they differ in: `status`, `amount`, `currency`, `captured`, `refunded`.
     pub differences: Vec<&'static str>,
     /// What the gateway knew.
-    pub gateway: Standing,
+    pub gateway: View,
     /// What the provider says. Refunds, disputes and parts of a capture that its answer does not speak of stand as the gateway knows
     /// them: not every provider tells all with a payment.
-    pub provider: Standing,
+    pub provider: View,
     /// The event that was appended, if the answer was news.
     pub appended: Option<News>,
     /// What the gateway knows now.
-    pub now: Standing,
-}
-
-/// Where a payment stands. Sums are in minor units.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Standing {
-    /// The one word.
-    pub status: Status,
-    /// What it is about, if told.
-    pub amount: Option<i64>,
-    /// In which currency.
-    pub currency: Option<String>,
-    /// Decimal digits of the minor unit.
-    pub exponent: Option<u8>,
-    /// What was taken.
-    pub captured: i64,
-    /// What went back.
-    pub refunded: i64,
+    pub now: View,
 }
 
 /// An event that was appended.
@@ -94,9 +77,9 @@ fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
     let before = State::fold(step.log.entries.iter().map(|entry| &*entry.event));
     let mut after = before.clone();
     after.apply(&step.event);
-    let gateway = Standing::of(&before);
-    let provider = Standing::of(&completed(&step.log, &step.event));
-    let differences = gateway.differences(&provider);
+    let gateway = before.view();
+    let provider = completed(&step.log, &step.event).view();
+    let differences = differences(&gateway, &provider);
     let news = |cursor: Cursor| News {
         seq: cursor.seq,
         id: step.event.id.to_string(),
@@ -110,7 +93,7 @@ fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
         gateway,
         provider,
         appended: step.appended.map(news),
-        now: Standing::of(&after),
+        now: after.view(),
     }
 }
 
@@ -157,30 +140,18 @@ impl Aspect {
     }
 }
 
-impl Standing {
-    fn of(state: &State) -> Self {
-        Self {
-            status: state.status(),
-            amount: state.amount(),
-            currency: state.currency().map(|currency| currency.code().to_owned()),
-            exponent: state.currency().map(|currency| currency.exponent()),
-            captured: state.captured(),
-            refunded: state.refunded(),
-        }
-    }
-
-    /// In what the provider says otherwise. What it does not tell is no difference.
-    fn differences(&self, provider: &Self) -> Vec<&'static str> {
-        let is_told = provider.amount.is_some();
-        let all = [
-            ("status", provider.status != Status::Unknown && self.status != provider.status),
-            ("amount", is_told && self.amount != provider.amount),
-            ("currency", is_told && self.currency != provider.currency),
-            ("captured", is_told && self.captured != provider.captured),
-            ("refunded", is_told && self.refunded != provider.refunded),
-        ];
-        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-    }
+/// The fields in which the provider's answer differs from what the gateway knew. A field that the answer does not state is
+/// no difference.
+fn differences(gateway: &View, provider: &View) -> Vec<&'static str> {
+    let states_money = provider.amount.is_some();
+    let all = [
+        ("status", provider.status != Status::Unknown && gateway.status != provider.status),
+        ("amount", states_money && gateway.amount != provider.amount),
+        ("currency", states_money && gateway.currency != provider.currency),
+        ("captured", states_money && gateway.captured != provider.captured),
+        ("refunded", states_money && gateway.refunded != provider.refunded),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

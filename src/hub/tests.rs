@@ -80,7 +80,7 @@ async fn a_watcher_gets_each_event_once_in_order() {
     node.store.say("a", Phase::Processing).await;
     let last = node.store.say("a", Phase::Captured).await;
     assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
-    assert_eq!(watcher.watch.standing().phase, Some(Phase::Captured));
+    assert_eq!(watcher.watch.log_end().phase, Some(Phase::Captured));
 }
 
 #[tokio::test(start_paused = true)]

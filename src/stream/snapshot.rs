@@ -1,6 +1,10 @@
-//! The same payment as JSON: one request, one answer, with an `ETag` and a long-poll for those who cannot stream.
+//! A payment as JSON for clients that cannot stream: one request, one answer, with an `ETag` and a long poll.
 
-use super::{STORE_PATIENCE, Streams, wire};
+use super::{
+    reason::Refusal,
+    streams::{STORE_PATIENCE, Streams},
+    wire,
+};
 use crate::{
     hub::Bell,
     metrics::CountReason,
@@ -13,14 +17,14 @@ use tokio::time::{Instant, timeout};
 /// The answer to a request for a snapshot.
 #[derive(Clone, Debug)]
 pub enum Snapshot {
-    /// 200: the payment as it stands.
+    /// 200: the payment's present state.
     Fresh {
         /// `"<cursor>.<fold version>"`, quotes included.
         etag: String,
-        /// The JSON.
+        /// The JSON object, as a stream's snapshot event holds it.
         body: Bytes,
     },
-    /// 304: the client has it already.
+    /// 304: the client has the present state already.
     NotModified {
         /// As in [`Snapshot::Fresh`].
         etag: String,
@@ -30,7 +34,7 @@ pub enum Snapshot {
 }
 
 impl Streams {
-    /// The payment as it stands. If the client has just that (`If-None-Match`), waits up to `wait` for news.
+    /// Reads a payment. If the client has its present state already (`If-None-Match`), waits up to `wait` for news.
     pub async fn snapshot(
         &self,
         subject: &Subject,
@@ -42,13 +46,13 @@ impl Streams {
         let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count("store");
+                self.metrics.refusals.count(Refusal::Store.as_str());
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
             if !if_none_match.is_some_and(|known| matches(known, &etag)) {
-                let mut body = BytesMut::from(&*history.snapshot.json);
-                body.extend_from_slice(wire::up_to_date(true).as_bytes());
+                let mut body = BytesMut::from(&*history.snapshot);
+                body.extend_from_slice(wire::UP_TO_DATE.as_bytes());
                 return Snapshot::Fresh { etag, body: body.freeze() };
             }
             let Some(deadline) = deadline.filter(|at| *at > Instant::now()) else {
@@ -63,7 +67,7 @@ impl Streams {
     }
 }
 
-/// Whether an `If-None-Match` (RFC 9110, section 13.1.2) names this tag. The comparison is the weak one.
+/// Whether an `If-None-Match` (RFC 9110, section 13.1.2) names this tag, by the weak comparison.
 fn matches(if_none_match: &str, etag: &str) -> bool {
     let named = |item: &str| item.trim().trim_start_matches("W/") == etag;
     if_none_match.trim() == "*" || if_none_match.split(',').any(named)

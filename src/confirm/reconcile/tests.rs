@@ -1,6 +1,6 @@
 use super::{super::event, *};
 use crate::{
-    payment::{DisputeState, Money, PartState, Time, Told, Trust},
+    payment::{DisputeState, Money, PartState, Reported, Time, Trust},
     source::{ApiSettings, Source, SourceSettings},
     store::Entry,
 };
@@ -61,11 +61,11 @@ fn captured() -> Fact {
 }
 
 fn dispute(state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: "PM0123ABCD".into(), amount: 0, currency: None, state })
+    Fact::Dispute(Reported { id: "PM0123ABCD".into(), amount: 0, currency: None, state })
 }
 
 fn capture(amount: i64) -> Fact {
-    Fact::Capture(Told {
+    Fact::Capture(Reported {
         id: "part".into(),
         amount,
         currency: "GBP".parse().ok(),

@@ -2,7 +2,7 @@
 
 use super::money::{MoneyReader, MoneyRule};
 use crate::{
-    payment::{DisputeState, Fact, Name, PartState, Phase, Told, TotalOf},
+    payment::{DisputeState, Fact, Name, PartState, Phase, Reported, TotalOf},
     redact,
     source::payload::{Place, Pointer, RequestParts, Unclear, unclear},
 };
@@ -137,7 +137,7 @@ impl FactRule {
 }
 
 impl<S: Copy + PartialEq> PartRule<S> {
-    fn read(&self, reader: &FactReader<'_>) -> Result<Told<S>, Unclear> {
+    fn read(&self, reader: &FactReader<'_>) -> Result<Reported<S>, Unclear> {
         let Some(id) = self.id.text(reader.money.payload) else {
             return unclear("missing_part_id", &self.id);
         };
@@ -151,7 +151,7 @@ impl<S: Copy + PartialEq> PartRule<S> {
         let sum = self.amount.as_ref().map(|rule| reader.money.amount(rule)).transpose()?;
         let (amount, currency) = sum.unwrap_or((0, None));
         let state = self.state.read(reader.money.payload)?;
-        Ok(Told { id: id.as_str().into(), amount, currency, state })
+        Ok(Reported { id: id.as_str().into(), amount, currency, state })
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::payment::{DisputeState, Money, PartState, Phase::*, Told};
+use crate::payment::{DisputeState, Money, PartState, Phase::*, Reported};
 use crate::source::payload::OptionValues;
 use crate::source::preset::{built_in, of_text};
 use http::HeaderMap;
@@ -27,11 +27,16 @@ fn total(of: TotalOf, amount: i64) -> Fact {
 }
 
 fn refund(state: PartState) -> Fact {
-    Fact::Refund(Told { id: "re_3PqJt2KZvKYlo2C1".into(), amount: 2500, currency: "EUR".parse().ok(), state })
+    Fact::Refund(Reported {
+        id: "re_3PqJt2KZvKYlo2C1".into(),
+        amount: 2500,
+        currency: "EUR".parse().ok(),
+        state,
+    })
 }
 
 fn dispute(state: DisputeState) -> Fact {
-    Fact::Dispute(Told {
+    Fact::Dispute(Reported {
         id: "dp_1PqJt2KZvKYlo2C1".into(),
         amount: 10_000,
         currency: "EUR".parse().ok(),
@@ -47,7 +52,7 @@ fn fixture(name: &str) -> String {
 /// Every fixture, with the payment that it is about and what it says of it.
 fn stripe_events() -> Vec<(&'static str, &'static str, Fact)> {
     use DisputeState::{Lost, Open, UnderReview, Warning, Won};
-    let warned = Told { id: "issfr_1PqJt2KZvKYlo2C1".into(), amount: 0, currency: None, state: Warning };
+    let warned = Reported { id: "issfr_1PqJt2KZvKYlo2C1".into(), amount: 0, currency: None, state: Warning };
     vec![
         ("payment_intent.created", PI, phase(Created, 10_000)),
         ("payment_intent.requires_action", PI, phase(RequiresAction, 10_000)),
@@ -380,7 +385,7 @@ fn i8_a_number_that_a_provider_counts_up_is_no_card_s_and_any_other_may_be() {
     let paid = read(&shopify, &Terms::default(), order).unwrap().unwrap();
     assert_eq!(paid.payment.as_str(), "4222222222222");
     let said = read(&shopify, &Terms::default(), refund).unwrap().unwrap();
-    let told = Told {
+    let told = Reported {
         id: "4222222222222".into(),
         amount: 500,
         currency: "EUR".parse().ok(),
@@ -434,7 +439,7 @@ fn a_user_s_preset_reads_parts_totals_and_several_facts() {
     let read = |payload: &str| read(&mapping, &Terms::default(), payload);
     let capture = r#"{"type":"capture.card.done","data":{"order":7,"id":"c_1","amount":"5","sum":7.5,"currency":"EUR"}}"#;
     let captured =
-        Told { id: "c_1".into(), amount: 500, currency: "EUR".parse().ok(), state: PartState::Succeeded };
+        Reported { id: "c_1".into(), amount: 500, currency: "EUR".parse().ok(), state: PartState::Succeeded };
     let statement = read(capture).unwrap().unwrap();
     assert_eq!(statement.payment.as_str(), "7");
     assert_eq!(statement.facts, [Fact::Capture(captured), total(TotalOf::Captured, 750)]);

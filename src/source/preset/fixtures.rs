@@ -2,7 +2,7 @@
 //! events says, in a line.
 
 use crate::{
-    payment::{Currency, DisputeState, Fact, Told, Trust},
+    payment::{Currency, DisputeState, Fact, Reported, Trust},
     source::{
         Source,
         mapping::{FactRule, Mapping, Reading},
@@ -127,7 +127,7 @@ pub(crate) fn fact(fact: &Fact) -> String {
     }
 }
 
-fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
+fn part<S: Debug>(kind: &str, told: &Reported<S>) -> String {
     format!("{kind} {} of {} {}", told.id, sum(told.amount, told.currency), word(&told.state))
 }
 
