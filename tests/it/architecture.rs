@@ -1,5 +1,8 @@
 //! The rules of ARCHITECTURE.md about who may know whom, as absences in the source.
 
+mod imports;
+
+use imports::{Tree, circles};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -186,6 +189,16 @@ fn libraries_are_named_only_where_they_belong() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn no_file_uses_another_in_a_circle() {
+    for root in ["src/lib.rs", "load/src/lib.rs"] {
+        let tree = Tree::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root));
+        let uses = tree.uses();
+        let circles = circles(&uses);
+        assert!(circles.is_empty(), "{root}: {circles:#?}");
+    }
 }
 
 #[test]
