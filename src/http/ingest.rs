@@ -6,8 +6,8 @@
 //! so that it ends in one outcome.
 
 use super::{
-    accept::Peer,
     problem::{self, Problem},
+    service::Peer,
 };
 use crate::{
     clock,
