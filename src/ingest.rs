@@ -22,6 +22,7 @@
 //! | `confirm`   | asking a provider for a payment: the request, and what the answer says |
 //! | `providers/*.toml` | the built-in presets |
 //! | `outcome`   | what came of a delivery, and the acknowledgement rule |
+//! | `reply`     | the answer to a provider, before it is written as HTTP |
 //! | `account`   | telling it: metrics, the log line, the delivery log, the answer |
 //! //! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
 
@@ -37,6 +38,7 @@ mod outcome;
 mod payload;
 mod place;
 mod preset;
+mod reply;
 mod sieve;
 mod signature;
 mod source;
@@ -49,6 +51,7 @@ pub use outcome::Refusal;
 pub use preset::{
     PresetError, ignored_table, mapping::Unclear, pointer::PointerError, preset_table, presets,
 };
+pub use reply::{Reply, ReplyBody};
 pub use signature::SecretError;
 pub use source::{Provider, Source, SourceError, SourceSettings};
 
@@ -97,19 +100,6 @@ pub struct Delivery<'a> {
     pub received_at: Time,
     /// Who sent it.
     pub peer: Option<IpAddr>,
-}
-
-/// What the provider is answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The type of the body.
-    pub content_type: &'static str,
-    /// The body: JSON, for an error `application/problem+json` with a `reason` code.
-    pub body: String,
-    /// `Retry-After`, in seconds.
-    pub retry_after_s: Option<u32>,
 }
 
 /// All sources, and the way from them into the store.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock,
-    ingest::{Delivery, Ingest, Refusal, Reply},
+    ingest::{Delivery, Ingest, Refusal, Reply, ReplyBody},
     limits::Limits,
     live::Live,
 };
@@ -157,15 +157,20 @@ async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(qu
     }
 }
 
-fn answer(reply: Reply) -> Response {
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, reply.body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Some(seconds) = reply.retry_after_s {
-        headers.insert(header::RETRY_AFTER, seconds.into());
+fn answer(Reply { status, body }: Reply) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match body {
+        ReplyBody::Json(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        ReplyBody::Text(body) => (status, [(header::CONTENT_TYPE, "text/plain")], body).into_response(),
+        ReplyBody::Problem { reason, detail, retry_after } => {
+            let problem = Problem::new(status, reason, detail);
+            match retry_after {
+                Some(after) => problem.with_retry_after(after),
+                None => problem,
+            }
+            .into_response()
+        }
     }
-    response
 }
 
 /// What is left of the request is not read, so HTTP/1 has to close the connection; HTTP/2 resets the one stream.
@@ -174,4 +179,44 @@ fn hang_up(version: Version, mut response: Response) -> Response {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    /// GoCardless wants 498 for a bad signature. The body used to say 401 all the same.
+    #[tokio::test]
+    async fn an_error_of_ingest_is_a_problem_that_says_the_status_of_its_answer() {
+        for (status, title) in [(401, "Unauthorized"), (498, "Error"), (503, "Service Unavailable")] {
+            let retry_after = (status == 503).then_some(Duration::from_secs(5));
+            let detail = "The timestamp is missing.".into();
+            let body = ReplyBody::Problem { reason: "missing_timestamp", detail, retry_after };
+            let (head, body) = answer(Reply { status, body }).into_parts();
+            assert_eq!(head.status, status);
+            assert_eq!(head.headers["content-type"], "application/problem+json");
+            assert_eq!(head.headers.get("retry-after").is_some_and(|after| after == "5"), status == 503);
+            let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+            let expected = json!({ "type": "about:blank", "title": title, "status": status,
+                "detail": "The timestamp is missing.", "reason": "missing_timestamp" });
+            assert_eq!(body, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_answered_in_the_form_that_the_provider_expects() {
+        for (body, content_type) in [
+            (ReplyBody::Json("{}".to_owned()), "application/json"),
+            (ReplyBody::Text("[OK]".to_owned()), "text/plain"),
+        ] {
+            let answer = answer(Reply { status: 200, body });
+            assert_eq!(
+                (answer.status(), answer.headers().get_all("content-type").iter().count()),
+                (StatusCode::OK, 1)
+            );
+            assert_eq!(answer.headers()["content-type"], content_type);
+        }
+    }
 }

@@ -41,8 +41,12 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
         retry_after: Duration,
     ) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail)
-            .with(header::RETRY_AFTER, retry_after.as_secs().into())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail).with_retry_after(retry_after)
+    }
+
+    /// Adds `Retry-After`, in whole seconds.
+    pub(super) fn with_retry_after(self, after: Duration) -> Self {
+        self.with(header::RETRY_AFTER, after.as_secs().into())
     }
 
     /// Adds a header.
