@@ -33,7 +33,7 @@ pub struct Config {
     /// The webhook endpoints.
     pub sources: Vec<ingest::SourceSettings>,
     /// Who may watch what.
-    pub access: access::Settings,
+    pub access: access::AccessSettings,
     /// How streams behave.
     pub stream: stream::Settings,
     /// Opens the admin listener's `/admin/…`, which is closed without one.

@@ -11,7 +11,7 @@
 )]
 
 use crate::{
-    access::{self, Access, Grant, KeySettings, Material, Payments},
+    access::{self, Access, AccessSettings, Grant, KeySettings, Material, Payments},
     ingest,
     payment::{Currency, Cursor, MoneyError, Name, Time, parse_decimal, parse_minor},
     redact,
@@ -166,13 +166,13 @@ const LEEWAY_S: i64 = 30;
 fn doorkeeper(secret: &str) -> Access {
     let key = |kid: &str, operator| KeySettings {
         kid: kid.to_owned(),
-        algorithm: access::Algorithm::Hs256,
+        algorithm: access::TokenAlgorithm::Hs256,
         material: Material::Secret(format!("{secret}{kid}").into()),
         realms: vec!["default".parse().expect("it is a name")],
         operator,
     };
     let settings =
-        access::Settings { keys: vec![key("k1", false), key("ops", true)], ..access::Settings::default() };
+        AccessSettings { keys: vec![key("k1", false), key("ops", true)], ..AccessSettings::default() };
     Access::new(settings).expect("the settings are good")
 }
 

@@ -1,37 +1,38 @@
-//! The origins whose pages may read answers: an exact list, by default empty. No wildcard, since answers go out with
-//! credentials.
+//! The origins whose pages may read answers: an exact list, which is empty by default.
+//!
+//! There is no wildcard, because answers are sent with credentials: every page could then read its visitors' payments.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The list of allowed origins.
 #[derive(Clone, Debug, Default)]
-pub struct Cors {
+pub(super) struct Cors {
+    /// The origins in the form that browsers send.
     origins: Vec<HeaderValue>,
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OriginError {
-    /// `*`, which browsers refuse with credentials, and which would open payments to every page.
+    /// The text has a `*`. Browsers refuse it with credentials, and it would let every page read payments.
     #[error("\"*\" is not allowed; list each origin, e.g. https://shop.example")]
     Wildcard,
-    /// Anything else.
+    /// The text has another form than an origin.
     #[error(
         "not an origin; allowed: scheme://host or scheme://host:port without a path, e.g. https://shop.example"
     )]
     Shape,
 }
 
-/// How long a browser may remember a preflight: the most that any of them keeps (Chromium caps at two hours).
+/// How long a browser may keep the answer to a preflight, in seconds. Chromium keeps it for two hours at most.
 const MAX_AGE_S: &str = "7200";
 
-/// What a page may send.
+/// The request headers that a page may set.
 const ALLOWED_HEADERS: &str = "Authorization, Last-Event-ID, If-None-Match, Prefer, Cache-Control";
 
 impl Cors {
-    /// Reads the list. What cannot be read is left out and returned with its place, text and reason.
-    #[must_use]
-    pub fn new(origins: &[String]) -> (Self, Vec<(usize, String, OriginError)>) {
+    /// Reads the list. Texts that are not origins are left out and returned with their position, text and reason.
+    pub(super) fn new(origins: &[String]) -> (Self, Vec<(usize, String, OriginError)>) {
         let mut cors = Self::default();
         let mut wrong = Vec::new();
         for (index, origin) in origins.iter().enumerate() {
@@ -43,15 +44,15 @@ impl Cors {
         (cors, wrong)
     }
 
-    /// The origin itself if it is on the list.
-    #[must_use]
-    pub fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+    /// Returns `origin` if it is on the list.
+    fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let origin = origin?;
         self.origins.iter().find(|allowed| *allowed == origin).cloned()
     }
 
-    /// Adds to an answer what lets an allowed page read it.
-    pub fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    /// Adds to an answer the headers that let a page of an allowed origin read it. Every answer gets `Vary: Origin`, so that
+    /// no cache gives one origin's answer to another.
+    pub(super) fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed(origin) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -60,10 +61,9 @@ impl Cors {
         }
     }
 
-    /// The headers of the answer to a preflight. For an origin that is not on the list: only `Vary`, so that the browser
+    /// The headers of the answer to a preflight. An origin that is not on the list gets only `Vary`, so that the browser
     /// refuses.
-    #[must_use]
-    pub fn preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {
+    pub(super) fn preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut answer = HeaderMap::new();
         self.answer(origin, &mut answer);
         if answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -81,7 +81,7 @@ impl Cors {
     }
 }
 
-/// The form that browsers send: scheme and host in lower case, no default port, no trailing slash.
+/// Brings an origin into the form that browsers send: scheme and host in lower case, no default port, no trailing slash.
 fn normalise(text: &str) -> Result<HeaderValue, OriginError> {
     let text = text.trim();
     if text.contains('*') {
@@ -94,7 +94,7 @@ fn normalise(text: &str) -> Result<HeaderValue, OriginError> {
         "https" => 443,
         _ => return Err(OriginError::Shape),
     };
-    // What follows the host: nothing, or a port. (The library's own reading takes a port out of range for none.)
+    // The host is followed by nothing or by a port. `Uri::port` is not used, because it ignores a port that is out of range.
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     let port = match authority.strip_prefix(host).map(|rest| (rest.is_empty(), rest.strip_prefix(':'))) {
         Some((true, _)) => default_port,

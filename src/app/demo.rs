@@ -9,7 +9,7 @@ mod shop;
 
 use super::{App, Running};
 use crate::{
-    access::{Algorithm, KeySettings, Material},
+    access::{KeySettings, Material, TokenAlgorithm},
     config::{Config, DEV_REALM, Role},
     http::demo,
     payment::Name,
@@ -115,7 +115,7 @@ fn config(data: &Path, port: Option<u16>) -> anyhow::Result<Config> {
     config.access.open = None;
     config.access.keys = vec![KeySettings {
         kid: "demo".to_owned(),
-        algorithm: Algorithm::Hs256,
+        algorithm: TokenAlgorithm::Hs256,
         material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
         realms: vec![realm()?],
         operator: false,

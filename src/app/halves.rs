@@ -3,7 +3,7 @@
 //! They share the store and nothing that either of them made: neither is told whether the other is there.
 
 use crate::{
-    access::{self, Access, AccessErrors},
+    access::{Access, AccessErrors, AccessSettings},
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
@@ -139,7 +139,7 @@ impl StreamHalf {
         });
     }
 
-    pub(super) fn replace_access(&self, settings: access::Settings) -> Result<(), AccessErrors> {
+    pub(super) fn replace_access(&self, settings: AccessSettings) -> Result<(), AccessErrors> {
         self.access.replace(settings)
     }
 

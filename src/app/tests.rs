@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    access::{Algorithm, KeySettings, Material},
+    access::{KeySettings, Material, TokenAlgorithm},
     clock,
     http::Public,
     hub::Hub,
@@ -39,7 +39,7 @@ impl Gateway {
         let realms: Vec<Name> = vec!["default".parse().unwrap()];
         config.access.keys = vec![KeySettings {
             kid: "k1".into(),
-            algorithm: Algorithm::Hs256,
+            algorithm: TokenAlgorithm::Hs256,
             material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
             realms,
             operator: false,
@@ -268,7 +268,7 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
     let streams =
         Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
     let open = Some("default".parse().unwrap());
-    let access = Arc::new(Access::new(crate::access::Settings { open, ..Default::default() }).unwrap());
+    let access = Arc::new(Access::new(crate::access::AccessSettings { open, ..Default::default() }).unwrap());
     let routes = Public { streams, access, limits: limits.clone(), metrics: Arc::clone(&metrics) }.routes();
     let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
     let address = listener.local_addr().unwrap();

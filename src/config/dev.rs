@@ -2,7 +2,7 @@
 
 use super::{Config, Listen};
 use crate::{
-    access,
+    access::AccessSettings,
     ingest::SourceSettings,
     limits::Limits,
     payment::Name,
@@ -45,7 +45,7 @@ impl Config {
                 history: Duration::from_secs(45 * 24 * 60 * 60),
             }),
             sources: [source("dev", "generic"), source("stripe", "stripe")].into_iter().flatten().collect(),
-            access: access::Settings { open: open.clone(), ..access::Settings::default() },
+            access: AccessSettings { open: open.clone(), ..AccessSettings::default() },
             // Nobody but the developer waits for the end.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,

@@ -2,7 +2,7 @@
 
 use super::REALM;
 use crate::{
-    access::{self, AccessError, Algorithm, KeySettings, Material},
+    access::{AccessError, AccessSettings, KeySettings, Material, TokenAlgorithm},
     config::{
         document::{Place, Section},
         secret,
@@ -12,7 +12,7 @@ use crate::{
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-pub(super) fn settings(mut section: Section<'_>) -> access::Settings {
+pub(super) fn settings(mut section: Section<'_>) -> AccessSettings {
     let audience =
         section.parsed("audience", "the word that tokens name in `aud`, e.g. \"paystream\"", |text| {
             if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
@@ -27,8 +27,8 @@ pub(super) fn settings(mut section: Section<'_>) -> access::Settings {
         }
         table.end();
     }
-    let defaults = access::Settings::default();
-    let settings = access::Settings {
+    let defaults = AccessSettings::default();
+    let settings = AccessSettings {
         audience: audience.unwrap_or(defaults.audience),
         cors: cors.iter().map(|(_, origin)| origin.clone()).collect(),
         keys,
@@ -56,7 +56,7 @@ fn key(section: &mut Section<'_>) -> Option<KeySettings> {
         if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
     });
     let algorithm = section.required("algorithm", "\"HS256\", \"EdDSA\", \"ES256\" or \"RS256\"", |text| {
-        text.parse::<Algorithm>().map_err(|_| "is no algorithm that can be used")
+        text.parse::<TokenAlgorithm>().map_err(|_| "is no algorithm that can be used")
     });
     let secret = section.secret("secret");
     let public_key = section.secret("public_key");
@@ -86,13 +86,13 @@ fn key(section: &mut Section<'_>) -> Option<KeySettings> {
 /// HS256 has `secret`; the others `public_key`, and `private_key` where tokens are minted here.
 fn material(
     section: &Section<'_>,
-    algorithm: Algorithm,
+    algorithm: TokenAlgorithm,
     secret: Option<SecretString>,
     public_key: Option<SecretString>,
     private_key: Option<SecretString>,
 ) -> Option<Material> {
     let (needed, strange): (_, &[&str]) = match algorithm {
-        Algorithm::Hs256 => ("secret", &["public_key", "private_key"]),
+        TokenAlgorithm::Hs256 => ("secret", &["public_key", "private_key"]),
         _ => ("public_key", &["secret"]),
     };
     for key in strange.iter().filter(|key| section.has(key)) {
@@ -110,7 +110,7 @@ fn material(
         );
     }
     match algorithm {
-        Algorithm::Hs256 => Some(Material::Secret(secret?)),
+        TokenAlgorithm::Hs256 => Some(Material::Secret(secret?)),
         _ => Some(Material::Pair { public_key: public_key?.expose_secret().to_owned(), private_key }),
     }
 }
