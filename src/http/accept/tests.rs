@@ -215,11 +215,11 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
             self.1.notify_one();
         }
     }
-    let (flag, told) = (Arc::clone(&is_gone), Arc::clone(&body_dropped));
+    let (flag, dropped) = (Arc::clone(&is_gone), Arc::clone(&body_dropped));
     let router = Router::new().route(
         "/",
         get(move || async move {
-            let gone = Gone(flag, told);
+            let gone = Gone(flag, dropped);
             once_then(stream::once(async move {
                 let _gone = gone;
                 std::future::pending().await
