@@ -11,6 +11,10 @@ FROM debian:bookworm-slim
 # For a Redis server with a certificate of a public authority (rediss://).
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/target/release/paystream /usr/local/bin/
+# Where relative paths of the environment begin. For the embedded store, mount a volume here and set path =
+# "/var/lib/paystream/data" in the configuration, whose own relative paths begin at /etc/paystream.
+RUN install -d -o 65532 -g 65532 /var/lib/paystream
+WORKDIR /var/lib/paystream
 USER 65532:65532
 ENV PAYSTREAM_CONFIG=/etc/paystream/paystream.toml
 EXPOSE 8080 8081 9090

@@ -33,6 +33,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use crate::payment::ALL_PAYMENTS as ALL;
 pub use cors::OriginError;
 pub use denied::Denied;
 pub use grant::{Grant, Payments};
@@ -63,12 +64,31 @@ impl Access {
         Ok(Self { rules: RwLock::new(Arc::new(Rules::build(settings)?)) })
     }
 
-    /// Replaces all settings at once. On an error the current ones stay in force. Afterwards, [`Access::stands`] tells which
-    /// of the open streams have to end.
-    pub fn replace(&self, settings: AccessSettings) -> Result<(), AccessErrors> {
-        let rules = Arc::new(Rules::build(settings)?);
+    /// Puts the settings of `newer` in force, all at once. Afterwards, [`Access::stands`] tells which of the open streams have
+    /// to end.
+    pub fn replace(&self, newer: Self) {
+        let rules = newer.rules.into_inner().unwrap_or_else(PoisonError::into_inner);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
-        Ok(())
+    }
+
+    /// The names of the keys, in the order of the settings.
+    #[must_use]
+    pub fn kids(&self) -> Vec<Arc<str>> {
+        self.rules().keys.iter().map(|key| Arc::clone(&key.kid)).collect()
+    }
+
+    /// Whether nobody may watch anything, because there is no key and no open realm.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        let rules = self.rules();
+        rules.open.is_none() && rules.keys.is_empty()
+    }
+
+    /// Whether anyone may watch payments of `realm`, because a key may sign for it or it is open.
+    #[must_use]
+    pub fn opens(&self, realm: &Name) -> bool {
+        let rules = self.rules();
+        rules.open.as_ref() == Some(realm) || rules.keys.iter().any(|key| key.realms.contains(realm))
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -1,6 +1,6 @@
 //! The composition root: the only file that knows every room. It builds them, joins them, and ends them in order.
 //!
-//! Start: what can be refused without a trace (role, addresses, sources, keys), the store, the halves over it that the role
+//! Start: what can be refused without a trace (role, addresses), the store, the halves over it that the role
 //! asks for, all sockets, and only then the first request. End: drain (not ready, streams are told to go), stop (what is
 //! left is cut), and when no task is left that could use it, the store. A process may start and end many gateways, one after
 //! the other on the same data folder.
@@ -16,10 +16,8 @@ mod halves;
 mod listeners;
 
 use crate::{
-    access::Access,
     config::{Config, Fixed, Listen, Role},
     http::{self, Admin},
-    ingest::{Source, SourceSettings},
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
@@ -28,6 +26,7 @@ use crate::{
 use anyhow::{anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
+pub use listeners::BindError;
 use listeners::Listeners;
 use secrecy::SecretString;
 use std::{
@@ -54,9 +53,9 @@ impl App {
         config.check_role(role)?;
         check_admin(&config.listen)?;
         let fixed = config.fixed();
-        // A half that is not run may have been configured for another node: nothing of it is built.
-        let sources = role.takes_webhooks().then(|| build_sources(config.sources)).transpose()?;
-        let access = role.streams().then(|| Access::new(config.access)).transpose()?;
+        // A half that is not run may have been configured for another node: nothing of it is kept.
+        let sources = role.takes_webhooks().then_some(config.sources);
+        let access = role.streams().then_some(config.access);
 
         let metrics = Arc::new(Metrics::new());
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
@@ -135,12 +134,11 @@ impl Running {
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
         check_admin(&config.listen)?;
         let fixed = config.fixed();
-        let sources = self.ingest.as_ref().map(|_| build_sources(config.sources)).transpose()?;
         if let Some(streaming) = &self.streaming {
-            streaming.replace_access(config.access)?;
+            streaming.access.replace(config.access);
         }
-        if let (Some(ingest), Some(sources)) = (&self.ingest, sources) {
-            ingest.replace_sources(sources);
+        if let Some(ingest) = &self.ingest {
+            ingest.replace_sources(config.sources);
         }
         *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
         self.common.limits.set(config.limits);
@@ -219,10 +217,6 @@ fn check_admin(listen: &Listen) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn build_sources(settings: Vec<SourceSettings>) -> anyhow::Result<Vec<Source>> {
-    settings.into_iter().map(|settings| Source::build(settings).map_err(Into::into)).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod check;
 mod demo;
 mod output;
+mod port;
 mod post;
 mod reconcile;
 mod serve;
@@ -15,11 +16,18 @@ mod trigger;
 mod watch;
 
 use crate::{
-    config::{Config, Mistakes, duration},
+    access::ALL,
+    config::{Config, Environment, Mistakes, duration, environment},
     payment::Name,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 /// Payment webhooks in, payment status out: verifies what providers post and streams each payment's status to browsers.
 #[derive(Debug, Parser)]
@@ -59,7 +67,12 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn load(&self) -> Result<Config, Mistakes> {
-        Config::load(&self.config, &crate::config::environment())
+        self.read(Config::load)
+    }
+
+    /// Reads of the file what `read` does.
+    fn read<T>(&self, read: impl FnOnce(&Path, &Environment) -> Result<T, Mistakes>) -> Result<T, Mistakes> {
+        read(&self.config, &environment())
     }
 }
 
@@ -132,6 +145,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn a_name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|error: crate::payment::NameError| error.to_string())
+}
+
+/// A payment's id. `*` is none: it stands for all payments, in an operator's token alone.
+fn a_payment(text: &str) -> Result<Name, String> {
+    if text == ALL { Err("`*` is no payment's id; name one".to_owned()) } else { a_name(text) }
 }
 
 fn a_duration(text: &str) -> Result<Duration, String> {

@@ -1,14 +1,16 @@
 //! The configuration: one TOML file, environment variables over it, checked whole before anything starts.
 //!
 //! Two stages. `document` is what was typed: the file with the place of each value, and the overrides. `read` turns it into
-//! the types below, which hold only what is valid. Every mistake is found in one go; each is one line with its place, what
-//! is allowed and a remedy. Secrets are named by reference (`env:NAME`, `file:path`), and no message shows one.
+//! the types below, which hold only what is valid: sources and access are built there, once, since that is how they are
+//! checked. Every mistake is found in one go; each is one line with its place, what is allowed and a remedy. Secrets are named
+//! by reference (`env:NAME`, `file:path`), and no message shows one.
 //!
 //! This room knows the settings types of the rooms that it configures. None of them knows it.
 
 mod dev;
 mod document;
 pub mod duration;
+mod excerpt;
 mod mistake;
 mod read;
 mod secret;
@@ -16,24 +18,32 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use dev::DEV_REALM;
+pub use dev::{DEV_REALM, DEV_SECRET, fresh_secret};
+pub use excerpt::{Operating, Posting, Signer, Signing};
 pub use mistake::{Mistake, Mistakes};
 
 use crate::{access, ingest, limits::Limits, store, stream, telemetry};
 use secrecy::SecretString;
-use std::{collections::BTreeMap, ffi::OsString, fmt, fs, net::SocketAddr, path::Path, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt, fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    str::FromStr,
+};
 
-/// Everything that can be configured, valid as a whole.
-#[derive(Clone, Debug)]
+/// Everything that can be configured, valid as a whole. What had to be built to be checked is handed on as it was built.
+#[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
     /// Where events are kept.
     pub store: store::Settings,
     /// The webhook endpoints.
-    pub sources: Vec<ingest::SourceSettings>,
+    pub sources: Vec<ingest::Source>,
     /// Who may watch what.
-    pub access: access::AccessSettings,
+    pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
     /// Opens the admin listener's `/admin/…`, which is closed without one.
@@ -54,6 +64,20 @@ pub struct Listen {
     /// Health, metrics, operators.
     pub admin: SocketAddr,
 }
+
+impl Listen {
+    /// The given addresses, with what stands for those that are not given: loopback, and for `ingest` the public socket.
+    fn or_default(public: Option<SocketAddr>, ingest: Option<SocketAddr>, admin: Option<SocketAddr>) -> Self {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let public = public.unwrap_or(loopback(PUBLIC_PORT));
+        Self { public, ingest: ingest.unwrap_or(public), admin: admin.unwrap_or(loopback(ADMIN_PORT)) }
+    }
+}
+
+/// Where streams, and unless told otherwise webhooks, are served.
+const PUBLIC_PORT: u16 = 8080;
+/// Where operators are served.
+const ADMIN_PORT: u16 = 9090;
 
 /// Which half of the gateway a process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -113,6 +137,36 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 /// The environment: names and values.
 pub type Environment = BTreeMap<String, String>;
 
+/// Reads a file, and of it what `read` does.
+fn load<T>(
+    file: &Path,
+    environment: &Environment,
+    read: impl FnOnce(&document::Document<'_>) -> Option<T>,
+) -> Result<T, Mistakes> {
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).map_err(|error| {
+        let remedy = format!(
+            "give the right file with --config, or begin with: paystream check --print-default > {name}"
+        );
+        Mistakes::one(format!("{name}: cannot be read: {error}; {remedy}"))
+    })?;
+    parse(&name, &text, environment, read)
+}
+
+fn parse<T>(
+    file: &str,
+    text: &str,
+    environment: &Environment,
+    read: impl FnOnce(&document::Document<'_>) -> Option<T>,
+) -> Result<T, Mistakes> {
+    let mistakes = mistake::Collector::default();
+    let document = document::Document::parse(file, text, environment, &mistakes);
+    let value = document.and_then(|document| read(&document));
+    let mistakes = mistakes.into_mistakes();
+    // No value without a mistake cannot happen; should it, an empty list of mistakes is still a refusal.
+    value.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+}
+
 /// The environment of this process. What is no Unicode is kept with replacement characters, to be refused where it is used.
 #[must_use]
 pub fn environment() -> Environment {
@@ -123,24 +177,12 @@ pub fn environment() -> Environment {
 impl Config {
     /// Reads the file, with the overrides of the environment over it.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
-        let name = file.display().to_string();
-        let text = fs::read_to_string(file).map_err(|error| {
-            let remedy = format!(
-                "give the right file with --config, or begin with: paystream check --print-default > {name}"
-            );
-            Mistakes::one(format!("{name}: cannot be read: {error}; {remedy}"))
-        })?;
-        Self::parse(&name, &text, environment)
+        load(file, environment, read::config)
     }
 
     /// Reads the text of a file named `file`, with the overrides of the environment over it.
     pub fn parse(file: &str, text: &str, environment: &Environment) -> Result<Self, Mistakes> {
-        let mistakes = mistake::Collector::default();
-        let document = document::Document::parse(file, text, environment, &mistakes);
-        let config = document.and_then(|document| read::config(&document));
-        let mistakes = mistakes.into_mistakes();
-        // No configuration without a mistake cannot happen; should it, an empty list of mistakes is still a refusal.
-        config.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+        parse(file, text, environment, read::config)
     }
 
     /// The settings that are read once, at start: their keys, and what they are set to.
@@ -159,6 +201,26 @@ impl Config {
             ("limits.log_reads", limits.log_reads.to_string()),
             ("log.format", format!("{log:?}")),
         ]
+    }
+
+    /// What is allowed, but hardly meant: one sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let Self { sources, access, .. } = self;
+        if !sources.is_empty() && access.is_shut() {
+            let nobody = "there is no [[access.key]], so nobody can watch a payment here; add one, unless this node only takes \
+                          webhooks (--role ingest)";
+            return vec![nobody.to_owned()];
+        }
+        let shut = sources.iter().filter(|source| !access.opens(source.realm()));
+        shut.map(|source| {
+            let (name, realm) = (source.name(), source.realm());
+            format!(
+                "source {name:?}: no [[access.key]] may sign for its realm {realm:?}, so nobody can watch its payments here; add \
+                 {realm:?} to the realms of a key, or mend the source's realm"
+            )
+        })
+        .collect()
     }
 
     /// Whether this configuration can run as `role`: halves in two processes need a store that both can reach.

@@ -1,5 +1,5 @@
-//! A client that follows one payment across lost connections and checks what it gets: `seq` grows by one, each update
-//! names the one before, and whatever breaks that chain says why.
+//! A client that follows one payment across lost connections and checks what it receives: `seq` grows by one, each update names the
+//! one before, and whatever breaks that chain says why.
 
 use crate::{
     http::End,
@@ -10,17 +10,17 @@ use serde_json::Value;
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 use tokio::time::sleep;
 
-/// What a browser waits before it reconnects, until the server says otherwise.
+/// How long a browser waits before it reconnects, until the server sends `retry`.
 const DEFAULT_RETRY: Duration = Duration::from_secs(3);
 
 /// Follows one payment.
 #[derive(Debug)]
 pub struct Follower {
-    /// What it saw.
+    /// What it has seen so far.
     pub seen: Seen,
-    /// The longest wait before a reconnect, where a test has no time for what the server asks.
+    /// Upper limit on the wait before a reconnect, for tests that have no time for what the server asks.
     pub longest_wait: Duration,
-    /// The cursor to resume with.
+    /// The cursor that the next connection resumes from.
     pub cursor: Option<String>,
     host: SocketAddr,
     path: String,
@@ -28,39 +28,39 @@ pub struct Follower {
     retry: Duration,
 }
 
-/// What a follower saw, and what was wrong with it.
+/// What a follower saw, and which errors it found.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The newest `seq`.
+    /// The newest `seq` seen.
     pub seq: u64,
-    /// The newest status.
+    /// The newest status seen.
     pub status: String,
-    /// Provider event ids by `seq`, as updates and timelines told them.
+    /// Provider event ids by `seq`, from updates and timelines.
     pub events: BTreeMap<u64, String>,
-    /// Reasons of the snapshots that replaced what was known; a stream's first snapshot is none of them.
+    /// Reasons of the snapshots that replaced known state. The first snapshot of a stream is not among them.
     pub snapshots: Vec<String>,
-    /// Reasons of the closings.
+    /// Reasons of the `closing` messages.
     pub closings: Vec<String>,
-    /// Connections that were answered with a stream.
+    /// How many connections were answered with a stream.
     pub connections: u64,
-    /// The server answered 204: a browser would not come back.
+    /// Whether the server answered 204, after which a browser does not reconnect.
     pub finished: bool,
-    /// `seq`s that were passed over without a word.
+    /// How many `seq`s were skipped without an explanation.
     pub lost: u64,
-    /// Updates that came again.
+    /// How many updates came a second time.
     pub repeated: u64,
-    /// Updates that came after a later one.
+    /// How many updates came after a later one.
     pub reordered: u64,
 }
 
 impl Seen {
-    /// Nothing lost, repeated or out of order.
+    /// Whether nothing was lost, repeated or out of order.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         (self.lost, self.repeated, self.reordered) == (0, 0, 0)
     }
 
-    /// Takes one message. `fresh`: the stream was opened without a cursor.
+    /// Takes one message. `fresh` tells that the stream was opened without a cursor.
     pub fn take(&mut self, message: &Value, fresh: bool) {
         let word = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         let seq = message["seq"].as_u64().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Seen {
                     self.snapshots.push(reason);
                     self.events.clear();
                 } else if !fresh {
-                    // State was replaced without a word: whatever lay between may be lost.
+                    // State was replaced without a reason, so whatever lies between may be lost.
                     self.lost += 1;
                 }
                 self.seq = seq;
@@ -109,7 +109,7 @@ impl Seen {
 }
 
 impl Follower {
-    /// A follower of the stream at `path`, e.g. `/v1/payments/pay_1/events`.
+    /// Creates a follower of the stream at `path`, e.g. `/v1/payments/pay_1/events`.
     #[must_use]
     pub fn new(host: SocketAddr, path: String, headers: Vec<(String, String)>) -> Self {
         Self {
@@ -123,8 +123,8 @@ impl Follower {
         }
     }
 
-    /// Follows until `enough` says so of a message, or the payment is finished. A lost or refused connection is tried
-    /// again after the time that the server asked for; an answer at which a browser would give up is an error.
+    /// Follows the payment until `enough` returns true for a message, or until the payment is finished. It reconnects after a lost or refused
+    /// connection, after the time that the server asked for. An answer at which a browser gives up is an error.
     pub async fn follow(&mut self, mut enough: impl FnMut(&Seen, &Value) -> bool) -> io::Result<()> {
         loop {
             match self.connect().await {
@@ -154,7 +154,7 @@ impl Follower {
         Stream::open(self.host, &self.path, &headers).await
     }
 
-    /// Reads to the end of one connection. True if it was enough.
+    /// Reads one connection to its end. Returns true if `enough` did.
     async fn read(&mut self, stream: &mut Stream, enough: &mut impl FnMut(&Seen, &Value) -> bool) -> bool {
         let fresh = self.cursor.is_none();
         loop {
@@ -168,7 +168,7 @@ impl Follower {
                     }
                 }
                 Ok(Next::Item(Item::Comment(_))) => {}
-                // A browser that was let go cleanly comes back too.
+                // A browser reconnects after a clean end too.
                 Ok(Next::End(End::Clean | End::Unclean)) | Err(_) => return false,
             }
         }

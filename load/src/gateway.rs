@@ -1,4 +1,4 @@
-//! A gateway of the run's own: free ports, a temporary folder, secrets that nobody else knows. It ends with the run.
+//! A gateway that is started for one run, with free ports, a temporary folder and new secrets. It ends with the run.
 
 use crate::clock;
 use anyhow::{Context as _, Result, bail};
@@ -12,23 +12,24 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long it may take until it is ready.
+/// How long the gateway may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running gateway. Dropping it kills it.
+/// A running gateway. Dropping it kills the process.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    /// The secret of its source `load`.
+    /// The secret of the source `load`.
     pub(crate) secret: String,
-    /// The secret of its key `k1`.
+    /// The secret of the token key `k1`.
     pub(crate) token_key: String,
     child: Child,
     folder: TempDir,
 }
 
 impl Gateway {
-    /// Starts `program`, on the processor `core` alone and on the Redis at a URL if they are named, and waits until it is
-    /// ready.
+    /// Starts `program`, pinned to the processor `core` and with the Redis at the URL `redis` if they are given, and waits until it is
+    /// ready. It passes on no environment variable of the caller's but `PATH`: `PAYSTREAM__…` variables would change the configuration,
+    /// and with it what is measured.
     pub(crate) fn start(
         program: &Path,
         core: Option<usize>,
@@ -48,6 +49,8 @@ impl Gateway {
         let child = pinned(program, core.as_slice())
             .args(["serve", "--config"])
             .arg(&config)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("LOAD_SOURCE_SECRET", &secret)
             .env("LOAD_TOKEN_KEY", &token_key)
             .env("RUST_LOG", "warn")
@@ -68,9 +71,12 @@ impl Gateway {
     fn wait_until_ready(&mut self, admin: SocketAddr) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !is_ready(admin) {
-            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-                bail!("the gateway does not become ready:\n{log}");
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the gateway ended before it was ready ({status}); its log:\n{}", log());
+            }
+            if Instant::now() > deadline {
+                bail!("the gateway was not ready within {} s; its log:\n{}", PATIENCE.as_secs(), log());
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -80,13 +86,13 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended by itself; then both calls fail and nothing is left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A command that runs on these processors alone, if any are named.
+/// Builds a command that runs on these processors only, or on any if none is given.
 pub(crate) fn pinned(program: &Path, cores: &[usize]) -> Command {
     if cores.is_empty() {
         return Command::new(program);
@@ -97,15 +103,15 @@ pub(crate) fn pinned(program: &Path, cores: &[usize]) -> Command {
     command
 }
 
-/// A free port below those that the kernel usually gives to outgoing connections.
+/// Finds a free port below the range from which the kernel usually gives ports to outgoing connections.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let free = (0..1_000)
         .map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(12_000..32_000))))
         .find(|address| TcpListener::bind(address).is_ok());
-    free.context("no free port")
+    free.context("no free port was found between 12000 and 32000")
 }
 
-/// Whether `/readyz` says so.
+/// Whether the gateway answers `/readyz` with 200.
 fn is_ready(admin: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut socket = TcpStream::connect_timeout(&admin, Duration::from_secs(1))?;

@@ -1,16 +1,23 @@
-//! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies by length, by chunks or until
-//! the end. Tells a body that ended as it should from one that was cut off.
+//! HTTP/1.1 as far as this client needs it: one connection, one request at a time, bodies with a length, in chunks or until the connection
+//! ends. It tells a body that ended as it should from one that was cut off.
 
+use httparse::EMPTY_HEADER;
 use std::{io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// Longest response head, and longest chunk-size line, that is read before the peer counts as broken.
+/// Longest response head and longest chunk-size line. A server that sends more is considered broken.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Bytes asked of the socket at once; also the most that an idle stream of ours holds.
+/// Most headers that a response may have.
+const MAX_HEADERS: usize = 64;
+
+/// How many bytes of a broken response its error shows.
+const SHOWN_BYTES: usize = 200;
+
+/// How many bytes are read from the socket at once. It is also the size of an idle stream's buffer.
 const READ_BYTES: usize = 2 << 10;
 
 /// Status and headers of a response.
@@ -18,34 +25,30 @@ const READ_BYTES: usize = 2 << 10;
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, values as they came, in order.
+    /// Header names in lower case and values as they came, in order.
     pub headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// The first header of that name (in lower case).
+    /// The first header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn parse(text: &str) -> io::Result<Self> {
-        // The empty line after a last chunk may have come late.
-        let mut lines = text.trim_start().split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 "))
-            .and_then(|rest| rest.get(..3))
-            .and_then(|code| code.parse().ok())
-            .ok_or_else(|| broken("the status line", text))?;
-        let headers = lines
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                let (name, value) = line.split_once(':').ok_or_else(|| broken("a header", line))?;
-                Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self { status, headers })
+    /// Parses the head at the beginning of `bytes`. Returns the head and its length; none while it is incomplete.
+    fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(bytes).map_err(|error| broken(&error.to_string(), bytes))?;
+        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
+        let (Some(1), Some(status)) = (response.version, response.code) else {
+            return Err(broken("the version is not HTTP/1.1", bytes));
+        };
+        let headers = response.headers.iter().map(|header| {
+            (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+        });
+        Ok(Some((Self { status, headers: headers.collect() }, length)))
     }
 
     fn framing(&self, to_head: bool) -> io::Result<Framing> {
@@ -56,7 +59,10 @@ impl Head {
             return Ok(Framing::Chunked { left: 0, first: true });
         }
         match self.header("content-length") {
-            Some(length) => length.parse().map(Framing::Length).map_err(|_| broken("the length", length)),
+            Some(length) => length
+                .parse()
+                .map(Framing::Length)
+                .map_err(|_| broken("the length is no number", length.as_bytes())),
             None => Ok(Framing::UntilClosed),
         }
     }
@@ -72,13 +78,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// The body as text, with what is no UTF-8 replaced.
+    /// The body as text. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -88,7 +94,7 @@ impl Response {
 /// How a body ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// As its framing says: the last chunk, or all of its length.
+    /// The body ended as its framing says: with the last chunk, or after its length.
     Clean,
     /// The connection was closed or reset before that.
     Unclean,
@@ -96,10 +102,10 @@ pub enum End {
 
 /// What a body brings next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Piece {
-    /// One whole chunk, or whatever came of a body without chunks.
+pub(crate) enum Piece {
+    /// One whole chunk, or any part of a body without chunks.
     Data(Vec<u8>),
-    /// Nothing more.
+    /// The body has ended.
     End(End),
 }
 
@@ -117,12 +123,12 @@ pub struct Connection {
     host: SocketAddr,
     buffer: Vec<u8>,
     framing: Framing,
-    /// A chunk that has come in part.
+    /// The part of a chunk that has come so far.
     chunk: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects, with Nagle's algorithm off.
+    /// Connects, and turns off Nagle's algorithm.
     pub async fn open(host: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(host).await?;
         socket.set_nodelay(true)?;
@@ -147,26 +153,21 @@ impl Connection {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
-        self.write(&bytes).await?;
+        self.socket.write_all(&bytes).await?;
         self.read_head(method == "HEAD").await
     }
 
-    /// Writes bytes as they are, for requests that no well-behaved client would send.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes).await
-    }
-
-    /// Reads the head of a response.
-    pub async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
+    /// Reads the head of a response. `to_head` tells that it answers a HEAD request and has no body.
+    async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
         loop {
-            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                let bytes: Vec<u8> = self.buffer.drain(..end + 4).collect();
-                let head = Head::parse(&String::from_utf8_lossy(&bytes))?;
+            // The empty line after a last chunk may have come late; the parser passes over it.
+            if let Some((head, length)) = Head::parse(&self.buffer)? {
+                self.buffer.drain(..length);
                 self.framing = head.framing(to_head)?;
                 return Ok(head);
             }
             if self.buffer.len() > MAX_HEAD_BYTES {
-                return Err(broken("the head", "too long"));
+                return Err(broken("the head is too long", &self.buffer));
             }
             if !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -193,13 +194,13 @@ impl Connection {
         }
     }
 
-    /// The next piece of the body. Cancel-safe: what has come so far is kept for the next call.
-    pub async fn piece(&mut self) -> io::Result<Piece> {
+    /// Reads the next piece of the body. It can be cancelled: what has come so far is kept for the next call.
+    pub(crate) async fn piece(&mut self) -> io::Result<Piece> {
         loop {
             if let Some(piece) = self.decode()? {
                 return Ok(piece);
             }
-            // A reset is an end too, and an unclean one.
+            // A reset is an end too, but not a clean one.
             if !self.fill().await.unwrap_or(false) {
                 let clean = matches!(self.framing, Framing::UntilClosed);
                 return Ok(Piece::End(if clean { End::Clean } else { End::Unclean }));
@@ -224,18 +225,20 @@ impl Connection {
     fn decode_chunk(&mut self) -> io::Result<Option<Piece>> {
         let Framing::Chunked { left, first } = &mut self.framing else { return Ok(None) };
         if *left == 0 {
-            // The line that ends the chunk before belongs to the next one's size.
+            // The line break that ends a chunk's data is read together with the next chunk's size.
             let from = if *first { 0 } else { 2 };
-            let Some(end) = self.buffer.get(from..).and_then(|rest| find(rest, b"\r\n")) else {
+            let Some(end) = self.buffer.get(from..).and_then(|rest| memchr::memmem::find(rest, b"\r\n"))
+            else {
                 return Ok(None);
             };
             let line: Vec<u8> = self.buffer.drain(..from + end + 2).collect();
             let text = String::from_utf8_lossy(&line).trim().to_owned();
-            *left = u64::from_str_radix(&text, 16).map_err(|_| broken("a chunk's size", &text))?;
+            *left = u64::from_str_radix(&text, 16)
+                .map_err(|_| broken("the size of a chunk is no number", &line))?;
             *first = false;
             if *left == 0 {
                 self.framing = Framing::Length(0);
-                // Trailers are never sent; the empty line that follows is.
+                // The gateway sends no trailers, only the empty line that ends them.
                 self.buffer.drain(..self.buffer.len().min(2));
                 return Ok(Some(Piece::End(End::Clean)));
             }
@@ -247,14 +250,14 @@ impl Connection {
         Ok(whole.then(|| Piece::Data(std::mem::take(&mut self.chunk))))
     }
 
-    /// Reads once. False at the end.
+    /// Reads from the socket once. Returns false at the end.
     async fn fill(&mut self) -> io::Result<bool> {
         self.buffer.reserve(READ_BYTES);
         Ok(self.socket.read_buf(&mut self.buffer).await? > 0)
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub async fn request(
     host: SocketAddr,
     method: &str,
@@ -265,70 +268,11 @@ pub async fn request(
     Connection::open(host).await?.request(method, path, headers, body).await
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
-}
-
-fn broken(what: &str, text: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what} can't be read: {text:?}"))
+/// Makes an error that shows the beginning of what the server sent.
+fn broken(what: &str, bytes: &[u8]) -> io::Error {
+    let shown = String::from_utf8_lossy(bytes.get(..SHOWN_BYTES).unwrap_or(bytes));
+    io::Error::new(io::ErrorKind::InvalidData, format!("the response is not HTTP/1.1, {what}: {shown:?}"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpListener;
-
-    /// What a client makes of `bytes`, sent by a server in pieces of `step` bytes before it closes.
-    async fn response_to(bytes: &'static [u8], step: usize) -> io::Result<(Head, Vec<Piece>)> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let host = listener.local_addr()?;
-        let server = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await?;
-            socket.set_nodelay(true)?;
-            for piece in bytes.chunks(step) {
-                socket.write_all(piece).await?;
-                tokio::task::yield_now().await;
-            }
-            // Read the request, so that the close below is no reset.
-            let _ = socket.read(&mut [0; 1024]).await?;
-            io::Result::Ok(())
-        });
-        let mut connection = Connection::open(host).await?;
-        let head = connection.send("GET", "/", &[], b"").await?;
-        let mut pieces = Vec::new();
-        while !matches!(pieces.last(), Some(Piece::End(_))) {
-            pieces.push(connection.piece().await?);
-        }
-        server.await??;
-        Ok((head, pieces))
-    }
-
-    #[tokio::test]
-    async fn chunks_are_told_apart_and_so_are_the_two_ends() {
-        let whole =
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
-        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n";
-        for step in [1, 2, 7, 1000] {
-            for (bytes, end) in [(&whole[..], End::Clean), (&cut[..], End::Unclean)] {
-                let (head, pieces) = response_to(bytes, step).await.unwrap();
-                assert_eq!(head.status, 200);
-                let expected =
-                    [Piece::Data(b"abc".to_vec()), Piece::Data(b"0123456789".to_vec()), Piece::End(end)];
-                assert_eq!(pieces, expected, "in steps of {step}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_length_that_is_not_reached_is_an_unclean_end() {
-        let (_, pieces) =
-            response_to(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", 1000).await.unwrap();
-        assert_eq!(pieces, [Piece::Data(b"abc".to_vec()), Piece::End(End::Unclean)]);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_http_is_an_error() {
-        assert!(response_to(b"SMTP ready\r\n\r\n", 1000).await.is_err());
-        assert!(response_to(b"HTTP/1.1 200", 1000).await.is_err());
-    }
-}
+mod tests;

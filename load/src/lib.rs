@@ -1,7 +1,8 @@
 //! A small client of Paystream over plain TCP, for tests and measurements.
 //!
-//! It shares no code with the gateway and uses no HTTP library, so that neither can hide what really went over the wire:
-//! a heartbeat with a stray blank line, a frame in two halves, an end that was clean where it should not be.
+//! It shares no code with the gateway and uses no HTTP client, so that neither can hide what really went over the wire:
+//! a heartbeat with a stray blank line, a frame in two halves, an end that was clean where it should not be. Only the heads of
+//! responses are parsed by a library, `httparse`.
 //!
 //! | file | noun |
 //! |---|---|

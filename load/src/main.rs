@@ -4,9 +4,11 @@
 //! | file | noun |
 //! |---|---|
 //! | `arguments` | the command line |
+//! | `common`    | the options that every workload takes |
 //! | `workload`  | what each workload opens, posts and waits for |
 //! | `session`   | the course of a run |
 //! | `setup`     | what it needs before it begins |
+//! | `readers`   | what a workload wants of its readers |
 //! | `team`      | the readers: a thread, or several processes |
 //! | `reader`    | one epoll, any number of streams, the continuity of each |
 //! | `poster`    | the publisher with its open schedule |
@@ -17,31 +19,38 @@
 //! | `report`    | JSON, table, page, comparison |
 //! | `gateway`   | a gateway of the run's own |
 //! | `peers`     | this gateway and others side by side |
+//! | `values`    | numbers of the command line that make sense |
+//! | `output`    | what is printed, and files |
 
 mod arguments;
 mod board;
 mod clock;
+mod common;
 mod gateway;
+mod output;
 mod pauses;
 mod peers;
 mod plan;
 mod poster;
 mod proc;
 mod reader;
+mod readers;
 mod report;
 mod session;
 mod setup;
 mod stats;
 mod team;
+mod values;
 mod workload;
 
 use anyhow::{Context as _, Result};
-use arguments::{Arguments, Command, Common};
+use arguments::{Arguments, Command};
 use clap::Parser as _;
+use common::Common;
 use report::Report;
 use std::{fs, path::Path, process::ExitCode};
 
-/// Seconds of a soak and of a mixed run, unless said otherwise.
+/// Default length of a soak and of a mixed run, in seconds.
 const SOAK_SECONDS: f64 = 600.0;
 const MIXED_SECONDS: f64 = 10.0;
 
@@ -50,13 +59,13 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tell(&format!("load: {error:#}\n"), &mut std::io::stderr());
+            output::print(&format!("load: {error:#}\n"), &mut std::io::stderr());
             ExitCode::from(2)
         }
     }
 }
 
-/// True if all is well; false if a run has found something wrong.
+/// Runs a command. Returns false if a run has found something wrong, and an error if it could not be made.
 fn run(command: &Command) -> Result<bool> {
     let (report, common) = match command {
         Command::Hold(arguments) => (workload::hold(arguments)?, &arguments.common),
@@ -67,8 +76,8 @@ fn run(command: &Command) -> Result<bool> {
         Command::Mixed(arguments) => (workload::mixed("mixed", arguments, MIXED_SECONDS)?, &arguments.common),
         Command::Soak(arguments) => (workload::mixed("soak", arguments, SOAK_SECONDS)?, &arguments.common),
         Command::Compare { before, after } => {
-            let table = report::compare::table(&read(before)?, &read(after)?);
-            tell(&table, &mut std::io::stdout());
+            let reports = [(before, read(before)?), (after, read(after)?)];
+            output::print(&report::compare::table(&reports), &mut std::io::stdout());
             return Ok(true);
         }
         Command::Peers(arguments) => return peers::run(arguments),
@@ -78,28 +87,21 @@ fn run(command: &Command) -> Result<bool> {
     Ok(report.problems.is_empty())
 }
 
-/// Shows the report and writes it where it is wanted.
+/// Prints the report and writes the files that were asked for.
 fn publish(report: &Report, common: &Common) -> Result<()> {
-    tell(&report::table::table(report), &mut std::io::stdout());
+    output::print(&report::table::table(report), &mut std::io::stdout());
     if let Some(path) = &common.json {
-        write(path, &serde_json::to_string(report)?)?;
+        output::write(path, &serde_json::to_string(report)?)?;
     }
     if let Some(path) = &common.html {
-        write(path, &report::html::page(report))?;
+        output::write(path, &report::html::page(report))?;
     }
     Ok(())
 }
 
+/// Reads a report that `--json` wrote.
 fn read(path: &Path) -> Result<Report> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| format!("{}: not a report", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// A reader that has gone away is no failure of ours.
-fn tell(text: &str, out: &mut dyn std::io::Write) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report = serde_json::from_str(&text).ok().filter(|report: &Report| !report.workload.is_empty());
+    report.with_context(|| format!("{} is not a report of this tool: write one with --json", path.display()))
 }

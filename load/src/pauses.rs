@@ -1,8 +1,8 @@
-//! Pauses of the machine: how long host or kernel kept a processor from everybody.
+//! Pauses of the machine: how long the host or the kernel kept a processor from every process.
 //!
-//! On each processor that server or tool may use, a thread of real-time priority wakes every half millisecond and tells by
-//! how much it was late. Nothing that is measured can hold it up, so that whatever does, holds up all alike: a host that ran
-//! another machine, a thread of the kernel. What a host owns up to in `/proc/stat` is less, and comes in steps of 10 ms.
+//! On each processor that the server or the tool may use, a thread of real-time priority wakes every half millisecond and records how late
+//! it was. Nothing that is measured can delay that thread, so whatever delays it delays every process on that processor: a host that runs
+//! another machine, or a thread of the kernel. The steal time in `/proc/stat` shows less, and in steps of 10 ms.
 
 use crate::clock;
 use anyhow::{Context as _, Result, ensure};
@@ -22,20 +22,20 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// How often each processor is looked at, in microseconds.
+/// How often each thread wakes, in microseconds.
 const PERIOD_US: u64 = 500;
 
-/// Lateness up to here is what waking takes.
+/// Lateness up to this is normal for waking up, and is not counted as a pause.
 const WAKING_US: u64 = 200;
 
-/// For so many times the length of a pause what it held up may still be under way: a server that is busy to four fifths needs four
-/// times as long to make up for it.
+/// How long the consequences of a pause may last, as a multiple of its length. A server that is busy four fifths of the time needs four
+/// times the length of the pause to catch up, after the pause itself.
 const SETTLING: u64 = 5;
 
-/// What has been seen, for all to read.
+/// The pauses that have been seen. The watching threads write it, and the readers and the session read it.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
-    /// When each processor was looked at last; none while nobody watches.
+    /// The time of the last look at each processor; empty while nothing watches.
     looks: Mutex<Vec<Arc<AtomicU64>>>,
     count: AtomicU64,
     sum_us: AtomicU64,
@@ -43,7 +43,8 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// Pauses so far, if somebody watches, none goes on, and the last one has been made up for.
+    /// The number of pauses so far; none unless the machine is being watched, no pause is going on, and the consequences of the last one are
+    /// over.
     pub(crate) fn while_quiet(&self, now_us: u64) -> Option<u64> {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest_us = looks.iter().map(|look| look.load(Ordering::Relaxed)).min()?;
@@ -52,12 +53,12 @@ impl Pauses {
         is_quiet.then(|| self.count.load(Ordering::Relaxed))
     }
 
-    /// Their sum over all processors, in microseconds.
+    /// The sum of all pauses over all processors, in microseconds.
     pub(crate) fn sum_us(&self) -> u64 {
         self.sum_us.load(Ordering::Relaxed)
     }
 
-    /// A look was late by so much.
+    /// Records that a look was `late_us` late.
     fn late(&self, late_us: u64, now_us: u64) {
         if late_us > WAKING_US {
             self.sum_us.fetch_add(late_us, Ordering::Relaxed);
@@ -67,7 +68,7 @@ impl Pauses {
     }
 }
 
-/// Watches until it is dropped.
+/// The threads that watch. They end when it is dropped.
 pub(crate) struct Watch {
     pauses: Arc<Pauses>,
     is_over: Arc<AtomicBool>,
@@ -75,7 +76,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches the processors that these processes and this one may use. Fails without leave for real-time priority.
+    /// Watches the processors that these processes and this one may use. Fails without the permission for real-time priority.
     pub(crate) fn begin(pauses: &Arc<Pauses>, pids: &[u32]) -> Result<Self> {
         let mut watch = Self { pauses: Arc::clone(pauses), is_over: Arc::default(), threads: Vec::new() };
         let mut looks = Vec::new();
@@ -88,14 +89,14 @@ impl Watch {
             watch.threads.push(thread.spawn(move || {
                 let placed = place(processor);
                 let begins = placed.is_ok();
-                // The other end waits for it.
+                // The receiver waits for this, so sending does not fail.
                 let _ = ready.send(placed);
                 if begins {
                     look(&pauses, &last, &is_over);
                 }
             })?);
-            let placed = is_ready.recv().context("a watching thread failed")?;
-            placed.with_context(|| format!("processor {processor}"))?;
+            let placed = is_ready.recv().context("a thread that watches a processor failed")?;
+            placed.with_context(|| format!("cannot watch processor {processor}"))?;
         }
         *pauses.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
         Ok(watch)
@@ -107,32 +108,33 @@ impl Drop for Watch {
         self.pauses.looks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.is_over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A thread that failed has nothing more to tell.
+            // A thread that panicked has nothing more to report.
             let _ = thread.join();
         }
     }
 }
 
-/// Those that any thread of these processes, or this one, may use.
+/// Processors that any thread of these processes, or this process, may use.
 fn processors(pids: &[u32]) -> Result<Vec<usize>> {
     let mut all = vec![sched_getaffinity(None)?];
     for pid in pids {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+            .with_context(|| format!("cannot list the threads of process {pid}"))?;
         let names = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
-        // A thread may end at any time.
+        // A thread may end between the listing and the call; it is then left out.
         all.extend(names.filter_map(|task| sched_getaffinity(Pid::from_raw(task)).ok()));
     }
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| all.iter().any(|set| set.is_set(*cpu))).collect())
 }
 
-/// Gives this thread a processor, and precedence over all that is not of the kernel's own urgency.
+/// Pins this thread to a processor and gives it real-time priority over all ordinary threads.
 fn place(processor: usize) -> Result<()> {
     let mut only = CpuSet::new();
     only.set(processor);
     sched_setaffinity(None, &only)?;
     let own = gettid().as_raw_nonzero().to_string();
     let chrt = Command::new("chrt").args(["-f", "-p", "50", &own]).output();
-    let chrt = chrt.context("chrt, of util-linux, is needed")?;
+    let chrt = chrt.context("cannot start chrt, which util-linux contains")?;
     let said = String::from_utf8_lossy(&chrt.stderr);
     ensure!(chrt.status.success(), "no real-time priority (CAP_SYS_NICE): {}", said.trim());
     Ok(())
@@ -143,7 +145,7 @@ fn look(pauses: &Pauses, last: &AtomicU64, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let part = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
         let at = Timespec { tv_sec: part(due_us / 1_000_000), tv_nsec: part(due_us % 1_000_000 * 1_000) };
-        // An interrupted sleep is a look before its time.
+        // If the sleep is interrupted, the look is early, which counts as no lateness.
         let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
         let now_us = clock::now_us();
         pauses.late(now_us.saturating_sub(due_us), now_us);
@@ -165,7 +167,7 @@ mod tests {
         *pauses.looks.lock().unwrap() = looks.to_vec();
         pauses.late(WAKING_US, 1_000);
         assert_eq!((pauses.while_quiet(1_700), pauses.while_quiet(1_701)), (Some(0), None));
-        // One processor was looked at again, the other was not.
+        // One processor was looked at again; the other was not.
         looks[0].store(3_000, Ordering::Relaxed);
         assert_eq!(pauses.while_quiet(3_000), None);
         looks[1].store(3_000, Ordering::Relaxed);
@@ -181,14 +183,14 @@ mod tests {
         let own = std::process::id();
         let watch = match Watch::begin(&pauses, &[own]) {
             Ok(watch) => watch,
-            // Not everybody may; then nobody watches, and the report says why.
+            // Without the permission nothing watches, and the report says why.
             Err(why) => {
                 assert!(format!("{why:#}").contains("no real-time priority"), "{why:#}");
                 assert_eq!(pauses.while_quiet(clock::now_us()), None);
                 return;
             }
         };
-        // What looks to a process like a host that runs another machine.
+        // To a process, being stopped looks like a host that runs another machine.
         let stop = format!("kill -STOP {own}; sleep 0.1; kill -CONT {own}");
         assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
         let begun = Instant::now();

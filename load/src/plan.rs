@@ -1,4 +1,4 @@
-//! What a run asks of its readers and its publisher, in a form that can be handed to another process.
+//! The plan of a run: what its readers and its publisher are to do. It can be sent to another process.
 
 use load::sign;
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A payment's log holds 512 events; no more than this are posted to one.
+/// Most events that are posted to one payment. A payment's log holds 512.
 pub(crate) const EVENTS_PER_PAYMENT: usize = 500;
 
-/// The event of a payment that captures it; those after it may not take the status back.
+/// Which event of a payment captures it, counted from 0. Later events must not take the status back.
 const CAPTURE: usize = 2;
 
-/// What to speak with the server.
+/// The protocol that the server speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Dialect {
-    /// Paystream: signed webhooks, snapshots, cursors.
+    /// Paystream: signed webhooks, snapshots and cursors.
     Paystream,
-    /// Any server that sends what is posted to a channel on to those who read it, without a word of its own.
+    /// Any server that passes on what is posted to a channel, unchanged, to all who read that channel.
     Plain,
 }
 
@@ -33,71 +33,71 @@ pub(crate) enum Provider {
     Stripe,
 }
 
-/// What streams show to be let in.
+/// The token that a stream presents.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Token {
     None,
-    /// One token for all.
+    /// The same token for all streams.
     One(String),
-    /// Each stream gets a token of its own for its payment, signed with HS256 by the key `k1`.
+    /// A token for each stream's payment, signed with HS256 by the key `k1`, whose secret this is.
     Minted(String),
 }
 
-/// Where to, and in which words.
+/// The addresses, paths and secrets of the server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Target {
     pub(crate) dialect: Dialect,
     pub(crate) streams: SocketAddr,
     pub(crate) posts: SocketAddr,
-    /// Path of a stream; `{}` stands for the payment.
+    /// The path of a stream; `{}` stands for the payment.
     pub(crate) subscribe: String,
-    /// Path of a post; `{}` stands for the payment.
+    /// The path of a post; `{}` stands for the payment.
     pub(crate) publish: String,
-    /// Channels have to be created by a PUT to the path of a post before they are read.
+    /// Whether each channel must be created by a PUT to the path of a post before it can be read.
     pub(crate) create: bool,
     pub(crate) provider: Provider,
     pub(crate) secret: String,
     pub(crate) token: Token,
 }
 
-/// A run, or one process's part of it.
+/// What a run does, or one process's share of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
-    /// Sets the payments of this run apart from those of earlier ones.
+    /// A name in every payment id, so that the payments of this run differ from those of earlier runs.
     pub(crate) name: String,
-    /// Due times in event ids count from here, in microseconds of the clock.
+    /// The start of the run by the clock, in microseconds. Due times in event ids count from it.
     pub(crate) epoch_us: u64,
-    /// Streams of all processes; stream i watches payment i modulo their number.
+    /// The streams of all processes. Stream i watches payment i modulo the number of payments.
     pub(crate) streams: usize,
     pub(crate) payments: usize,
-    /// This process has every n-th stream, from the first on.
+    /// The first stream of this process; `step` further is its next.
     pub(crate) first: usize,
     pub(crate) step: usize,
-    /// Streams that may be opening at once.
+    /// How many streams may be opening at the same time.
     pub(crate) opening: usize,
-    /// Addresses to connect from, in turn.
+    /// Local addresses to connect from, used in turn.
     pub(crate) sources: Vec<Ipv4Addr>,
-    /// Streams that are dropped and resumed per second, in this process.
+    /// How many streams of this process are dropped and resumed per second.
     pub(crate) churn: f64,
-    /// This many streams never read after their first message.
+    /// How many streams stop reading after their first message.
     pub(crate) stalled: usize,
-    /// This many read 512 bytes every 50 ms.
+    /// How many streams read only 512 bytes every 50 ms.
     pub(crate) slow: usize,
-    /// How long a stream may take to its first message, and a post to its answer.
+    /// How long a stream may take until its first message, and a post until its answer.
     pub(crate) patience_us: u64,
-    /// The longest wait before a reconnect, where a run has no time for what the server asks.
+    /// Upper limit on the wait before a reconnect, for runs that have no time for what the server asks.
     pub(crate) longest_wait_ms: Option<u32>,
 }
 
 impl Plan {
-    /// How many streams this process has, of `upto` in all.
+    /// How many streams this process has if there are `upto` in all.
     pub(crate) fn share(&self, upto: usize) -> usize {
         upto.min(self.streams).saturating_sub(self.first).div_ceil(self.step.max(1))
     }
 
-    /// The payment of this process's n-th stream.
+    /// The payment that this process's n-th stream watches.
     pub(crate) fn payment_of(&self, stream: usize) -> usize {
         (self.first + stream * self.step) % self.payments.max(1)
     }
@@ -107,7 +107,7 @@ impl Plan {
         self.streams.saturating_sub(payment).div_ceil(self.payments.max(1))
     }
 
-    /// A payment's id. Letters break up the digits: a long run of them may pass for a card number.
+    /// The id of a payment. Letters separate the digits, because a long run of digits could pass for a card number.
     pub(crate) fn payment_id(&self, payment: usize) -> String {
         format!("load{}p{payment}", self.name)
     }
@@ -183,26 +183,26 @@ impl Plan {
     }
 }
 
-/// What is to be posted.
+/// An event to post.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
     pub(crate) number: usize,
-    /// By the clock.
+    /// When it is due by the clock, in microseconds.
     pub(crate) due_us: u64,
-    /// What the publisher itself is late by.
+    /// How late the publisher itself is with it.
     pub(crate) lag_us: u64,
-    /// So many of its payment's first events have been answered; the order of later ones is the server's to choose. For the plain
-    /// dialect, in which the publisher numbers them.
+    /// How many of the payment's first events have been answered when this one is sent; the server may put later ones in any order. Only the
+    /// plain dialect uses it, where the publisher numbers the events.
     pub(crate) settled: usize,
 }
 
-/// What an event's id tells whoever reads it.
+/// What the id of an event carries: enough to compute its latency in whatever process reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct EventId {
     pub(crate) number: usize,
-    /// When it was due, from the run's epoch on.
+    /// When it was due, in microseconds after the run's epoch.
     pub(crate) due_us: u64,
-    /// What the publisher itself was late by.
+    /// How late the publisher itself was with it.
     pub(crate) lag_us: u64,
 }
 
@@ -225,7 +225,7 @@ impl EventId {
     }
 }
 
-/// Seconds since 1970.
+/// The time now, in seconds since 1970.
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -261,7 +261,7 @@ fn stripe(payment: &str, id: &str, turn: usize) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// What Paystream would make of the event, for servers that pass it on as it is.
+/// A body like the update that Paystream makes of an event, for servers that pass a body on unchanged.
 fn plain(payment: &str, id: &str, turn: usize, settled: usize) -> Vec<u8> {
     let body = json!({
         "v": 1, "type": "update", "payment": payment, "seq": turn + 1, "prev": turn, "settled": settled,

@@ -1,19 +1,20 @@
-//! The publisher's side of a run: one thread that posts events, each at the time at which it is due.
+//! The publisher: one thread that posts each event at the time at which it is due.
 //!
-//! The schedule is open: an event is due whether or not those before it were answered, and its latency counts from then.
-//! So a server that holds up its senders does not flatter its figures. Where instead a fixed number is to be in flight, an
-//! event is due when one before it has been acknowledged or delivered.
+//! The schedule is open: an event is due whether or not earlier ones have been answered, and its latency counts from that time. So a server
+//! that delays its senders cannot improve its figures. With a fixed number of events in flight, an event is due as soon as an earlier one
+//! has been acknowledged or delivered.
 
 mod connection;
+mod task;
+
+pub(crate) use task::{Pace, Task};
 
 use crate::{
     board::{Board, SLOTS},
     clock,
     plan::{Dialect, EVENTS_PER_PAYMENT, Event, Plan},
-    report::as_f64,
     stats::{Posted, count},
 };
-use anyhow::{Result, ensure};
 use connection::{Connection, Post, Progress};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
@@ -32,88 +33,38 @@ const RECONNECT_US: u64 = 100_000;
 
 const TIMER: Token = Token(usize::MAX);
 
-/// The token of a waker, for news from the [`Board`].
+/// The token of the waker through which the [`Board`] wakes the publisher.
 pub(crate) const NEWS: Token = Token(usize::MAX - 1);
 
-/// When events are due.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
-    /// This many per second.
-    Rate(f64),
-    /// As many at once, until each is acknowledged.
-    Acked(usize),
-    /// As many at once, until each has reached all who watch it.
-    Delivered(usize),
-}
-
-/// What a publisher has done so far, for others to see.
+/// What the publisher has done so far. The session reads it for its progress.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     pub(crate) sent: AtomicU64,
     pub(crate) accepted: AtomicU64,
 }
 
-/// What to post.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Task {
-    pub(crate) pace: Pace,
-    /// The first event's number; events before it were posted by an earlier task.
-    pub(crate) first: usize,
-    /// No more events than this.
-    pub(crate) most: usize,
-    pub(crate) seconds: f64,
-    /// Connections at most.
-    pub(crate) connections: usize,
-    /// Create the payments' channels in place of posting to them.
-    pub(crate) creates: bool,
-}
-
-impl Task {
-    /// Connections unless a pace asks for more or fewer.
-    const CONNECTIONS: usize = 64;
-
-    /// So many events, as fast as they are acknowledged.
-    pub(crate) fn batch(first: usize, most: usize) -> Self {
-        let pace = Pace::Acked(Self::CONNECTIONS);
-        Self { pace, first, most, seconds: 120.0, connections: Self::CONNECTIONS, creates: false }
-    }
-
-    /// Refuses a rate at which the payments' logs would be full before the time is over.
-    pub(crate) fn fits(&self, plan: &Plan) -> Result<()> {
-        let Pace::Rate(rate) = self.pace else { return Ok(()) };
-        ensure!((1e-6..=1e9).contains(&rate), "the rate must be above 0, and a billion per second at most");
-        let payments = rate * self.seconds / as_f64(EVENTS_PER_PAYMENT as u64);
-        ensure!(
-            plan.target.dialect == Dialect::Plain || payments <= as_f64(plan.payments as u64),
-            "a payment takes {EVENTS_PER_PAYMENT} events: this rate and time need {:.0} payments",
-            payments.ceil()
-        );
-        Ok(())
-    }
-}
-
-/// The result: what was done, and how many events of each payment were accepted.
+/// What a task did, and how many events of each payment were accepted.
 pub(crate) struct Done {
     pub(crate) posted: Posted,
     pub(crate) accepted: Vec<u32>,
 }
 
-/// Posts what is due.
+/// The state of a running task.
 pub(crate) struct Poster {
     plan: Plan,
     task: Task,
     poll: Poll,
     timer: OwnedFd,
     board: Option<Arc<Board>>,
-    /// Events of earlier tasks that have reached all who watch them.
+    /// How many events of earlier tasks have reached every stream that watches them.
     complete_before: u64,
     count: Arc<Count>,
     connections: Vec<Connection>,
     idle: Vec<usize>,
-    /// Connections to open again, and when.
+    /// Connections to open again, each with its time.
     later: Vec<(u64, usize)>,
-    /// Since when what is due can't be posted, as all connections wait for answers; until that is made up for. From then on, being
-    /// late is the server's doing.
+    /// Since when events are due that cannot be posted because all connections wait for answers; none once the publisher has caught up.
+    /// Lateness after this time is caused by the server, so it does not count as the publisher's lag.
     held_up: Option<u64>,
     begun_us: u64,
     end_us: u64,
@@ -134,7 +85,7 @@ impl Poster {
         let connections = match task.pace {
             Pace::Rate(_) => task.connections,
             Pace::Acked(most) => most,
-            // An acknowledgement may come after the last delivery.
+            // Twice as many, because the acknowledgement of an event may come after its last delivery.
             Pace::Delivered(most) => most.min(SLOTS / 2) * 2,
         };
         let (begun_us, end_us) = (0, 0);
@@ -157,8 +108,8 @@ impl Poster {
         })
     }
 
-    /// Posts until the time is over or everything is posted, and every answer has come or been given up. Gives the poll back for the
-    /// next task, as it is the one that a board wakes.
+    /// Posts until the time is over or everything is posted, and every answer has come or has been given up. Returns the poll for the next
+    /// task, because the board wakes this one.
     pub(crate) fn run(mut self) -> io::Result<(Done, Poll)> {
         for index in 0..self.connections.len() {
             self.open(index);
@@ -188,7 +139,7 @@ impl Poster {
         Ok((self.done, self.poll))
     }
 
-    /// Waits until the connections are there, so that their opening is nobody's latency; not longer than a second.
+    /// Waits for at most a second until all connections are open, so that no event's latency contains the time that opening takes.
     fn connect_first(&mut self) -> io::Result<()> {
         let until_us = clock::now_us() + 1_000_000;
         let mut events = Events::with_capacity(256);
@@ -198,7 +149,7 @@ impl Poster {
         Ok(())
     }
 
-    /// How many events the schedule has.
+    /// How many events the schedule has in all.
     fn due_in_all(&self) -> u64 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of events")]
         match self.task.pace {
@@ -207,7 +158,7 @@ impl Poster {
         }
     }
 
-    /// A payment's log holds so many events, and the task may ask for fewer.
+    /// How many events may be posted: what the task asks for, or what the payments' logs have room for.
     fn most(&self) -> usize {
         let room = match self.plan.target.dialect {
             Dialect::Paystream => (self.plan.payments * EVENTS_PER_PAYMENT).saturating_sub(self.task.first),
@@ -220,7 +171,7 @@ impl Poster {
         usize::try_from(self.done.posted.sent).unwrap_or(usize::MAX)
     }
 
-    /// When the next event is due, if there is one; with as many in flight as may be, that is for an answer to tell.
+    /// When the next event is due: none if there is no further event, and `u64::MAX` if only an answer can tell.
     fn next_due(&self, now_us: u64) -> Option<u64> {
         if self.sent() >= self.most() {
             return None;
@@ -246,12 +197,12 @@ impl Poster {
         Some(if in_flight < most as u64 { now_us } else { u64::MAX })
     }
 
-    /// At a rate, the last event has its full share of the time too.
+    /// The time until which a task with a rate goes on after its last event, so that this event has its full share of the time.
     fn rest(&self, now_us: u64) -> Option<u64> {
         (matches!(self.task.pace, Pace::Rate(_)) && now_us < self.end_us).then_some(self.end_us)
     }
 
-    /// Posts what is due; tells when the next one is.
+    /// Posts every event that is due, and returns when the next one is.
     fn post_due(&mut self, now_us: u64) -> Option<u64> {
         loop {
             let due_us = self.next_due(now_us)?;
@@ -289,7 +240,7 @@ impl Poster {
         self.after(index, &progress);
     }
 
-    /// How many of its payment's first events have their answer, when this one is sent.
+    /// How many of this payment's first events have been answered when this one is sent.
     fn settled(&self, number: usize) -> usize {
         let payments = self.plan.payments.max(1);
         let under_way = self.connections.iter().filter_map(|connection| connection.post.as_ref());
@@ -316,7 +267,7 @@ impl Poster {
         Ok(())
     }
 
-    /// The kernel's timer, as a poll's timeout is no finer than a millisecond.
+    /// Sets the kernel's timer. A timeout of `poll` is no finer than a millisecond.
     fn set_timer(&self, at_us: u64) -> io::Result<()> {
         let wait_us = at_us.saturating_sub(clock::now_us()).max(1);
         let part = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);

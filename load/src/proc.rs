@@ -1,26 +1,26 @@
-//! What the kernel tells of processes and of itself, from `/proc`.
+//! What the kernel says in `/proc` about processes and about itself.
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// Ticks per second of `/proc/*/stat`: fixed at 100 for user space on Linux.
+/// Clock ticks per second in `/proc/*/stat`. Linux shows 100 to user space on every machine.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// One process at one moment.
+/// The use of resources by one process at one moment. Memory is in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) rss: u64,
-    /// Resident memory with shared pages shared out.
+    /// Resident memory, with each shared page divided by the number of processes that share it.
     pub(crate) pss: u64,
-    /// Resident memory that no file stands behind: what the process allocated.
+    /// Resident memory that no file backs: what the process has allocated.
     pub(crate) anonymous: u64,
     pub(crate) cpu_us: u64,
     pub(crate) descriptors: u64,
 }
 
 impl Process {
-    /// Sums, for a server of several processes.
+    /// Adds another process, for servers of several processes.
     pub(crate) fn add(&mut self, other: &Self) {
         self.rss += other.rss;
         self.pss += other.pss;
@@ -30,10 +30,10 @@ impl Process {
     }
 }
 
-/// Samples a process.
+/// Samples a process. This walks all its pages.
 pub(crate) fn process(pid: u32) -> Result<Process> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-        .with_context(|| format!("process {pid}: no memory to be read"))?;
+        .with_context(|| format!("cannot read the memory of process {pid}"))?;
     Ok(Process {
         rss: field_kb(&rollup, "Rss:"),
         pss: field_kb(&rollup, "Pss:"),
@@ -43,8 +43,8 @@ pub(crate) fn process(pid: u32) -> Result<Process> {
     })
 }
 
-/// Open descriptors of a process: since Linux 6.2 the size of the folder. Listing it costs the kernel an inode and a name of each, some
-/// 900 B, which would count as the server's.
+/// Counts the open descriptors of a process. Since Linux 6.2 that is the size of the folder. Listing the folder would make the kernel
+/// allocate an inode and a name for each descriptor, some 900 B, which would count as the server's memory.
 fn descriptors(pid: u32) -> Result<u64> {
     let folder = format!("/proc/{pid}/fd");
     match fs::metadata(&folder)?.len() {
@@ -53,24 +53,26 @@ fn descriptors(pid: u32) -> Result<u64> {
     }
 }
 
-/// Resident memory of a process, as cheaply as the kernel tells it: [`process`] walks all its pages, which it would feel.
+/// The resident memory of a process. It costs far less than [`process`], which the measured process would feel.
 pub(crate) fn rss(pid: u32) -> Result<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid}"))?;
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))
+        .with_context(|| format!("cannot read process {pid}"))?;
     let pages: Option<u64> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     Ok(pages.unwrap_or_default() * rustix::param::page_size() as u64)
 }
 
-/// Processor time of a process, user and system, in microseconds.
+/// The processor time of a process, user and system, in microseconds.
 pub(crate) fn cpu_us(pid: u32) -> Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
-    // The name, in brackets, may hold spaces.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
+        .with_context(|| format!("cannot read process {pid}"))?;
+    // The name stands in brackets and may contain spaces.
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let ticks = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
     Ok(ticks.sum::<u64>() * (1_000_000 / TICKS_PER_SECOND))
 }
 
-/// Processor time that the host gave to others while this machine wanted it, since the machine started: microseconds of each
-/// processor, on average. Told in steps of 10 ms, and a little after it was taken; 0 where there is no host, or one that does not say.
+/// Steal time since the machine started: microseconds for which the host ran others while this machine wanted a processor, on average over
+/// the processors. It comes in steps of 10 ms and slightly late, and is 0 without a host or with one that does not report it.
 pub(crate) fn stolen_us() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = stat.lines().next().and_then(|all| all.split_whitespace().nth(8)?.parse::<u64>().ok());
@@ -78,19 +80,19 @@ pub(crate) fn stolen_us() -> u64 {
     ticks.unwrap_or_default() * (1_000_000 / TICKS_PER_SECOND) / processors.max(1)
 }
 
-/// The kernel's own memory at one moment, of the whole machine.
+/// Memory and sockets of the kernel at one moment, for the whole machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kernel {
     /// Bytes in TCP buffers.
     pub(crate) tcp_buffers: u64,
-    /// Bytes of kernel objects, sockets among them.
+    /// Bytes of kernel objects, including sockets.
     pub(crate) slab: u64,
     pub(crate) sockets: u64,
-    /// Attempts to connect that found a listener's queue full, since the machine started: clients try again after a second.
+    /// Connection attempts that found the accept queue of a listener full, since the machine started. Their clients retry after a second.
     pub(crate) overflows: u64,
 }
 
-/// Samples the kernel.
+/// Samples the kernel's memory and sockets.
 pub(crate) fn kernel() -> Kernel {
     let sockstat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -107,7 +109,7 @@ pub(crate) fn kernel() -> Kernel {
     }
 }
 
-/// `ListenOverflows` of `/proc/net/netstat`, where a line of names stands above a line of values.
+/// Reads `ListenOverflows` from `/proc/net/netstat`, where a line of names precedes a line of values.
 fn overflows() -> Option<u64> {
     let text = fs::read_to_string("/proc/net/netstat").ok()?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
@@ -116,10 +118,25 @@ fn overflows() -> Option<u64> {
     values.split(' ').nth(at)?.parse().ok()
 }
 
-/// Settings of the machine without which a figure means little.
+/// The machine and the settings that affect the figures, as names and values.
 pub(crate) fn machine() -> Vec<(String, String)> {
-    let sysctls = [
-        "kernel/osrelease",
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let value = |name: &str| {
+        let line = cpuinfo.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or("unknown", |line| line.trim_start_matches([' ', '\t', ':'])).to_owned()
+    };
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    let memory = field_kb(&read("/proc/meminfo"), "MemTotal:") >> 20;
+    let kernel =
+        format!("{} {}", read("/proc/sys/kernel/ostype").trim(), read("/proc/sys/kernel/osrelease").trim());
+    let mut told = vec![
+        ("processor".to_owned(), value("model name")),
+        ("cores".to_owned(), cores.to_string()),
+        ("memory".to_owned(), format!("{memory} MiB")),
+        ("kernel".to_owned(), kernel),
+    ];
+    let settings = [
         "net/core/somaxconn",
         "net/ipv4/tcp_max_syn_backlog",
         "net/ipv4/ip_local_port_range",
@@ -127,18 +144,8 @@ pub(crate) fn machine() -> Vec<(String, String)> {
         "net/ipv4/tcp_wmem",
         "net/ipv4/tcp_mem",
     ];
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let mut told: Vec<_> = sysctls
-        .iter()
-        .map(|name| (name.replace('/', "."), read(&format!("/proc/sys/{name}")).trim().replace('\t', " ")))
-        .collect();
-    let cpuinfo = read("/proc/cpuinfo");
-    let models: Vec<_> = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")).collect();
-    if let Some(model) = models.first() {
-        let model = model.trim_start_matches([' ', '\t', ':']);
-        told.insert(0, ("processor".to_owned(), format!("{} × {model}", models.len())));
-    }
-    told.push(("memory".to_owned(), format!("{} MiB", field_kb(&read("/proc/meminfo"), "MemTotal:") >> 20)));
+    let setting = |path: &str| read(&format!("/proc/sys/{path}")).trim().replace('\t', " ");
+    told.extend(settings.map(|path| (path.replace('/', "."), setting(path))));
     told
 }
 
@@ -158,6 +165,15 @@ mod tests {
         assert!(own.descriptors > 2);
         assert!(rss(std::process::id()).unwrap() > 0);
         assert!(process(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn the_machine_is_named_first() {
+        let machine = machine();
+        let names: Vec<_> = machine.iter().take(4).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["processor", "cores", "memory", "kernel"]);
+        assert!(machine[1].1.parse::<usize>().unwrap() > 0, "{machine:?}");
+        assert!(machine[3].1.starts_with("Linux "), "{machine:?}");
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The readers' side of a run: one thread, one epoll, any number of streams.
+//! The reader: one thread and one epoll that handle any number of streams.
 //!
-//! It opens streams as it is told, reads what comes, lets them go and come back as browsers do, and checks each one's
-//! continuity. It knows neither the publisher nor the report: commands come in, [`State`]s go out.
+//! It opens streams on command, reads what arrives, lets streams drop and resume as browsers do, and checks the continuity of each. It
+//! knows neither the publisher nor the report: commands come in, and [`State`]s go out.
 
 mod calm;
 mod check;
+mod protocol;
 mod socket;
 mod stream;
 mod wire;
 
+pub(crate) use protocol::{Command, State};
 pub(crate) use socket::{connect, word};
 pub(crate) use wire::{Body, Head};
 
@@ -22,7 +24,6 @@ use crate::{
 };
 use calm::{Calm, SPAN_US};
 use mio::{Events, Interest, Poll, Token, Waker};
-use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
@@ -32,61 +33,26 @@ use std::{
 };
 use stream::{Context, Manner, Stream, Turn};
 
-/// Bytes read at once, by all streams in turn.
+/// The size of the read buffer, which all streams use in turn.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// How often slow readers read, states are told and churn is made.
+/// How often slow readers read, the state is sent and streams are dropped for churn.
 const TICK_US: u64 = 50_000;
 
-/// How often streams are looked over that wait too long.
+/// How often the reader looks for streams that have waited too long.
 const SWEEP_US: u64 = 1_000_000;
 
 const WAKE: Token = Token(usize::MAX);
 
-/// What a reader is told.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Command {
-    /// Have this many streams, of all processes, open.
-    Open { upto: usize },
-    /// Drop all connections at once.
-    Drop,
-    /// Accepted events by payment: tell how many have not arrived.
-    Expect(Vec<u32>),
-    /// No more churn.
-    Calm,
-    /// What came so far is not timed.
-    ForgetTimes,
-    /// Tell all and end.
-    Finish,
-}
-
-/// How a reader stands.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// Commands that it has taken, so that an old state is told from a new one.
-    pub(crate) commands: u64,
-    /// Streams with their first message.
-    pub(crate) ready: usize,
-    /// When the last stream that was asked for became ready.
-    pub(crate) ready_at_us: Option<u64>,
-    /// Events accepted but not arrived, over all streams.
-    pub(crate) missing: Option<u64>,
-    pub(crate) deliveries: u64,
-    pub(crate) failed: u64,
-    /// Everything, at the end.
-    pub(crate) seen: Option<Box<Seen>>,
-}
-
-/// What readers have in common with the rest of their process.
+/// What a reader shares with the other threads of its process.
 #[derive(Clone, Default)]
 pub(crate) struct Shared {
-    /// Who wants to be told of deliveries.
+    /// The board that is told of deliveries, if the publisher waits for them.
     pub(crate) board: Option<Arc<Board>>,
     pub(crate) pauses: Arc<Pauses>,
 }
 
-/// One process's streams.
+/// The streams of one process, and the loop that handles them.
 pub(crate) struct Reader<F> {
     context: Context,
     poll: Poll,
@@ -94,9 +60,9 @@ pub(crate) struct Reader<F> {
     reply: F,
     streams: Vec<Stream>,
     wanted: usize,
-    /// Streams to open as soon as there is room.
+    /// Streams to open as soon as the limit on opening streams allows it.
     queue: VecDeque<u32>,
-    /// Streams to open at a time.
+    /// Streams to open at a given time, in microseconds.
     later: BinaryHeap<Reverse<(u64, u32)>>,
     expected: Vec<u32>,
     taken: u64,
@@ -108,7 +74,7 @@ pub(crate) struct Reader<F> {
     next_sweep_us: u64,
 }
 
-/// What wakes a reader for a command.
+/// Creates a poll for a reader, and the waker that wakes it for a command.
 pub(crate) fn poll_and_waker() -> io::Result<(Poll, Waker)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
@@ -140,7 +106,7 @@ impl<F: FnMut(State)> Reader<F> {
             poll,
             commands,
             reply,
-            // All at once: a vector that grows by doubling would count against the streams.
+            // Allocated at once: a vector that grows by doubling would add to the measured memory per stream.
             streams: Vec::with_capacity(room),
             wanted: 0,
             queue: VecDeque::new(),
@@ -156,7 +122,7 @@ impl<F: FnMut(State)> Reader<F> {
         }
     }
 
-    /// Runs until it is told to finish, or nobody is left to tell it.
+    /// Runs until it is told to finish, or the sender of commands is gone.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let cpu = proc::cpu_us(std::process::id()).unwrap_or_default();
         let mut events = Events::with_capacity(1_024);
@@ -207,7 +173,7 @@ impl<F: FnMut(State)> Reader<F> {
                 Command::Calm => self.context.plan.churn = 0.0,
                 Command::ForgetTimes => {
                     self.context.seen.forget_times();
-                    // Nobody asks any more what is missing of it, and to count that takes time.
+                    // The session no longer asks what is missing of the warm-up, and counting it takes time.
                     self.expected.clear();
                 }
                 Command::Finish => return Go::Finish,
@@ -239,8 +205,8 @@ impl<F: FnMut(State)> Reader<F> {
         !self.queue.is_empty() && self.context.opening < self.context.plan.opening
     }
 
-    /// Opens streams while there is room: a batch at a time, so that answers are read in between; in a storm all at once, so that nobody
-    /// waits for anybody.
+    /// Opens streams while the limit allows it. It does so in batches, so that answers are read in between. In a storm it opens all at once,
+    /// so that no stream waits for another.
     fn open_some(&mut self) {
         let is_storm = self.context.plan.opening >= self.wanted;
         let batch = if is_storm { self.queue.len() } else { 64 };
@@ -262,7 +228,7 @@ impl<F: FnMut(State)> Reader<F> {
             let both = Interest::READABLE | Interest::WRITABLE;
             let interest = if stream.is_asking() { Interest::READABLE } else { both };
             if let Some(socket) = &mut stream.socket {
-                // Without a registration nothing is heard of it, and the sweep gives it up.
+                // If registering fails, no event ever comes, and the sweep gives the stream up.
                 let _ = self.poll.registry().register(socket, Token(index as usize), interest);
             }
             self.after(index, turn);
@@ -335,7 +301,7 @@ impl<F: FnMut(State)> Reader<F> {
         }
     }
 
-    /// Drops as many streams as are due; each comes back with its cursor.
+    /// Drops as many streams as the churn requires. Each reconnects with its cursor.
     fn churn(&mut self) {
         self.churn_due += self.context.plan.churn * clock::seconds(TICK_US);
         while self.churn_due >= 1.0 && !self.streams.is_empty() {
@@ -373,7 +339,8 @@ impl<F: FnMut(State)> Reader<F> {
         (self.reply)(state);
     }
 
-    /// Readers that do not read what they get are owed nothing. Where posts have no order, the newest may be there before others.
+    /// Counts what has not arrived at the streams that read normally; slow and stalled readers are not expected to have everything. Where
+    /// posts have no order, the newest event may arrive before others, so holes count too.
     fn missing(&self) -> u64 {
         let is_plain = self.context.plan.target.dialect == Dialect::Plain;
         let missing = self.streams.iter().enumerate().map(|(index, stream)| {

@@ -1,4 +1,4 @@
-//! What a run found out, as data: written as JSON, shown as a table and as a page.
+//! The result of a run as data. It is written as JSON, and shown as a table and as a page.
 
 pub(crate) mod compare;
 pub(crate) mod html;
@@ -9,68 +9,74 @@ pub(crate) use slope::slope;
 
 use crate::{
     proc::{Kernel, Process},
-    stats::{Counts, Posted, Seen},
+    stats::{Counts, Posted, Seen, Times},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One run.
+/// This tool's name and version.
+pub(crate) const VERSION: &str = concat!("load ", env!("CARGO_PKG_VERSION"));
+
+/// The result of one run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Report {
     pub(crate) workload: String,
+    /// This tool's name and version.
+    pub(crate) version: String,
     /// The command line, without secrets.
     pub(crate) arguments: Vec<String>,
-    /// Seconds since 1970.
+    /// When the run began, in seconds since 1970.
     pub(crate) started: u64,
     pub(crate) seconds: f64,
     pub(crate) streams: usize,
     pub(crate) payments: usize,
     pub(crate) machine: Vec<(String, String)>,
-    /// Why the run counts as failed; empty if it does not.
+    /// Why the run counts as failed; empty if it passed.
     pub(crate) problems: Vec<String>,
-    /// What a reader of the figures has to know.
+    /// What one has to know to read the figures correctly.
     pub(crate) notes: Vec<String>,
-    /// Events accepted that did not reach a stream in time, over all streams.
+    /// How many accepted events did not reach a stream in time, over all streams.
     pub(crate) missing: u64,
     pub(crate) seen: Seen,
     pub(crate) posted: Posted,
-    /// Events that were posted before anything was timed: checked like the others, but in no latency, rate or processor time.
+    /// How many events the warm-up posted. They are checked like the others but are in no latency, rate or processor time.
     pub(crate) warm_up_events: u64,
     pub(crate) openings: Vec<Opening>,
     pub(crate) sizes: Vec<Size>,
     pub(crate) series: Vec<Second>,
     /// The server's processor time while events were posted, in microseconds.
     pub(crate) server_cpu_us: u64,
-    /// This tool's, likewise.
+    /// This tool's processor time meanwhile, in microseconds.
     pub(crate) own_cpu_us: u64,
-    /// How long that was.
+    /// How long the events were posted, in microseconds.
     pub(crate) measured_us: u64,
-    /// What the host took of each of this machine's processors meanwhile, on average.
+    /// The steal time meanwhile, in microseconds of each processor, on average.
     pub(crate) stolen_us: u64,
-    /// How long its processors kept everybody waiting, together; 0 if nobody watched.
+    /// The pauses of all processors meanwhile, in microseconds; 0 if nothing watched for them.
     pub(crate) paused_us: u64,
-    /// The server before the first stream and at the end.
+    /// The server before the first stream was opened, and at the end.
     pub(crate) server_before: Option<Process>,
     pub(crate) server_after: Option<Process>,
 }
 
-/// Streams being opened, all at once or as a ramp.
+/// One opening of streams, all at once or with a limit on those that are opening.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Opening {
-    /// `open`, or the number of a wave.
+    /// `open`, `arrive`, or `return` with the number of a wave.
     pub(crate) what: String,
     pub(crate) streams: usize,
-    /// Until the last of them had its first message.
+    /// How long it took until the last stream had its first message.
     pub(crate) seconds: f64,
-    /// Requests that failed on the way.
+    /// How many requests failed meanwhile.
     pub(crate) failed: u64,
-    /// Attempts to connect that found the listener's queue full, each retry counted, on the whole machine.
+    /// How many attempts to connect, with their retries, found the listener's queue full, on the whole machine.
     pub(crate) overflows: u64,
     pub(crate) complete: bool,
 }
 
-/// Everything that was measured at one number of streams.
+/// What one number of idle streams costs.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Size {
@@ -78,11 +84,11 @@ pub(crate) struct Size {
     pub(crate) server: Option<Process>,
     pub(crate) own: Process,
     pub(crate) kernel: Kernel,
-    /// Processor time of the server while it held them, per second.
+    /// Processor time of the server per second while it held the streams.
     pub(crate) server_cpu: f64,
 }
 
-/// One second of a run.
+/// The state of a run, sampled once per second.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Second {
@@ -95,17 +101,37 @@ pub(crate) struct Second {
     pub(crate) cpu_us: u64,
 }
 
-/// The share of a processor above which this tool may be what limits the figures.
+/// The share of a processor above which this tool itself may limit the figures.
 const BUSY: f64 = 0.85;
 
-/// The share of the machine above which the host's doings show in latencies.
+/// The share of steal time above which it shows in latencies.
 const TAKEN: f64 = 0.005;
 
-/// The publisher's lag above which latencies are not the server's alone, in microseconds.
+/// The lag of the publisher, in microseconds, above which latencies are not the server's alone.
 const LATE_US: u64 = 5_000;
 
 impl Report {
-    /// Says what is wrong with the run, and what its reader has to know.
+    /// The date and time at which the run began, in UTC.
+    pub(crate) fn date(&self) -> String {
+        let began = i64::try_from(self.started).ok().and_then(|second| Timestamp::from_second(second).ok());
+        began.map_or_else(String::new, |began| began.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+
+    /// Every kind of time that a run measures, with its name.
+    pub(crate) fn times(&self) -> [(&'static str, &Times); 8] {
+        [
+            ("due to delivered", &self.seen.latency),
+            ("sent to delivered", &self.seen.from_sent),
+            ("sent to delivered, while undisturbed", &self.seen.undisturbed),
+            ("due to replayed", &self.seen.replayed),
+            ("due to acknowledged", &self.posted.ack),
+            ("publisher's own lag", &self.posted.lag),
+            ("connect to first message", &self.seen.opening),
+            ("reconnect to first message", &self.seen.resuming),
+        ]
+    }
+
+    /// Adds the problems of the run, and the notes that its reader needs.
     pub(crate) fn judge(&mut self) {
         let seen = &self.seen;
         let words = |counts: &Counts| {
@@ -146,26 +172,26 @@ impl Report {
         if share > BUSY {
             let percent = share * 100.0;
             self.notes.push(format!(
-                "this tool took {percent:.0} % of a processor: its own limits may be taken for the server's"
+                "this tool took {percent:.0} % of a processor, so its own limits may show in the figures"
             ));
         }
         let taken = self.taken_share();
         if taken > TAKEN {
             let percent = taken * 100.0;
             self.notes.push(format!(
-                "the host took {percent:.1} % of this machine's processors while it measured: long latencies may be its own"
+                "the host took {percent:.1} % of this machine's processors while it measured, which may cause long latencies"
             ));
         }
         let lag_us = self.posted.lag.at(0.99);
         if lag_us > LATE_US {
             let ms = as_f64(lag_us) / 1e3;
             self.notes.push(format!(
-                "the publisher was late itself, by {ms:.1} ms at p99: part of what counts from when an event was due"
+                "the publisher itself was late by {ms:.1} ms at p99, which is part of every time from when an event was due"
             ));
         }
     }
 
-    /// Figures that runs are compared by: name, value, unit.
+    /// The figures by which runs are compared: name, value, unit.
     pub(crate) fn figures(&self) -> Vec<(String, f64, &'static str)> {
         let mut figures = Vec::new();
         if !self.openings.is_empty() {
@@ -212,7 +238,7 @@ impl Report {
             put("deliveries per second", as_f64(self.seen.latency.count()) / posting, "/s");
         }
         if self.workload == "soak" {
-            // The first half fills caches and logs' room; what still grows in the second may go on growing.
+            // Memory that grows in the first half fills caches and logs. Growth in the second half may have no end.
             let second_half = self.series.iter().filter(|second| second.at > self.seconds / 2.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]
             let growth = slope(second_half.map(|second| (second.at as usize, second.rss)));
@@ -235,23 +261,23 @@ impl Report {
         as_f64(self.own_cpu_us) / as_f64(self.measured_us.max(1))
     }
 
-    /// The share of all this machine's processors that its host took meanwhile.
+    /// The share of all processors of this machine that the host took meanwhile.
     pub(crate) fn taken_share(&self) -> f64 {
         as_f64(self.stolen_us) / as_f64(self.measured_us.max(1))
     }
 
-    /// Milliseconds of pauses of its processors in each second.
+    /// Milliseconds of pauses of the processors in each second.
     fn paused_ms_per_second(&self) -> f64 {
         as_f64(self.paused_us) * 1e3 / as_f64(self.measured_us.max(1))
     }
 
-    /// The server's.
+    /// The share of one processor that the server took while this tool measured.
     pub(crate) fn server_share(&self) -> f64 {
         as_f64(self.server_cpu_us) / as_f64(self.measured_us.max(1))
     }
 }
 
-/// A count for a ratio.
+/// Converts a count, for ratios.
 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds are far below 2^53")]
 pub(crate) fn as_f64(count: u64) -> f64 {
     count as f64

@@ -1,52 +1,43 @@
-//! The course of a run, whatever its workload: start, open, post, wait for what is under way, tell.
+//! The course of a run, whatever its workload: start, open streams, post, wait for deliveries, report.
+
+mod usage;
 
 use crate::{
-    arguments::Common,
     board::Board,
     clock,
+    common::Common,
     gateway::Gateway,
+    output,
     pauses::Watch,
     plan::{Plan, unix_s},
     poster::{Count, NEWS, Poster, Task},
     proc::{self, Process},
     reader::{Command, Shared},
-    report::{Opening, Report, Second, Size},
-    setup::{plan, raise_descriptors, start_gateway},
+    readers::Readers,
+    report::{Opening, Report, Second, Size, VERSION},
+    setup::{ensure_listening, plan, raise_descriptors, start_gateway},
     stats::Posted,
     team::{Standing, Team},
 };
 use anyhow::{Context as _, Result, ensure};
 use mio::{Poll, Waker};
 use std::{
-    io::Write as _,
     sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
+use usage::{Usage, cpu_us, sum};
 
-/// How often the course of a run looks at how things stand.
+/// How long the session waits for news of the readers before it checks its conditions again.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a workload wants of its readers.
-pub(crate) struct Readers {
-    pub(crate) streams: usize,
-    pub(crate) payments: usize,
-    pub(crate) churn: f64,
-    pub(crate) stalled: usize,
-    pub(crate) slow: usize,
-    /// Streams that may be opening at once, unless the command line says otherwise.
-    pub(crate) opening: usize,
-    /// Events are posted as others have been delivered, so readers and publisher have to talk.
-    pub(crate) tells_deliveries: bool,
-}
-
-/// A run on its course.
+/// A run in progress.
 pub(crate) struct Session {
     pub(crate) report: Report,
-    pub(crate) plan: Plan,
+    plan: Plan,
     team: Team,
     shared: Shared,
-    /// The publisher's poll, made before the board that wakes it; one task has it after the other.
+    /// The publisher's poll. It is made before the board, which wakes it, and passed from one task to the next.
     poll: Option<Poll>,
     count: Arc<Count>,
     pids: Vec<u32>,
@@ -54,33 +45,26 @@ pub(crate) struct Session {
     begun_us: u64,
     next_second_us: u64,
     quiet: bool,
-    /// When measuring began.
-    since: Since,
-    /// Dropped last: until then the server runs.
+    /// The moment at which measuring began.
+    since: Usage,
+    /// The server of this run. It is the last field, so that it is dropped last and runs until then.
     _gateway: Option<Gateway>,
 }
 
-/// A moment, and the processor time that was spent until then: the server's, this tool's, what the host took, and pauses.
-#[derive(Clone, Copy, Debug, Default)]
-struct Since {
-    server_us: u64,
-    own_us: u64,
-    stolen_us: u64,
-    paused_us: u64,
-    at_us: u64,
-}
-
 impl Session {
-    /// Starts the server if it is to be this run's own, and the readers.
+    /// Starts the server if the run has one of its own, and the readers.
     pub(crate) fn start(workload: &str, common: &Common, readers: &Readers) -> Result<Self> {
-        ensure!(readers.payments > 0 && common.processes > 0, "payments and processes must be at least 1");
         ensure!(
             common.processes == 1 || !readers.tells_deliveries,
-            "in flight until delivered needs all streams in one process: leave out --processes, or name a --rate"
+            "--in-flight needs all streams in one process: leave out --processes, or post at a --rate"
         );
+        for path in [&common.json, &common.html].into_iter().flatten() {
+            output::ensure_writable(path)?;
+        }
         raise_descriptors();
         let gateway = start_gateway(common)?;
         let plan = plan(common, readers, gateway.as_ref());
+        ensure_listening(common, &plan)?;
         let poll = Poll::new()?;
         let board = readers
             .tells_deliveries
@@ -98,6 +82,7 @@ impl Session {
                 started: unix_s(),
                 streams: readers.streams,
                 payments: readers.payments,
+                version: VERSION.to_owned(),
                 machine: proc::machine(),
                 ..Report::default()
             },
@@ -111,7 +96,7 @@ impl Session {
             begun_us: now_us,
             next_second_us: now_us,
             quiet: common.quiet,
-            since: Since::default(),
+            since: Usage::default(),
             _gateway: gateway,
         };
         if session.plan.target.create {
@@ -122,19 +107,19 @@ impl Session {
         Ok(session)
     }
 
-    /// The server's processes now, summed; none if none was named or one is gone.
+    /// The sum of the server's processes now; none if none was named or one is gone.
     fn server(&self) -> Option<Process> {
         sum(&self.pids)
     }
 
-    /// Processor time counts from here.
+    /// Begins to count processor time.
     pub(crate) fn measure_from_here(&mut self) {
-        self.since = self.now();
+        self.since = self.usage();
     }
 
-    /// Processor time counts up to here.
+    /// Ends counting processor time.
     pub(crate) fn measure_to_here(&mut self) {
-        let (since, now) = (self.since, self.now());
+        let (since, now) = (self.since, self.usage());
         self.report.server_cpu_us = now.server_us.saturating_sub(since.server_us);
         self.report.own_cpu_us = now.own_us.saturating_sub(since.own_us);
         self.report.stolen_us = now.stolen_us.saturating_sub(since.stolen_us);
@@ -142,17 +127,11 @@ impl Session {
         self.report.measured_us = now.at_us - since.at_us;
     }
 
-    fn now(&self) -> Since {
-        Since {
-            server_us: cpu_us(&self.pids),
-            own_us: cpu_us(&self.team.pids()),
-            stolen_us: proc::stolen_us(),
-            paused_us: self.shared.pauses.sum_us(),
-            at_us: clock::now_us(),
-        }
+    fn usage(&self) -> Usage {
+        Usage::now(&self.pids, &self.team.pids(), &self.shared.pauses)
     }
 
-    /// Opens streams until there are `upto`, and waits for the first message of each.
+    /// Opens streams until there are `upto`, and waits for the first message of each. Returns whether all had it in time.
     pub(crate) fn open(&mut self, what: &str, upto: usize) -> Result<bool> {
         let (from_us, overflows) = (clock::now_us(), proc::kernel().overflows);
         let failed_before = self.team.hear(Duration::ZERO)?.failed;
@@ -191,7 +170,7 @@ impl Session {
         Ok(())
     }
 
-    /// Posts; what was accepted of each payment is added to `accepted`.
+    /// Runs a task of the publisher, and adds what was accepted of each payment to `accepted`.
     pub(crate) fn post(&mut self, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
         let poll = self.poll.take().map_or_else(Poll::new, Ok)?;
         let poster =
@@ -208,11 +187,11 @@ impl Session {
         Ok(())
     }
 
-    /// What was posted so far is checked, but not timed: forgets its times and its number, which is returned.
+    /// Makes what was posted so far a warm-up: it stays checked, but its times are forgotten. Returns the number of its events.
     pub(crate) fn call_it_warm_up(&mut self) -> Result<usize> {
         self.team.tell(&Command::ForgetTimes)?;
-        // A reader that took it late would forget what is to be timed.
-        ensure!(self.until(self.patience, |_| true)?.current, "a reader does not answer");
+        // A reader that takes the command late would forget times that belong to the measurement.
+        ensure!(self.until(self.patience, |_| true)?.current, "a reader did not take a command in time");
         let Posted { sent, failed, not_sent, .. } = std::mem::take(&mut self.report.posted);
         self.report.warm_up_events = sent;
         self.report.posted = Posted { failed, not_sent, ..Posted::default() };
@@ -232,7 +211,7 @@ impl Session {
         }
     }
 
-    /// Watches for pauses of the machine, until the answer is dropped. Readers in processes of their own would not hear of them.
+    /// Watches for pauses of the machine until the returned value is dropped. Readers in other processes would not know of the pauses.
     pub(crate) fn watch_pauses(&mut self) -> Option<Watch> {
         if self.team.pids().len() > 1 {
             self.report
@@ -249,7 +228,7 @@ impl Session {
         }
     }
 
-    /// Waits until everything accepted has arrived, and all streams are back; tells whether that is so.
+    /// Waits until every accepted event has arrived at every stream, and returns whether that was so in time.
     pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<bool> {
         self.team.tell(&Command::Calm)?;
         self.team.tell(&Command::Expect(accepted.to_vec()))?;
@@ -263,13 +242,13 @@ impl Session {
         Ok(is_complete)
     }
 
-    /// Lets time pass.
+    /// Waits, and goes on sampling.
     pub(crate) fn pass(&mut self, time: Duration) -> Result<()> {
         self.until(time, |_| false)?;
         Ok(())
     }
 
-    /// What this number of streams costs. `held_us`: for how long they have been held since measuring began.
+    /// Records what this number of streams costs.
     pub(crate) fn take_size(&mut self, streams: usize) {
         self.measure_to_here();
         let own = sum(&self.team.pids()).unwrap_or_default();
@@ -282,7 +261,7 @@ impl Session {
         });
     }
 
-    /// Ends the run: what was found out.
+    /// Ends the run and returns its report.
     pub(crate) fn finish(mut self) -> Result<Report> {
         if !self.pids.is_empty() && self.server().is_none() {
             self.problem("the server's process is gone".to_owned());
@@ -298,7 +277,7 @@ impl Session {
         self.report.problems.push(what);
     }
 
-    /// Looks until it is enough or the time is over.
+    /// Waits until `enough` holds for the current state of all readers, or the time is over.
     fn until(&mut self, time: Duration, enough: impl Fn(&Standing) -> bool) -> Result<Standing> {
         let until_us = clock::now_us() + clock::micros(time);
         loop {
@@ -309,7 +288,7 @@ impl Session {
         }
     }
 
-    /// Hears the readers; once a second keeps a line of the course and shows it.
+    /// Takes the readers' states. Once per second it keeps a sample and prints it.
     fn look(&mut self, wait: Duration) -> Result<Standing> {
         let standing = self.team.hear(wait)?;
         let now_us = clock::now_us();
@@ -329,26 +308,11 @@ impl Session {
                 let Second { at, ready, accepted, deliveries, rss, .. } = second;
                 let mib = rss >> 20;
                 let failed = standing.failed;
-                // Progress is for whoever watches; a closed terminal does not end the run.
-                let _ = writeln!(
-                    std::io::stderr(),
+                output::progress(&format!(
                     "{at:6.1} s  {ready:>7} streams  {accepted:>8} accepted  {deliveries:>10} delivered  {failed:>5} failed  server {mib} MiB"
-                );
+                ));
             }
         }
         Ok(standing)
     }
-}
-
-/// Processor time of all; a process that is gone counts nothing.
-fn cpu_us(pids: &[u32]) -> u64 {
-    pids.iter().filter_map(|pid| proc::cpu_us(*pid).ok()).sum()
-}
-
-fn sum(pids: &[u32]) -> Option<Process> {
-    let mut sum = Process::default();
-    for pid in pids {
-        sum.add(&proc::process(*pid).ok()?);
-    }
-    (!pids.is_empty()).then_some(sum)
 }

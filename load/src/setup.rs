@@ -1,24 +1,30 @@
-//! What a run needs before it begins: descriptors, a gateway if it is to have its own, addresses, and the plan.
+//! What a run needs before it begins: descriptors, a gateway if it has one of its own, addresses, and the plan.
 
 use crate::{
-    arguments::Common,
     clock,
+    common::Common,
     gateway::Gateway,
     plan::{Dialect, Plan, Provider, Target, Token, unix_s},
-    session::Readers,
+    readers::Readers,
 };
-use anyhow::Result;
-use std::net::{Ipv4Addr, SocketAddr};
+use anyhow::{Result, anyhow};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
 
-/// A stream is a descriptor: as many as the kernel allows.
+/// How long a server may take to accept the connection that is tried before a run.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Raises the limit of descriptors to the hard limit, because each stream needs one.
 pub(crate) fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If it can't be raised, the streams beyond it fail, and the report says so.
+    // If it cannot be raised, the streams beyond it fail, and the report says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Starts the gateway that the command line names, if it does.
+/// Starts the gateway that `--spawn` names, if there is one.
 pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
     let provider = match common.provider {
         Provider::Generic => "generic",
@@ -29,14 +35,13 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
     common.spawn.as_ref().map(start).transpose()
 }
 
-/// What readers and publisher are asked.
+/// Makes the plan of a run.
 pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
     let streams = gateway.map_or(common.public, |gateway| gateway.address);
     let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |gateway| gateway.address);
-    let given = match (&common.token, &common.token_key) {
-        (Some(token), _) => Token::One(token.clone()),
-        (None, Some(key)) => Token::Minted(key.clone()),
-        (None, None) => Token::None,
+    let (secret, token) = match gateway {
+        Some(gateway) => (gateway.secret.clone(), Token::Minted(gateway.token_key.clone())),
+        None => (given(&common.secret, "PAYSTREAM_SOURCE_SECRET").unwrap_or_default(), given_token(common)),
     };
     let source = if gateway.is_some() { "load" } else { &common.source };
     let (subscribe, publish) = match common.dialect {
@@ -53,9 +58,8 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
             publish,
             create: common.create,
             provider: common.provider,
-            secret: gateway
-                .map_or_else(|| common.secret.clone().unwrap_or_default(), |gateway| gateway.secret.clone()),
-            token: gateway.map_or(given, |gateway| Token::Minted(gateway.token_key.clone())),
+            secret,
+            token,
         },
         name: format!("{:x}x{:x}", unix_s(), now_us % 0x1_0000),
         epoch_us: now_us,
@@ -73,10 +77,47 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
     }
 }
 
-/// Addresses to connect from. The kernel hands out ports of one address fast only while half of them are free, so that many
-/// streams on one machine come from several addresses unless the command line names them.
+/// Fails if nothing accepts a connection where streams are to be opened, or where events are to be posted.
+pub(crate) fn ensure_listening(common: &Common, plan: &Plan) -> Result<()> {
+    let Target { streams, posts, .. } = plan.target;
+    if plan.streams > 0 {
+        ensure_accepts(streams, "--public", plan.target.dialect)?;
+    }
+    if posts != streams || plan.streams == 0 {
+        let option = if common.ingest.is_some() { "--ingest" } else { "--public" };
+        ensure_accepts(posts, option, plan.target.dialect)?;
+    }
+    Ok(())
+}
+
+fn ensure_accepts(address: SocketAddr, option: &str, dialect: Dialect) -> Result<()> {
+    let spawn = match dialect {
+        Dialect::Paystream => ", or let this tool start a gateway for the run with --spawn PROGRAM",
+        Dialect::Plain => "",
+    };
+    TcpStream::connect_timeout(&address, CONNECT).map(drop).map_err(|error| {
+        anyhow!("no server accepts connections at {address}: {error}. Start one there, name the address of another with {option}{spawn}")
+    })
+}
+
+/// The token for a server that was not started for this run.
+fn given_token(common: &Common) -> Token {
+    if let Some(token) = given(&common.token, "PAYSTREAM_TOKEN") {
+        return Token::One(token);
+    }
+    given(&common.token_key, "PAYSTREAM_TOKEN_KEY").map_or(Token::None, Token::Minted)
+}
+
+/// A secret from the command line, or else from the environment. The command line's parser does not read the environment itself:
+/// it would count a variable that is exported as an option that was typed, and refuse it beside `--spawn`.
+fn given(typed: &Option<String>, variable: &str) -> Option<String> {
+    typed.clone().or_else(|| std::env::var(variable).ok()).filter(|secret| !secret.is_empty())
+}
+
+/// Addresses to connect from. The kernel assigns ports of one address quickly only while half of them are free. So with many streams on
+/// one machine several loopback addresses are used, unless `--from` names some.
 fn sources(common: &Common, server: SocketAddr, streams: usize) -> Vec<Ipv4Addr> {
-    /// Below half of the 28,232 ports that Linux hands out by default.
+    /// Streams per address: below half of the 28,232 ports that Linux assigns by default.
     const EACH: usize = 10_000;
     if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > EACH {
         let last = u8::try_from(streams / EACH + 2).unwrap_or(u8::MAX);

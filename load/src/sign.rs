@@ -1,14 +1,15 @@
 //! Signatures as providers make them and tokens as merchants mint them, written from the public descriptions and not from
 //! the gateway's code, so that a mistake there is not repeated here.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt::Write as _;
 
-/// HMAC-SHA256.
+/// Computes HMAC-SHA256.
 #[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length, so the error never comes; an empty signature would be refused by every verifier.
+    // HMAC takes keys of any length, so this cannot fail; every verifier would refuse the empty signature that is returned otherwise.
     Hmac::<Sha256>::new_from_slice(key)
         .map(|mac| mac.chain_update(message).finalize().into_bytes().to_vec())
         .unwrap_or_default()
@@ -35,7 +36,7 @@ pub fn stripe(secret: &str, unix_s: u64, body: &[u8]) -> Vec<(String, String)> {
     ]
 }
 
-/// A JWT signed with HS256.
+/// Makes a JWT that is signed with HS256.
 #[must_use]
 pub fn jwt_hs256(kid: &str, secret: &[u8], claims: &serde_json::Value) -> String {
     let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": kid });
@@ -53,17 +54,7 @@ pub fn jwt_hs256(kid: &str, secret: &[u8], claims: &serde_json::Value) -> String
 /// Base64 with the alphabet for URLs, without padding.
 #[must_use]
 pub fn base64_url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let mut place = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        place <<= 8 * (3 - group.len());
-        for digit in 0..=group.len() {
-            let index = (place >> (18 - 6 * digit)) & 63;
-            text.push(char::from(ALPHABET.get(index as usize).copied().unwrap_or(b'A')));
-        }
-    }
-    text
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]
@@ -71,18 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_public_vectors_hold() {
+    fn the_public_vector_holds() {
         // RFC 4231, test case 2.
         assert_eq!(
             hex::encode(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
-        // RFC 4648, section 10, without padding.
-        for (plain, coded) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64_url(plain.as_bytes()), coded);
-        }
-        assert_eq!(base64_url(&[0xfb, 0xff]), "-_8");
     }
 
     #[test]

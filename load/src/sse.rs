@@ -5,35 +5,35 @@
 
 use std::mem;
 
-/// What the parser saw.
+/// What the parser reports.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Item {
     /// A line that starts with a colon, without its line end.
     Comment(String),
-    /// A `retry:` of digits, in milliseconds. Reported at once, as it takes effect at once.
+    /// A `retry:` line with digits, in milliseconds. It is reported at once, because it takes effect at once.
     Retry(u64),
-    /// A blank line, and what stood before it.
+    /// A blank line, with the fields that stood before it.
     Event(Event),
 }
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Event {
-    /// The last event id once this event is committed; of this block or an earlier one.
+    /// The last event id when this event ends. An earlier event may have set it.
     pub id: String,
-    /// The event's type; `message` if it names none.
+    /// The event's type; `message` if the event names none.
     pub kind: String,
     /// The data lines, joined by newlines. A browser dispatches the event only if this is not empty.
     pub data: String,
-    /// All lines since the last blank line, comments too, without line ends.
+    /// All lines since the last blank line, including comments, without line ends.
     pub lines: Vec<String>,
 }
 
-/// Takes bytes as they come, gives items as they are complete.
+/// The parser. It takes bytes in pieces of any size and reports items as soon as they are complete.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
     line: Vec<u8>,
-    /// The last byte was a CR: a LF that follows belongs to it.
+    /// Whether the last byte was a CR. A LF that follows belongs to it.
     after_cr: bool,
     started: bool,
     last_id: String,
@@ -43,7 +43,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Takes bytes, appends what they complete.
+    /// Parses bytes, and appends the items that they complete.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<Item>) {
         for byte in bytes {
             match byte {
@@ -61,7 +61,7 @@ impl Parser {
         }
     }
 
-    /// Whether the bytes so far end between events: nothing that a lost connection would throw away.
+    /// Whether the bytes so far end between events, so that a lost connection would discard nothing.
     #[must_use]
     pub fn is_between_events(&self) -> bool {
         self.line.is_empty() && self.data.is_none() && self.kind.is_empty()

@@ -1,19 +1,19 @@
-//! What a run counts. Every part can be added to another of its kind, so that several processes give one report.
+//! What a run counts. Every part can be added to another of its kind, so that several processes make one report.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Longest time that a histogram tells apart: ten minutes.
+/// The longest time that a histogram records, ten minutes. Longer times count as this.
 const LONGEST_US: u64 = 600_000_000;
 
-/// Times in microseconds, to three digits.
+/// A histogram of times in microseconds, to three significant digits.
 #[derive(Clone, Debug)]
 pub(crate) struct Times(Histogram<u64>);
 
 impl Default for Times {
     fn default() -> Self {
-        // The bounds are constants that fit; a histogram that grows is what is left otherwise.
+        // The bounds are valid constants; the histogram without bounds is only a fallback.
         let bounded = Histogram::new_with_bounds(1, LONGEST_US, 3).or_else(|_| Histogram::new(3));
         #[expect(clippy::expect_used, reason = "three digits are always allowed")]
         Self(bounded.expect("a histogram of three digits"))
@@ -26,30 +26,30 @@ impl Times {
         self.0.saturating_record(us.max(1));
     }
 
-    /// Adds another's times.
+    /// Adds all times of another histogram.
     pub(crate) fn add(&mut self, other: &Self) {
         for value in other.0.iter_recorded() {
             self.0.saturating_record_n(value.value_iterated_to(), value.count_at_value());
         }
     }
 
-    /// How many times there are.
+    /// The number of recorded times.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The time below which this share of all lies, in microseconds.
+    /// The time at this quantile, in microseconds.
     pub(crate) fn at(&self, quantile: f64) -> u64 {
         self.0.value_at_quantile(quantile)
     }
 
-    /// The longest.
+    /// The longest recorded time, in microseconds.
     pub(crate) fn longest(&self) -> u64 {
         self.0.max()
     }
 }
 
-/// A histogram as it is written: each value and how often it came.
+/// A histogram is written as pairs: each value and how often it occurred.
 impl Serialize for Times {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let values = self.0.iter_recorded();
@@ -67,10 +67,10 @@ impl<'de> Deserialize<'de> for Times {
     }
 }
 
-/// Counts by a word.
+/// Counts by name.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// Adds one to a word's count.
+/// Adds one to a name's count.
 pub(crate) fn count(counts: &mut Counts, word: &str) {
     match counts.get_mut(word) {
         Some(count) => *count += 1,
@@ -88,49 +88,49 @@ fn add_counts(to: &mut Counts, other: &Counts) {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Seen {
-    /// Connections begun.
+    /// How many connections were begun.
     pub(crate) attempts: u64,
-    /// Answers of 200.
+    /// How many were answered with 200.
     pub(crate) opened: u64,
-    /// Answers of 204: the payment is finished.
+    /// How many were answered with 204, which means that the payment is finished.
     pub(crate) finished: u64,
-    /// Requests that got no answer or another one, by what happened.
+    /// How many requests got no answer or another one, by what happened.
     pub(crate) failed: Counts,
-    /// Streams that ended, by how.
+    /// How many streams ended, by how they ended.
     pub(crate) ended: Counts,
-    /// Messages by type.
+    /// How many messages came, by type.
     pub(crate) messages: Counts,
-    /// Snapshots that replaced what was known, by reason.
+    /// How many snapshots replaced known state, by reason.
     pub(crate) reasons: Counts,
-    /// Closings by reason.
+    /// How many `closing` messages came, by reason.
     pub(crate) closings: Counts,
     pub(crate) heartbeats: u64,
     pub(crate) bytes: u64,
-    /// Updates that came as news, to streams that were up to date, those of a warm-up too.
+    /// Updates that reached a stream while it was up to date. Those of a warm-up count too.
     pub(crate) deliveries: u64,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
     pub(crate) status_back: u64,
     pub(crate) unexplained: u64,
-    /// From the time at which an event was due to its arrival as news.
+    /// Latency of a live delivery, from the time at which the event was due.
     pub(crate) latency: Times,
-    /// The same, less what the publisher itself was late by.
+    /// Latency of a live delivery without the publisher's own lag.
     pub(crate) from_sent: Times,
-    /// The same again, of those that arrived while the machine paused for nobody.
+    /// Latency without the publisher's lag, only of deliveries while the machine did not pause.
     pub(crate) undisturbed: Times,
-    /// The same for what a stream had missed while it was away.
+    /// Time from when an event was due to its arrival at a stream that had missed it while it was disconnected.
     pub(crate) replayed: Times,
-    /// From the connect to the first message, without a cursor.
+    /// Time from connecting to the first message, without a cursor.
     pub(crate) opening: Times,
-    /// The same with a cursor.
+    /// Time from connecting to the first message, with a cursor.
     pub(crate) resuming: Times,
-    /// Processor time of the process that read them, in microseconds.
+    /// Processor time of the reading process, in microseconds.
     pub(crate) cpu_us: u64,
 }
 
 impl Seen {
-    /// Forgets when events came, not what came.
+    /// Forgets the latencies but none of the counts.
     pub(crate) fn forget_times(&mut self) {
         for times in [&mut self.latency, &mut self.from_sent, &mut self.undisturbed, &mut self.replayed] {
             *times = Times::default();
@@ -173,15 +173,15 @@ impl Seen {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Posted {
-    /// Posts begun.
+    /// How many posts were begun.
     pub(crate) sent: u64,
-    /// Posts acknowledged with 2xx.
+    /// How many posts were acknowledged with 2xx.
     pub(crate) accepted: u64,
-    /// Posts that got no answer or another one, by what happened.
+    /// How many posts got no answer or another one, by what happened.
     pub(crate) failed: Counts,
-    /// Events that were due but not sent before the run ended.
+    /// How many events were due but not sent before the run ended.
     pub(crate) not_sent: u64,
-    /// What the publisher itself was late by; not the wait for a server that left it no connection to post on.
+    /// How late the publisher itself was. Waiting for a server that has not answered on any connection is not part of it.
     pub(crate) lag: Times,
     /// From the time at which a post was due to its acknowledgement.
     pub(crate) ack: Times,

@@ -7,12 +7,12 @@ use crate::{
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
-/// One response of `text/event-stream`, or whatever else the server said: see [`Stream::head`].
+/// One response of type `text/event-stream`, or any other answer of the server: see [`Stream::head`].
 #[derive(Debug)]
 pub struct Stream {
     /// Status and headers.
     pub head: Head,
-    /// Chunks that ended inside an event: a connection lost there would lose the event.
+    /// How many chunks ended inside an event. A connection lost at such a place would lose the event.
     pub torn: u64,
     connection: Connection,
     parser: Parser,
@@ -25,7 +25,7 @@ pub struct Stream {
 pub enum Next {
     /// An item of the stream.
     Item(Item),
-    /// Nothing more.
+    /// The stream has ended.
     End(End),
 }
 
@@ -39,7 +39,7 @@ impl Stream {
         Ok(Self { head, torn: 0, connection, parser: Parser::default(), ready: VecDeque::new(), ended: None })
     }
 
-    /// Waits for what comes next. Cancel-safe.
+    /// Waits for the next item. It can be cancelled without losing any.
     pub async fn next(&mut self) -> io::Result<Next> {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The next event; comments and `retry:` are passed over. An error if the stream ends or `patience` runs out.
+    /// Waits for the next event and skips comments and `retry:`. Fails if the stream ends or `patience` runs out.
     pub async fn event(&mut self, patience: Duration) -> io::Result<Event> {
         let wanted = async {
             loop {
@@ -77,7 +77,7 @@ impl Stream {
         timeout(patience, wanted).await?
     }
 
-    /// Reads to the end. An error if `patience` runs out.
+    /// Reads to the end. Fails if `patience` runs out.
     pub async fn rest(&mut self, patience: Duration) -> io::Result<(Vec<Item>, End)> {
         let mut items = Vec::new();
         let wanted = async {

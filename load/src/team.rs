@@ -1,5 +1,4 @@
-//! The readers of a run: a thread of this process, or as many processes as were asked for. Either way they take commands and
-//! tell their state.
+//! The team of readers of a run: one thread of this process, or several processes. Both take the same commands and send the same states.
 
 use crate::{
     plan::Plan,
@@ -15,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a reader may take to tell all it saw.
+/// How long a reader may take to send what it saw.
 const LAST_WORD: Duration = Duration::from_secs(20);
 
 enum Line {
@@ -30,20 +29,20 @@ struct Member {
     gone: bool,
 }
 
-/// All readers.
+/// All readers of a run.
 pub(crate) struct Team {
     members: Vec<Member>,
-    /// A state, or none if that reader is gone.
+    /// A reader's index and its state, or none if that reader has ended.
     replies: mpsc::Receiver<(usize, Option<State>)>,
 }
 
-/// How all readers stand together.
+/// The states of all readers together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Standing {
-    /// All have answered the newest command.
+    /// Whether all readers have answered the newest command.
     pub(crate) current: bool,
     pub(crate) ready: usize,
-    /// When the last of them had all that it was asked for.
+    /// When the last reader had opened all streams that it was asked for.
     pub(crate) ready_at_us: Option<u64>,
     pub(crate) missing: Option<u64>,
     pub(crate) deliveries: u64,
@@ -51,7 +50,7 @@ pub(crate) struct Standing {
 }
 
 impl Team {
-    /// A thread if there is to be one process, as many processes otherwise.
+    /// Starts one thread, or as many processes as were asked for if that is more than one.
     pub(crate) fn start(plan: &Plan, processes: usize, shared: &Shared) -> Result<Self> {
         let (send, replies) = mpsc::channel();
         let members = (0..processes).map(|index| {
@@ -69,13 +68,13 @@ impl Team {
         Ok(Self { members: members.collect::<Result<_>>()?, replies })
     }
 
-    /// Tells all readers.
+    /// Sends a command to all readers.
     pub(crate) fn tell(&mut self, command: &Command) -> Result<()> {
         for member in &mut self.members {
             member.sent += 1;
             match &mut member.line {
                 Line::Thread(commands, waker) => {
-                    // A reader that has ended says so by its replies.
+                    // A reader that has ended is noticed by its replies.
                     let _ = commands.send(command.clone());
                     waker.wake()?;
                 }
@@ -89,7 +88,7 @@ impl Team {
         Ok(())
     }
 
-    /// Hears what has been said, waiting for at most this long.
+    /// Takes the states that have come, and waits for at most this long for the first.
     pub(crate) fn hear(&mut self, wait: Duration) -> Result<Standing> {
         let mut next = self.replies.recv_timeout(wait).ok();
         while let Some((index, state)) = next {
@@ -102,7 +101,7 @@ impl Team {
             next = self.replies.try_recv().ok();
         }
         if self.members.iter().any(|member| member.gone && member.state.seen.is_none()) {
-            bail!("a reader ended before its time");
+            bail!("a reader ended before the run was over");
         }
         let states = || self.members.iter().map(|member| &member.state);
         let all_ready = states().all(|state| state.ready_at_us.is_some());
@@ -116,7 +115,7 @@ impl Team {
         })
     }
 
-    /// Processes of this tool, this one included.
+    /// The ids of all processes of this tool, including this one.
     pub(crate) fn pids(&self) -> Vec<u32> {
         let children = self.members.iter().filter_map(|member| match &member.line {
             Line::Process(child, _) => Some(child.id()),
@@ -125,13 +124,13 @@ impl Team {
         std::iter::once(std::process::id()).chain(children).collect()
     }
 
-    /// Ends all readers; what they saw.
+    /// Ends all readers and returns what they saw.
     pub(crate) fn finish(mut self) -> Result<Seen> {
         self.tell(&Command::Finish)?;
         let deadline = Instant::now() + LAST_WORD;
         while self.members.iter().any(|member| member.state.seen.is_none()) {
             if Instant::now() > deadline {
-                bail!("a reader does not tell what it saw");
+                bail!("a reader did not report what it saw within {} s", LAST_WORD.as_secs());
             }
             self.hear(Duration::from_millis(100))?;
         }
@@ -152,7 +151,7 @@ impl Drop for Team {
     fn drop(&mut self) {
         for member in &mut self.members {
             if let Line::Process(child, _) = &mut member.line {
-                // It has ended already, unless this is on the way out after an error.
+                // It has ended already, unless this happens after an error.
                 let _ = child.kill();
                 let _ = child.wait();
             }
@@ -166,7 +165,7 @@ fn in_thread(plan: Plan, shared: Shared, replies: Replies) -> Result<Line> {
     let (commands, inbox) = mpsc::channel();
     let (poll, waker) = poll_and_waker()?;
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
-        // Nobody listens any more once the run is over.
+        // The receiver is gone when the run is over; then nothing needs the state.
         let tell = |state| drop(replies.send((0, Some(state))));
         let _ = Reader::new(plan, poll, inbox, shared, tell).run();
         drop(replies.send((0, None)));
@@ -182,7 +181,7 @@ fn in_process(plan: &Plan, index: usize, replies: Replies) -> Result<Line> {
         .spawn()
         .context("cannot start a reader process")?;
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        bail!("a reader process without pipes");
+        bail!("a reader process was started without pipes");
     };
     let mut line = serde_json::to_string(plan)?;
     line.push('\n');
@@ -197,11 +196,11 @@ fn in_process(plan: &Plan, index: usize, replies: Replies) -> Result<Line> {
     Ok(Line::Process(Box::new(child), input))
 }
 
-/// `load worker`: readers in a process of their own, told by lines on its input.
+/// `load worker`: runs readers in a process of their own, which takes commands as lines on its standard input.
 pub(crate) fn worker() -> Result<()> {
     let mut lines = stdin().lock().lines();
-    let plan = lines.next().context("no plan")??;
-    let plan = serde_json::from_str(&plan).context("not a plan")?;
+    let plan = lines.next().context("the standard input has no plan")??;
+    let plan = serde_json::from_str(&plan).context("the first line of the standard input is not a plan")?;
     drop(lines);
     let (commands, inbox) = mpsc::channel();
     let (poll, waker) = poll_and_waker()?;
@@ -218,7 +217,7 @@ pub(crate) fn worker() -> Result<()> {
     });
     let tell = |state: State| {
         if let Ok(line) = serde_json::to_string(&state) {
-            // A pipe that nobody reads means that the run is over; the closed input ends this process too.
+            // If nothing reads the pipe, the run is over, and the closed input ends this process too.
             let _ = writeln!(stdout(), "{line}");
         }
     };

@@ -1,73 +1,74 @@
-//! The workloads: what each opens, posts and waits for.
+//! The workloads: which streams each opens, what it posts and what it waits for.
 
 use crate::{
-    arguments::Common,
+    common::Common,
     plan::{Dialect, EVENTS_PER_PAYMENT},
     poster::{Pace, Task},
+    readers::Readers,
     report::Report,
-    session::{Readers, Session},
+    session::Session,
+    values,
 };
 use anyhow::{Result, ensure};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::time::Duration;
-
-/// Streams that may be opening at once where nobody asks for a storm.
-const OPENING: usize = 256;
 
 /// Opens idle streams and tells what each costs in memory.
 #[derive(Args, Debug)]
 pub(crate) struct Hold {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Numbers of streams, each measured: bytes per stream are the slope through them.
-    #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000")]
+    /// Numbers of streams. Each is measured, and memory per stream is the slope through them.
+    #[arg(long, value_delimiter = ',', default_value = "2500,5000,10000", value_parser = values::at_least_one)]
     sizes: Vec<usize>,
-    /// All watch one payment; otherwise each watches one of its own.
+    /// Let all streams watch one payment, instead of one payment each.
     #[arg(long)]
     one_payment: bool,
     /// Post this many events to each payment before the streams are measured.
     #[arg(long, default_value_t = 0)]
     events: usize,
     /// How long each number is held, in seconds.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u64).range(..=1_000_000))]
     seconds: u64,
 }
 
-/// Posts to streams that are open and measures the way to them.
+/// Posts events to open streams and measures their latency.
 #[derive(Args, Debug)]
 pub(crate) struct Deliver {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 10_000)]
+    /// How many streams are opened.
+    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
     /// Events per second.
     #[arg(long, default_value_t = 1.0, conflicts_with = "in_flight")]
     rate: f64,
-    /// Post as fast as events are delivered, with this many on their way.
-    #[arg(long)]
+    /// Instead of a rate: keep this many events in flight, and post the next when one has reached all its streams.
+    #[arg(long, value_parser = values::at_least_one)]
     in_flight: Option<usize>,
     /// How long to post before anything is timed, in seconds.
-    #[arg(long, default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 0.0, value_parser = values::seconds)]
     warm_up: f64,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = values::seconds)]
     seconds: f64,
 }
 
-/// All clients arrive at once, are dropped at once and return at once.
+/// Opens all streams at once, drops them at once and lets them return at once.
 #[derive(Args, Debug)]
 pub(crate) struct Storm {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 10_000)]
+    /// How many streams are opened.
+    #[arg(long, default_value_t = 10_000, value_parser = values::at_least_one)]
     streams: usize,
-    /// All watch one payment; otherwise each watches one of its own.
+    /// Let all streams watch one payment, instead of one payment each.
     #[arg(long)]
     one_payment: bool,
-    /// How often they are dropped and return.
+    /// How often the streams are dropped and return.
     #[arg(long, default_value_t = 3)]
     waves: usize,
-    /// Post nothing while they are away; otherwise each payment gets an event that its stream has to catch up on.
+    /// Post nothing while the streams are away. Otherwise each payment gets an event that its stream has to catch up on.
     #[arg(long)]
     silent: bool,
 }
@@ -77,65 +78,57 @@ pub(crate) struct Storm {
 pub(crate) struct Webhooks {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Streams that follow; stream i watches payment i modulo their number.
+    /// Streams that watch the payments; stream i watches payment i modulo the number of payments.
     #[arg(long, default_value_t = 0)]
     streams: usize,
-    /// Payments that the events are spread over.
-    #[arg(long, default_value_t = 1_000)]
+    /// How many payments the events are spread over.
+    #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, conflicts_with = "in_flight")]
     rate: Option<f64>,
-    /// Without a rate: webhooks on their way until acknowledged.
-    #[arg(long, default_value_t = 64)]
+    /// Without --rate: keep this many webhooks in flight until each is acknowledged.
+    #[arg(long, default_value_t = 64, value_parser = values::at_least_one)]
     in_flight: usize,
     /// How long to post, in seconds.
-    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = values::seconds)]
     seconds: f64,
 }
 
-/// Updates, streams that come and go, readers that are slow or stalled.
+/// Posts events while streams come and go and some readers are slow or stalled.
 #[derive(Args, Debug)]
 pub(crate) struct Mixed {
     #[command(flatten)]
     pub(crate) common: Common,
-    #[arg(long, default_value_t = 1_000)]
+    /// How many streams are opened; stream i watches payment i modulo the number of payments.
+    #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
     streams: usize,
-    #[arg(long, default_value_t = 250)]
+    /// How many payments the events are spread over.
+    #[arg(long, default_value_t = 250, value_parser = values::at_least_one)]
     payments: usize,
     /// Events per second.
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// Streams per second that leave and come back with their cursor.
-    #[arg(long, default_value_t = 20.0)]
+    /// How many streams per second are dropped and resume with their cursor.
+    #[arg(long, default_value_t = 20.0, value_parser = values::per_second)]
     churn: f64,
-    /// Readers that take 512 bytes every 50 ms.
+    /// How many readers take only 512 bytes every 50 ms.
     #[arg(long, default_value_t = 10)]
     slow: usize,
-    /// Readers that take nothing after their first message.
+    /// How many readers take nothing after their first message.
     #[arg(long, default_value_t = 10)]
     stalled: usize,
-    /// How long to post, in seconds; a soak is 600 unless said otherwise.
-    #[arg(long, value_parser = seconds)]
+    /// How long to post, in seconds; by default 10 for mixed and 600 for soak.
+    #[arg(long, value_parser = values::seconds)]
     seconds: Option<f64>,
-}
-
-/// A time in seconds.
-fn seconds(text: &str) -> Result<f64> {
-    let seconds = text.parse()?;
-    ensure!((0.0..=1e6).contains(&seconds), "not a number of seconds from 0 to a million");
-    Ok(seconds)
-}
-
-impl Readers {
-    fn brisk(streams: usize, payments: usize) -> Self {
-        Self { streams, payments, churn: 0.0, stalled: 0, slow: 0, opening: OPENING, tells_deliveries: false }
-    }
 }
 
 pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
     let most = arguments.sizes.iter().copied().max().unwrap_or_default();
-    ensure!(most > 0 && arguments.sizes.is_sorted(), "sizes have to rise");
+    ensure!(
+        arguments.sizes.is_sorted(),
+        "--sizes must go from the smallest number of streams to the largest"
+    );
     let payments = if arguments.one_payment { 1 } else { most };
     let mut session = Session::start("hold", &arguments.common, &Readers::brisk(most, payments))?;
     let mut accepted = Vec::new();
@@ -159,14 +152,15 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
         ..Readers::brisk(arguments.streams, payments)
     };
     let pace = arguments.in_flight.map_or(Pace::Rate(arguments.rate), Pace::Delivered);
-    let mut session = Session::start(workload, &arguments.common, &readers)?;
     let mut task = posts(pace, arguments.seconds);
-    Task { seconds: arguments.warm_up + arguments.seconds, ..task }.fits(&session.plan)?;
+    Task { seconds: arguments.warm_up + arguments.seconds, ..task }
+        .ensure_fits(arguments.common.dialect, payments)?;
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", arguments.streams)? {
         let mut accepted = Vec::new();
         if arguments.warm_up > 0.0 {
             let is_bounded = arguments.common.dialect == Dialect::Paystream && arguments.in_flight.is_some();
-            // Half the room in the payments' logs is for what is measured.
+            // Half of the room in the payments' logs is left for the measurement.
             let most = if is_bounded { payments * EVENTS_PER_PAYMENT / 2 } else { usize::MAX };
             session.post(Task { seconds: arguments.warm_up, most, ..task }, &mut accepted)?;
             if !session.settle(&accepted)? {
@@ -184,7 +178,7 @@ pub(crate) fn fanout(arguments: &Deliver) -> Result<Report> {
 }
 
 pub(crate) fn unicast(arguments: &Deliver) -> Result<Report> {
-    deliver("unicast", arguments, arguments.streams.max(1))
+    deliver("unicast", arguments, arguments.streams)
 }
 
 pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
@@ -214,9 +208,9 @@ pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
 pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let readers = Readers::brisk(arguments.streams, arguments.payments);
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
-    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
     let task = posts(pace, arguments.seconds);
-    task.fits(&session.plan)?;
+    task.ensure_fits(arguments.common.dialect, arguments.payments)?;
+    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
     if arguments.streams == 0 || session.open("open", arguments.streams)? {
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }
@@ -226,24 +220,24 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
 pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<Report> {
     let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
     let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
-    let mut session = Session::start(workload, &arguments.common, &readers)?;
     let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(seconds));
-    task.fits(&session.plan)?;
+    task.ensure_fits(arguments.common.dialect, payments)?;
+    let mut session = Session::start(workload, &arguments.common, &readers)?;
     if session.open("open", streams)? {
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }
     session.finish()
 }
 
-/// What to post, from the first event on, for so many seconds.
+/// A task that posts from the first event on, for so many seconds.
 fn posts(pace: Pace, seconds: f64) -> Task {
     Task { pace, seconds, ..Task::batch(0, usize::MAX) }
 }
 
-/// Posts and measures. `accepted`: what was accepted of each payment before.
+/// Posts and measures, then waits for the deliveries. `accepted` has what earlier tasks got accepted of each payment.
 fn post_and_settle(session: &mut Session, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
     session.measure_from_here();
-    // A full server is to have the processors to itself.
+    // With a fixed number in flight, the server is to have the processors for itself, so nothing watches for pauses.
     let watch = matches!(task.pace, Pace::Rate(_)).then(|| session.watch_pauses()).flatten();
     session.post(task, accepted)?;
     session.settle(accepted)?;

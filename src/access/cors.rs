@@ -1,14 +1,19 @@
 //! The origins whose pages may read answers: an exact list, which is empty by default.
 //!
-//! There is no wildcard, because answers are sent with credentials: every page could then read its visitors' payments.
+//! There is no wildcard, because answers are sent with credentials: every page could then read its visitors' payments. In
+//! development, pages of every origin on the loopback interface may read answers too, but without credentials, which only an
+//! origin on the list ever gets.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::net::IpAddr;
 
 /// The list of allowed origins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cors {
     /// The origins in the form that browsers send.
     origins: Vec<HeaderValue>,
+    /// Whether pages of loopback origins, at any port, may read answers too.
+    loopback: bool,
 }
 
 /// Why a text is not an origin.
@@ -44,10 +49,19 @@ impl Cors {
         (cors, wrong)
     }
 
-    /// Returns `origin` if it is on the list.
-    fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let origin = origin?;
-        self.origins.iter().find(|allowed| *allowed == origin).cloned()
+    /// The same list, with pages of loopback origins allowed or not.
+    pub(super) const fn with_loopback(mut self, loopback: bool) -> Self {
+        self.loopback = loopback;
+        self
+    }
+
+    /// Returns `origin` if its pages may read answers.
+    fn allowed<'a>(&self, origin: Option<&'a HeaderValue>) -> Option<&'a HeaderValue> {
+        origin.filter(|origin| self.is_listed(origin) || self.loopback && is_loopback(origin))
+    }
+
+    fn is_listed(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(origin)
     }
 
     /// Adds to an answer the headers that let a page of an allowed origin read it. Every answer gets `Vary: Origin`, so that
@@ -55,8 +69,10 @@ impl Cors {
     pub(super) fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed(origin) {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            if self.is_listed(origin) {
+                answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
         }
     }
@@ -79,6 +95,21 @@ impl Cors {
         }
         answer
     }
+}
+
+/// Whether this is an origin on this machine, in the form that browsers send: `http://localhost:3000`, `https://127.0.0.1`,
+/// `http://[::1]:5173`.
+fn is_loopback(origin: &HeaderValue) -> bool {
+    let Ok(text) = origin.to_str() else { return false };
+    // A browser sends no other form, so nothing can be hidden before or behind the host.
+    if normalise(text).ok().as_ref() != Some(origin) {
+        return false;
+    }
+    let uri: Option<http::Uri> = text.parse().ok();
+    uri.as_ref().and_then(http::Uri::host).is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 /// Brings an origin into the form that browsers send: scheme and host in lower case, no default port, no trailing slash.
@@ -141,6 +172,51 @@ mod tests {
             let read = normalise(text).map(|origin| origin.to_str().unwrap().to_owned());
             assert_eq!(read, expected.map(str::to_owned), "{text}");
         }
+    }
+
+    #[test]
+    fn in_development_loopback_origins_may_read_without_credentials_and_no_other_may() {
+        let (listed, wrong) = Cors::new(&["https://shop.example".into(), "http://localhost:4000".into()]);
+        assert!(wrong.is_empty());
+        for (origin, is_loopback) in [
+            ("http://localhost:3000", true),
+            ("http://localhost", true),
+            ("https://localhost:8443", true),
+            ("http://127.0.0.1:5173", true),
+            ("https://127.0.0.1", true),
+            ("http://[::1]:3000", true),
+            ("https://[::1]", true),
+            ("null", false),
+            ("", false),
+            ("file://", false),
+            ("https://evil.example", false),
+            ("http://localhost.evil.example", false),
+            ("http://evil-localhost", false),
+            ("http://127.0.0.1.evil.example:3000", false),
+            ("http://localhost:3000.evil.example", false),
+            ("http://localhost@evil.example", false),
+            ("http://evil.example@localhost", false),
+            ("http://localhost:3000/", false),
+            ("http://localhost:3000#evil", false),
+            ("http://localhost, https://evil.example", false),
+            ("ftp://localhost", false),
+            ("http://192.168.0.1:3000", false),
+            ("http://0.0.0.0:3000", false),
+            ("http://[::]:3000", false),
+            ("http://2130706433", false),
+        ] {
+            let value = HeaderValue::from_static(origin);
+            assert_eq!(listed.allowed(Some(&value)), None, "{origin}: only in development");
+            let preflight = listed.clone().with_loopback(true).preflight(Some(&value));
+            let allowed = preflight.get("access-control-allow-origin");
+            assert_eq!(allowed, is_loopback.then_some(&value), "{origin}");
+            assert!(!preflight.contains_key("access-control-allow-credentials"), "{origin}");
+            assert_eq!(preflight["vary"], "Origin");
+        }
+        // An origin on the list keeps its credentials.
+        let listed_there = HeaderValue::from_static("http://localhost:4000");
+        let answer = listed.with_loopback(true).preflight(Some(&listed_there));
+        assert_eq!(answer["access-control-allow-credentials"], "true");
     }
 
     #[test]

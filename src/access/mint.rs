@@ -3,9 +3,9 @@
 use super::{
     key::TokenKey,
     rules::Rules,
-    token::{ALL_PAYMENTS, MAX_LIFETIME, MAX_PAYMENTS},
+    token::{MAX_LIFETIME, MAX_PAYMENTS},
 };
-use crate::payment::{Name, Time};
+use crate::payment::{ALL_PAYMENTS, Name, Time};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;

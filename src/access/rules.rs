@@ -72,6 +72,7 @@ impl Rules {
         }));
         let AccessSettings { audience, open, leeway, .. } = settings;
         if mistakes.is_empty() {
+            let cors = cors.with_loopback(open.is_some());
             Ok(Self { audience, keys, open, leeway, cors })
         } else {
             Err(AccessErrors(mistakes))
@@ -89,13 +90,5 @@ impl Rules {
                 && key.realms.contains(&grant.realm)
                 && (key.operator || grant.payments != Payments::All)
         })
-    }
-}
-
-impl AccessSettings {
-    /// All mistakes in the settings; none if they can be used.
-    #[must_use]
-    pub fn mistakes(&self) -> Vec<AccessError> {
-        Rules::build(self.clone()).err().map(|errors| errors.0).unwrap_or_default()
     }
 }

@@ -16,7 +16,8 @@ pub struct AccessSettings {
     pub cors: Vec<String>,
     /// The keys that may sign tokens. Without keys no token is valid.
     pub keys: Vec<KeySettings>,
-    /// For development: a request without a token may watch every payment of this realm.
+    /// For development: a request without a token may watch every payment of this realm, and pages of every loopback origin
+    /// may read answers.
     pub open: Option<Name>,
     /// How far the clock of a token's maker and the clock of this node may differ.
     pub leeway: Duration,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     jwt::Jwt,
-    payment::{Name, Time},
+    payment::{ALL_PAYMENTS, Name, Time},
 };
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
@@ -24,9 +24,6 @@ pub const MAX_PAYMENTS: usize = 64;
 
 /// The longest token, in bytes. 64 ids of 128 bytes have about 11 KiB in base64, and request heads have 16 KiB by default.
 const MAX_BYTES: usize = 16 << 10;
-
-/// The id in `payments` that stands for all payments of the realm.
-pub(super) const ALL_PAYMENTS: &str = "*";
 
 /// The members of a header or of claims.
 type Members = Map<String, Value>;

@@ -9,9 +9,10 @@ mod shop;
 
 use super::{App, Running};
 use crate::{
-    access::{KeySettings, Material, TokenAlgorithm},
-    config::{Config, DEV_REALM, Role},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
+    config::{Config, DEV_REALM, Listen, Role, fresh_secret},
     http::demo,
+    ingest::{Source, SourceSettings},
     payment::Name,
     store::{self, redis},
     telemetry,
@@ -21,8 +22,8 @@ use secrecy::SecretString;
 use shop::Shop;
 use std::{
     io::Write,
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -61,10 +62,8 @@ pub fn on_redis(url: SecretString) -> redis::Settings {
 /// folder, or on `redis`, and leaves nothing behind.
 pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no temporary data folder")?;
-    let mut config = config(folder.path(), port)?;
-    config.store = redis.clone().map_or(config.store, store::Settings::Redis);
-    telemetry::start(config.log);
-    let played = play(config).await;
+    telemetry::start(telemetry::Format::Text);
+    let played = play(Settings::new(folder.path().to_owned(), port, redis.clone())?).await;
     let erased = match redis {
         None => Ok(()),
         Some(redis) => {
@@ -77,12 +76,12 @@ pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::R
 }
 
 /// Until a signal ends it.
-async fn play(mut config: Config) -> anyhow::Result<()> {
+async fn play(mut settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
-    let shop = Arc::new(Shop::new(&config)?);
-    let mut running = start(&config, &shop).await?;
+    let shop = Arc::new(Shop::new(settings.source()?, settings.access()?)?);
+    let mut running = start(&settings, &shop).await?;
     // A restart has to come back at the same addresses, for the page's sake.
-    config.listen = running.listen;
+    settings.listen = running.listen;
     announce(running.listen.public)?;
     loop {
         tokio::select! {
@@ -93,7 +92,7 @@ async fn play(mut config: Config) -> anyhow::Result<()> {
                 sleep(BEFORE_RESTART).await;
                 running.kill().await;
                 sleep(AWAY).await;
-                running = start(&config, &shop).await?;
+                running = start(&settings, &shop).await?;
             }
         }
     }
@@ -101,31 +100,59 @@ async fn play(mut config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(config: &Config, shop: &Arc<Shop>) -> anyhow::Result<Running> {
+async fn start(settings: &Settings, shop: &Arc<Shop>) -> anyhow::Result<Running> {
     let pages = demo::routes(Arc::clone(shop) as _);
-    let running = App::start_with_pages(config.clone(), Role::All, pages).await?;
+    let running = App::start_with_pages(settings.config()?, Role::All, pages).await?;
     shop.opened(running.listen.ingest);
     Ok(running)
 }
 
-/// The development configuration, made as strict as a real one: one source, tokens signed by a fresh key.
-fn config(data: &Path, port: Option<u16>) -> anyhow::Result<Config> {
-    let mut config = Config::dev(data.to_owned());
-    config.sources.retain(|source| &*source.name == provider::SOURCE);
-    config.access.open = None;
-    config.access.keys = vec![KeySettings {
-        kid: "demo".to_owned(),
-        algorithm: TokenAlgorithm::Hs256,
-        material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
-        realms: vec![realm()?],
-        operator: false,
-    }];
-    let free = || TcpListener::bind((config.listen.public.ip(), USUAL_PORT)).is_ok();
-    let port = port.unwrap_or_else(|| if free() { USUAL_PORT } else { 0 });
-    config.listen.public.set_port(port);
-    config.listen.ingest = config.listen.public;
-    config.listen.admin.set_port(0);
-    Ok(config)
+/// What is the same after each restart: where things are, and the secrets.
+struct Settings {
+    data: PathBuf,
+    redis: Option<redis::Settings>,
+    listen: Listen,
+    /// Signs webhooks.
+    secret: SecretString,
+    /// Signs tokens.
+    key: KeySettings,
+}
+
+impl Settings {
+    fn new(data: PathBuf, port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::Result<Self> {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let free = || TcpListener::bind(at(USUAL_PORT)).is_ok();
+        let public = at(port.unwrap_or_else(|| if free() { USUAL_PORT } else { 0 }));
+        let key = KeySettings {
+            kid: "demo".to_owned(),
+            algorithm: TokenAlgorithm::Hs256,
+            material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
+            realms: vec![realm()?],
+            operator: false,
+        };
+        let listen = Listen { public, ingest: public, admin: at(0) };
+        Ok(Self { data, redis, listen, secret: fresh_secret(), key })
+    }
+
+    /// The development configuration, made as strict as a real one: one source, tokens signed by a key.
+    fn config(&self) -> anyhow::Result<Config> {
+        let mut config = Config::dev(self.data.clone(), &self.secret)?;
+        config.listen = self.listen;
+        config.store = self.redis.clone().map_or(config.store, store::Settings::Redis);
+        config.sources = vec![self.source()?];
+        config.access = self.access()?;
+        Ok(config)
+    }
+
+    fn source(&self) -> anyhow::Result<Source> {
+        let secret = self.secret.clone();
+        Ok(Source::build(SourceSettings::new(provider::SOURCE, provider::SOURCE, realm()?, secret))?)
+    }
+
+    fn access(&self) -> anyhow::Result<Access> {
+        let keys = vec![self.key.clone()];
+        Ok(Access::new(AccessSettings { keys, ..AccessSettings::default() })?)
+    }
 }
 
 fn realm() -> anyhow::Result<Name> {

@@ -3,7 +3,7 @@
 //! They share the store and nothing that either of them made: neither is told whether the other is there.
 
 use crate::{
-    access::{Access, AccessErrors, AccessSettings},
+    access::Access,
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
@@ -137,10 +137,6 @@ impl StreamHalf {
             streams.run().await;
             Ok(())
         });
-    }
-
-    pub(super) fn replace_access(&self, settings: AccessSettings) -> Result<(), AccessErrors> {
-        self.access.replace(settings)
     }
 
     /// Wakes every stream so that it looks at its grant and the settings again.

@@ -5,10 +5,23 @@ use crate::{
     http,
     limits::Limits,
 };
-use anyhow::Context as _;
 use axum::Router;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 use tokio::net::TcpListener;
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} (listen.{name}): another process may hold it; change [listen] or stop that process"
+)]
+pub struct BindError {
+    /// Its key under `[listen]`.
+    pub name: &'static str,
+    /// Where.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: io::Error,
+}
 
 /// The bound sockets.
 pub(super) struct Listeners {
@@ -21,12 +34,9 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Binds all that the role has, or none.
-    pub(super) fn bind(listen: &Listen, role: Role, limits: &Limits) -> anyhow::Result<Self> {
-        let bind = |name: &str, address: SocketAddr| {
-            let remedy = "another process may hold it; change [listen] or stop that process";
-            http::bind(address, limits)
-                .with_context(|| format!("cannot listen on {address} (listen.{name}): {remedy}"))
-        };
+    pub(super) fn bind(listen: &Listen, role: Role, limits: &Limits) -> Result<Self, BindError> {
+        let bind =
+            |name, address| http::bind(address, limits).map_err(|source| BindError { name, address, source });
         let is_shared = role.streams() && listen.ingest == listen.public;
         let has_ingest = role.takes_webhooks() && !is_shared;
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    access::{KeySettings, Material, TokenAlgorithm},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
     clock,
     http::Public,
     hub::Hub,
@@ -13,7 +13,7 @@ use crate::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use std::{net::SocketAddr, sync::atomic::Ordering};
+use std::{net::SocketAddr, path::Path, sync::atomic::Ordering};
 
 const ORIGIN: &str = "https://shop.example";
 
@@ -21,30 +21,37 @@ struct Gateway {
     running: Running,
     token: String,
     client: Client,
-    config: Config,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+/// Signs webhooks.
+const SECRET: &str = "whsec_9d2Fb71c9d2Fb71c9d2Fb71c9d2Fb71c";
+
+/// What the gateways of these tests run with.
+fn config(data: &Path) -> Config {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let key = KeySettings {
+        kid: "k1".into(),
+        algorithm: TokenAlgorithm::Hs256,
+        material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
+        realms: vec!["default".parse().unwrap()],
+        operator: false,
+    };
+    let access = AccessSettings { cors: vec![ORIGIN.into()], keys: vec![key], ..Default::default() };
+    let limits = Limits { body_bytes: 1000, body_timeout: Duration::from_millis(200), ..Limits::default() };
+    Config {
+        listen: Listen { public: any, ingest: any, admin: any },
+        admin_token: Some("an-admin-token-of-some-length".into()),
+        limits,
+        access: Access::new(access).unwrap(),
+        ..Config::dev(data.join("data"), &SECRET.into()).unwrap()
+    }
 }
 
 impl Gateway {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::dev(folder.path().join("data"));
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        config.listen = Listen { public: any, ingest: any, admin: any };
-        config.admin_token = Some("an-admin-token-of-some-length".into());
-        config.limits.body_bytes = 1000;
-        config.limits.body_timeout = Duration::from_millis(200);
-        config.access.open = None;
-        config.access.cors = vec![ORIGIN.into()];
-        let realms: Vec<Name> = vec!["default".parse().unwrap()];
-        config.access.keys = vec![KeySettings {
-            kid: "k1".into(),
-            algorithm: TokenAlgorithm::Hs256,
-            material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
-            realms,
-            operator: false,
-        }];
-        let running = App::start(config.clone(), Role::All).await.unwrap();
+        let running = App::start(config(folder.path()), Role::All).await.unwrap();
         let payments: Vec<Name> = ["a", "b"].map(|id| id.parse().unwrap()).into();
         let ttl = Duration::from_secs(60);
         let realm = "default".parse().unwrap();
@@ -57,7 +64,7 @@ impl Gateway {
             .unwrap();
         // A drain closes idle connections, which must not be picked up again in that very moment.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        Self { running, token, client, config, _folder: folder }
+        Self { running, token, client, folder }
     }
 
     fn at(&self, address: SocketAddr, method: Method, path: &str) -> RequestBuilder {
@@ -91,6 +98,11 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
         ("/v1/events", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=a", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=c", &good, 403, "foreign_payment"),
+        // `*` was followed as a payment of that name.
+        ("/v1/events?payment=*", &good, 400, "bad_payment"),
+        ("/v1/events?payment=a&payment=%2A", &good, 400, "bad_payment"),
+        ("/v1/payments/*/events", &good, 400, "bad_payment"),
+        ("/v1/payments/%2A", &good, 400, "bad_payment"),
         ("/v1/payments/a/events?until=never", &good, 400, "bad_parameter"),
         ("/v1/nothing", &good, 404, "unknown_route"),
     ] {
@@ -185,35 +197,58 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
 
 #[tokio::test]
 async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
-    let Gateway { running, config, token, client, _folder } = Gateway::start().await;
+    let Gateway { running, token, client, folder } = Gateway::start().await;
     let url = format!("http://{}/v1/payments/a/events?access_token={token}", running.listen.public);
     let mut stream = client.get(url).send().await.unwrap();
     running.kill().await;
     while let Ok(Some(_)) = stream.chunk().await {}
-    let again = App::start(config.clone(), Role::All).await.unwrap();
+    let again = App::start(config(folder.path()), Role::All).await.unwrap();
     again.shutdown().await;
-    App::start(config, Role::All).await.unwrap().kill().await;
+    App::start(config(folder.path()), Role::All).await.unwrap().kill().await;
+}
+
+/// Sources were built to check the configuration, thrown away and built again to start: with a preset file that had changed or
+/// gone in between, a checked configuration did not start.
+#[tokio::test]
+async fn what_was_checked_is_what_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (preset, file) = (folder.path().join("acme.toml"), folder.path().join("paystream.toml"));
+    std::fs::write(&preset, "name = \"acme-pay\"\nextends = \"generic\"\n").unwrap();
+    std::fs::write(
+        &file,
+        "[listen]\npublic = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
+         [[source]]\nname = \"acme\"\nprovider = \"acme.toml\"\nsecrets = [\"env:SECRET\"]\n",
+    )
+    .unwrap();
+    let environment = [("SECRET".to_owned(), SECRET.to_owned())].into();
+    let load = || Config::load(&file, &environment).unwrap();
+    let (checked, again) = (load(), load());
+    std::fs::remove_file(&preset).unwrap();
+    let running = App::start(checked, Role::All).await.unwrap();
+    running.reload(again).unwrap();
+    assert!(running.ingest.as_ref().unwrap().ingest.knows("acme"));
+    running.kill().await;
 }
 
 #[tokio::test]
 async fn a_reload_takes_over_all_or_nothing() {
     let gateway = Gateway::start().await;
     let knows_dev = || gateway.running.ingest.as_ref().unwrap().ingest.knows("dev");
-    let mut config = gateway.config.clone();
-    config.sources.clear();
-    config.limits.body_bytes = 10;
-    config.stream.drain = Duration::ZERO;
-    let good = config.clone();
-    config.access.cors = vec!["*".into()];
-    assert!(gateway.running.reload(config.clone()).is_err());
-    config.access.cors.clear();
-    config.listen.admin = "127.0.0.1:9000".parse().unwrap();
-    config.listen.public = config.listen.admin;
-    assert!(gateway.running.reload(config).is_err(), "it could not start");
-    let limits = gateway.running.common.limits.get();
-    assert_eq!((limits, gateway.running.common.stream.get()), (gateway.config.limits, gateway.config.stream));
+    let changed = || {
+        let mut config = config(gateway.folder.path());
+        config.sources.clear();
+        config.limits.body_bytes = 10;
+        config.stream.drain = Duration::ZERO;
+        config
+    };
+    let mut bad = changed();
+    bad.listen.admin = "127.0.0.1:9000".parse().unwrap();
+    bad.listen.public = bad.listen.admin;
+    assert!(gateway.running.reload(bad).is_err(), "it could not start");
+    let Config { limits, stream, .. } = config(gateway.folder.path());
+    assert_eq!((gateway.running.common.limits.get(), gateway.running.common.stream.get()), (limits, stream));
     assert!(knows_dev());
-    gateway.running.reload(good).unwrap();
+    gateway.running.reload(changed()).unwrap();
     assert_eq!(gateway.running.common.limits.get().body_bytes, 10);
     assert_eq!(gateway.running.common.stream.get().drain, Duration::ZERO);
     assert!(!knows_dev());
@@ -228,7 +263,7 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
     assert!(stream.chunk().await.unwrap().is_some());
     gateway.running.common.store.close().await;
 
-    let source = Source::build(gateway.config.sources[0].clone()).unwrap();
+    let source = &config(gateway.folder.path()).sources[0];
     let body = br#"{"id":"e1","event":"payment.confirmed","timestamp":1700000000,"payment":{"id":"a","status":"confirmed","amount":1}}"#;
     let mut post =
         gateway.at(gateway.running.listen.ingest, Method::POST, "/webhooks/dev").body(body.to_vec());

@@ -1,6 +1,6 @@
 //! `paystream demo`: a page to watch, without any configuration.
 
-use super::Usage;
+use super::{Usage, port};
 use crate::{app::demo, store::redis};
 use clap::Args;
 
@@ -32,6 +32,6 @@ impl Demo {
                 Usage(format!("--redis: it {why}; allowed: redis://[user:password@]host[:port]")).into()
             );
         }
-        demo::run(self.port, redis).await
+        demo::run(self.port, redis).await.map_err(port::in_terms_of_arguments)
     }
 }

@@ -1,7 +1,7 @@
 //! `paystream reconcile`: what does the provider say of a payment, and what did the gateway know?
 
-use super::{ConfigFile, Undone, Usage, a_name, output, post};
-use crate::payment::Name;
+use super::{ConfigFile, Undone, Usage, a_payment, output, post};
+use crate::{config::Operating, payment::Name};
 use anyhow::Context;
 use clap::Args;
 use reqwest::Url;
@@ -25,7 +25,7 @@ pub(super) struct Reconcile {
     #[arg(long, short, value_name = "NAME")]
     source: String,
     /// The payment, by the provider's id
-    #[arg(long, short, value_name = "ID", value_parser = a_name)]
+    #[arg(long, short, value_name = "ID", value_parser = a_payment)]
     payment: Name,
     /// Where the gateway's admin listener is [default: http://<listen.admin>]
     #[arg(long, value_parser = post::a_url)]
@@ -41,13 +41,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 impl Reconcile {
     /// What the exit code is to be, if it could be found out.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let config = self.config.load()?;
-        let token = config.admin_token.as_ref();
+        let Operating { listen, token } = self.config.read(Operating::load)?;
         let token =
             token.ok_or_else(|| Usage("the configuration has no `token` under [admin]".to_owned()))?;
         let base = match &self.url {
             Some(url) => url.clone(),
-            None => post::url_of(config.listen.admin).parse()?,
+            None => post::url_of(listen.admin).parse()?,
         };
         let path = ["admin", "sources", &self.source, "payments", self.payment.as_str(), "reconcile"];
         let answer = self.ask(&post::below(&base, &path), token.expose_secret()).await;

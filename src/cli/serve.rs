@@ -1,18 +1,15 @@
 //! `paystream serve`: the gateway.
 
-use super::{ConfigFile, Usage, output, post};
+use super::{ConfigFile, output, port, post};
 use crate::{
     app::{App, Running},
-    config::{Config, Role, environment},
+    config::{Config, DEV_SECRET, Listen, Role, environment, fresh_secret},
     telemetry,
 };
 use anyhow::Context;
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// The environment variable that hands the secret of `serve --dev` to `trigger --dev`.
-pub(super) const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
 /// Runs the gateway
 ///
@@ -25,7 +22,8 @@ Examples:
   PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
   paystream serve --role ingest                        webhooks only; needs no access key
   paystream serve --role stream                        streams only; needs no webhook secret
-  paystream serve --dev                                to develop against: open to everyone on this machine")]
+  paystream serve --dev                                to develop against: open to everyone on this machine
+  paystream serve --dev --port 3001                    the same, where port 8080 is taken")]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
@@ -35,6 +33,10 @@ pub(super) struct Serve {
     /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development
     #[arg(long, conflicts_with_all = ["config", "role"])]
     dev: bool,
+    /// With --dev: the port for streams and webhooks; 0 takes one that is free
+    /// [default: that of PAYSTREAM__LISTEN__PUBLIC, else 8080]
+    #[arg(long, requires = "dev")]
+    port: Option<u16>,
 }
 
 impl Serve {
@@ -42,20 +44,19 @@ impl Serve {
         if self.dev {
             let folder = tempfile::tempdir().context("no temporary data folder")?;
             let data = folder.path().to_owned();
-            let config = match environment().remove(DEV_SECRET) {
-                Some(secret) => Config::dev_with_secret(data, &secret.into()),
-                None => Config::dev(data),
-            };
-            if let Some(mistake) =
-                config.sources.iter().find_map(|source| crate::ingest::Source::build(source.clone()).err())
-            {
-                return Err(Usage(format!("{DEV_SECRET}: {mistake}")).into());
-            }
-            return serve(config, Role::All, None, warn_loudly).await;
+            let mut environment = environment();
+            let secret = environment.remove(DEV_SECRET).map_or_else(fresh_secret, Into::into);
+            let mut config = Config::dev(data, &secret)?;
+            config.listen = Listen::dev(self.port, &environment)?;
+            let served = serve(config, Role::All, None, |running| warn_loudly(running, &secret)).await;
+            return served.map_err(port::in_terms_of_arguments);
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
-        serve(config, self.role, Some(&self.config), |_, _| ()).await
+        // What is hardly meant is told again at the start, unless the other half is another node's.
+        let warnings = if self.role == Role::All { config.warnings() } else { Vec::new() };
+        let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        serve(config, self.role, Some(&self.config), warn).await
     }
 }
 
@@ -64,12 +65,12 @@ async fn serve(
     config: Config,
     role: Role,
     file: Option<&ConfigFile>,
-    started: impl FnOnce(&Running, &Config),
+    started: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut signals = Signals::new().context("signals cannot be received")?;
-    let mut running = App::start(config.clone(), role).await?;
-    started(&running, &config);
+    let mut running = App::start(config, role).await?;
+    started(&running);
     let failure = loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -146,10 +147,9 @@ impl Signals {
 }
 
 /// What everyone must know who starts an open gateway, and how to try it.
-fn warn_loudly(running: &Running, config: &Config) {
+fn warn_loudly(running: &Running, secret: &SecretString) {
     let public = post::url_of(running.listen.public);
-    let secret = config.sources.first().and_then(|source| source.secrets.first());
-    let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
+    let secret = secret.expose_secret();
     output::complain(&format!(
         "
   ********************************************************************
@@ -160,9 +160,16 @@ fn warn_loudly(running: &Running, config: &Config) {
 
   Watch a payment:  paystream watch --url {public} --payment pay_1
   or in a browser:  {public}/v1/payments/pay_1/events
-  Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1
+  Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1 --url {ingest}
   by yourself:      POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
+  Look inside:      {admin}/metrics
+
+  In a page of this machine, such as http://localhost:3000 (any port of localhost, 127.0.0.1 or [::1]; no other origin may read):
+
+    const events = new EventSource(\"{public}/v1/payments/pay_1/events\");
+    events.onmessage = ({{ data }}) => console.log(JSON.parse(data));
 ",
         ingest = post::url_of(running.listen.ingest),
+        admin = post::url_of(running.listen.admin),
     ));
 }

@@ -1,7 +1,12 @@
 //! `paystream token`: a token for a page, an operator or a test.
 
 use super::{ConfigFile, Usage, a_duration, a_name, output};
-use crate::{access::Access, clock, config::DEV_REALM, payment::Name};
+use crate::{
+    access::{ALL, MintError},
+    clock,
+    config::{DEV_REALM, Signer, Signing},
+    payment::Name,
+};
 use clap::Args;
 use serde_json::json;
 use std::time::Duration;
@@ -39,10 +44,7 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let access = Access::new(self.config.load()?.access)?;
-        let now = clock::now();
-        let token = access.mint(self.kid.as_deref(), &self.realm, &self.payments, self.ttl, now);
-        let token = token.map_err(|error| Usage(error.to_string()))?;
+        let token = self.mint()?;
         if self.json {
             let expires_in_s = self.ttl.as_secs();
             output::say(
@@ -53,5 +55,19 @@ impl Token {
             output::say(&token)?;
         }
         Ok(())
+    }
+
+    fn mint(&self) -> anyhow::Result<String> {
+        let kid = self.kid.as_deref();
+        let all = self.payments.iter().any(|payment| payment.as_str() == ALL);
+        let signer = Signer { kid, realm: &self.realm, all };
+        let Signing { access, kids } =
+            self.config.read(|file, environment| Signing::load(file, environment, signer))?;
+        let usage = |error: MintError| Usage(error.to_string());
+        if let Some(kid) = kid.filter(|kid| !kids.iter().any(|known| known == kid)) {
+            return Err(usage(MintError::UnknownKey(kid.to_owned(), kids.join(", "))).into());
+        }
+        let minted = access.mint(kid, &self.realm, &self.payments, self.ttl, clock::now());
+        Ok(minted.map_err(usage)?)
     }
 }

@@ -1,10 +1,10 @@
 //! `paystream trigger`: signs webhooks as a provider would, and posts them.
 
-use super::{ConfigFile, Refused, Usage, a_name, output, post};
+use super::{ConfigFile, Refused, Usage, a_payment, output, post};
 use crate::{
     clock,
-    config::{Config, Environment, environment},
-    ingest::{Source, SourceSettings},
+    config::{Config, DEV_SECRET, Environment, Listen, Posting, environment},
+    ingest::Source,
     payment::{Currency, Name, Time},
     scenario::{self, Life, PROVIDERS, Step},
 };
@@ -35,7 +35,7 @@ pub(super) struct Trigger {
     #[arg(long, short, value_name = "NAME", required_unless_present = "list")]
     source: Option<String>,
     /// The payment that the webhooks are about
-    #[arg(long, short, value_name = "ID", required_unless_present = "list", value_parser = a_name)]
+    #[arg(long, short, value_name = "ID", required_unless_present = "list", value_parser = a_payment)]
     payment: Option<Name>,
     /// A scenario, or one of the provider's event types
     #[arg(default_value = "happy")]
@@ -68,17 +68,20 @@ impl Trigger {
         if self.list {
             return list(self.json);
         }
-        let config = self.config(&environment())?;
         let (Some(name), Some(payment)) = (&self.source, &self.payment) else {
             return Err(Usage("--source and --payment are needed".to_owned()).into());
         };
-        let source =
-            Source::build(pick(&config, name)?).map_err(|error| Usage(format!("source {name}: {error}")))?;
+        let Posting { listen, source, names } = self.posting(name, &environment())?;
+        let unknown = || {
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Usage(format!("there is no source {name:?}; configured are: {known}"))
+        };
+        let source = source.ok_or_else(unknown)?;
         let steps =
             self.steps(source.provider(), payment.as_str()).map_err(|error| Usage(error.to_string()))?;
         let base = match &self.url {
             Some(url) => url.clone(),
-            None => post::url_of(config.listen.ingest).parse()?,
+            None => post::url_of(listen.ingest).parse()?,
         };
         let url = post::below(&base, &["webhooks", name]);
         let client = post::client(&url)?;
@@ -92,14 +95,18 @@ impl Trigger {
         if refused { Err(Refused.into()) } else { Ok(()) }
     }
 
-    fn config(&self, environment: &Environment) -> anyhow::Result<Config> {
+    /// What it takes to post to the source `name`; of the secrets, only that source's.
+    fn posting(&self, name: &str, environment: &Environment) -> anyhow::Result<Posting> {
         if !self.dev {
-            return Ok(self.config.load()?);
+            return Ok(Posting::load(&self.config.config, environment, name)?);
         }
-        let secret = environment.get(super::serve::DEV_SECRET).cloned().ok_or_else(|| {
-            Usage(format!("{} is not set; `paystream serve --dev` prints it", super::serve::DEV_SECRET))
-        })?;
-        Ok(Config::dev_with_secret("unused".into(), &secret.into()))
+        let secret = environment.get(DEV_SECRET).cloned();
+        let secret = secret
+            .ok_or_else(|| Usage(format!("{DEV_SECRET} is not set; `paystream serve --dev` prints it")))?;
+        let sources = Config::dev("unused".into(), &secret.into())?.sources;
+        let names = sources.iter().map(|source| source.name().to_owned()).collect();
+        let source = sources.into_iter().find(|source| source.name() == name);
+        Ok(Posting { listen: Listen::dev(None, environment)?, source, names })
     }
 
     /// A life played without pauses began earlier, so that none of its events lies in the future.
@@ -148,14 +155,6 @@ impl Trigger {
         }
         Ok(status.is_success())
     }
-}
-
-fn pick(config: &Config, name: &str) -> Result<SourceSettings, Usage> {
-    config.sources.iter().find(|source| &*source.name == name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Usage(format!("there is no source {name:?}; configured are: {known}"))
-    })
 }
 
 fn list(json: bool) -> anyhow::Result<()> {

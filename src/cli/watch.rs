@@ -2,7 +2,7 @@
 
 mod sse;
 
-use super::{Refused, a_name, output, post};
+use super::{Refused, a_payment, output, post};
 use crate::{
     payment::{Currency, Name},
     scenario::major,
@@ -30,7 +30,7 @@ pub(super) struct Watch {
     #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = post::a_url)]
     url: Url,
     /// The payment
-    #[arg(long, short, value_name = "ID", value_parser = a_name)]
+    #[arg(long, short, value_name = "ID", value_parser = a_payment)]
     payment: Name,
     /// The token that lets us watch
     #[arg(long, env = "PAYSTREAM_TOKEN", hide_env_values = true)]

@@ -1,14 +1,14 @@
 //! What was typed: the file with the line of each value, and the environment's overrides. Knows TOML, not what the keys
 //! mean.
 
-use super::{Environment, duration, mistake::Collector, secret};
-use secrecy::SecretString;
+mod section;
+
+use super::{Environment, mistake::Collector};
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    fmt::Display,
-    ops::RangeInclusive,
-    time::Duration,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
 };
 use toml::{
     Spanned,
@@ -21,6 +21,8 @@ const OVERRIDE: &str = "PAYSTREAM__";
 /// The typed text.
 pub(super) struct Document<'a> {
     file: &'a str,
+    /// Where the relative paths of the file begin.
+    folder: PathBuf,
     text: &'a str,
     root: Spanned<DeTable<'a>>,
     environment: &'a Environment,
@@ -41,6 +43,8 @@ pub(super) struct Section<'d> {
     line: Option<usize>,
     table: Option<&'d DeTable<'d>>,
     known: Vec<&'static str>,
+    /// Whether references to secrets are followed. If not, only their form is checked.
+    follows_secrets: bool,
 }
 
 /// Where a value stands.
@@ -72,7 +76,17 @@ impl<'a> Document<'a> {
             mistakes.add(line, &format!("{file}{place}: not TOML: {}", error.message()));
         }
         let (used, overridable) = Default::default();
-        errors.is_empty().then_some(Self { file, text, root, environment, used, overridable, mistakes })
+        let folder = folder_of(Path::new(file));
+        errors.is_empty().then_some(Self {
+            file,
+            folder,
+            text,
+            root,
+            environment,
+            used,
+            overridable,
+            mistakes,
+        })
     }
 
     /// The section `[name]`, empty if the file has none.
@@ -88,7 +102,15 @@ impl<'a> Document<'a> {
                 (Some(line), value.get_ref().as_table())
             }
         };
-        Section { document: self, label, name: Some(name), line, table, known: Vec::new() }
+        Section {
+            document: self,
+            label,
+            name: Some(name),
+            line,
+            table,
+            known: Vec::new(),
+            follows_secrets: true,
+        }
     }
 
     /// The tables `[[name]]`.
@@ -113,6 +135,7 @@ impl<'a> Document<'a> {
                         line,
                         table,
                         known: Vec::new(),
+                        follows_secrets: true,
                     });
                 }
                 None => self.report(
@@ -150,6 +173,15 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The absolute form of a path that was typed at `place`. A relative one in the file begins at the file's folder, so that the
+    /// file means the same from wherever it is used; one in the environment begins at the working directory, as in a shell.
+    fn absolute(&self, place: &Place, path: &Path) -> PathBuf {
+        match place {
+            Place::Line(_) => absolute(self.folder.join(path)),
+            Place::Variable(_) => absolute(path.to_owned()),
+        }
+    }
+
     pub(super) fn report(&self, place: &Place, message: &str) {
         match place {
             Place::Line(line) => self.mistakes.add(Some(*line), &format!("{}:{line}: {message}", self.file)),
@@ -158,228 +190,23 @@ impl<'a> Document<'a> {
     }
 }
 
-impl<'d> Section<'d> {
-    /// The table `[section.key]`, if there is one.
-    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'d>> {
-        self.known.push(key);
-        let value = self.table?.get(key)?;
-        let line = line_of(self.document.text, value.span().start);
-        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
-        let Some(table) = value.get_ref().as_table() else {
-            self.document.report(&Place::Line(line), &format!("{label}: must be a table"));
-            return None;
-        };
-        let (document, line, table) = (self.document, Some(line), Some(table));
-        Some(Section { document, label, name: None, line, table, known: Vec::new() })
-    }
+/// The environment variable that overrides a key.
+fn override_of(section: &str, key: &str) -> String {
+    format!("{OVERRIDE}{section}__{key}").to_ascii_uppercase()
+}
 
-    /// The tables `[[section.key]]`.
-    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
-        self.known.push(key);
-        let label = format!("[[{}.{key}]]", self.label.trim_matches(['[', ']']));
-        self.document.tables(self.table.and_then(|table| table.get(key)), &label)
-    }
+/// Only without a working directory is a relative path left as it is; whoever opens it then says what is wrong.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
 
-    /// The typed value of `key`: the override, else what the file says.
-    fn given(&mut self, key: &'static str, overridable: bool) -> Option<(Place, Given<'d>)> {
-        self.known.push(key);
-        if let Some(section) = self.name.filter(|_| overridable) {
-            let name = format!("{OVERRIDE}{section}__{key}").to_ascii_uppercase();
-            self.document.overridable.borrow_mut().insert(name.clone());
-            if let Some(value) = self.document.environment.get(&name) {
-                self.document.used.borrow_mut().insert(name.clone());
-                return Some((Place::Variable(name), Given::Variable(value)));
-            }
-        }
-        let value = self.table?.get(key)?;
-        Some((Place::Line(line_of(self.document.text, value.span().start)), Given::Toml(value.get_ref())))
-    }
-
-    /// Reports a mistake of `key`.
-    pub(super) fn wrong(&self, place: &Place, key: &str, message: &str) {
-        self.document.report(place, &format!("{} {key}: {message}", self.label));
-    }
-
-    /// Where `key` stands, else where the section begins.
-    pub(super) fn place(&self, key: &str) -> Place {
-        let value = self.table.and_then(|table| table.get(key));
-        let line = value.map(|value| line_of(self.document.text, value.span().start)).or(self.line);
-        Place::Line(line.unwrap_or(1))
-    }
-
-    /// A text.
-    pub(super) fn text(&mut self, key: &'static str, allowed: &str) -> Option<(Place, String)> {
-        let (place, given) = self.given(key, true)?;
-        let text = match given {
-            Given::Variable(text) => Some(text),
-            Given::Toml(value) => value.as_str(),
-        };
-        if text.is_none() {
-            self.wrong(&place, key, &format!("must be a text in quotes; allowed: {allowed}"));
-        }
-        text.map(|text| (place, text.to_owned()))
-    }
-
-    /// A text that means something; `read` says by its error what it is not.
-    pub(super) fn parsed<T, E: Display>(
-        &mut self,
-        key: &'static str,
-        allowed: &str,
-        read: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let (place, text) = self.text(key, allowed)?;
-        match read(&text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.wrong(&place, key, &format!("{text:?} {error}; allowed: {allowed}"));
-                None
-            }
-        }
-    }
-
-    /// Like [`Section::parsed`], and a mistake if there is none.
-    pub(super) fn required<T, E: Display>(
-        &mut self,
-        key: &'static str,
-        allowed: &str,
-        read: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let value = self.parsed(key, allowed, read);
-        if !self.has(key) {
-            self.wrong(&self.place(key), key, &format!("is missing; allowed: {allowed}"));
-        }
-        value
-    }
-
-    /// Whether the file has `key`, well or badly written.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
-    }
-
-    /// A span of time within `range`.
-    pub(super) fn duration(
-        &mut self,
-        key: &'static str,
-        range: &RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let bounds = format!("{} to {}", duration::show(*range.start()), duration::show(*range.end()));
-        self.parsed(key, &format!("{bounds}, as {}", duration::ALLOWED), |text| match duration::parse(text) {
-            Err(_) => Err("is not a duration"),
-            Ok(span) if !range.contains(&span) => Err("is out of range"),
-            Ok(span) => Ok(span),
-        })
-    }
-
-    /// A whole number within `range`.
-    pub(super) fn number(&mut self, key: &'static str, range: &RangeInclusive<u64>) -> Option<u64> {
-        let (place, given) = self.given(key, true)?;
-        let (shown, number) = match given {
-            Given::Variable(text) => (format!("{text:?}"), text.parse().ok()),
-            Given::Toml(value) => match value.as_integer() {
-                Some(integer) => {
-                    let digits = integer.as_str();
-                    (digits.to_owned(), u64::from_str_radix(digits, integer.radix()).ok())
-                }
-                None => (format!("a {}", value.type_str()), None),
-            },
-        };
-        let number = number.filter(|number| range.contains(number));
-        if number.is_none() {
-            let (least, most) = (range.start(), range.end());
-            self.wrong(
-                &place,
-                key,
-                &format!("{shown} is not allowed; allowed: a whole number from {least} to {most}"),
-            );
-        }
-        number
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let (place, given) = self.given(key, true)?;
-        let flag = match given {
-            Given::Variable(text) => text.parse().ok(),
-            Given::Toml(value) => value.as_bool(),
-        };
-        if flag.is_none() {
-            self.wrong(&place, key, "allowed: true or false, without quotes");
-        }
-        flag
-    }
-
-    /// A list of texts, each with its place.
-    pub(super) fn texts(&mut self, key: &'static str, allowed: &str) -> Option<Vec<(Place, String)>> {
-        let (place, given) = self.given(key, false)?;
-        let Given::Toml(value) = given else { return None };
-        let Some(array) = value.as_array() else {
-            self.wrong(&place, key, &format!("must be a list in square brackets; allowed: {allowed}"));
-            return None;
-        };
-        let mut texts = Vec::new();
-        for item in array {
-            let place = Place::Line(line_of(self.document.text, item.span().start));
-            match item.get_ref().as_str() {
-                Some(text) => texts.push((place, text.to_owned())),
-                None => self.wrong(&place, key, &format!("must list texts in quotes; allowed: {allowed}")),
-            }
-        }
-        Some(texts)
-    }
-
-    /// A table of texts by name; empty if there is none.
-    pub(super) fn words(&mut self, key: &'static str, allowed: &str) -> Option<BTreeMap<String, String>> {
-        let Some((place, given)) = self.given(key, false) else { return Some(BTreeMap::new()) };
-        let words = match given {
-            Given::Variable(_) => None,
-            Given::Toml(value) => value.as_table().and_then(|table| {
-                let word = |(name, word): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-                    let name: &std::borrow::Cow<'_, str> = name.get_ref();
-                    Some((name.to_string(), word.get_ref().as_str()?.to_owned()))
-                };
-                table.iter().map(word).collect()
-            }),
-        };
-        if words.is_none() {
-            self.wrong(&place, key, &format!("must be a table of texts in quotes; allowed: {allowed}"));
-        }
-        words
-    }
-
-    /// A secret, by reference.
-    pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
-        let (place, reference) = self.text(key, secret::ALLOWED)?;
-        self.resolve(&place, key, &reference)
-    }
-
-    /// Several secrets, by reference.
-    pub(super) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
-        let references = self.texts(key, secret::ALLOWED)?;
-        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
-    }
-
-    /// What a reference refers to.
-    pub(super) fn resolve(&self, place: &Place, key: &str, reference: &str) -> Option<SecretString> {
-        match secret::resolve(reference, self.document.environment) {
-            Ok(secret) => Some(secret),
-            Err(why) => {
-                self.wrong(place, key, &why);
-                None
-            }
-        }
-    }
-
-    /// Refuses the keys that nobody asked for.
-    pub(super) fn end(self) {
-        for key in self.table.into_iter().flat_map(|table| table.keys()) {
-            if !self.known.contains(&&**key.get_ref()) {
-                let place = Place::Line(line_of(self.document.text, key.span().start));
-                let meant = suggestion(key.get_ref(), self.known.iter().copied());
-                let known = self.known.join(", ");
-                self.wrong(&place, key.get_ref(), &format!("unknown key{meant}; known: {known}"));
-            }
-        }
-    }
+/// The folder of a configuration file. What is piped in has none: there the working directory stands in for it.
+fn folder_of(file: &Path) -> PathBuf {
+    let is_piped = fs::metadata(file).is_ok_and(|found| !found.is_file());
+    let beside = file.parent().filter(|_| !is_piped).unwrap_or(Path::new(""));
+    let folder = absolute(Path::new(".").join(beside));
+    // For the sake of those who read it in a log: without `..` in it.
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// The line of a byte, counted from 1.
@@ -388,7 +215,7 @@ fn line_of(text: &str, at: usize) -> usize {
 }
 
 /// `, did you mean …?` if one of `known` is near.
-fn suggestion<'k>(typed: &str, known: impl Iterator<Item = &'k str>) -> String {
+pub(super) fn suggestion<'k>(typed: &str, known: impl Iterator<Item = &'k str>) -> String {
     /// Near enough: two letters swapped, one forgotten, another word of the same stem. Found by trying.
     const NEAR: f64 = 0.8;
     let scored = known.map(|name| (strsim::jaro_winkler(typed, name), name));

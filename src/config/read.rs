@@ -2,25 +2,22 @@
 
 mod access;
 mod api;
+pub(super) mod source;
 mod store;
 
 use super::{
-    Config, Listen,
+    Config, Listen, Signer,
     document::{Document, Section},
 };
-use crate::{
-    ingest::{Provider, Source, SourceSettings},
-    limits::Limits,
-    payment::Name,
-    secret, stream, telemetry,
-};
+use crate::{access::Access, ingest::Source, limits::Limits, secret, stream, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{SocketAddr, ToSocketAddrs as _},
     time::Duration,
 };
 
-const SECTIONS: [&str; 8] = ["listen", "store", "source", "access", "stream", "admin", "limits", "log"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["listen", "store", "source", "access", "stream", "admin", "limits", "log"];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -28,29 +25,77 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Short enough to type, long enough not to be guessed over a network.
 const MIN_ADMIN_TOKEN_BYTES: usize = 16;
 
-const ADDRESS: &str = "IP:port, e.g. 127.0.0.1:8080";
+const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
 const REALM: &str = "1 to 128 printable ASCII characters without a space, e.g. \"default\"";
 
-/// None only where a mistake was reported.
-pub(super) fn config(document: &Document<'_>) -> Option<Config> {
+/// Whose secrets are followed: a command needs no more of them than it uses. Everything else is read and checked all the same.
+pub(super) enum Wanted<'a> {
+    /// All of them.
+    All,
+    /// Those of the key that signs a token.
+    Signer(Signer<'a>),
+    /// Those of the source of this name.
+    Source(&'a str),
+    /// The operators' token.
+    AdminToken,
+}
+
+/// What was read and built. Keys, sources and the token are left out where their secrets are not wanted.
+pub(super) struct Parts {
+    pub(super) listen: Listen,
+    pub(super) store: Option<crate::store::Settings>,
+    pub(super) sources: Vec<Source>,
+    /// The names of all sources.
+    pub(super) source_names: Vec<String>,
+    pub(super) access: Option<Access>,
+    /// The names of all keys.
+    pub(super) kids: Vec<String>,
+    pub(super) stream: stream::Settings,
+    pub(super) admin_token: Option<SecretString>,
+    pub(super) limits: Limits,
+    pub(super) log: telemetry::Format,
+}
+
+/// Reads and checks all sections.
+pub(super) fn parts(document: &Document<'_>, wanted: &Wanted<'_>) -> Parts {
+    let is_all = matches!(wanted, Wanted::All);
     let listen = listen(document.section("listen"));
-    let store = store::settings(document.section("store"));
-    let sources = sources(document);
-    let access = access::settings(document.section("access"));
+    let store = store::settings(document.section("store").following_secrets(is_all));
+    let (sources, source_names) = source::all(document, wanted);
+    let (access, kids) = access::access(document.section("access"), wanted);
     let stream = stream(document.section("stream"));
-    let admin_token = admin(document.section("admin"));
+    let is_admin = is_all || matches!(wanted, Wanted::AdminToken);
+    let admin_token = admin(document.section("admin").following_secrets(is_admin));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
     document.end(&SECTIONS);
-    Some(Config { listen, store: store?, sources, access, stream, admin_token, limits, log })
+    Parts { listen, store, sources, source_names, access, kids, stream, admin_token, limits, log }
+}
+
+/// The whole configuration; none only where a mistake was reported.
+pub(super) fn config(document: &Document<'_>) -> Option<Config> {
+    let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
+        parts(document, &Wanted::All);
+    Some(Config { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
+}
+
+/// `[listen]` as typed; what is missing or wrong is none.
+pub(super) struct Typed {
+    pub(super) public: Option<SocketAddr>,
+    pub(super) ingest: Option<SocketAddr>,
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// The keys of `[listen]`, without what they mean for each other.
+pub(super) fn typed(section: &mut Section<'_>) -> Typed {
+    let mut read = |key| section.parsed(key, ADDRESS, address);
+    Typed { public: read("public"), ingest: read("ingest"), admin: read("admin") }
 }
 
 fn listen(mut section: Section<'_>) -> Listen {
-    let address = |text: &str| text.parse::<SocketAddr>().map_err(|_| "is not an address");
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let public = section.parsed("public", ADDRESS, address).unwrap_or(loopback(8080));
-    let ingest = section.parsed("ingest", ADDRESS, address).unwrap_or(public);
-    let admin = section.parsed("admin", ADDRESS, address).unwrap_or(loopback(9090));
+    let typed = typed(&mut section);
+    let listen = Listen::or_default(typed.public, typed.ingest, typed.admin);
+    let Listen { public, ingest, admin } = listen;
     if admin.port() != 0 && (admin == public || admin == ingest) {
         let place = section.place("admin");
         section.wrong(
@@ -60,89 +105,23 @@ fn listen(mut section: Section<'_>) -> Listen {
         );
     }
     section.end();
-    Listen { public, ingest, admin }
+    listen
 }
 
-fn sources(document: &Document<'_>) -> Vec<SourceSettings> {
-    let mut sources: Vec<SourceSettings> = Vec::new();
-    for mut section in document.sections("source") {
-        let Some(source) = source(&mut section) else {
-            section.end();
-            continue;
-        };
-        if sources.iter().any(|earlier| earlier.name == source.name) {
-            section.wrong(
-                &section.place("name"),
-                "name",
-                &format!("{:?} is used twice; each source has a name of its own", source.name),
-            );
-        } else if let Err(error) = Source::build(source.clone()) {
-            // It begins with the key that is wrong, which has a line.
-            let error = error.to_string();
-            let key = error.split([':', '[']).next().unwrap_or_default();
-            let (key, place) = (format!("{:?}", source.name), section.place(key));
-            section.wrong(&place, &key, &error);
-        } else {
-            sources.push(source);
-        }
-        section.end();
+/// An address as it stands, or that of a host, which is looked up now and not again: its first of IPv4, as the defaults are,
+/// else its first.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    const NONE: &str = "is not an address";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
     }
-    sources
-}
-
-fn source(section: &mut Section<'_>) -> Option<SourceSettings> {
-    let name =
-        section.required("name", "1 to 64 letters, digits, '-', '_' or '.', e.g. \"acme\"", source_name);
-    let provider = section.required(
-        "provider",
-        "a preset's name, e.g. \"stripe\", or the path of a file of one's own",
-        provider,
-    );
-    let realm = section.parsed("realm", REALM, |text| text.parse::<Name>().map_err(|_| "is no realm"));
-    // Whether there have to be any, the provider decides.
-    let secrets = section.secrets("secrets").or_else(|| (!section.has("secrets")).then(Vec::new));
-    let payment = section.texts("payment", "JSON pointers, e.g. [\"/data/object/id\"]");
-    let currency =
-        section.parsed("currency", "an ISO 4217 code, e.g. \"EUR\", or an asset, e.g. \"BTC/8\"", |text| {
-            text.parse().map_err(|_| "is no currency")
-        });
-    let shared_ids = section.flag("shared_ids").unwrap_or(false);
-    let live = section.flag("live");
-    let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
-    let options = section.words("options", "what the preset asks for, e.g. { capture = \"automatic\" }");
-    let has_api = section.has("api");
-    let api = section.section("api").and_then(api::settings);
-    Some(SourceSettings {
-        name: name?.into(),
-        provider: provider?,
-        realm: match realm {
-            Some(realm) => realm,
-            None => super::DEV_REALM.parse().ok()?,
-        },
-        secrets: secrets?,
-        payment: payment.map(|texts| texts.into_iter().map(|(_, text)| text).collect()),
-        currency,
-        shared_ids,
-        live,
-        max_age,
-        options: options?,
-        // With a mistake in its credentials, a source is none.
-        api: if has_api { Some(api?) } else { None },
-    })
-}
-
-fn source_name(text: &str) -> Result<String, &'static str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let fine = (1..=64).contains(&text.len()) && text.chars().all(fits) && !text.chars().all(|c| c == '.');
-    if fine { Ok(text.to_owned()) } else { Err("cannot stand in a URL") }
-}
-
-fn provider(text: &str) -> Result<Provider, &'static str> {
-    match text {
-        "" => Err("is empty"),
-        path if path.contains('/') || path.ends_with(".toml") => Ok(Provider::File(path.into())),
-        name => Ok(Provider::Builtin(name.to_owned())),
-    }
+    let (host, port) = text.rsplit_once(':').ok_or(NONE)?;
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let port: u16 = port.parse().ok().filter(|_| is_host).ok_or(NONE)?;
+    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that is not found")?;
+    let found: Vec<SocketAddr> = found.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or("names a host without an address")
 }
 
 fn stream(mut section: Section<'_>) -> stream::Settings {

@@ -1,6 +1,11 @@
 //! What the file may say, and what each mistake is answered with.
 
+mod dev;
+mod excerpts;
+mod paths;
+
 use super::*;
+use crate::ingest::SourceSettings;
 use secrecy::ExposeSecret;
 use std::{path::Path, time::Duration};
 
@@ -24,6 +29,17 @@ fn environment_of(pairs: &[(&str, &str)]) -> Environment {
 
 fn parse(text: &str) -> Result<Config, Mistakes> {
     Config::parse("paystream.toml", text, &environment_of(&[]))
+}
+
+/// The sources as typed, before they are built.
+fn typed_sources(text: &str, environment: &Environment) -> Vec<SourceSettings> {
+    let mistakes = mistake::Collector::default();
+    let document = document::Document::parse("paystream.toml", text, environment, &mistakes).unwrap();
+    let typed = document.sections("source").into_iter().map(|mut section| {
+        let name = section.text("name", "a name").map(|(_, name)| name);
+        read::source::one(&mut section, name).unwrap()
+    });
+    typed.collect()
 }
 
 fn mistakes(text: &str) -> Vec<String> {
@@ -50,14 +66,14 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.listen.ingest, config.listen.public);
         assert_eq!(config.listen.admin, "127.0.0.1:9090".parse().unwrap());
         let store::Settings::Embedded(store) = &config.store else { panic!("{}", config.store) };
-        assert_eq!(store.path, Path::new("./paystream-data"));
+        assert_eq!(store.path, std::path::absolute("paystream-data").unwrap());
         assert_eq!(store.history, Duration::from_secs(180 * 86_400));
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log, telemetry::Format::Text);
-        assert_eq!(config.access.leeway, access::DEFAULT_LEEWAY);
-        assert_eq!(config.access.audience, "paystream");
-        assert!(config.sources.is_empty() && config.access.keys.is_empty() && config.admin_token.is_none());
+        let defaults = access::Access::new(access::AccessSettings::default()).unwrap();
+        assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
+        assert!(config.sources.is_empty() && config.access.is_shut() && config.admin_token.is_none());
     }
 }
 
@@ -74,21 +90,25 @@ fn all_examples_of_the_manual_are_valid() {
         text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
     }
     let config = parse(&text).unwrap();
-    let source = config.sources.first().unwrap();
+    let names: Vec<&str> = config.sources.iter().map(ingest::Source::name).collect();
+    assert_eq!(names, ["acme", "mollie", "plaid"]);
+    let sources = typed_sources(&text, &environment_of(&[]));
+    let source = sources.first().unwrap();
     assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
     assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
     assert!(source.api.is_none());
-    let api =
-        |name| config.sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
+    let api = |name| sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
     let client_id = api("plaid").client_id.as_ref().map(ExposeSecret::expose_secret);
     assert_eq!(client_id, Some("5f0c1e6f7a92d4c89f2c61d0"));
     let api = api("mollie");
     assert!(api.client_id.is_none());
     assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
     assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
-    assert_eq!(config.access.cors, ["https://shop.example"]);
-    assert_eq!(config.access.keys.len(), 2);
+    let origin = http::HeaderValue::from_static("https://shop.example");
+    let preflight = config.access.cors_preflight(Some(&origin));
+    assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
+    assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
 }
 
@@ -97,11 +117,11 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
     for (text, expected) in [
         (
             "[listen]\npublic = \"foo\"",
-            "paystream.toml:2: [listen] public: \"foo\" is not an address; allowed: IP:port, e.g. 127.0.0.1:8080",
+            "paystream.toml:2: [listen] public: \"foo\" is not an address; allowed: IP:port or host:port, e.g. 127.0.0.1:8080",
         ),
         (
             "[listen]\npublic = 8080",
-            "paystream.toml:2: [listen] public: must be a text in quotes; allowed: IP:port",
+            "paystream.toml:2: [listen] public: must be a text in quotes; allowed: IP:port or host:port",
         ),
         (
             "[listen]\nadmin = \"127.0.0.1:8080\"",
@@ -192,7 +212,15 @@ fn mistakes_of_sources_and_keys_are_found_too() {
         ),
         (
             SOURCE.replace("generic", "genric"),
-            "paystream.toml:3: [[source]] \"a\": provider: there is no preset `genric`",
+            "paystream.toml:3: [[source]] provider: \"genric\" is no preset; did you mean generic?; allowed: a preset's name",
+        ),
+        (
+            SOURCE.replace("generic", "strip"),
+            "paystream.toml:3: [[source]] provider: \"strip\" is no preset; did you mean stripe?",
+        ),
+        (
+            SOURCE.replace("generic", "zzz"),
+            "\"zzz\" is no preset; allowed: a preset's name (`paystream check --presets`",
         ),
         (SOURCE.replace("secrets", "secret"), "[[source]] \"a\": secrets: none is given"),
         (
@@ -363,6 +391,48 @@ fn the_manual_has_every_key() {
     }
 }
 
+/// `listen` took IP addresses alone, so that not even the word for this machine was one.
+#[test]
+fn a_host_name_in_listen_is_looked_up() {
+    let config = parse("[listen]\npublic = \"localhost:8082\"\nadmin = \"[::1]:9091\"").unwrap();
+    assert_eq!(config.listen.public, "127.0.0.1:8082".parse().unwrap());
+    assert_eq!(config.listen.ingest, config.listen.public);
+    assert_eq!(config.listen.admin, "[::1]:9091".parse().unwrap());
+    for wrong in
+        ["localhost", "localhost:", ":8080", "localhost:99999", "http://localhost:8080", "::1:8080", "a b:1"]
+    {
+        let found = mistakes(&format!("[listen]\npublic = \"{wrong}\""));
+        assert!(
+            found[0].contains(&format!("{wrong:?} is not an address; allowed: IP:port or host:port")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_source_whose_realm_no_key_opens_is_warned_of() {
+    let source = |realm: &str| {
+        format!(
+            "[[source]]\nname = \"a-{realm}\"\nprovider = \"generic\"\nrealm = \"{realm}\"\nsecrets = [\"env:ACME_SECRET\"]\n"
+        )
+    };
+    let key = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\", \"live\"]\n";
+    let warnings = |text: &str| parse(text).unwrap().warnings();
+    assert!(warnings("").is_empty());
+    assert!(warnings(&format!("{}{}{key}", source("default"), source("live"))).is_empty());
+    let found = warnings(&format!("{}{}{key}", source("live"), source("lvie")));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("source \"a-lvie\": no [[access.key]] may sign for its realm \"lvie\""),
+        "{found:?}"
+    );
+    let dev = Config::dev("data".into(), &fresh_secret()).unwrap();
+    assert!(dev.warnings().is_empty(), "it is open");
+    let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
+    assert_eq!(without_keys.len(), 1, "{without_keys:?}");
+    assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");
+}
+
 #[test]
 fn a_missing_file_has_a_remedy() {
     let error =
@@ -378,20 +448,6 @@ fn halves_in_two_processes_are_refused_on_the_embedded_store() {
         assert!(config.check_role(role).unwrap_err().to_string().contains("embedded store"));
         assert_eq!(role.to_string().parse(), Ok(role));
     }
-}
-
-#[test]
-fn the_dev_configuration_is_open_but_on_loopback_only() {
-    let config = Config::dev("data".into());
-    assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
-    assert_eq!(config.access.open, DEV_REALM.parse().ok());
-    assert!(config.access.mistakes().is_empty());
-    let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
-    assert_eq!(names, ["dev", "stripe"]);
-    assert_ne!(
-        config.sources[0].secrets[0].expose_secret(),
-        Config::dev("data".into()).sources[0].secrets[0].expose_secret(),
-    );
 }
 
 proptest::proptest! {

@@ -3,7 +3,7 @@
 //! It only reads the request. Whether the client may see a payment is decided elsewhere.
 
 use super::problem::Problem;
-use crate::payment::Name;
+use crate::payment::{ALL_PAYMENTS, Name};
 use axum::{
     extract::Query,
     http::{HeaderMap, Method, Uri, header, request::Parts},
@@ -91,8 +91,14 @@ impl Asked {
     }
 }
 
-/// Reads a payment id.
+/// Reads a payment id. `*` is not accepted: in an operator's token it stands for all payments, so a client that asked for it
+/// would wait for ever for news of all payments.
 pub(super) fn payment(id: &str) -> Result<Name, Problem> {
+    if id == ALL_PAYMENTS {
+        return Err(bad_payment(
+            "`*` stands for all payments in an operator's token, and is no payment's id; name one",
+        ));
+    }
     id.parse().map_err(|error| bad_payment(format!("the payment id is not valid: {error}")))
 }
 
@@ -185,9 +191,15 @@ mod tests {
         let check = |uri: &str| payments(asked(uri, &[]).parameters("payment"), 2).map(|ids| ids.len()).ok();
         assert_eq!(check("/?payment=a"), Some(1));
         assert_eq!(check("/?payment=a&x=1&payment=b%2Fc"), Some(2));
-        for refused in
-            ["/", "/?payment=", "/?payment=a&payment=a", "/?payment=a&payment=b&payment=c", "/?payment=%0A"]
-        {
+        for refused in [
+            "/",
+            "/?payment=",
+            "/?payment=a&payment=a",
+            "/?payment=a&payment=b&payment=c",
+            "/?payment=%0A",
+            "/?payment=*",
+            "/?payment=%2A",
+        ] {
             assert_eq!(check(refused), None, "{refused}");
         }
     }

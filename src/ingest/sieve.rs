@@ -45,8 +45,10 @@ impl Sieve {
         if let Some((key, _)) = Pointer::selector(token) {
             let item = self.items.get_or_insert_default();
             item.keep_at(&[key.into()], Self { whole: true, ..Self::default() });
-            item.keep_at(rest, what);
-            return;
+            item.keep_at(rest, what.clone());
+            // Where there is an object in place of an array, it is the one item.
+            self.keep_at(&[key.into()], Self { whole: true, ..Self::default() });
+            return self.keep_at(rest, what);
         }
         // A number may be the index of an item or the name of a member.
         if token.parse::<usize>().is_ok() {
@@ -193,6 +195,7 @@ mod tests {
                 &["/links/[rel=up]/href/[last]"],
                 json!({ "links": [{ "rel": "self", "href": "/a" }, { "rel": "up", "href": "/b" }, true] }),
             ),
+            (&["/data/object/[id=p]/amount"], json!({ "data": { "object": { "id": "p", "amount": 5 } } })),
             (&["/list/0/a/1", "/0/z"], json!({ "list": [{ "a": [1, 2] }], "0": { "z": 1 } })),
             // What is not as it was expected is nothing to a pointer that goes deeper.
             (&["/id/x", "/data2/x", "/none"], json!({ "id": true, "data2": [] })),

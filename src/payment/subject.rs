@@ -10,6 +10,9 @@ pub const PARTITIONS: usize = 256;
 /// The longest payment id or realm name, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
+/// Stands for all payments of a realm in an operator's token, so no payment may be called that.
+pub const ALL_PAYMENTS: &str = "*";
+
 /// A payment id or a realm name: 1 to 128 bytes of printable ASCII, space excluded. So it can break neither a frame, a
 /// log line, a header nor a key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

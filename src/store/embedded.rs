@@ -69,6 +69,13 @@ pub struct Settings {
     pub history: Duration,
 }
 
+impl Settings {
+    /// Whether there is a data folder already. Looks, and changes nothing; an error says why it could not be opened.
+    pub fn is_there(&self) -> Result<bool, OpenError> {
+        folder::is_there(&self.path)
+    }
+}
+
 /// Why a data folder was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -136,7 +143,15 @@ impl Embedded {
     }
 
     fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, OpenError> {
+        // What cannot be looked at cannot be opened either, and is told then.
+        let is_there = settings.is_there().unwrap_or_default();
         let tree = Tree::open(&settings.path)?;
+        let path = settings.path.display();
+        if is_there {
+            tracing::info!(%path, "data folder found");
+        } else {
+            tracing::info!(%path, "data folder made, since there was none");
+        }
         let damaged =
             |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
         let heads = tree.heads().map_err(damaged)?;

@@ -1,38 +1,53 @@
-//! The Redis store: one truth for many nodes, on a Redis 7 or Valkey server.
+//! The Redis store: one store for many nodes, on a Redis 7 or Valkey server.
 //!
-//! Promises: an append is one script, so it happens wholly or not at all, and what it publishes it has written; what is
-//! acknowledged lasts as the configuration says and the server was checked for; nothing waits longer than two seconds. It
-//! must not know who posted or who watches.
+//! Promises: an append is one script, so it happens wholly or not at all, and the server publishes only what it has written.
+//! An acknowledged event is as durable as the configuration says, for which each server is checked. No call waits longer
+//! than two seconds. The store must not know who posted or who watches.
 //!
-//! | file | noun |
+//! | file | what it holds |
 //! |---|---|
 //! | `append.lua` | the one step of an append |
-//! | `owed.lua`   | the confirmations that are owed: noting, claiming and settling them |
+//! | `owed.lua`   | pending confirmations: adding, claiming and settling them |
+//! | `probe.lua`  | what fails wherever an append would fail |
 //! | `settings`   | which server, and what is asked of it |
-//! | `plan`       | how keys and channels are named |
-//! | `link`       | a connection that comes back |
+//! | `error`      | what an error of the server means |
+//! | `scripts`    | the scripts by name |
+//! | `tags`       | the hash tags of the partitions |
+//! | `plan`       | the names of keys and channels |
+//! | `layout`     | the version of those keys, checked at every connection |
 //! | `check`      | whether a server is fit |
+//! | `link`       | a connection that is opened again whenever it is lost |
+//! | `start`      | waiting for a fit server |
 //! | `writer`     | writes, many in one round trip |
-//! | `supervisor` | hears all channels, whatever happens |
-//! | `notice`     | what goes over a channel |
-//! | `reply`      | what the server answers, to our types and back |
-//! | `erase`      | the end of a prefix |
+//! | `supervisor` | the subscription to all channels |
+//! | `notice`     | the messages of the channels |
+//! | `records`    | which streams hold the records of a source |
+//! | `owed`       | the commands that run `owed.lua`, and their results |
+//! | `reply`      | the server's answers as types of the store |
+//! | `erase`      | deleting a prefix |
 
 mod check;
 mod erase;
+mod error;
+mod layout;
 mod link;
 mod notice;
+mod owed;
 mod plan;
+mod records;
 mod reply;
+mod scripts;
 mod settings;
+mod start;
 mod supervisor;
+mod tags;
 mod writer;
 
 pub use erase::erase;
 pub use settings::{Durability, OpenError, Settings};
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG, MAX_OWED,
+    Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG,
     NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordLog, Settlement, Store, StoreError,
 };
 use crate::{
@@ -40,11 +55,13 @@ use crate::{
     payment::{Name, PARTITIONS, Subject, Tag},
 };
 use async_trait::async_trait;
-use check::{Checks, Unfit};
+use check::Checks;
 use futures_util::future::{try_join, try_join_all};
-use link::{Connector, Link, PATIENCE, Pause};
+use link::{Connector, Link, PATIENCE};
+use owed::Confirmations;
 use plan::Plan;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, Script};
+use records::Records;
+use redis::{Cmd, Pipeline};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -55,26 +72,24 @@ use std::{
     time::Duration,
 };
 use supervisor::Heard;
-use tokio::{sync::broadcast, task::AbortHandle, time::Instant};
+use tokio::{sync::broadcast, task::AbortHandle};
 use writer::Writer;
-
-/// How long a start waits for a server that cannot be reached, or is loading its data.
-const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The store. Dropping it ends its connections.
 pub struct Redis {
     plan: Plan,
-    /// By which the server knows the script of an append …
+    /// The digest of the script that appends.
     append: String,
-    /// … and that of the confirmations that are owed.
-    owed: String,
     checks: Checks,
     connector: Connector,
     reader: Link,
     writer: Writer,
+    records: Records,
+    confirmations: Confirmations,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Arc<Heard>,
-    /// Begins with the first who watches: a node that only takes webhooks need not hear what becomes of them.
+    /// The task of the subscription. It starts with the first call of [`Store::watch`], because a node that only takes webhooks
+    /// needs no notices.
     supervisor: OnceLock<AbortHandle>,
     history_ms: u64,
     closed: AtomicBool,
@@ -87,28 +102,28 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects and checks the server; waits a while for one that is just starting. Its notices are heard from the first
-    /// [`Store::watch`] on.
+    /// Connects and checks the server, and waits up to 10 s for one that is just starting. The store subscribes to its notices at
+    /// the first [`Store::watch`].
     pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let checks = Checks { durability: settings.durability, ack_replicas: settings.ack_replicas };
-        let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
-
         let plan = Plan::new(settings.prefix.clone());
-        until_fit(&connector, checks, &plan, &settings.address()).await?;
+        let Settings { durability, ack_replicas, .. } = settings;
+        let checks = Checks { durability, ack_replicas, plan: plan.clone() };
+        let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
+        start::until_fit(&connector, &checks, &settings.address()).await?;
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
-        let heard = Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics)));
         Ok(Self {
+            heard: Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics))),
+            reader: Link::start(connector.clone(), checks.for_reading()),
+            writer: Writer::start(&connector, &checks, metrics),
+            records: Records::new(plan.clone()),
+            confirmations: Confirmations::new(plan.clone()),
+            append: scripts::digest(scripts::APPEND),
             plan,
             checks,
-            reader: Link::start(connector.clone(), Checks::READING),
-            writer: Writer::start(&connector, checks, metrics),
-            append: Script::new(writer::APPEND).get_hash().to_owned(),
-            owed: Script::new(writer::OWED).get_hash().to_owned(),
             connector,
             notices,
-            heard,
             supervisor: OnceLock::new(),
-            history_ms: ms(settings.history),
+            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
             closed: AtomicBool::new(false),
         })
     }
@@ -126,55 +141,13 @@ impl Redis {
         if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
     }
 
-    /// The script of what is owed to a source, to which the caller adds what it wants.
-    fn owed(&self, source: &str, what: &str) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        let keys = self.plan.owed(source);
-        command.arg(&self.owed).arg(keys.len()).arg(&keys[..]).arg(what);
-        command
-    }
-
-    /// The answer to one question.
+    /// Returns the answer to one command that only reads.
     async fn ask(&self, command: Cmd) -> Result<redis::Value, StoreError> {
         let mut commands = Pipeline::with_capacity(1);
         commands.add_command(command);
         let mut answers = self.reader()?.ask(&commands, 1).await?;
         answers.pop().ok_or_else(|| reply::corrupt("no answer"))
     }
-}
-
-fn ms(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Returns once the server passes the checks; fails at once if somebody has to change something.
-async fn until_fit(
-    connector: &Connector,
-    checks: Checks,
-    plan: &Plan,
-    address: &str,
-) -> Result<(), OpenError> {
-    let until = Instant::now() + START_PATIENCE;
-    let mut pause = Pause::new();
-    loop {
-        let reason = match ready(connector, checks, plan).await {
-            Ok(()) => return Ok(()),
-            Err(Unfit::NotYet(reason)) => reason,
-            Err(unfit @ Unfit::Wrong(_)) => {
-                return Err(OpenError::Unfit { address: address.to_owned(), reason: unfit.to_string() });
-            }
-        };
-        if Instant::now() >= until {
-            return Err(OpenError::Unreachable { address: address.to_owned(), reason });
-        }
-        pause.take().await;
-    }
-}
-
-/// Whether an append would succeed now, asked over a connection of its own: the others may be busy, or just broken.
-async fn ready(connector: &Connector, checks: Checks, plan: &Plan) -> Result<(), Unfit> {
-    let mut connection = connector.connect(AsyncConnectionConfig::new()).await?;
-    checks.ready(&mut connection, plan).await
 }
 
 #[async_trait]
@@ -217,10 +190,12 @@ impl Store for Redis {
         let mut is_first = false;
         self.supervisor.get_or_init(|| {
             is_first = true;
-            tokio::spawn(supervisor::run(self.connector.clone(), Arc::clone(&self.heard))).abort_handle()
+            let checks = self.checks.for_reading();
+            tokio::spawn(supervisor::run(self.connector.clone(), checks, Arc::clone(&self.heard)))
+                .abort_handle()
         });
         if is_first {
-            // Whoever comes later than this hears of it by `interrupted`.
+            // If the subscription takes longer, `interrupted` reports it.
             let _in_time = tokio::time::timeout(PATIENCE, self.heard.interrupted()).await;
         }
         notices
@@ -228,7 +203,7 @@ impl Store for Redis {
 
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
         let mut commands = Pipeline::with_capacity(4);
-        // In one step, so that the head is that of these references.
+        // In one transaction, so that the head belongs to these references.
         commands.cmd("MULTI");
         commands.cmd("HMGET").arg(self.plan.head(partition)).arg("pos").arg("tag");
         commands.cmd("XRANGE").arg(self.plan.feed(partition)).arg(from).arg("+").arg("COUNT").arg(FEED_LEN);
@@ -253,58 +228,40 @@ impl Store for Redis {
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         let body = serde_json::to_vec(&record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let mut command = redis::cmd("XADD");
-        command.arg(self.plan.records(record.log, &record.source));
-        command.arg("MAXLEN").arg("~").arg(RECORDS_PER_SOURCE).arg("*").arg("r").arg(body);
+        let command = self.records.add(&record, body);
         self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
     async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(self.plan.records(log, source)).arg("+").arg("-");
-        command.arg("COUNT").arg(limit.min(RECORDS_PER_SOURCE));
-        reply::records(self.ask(command).await?)
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let (commands, count) = self.records.newest(log, source, limit);
+        reply::records(self.reader()?.ask(&commands, count).await?, limit)
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
-        let mut command = self.owed(source, "owe");
-        command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
-        // A script writes to one slot; which sources are owed anything lies in another, in one place for all of them.
-        let mut index = redis::cmd("SADD");
-        index.arg(self.plan.owed_sources()).arg(source);
         let writer = self.writer()?;
-        let (_, owed) = try_join(writer.write(index, true), writer.write(command, true)).await?;
-        match reply::text(&owed) {
-            Some("owed") => Ok(()),
-            Some("full") => Err(StoreError::TooMuchOwed),
-            _ => Err(reply::corrupt("whether a confirmation was noted")),
-        }
+        let add_source = writer.write(self.confirmations.add_source(source), true);
+        let add = writer.write(self.confirmations.add(source, payment, after), true);
+        let (_, answer) = try_join(add_source, add).await?;
+        owed::added(&answer)
     }
 
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
         let ticket: u64 = rand::random();
-        let mut command = self.owed(source, "claim");
-        command.arg(ticket).arg(ms(terms.spacing)).arg(ms(terms.lease));
-        reply::claim(self.writer()?.write(command, false).await?, source, ticket)
+        let command = self.confirmations.claim(source, ticket, terms);
+        owed::claimed(self.writer()?.write(command, false).await?, source, ticket)
     }
 
     async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
-        let (delay, after) = settlement.delay().unzip();
-        let is_paused = matches!(settlement, Settlement::Paused { .. });
-        let mut command = self.owed(&owed.source, "settle");
-        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(reply::delay_word(delay));
-        command.arg(ms(after.unwrap_or_default())).arg(if is_paused { "paused" } else { "-" });
-        self.writer()?.write(command, false).await.map(drop)
+        self.writer()?.write(self.confirmations.settle(&owed, settlement), false).await.map(drop)
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(self.plan.owed_sources());
-        let sources = reply::names(self.ask(command).await?)?;
+        let sources = reply::names(self.ask(self.confirmations.sources()).await?)?;
         let writer = self.writer()?;
         let backlog = |source: Arc<str>| async move {
-            let answer = writer.write(self.owed(&source, "backlog"), false).await?;
-            Ok((source, reply::backlog(answer)?))
+            let answer = writer.write(self.confirmations.backlog(&source), false).await?;
+            Ok((source, owed::backlog(answer)?))
         };
         let backlogs = try_join_all(sources.into_iter().map(backlog)).await?;
         Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())
@@ -312,7 +269,7 @@ impl Store for Redis {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.check_open()?;
-        match tokio::time::timeout(PATIENCE, ready(&self.connector, self.checks, &self.plan)).await {
+        match tokio::time::timeout(PATIENCE, start::ready(&self.connector, &self.checks)).await {
             Ok(ready) => ready.map_err(|unfit| StoreError::Unavailable(unfit.to_string())),
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         }
@@ -321,8 +278,8 @@ impl Store for Redis {
     async fn interrupted(&self) -> Interruption {
         let interruption = self.heard.interrupted().await;
         if interruption == Interruption::Elsewhere {
-            // What is read has to be read where the notices come from.
-            self.reader.leave("the store is another server, or has begun anew");
+            // The store has to read from the server that sends the notices.
+            self.reader.leave("the notices come from another server, or from a new start of the same one");
         }
         interruption
     }

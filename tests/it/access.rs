@@ -1,7 +1,8 @@
 //! Who may read what: tokens, their carriers, and the refusals before any data.
 
 use crate::support::{
-    Gateway, Key, OPERATOR_KEY, Setup, TOKEN_KEY, claims, generic, header, next_message, now_s, token,
+    ADMIN_TOKEN, Gateway, Key, OPERATOR_KEY, Setup, TOKEN_KEY, claims, generic, header, next_message, now_s,
+    token,
 };
 use load::sign::{base64_url, hmac_sha256, jwt_hs256};
 use serde_json::{Value, json};
@@ -104,6 +105,36 @@ async fn a_bad_token_is_not_saved_by_a_good_one_elsewhere() {
     let path = format!("/v1/payments/pay_1?access_token={good}");
     let answer = gateway.get(&path, &[header("authorization", "Bearer garbage")]).await;
     assert_eq!(answer.head.status, 401, "the first carrier counts, and nothing falls back");
+}
+
+/// An operator's token opens all payments, and `*` was then followed as a payment of that name: a stream without any news.
+#[tokio::test]
+async fn an_asterisk_is_no_payment_not_even_to_an_operator() {
+    let gateway = Gateway::start().await;
+    let operator = jwt_hs256("ops", OPERATOR_KEY.as_bytes(), &claims("default", &["*"]));
+    for path in [
+        "/v1/events?payment=*",
+        "/v1/events?payment=%2A",
+        "/v1/events?payment=pay_1&payment=*",
+        "/v1/payments/*/events",
+        "/v1/payments/%2A/events",
+        "/v1/payments/*",
+    ] {
+        let bearer = [header("authorization", &format!("Bearer {operator}"))];
+        // A stream would have no end to wait for.
+        assert_eq!(gateway.open(path, &bearer).await.head.status, 400, "{path}");
+        let answer = gateway.get(path, &bearer).await;
+        assert_eq!(answer.head.header("content-type"), Some("application/problem+json"), "{path}");
+        let told = answer.json();
+        assert_eq!(told["reason"], "bad_payment", "{path}");
+        assert!(told["detail"].as_str().unwrap().contains("stands for all payments"), "{told}");
+    }
+    let answer = gateway.get("/v1/payments/*", &[]).await;
+    assert_eq!(answer.head.status, 401, "the token is looked at first");
+    let bearer = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
+    let path = "/admin/sources/acme/payments/*/reconcile";
+    let answer = load::http::request(gateway.admin, "POST", path, &bearer, b"").await.unwrap();
+    assert_eq!((answer.head.status, &answer.json()["reason"]), (400, &json!("bad_payment")));
 }
 
 #[tokio::test]

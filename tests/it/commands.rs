@@ -1,7 +1,12 @@
 //! The command line: what people type, and what programs read.
 
-use crate::support::{GENERIC_SECRET, Gateway, Program, eventually, header, next_message, paystream, token};
-use std::process::{Child, Command, Output, Stdio};
+use crate::support::{
+    ADMIN_TOKEN, GENERIC_SECRET, Gateway, Program, TOKEN_KEY, eventually, header, paystream, token,
+};
+use std::{
+    fs,
+    process::{Command, Output, Stdio},
+};
 
 const COMMANDS: [&str; 7] = ["serve", "demo", "trigger", "watch", "reconcile", "token", "check"];
 
@@ -18,16 +23,6 @@ fn command(gateway: &Gateway, name: &str, arguments: &[&str]) -> Command {
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Ends a child with the test.
-struct Ending(Child);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -141,33 +136,71 @@ async fn watch_follows_a_payment_across_a_restart() {
     assert_eq!(until_seq(2).await["status"], "captured");
 }
 
+/// The configuration of all tests, in which every secret is an environment variable of its own.
+fn secrets_in_the_environment(folder: &std::path::Path, gateway: &Gateway) -> std::path::PathBuf {
+    let toml = fs::read_to_string(gateway.config_path()).unwrap();
+    let toml: Vec<String> = toml
+        .split("\"file:")
+        .enumerate()
+        .map(|(index, part)| match part.split_once('"') {
+            Some((path, rest)) if index > 0 => {
+                let name = path.rsplit('/').next().unwrap().replace(['.', '-'], "_").to_ascii_uppercase();
+                format!("\"env:{name}\"{rest}")
+            }
+            _ => part.to_owned(),
+        })
+        .collect();
+    let path = folder.join("paystream.toml");
+    fs::write(&path, toml.concat()).unwrap();
+    path
+}
+
+fn with(mut command: Command, name: &str, value: &str) -> Command {
+    command.env(name, value);
+    command
+}
+
+/// Each of these commands wanted every secret of the file, a provider's to sign a token with.
 #[tokio::test]
-async fn dev_runs_open_on_loopback_and_says_so_loudly() {
+async fn token_trigger_and_reconcile_need_only_the_secrets_that_they_use() {
+    let gateway = Gateway::start().await;
     let folder = tempfile::TempDir::new().unwrap();
-    let log = folder.path().join("log");
-    let file = std::fs::File::create(&log).unwrap();
-    let _serving = Ending(
-        paystream()
-            .args(["serve", "--dev"])
-            .current_dir(folder.path())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .spawn()
-            .unwrap(),
-    );
-    let said = || std::fs::read_to_string(&log).unwrap();
-    eventually("it serves or says why not", async || said().contains("public=") || said().contains("8080"))
-        .await;
-    if !said().contains("public=") {
-        // Its port is fixed, so that its documentation can name it. Another program has it; that was said.
-        assert!(said().contains("in use"), "{}", said());
-        return;
+    let file = secrets_in_the_environment(folder.path(), &gateway);
+    let command = |name: &str, arguments: &[&str]| {
+        let mut command = paystream();
+        command.arg(name).arg("--config").arg(&file).args(arguments);
+        command
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = run(command("check", &[])).await;
+    assert_eq!(output.status.code(), Some(2), "nothing is set: {}", stdout(&output));
+    assert_eq!(said(&output).lines().count(), 6, "{}", said(&output));
+
+    let output = run(with(command("token", &["--payment", "pay_1"]), "K1_KEY", TOKEN_KEY)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let bearer = [header("authorization", &format!("Bearer {}", stdout(&output).trim()))];
+    assert_eq!(gateway.get("/v1/payments/pay_1", &bearer).await.head.status, 200);
+
+    let trigger = command("trigger", &["--source", "acme", "--payment", "pay_1", "--fast"]);
+    let output = run(with(trigger, "ACME_0_SECRET", GENERIC_SECRET)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+
+    // It is answered, though not as hoped: this source cannot ask its provider.
+    let reconcile = command("reconcile", &["--source", "acme", "--payment", "pay_1"]);
+    let output = run(with(reconcile, "ADMIN_TOKEN", ADMIN_TOKEN)).await;
+    assert!(said(&output).contains("no_api"), "{}", said(&output));
+
+    for (name, arguments, needed) in [
+        ("token", &["--payment", "pay_1"][..], "K1_KEY"),
+        ("trigger", &["--source", "acme", "--payment", "pay_1"], "ACME_0_SECRET"),
+        ("reconcile", &["--source", "acme", "--payment", "pay_1"], "ADMIN_TOKEN"),
+    ] {
+        let output = run(command(name, arguments)).await;
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let said = said(&output);
+        assert!(
+            said.contains(&format!("{needed} is not set")) && said.lines().count() == 1,
+            "{name}: {said}"
+        );
     }
-    eventually("it says so loudly", async || said().contains("DEVELOPMENT MODE")).await;
-    let said = said();
-    let public = said.split("public=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    let public: std::net::SocketAddr = public.parse().unwrap();
-    assert!(public.ip().is_loopback());
-    let mut stream = load::stream::Stream::open(public, "/v1/payments/pay_1/events", &[]).await.unwrap();
-    assert_eq!(next_message(&mut stream).await.1["type"], "snapshot");
 }

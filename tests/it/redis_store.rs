@@ -1,7 +1,9 @@
-//! What only the Redis store has: a server that is checked, refused, lost, out of memory or behind its replicas. What every
-//! store promises is in `contract`.
+//! What only the Redis store has to handle: a server that is checked, refused, lost, out of memory or ahead of its replicas.
+//! `contract` holds what every store promises.
 
 mod costs;
+mod files;
+mod layout;
 
 use crate::contract;
 use crate::support::{RedisServer, eventually, free_address, now_s};
@@ -20,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a caller waits at the most, with room for a busy machine.
+/// The longest that a call may take: two seconds, and half a second more for a busy machine.
 const AT_MOST: Duration = Duration::from_millis(2_500);
 
 fn settings(url: &str) -> Settings {
@@ -62,15 +64,15 @@ async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
     }
 }
 
-/// Runs the script of an append as the store does, with a tag of the test's choice.
+/// Runs the script of an append as the store does, with a tag that the test chooses.
 fn run_script(server: &RedisServer, tag: &str, history_ms: &str) -> String {
     let script = include_str!("../../src/store/redis/append.lua");
     let keys =
-        ["ps:{7}:log:default/payment/x", "ps:{7}:meta:default/payment/x", "ps:{7}:head", "ps:{7}:feed"];
+        ["ps:{a}:log:default/payment/x", "ps:{a}:meta:default/payment/x", "ps:{a}:head", "ps:{a}:feed"];
     let mut command = vec!["EVAL", script, "4"];
     command.extend(keys);
     let digest = "0123456789abcdef";
-    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{7}", history_ms, "512", "1024", "0"]);
+    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{a}", history_ms, "512", "1024", "0"]);
     server.ask(&command).replace("\r\n", " ")
 }
 
@@ -94,7 +96,7 @@ async fn a_server_that_keeps_less_than_configured_is_refused_with_remedies() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_and_one_that_comes_late_is_waited_for() {
+async fn a_server_that_is_missing_is_reported_and_one_that_starts_late_is_waited_for() {
     let nobody = format!("redis://user:hunter2@{}", free_address());
     let began = Instant::now();
     let refused = try_open(settings(&nobody)).await.unwrap_err().to_string();
@@ -126,10 +128,17 @@ async fn user_password_database_and_prefix_are_honoured() {
     assert!(!format!("{login} {login:?}").contains("s3cr3t"), "{login:?}");
     let store = try_open(login.clone()).await.unwrap();
     append_new(&store, "pay", "evt").await;
-    // Permissions are asked only at each command; a user that lacks one is found at the start.
-    for (rights, expected) in
-        [("-script", "SCRIPT"), ("resetchannels", "SPUBLISH"), ("-xadd", "XADD"), ("-info", "INFO")]
-    {
+    // Redis checks permissions at each command; the store finds a missing one at the start already.
+    for (rights, expected) in [
+        ("-script", "SCRIPT"),
+        ("resetchannels", "SPUBLISH"),
+        ("-xadd", "XADD"),
+        ("-sadd", "SADD"),
+        ("-info", "INFO"),
+        ("-get", "GET"),
+        ("-set", "SET"),
+        ("-exists", "EXISTS"),
+    ] {
         server.ask(&[
             "ACL",
             "SETUSER",
@@ -184,7 +193,7 @@ async fn a_server_behind_tls_is_trusted_only_by_its_certificate() {
     drop(server);
 }
 
-/// A certificate of `localhost`, signed by itself.
+/// Makes a self-signed certificate for `localhost`.
 fn certificate(folder: &Path) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
@@ -201,20 +210,20 @@ async fn i2_once_an_append_whose_answer_was_lost_is_not_called_a_duplicate() {
     let server = RedisServer::start().await;
     assert_eq!(run_script(&server, "00000001", "1000000"), "*2 $3 new $1 1 ");
     let again = run_script(&server, "00000001", "1000000");
-    assert_eq!(again, "*3 $3 new $1 1 $8 00000001 ", "its own, sent again");
+    assert_eq!(again, "*3 $3 new $1 1 $8 00000001 ", "the same append, sent again");
     let other = run_script(&server, "00000002", "1000000");
-    assert_eq!(other, "*3 $9 duplicate $1 1 $8 00000001 ", "another delivery");
+    assert_eq!(other, "*3 $9 duplicate $1 1 $8 00000001 ", "another append of the same event");
 }
 
 #[tokio::test]
-async fn half_a_log_begins_anew_instead_of_failing_midway() {
+async fn a_log_that_lost_one_of_its_keys_begins_again_instead_of_failing_midway() {
     for half in ["log", "meta"] {
         let server = RedisServer::start().await;
         let store = open(&server).await;
         for number in 0..3 {
             append_new(&store, "pay", &format!("evt_{number}")).await;
         }
-        let key = format!("ps:{{{}}}:{half}:default/payment/pay", subject("pay").partition());
+        let key = server.log_key("pay").unwrap().replace(":log:", &format!(":{half}:"));
         assert_eq!(server.ask(&["DEL", &key]).trim(), ":1");
         assert_eq!(append_new(&store, "pay", "evt_1").await.seq, 1, "without its {half}");
         assert_eq!(append_new(&store, "pay", "evt_4").await.seq, 2);
@@ -223,7 +232,7 @@ async fn half_a_log_begins_anew_instead_of_failing_midway() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_script_gets_it_again() {
+async fn a_server_that_lost_its_scripts_gets_them_again() {
     let server = RedisServer::start().await;
     let store = open(&server).await;
     for number in 1..=3 {
@@ -233,7 +242,7 @@ async fn a_server_without_the_script_gets_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_server_is_gone_nobody_waits_long_and_afterwards_nobody_notices() {
+async fn while_the_server_is_gone_calls_fail_in_time_and_afterwards_they_succeed() {
     let mut server = RedisServer::start().await;
     let store = Arc::new(open(&server).await);
     append_new(&store, "pay", "evt_1").await;
@@ -265,7 +274,7 @@ async fn while_the_server_is_gone_nobody_waits_long_and_afterwards_nobody_notice
 }
 
 #[tokio::test]
-async fn a_short_absence_is_waited_out() {
+async fn an_append_waits_out_a_short_absence() {
     let server = RedisServer::start().await;
     let store = Arc::new(open(&server).await);
     server.pause();
@@ -299,7 +308,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
     let unacked = append(&store, "pay", "evt_2").await;
     assert!(matches!(unacked, Err(StoreError::Unavailable(_))), "{unacked:?}");
     let duplicate = append(&store, "pay", "evt_1").await;
-    assert!(duplicate.is_err(), "the original's replication is not known either: {duplicate:?}");
+    assert!(duplicate.is_err(), "it is unknown whether the replica has the original: {duplicate:?}");
     let record = Record {
         log: RecordLog::Quarantine,
         source: "acme".into(),
@@ -307,9 +316,12 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         reason: "unmappable".into(),
         detail: String::new(),
     };
-    assert!(store.record(record.clone()).await.is_err(), "quarantine is an acknowledgement too");
+    assert!(store.record(record.clone()).await.is_err(), "a quarantined event is acknowledged too");
     assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());
-    store.record(Record { log: RecordLog::Deliveries, ..record }).await.expect("nobody waits for these");
+    store
+        .record(Record { log: RecordLog::Deliveries, ..record })
+        .await
+        .expect("no acknowledgement depends on these");
 
     replica.resume();
     eventually("replicas acknowledge again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
@@ -325,7 +337,7 @@ async fn a_full_memory_refuses_appends_at_once_and_still_answers_reads() {
     let began = Instant::now();
     let Err(StoreError::Unavailable(why)) = append(&store, "pay", "evt_2").await else { panic!("appended") };
     assert!(why.contains("OOM"), "{why}");
-    assert!(began.elapsed() < Duration::from_secs(1), "it does not pass by waiting");
+    assert!(began.elapsed() < Duration::from_secs(1), "waiting does not help");
     let Err(StoreError::Unavailable(why)) = store.health().await else { panic!("healthy") };
     assert!(why.contains("OOM"), "{why}");
     assert_eq!(store.read(&subject("pay")).await.unwrap().entries.len(), 1);
@@ -345,7 +357,7 @@ async fn after_a_failover_to_a_server_that_keeps_less_nothing_is_acknowledged() 
         panic!("acknowledged")
     };
     assert!(why.contains("CONFIG SET appendonly yes"), "{why}");
-    store.read(&subject("pay")).await.expect("reads are as good as ever");
+    store.read(&subject("pay")).await.expect("reads need no durability");
     server.ask(&["CONFIG", "SET", "appendonly", "yes"]);
     eventually("it is durable again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
 }

@@ -6,6 +6,7 @@ mod program;
 mod provider_api;
 mod proxy;
 mod redis;
+mod serving;
 mod setup;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
@@ -14,6 +15,7 @@ pub(crate) use program::Program;
 pub(crate) use provider_api::{ProviderApi, Scripted};
 pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
 
 use load::{

@@ -1,7 +1,7 @@
-//! `bare`: the physical limit that servers are compared with. One thread, one epoll, one `write(2)` per socket and event, and
-//! no HTTP to speak of: a request is what one read brings, `GET` joins a channel, anything else posts to it.
+//! `bare`: a lower bound that servers are compared with. It has one thread, one epoll, and one `write(2)` per socket and event. It hardly
+//! speaks HTTP: one read is taken for one request, `GET` joins a channel, and anything else posts to it.
 //!
-//! It is no server for anybody: it trusts its clients, keeps nothing, and drops whoever cannot take an event at once.
+//! It is not meant for use: it trusts its clients, stores nothing, and drops a client whose socket cannot take an event at once.
 
 use clap::Parser;
 use mio::{
@@ -27,17 +27,18 @@ const POSTED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[derive(Parser, Debug)]
 struct Arguments {
+    /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// Room for this many connections is taken at the start.
+    /// How many connections memory is allocated for at the start.
     #[arg(long, default_value_t = 20_000)]
     connections: usize,
-    /// Seconds between heartbeats, each a write of `:` and a newline; none if it is 0.
+    /// Seconds between heartbeats, each of which is a colon and a newline; 0 for no heartbeats.
     #[arg(long, default_value_t = 0)]
     heartbeat: u64,
 }
 
-/// A connection, linked with the others of its channel.
+/// A connection. Connections of one channel form a linked list.
 struct Client {
     socket: Option<TcpStream>,
     channel: u64,
@@ -48,7 +49,7 @@ struct Client {
 struct Server {
     clients: Vec<Client>,
     free: Vec<u32>,
-    /// The first client of each channel.
+    /// The first client of each channel's list.
     channels: HashMap<u64, u32>,
     buffer: Vec<u8>,
     frame: Vec<u8>,
@@ -139,7 +140,7 @@ impl Server {
         let request = self.buffer.get(..length).unwrap_or_default();
         let mut words = request.splitn(3, |byte| *byte == b' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        // The channel is what stands after the path's second slash.
+        // The channel is the part of the path after its second slash.
         let name = path.splitn(3, |byte| *byte == b'/').nth(2).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! `plain-axum`: what a team writes in an afternoon, as a baseline: axum's `Sse`, a tokio broadcast channel for each channel
-//! that is watched, Redis in between. No signatures, no log, no resumption.
+//! `plain-axum`: a simple implementation as a baseline. It uses axum's `Sse`, a tokio broadcast channel for each watched channel, and Redis
+//! in between. It has no signatures, no log and no resumption.
 
 use anyhow::Result;
 use axum::{
@@ -20,17 +20,19 @@ use std::{
 };
 use tokio::sync::broadcast;
 
-/// Events that a slow reader may be behind; then it loses some, which nobody notices.
+/// How many events a slow reader may be behind. One that is further behind silently loses events.
 const BEHIND: usize = 16;
 
 #[derive(Parser, Debug)]
 struct Arguments {
+    /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:8091")]
     listen: SocketAddrV4,
+    /// The Redis through which events are passed on.
     #[arg(long, default_value = "redis://127.0.0.1:6379/?protocol=resp3")]
     redis: String,
-    /// Connections that may wait to be accepted: as many as tokio's listener allows unless told otherwise. All others try again
-    /// after a second, and that is most of what a storm shows.
+    /// How many connections may wait to be accepted; by default as many as with tokio's listener. All others retry after a second, which is
+    /// most of what a storm shows.
     #[arg(long, default_value_t = 128)]
     backlog: u32,
 }
@@ -71,7 +73,7 @@ async fn forward(mut subscription: redis::aio::PubSub, channels: Arc<Channels>) 
         let name = message.get_channel_name().trim_start_matches("pay:");
         let sender = locked(&channels).get(name).cloned();
         if let Some(sender) = sender {
-            // Nobody watches any more.
+            // Sending fails if no stream reads the channel any more.
             let _ = sender.send(payload.into());
         }
     }

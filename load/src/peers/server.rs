@@ -1,6 +1,9 @@
-//! How each peer is started, with a configuration that is fair to it, and stopped by its process id.
+//! Starts each peer with a comparable configuration, and stops it by its process ids.
 
-use super::{Arguments, beside};
+use super::{
+    arguments::Arguments,
+    peer::{MODULES, Peer},
+};
 use crate::gateway::{free_address, pinned};
 use anyhow::{Context as _, Result, bail};
 use rustix::{
@@ -9,145 +12,37 @@ use rustix::{
 };
 use std::{
     ffi::OsStr,
-    fmt, fs,
+    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
-/// How long a server may take to listen.
+/// How long a server may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
 const NCHAN: &str = include_str!("../../peers/nchan.conf");
-/// Redis as a bus.
-const BUS: &str = include_str!("../../peers/bus.conf");
-/// Redis as a store.
-const STORE: &str = include_str!("../../peers/store.conf");
-/// Where Debian puts nginx's modules.
-const MODULES: &str = "/usr/lib/nginx/modules";
 
-/// Who is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
-pub(crate) enum Peer {
-    Bare,
-    Paystream,
-    PaystreamRedis,
-    Nchan,
-    NchanRedis,
-    PlainAxum,
-    NodeHttp,
-    NodeBetterSse,
-    DurableStreams,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::Bare => "bare",
-            Self::Paystream => "Paystream, fsync",
-            Self::PaystreamRedis => "Paystream + Redis",
-            Self::Nchan => "nchan, memory",
-            Self::NchanRedis => "nchan + Redis",
-            Self::PlainAxum => "plain axum + Redis",
-            Self::NodeHttp => "Node http + Redis",
-            Self::NodeBetterSse => "Node better-sse + Redis",
-            Self::DurableStreams => "durable-streams, fsync",
-        })
-    }
-}
-
-impl Peer {
-    /// How its Redis is configured, if it has one.
-    fn redis(self) -> Option<&'static str> {
-        match self {
-            Self::PaystreamRedis => Some(STORE),
-            Self::NchanRedis | Self::PlainAxum | Self::NodeHttp | Self::NodeBetterSse => Some(BUS),
-            _ => None,
-        }
-    }
-
-    /// The program that it is.
-    fn program(self, arguments: &Arguments) -> Option<PathBuf> {
-        let program = match self {
-            Self::Bare => beside("bare").ok(),
-            Self::Paystream | Self::PaystreamRedis => {
-                arguments.paystream.clone().or_else(|| beside("paystream").ok())
-            }
-            Self::Nchan | Self::NchanRedis => in_path("nginx"),
-            Self::PlainAxum => beside("plain-axum").ok(),
-            Self::NodeHttp | Self::NodeBetterSse => in_path("node"),
-            Self::DurableStreams => {
-                arguments.durable_streams.clone().or_else(|| in_path("durable-streams-server"))
-            }
-        };
-        program.filter(|program| program.exists())
-    }
-
-    /// What it lacks on this machine.
-    pub(super) fn missing(self, arguments: &Arguments) -> Option<&'static str> {
-        let lacks_more = match self {
-            Self::Nchan | Self::NchanRedis => !module().exists(),
-            Self::NodeHttp | Self::NodeBetterSse => !arguments.node_peers.join("node_modules").exists(),
-            _ => false,
-        };
-        if self.redis().is_some() && in_path("redis-server").is_none() {
-            return Some("apt-get install redis-server");
-        }
-        if self.program(arguments).is_some() && !lacks_more {
-            return None;
-        }
-        Some(match self {
-            Self::Bare | Self::Paystream | Self::PaystreamRedis | Self::PlainAxum => {
-                "cargo build --release --workspace"
-            }
-            Self::Nchan | Self::NchanRedis => "apt-get install nginx libnginx-mod-nchan",
-            Self::NodeHttp | Self::NodeBetterSse => "npm ci --prefix load/peers/node, with Node 20 or newer",
-            Self::DurableStreams => "cargo install durable-streams",
-        })
-    }
-
-    /// Whether a measure says something about it. durable-streams did not take a storm within a minute; heartbeats can be
-    /// made the same only in Paystream and `bare`.
-    pub(super) fn takes(self, measure: &str) -> bool {
-        match measure {
-            "storm" | "one-storm" => self != Self::DurableStreams,
-            "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
-            _ => true,
-        }
-    }
-
-    /// A word of the command line as this peer can bear it: durable-streams holds a file open for each stream besides its
-    /// socket, so that with 20,000 descriptors it takes fewer than 10,000.
-    pub(super) fn within_its_limits(self, word: &str) -> String {
-        let most = if self == Self::DurableStreams { 9_000 } else { usize::MAX };
-        let numbers = word.split(',').map(|part| match part.parse::<usize>() {
-            Ok(number) => number.min(most).to_string(),
-            Err(_) => part.to_owned(),
-        });
-        numbers.collect::<Vec<_>>().join(",")
-    }
-}
-
-/// A peer that runs. Dropping it kills its processes.
+/// A running peer. Dropping it ends its processes.
 pub(super) struct Running {
-    /// What this tool needs to speak with it.
+    /// The options with which this tool reaches it.
     pub(super) arguments: Vec<String>,
     children: Vec<Child>,
 }
 
 impl Running {
-    /// Starts a peer for a measure, in this folder, and waits until it listens.
+    /// Starts a peer for a measure, with its files in this folder, and waits until it is ready.
     pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
         let mut running = Self { arguments: Vec::new(), children: Vec::new() };
-        let program = peer.program(arguments).context("its program")?;
+        let program = peer.program(&arguments.programs).context("its program is not installed")?;
         let core = arguments.server_core;
         let redis = peer.redis().map(|config| running.start_redis(config, core, folder)).transpose()?;
         if matches!(peer, Peer::Paystream | Peer::PaystreamRedis) {
-            // The tool starts this one itself.
+            // A workload starts this peer itself, with --spawn.
             let words = ["--spawn", &program.to_string_lossy(), "--server-core", &core.to_string()];
             running.arguments.extend(words.map(str::to_owned));
             running.arguments.extend(redis.map(|redis| format!("--redis=redis://{redis}")));
@@ -156,8 +51,8 @@ impl Running {
         }
         let address = free_address()?;
         let listen = ["--listen".to_owned(), address.to_string()];
-        // Node serves by one thread. Others collect garbage beside it, and would hold it up, had they to share its processor. But
-        // what a full server can do is what it can do on one.
+        // Node serves with one thread. Its other threads collect garbage, and would delay that one if they shared its processor. But in the
+        // saturated measures everything runs on one processor, because they tell what one processor can do.
         let frees_helpers =
             matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) && !measure.starts_with("saturated");
         match peer {
@@ -167,15 +62,15 @@ impl Running {
                 running.spawn(&program, &[core], listen.into_iter().chain(more))?;
             }
             Peer::PlainAxum => {
-                let redis = redis.context("its Redis")?;
+                let redis = redis.context("this peer needs a Redis")?;
                 let more = ["--redis".to_owned(), format!("redis://{redis}/?protocol=resp3")];
                 running.spawn(&program, &[core], listen.into_iter().chain(more))?;
             }
             Peer::NodeHttp | Peer::NodeBetterSse => {
                 let script = if peer == Peer::NodeHttp { "http.mjs" } else { "better-sse.mjs" };
-                let redis = format!("redis://{}", redis.context("its Redis")?);
+                let redis = format!("redis://{}", redis.context("this peer needs a Redis")?);
                 let words = [
-                    arguments.node_peers.join(script).to_string_lossy().into_owned(),
+                    arguments.programs.node_peers.join(script).to_string_lossy().into_owned(),
                     address.to_string(),
                     redis,
                 ];
@@ -205,18 +100,18 @@ impl Running {
         Ok(running)
     }
 
-    /// Names its processes, for their memory and time to be counted.
+    /// Adds its process ids to the options, so that their memory and processor time are measured.
     fn tell_pids(&mut self) {
         let pids = self.pids().into_iter().map(|pid| format!("--pid={pid}"));
         self.arguments.extend(pids);
     }
 
-    /// Leaves the newest process's other threads where they are.
+    /// Pins the main thread of the newest process, and leaves its other threads where they are.
     fn pin_main_thread(&self, core: usize) -> Result<()> {
         let mut only = CpuSet::new();
         only.set(core);
         let pid = self.children.last().and_then(|child| Pid::from_raw(child.id().cast_signed()));
-        Ok(sched_setaffinity(Some(pid.context("no process")?), &only)?)
+        Ok(sched_setaffinity(Some(pid.context("no process was started")?), &only)?)
     }
 
     fn start_redis(&mut self, config: &str, core: usize, folder: &Path) -> Result<SocketAddr> {
@@ -245,8 +140,8 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until it answers a post (durable-streams: a creation) with 2xx. That it listens is not enough: nginx does so
-    /// before it has workers, and nchan refuses until it has found its Redis.
+    /// Waits until it answers a post (durable-streams: a creation) with 2xx. That it listens is not enough: nginx listens before it has
+    /// workers, and nchan refuses posts until it has found its Redis.
     fn wait_until_ready(&mut self, peer: Peer, address: SocketAddr) -> Result<()> {
         let request = match peer {
             Peer::DurableStreams => "PUT /ready HTTP/1.1\r\nContent-Type: text/plain\r\n",
@@ -261,18 +156,18 @@ impl Running {
         while !ready() {
             for child in &mut self.children {
                 if let Some(status) = child.try_wait()? {
-                    bail!("it ended at once: {status}");
+                    bail!("the server ended before it was ready: {status}");
                 }
             }
             if Instant::now() > deadline {
-                bail!("it does not become ready");
+                bail!("the server was not ready within {} s", PATIENCE.as_secs());
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
         Ok(())
     }
 
-    /// All its processes; nginx has its workers besides.
+    /// The ids of all its processes, including the workers of nginx.
     fn pids(&self) -> Vec<u32> {
         let own: Vec<_> = self.children.iter().map(Child::id).collect();
         let workers = own.iter().flat_map(|pid| children_of(*pid));
@@ -283,7 +178,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // By SIGTERM first, as nginx ends its workers only then; SIGKILL for whoever does not listen.
+            // SIGTERM comes first, because nginx ends its workers only then. SIGKILL follows for a process that does not end.
             if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -297,7 +192,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether the answer's status is 2xx.
+/// Whether the status of the answer is 2xx.
 fn answers(address: SocketAddr, request: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut socket = TcpStream::connect_timeout(&address, A_SECOND)?;
@@ -322,15 +217,6 @@ fn nchan(folder: &Path, address: SocketAddr, redis: Option<SocketAddr>) -> Strin
         .replace("{port}", &address.port().to_string())
         .replace("{redis_upstream}", &upstream)
         .replace("{redis_location}", location)
-}
-
-fn module() -> PathBuf {
-    Path::new(MODULES).join("ngx_nchan_module.so")
-}
-
-fn in_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists())
 }
 
 fn children_of(pid: u32) -> Vec<u32> {

@@ -1,9 +1,12 @@
-//! The peers' tables in Markdown: medians with their spread, and ratios to `bare` pair by pair.
+//! The tables of `load peers` in Markdown: medians with their spread, and ratios to `bare` repeat by repeat.
 
-use super::{Values, server::Peer};
-use std::fmt::Write as _;
+use super::peer::Peer;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-/// Both tables, and what went wrong.
+/// The values of each row, by peer and repeat. A run that failed has no value.
+pub(super) type Values = BTreeMap<&'static str, BTreeMap<Peer, BTreeMap<usize, f64>>>;
+
+/// Makes both tables, followed by the problems.
 pub(super) fn markdown(
     rows: &[&'static str],
     peers: &[Peer],
@@ -47,12 +50,12 @@ fn line(out: &mut String, name: &str, cells: impl Iterator<Item = String>) {
 fn ratio(values: &Values, row: &str, peer: Peer) -> String {
     let of = |peer: Peer| values.get(row)?.get(&peer);
     let (Some(bare), Some(own)) = (of(Peer::Bare), of(peer)) else { return "–".to_owned() };
-    // Nothing against nothing is no ratio.
+    // A ratio to zero is left out.
     let ratios = own.iter().filter_map(|(repeat, own)| Some(own / bare.get(repeat)?));
     spread(ratios.filter(|ratio| ratio.is_finite()))
 }
 
-/// Median, least and most; one value stands alone.
+/// The median with the least and the greatest value; a single value stands alone.
 fn spread(values: impl Iterator<Item = f64>) -> String {
     let mut sorted: Vec<_> = values.collect();
     sorted.sort_by(f64::total_cmp);
@@ -67,7 +70,7 @@ fn spread(values: impl Iterator<Item = f64>) -> String {
     }
 }
 
-/// Three digits are more than a noisy machine can tell apart.
+/// Formats a value with three digits, which is as much as a noisy machine allows to tell apart.
 fn short(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
@@ -81,7 +84,6 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_row_shows_median_spread_and_the_ratio_of_each_pair() {

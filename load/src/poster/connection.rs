@@ -1,4 +1,4 @@
-//! One connection to the ingest side: a post at a time, kept alive between them.
+//! One kept-alive connection for posts. It takes one post at a time.
 
 use crate::reader::{Body, Head, connect, word};
 use mio::{Interest, Registry, Token, net::TcpStream};
@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
 };
 
-/// A post on its way.
+/// A post that has no answer yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Post {
     pub(super) number: usize,
@@ -20,9 +20,9 @@ enum Phase {
     Away,
     Connecting,
     Idle,
-    /// Writing, or waiting for the answer's head.
+    /// The request is being written, or the head of the answer has not come completely.
     Busy,
-    /// Reading the rest of the answer.
+    /// The head has come; the rest of the answer is being read.
     Answer {
         status: u16,
         body: Body,
@@ -30,18 +30,18 @@ enum Phase {
     },
 }
 
-/// What a connection's event came to.
+/// The result of handling a connection's event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Progress {
     Nothing,
-    /// Ready for a post.
+    /// The connection is ready for a post.
     Idle,
-    /// The post was answered with this status; `again`: the connection takes another.
+    /// The post was answered with this status. `again` tells whether the connection takes another post.
     Answered {
         status: u16,
         again: bool,
     },
-    /// The connection is gone, and the post with it if there was one.
+    /// The connection is lost, and with it the post if there was one.
     Gone(&'static str),
 }
 
@@ -74,14 +74,14 @@ impl Connection {
         self.input.clear();
     }
 
-    /// The buffer for the next request.
+    /// Returns the empty buffer for the next request.
     pub(super) fn request(&mut self) -> &mut Vec<u8> {
         self.out.clear();
         self.written = 0;
         &mut self.out
     }
 
-    /// Sends what stands in the buffer.
+    /// Sends the request in the buffer.
     pub(super) fn send(&mut self, post: Post) -> Progress {
         self.post = Some(post);
         self.phase = Phase::Busy;
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// Takes what has come of the answer.
+    /// Parses what has come of the answer.
     fn answer(&mut self) -> Result<Progress, &'static str> {
         if self.phase == Phase::Busy {
             let Some(head) = Head::parse(&self.input)? else { return Ok(Progress::Nothing) };
@@ -170,7 +170,7 @@ impl Connection {
         Ok(Progress::Answered { status, again })
     }
 
-    /// The server's side has ended: an answer without a length is whole with it.
+    /// Handles the end of the connection by the server. An answer without a length is complete with it.
     fn ended(&mut self, why: &'static str) -> Progress {
         match self.phase {
             Phase::Answer { status, body: Body::UntilClosed, .. } => {

@@ -1,24 +1,24 @@
-//! Which latencies count as undisturbed: those of short spans of time in which, before which and after which the machine was quiet:
-//! it paused for nobody, and what its last pause held up had been made up for.
+//! Selects the latencies that count as undisturbed. Time is divided into short spans. A latency counts if the machine was quiet in its
+//! span, in the one before and in the one after: there was no pause, and the consequences of the last pause were over.
 //!
-//! The choice goes by the machine's [pauses](crate::pauses) alone, never by the latencies; all of these stand in the report beside it.
+//! The selection uses only the machine's [pauses](crate::pauses), never the latencies. The report has all latencies beside them.
 
 use crate::stats::Times;
 use std::mem;
 
-/// How long a span is.
+/// The length of a span.
 pub(super) const SPAN_US: u64 = 5_000;
 
-/// The latencies of the last two spans, of which it is not known yet whether they count.
+/// The latencies of the last two spans, for which it is not known yet whether they count.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
-    /// Pauses until now, if the machine is quiet.
+    /// The number of pauses at the end of the last span, if the machine was quiet.
     pauses: Option<u64>,
-    /// Of the span that goes on.
+    /// The latencies of the current span.
     current: Vec<u64>,
-    /// Of the one before, if nothing was seen in it nor before it.
+    /// The latencies of the span before, if the machine was quiet in it and in the one before it.
     before: Vec<u64>,
-    /// Nothing was seen in the span before.
+    /// Whether the machine was quiet in the span before.
     quiet: bool,
 }
 
@@ -30,7 +30,7 @@ impl Calm {
         }
     }
 
-    /// Ends a span: so many pauses were there until now, if the machine is quiet. What is sure to count is added.
+    /// Ends a span. `pauses` is the number of pauses so far, if the machine is quiet. Latencies that are now sure to count are recorded.
     pub(super) fn tick(&mut self, pauses: Option<u64>, undisturbed: &mut Times) {
         let known = mem::replace(&mut self.pauses, pauses);
         let quiet = pauses.is_some() && known == pauses;
@@ -57,7 +57,7 @@ mod tests {
     fn a_span_counts_if_it_and_both_its_neighbours_were_quiet() {
         let (mut calm, mut undisturbed) = (Calm::default(), Times::default());
         for (us, pauses, counted) in [
-            // Nobody watches, then somebody begins to.
+            // Nothing watches at first, then something does.
             (1, None, 0),
             (2, Some(7), 0),
             (3, Some(7), 0),

@@ -1,12 +1,12 @@
-//! The continuity of one stream, in 32 bytes: what was lost, doubled, swapped, or took a status back.
+//! Checks the continuity of one stream, in 32 bytes: finds events that are lost, duplicated or out of order, and statuses taken back.
 //!
-//! A bitmap remembers which of the last 64 `seq`s came. So a late event is told from a lost one, and a repeated one from
-//! either, without a list.
+//! A bitmap holds which of the last 64 `seq`s have come. It tells a late event from a lost one, and a repeated one from both, without a
+//! list.
 
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// What is read of a message; all else of it is passed over.
+/// The fields of a message that are checked. All others are skipped.
 #[derive(Deserialize, Debug)]
 pub(crate) struct Message<'a> {
     #[serde(borrow, default)]
@@ -14,7 +14,7 @@ pub(crate) struct Message<'a> {
     #[serde(default)]
     pub(crate) seq: u64,
     prev: Option<u64>,
-    /// Told by a publisher that numbers its events itself: those up to here were answered before it sent this one.
+    /// Set by a publisher that numbers its events itself: events up to this `seq` were answered before it sent this one.
     settled: Option<u64>,
     #[serde(borrow, default)]
     status: Cow<'a, str>,
@@ -36,27 +36,27 @@ pub(crate) struct Occurrence<'a> {
     pub(crate) id: Cow<'a, str>,
 }
 
-/// What was wrong with one message.
+/// The errors of one message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Faults {
-    /// `seq`s that can't come any more, or were passed over by a `ready`.
+    /// How many `seq`s cannot come any more, or were skipped by a `ready`.
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
-    /// The status went back, and the update did not call itself a correction.
+    /// The status went back, and the update is not marked as a correction.
     pub(crate) status_back: u64,
     /// State was replaced without a reason, or `prev` is not the `seq` before.
     pub(crate) unexplained: u64,
 }
 
-/// What a stream has seen.
+/// What a stream has seen so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
-    /// The newest `seq`.
+    /// The newest `seq` seen.
     pub(crate) seq: u64,
-    /// Bit k tells that `seq - k` has come. What lies before the stream's beginning counts as come.
+    /// Bit k tells that `seq - k` has come. Events before the beginning of the stream count as come.
     window: u64,
-    /// No `seq` up to here may come any more. Servers that number events themselves have no choice: to them this is the newest.
+    /// Events up to this `seq` must not come any more. If the server numbers the events, this is the newest `seq`.
     settled: u64,
     standing: u8,
     begun: bool,
@@ -69,7 +69,7 @@ impl Default for Check {
 }
 
 impl Check {
-    /// Takes one message.
+    /// Checks one message and returns its errors.
     pub(crate) fn take(&mut self, message: &Message<'_>) -> Faults {
         let mut faults = Faults::default();
         match &*message.r#type {
@@ -131,13 +131,13 @@ impl Check {
         self.standing = standing;
     }
 
-    /// What is still open when nothing more will come.
+    /// How many of the last 64 events have not come.
     pub(crate) fn holes(&self) -> u64 {
         u64::from((!self.window).count_ones())
     }
 }
 
-/// How far a status is in a payment's life: without a correction it does not fall.
+/// The rank of a status in a payment's life. Without a correction the rank does not fall.
 fn standing(status: &str) -> u8 {
     match status {
         "created" | "requires_action" | "processing" | "failed" => 1,

@@ -1,4 +1,4 @@
-//! Connections from a chosen address, without waiting.
+//! Non-blocking connections from a chosen local address.
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// Begins a connection. It is there once the socket can be written to without an error.
+/// Begins to connect. The connection is established when the socket is writable without an error.
 pub(crate) fn connect(to: SocketAddr, from: Option<Ipv4Addr>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if let Some(from) = from {
@@ -26,13 +26,13 @@ fn is_under_way(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }
 
-/// Makes the end of this connection a reset, so that its port is free at once.
+/// Makes this connection end with a reset, so that its port is free at once.
 pub(crate) fn reset_on_close(socket: &TcpStream) {
-    // A socket that is gone already has nothing to reset.
+    // A socket that is already closed cannot be reset, which does not matter.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// A word for a failure of a connection, for counting.
+/// Names a failure of a connection, for counting.
 pub(crate) fn word(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused",

@@ -1,39 +1,41 @@
-//! One stream: its connection, its place in the response, its cursor, and what it has seen. About 150 bytes, and no buffer
+//! One stream: its connection, its position in the response, its cursor, and what it has seen. It takes about 150 bytes, and no buffer
 //! while it is idle.
+
+mod content;
 
 use super::{
     calm::Calm,
-    check::{Check, Message},
+    check::Check,
     socket,
-    wire::{self, Block, Body, Broken, Head, Step},
+    wire::{Body, Broken, Head},
 };
 use crate::{
     board::Board,
-    plan::{Dialect, EventId, Plan},
+    plan::{Dialect, Plan},
     stats::{Seen, count},
 };
 use mio::net::TcpStream;
 use std::io::{self, Read as _, Write as _};
 
-/// What a browser waits before it reconnects, until the server says otherwise.
+/// How long a browser waits before it reconnects, until the server sends `retry`.
 const DEFAULT_RETRY_MS: u32 = 3_000;
 
-/// Bytes that a slow reader takes at once.
+/// How many bytes a slow reader takes at once.
 const SLOW_BYTES: usize = 512;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// No connection.
+    /// There is no connection.
     Away,
     Connecting,
-    /// Waiting for the whole head of the response.
+    /// The head of the response has not come completely.
     Head,
     Body,
-    /// Never to come back: finished, or refused as only a person can mend.
+    /// The stream does not reconnect: the payment is finished, or the server has refused the request.
     Gone,
 }
 
-/// Whether a stream reads as it should.
+/// How a stream reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Manner {
     Brisk,
@@ -41,14 +43,14 @@ pub(super) enum Manner {
     Stalled,
 }
 
-/// What became of a stream.
+/// What a stream does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Turn {
-    /// It goes on.
+    /// It stays open.
     Open,
-    /// It ended and comes back after this many milliseconds.
+    /// It has ended and reconnects after this many milliseconds.
     Back(u32),
-    /// It ended for good.
+    /// It has ended and does not reconnect.
     Gone,
 }
 
@@ -56,23 +58,23 @@ pub(super) enum Turn {
 pub(super) struct Stream {
     pub(super) socket: Option<TcpStream>,
     pub(super) manner: Manner,
-    /// It has had its first message since it connected.
+    /// Whether it has had a message since it connected.
     pub(super) ready: bool,
     pub(super) check: Check,
     phase: Phase,
     body: Body,
-    /// It has all there was when it connected: updates are news from here on.
+    /// Whether it has received all there was when it connected, so that updates are live from here on.
     live: bool,
-    /// It connected with a cursor.
+    /// Whether it connected with a cursor.
     resuming: bool,
-    /// The last message said that the server ends the stream.
+    /// Whether the last message announced that the server ends the stream.
     told_to_go: bool,
     retry_ms: u32,
-    /// When the connection was begun.
+    /// When it began to connect.
     since_us: u64,
-    /// The id of the last event; empty before the first.
+    /// The id of the last event; empty before the first one.
     cursor: Box<[u8]>,
-    /// What came of a head or block that is not whole yet.
+    /// The beginning of a head or a block that is not complete yet.
     tail: Vec<u8>,
 }
 
@@ -83,9 +85,9 @@ pub(super) struct Context {
     pub(super) calm: Calm,
     pub(super) board: Option<std::sync::Arc<Board>>,
     pub(super) now_us: u64,
-    /// Streams that are ready.
+    /// The number of streams that have had their first message.
     pub(super) ready: usize,
-    /// Streams that are on the way to their first message.
+    /// The number of streams that are connecting or waiting for their first message.
     pub(super) opening: usize,
     pub(super) buffer: Box<[u8]>,
     pub(super) scratch: Vec<u8>,
@@ -114,17 +116,17 @@ impl Stream {
         self.phase == Phase::Away
     }
 
-    /// Its request has been sent, so that there is only to be read.
+    /// Whether the request has been sent, so that the stream only needs to read.
     pub(super) fn is_asking(&self) -> bool {
         self.phase == Phase::Head
     }
 
-    /// On the way to its first message since this time.
+    /// When it began to connect, if it has not had its first message yet.
     pub(super) fn opening_since(&self) -> Option<u64> {
         (self.socket.is_some() && !self.ready).then_some(self.since_us)
     }
 
-    /// Begins a connection, numbered `index` of this process's streams.
+    /// Begins to connect. `index` is the number of the stream in this process.
     pub(super) fn connect(&mut self, index: usize, context: &mut Context) -> Turn {
         let plan = &context.plan;
         let source = index.checked_rem(plan.sources.len()).and_then(|at| plan.sources.get(at));
@@ -146,18 +148,18 @@ impl Stream {
         }
     }
 
-    /// Sends the request if the connection is there; on one machine it is so at once.
+    /// Sends the request if the connection is established, which on one machine is so at once.
     pub(super) fn writable(&mut self, payment: usize, context: &mut Context) -> Turn {
         let (Phase::Connecting, Some(socket)) = (self.phase, &mut self.socket) else { return Turn::Open };
         context.scratch.clear();
         context.plan.stream_request(payment, &self.cursor, &mut context.scratch);
         match socket.write(&context.scratch) {
-            // A request of a few hundred bytes always fits into an empty socket.
+            // A request of a few hundred bytes always fits into the buffer of a new socket.
             Ok(written) if written == context.scratch.len() => {
                 self.phase = Phase::Head;
                 Turn::Open
             }
-            // Not connected yet.
+            // The connection is not established yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
                 Turn::Open
             }
@@ -166,7 +168,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there. `closed`: the server has ended its side, so read to the end.
+    /// Reads what has come. `closed` tells that the server has ended the connection, so that everything is read.
     pub(super) fn readable(&mut self, closed: bool, context: &mut Context) -> Turn {
         if self.manner == Manner::Stalled && self.ready && !closed {
             return Turn::Open;
@@ -188,7 +190,7 @@ impl Stream {
                     if self.body == Body::Done && self.phase == Phase::Body {
                         return self.end("clean", context);
                     }
-                    // The socket is empty, or a slow reader has had enough.
+                    // The socket is empty, or a slow reader has taken its share.
                     if (!whole || self.manner == Manner::Slow) && !closed {
                         return Turn::Open;
                     }
@@ -200,7 +202,7 @@ impl Stream {
         }
     }
 
-    /// Takes `length` bytes of the buffer.
+    /// Handles the first `length` bytes of the buffer.
     fn take(&mut self, length: usize, context: &mut Context) -> Result<Turn, Broken> {
         let buffer = std::mem::take(&mut context.buffer);
         let bytes = buffer.get(..length).unwrap_or_default();
@@ -229,7 +231,7 @@ impl Stream {
                 self.content(rest.get(head.length..).unwrap_or_default(), context)?;
                 Ok(Turn::Open)
             }
-            // A browser does not come back after either.
+            // A browser does not reconnect after a 204, nor after the other statuses below.
             204 => {
                 context.seen.finished += 1;
                 Ok(self.leave(Phase::Gone, context))
@@ -241,132 +243,7 @@ impl Stream {
         }
     }
 
-    fn content(&mut self, mut bytes: &[u8], context: &mut Context) -> Result<(), Broken> {
-        while !bytes.is_empty() {
-            let (piece, rest) = self.body.take(bytes)?;
-            if self.body == Body::Done && piece.is_empty() {
-                break;
-            }
-            bytes = rest;
-            if self.tail.is_empty() {
-                let used = self.blocks(piece, context)?;
-                self.tail.extend_from_slice(piece.get(used..).unwrap_or_default());
-            } else {
-                let mut whole = std::mem::take(&mut self.tail);
-                whole.extend_from_slice(piece);
-                let used = self.blocks(&whole, context)?;
-                if used < whole.len() {
-                    whole.drain(..used);
-                    self.tail = whole;
-                }
-            }
-            if self.tail.len() > wire::MAX_UNFINISHED {
-                return Err("an event without end");
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes whole blocks; tells how many bytes they were.
-    fn blocks(&mut self, text: &[u8], context: &mut Context) -> Result<usize, Broken> {
-        let mut at = 0;
-        while let Some((step, used)) = text.get(at..).and_then(wire::step) {
-            at += used;
-            match step {
-                Step::Nothing => {}
-                Step::Comment => context.seen.heartbeats += 1,
-                Step::Retry(ms) => self.retry_ms = ms,
-                Step::Block(block) => self.block(&block, context)?,
-            }
-        }
-        Ok(at)
-    }
-
-    fn block(&mut self, block: &Block<'_>, context: &mut Context) -> Result<(), Broken> {
-        self.retry_ms = block.retry_ms.unwrap_or(self.retry_ms);
-        if let Some(id) = block.id {
-            if self.cursor.len() == id.len() {
-                self.cursor.copy_from_slice(id);
-            } else {
-                self.cursor = id.into();
-            }
-        }
-        match &block.data {
-            Some(_) if block.event == b"heartbeat" => context.seen.heartbeats += 1,
-            Some(data) if matches!(block.event, b"" | b"message" | b"data") => {
-                // Durable Streams sends what was posted meanwhile as one event, one object behind the other.
-                for message in serde_json::Deserializer::from_slice(data).into_iter() {
-                    let message = message.map_err(|_| "a message that is no JSON object")?;
-                    self.message(&message, context);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, message: &Message<'_>, context: &mut Context) {
-        let seen = &mut context.seen;
-        let kind = match &*message.r#type {
-            "stale" => {
-                if message.stale {
-                    "stale"
-                } else {
-                    "fresh"
-                }
-            }
-            kind => kind,
-        };
-        count(&mut seen.messages, kind);
-        let faults = self.check.take(message);
-        seen.lost += faults.lost;
-        seen.duplicated += faults.duplicated;
-        seen.reordered += faults.reordered;
-        seen.status_back += faults.status_back;
-        seen.unexplained += faults.unexplained;
-        match kind {
-            "snapshot" if !message.reason.is_empty() => count(&mut seen.reasons, &message.reason),
-            "closing" => {
-                count(&mut seen.closings, &message.reason);
-                self.told_to_go = true;
-                return;
-            }
-            "update" => {
-                let event = message.event.as_ref().and_then(|event| EventId::parse(&event.id));
-                if let Some(EventId { number, due_us, lag_us }) = event {
-                    let latency = context.now_us.saturating_sub(context.plan.epoch_us + due_us);
-                    let from_sent = latency.saturating_sub(lag_us);
-                    if self.live {
-                        seen.deliveries += 1;
-                        seen.latency.record(latency);
-                        seen.from_sent.record(from_sent);
-                        context.calm.record(from_sent);
-                    } else {
-                        seen.replayed.record(latency);
-                    }
-                    if let Some(board) = &context.board {
-                        board.delivered(number);
-                    }
-                }
-            }
-            _ => {}
-        }
-        self.live |= message.up_to_date;
-        self.first_message(context);
-    }
-
-    fn first_message(&mut self, context: &mut Context) {
-        if !self.ready {
-            self.ready = true;
-            context.ready += 1;
-            context.opening = context.opening.saturating_sub(1);
-            let seen = &mut context.seen;
-            let times = if self.resuming { &mut seen.resuming } else { &mut seen.opening };
-            times.record(context.now_us.saturating_sub(self.since_us));
-        }
-    }
-
-    /// Drops the connection, as a client that goes away.
+    /// Drops the connection as a client does that goes away, if `reset` by a reset.
     pub(super) fn drop_connection(&mut self, reset: bool, context: &mut Context) {
         if let Some(socket) = self.socket.as_ref().filter(|_| reset) {
             socket::reset_on_close(socket);
@@ -376,7 +253,7 @@ impl Stream {
         }
     }
 
-    /// No answer, or one that breaks the protocol.
+    /// Handles a request that got no answer, or an answer that breaks the protocol.
     fn fail(&mut self, why: &str, context: &mut Context) -> Turn {
         count(&mut context.seen.failed, why);
         self.leave(Phase::Away, context)
@@ -387,7 +264,7 @@ impl Stream {
         self.fail("no first message", context)
     }
 
-    /// The server's side has ended.
+    /// Handles the end of the connection by the server.
     fn end(&mut self, how: &str, context: &mut Context) -> Turn {
         if self.phase != Phase::Body {
             return self.fail(how, context);

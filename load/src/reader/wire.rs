@@ -1,16 +1,19 @@
-//! Responses taken apart where they lie: heads, chunks, and the blocks of an event stream.
+//! Parses responses in place: heads, chunks, and the blocks of an event stream.
 //!
-//! Nothing here keeps bytes. A reader passes what it has just read; what is not yet whole stays with the caller. So an idle
-//! stream of this tool costs no buffer. The parser of the library's `sse` module, which keeps every line for inspection, is
-//! the one that this one is tested against.
+//! Nothing here keeps bytes. A caller passes what it has just read, and keeps what is not complete yet itself. So an idle stream of this
+//! tool needs no buffer. The tests compare this parser with that of the library's `sse` module, which keeps every line for inspection.
 
+use httparse::EMPTY_HEADER;
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// Longest response head, and longest block of an event stream, that is waited for.
+/// Longest response head, and longest block of an event stream, that a caller keeps while it is incomplete.
 pub(crate) const MAX_UNFINISHED: usize = 1 << 20;
 
-/// What broke the protocol.
+/// Most headers that a response may have.
+const MAX_HEADERS: usize = 64;
+
+/// A violation of the protocol, in words for counting.
 pub(crate) type Broken = &'static str;
 
 /// What the head of a response says.
@@ -18,35 +21,39 @@ pub(crate) type Broken = &'static str;
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) body: Body,
-    /// The connection ends after this response.
+    /// Whether the server closes the connection after this response.
     pub(crate) closes: bool,
-    /// Bytes of the head, its empty line included.
+    /// The length of the head in bytes, including its empty line.
     pub(crate) length: usize,
 }
 
 impl Head {
-    /// Reads a head, if it is whole.
+    /// Parses a head; none while it is incomplete.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Broken> {
-        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-            return if bytes.len() > MAX_UNFINISHED { Err("a head without end") } else { Ok(None) };
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(bytes).map_err(|error| match error {
+            httparse::Error::TooManyHeaders => "a response with too many headers",
+            httparse::Error::HeaderName | httparse::Error::HeaderValue => "a malformed header",
+            _ => "a response that is not HTTP/1",
+        })?;
+        let (httparse::Status::Complete(length), Some(status)) = (parsed, response.code) else {
+            return if bytes.len() > MAX_UNFINISHED {
+                Err("a response head that is too long")
+            } else {
+                Ok(None)
+            };
         };
-        let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
-        let mut lines = text.ok_or("a head that is no text")?.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1."))
-            .and_then(|rest| rest.get(2..5))
-            .and_then(|code| code.parse().ok())
-            .ok_or("a status line that is none")?;
-        let mut head = Self { status, body: Body::UntilClosed, closes: false, length: end + 4 };
-        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
+        let mut head = Self { status, body: Body::UntilClosed, closes: false, length };
+        for httparse::Header { name, value } in response.headers {
+            let value = value.trim_ascii();
+            if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case(b"chunked") {
                 head.body = Body::ChunkSize { so_far: 0 };
             } else if name.eq_ignore_ascii_case("content-length") {
-                head.body = Body::Length(value.parse().map_err(|_| "a length that is none")?);
+                let length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                head.body = Body::Length(length.ok_or("a content length that is no number")?);
             } else if name.eq_ignore_ascii_case("connection") {
-                head.closes |= value.eq_ignore_ascii_case("close");
+                head.closes |= value.eq_ignore_ascii_case(b"close");
             }
         }
         if status == 204 || status == 304 || head.body == Body::Length(0) {
@@ -56,23 +63,23 @@ impl Head {
     }
 }
 
-/// How much of a body is still to come.
+/// What is still to come of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Body {
     UntilClosed,
     Length(u32),
-    /// In the line that tells the size of a chunk.
+    /// In the line with the size of a chunk.
     ChunkSize {
         so_far: u32,
     },
-    /// After the size's digits: up to the line's end.
+    /// Behind the digits of the size, up to the end of the line.
     ChunkExtension {
         size: u32,
     },
     Chunk(u32),
-    /// The line break after a chunk's data.
+    /// In the line break after the data of a chunk.
     ChunkEnd,
-    /// Past the last chunk: up to an empty line. `empty` so far.
+    /// After the last chunk, up to an empty line. `empty` tells that the current line is empty so far.
     Trailer {
         empty: bool,
     },
@@ -80,7 +87,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Takes the next piece of content off the front of `input`: the piece and what is left. Call it until nothing is left.
+    /// Splits the next piece of content off the front of `input`. Returns the piece and what is left; call it until nothing is left.
     pub(crate) fn take<'a>(&mut self, input: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Broken> {
         let mut rest = input;
         loop {
@@ -104,7 +111,7 @@ impl Body {
         }
     }
 
-    /// The state after one byte of framing.
+    /// The state after one byte of the framing.
     fn after(self, byte: u8) -> Result<Self, Broken> {
         Ok(match (self, byte) {
             (Self::ChunkSize { so_far }, b'\r' | b';') => Self::ChunkExtension { size: so_far },
@@ -132,25 +139,25 @@ pub(crate) struct Block<'a> {
     pub(crate) id: Option<&'a [u8]>,
     pub(crate) event: &'a [u8],
     pub(crate) retry_ms: Option<u32>,
-    /// The data lines, joined by newlines; none if there was no such line.
+    /// The data lines, joined by newlines; none if there was no data line.
     pub(crate) data: Option<Cow<'a, [u8]>>,
 }
 
-/// What stands at the front of a stream's text.
+/// What the text of a stream begins with.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Step<'a> {
     /// A whole block.
     Block(Block<'a>),
-    /// A comment between blocks: a heartbeat.
+    /// A comment between blocks, which is a heartbeat.
     Comment,
-    /// A `retry:` between blocks, in milliseconds.
+    /// A `retry:` line between blocks, in milliseconds.
     Retry(u32),
-    /// An empty line, or a field that nobody knows, between blocks.
+    /// An empty line or an unknown field between blocks.
     Nothing,
 }
 
-/// The next step and the bytes that it takes; none if the text ends before it does. Lines end with LF or CRLF (a lone CR,
-/// which the standard allows too, is sent by no server known to us).
+/// Parses the next step and returns it with its length; none if it is incomplete. Lines end with LF or CRLF. (The standard allows a lone
+/// CR too, but no server known to us sends it.)
 pub(crate) fn step(text: &[u8]) -> Option<(Step<'_>, usize)> {
     let mut block = Block::default();
     let mut started = false;

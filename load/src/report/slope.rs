@@ -1,6 +1,6 @@
-//! Bytes per stream, as the slope of a line through several sizes: what a process takes whatever it holds does not count.
+//! Memory per stream, as the slope of a line through several sizes. What a process needs without any stream does not count.
 
-/// The slope of the least-squares line through (x, y); none with fewer than two different x.
+/// The slope of the least-squares line through points (x, y); none without two different x.
 pub(crate) fn slope(points: impl Iterator<Item = (usize, u64)>) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "streams and bytes are far below 2^53")]
     let points: Vec<_> = points.map(|(x, y)| (x as f64, y as f64)).collect();

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report as text for a terminal.
 
 use super::{Report, as_f64};
 use crate::stats::{Counts, Times};
@@ -15,6 +15,7 @@ pub(crate) fn table(report: &Report) -> String {
 fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     let Report { workload, streams, payments, seconds, .. } = report;
     writeln!(out, "\n{workload}: {streams} streams on {payments} payments, {seconds:.1} s")?;
+    writeln!(out, "  {}, {}", report.version, report.date())?;
     for opening in &report.openings {
         let mark = if opening.complete { "" } else { "  INCOMPLETE" };
         let (what, streams, seconds) = (&opening.what, opening.streams, opening.seconds);
@@ -24,19 +25,10 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     write_sizes(out, report)?;
     writeln!(
         out,
-        "  {:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}",
+        "  {:<38}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}",
         "ms", "p50", "p90", "p99", "p99.9", "most", "times"
     )?;
-    for (name, times) in [
-        ("due to delivered", &report.seen.latency),
-        ("sent to delivered", &report.seen.from_sent),
-        ("  while undisturbed", &report.seen.undisturbed),
-        ("due to replayed", &report.seen.replayed),
-        ("due to acknowledged", &report.posted.ack),
-        ("publisher's own lag", &report.posted.lag),
-        ("connect to first", &report.seen.opening),
-        ("reconnect to first", &report.seen.resuming),
-    ] {
+    for (name, times) in report.times() {
         write_times(out, name, times)?;
     }
     let posted = &report.posted;
@@ -113,7 +105,7 @@ fn write_times(out: &mut String, name: &str, times: &Times) -> fmt::Result {
     if times.count() == 0 {
         return Ok(());
     }
-    write!(out, "  {name:<22}")?;
+    write!(out, "  {name:<38}")?;
     for quantile in [0.5, 0.9, 0.99, 0.999] {
         write!(out, "{:>10.2}", as_f64(times.at(quantile)) / 1e3)?;
     }

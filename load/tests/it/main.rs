@@ -7,8 +7,11 @@
     reason = "helpers of tests, which clippy does not take for tests"
 )]
 
+mod circles;
+mod environment;
 mod faults;
 mod output;
+mod refused;
 mod server;
 
 use serde_json::Value;
@@ -16,7 +19,7 @@ use server::{Fault, Server};
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
-/// What a run of the tool came to.
+/// The outcome of a run of the tool.
 struct Outcome {
     code: Option<i32>,
     report: Value,
@@ -59,7 +62,7 @@ fn load(words: &str) -> Outcome {
     Outcome { code: output.status.code(), report, text, folder }
 }
 
-/// The tool, deaf to what the developer's shell says.
+/// The tool, without the variables of Paystream that the shell of the developer may export.
 fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PAYSTREAM")) {

@@ -1,4 +1,4 @@
-//! A little gateway with a fault: it keeps logs of payments in memory, a thread for each connection.
+//! A small gateway with a fault. It keeps the logs of payments in memory and has a thread for each connection.
 
 use std::{
     collections::HashMap,
@@ -12,23 +12,23 @@ use std::{
 /// The `seq` at which a stream goes wrong.
 const WRONG: usize = 5;
 
-/// Posts after which a server that ends or stalls does so.
+/// The number of posts after which a server ends or stalls, if that is its fault.
 pub(crate) const ENOUGH: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     None,
-    /// One update is passed over.
+    /// One update is left out.
     Lost,
     /// One update comes twice.
     Doubled,
     /// Two updates change places.
     Swapped,
-    /// A captured payment is said to be processed again.
+    /// The status of a captured payment goes back to `processing`.
     StatusBack,
-    /// Streams end without a word, once.
+    /// One stream ends without a `closing`.
     Cut,
-    /// Every answer is no HTTP.
+    /// No answer is HTTP.
     Gibberish,
     /// All streams are refused.
     Refused,
@@ -47,9 +47,10 @@ struct Data {
     logs: HashMap<String, Vec<String>>,
     accepted: usize,
     streams: usize,
-    /// Updates of all streams.
+    connections: usize,
+    /// How many updates were written to all streams.
     written: usize,
-    /// The most updates that were still to be written when an event came, its own included.
+    /// The greatest number of updates that were not written yet when an event came, including those of this event.
     most_to_write: usize,
     sockets: Vec<TcpStream>,
     cut: bool,
@@ -88,10 +89,11 @@ impl Server {
                     if data.over {
                         return;
                     }
+                    data.connections += 1;
                     data.sockets.push(socket.try_clone().unwrap());
                     drop(data);
                     let shared = Arc::clone(&shared);
-                    // The client going away ends a connection; that is no fault of the test.
+                    // An error means that the client has closed the connection, which is no failure of the test.
                     thread::spawn(move || drop(shared.serve(socket)));
                 }
             }
@@ -99,7 +101,12 @@ impl Server {
         Self { address, shared, thread: Some(thread) }
     }
 
-    /// The most updates that were under way at once, if all streams watch one payment.
+    /// How many connections were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.data().connections
+    }
+
+    /// The greatest number of updates in flight at the same time, if all streams watch one payment.
     pub(crate) fn most_under_way(&self) -> usize {
         self.shared.data().most_to_write
     }
@@ -108,7 +115,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.end();
-        // Wakes the listener, which then sees that it is over.
+        // This wakes the listener, which then ends.
         drop(TcpStream::connect(self.address));
         self.thread.take().unwrap().join().unwrap();
     }
@@ -236,7 +243,7 @@ impl Shared {
         }
     }
 
-    /// Writes the update of this `seq`, or what the fault makes of it.
+    /// Writes the update with this `seq`, changed by the fault.
     fn updates(&self, writer: &mut TcpStream, seq: usize, id: &str, id_before: &str) -> std::io::Result<()> {
         let status = if self.fault == Fault::StatusBack && seq == WRONG { "processing" } else { "captured" };
         let update_before = update(seq - 1, id_before, "captured");

@@ -7,13 +7,11 @@ use super::{
 use crate::{
     access::Access,
     clock,
-    config::Config,
     http::demo::{DemoError, DemoShop, Order},
     ingest::Source,
     payment::{Currency, Name},
     scenario::{self, Life, Step},
 };
-use anyhow::Context;
 use std::{
     collections::VecDeque,
     net::SocketAddr,
@@ -61,12 +59,11 @@ struct Known {
 }
 
 impl Shop {
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        let source = config.sources.first().context("no source")?;
-        let provider = Provider::new(Source::build(source.clone())?)?;
+    /// A shop whose provider signs as `source`, and whose tokens `access` signs.
+    pub(super) fn new(source: Source, access: Access) -> anyhow::Result<Self> {
         Ok(Self {
-            provider: Arc::new(provider),
-            access: Access::new(config.access.clone())?,
+            provider: Arc::new(Provider::new(source)?),
+            access,
             realm: realm()?,
             currency: "EUR".parse()?,
             orders: Mutex::default(),

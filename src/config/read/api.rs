@@ -2,7 +2,7 @@
 
 use crate::{config::document::Section, ingest::ApiSettings};
 
-/// None only where a mistake was reported.
+/// None only where a mistake was reported, or a secret not followed.
 pub(super) fn settings(mut section: Section<'_>) -> Option<ApiSettings> {
     let client_id = section.secret("client_id");
     let key = section.secret("key");

@@ -2,11 +2,17 @@
 
 use super::DAY;
 use crate::{
-    config::document::{Place, Section},
+    config::{
+        document::{Place, Section},
+        secret,
+    },
     store::{Settings, embedded, redis},
 };
 use secrecy::SecretString;
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
+
+/// The data folder, beside the configuration file.
+const DEFAULT_PATH: &str = "./paystream-data";
 
 /// What has been seen is remembered as long as the history lasts, and the longest retry of a provider comes after 30 days.
 const MIN_HISTORY: Duration = Duration::from_secs(45 * DAY.as_secs());
@@ -24,7 +30,7 @@ enum Kind {
     Redis,
 }
 
-/// None only where a mistake was reported.
+/// None only where a mistake was reported, or a secret not followed.
 pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
     let kind = section.parsed("kind", "\"embedded\" or \"redis\"", |text| match text {
         "embedded" => Ok(Kind::Embedded),
@@ -32,17 +38,13 @@ pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
         _ => Err("is no kind of store"),
     });
     let kind = kind.or_else(|| (!section.has("kind")).then_some(Kind::Embedded));
-    let path = section.parsed("path", "a folder", |text| {
-        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
-    });
+    let path =
+        section.path("path", "a folder").unwrap_or_else(|| section.beside_file(Path::new(DEFAULT_PATH)));
     let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
     let redis = redis(&mut section, history, kind.as_ref());
     section.end();
     match kind? {
-        Kind::Embedded => {
-            let path = path.unwrap_or_else(|| "./paystream-data".into());
-            Some(Settings::Embedded(embedded::Settings { path, history }))
-        }
+        Kind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
         Kind::Redis => redis.map(Settings::Redis),
     }
 }
@@ -51,9 +53,7 @@ pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
 fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> Option<redis::Settings> {
     let typed = url(section);
     let password = section.secret("password");
-    let ca = section.parsed("ca", "a file of certificates in PEM", |text| {
-        if text.is_empty() { Err("is empty") } else { Ok(PathBuf::from(text)) }
-    });
+    let ca = section.path("ca", "a file of certificates in PEM");
     let prefix = section.parsed("prefix", "1 to 32 letters, digits, '-', '_', '.' or ':'", |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(allowed);
@@ -74,7 +74,7 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
     }
     let (place, url) = match (typed, kind) {
         (Some((place, url)), Some(Kind::Redis)) => (place, url),
-        (None, Some(Kind::Redis)) if !section.has("url") => {
+        (None, Some(Kind::Redis)) if !section.is_given("url") => {
             section.wrong(&section.place("kind"), "url", &format!("is missing; allowed: {URL}"));
             return None;
         }
@@ -106,7 +106,7 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
 /// The address, as it stands or by reference. A password belongs into the reference, or under `password`.
 fn url(section: &mut Section<'_>) -> Option<(Place, SecretString)> {
     let (place, text) = section.text("url", URL)?;
-    if text.starts_with("env:") || text.starts_with("file:") {
+    if secret::is_reference(&text) {
         return section.resolve(&place, "url", &text).map(|url| (place, url));
     }
     let user = text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);

@@ -2,8 +2,10 @@
 
 use crate::{
     confirm::{Confirmations, Failed, ReconcileError},
-    http::problem::{self, Problem},
-    payment::Name,
+    http::{
+        asked,
+        problem::{self, Problem},
+    },
 };
 use axum::{
     Router,
@@ -34,9 +36,7 @@ async fn reconcile(
 ) -> Result<Response, Problem> {
     let confirmations = confirmations.ok_or_else(problem::other_role)?;
     let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
-    let payment: Name = payment
-        .parse()
-        .map_err(|why| Problem::bad_request("bad_parameter", format!("the payment's id: {why}")))?;
+    let payment = asked::payment(&payment)?;
     let reconciled = confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))?;
     let body = json!(reconciled).to_string();
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())

@@ -11,7 +11,7 @@ use crate::{
         },
         source::{Source, SourceSettings},
     },
-    payment::{DisputeState, Fact, Told, Trust},
+    payment::{Currency, DisputeState, Fact, Told, Trust},
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -125,13 +125,17 @@ pub(in crate::ingest) fn fact(fact: &Fact) -> String {
         Fact::Capture(told) => part("capture", told),
         Fact::Refund(told) => part("refund", told),
         Fact::Dispute(told) => part::<DisputeState>("dispute", told),
-        Fact::Total { of, amount, .. } => format!("{} {amount} in all", word(of)),
+        Fact::Total { of, amount, currency } => format!("{} {} in all", word(of), sum(*amount, *currency)),
         Fact::Note => "note".to_owned(),
     }
 }
 
 fn part<S: Debug>(kind: &str, told: &Told<S>) -> String {
-    format!("{kind} {} of {} {}", told.id, told.amount, word(&told.state))
+    format!("{kind} {} of {} {}", told.id, sum(told.amount, told.currency), word(&told.state))
+}
+
+fn sum(amount: i64, currency: Option<Currency>) -> String {
+    currency.map_or_else(|| amount.to_string(), |currency| format!("{amount} {currency}"))
 }
 
 fn word(word: &impl Debug) -> String {

@@ -9,8 +9,8 @@ use crate::{
         place::{Around, Place},
     },
     payment::{
-        Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told, TotalOf,
-        digest_identity, parse_decimal, parse_minor,
+        ALL_PAYMENTS, Currency, DisputeState, Fact, Money, MoneyError, Name, PartState, Phase, Time, Told,
+        TotalOf, digest_identity, parse_decimal, parse_minor,
     },
     redact,
 };
@@ -235,7 +235,10 @@ impl Mapping {
         if redact::is_pan_like(&id) && !terms.shared_ids && !self.own_ids.contains(at) {
             return unclear("pan_like_id", at);
         }
-        id.parse().or_else(|_| unclear("bad_payment_id", at))
+        match id.parse::<Name>() {
+            Ok(id) if id.as_str() != ALL_PAYMENTS => Ok(id),
+            _ => unclear("bad_payment_id", at),
+        }
     }
 
     fn live(&self, terms: &Terms, around: Around<'_>, payload: &Value) -> Result<bool, Unclear> {

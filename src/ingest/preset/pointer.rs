@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::{borrow::Cow, fmt, str::FromStr};
 
 /// One place in a payload. Beside RFC 6901's tokens, `[key=value]` is the first item of an array that has
-/// this text under this key, and `[last]` at the end is what follows the last slash of a text, such as a link's id.
+/// this text under this key, or the object itself if it has it, because an XML element that is not repeated is no array; and `[last]` at the end is what follows the last slash of a text, such as a link's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::ingest) struct Pointer {
     text: Box<str>,
@@ -69,6 +69,9 @@ impl Pointer {
     /// What stands there; `null` is nothing.
     pub(in crate::ingest) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
         let found = self.tokens.iter().try_fold(payload, |value, token| match value {
+            Value::Object(_) if Self::selector(token).is_some_and(|(key, text)| has(value, key, text)) => {
+                Some(value)
+            }
             Value::Object(members) => members.get(&**token),
             Value::Array(items) => match Self::selector(token) {
                 Some((key, text)) => items.iter().find(|item| has(item, key, text)),
@@ -164,6 +167,8 @@ mod tests {
             ("/links/[rel=end]/href/[last]", None, None),
             ("/links/[rel=down]/href/[last]", None, None),
             ("/links/[rel=up]/rel/[last]", None, None),
+            ("/a/b/1/[id=x]/id", Some("x"), Some("x")),
+            ("/a/b/1/[id=y]/id", None, None),
         ] {
             let parsed: Pointer = pointer.parse().unwrap();
             assert_eq!(parsed.text(&payload).as_deref(), text, "{pointer}");

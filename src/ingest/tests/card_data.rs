@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::{App, Running},
     clock,
-    config::{Config, Listen, Role},
+    config::{Config, Listen, Role, fresh_secret},
 };
 use aho_corasick::AhoCorasick;
 use card::{Card, Place, card, place, salted};
@@ -75,14 +75,14 @@ struct Gateway {
 impl Gateway {
     async fn start(senders: &[Sender]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::dev(folder.path().join("data"));
+        let mut config = Config::dev(folder.path().join("data"), &fresh_secret()).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         config.listen = Listen { public: any, ingest: any, admin: any };
         config.admin_token = Some(ADMIN.into());
         // A source whose ids are the shop's own would be exempt.
         let settings =
             |sender: &Sender| SourceSettings { shared_ids: false, ..sender.settings(&[Keys::New]) };
-        config.sources = senders.iter().map(settings).collect();
+        config.sources = senders.iter().map(|sender| Source::build(settings(sender)).unwrap()).collect();
         config.limits.failed_signatures_per_second = u32::MAX;
         let running = App::start(config, Role::All).await.unwrap();
         Self { running, client: Client::new(), folder }

@@ -135,6 +135,25 @@ impl Folder {
     }
 }
 
+/// Whether there is a data folder at `path`, whose creation came to its end. Looks, and changes nothing; what [`Folder::open`]
+/// would refuse at first sight is refused here too.
+pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
+    let io = |source| OpenError::Io { path: path.into(), source };
+    match fs::metadata(path.join(MARKER)) {
+        Ok(marker) => return Ok(marker.len() > 0),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        Err(_) => {}
+    }
+    match fs::read_dir(path) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(false),
+            Some(_) => Err(OpenError::Foreign { path: path.into() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io(error)),
+    }
+}
+
 fn create(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

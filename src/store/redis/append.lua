@@ -1,10 +1,10 @@
 #!lua
--- Appends one event to its payment's log, at most once: dedupe, seq, log, feed and publication in one step. Redis does not
--- roll a script back, so everything is read and checked before the first write, and what a user may do before the start
--- (probe.lua).
+-- Appends one event to the log of its payment, at most once: dedupe, seq, log, feed and publication in one step. Redis does
+-- not roll a script back. So the script reads and checks everything before its first write, and the gateway checks the
+-- permissions of its user at the start (probe.lua).
 --
 -- KEYS  log   stream, entry <seq>-0: t tag, e event
---       meta  hash: seq, provider, and for every event seen, by its identity, its digest (16 bytes) and its seq
+--       meta  hash: seq, provider, and for each event in the log a field named by its identity: its digest (16 bytes), its seq
 --       head  hash: pos and tag of the partition's newest event
 --       feed  stream, entry <pos>-0: t tag, l log key, s seq
 -- ARGV  tag, identity, digest, provider, shared, event, channel, history in ms, longest log, longest feed, replicas
@@ -15,7 +15,7 @@ local tag, identity, digest, provider, shared, event, channel, history, longest,
 
 local known = redis.call('HMGET', meta, 'seq', 'provider', identity)
 local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
--- Half a log is what an eviction leaves behind. It is no log, so what is left begins anew.
+-- An eviction may leave only one of the two keys behind. That is no log any more, so a new one replaces it.
 local halved = redis.call('XLEN', log) ~= seq
 if halved then
   seq, owner, seen = 0, false, false
@@ -28,10 +28,11 @@ if seen then
   local at = seen:sub(17) .. '-0'
   local original = redis.call('XRANGE', log, at, at)[1][2][2]
   if replicas ~= '0' then
-    -- WAIT looks at this connection's last write, and the original may be another's: a write that changes nothing.
+    -- WAIT counts the replicas that have the last write of this connection, but another connection may have written the
+    -- original. This write changes nothing, and lets WAIT cover the original too.
     redis.call('HSET', meta, 'seq', known[1])
   end
-  -- Its own tag: the same append, sent again because its answer was lost.
+  -- If the original bears the tag of this append, it is this append, sent again because its answer was lost.
   return {original == tag and 'new' or 'duplicate', seen:sub(17), original}
 end
 if owner and owner ~= provider and shared ~= '1' then
@@ -42,7 +43,7 @@ if seq >= tonumber(longest) then
 end
 
 local last = redis.call('HMGET', head, 'pos', 'tag')
--- Concatenation would write large numbers as 1e+14.
+-- Concatenation would turn large numbers into 1e+14.
 local pos = string.format('%.0f', (last[1] or 0) + 1)
 seq = string.format('%d', seq + 1)
 

@@ -1,59 +1,48 @@
-//! Whether a server is fit: new enough, the primary, and as durable as the configuration asks for.
+//! Whether a server is fit: new enough, the primary, as durable as the configuration asks for, and with keys in our layout.
 //!
-//! Asked of every connection that is opened, not only at the start: after a failover the address may lead to a server that
-//! keeps less than the old one did, and an acknowledgement must not mean less than it says.
+//! Every connection is checked when it is opened, and not only the first one at the start: after a failover the address may
+//! lead to a server that keeps less than the old one did, and an acknowledgement must not mean less than it says.
 
 use super::{
-    Durability,
-    link::{in_words, refusal, told},
+    error::{Unfit, in_words, refusal},
+    layout,
     plan::Plan,
-    writer::{APPEND, OWED},
+    scripts::{LOADED, PROBE},
+    settings::Durability,
 };
-use redis::{Pipeline, ServerError, Value, aio::MultiplexedConnection};
+use redis::{Pipeline, Value, aio::MultiplexedConnection};
 use std::collections::HashMap;
 
-/// Sharded channels and scripts with flags begin with it.
+/// The oldest major version that works: sharded channels and scripts with flags came with it.
 const OLDEST: u64 = 7;
 
-/// What would be refused wherever an append would be.
-const PROBE: &str = include_str!("probe.lua");
-
-/// Which life of which server it is: another one after each start, and on each replica.
+/// Identifies one run of one server (`run_id` of `INFO`): it changes with each start, and each replica has its own.
 pub(super) type Server = String;
 
 /// What the configuration asks of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checks {
     pub(super) durability: Durability,
+    /// How many replicas have to be online for an append to succeed.
     pub(super) ack_replicas: u32,
-}
-
-/// Why a server is not fit.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Unfit {
-    /// It may be fit in a moment.
-    #[error("{0}")]
-    NotYet(String),
-    /// Somebody has to change something: every fault with its remedy.
-    #[error("{}", .0.join("; "))]
-    Wrong(Vec<String>),
+    /// Names the keys that the checks look at.
+    pub(super) plan: Plan,
 }
 
 impl Checks {
-    /// What a server must be to be read from, whatever it keeps.
-    pub(super) const READING: Self = Self { durability: Durability::None, ack_replicas: 0 };
+    /// The checks for a connection that only reads, which may lead to a server of any durability.
+    pub(super) fn for_reading(&self) -> Self {
+        Self { durability: Durability::None, ack_replicas: 0, plan: self.plan.clone() }
+    }
 
-    /// Whether the server is what the configuration asks for, and which one it is. One round trip.
-    pub(super) async fn fit(self, connection: &mut MultiplexedConnection) -> Result<Server, Unfit> {
+    /// Checks that the server is what the configuration asks for, and returns which one it is. Takes one round trip, and
+    /// two more where the prefix is still empty.
+    pub(super) async fn fit(&self, connection: &mut MultiplexedConnection) -> Result<Server, Unfit> {
         self.ask(connection).await.map(|info| info.get("run_id").to_owned())
     }
 
-    /// Whether an append would succeed now, besides.
-    pub(super) async fn ready(
-        self,
-        connection: &mut MultiplexedConnection,
-        plan: &Plan,
-    ) -> Result<(), Unfit> {
+    /// Checks besides whether an append would succeed now.
+    pub(super) async fn ready(&self, connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
         let info = self.ask(connection).await?;
         let (replicas, wanted) = (info.online_replicas(), self.ack_replicas);
         if replicas < wanted {
@@ -62,26 +51,28 @@ impl Checks {
             )));
         }
         let mut trial = Pipeline::new();
-        trial.cmd("SCRIPT").arg("LOAD").arg(APPEND);
-        trial.cmd("SCRIPT").arg("LOAD").arg(OWED);
-        trial.cmd("EVAL").arg(PROBE).arg(1).arg(plan.head(0)).arg(plan.channel(0));
-        let answers = connection.send_packed_commands(&trial, 0, 3).await;
+        for script in LOADED {
+            trial.cmd("SCRIPT").arg("LOAD").arg(script);
+        }
+        trial.cmd("EVAL").arg(PROBE).arg(1).arg(self.plan.head(0)).arg(self.plan.channel(0));
+        let answers = connection.send_packed_commands(&trial, 0, LOADED.len() + 1).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
-        answers.iter().find_map(refusal).map_or(Ok(()), |error| Err(unfit(error)))
+        answers.iter().find_map(refusal).map_or(Ok(()), |error| Err(Unfit::refused(error)))
     }
 
-    /// What the server says of itself, if it is fit.
-    async fn ask(self, connection: &mut MultiplexedConnection) -> Result<Info, Unfit> {
+    /// Returns what a fit server says about itself.
+    async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<Info, Unfit> {
         let mut questions = Pipeline::new();
         questions.cmd("INFO").cmd("CLUSTER").arg("INFO");
         questions.cmd("CONFIG").arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
-        let answers = connection.send_packed_commands(&questions, 0, 3).await;
+        layout::ask(&mut questions, &self.plan);
+        let answers = connection.send_packed_commands(&questions, 0, 4).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
-        let Ok([info, cluster, config]) = <[Value; 3]>::try_from(answers) else {
+        let Ok([info, cluster, config, layout]) = <[Value; 4]>::try_from(answers) else {
             return Err(Unfit::NotYet("it did not answer all questions".to_owned()));
         };
         if let Some(error) = refusal(&info) {
-            return Err(unfit(error));
+            return Err(Unfit::refused(error));
         }
         let mut info = Info::parse(&(text(&info) + &text(&cluster)));
         info.add_config(config);
@@ -89,23 +80,27 @@ impl Checks {
             return Err(Unfit::NotYet("it is loading its data".to_owned()));
         }
         let faults = self.faults(&info);
-        if faults.is_empty() { Ok(info) } else { Err(Unfit::Wrong(faults)) }
+        if !faults.is_empty() {
+            return Err(Unfit::Wrong(faults));
+        }
+        layout::check(connection, &self.plan, &layout).await?;
+        Ok(info)
     }
 
-    /// All that has to be changed. Pure.
-    fn faults(self, info: &Info) -> Vec<String> {
+    /// Lists every fault of the server with its remedy. Pure.
+    fn faults(&self, info: &Info) -> Vec<String> {
         let mut faults = Vec::new();
         let version = info.get("redis_version");
         let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
         if major.is_none_or(|major| major < OLDEST) {
-            faults.push(format!("its version is {version}; it has to be Redis 7 or Valkey 7.2, or later"));
+            faults.push(format!("its version is {version}; use Redis 7, Valkey 7.2 or a later version"));
         }
         if info.get("role") == "slave" {
             faults.push("it is a replica; give the primary's address in [store] url".to_owned());
         }
         if info.get("cluster_enabled") == "1" && info.get("cluster_size") != "1" {
             faults.push(
-                "it is part of a cluster, which this version does not know; use a server by itself"
+                "it is part of a cluster, which this version of Paystream does not support; use a single server"
                     .to_owned(),
             );
         }
@@ -115,7 +110,8 @@ impl Checks {
         faults
     }
 
-    fn less_durable(self, info: &Info) -> Vec<String> {
+    /// Lists the settings by which the server keeps less than the configuration asks for.
+    fn less_durable(&self, info: &Info) -> Vec<String> {
         let mut faults = Vec::new();
         let mut wants = |fault: String, setting: &str| {
             faults.push(format!(
@@ -124,26 +120,26 @@ impl Checks {
         };
         let policy = info.get("maxmemory_policy");
         if policy != "noeviction" {
-            let fault = format!("its maxmemory-policy is {policy}, so it may forget payments");
+            let fault = format!("its maxmemory-policy is {policy}, so it may evict payments");
             wants(fault, "maxmemory-policy noeviction");
         }
         if info.get("aof_enabled") != "1" {
-            wants("its append-only file is off, so it forgets when it ends".to_owned(), "appendonly yes");
+            wants("its append-only file is off, so a restart loses everything".to_owned(), "appendonly yes");
         }
         let synced = info.get("appendfsync");
         match self.durability {
             Durability::Always if synced != "always" => {
-                let synced = if synced.is_empty() { "not told" } else { synced };
+                let synced = if synced.is_empty() { "not known" } else { synced };
                 wants(format!("its appendfsync is {synced}"), "appendfsync always");
             }
-            // Some hosted servers do not tell; their append-only file is synced every second.
+            // Some hosted servers hide the setting; they sync their append-only file every second.
             Durability::Everysec if synced == "no" => {
                 wants("its appendfsync is no".to_owned(), "appendfsync everysec");
             }
             _ => {}
         }
         if info.get("no-appendfsync-on-rewrite") == "yes" {
-            let fault = "it does not sync while it rewrites its file";
+            let fault = "it does not sync while it rewrites its append-only file";
             wants(fault.to_owned(), "no-appendfsync-on-rewrite no");
         }
         if !faults.is_empty() {
@@ -155,17 +151,7 @@ impl Checks {
     }
 }
 
-/// An error of the server: it passes, or somebody has to allow something, or make room.
-fn unfit(error: &ServerError) -> Unfit {
-    if error.code() != "NOPERM" {
-        return Unfit::NotYet(told(error));
-    }
-    let remedy = "a gateway's user needs the keys and channels of its prefix, and INFO, ROLE, CONFIG GET, EVAL, EVALSHA, \
-                  SCRIPT LOAD, TIME, WAIT, MULTI, EXEC and the commands on hashes, sorted sets, streams and sharded channels";
-    Unfit::Wrong(vec![format!("{}; {remedy}", told(error))])
-}
-
-/// The fields of `INFO`, and of the configuration where it is told.
+/// The fields of `INFO`, and those of `CONFIG GET` where the server answers it.
 struct Info(HashMap<String, String>);
 
 impl Info {
@@ -174,7 +160,7 @@ impl Info {
         Self(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// From the map or the list that `CONFIG GET` answers with; nothing where it is refused.
+    /// Adds the map or the list that `CONFIG GET` answers with. Adds nothing if the server refuses it.
     fn add_config(&mut self, answer: Value) {
         let pairs: Vec<_> = match answer {
             Value::Map(pairs) => pairs,
@@ -187,11 +173,12 @@ impl Info {
         self.0.extend(pairs.iter().map(|(name, value)| (text(name), text(value))));
     }
 
+    /// Returns a field, or an empty text if it is missing.
     fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// `slave0:ip=…,state=online,…`
+    /// Counts the replicas that are online, from fields such as `slave0:ip=…,state=online,…`.
     fn online_replicas(&self) -> u32 {
         let replicas = (0_u32..).map_while(|number| self.0.get(&format!("slave{number}")));
         u32::try_from(replicas.filter(|fields| fields.contains("state=online")).count()).unwrap_or(u32::MAX)
@@ -214,7 +201,9 @@ mod tests {
                         appendfsync:everysec\r\nno-appendfsync-on-rewrite:no\r\n";
 
     fn faults(durability: Durability, info: &str) -> String {
-        Checks { durability, ack_replicas: 0 }.faults(&Info::parse(info)).join("; ")
+        Checks { durability, ack_replicas: 0, plan: Plan::new("ps".to_owned()) }
+            .faults(&Info::parse(info))
+            .join("; ")
     }
 
     #[test]
@@ -236,9 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_with_its_remedy() {
+    fn each_fault_comes_with_its_remedy() {
         for (durability, from, to, expected) in [
-            (Durability::None, "7.0.15", "6.2.1", "its version is 6.2.1; it has to be"),
+            (Durability::None, "7.0.15", "6.2.1", "its version is 6.2.1; use Redis 7"),
             (Durability::None, "master", "slave", "it is a replica; give the primary's address"),
             (
                 Durability::Everysec,
@@ -258,7 +247,7 @@ mod tests {
                 Durability::Always,
                 "appendfsync:everysec",
                 "",
-                "its appendfsync is not told; put `appendfsync always`",
+                "its appendfsync is not known; put `appendfsync always`",
             ),
             (Durability::Everysec, "rewrite:no", "rewrite:yes", "put `no-appendfsync-on-rewrite no`"),
         ] {

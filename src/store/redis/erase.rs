@@ -1,17 +1,18 @@
-//! Takes away all that one prefix names: for whoever kept it for a while only.
+//! Deletes all keys of one prefix, for the demo, which uses a prefix for a while only.
 
 use super::{
-    OpenError, Settings,
-    link::{Connector, in_words},
+    error::in_words,
+    link::Connector,
+    settings::{OpenError, Settings},
 };
 use crate::metrics::Metrics;
 use redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
 use std::sync::Arc;
 
-/// Keys that are looked at in one step of the server.
+/// Keys that the server looks at in one step of `SCAN`.
 const STEP: usize = 1000;
 
-/// Removes every key under the prefix of `settings`, on one server. Nobody should write there any more.
+/// Deletes every key under the prefix of `settings`, on one server. No gateway should write there any more.
 pub async fn erase(settings: &Settings) -> Result<(), OpenError> {
     let unreachable = |reason| OpenError::Unreachable { address: settings.address(), reason };
     let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
@@ -19,14 +20,14 @@ pub async fn erase(settings: &Settings) -> Result<(), OpenError> {
         .connect(AsyncConnectionConfig::new())
         .await
         .map_err(|unfit| unreachable(unfit.to_string()))?;
-    // What was on its way when the first pass began is found by the next.
+    // A write that was on its way when one pass began is found by the next.
     while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))? > 0 {}
     Ok(())
 }
 
-/// One look at all keys of the server. Returns how many it removed.
+/// Scans all keys of the server once, and returns how many it deleted.
 async fn pass(prefix: &str, connection: &mut MultiplexedConnection) -> Result<usize, RedisError> {
-    // A prefix holds none of the letters that mean something in a pattern.
+    // The configuration allows no characters in a prefix that have a meaning in a pattern.
     let pattern = format!("{prefix}:*");
     let (mut cursor, mut removed) = (0_u64, 0);
     loop {

@@ -1,16 +1,19 @@
-//! A connection that comes back: whoever has something to ask waits for it, and says so when it is broken.
+//! A connection that is opened again whenever it is lost. Its users wait for it, and report it when it is broken.
 //!
-//! One task per link connects, checks that the server is as configured, and connects again with a growing, jittered pause. A
-//! server that does not answer in time counts as gone, whatever its socket says: that is how a network which swallows
-//! everything looks.
+//! One task for each link connects, checks that the server is as configured, and connects again after a growing, jittered
+//! pause. A server that does not answer in time counts as gone even if its socket is open, because a network that drops
+//! every packet looks like that.
 
-use super::check::{Checks, Server, Unfit};
+use super::{
+    check::{Checks, Server},
+    error::{Unfit, in_words, passes, refusal, told},
+};
 use crate::{
     metrics::{CountReason as _, Metrics},
     store::StoreError,
 };
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Pipeline, PushInfo, PushKind, RedisError, ServerError, Value,
+    AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, ServerError, Value,
     aio::MultiplexedConnection,
 };
 use std::{
@@ -23,13 +26,13 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-/// How long a caller waits for the store, tries included. A provider that gets no answer by then is asked to come again.
+/// How long a caller waits for the store, retries included. After that, a provider gets 503 and sends its webhook again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a server may take to answer, or to greet a new connection. Two tries fit into [`PATIENCE`].
+/// How long a server may take to answer, or to greet a new connection. Two attempts fit into [`PATIENCE`].
 pub(super) const ANSWER: Duration = Duration::from_millis(900);
 
-/// What is not the caller's fault and passes is asked again after this.
+/// The pause before a retry of what failed for a reason that passes by itself.
 pub(super) const AGAIN: Duration = Duration::from_millis(20);
 
 /// Opens connections to the configured server.
@@ -44,7 +47,7 @@ impl Connector {
         Self { client, metrics }
     }
 
-    /// Connects, greets and logs in; `config` says what else the connection is for.
+    /// Connects, greets and logs in. `config` may add what else the connection needs, such as a receiver of pushes.
     pub(super) async fn connect(
         &self,
         config: AsyncConnectionConfig,
@@ -53,20 +56,16 @@ impl Connector {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         match timeout(ANSWER, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) if is_login_refused(&error) => {
-                let remedy = "mend the user in url or the password under [store]";
-                Err(Unfit::Wrong(vec![format!("it refuses user or password; {remedy}")]))
-            }
-            Ok(Err(error)) => Err(Unfit::NotYet(in_words(&error))),
-            Err(_) => Err(Unfit::NotYet("it does not greet".to_owned())),
+            Ok(Err(error)) => Err(Unfit::unconnected(&error)),
+            Err(_) => Err(Unfit::NotYet("no answer to the greeting in time".to_owned())),
         }
     }
 
-    /// Connects to a server that passes the checks.
+    /// Connects to a server that passes the checks, and returns which server it is.
     pub(super) async fn connect_to_fit(
         &self,
         config: AsyncConnectionConfig,
-        checks: Checks,
+        checks: &Checks,
     ) -> Result<(MultiplexedConnection, Server), Unfit> {
         let mut connection = self.connect(config).await?;
         let server = checks.fit(&mut connection).await?;
@@ -79,7 +78,8 @@ impl Connector {
     }
 }
 
-/// A growing pause, each one drawn from its upper half so that nodes do not come back in step.
+/// A pause between attempts to connect. It doubles each time, and its length is random within the upper half, so that nodes
+/// do not come back in step.
 #[derive(Debug)]
 pub(super) struct Pause(Duration);
 
@@ -91,13 +91,14 @@ impl Pause {
         Self(Self::LEAST)
     }
 
+    /// Waits, and lengthens the next pause.
     pub(super) async fn take(&mut self) {
         sleep(self.0.mul_f64(rand::random_range(0.5..=1.0))).await;
         self.0 = (self.0 * 2).min(Self::MOST);
     }
 }
 
-/// A shared hold on one connection. The task that keeps it ends with the last hold.
+/// A shared handle to one connection. The task that keeps it connected ends when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     state: Arc<watch::Sender<State>>,
@@ -106,7 +107,7 @@ pub(super) struct Link {
 
 #[derive(Clone)]
 enum State {
-    /// Not connected, and why.
+    /// There is no connection, for this reason.
     Down(Arc<str>),
     Up(Up),
 }
@@ -120,15 +121,16 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// A connection, and which one in the life of its link.
+/// An open connection.
 #[derive(Clone)]
 pub(super) struct Up {
+    /// Counts the connections of the link, from 1.
     pub(super) number: u64,
     connection: MultiplexedConnection,
 }
 
 impl Up {
-    /// Sends all commands at once and waits for all answers; a server's error is an answer too.
+    /// Sends all commands at once and waits for all `count` answers. An error of the server is an answer too.
     pub(super) async fn send(&mut self, commands: &Pipeline, count: usize) -> Result<Vec<Value>, String> {
         let answers = self.connection.send_packed_commands(commands, 0, count).await;
         answers.map_err(|error| in_words(&error))
@@ -136,7 +138,7 @@ impl Up {
 }
 
 impl Link {
-    /// Begins to connect, only to a server that passes the checks.
+    /// Begins to connect, and uses only a server that passes the checks.
     pub(super) fn start(connector: Connector, checks: Checks) -> Self {
         let state = Arc::new(watch::Sender::new(State::Down("not connected yet".into())));
         let link = Self { state, connector };
@@ -152,12 +154,12 @@ impl Link {
             if let State::Up(up) = &*changes.borrow_and_update() {
                 return up.clone();
             }
-            // We hold a sender ourselves.
+            // This fails only if no sender is left, and the link itself holds one.
             let _changed = changes.changed().await;
         }
     }
 
-    /// What is wrong, if it is down.
+    /// Returns why there is no connection, if there is none.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         match &*self.state.borrow() {
             State::Down(why) => Some(Arc::clone(why)),
@@ -165,14 +167,14 @@ impl Link {
         }
     }
 
-    /// Connection `number` is of no use any more.
+    /// Gives up connection `number`, if it is still the present one.
     pub(super) fn broken(&self, number: u64, why: &str) {
         if take_out(&self.state, number, why) {
             self.connector.count("lost");
         }
     }
 
-    /// The present connection is of no use any more.
+    /// Gives up the present connection.
     pub(super) fn leave(&self, why: &str) {
         let number = match &*self.state.borrow() {
             State::Up(up) => up.number,
@@ -181,14 +183,16 @@ impl Link {
         self.broken(number, why);
     }
 
-    /// A server that became a replica will not be the primary again soon: the address may lead elsewhere by now.
+    /// Gives up the connection if the error says that its server became a replica. It will hardly be the primary again soon, and
+    /// the address may lead to the new primary by now.
     pub(super) fn leave_a_replica(&self, up: &Up, error: &ServerError) {
         if error.code() == "READONLY" {
             self.broken(up.number, "it has become a replica");
         }
     }
 
-    /// Asks, and asks again as long as that may help: at most [`PATIENCE`].
+    /// Sends the commands and returns their `count` answers. Retries errors that pass by themselves for at most [`PATIENCE`]; any
+    /// other error of the server is returned at once.
     pub(super) async fn ask(&self, commands: &Pipeline, count: usize) -> Result<Vec<Value>, StoreError> {
         let until = Instant::now() + PATIENCE;
         let mut trouble = None;
@@ -215,7 +219,7 @@ impl Link {
     }
 }
 
-/// Keeps a link connected until nobody holds it.
+/// Keeps a link connected until its last handle is dropped.
 async fn keep(
     connector: Connector,
     checks: Checks,
@@ -224,7 +228,7 @@ async fn keep(
 ) {
     let mut pause = Pause::new();
     for number in 1_u64.. {
-        let opened = connector.connect_to_fit(told_of_its_end(number, &state), checks).await;
+        let opened = connector.connect_to_fit(told_of_its_end(number, &state), &checks).await;
         let Some(state) = state.upgrade() else { return };
         match opened {
             Ok((connection, _)) => {
@@ -239,7 +243,7 @@ async fn keep(
                 connector.count("connect");
                 let why: Arc<str> = why.to_string().into();
                 let before = state.send_replace(State::Down(Arc::clone(&why)));
-                // Once for each reason: somebody may have to change something.
+                // The log tells each reason once, because an operator may have to change something.
                 if !matches!(before, State::Down(said) if said == why) {
                     tracing::warn!(%why, "no connection to the store");
                 }
@@ -250,20 +254,20 @@ async fn keep(
     }
 }
 
-/// A connection that takes itself out when it ends, so that nobody has to find out by asking in vain.
+/// Configures connection `number` to take itself out of the link when it ends, so that no command has to fail first.
 fn told_of_its_end(number: u64, state: &Weak<watch::Sender<State>>) -> AsyncConnectionConfig {
     let state = Weak::clone(state);
     AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
         if push.kind == PushKind::Disconnection
             && let Some(state) = state.upgrade()
         {
-            take_out(&state, number, "it ended");
+            take_out(&state, number, "it was closed");
         }
         Ok::<(), Infallible>(())
     })
 }
 
-/// Connection `number` is down. True if that is news.
+/// Marks connection `number` as lost. Returns whether it was the present one until now.
 fn take_out(state: &watch::Sender<State>, number: u64, why: &str) -> bool {
     let is_news = state.send_if_modified(|state| {
         let is_meant = matches!(state, State::Up(up) if up.number == number);
@@ -276,50 +280,4 @@ fn take_out(state: &watch::Sender<State>, number: u64, why: &str) -> bool {
         tracing::warn!(why, "a connection to the store is lost");
     }
     is_news
-}
-
-/// HELLO answers so where user or password are wrong, missing, or may not do what a gateway does.
-fn is_login_refused(error: &RedisError) -> bool {
-    let refused = error.code().is_some_and(|code| ["WRONGPASS", "NOAUTH", "NOPERM"].contains(&code));
-    refused || error.kind() == ErrorKind::AuthenticationFailed
-}
-
-/// The error in an answer.
-pub(super) fn refusal(answer: &Value) -> Option<&ServerError> {
-    match answer {
-        Value::ServerError(error) => Some(error),
-        Value::Array(answers) => answers.iter().find_map(refusal),
-        _ => None,
-    }
-}
-
-/// Whether an error passes by itself: a server that starts, changes its role or moves a slot.
-pub(super) fn passes(error: &ServerError) -> bool {
-    const PASSING: [&str; 9] = [
-        "LOADING",
-        "READONLY",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "MOVED",
-        "ASK",
-        "BUSY",
-        "NOREPLICAS",
-    ];
-    PASSING.contains(&error.code())
-}
-
-/// An error of the server in words. It may quote the command, but no command of ours carries a secret or a payload in its
-/// first words, which is all that Redis quotes.
-pub(super) fn told(error: &ServerError) -> String {
-    format!("{} {}", error.code(), error.details().unwrap_or_default()).trim_end().to_owned()
-}
-
-/// An error of the library in words, without the password that an error in an address may quote.
-pub(super) fn in_words(error: &RedisError) -> String {
-    match error.kind() {
-        ErrorKind::InvalidClientConfig => "the address or the certificates cannot be used".to_owned(),
-        _ if error.is_timeout() => "no answer in time".to_owned(),
-        _ => error.to_string(),
-    }
 }

@@ -1,4 +1,4 @@
-//! What goes over a channel: `<pos> <previous tag> <tag> <seq> <event>`, the event as JSON. Pure.
+//! The messages of a channel: `<pos> <previous tag> <tag> <seq> <event>`, the event as JSON. Pure.
 
 use crate::{
     payment::{Cursor, Tag},
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A payload of `partition`'s channel.
+/// Reads a message of `partition`'s channel. Returns nothing if any part of it does not fit.
 pub(super) fn read(partition: u8, payload: &[u8]) -> Option<Notice> {
     let mut parts = payload.splitn(5, |byte| *byte == b' ');
     let mut word = || std::str::from_utf8(parts.next()?).ok();

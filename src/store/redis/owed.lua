@@ -1,20 +1,23 @@
 #!lua
--- Keeps the confirmations that one source is owed: notes them, hands each to one node at a time, and lets go of what is
--- settled. Times are the server's own, in ms, so that the nodes' clocks do not matter. Everything is read before the first
--- write, since Redis does not roll a script back.
+-- Keeps the pending confirmations of one source: adds them, leases each to one node at a time, and removes those that are
+-- settled. All times are the server's, in ms, so that the clocks of the nodes do not matter. Redis does not roll a script
+-- back, so the script reads everything before its first write.
 --
--- KEYS  owed   hash: by payment '<hinted> <ticket> <delay> <attempts> <delayed since>': when it is due by the hints that came since
---              the claim (0 if none did), whose the claim is ('-' for nobody's), why it was put off last ('-' if it was not since the last
---              hint), how often in a row for that reason, and since when
---       due    sorted set: payments by when they may be claimed: when they are due, or when the lease on them ends
---       since  sorted set: payments by since when they are owed, or were answered last
---       pace   hash: next (no claim before), ticket and payment of the last claim
+-- KEYS  owed   hash: for each payment '<hinted> <ticket> <delay> <attempts> <delayed since>':
+--                hinted         when it is due by the hints that came since the claim; 0 if none came
+--                ticket         the ticket of the present claim; '-' if there is none
+--                delay          why it was postponed last; '-' if it was not postponed since the last hint
+--                attempts       how often in a row it was postponed for that reason
+--                delayed since  when it was first postponed for that reason; 0 if it was not
+--       due    sorted set: payments by the time at which they may be claimed: when they are due, or when their lease ends
+--       since  sorted set: payments by the time since which they are pending, or at which they were answered last
+--       pace   hash: next (the earliest time of the next claim), ticket and payment of the last claim
 -- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
 --       'claim', ticket, spacing, lease       returns {'owed', payment, since, delay, attempts, delayed since}, {'later', ms}
 --                                             or {'nothing'}
 --       'settle', payment, ticket, delay ('-' if it is done), after, 'paused' or '-'
---                                             returns 'settled', or 'lost' if the claim is not this node's any more
---       'backlog'                             returns {count, ms for which the oldest has been owed}
+--                                             returns 'settled', or 'lost' if the claim has passed to another node
+--       'backlog'                             returns {count, ms for which the oldest has been pending}
 local owed, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -44,7 +47,7 @@ if ARGV[1] == 'owe' then
   if not hinted and redis.call('ZCARD', due) >= most then
     return 'full'
   end
-  -- Written in any case, so that an answer of the replicas stands for this too.
+  -- This writes in any case, so that WAIT covers what was written before too.
   if ticket and ticket ~= '-' then
     put(payment, hinted > 0 and math.min(hinted, wanted) or wanted, ticket, none)
   else

@@ -1,22 +1,26 @@
 //! How keys and channels are named. Pure.
 //!
-//! | name | what |
+//! | name | what it is |
 //! |---|---|
-//! | `ps:{17}:log:<realm>/payment/<id>`  | stream: a payment's log |
-//! | `ps:{17}:meta:<realm>/payment/<id>` | hash: what is known of that log |
-//! | `ps:{17}:head`, `ps:{17}:feed`      | hash and stream: a partition's newest place, and its references |
-//! | `ps:{17}`                           | sharded channel: a partition's notices |
-//! | `ps:{acme}:quarantine`, `ps:{acme}:deliveries` | streams: a source's records |
-//! | `ps:{acme}:owed`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the confirmations that a source is owed |
-//! | `ps:owed` | set: the sources that were ever owed a confirmation |
+//! | `ps:layout` | string: the number of the layout ([`LAYOUT`](super::layout::LAYOUT)) |
+//! | `ps:{muq}:log:<realm>/payment/<id>`  | stream: the log of a payment |
+//! | `ps:{muq}:meta:<realm>/payment/<id>` | hash: what is known of that log |
+//! | `ps:{muq}:head`, `ps:{muq}:feed`     | hash and stream: the newest place of a partition, and its references |
+//! | `ps:{muq}`                           | sharded channel: the notices of a partition |
+//! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
+//! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
+//! | `ps:{acme}:owed`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
+//! | `ps:owed` | set: the sources that ever had a pending confirmation |
 //!
-//! What stands in braces decides the slot of a cluster, so all that one append touches lies on one server, and so do the
-//! confirmations of one source.
+//! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
+//! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table needs another
+//! number of the layout.
 
-use crate::{
-    payment::{Kind, Name, Subject},
-    store::RecordLog,
-};
+use super::tags;
+use crate::payment::{Kind, Name, Subject};
+
+/// Streams over which the delivery records of one source are spread.
+pub(super) const DELIVERY_STREAMS: u8 = 16;
 
 /// The names under one prefix.
 #[derive(Clone, Debug)]
@@ -25,9 +29,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `prefix` holds no braces.
+    /// Names keys under `prefix`, which holds no braces.
     pub(super) const fn new(prefix: String) -> Self {
         Self { prefix }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn layout(&self) -> String {
+        format!("{}:layout", self.prefix)
+    }
+
+    /// The key of a partition's head as layout 1 named it.
+    pub(super) fn head_of_layout_1(&self, partition: u8) -> String {
+        format!("{}:{{{partition}}}:head", self.prefix)
     }
 
     pub(super) fn log(&self, subject: &Subject) -> String {
@@ -39,42 +56,47 @@ impl Plan {
     }
 
     pub(super) fn head(&self, partition: u8) -> String {
-        format!("{}:{{{partition}}}:head", self.prefix)
+        format!("{}:head", self.channel(partition))
     }
 
     pub(super) fn feed(&self, partition: u8) -> String {
-        format!("{}:{{{partition}}}:feed", self.prefix)
+        format!("{}:feed", self.channel(partition))
     }
 
+    /// The channel of a partition, with which all its keys begin too.
     pub(super) fn channel(&self, partition: u8) -> String {
-        format!("{}:{{{partition}}}", self.prefix)
+        format!("{}:{{{}}}", self.prefix, tags::of(partition))
     }
 
-    pub(super) fn records(&self, log: RecordLog, source: &str) -> String {
-        let log = match log {
-            RecordLog::Quarantine => "quarantine",
-            RecordLog::Deliveries => "deliveries",
-        };
-        format!("{}:{{{source}}}:{log}", self.prefix)
+    pub(super) fn quarantine(&self, source: &str) -> String {
+        format!("{}:{{{source}}}:quarantine", self.prefix)
     }
 
-    /// The keys of the confirmations that a source is owed, as `owed.lua` wants them.
+    /// The stream of a source's delivery records whose turn it is, `turn` modulo [`DELIVERY_STREAMS`]. They lie in every 16th
+    /// partition, so in slots at equal distances; which one is the first depends on the source.
+    pub(super) fn deliveries(&self, source: &str, turn: u8) -> String {
+        const STEP: u8 = u8::MAX / DELIVERY_STREAMS + 1;
+        let [.., hash] = crc32fast::hash(source.as_bytes()).to_be_bytes();
+        format!("{}:deliveries:{source}", self.channel(turn % DELIVERY_STREAMS * STEP + hash % STEP))
+    }
+
+    /// The keys of a source's pending confirmations, in the order in which `owed.lua` takes them.
     pub(super) fn owed(&self, source: &str) -> [String; 4] {
         ["owed", "due", "since", "pace"].map(|what| format!("{}:{{{source}}}:{what}", self.prefix))
     }
 
-    /// The key of the set of all sources that were ever owed a confirmation. It has a slot of its own, and names no more than what was
-    /// configured once.
+    /// The key of the set of all sources that ever had a pending confirmation. It lies in a slot of its own, and holds no other names than
+    /// those of sources that were configured once.
     pub(super) fn owed_sources(&self) -> String {
         format!("{}:owed", self.prefix)
     }
 
-    /// Whose channel it is.
+    /// Returns the partition to which a channel belongs.
     pub(super) fn partition_of(&self, channel: &str) -> Option<u8> {
-        channel.strip_prefix(&self.prefix)?.strip_prefix(":{")?.strip_suffix('}')?.parse().ok()
+        tags::partition(channel.strip_prefix(&self.prefix)?.strip_prefix(":{")?.strip_suffix('}')?)
     }
 
-    /// Whose log it is.
+    /// Returns the subject to which the key of a log belongs.
     pub(super) fn subject_of(&self, log: &str) -> Option<Subject> {
         let (_, subject) = log.strip_prefix(&self.prefix)?.split_once("}:log:")?;
         let (realm, rest) = subject.split_once('/')?;
@@ -85,9 +107,9 @@ impl Plan {
 
     fn of_subject(&self, what: &str, subject: &Subject) -> String {
         let Subject { realm, kind, id } = subject;
-        // A slash in a realm would let (`a/payment`, `b`) be another name of (`a`, `payment/b`).
+        // Without this, (`a/payment`, `b`) and (`a`, `payment/b`) would have the same key.
         let realm = realm.as_str().replace('%', "%25").replace('/', "%2F");
-        format!("{}:{{{}}}:{what}:{realm}/{}/{id}", self.prefix, subject.partition(), kind.as_str())
+        format!("{}:{what}:{realm}/{}/{id}", self.channel(subject.partition()), kind.as_str())
     }
 }
 
@@ -105,7 +127,7 @@ mod tests {
         let plan = Plan::new("ps".to_owned());
         let pay = subject("default", "order}7{1}");
         let partition = pay.partition();
-        let tag = format!("ps:{{{partition}}}");
+        let tag = format!("ps:{{{}}}", tags::of(partition));
         for name in [
             plan.log(&pay),
             plan.meta(&pay),
@@ -115,7 +137,33 @@ mod tests {
         ] {
             assert!(name.starts_with(&tag), "{name}");
         }
-        assert_eq!(plan.log(&pay), format!("ps:{{{partition}}}:log:default/payment/order}}7{{1}}"));
+        assert_eq!(plan.log(&pay), format!("{tag}:log:default/payment/order}}7{{1}}"));
+        assert_eq!(plan.head(255), "ps:{qmh}:head");
+    }
+
+    #[test]
+    fn delivery_records_of_a_source_lie_in_sixteen_partitions_at_equal_distances() {
+        let plan = Plan::new("ps".to_owned());
+        let partitions = |source: &str| -> Vec<u8> {
+            let streams = (0..=u8::MAX).map(|turn| plan.deliveries(source, turn));
+            let mut partitions: Vec<_> = streams
+                .map(|key| {
+                    let channel = key.strip_suffix(&format!(":deliveries:{source}")).unwrap();
+                    plan.partition_of(channel).unwrap()
+                })
+                .collect();
+            partitions.sort_unstable();
+            partitions.dedup();
+            partitions
+        };
+        let mut firsts = HashSet::new();
+        for number in 0..200 {
+            let partitions = partitions(&format!("source-{number}"));
+            assert_eq!(partitions.len(), usize::from(DELIVERY_STREAMS));
+            assert!(partitions.windows(2).all(|pair| pair[1] - pair[0] == 16), "{partitions:?}");
+            firsts.insert(partitions[0]);
+        }
+        assert_eq!(firsts.len(), 16, "sources begin at different partitions");
     }
 
     #[test]
@@ -142,7 +190,7 @@ mod tests {
         assert!(
             (0..=u8::MAX).all(|partition| plan.partition_of(&plan.channel(partition)) == Some(partition))
         );
-        for other in ["a:log:b:{256}", "a:log:b:{}", "ps:{1}", "a:log:b:{1}x", ""] {
+        for other in ["a:log:b:{7}", "a:log:b:{}", "ps:{muq}", "a:log:b:{muq}x", ""] {
             assert_eq!(plan.partition_of(other), None, "{other}");
         }
     }

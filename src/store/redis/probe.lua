@@ -1,6 +1,7 @@
 #!lua
--- Does nothing, but is refused wherever an append would be: no memory left, the disk full, too few replicas, a replica. And
--- since Redis asks a user's permissions only at the moment of each command, it asks for those of all scripts first.
+-- Changes nothing, but fails wherever an append would fail: on a replica, without memory, with a full disk, with too few
+-- replicas. Redis checks the permissions of a user only when a command runs, so this script checks beforehand the permissions
+-- for all commands of the store that the checks of a connection do not run themselves.
 --
 -- KEYS  head       ARGV  channel
 local head, channel = KEYS[1], ARGV[1]
@@ -10,6 +11,7 @@ local needed = {
   {'SPUBLISH', channel, '1'}, {'SSUBSCRIBE', channel},
   {'TIME'}, {'HGET', head, 'pos'}, {'HDEL', head, 'pos'}, {'ZADD', head, '1', '1'}, {'ZCARD', head},
   {'ZRANGE', head, '0', '0'}, {'ZSCORE', head, '1'}, {'ZREM', head, '1'},
+  {'SADD', head, '1'}, {'SMEMBERS', head}, {'XREVRANGE', head, '+', '-'}, {'SET', head, '1'}, {'EXISTS', head},
 }
 for _, command in ipairs(needed) do
   if not redis.acl_check_cmd(unpack(command)) then

@@ -1,21 +1,20 @@
-//! What the server answers, turned into the store's types. Pure. What does not fit is corruption, told with what was found.
+//! Turns the server's answers into the types of the store. Pure. An answer that does not fit is an error that names what was
+//! expected.
 
 use super::plan::Plan;
 use crate::{
-    payment::{Cursor, Tag, Time},
-    store::{
-        Appended, Backlog, Claim, Conflict, Delay, Entry, FEED_LEN, Feed, Head, Log, Owed, Record, Reference,
-        StoreError,
-    },
+    payment::{Cursor, Tag},
+    store::{Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, Reference, StoreError},
 };
 use redis::Value;
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{cmp::Reverse, str::FromStr, sync::Arc};
 
+/// The error for an answer that does not fit; `what` names what was expected.
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("an answer of the server does not fit: {what}"))
 }
 
-/// What the script returned; `tag` is the one that the append drew.
+/// Reads the result of `append.lua`; `tag` is the one that the append drew.
 pub(super) fn appended(answer: Value, tag: Tag) -> Result<Appended, StoreError> {
     let words = list(answer)?;
     let word = |place: usize| words.get(place).and_then(text).unwrap_or_default();
@@ -25,68 +24,17 @@ pub(super) fn appended(answer: Value, tag: Tag) -> Result<Appended, StoreError> 
         reason => {
             let conflicts = [Conflict::FactsDiffer, Conflict::OtherProvider, Conflict::LogFull];
             let meant = conflicts.into_iter().find(|conflict| conflict.code() == reason);
-            Appended::Conflict(meant.ok_or_else(|| corrupt("what came of an append"))?)
+            Appended::Conflict(meant.ok_or_else(|| corrupt("the result of an append"))?)
         }
     })
 }
 
-/// What came of a claim by `ticket`.
-pub(super) fn claim(answer: Value, source: &str, ticket: u64) -> Result<Claim, StoreError> {
-    let words = list(answer)?;
-    match (words.first().and_then(text), words.get(1..).unwrap_or_default()) {
-        (Some("nothing"), []) => Ok(Claim::Nothing),
-        (Some("later"), [Value::Int(ms)]) => Ok(Claim::Later(span(*ms))),
-        (
-            Some("owed"),
-            [payment, Value::Int(since), delay, Value::Int(attempts), Value::Int(delayed_since)],
-        ) => {
-            let time = |ms: &i64| Time::from_unix_ms(*ms).map_err(|_| corrupt("a time"));
-            let delays = [None, Some(Delay::Doubted), Some(Delay::Puzzled), Some(Delay::Failed)];
-            let delay = delays.into_iter().find(|known| text(delay) == Some(delay_word(*known)));
-            Ok(Claim::Owed(Owed {
-                source: source.into(),
-                payment: parse(text(payment).unwrap_or_default())?,
-                delay: delay.ok_or_else(|| corrupt("a delay"))?,
-                attempts: u32::try_from(*attempts).unwrap_or(u32::MAX),
-                delayed_since: time(delayed_since)?,
-                since: time(since)?,
-                ticket,
-            }))
-        }
-        _ => Err(corrupt("what came of a claim")),
-    }
-}
-
-/// A delay in the script's words.
-pub(super) const fn delay_word(delay: Option<Delay>) -> &'static str {
-    match delay {
-        None => "-",
-        Some(Delay::Doubted) => "doubted",
-        Some(Delay::Puzzled) => "puzzled",
-        Some(Delay::Failed) => "failed",
-    }
-}
-
-/// How many confirmations are owed, and for how long.
-pub(super) fn backlog(answer: Value) -> Result<Backlog, StoreError> {
-    match list(answer)?.as_slice() {
-        [Value::Int(count), Value::Int(ms)] => {
-            Ok(Backlog { count: u64::try_from(*count).unwrap_or_default(), oldest: span(*ms) })
-        }
-        _ => Err(corrupt("what is owed")),
-    }
-}
-
-/// The members of a set.
+/// Reads the members of a set.
 pub(super) fn names(answer: Value) -> Result<Vec<Arc<str>>, StoreError> {
     list(answer)?.iter().map(|name| text(name).map(Arc::from).ok_or_else(|| corrupt("a name"))).collect()
 }
 
-fn span(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
-}
-
-/// The entries of a log's stream.
+/// Reads the entries of a log's stream.
 pub(super) fn log(answer: Value) -> Result<Log, StoreError> {
     let entries = list(answer)?;
     let mut log = Log { entries: Vec::with_capacity(entries.len()) };
@@ -103,14 +51,14 @@ pub(super) fn log(answer: Value) -> Result<Log, StoreError> {
     Ok(log)
 }
 
-/// The answers of one transaction: a partition's head, and its references from `from` on.
+/// Reads the answers of one transaction: the head of a partition, and its references from place `from` on.
 pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Feed, StoreError> {
     let answers = answers.pop().ok_or_else(|| corrupt("no answer"))?;
     let Ok([here, references]) = <[Value; 2]>::try_from(list(answers)?) else {
         return Err(corrupt("a transaction of two"));
     };
     let here = head(&here)?;
-    // The server trims whole nodes of its stream, so it may keep more than we promise.
+    // The server trims whole nodes of its stream, so it may keep more references than the store promises.
     let oldest = here.pos.saturating_sub(FEED_LEN) + u64::from(here.pos > 0);
     if from > here.pos.max(1) || from < oldest.max(u64::from(here.pos > 0)) {
         return Ok(Feed::Gone(here));
@@ -130,7 +78,7 @@ pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Fe
             Feed::References(references)
         }
         Ok(_) => Feed::Gone(here),
-        // The logs are the truth; what leads to them can be done without.
+        // The logs are the truth, so the caller can read them without the feed.
         Err(error) => {
             tracing::error!(%error, "a feed cannot be read");
             Feed::Gone(here)
@@ -138,7 +86,7 @@ pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Fe
     })
 }
 
-/// `HMGET … pos tag`.
+/// Reads the answer to `HMGET … pos tag`.
 pub(super) fn head(answer: &Value) -> Result<Head, StoreError> {
     let Value::Array(fields) = answer else { return Err(corrupt("a head")) };
     match fields.as_slice() {
@@ -151,18 +99,32 @@ pub(super) fn head(answer: &Value) -> Result<Head, StoreError> {
     }
 }
 
-/// The entries of a stream of records, in the order of the answer.
-pub(super) fn records(answer: Value) -> Result<Vec<Record>, StoreError> {
-    let read = |entry| {
-        let Ok([_id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
-        let record = Fields(list(fields)?).get("r");
-        serde_json::from_slice(bytes(record.as_ref()).unwrap_or_default())
-            .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))
-    };
-    list(answer)?.into_iter().map(read).collect()
+/// Reads records from the answers of all streams of one log, and returns the newest `limit` of them, the newest first: by the
+/// millisecond of the server in which they were added, and within one by the time of their deliveries.
+pub(super) fn records(answers: Vec<Value>, limit: usize) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    for answer in answers {
+        for entry in list(answer)? {
+            records.push(record(entry)?);
+        }
+    }
+    // The sort is stable, so records of the same stream that are equal in both keep their order.
+    records.sort_by_key(|(added, record)| Reverse((*added, record.at)));
+    records.truncate(limit);
+    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-/// The number before the dash of an entry's id, and its fields.
+/// Reads one record, and the server's time in milliseconds at which it was added.
+fn record(entry: Value) -> Result<(u64, Record), StoreError> {
+    let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+    let added = text(&id).and_then(|id| id.split_once('-')).map_or("", |(added, _)| added);
+    let body = Fields(list(fields)?).get("r");
+    let record = serde_json::from_slice(bytes(body.as_ref()).unwrap_or_default())
+        .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))?;
+    Ok((parse(added)?, record))
+}
+
+/// Reads the number before the dash of an entry's id, and its fields.
 fn entry_of(entry: Value) -> Result<(u64, Fields), StoreError> {
     let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else {
         return Err(corrupt("an entry of a stream"));
@@ -171,11 +133,11 @@ fn entry_of(entry: Value) -> Result<(u64, Fields), StoreError> {
     Ok((parse(number)?, Fields(list(fields)?)))
 }
 
-/// Names and values in turn.
+/// The fields of a stream's entry: names and values in alternation.
 struct Fields(Vec<Value>);
 
 impl Fields {
-    /// Takes a field out.
+    /// Takes the value of a field out.
     fn get(&mut self, name: &str) -> Option<Value> {
         let place = self.0.iter().step_by(2).position(|known| text(known) == Some(name))?;
         self.0.get_mut(2 * place + 1).map(std::mem::take)
@@ -186,10 +148,11 @@ impl Fields {
     }
 }
 
-fn list(value: Value) -> Result<Vec<Value>, StoreError> {
+/// Returns the elements of a list or a set; none of a missing one.
+pub(super) fn list(value: Value) -> Result<Vec<Value>, StoreError> {
     match value {
         Value::Array(values) | Value::Set(values) => Ok(values),
-        // A key that is not there, and a transaction that was not run.
+        // The answer for a missing key, and for a transaction that was aborted.
         Value::Nil => Ok(Vec::new()),
         _ => Err(corrupt("no list")),
     }
@@ -202,10 +165,12 @@ fn bytes(value: Option<&Value>) -> Option<&[u8]> {
     }
 }
 
+/// Returns the text of a string.
 pub(super) fn text(value: &Value) -> Option<&str> {
     std::str::from_utf8(bytes(Some(value))?).ok()
 }
 
-fn parse<T: FromStr>(text: &str) -> Result<T, StoreError> {
+/// Parses a number, a tag or a name.
+pub(super) fn parse<T: FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| corrupt("a number or a tag"))
 }

@@ -1,4 +1,5 @@
-//! Which Redis server, and what is asked of it: addresses, certificates, and why a store was not opened.
+//! Which Redis server the store uses and what it asks of it: address, certificates, durability; and why a store was not
+//! opened.
 
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates,
@@ -6,35 +7,35 @@ use redis::{
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, fs, io, path::PathBuf, str::FromStr, time::Duration};
 
-/// Which server, and what is asked of it.
+/// The server, and what is asked of it: `[store]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `redis://` or `rediss://`, with user and database if they are not the default; may hold the password.
+    /// The address, `redis://` or `rediss://`, with user and database if they are not the default. It may hold the password.
     pub url: SecretString,
     /// The password, if the address does not hold it.
     pub password: Option<SecretString>,
-    /// The certificates that sign the server's, in PEM, if they are not among the system's.
+    /// A file with the certificates that sign the server's, in PEM, if they are not among the system's.
     pub ca: Option<PathBuf>,
-    /// What all keys and channels begin with. Gateways with the same prefix are nodes of one.
+    /// The prefix of all keys and channels. Gateways with the same prefix on one server share their payments.
     pub prefix: String,
     /// What the server has to do before an append is acknowledged.
     pub durability: Durability,
     /// How many replicas must have an event before it is acknowledged.
     pub ack_replicas: u32,
-    /// How long a log lives after its last event.
+    /// How long a log is kept after its last event.
     pub history: Duration,
 }
 
-/// What survives what: Redis's own words for when its append-only file is synced.
+/// When Redis has to sync its append-only file, in the words of Redis, and so what an acknowledged event survives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Durability {
-    /// Synced before each answer: what is acknowledged survives a power failure.
+    /// Redis syncs before each answer, so what is acknowledged survives a power failure.
     Always,
-    /// Synced every second: a power failure may take the last second or two. The end of the process takes nothing as a rule,
-    /// since Redis writes before it answers; but while a sync takes long, it holds its writes back for up to two seconds.
+    /// Redis syncs every second, so a power failure may lose the last second or two. The end of its process loses nothing as a
+    /// rule, because Redis writes before it answers; but while a sync takes long, it holds its writes back for up to 2 s.
     #[default]
     Everysec,
-    /// Nothing is asked of the server, and nothing promised.
+    /// The store asks nothing of the server, and promises nothing.
     None,
 }
 
@@ -64,29 +65,29 @@ impl fmt::Display for Durability {
 /// Why the store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No address.
+    /// The address cannot be parsed.
     #[error("[store] url {0}")]
     Url(&'static str),
-    /// The certificates cannot be read.
+    /// The file of certificates cannot be read.
     #[error("[store] ca: {path}: {source}; name a file of certificates in PEM", path = path.display())]
     Ca {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The certificates cannot be used.
     #[error("[store] ca: it holds no certificates that can be used; name a file of certificates in PEM")]
     NoCa,
-    /// Nobody answers there, or not in a way that helps.
+    /// No server answers there, or its answers are errors.
     #[error("redis at {address} cannot be used: {reason}; start it, or mend url or password under [store]")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// What happened at the last try.
+        /// The reason of the last attempt.
         reason: String,
     },
-    /// It is there, but it is not what the configuration asks for.
+    /// The server answers, but it is not what the configuration asks for.
     #[error("redis at {address} is not as configured: {reason}")]
     Unfit {
         /// Host and port.
@@ -97,7 +98,7 @@ pub enum OpenError {
 }
 
 impl Settings {
-    /// Whether the address is one.
+    /// Checks that the address can be parsed; the error completes a sentence that begins with its key.
     pub fn check(&self) -> Result<(), &'static str> {
         self.connection_info().map(drop)
     }
@@ -114,7 +115,7 @@ impl Settings {
             return Err("is no address of a Redis server");
         }
         let info = url.into_connection_info().map_err(|_| "is no address of a Redis server")?;
-        // Sharded notices come as pushes, which are RESP3's.
+        // Messages of sharded channels come as pushes, which only RESP3 has.
         let mut login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         if let Some(password) = &self.password {
             login = login.set_password(password.expose_secret());
@@ -122,11 +123,12 @@ impl Settings {
         Ok(info.set_redis_settings(login))
     }
 
-    /// Host and port, without anything secret.
+    /// Returns host and port, without anything secret.
     pub(super) fn address(&self) -> String {
         self.connection_info().map_or_else(|_| "?".to_owned(), |info| info.addr().to_string())
     }
 
+    /// Builds the client, and reads the certificates.
     pub(super) fn client(&self) -> Result<Client, OpenError> {
         let info = self.connection_info().map_err(OpenError::Url)?;
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {

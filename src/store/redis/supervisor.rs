@@ -1,13 +1,14 @@
-//! Hears every partition's channel, for the life of the node, whatever happens to the connection.
+//! Keeps the subscription to the channels of all partitions, for the life of the node and across lost connections.
 //!
-//! One connection of our own, and one SSUBSCRIBE for each channel: client libraries lose sharded subscriptions when they
-//! reconnect or when a slot moves, and say nothing. Whatever looks wrong (the connection ends, the server does not answer,
-//! ends a subscription or has become a replica, a notice is overdue) is answered in one way: connect anew, subscribe to
-//! all, and tell whoever watches that notices may have been lost.
+//! It has a connection of its own and sends one SSUBSCRIBE for each channel, because client libraries lose sharded
+//! subscriptions without an error when they reconnect or when a slot moves. It treats all faults alike (the connection ends,
+//! the server does not answer, ends a subscription or has become a replica, a notice is overdue): it connects again,
+//! subscribes to all channels, and reports that notices may have been lost.
 
 use super::{
-    check::{Checks, Server, Unfit},
-    link::{Connector, Pause, in_words, refusal, told},
+    check::{Checks, Server},
+    error::{Unfit, in_words, refusal, told},
+    link::{Connector, Pause},
     notice,
     plan::Plan,
 };
@@ -32,8 +33,8 @@ use tokio::{
     time::sleep,
 };
 
-/// How often the server is asked whether it is there and still the primary. With [`super::link::ANSWER`], a network that
-/// swallows everything is noticed within 1.4 s.
+/// How often the supervisor asks the server whether it is still the primary. Together with the 0.9 s that an answer may take
+/// ([`ANSWER`](super::link::ANSWER)), it notices within 1.4 s that a network drops every packet.
 const KEEPALIVE: Duration = Duration::from_millis(500);
 
 /// What the supervisor shares with the store.
@@ -42,15 +43,15 @@ pub(super) struct Heard {
     plan: Plan,
     notices: broadcast::Sender<Arc<Notice>>,
     metrics: Arc<Metrics>,
-    /// The newest place that came over each partition's channel in this connection.
+    /// The newest place that came over the channel of each partition since the present connection was opened; 0 if none did.
     newest: [AtomicU64; PARTITIONS],
-    /// Where the subscription is, or was last.
+    /// The server of the present subscription, or of the last one; empty before the first.
     server: Mutex<Server>,
-    /// It moved there since somebody asked.
+    /// Whether that server changed since [`Heard::interrupted`] returned last.
     moved: AtomicBool,
-    /// Told whenever all channels have been subscribed to.
+    /// Notified whenever all channels have been subscribed to.
     subscribed: Notify,
-    /// Told when the subscriptions are of no use.
+    /// Notified when the subscriptions have become useless.
     deaf: Notify,
 }
 
@@ -61,7 +62,7 @@ impl Heard {
         Self { plan, notices, metrics, newest, server, moved, subscribed, deaf }
     }
 
-    /// Returns once all channels have been subscribed to anew.
+    /// Returns once all channels have been subscribed to again.
     pub(super) async fn interrupted(&self) -> Interruption {
         self.subscribed.notified().await;
         match self.moved.swap(false, Ordering::Relaxed) {
@@ -70,7 +71,7 @@ impl Heard {
         }
     }
 
-    /// All channels have been subscribed to.
+    /// Notes that all channels have been subscribed to, on this server.
     fn subscribed_on(&self, server: Server) {
         let before =
             mem::replace(&mut *self.server.lock().unwrap_or_else(PoisonError::into_inner), server.clone());
@@ -80,7 +81,7 @@ impl Heard {
         self.subscribed.notify_one();
     }
 
-    /// The notice of `pos` should have come. If it did, whoever asks is just behind.
+    /// Subscribes again if the notice of `pos` did not come. If it did come, the caller is only behind with its reading.
     pub(super) fn missed(&self, partition: u8, pos: u64) {
         let newest = self.newest.get(usize::from(partition));
         if newest.is_some_and(|newest| newest.load(Ordering::Relaxed) < pos) {
@@ -88,8 +89,8 @@ impl Heard {
         }
     }
 
-    /// Takes what the server sends unasked. Runs on the connection's own task, so no queue lies between the socket and the
-    /// hub's bounded one.
+    /// Receives the server's pushes. It runs on the task of the connection, so there is no queue between the socket and the
+    /// bounded queue of the hub.
     fn take(&self, push: &PushInfo) {
         match push.kind {
             PushKind::SMessage => match self.read(&push.data) {
@@ -97,7 +98,7 @@ impl Heard {
                     if let Some(newest) = self.newest.get(usize::from(notice.partition)) {
                         newest.store(notice.pos, Ordering::Relaxed);
                     }
-                    // Who watched may have gone; whoever comes next reads first.
+                    // This fails only if no receiver is left, and a later one begins by reading the store.
                     let _ = self.notices.send(Arc::new(notice));
                 }
                 None => self.metrics.store_faults.count("bad_notice"),
@@ -114,16 +115,16 @@ impl Heard {
     }
 }
 
-/// Hears until the task is aborted.
-pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
+/// Keeps the subscription until the task is aborted.
+pub(super) async fn run(connector: Connector, checks: Checks, heard: Arc<Heard>) -> Infallible {
     let mut pause = Pause::new();
     loop {
-        match subscribe(&connector, &heard).await {
+        match subscribe(&connector, &checks, &heard).await {
             Ok((connection, server)) => {
                 heard.subscribed_on(server);
                 pause = Pause::new();
                 let why = until_deaf(connection, &heard).await;
-                tracing::warn!(why, "notices of the store do not come; subscribing anew");
+                tracing::warn!(why, "the subscription to the store's notices is lost; subscribing again");
                 connector.count("deaf");
             }
             Err(why) => {
@@ -138,9 +139,10 @@ pub(super) async fn run(connector: Connector, heard: Arc<Heard>) -> Infallible {
 /// Connects and subscribes to all channels, or fails as a whole.
 async fn subscribe(
     connector: &Connector,
+    checks: &Checks,
     heard: &Arc<Heard>,
 ) -> Result<(MultiplexedConnection, Server), Unfit> {
-    // What was said of the connection before this one is settled.
+    // A notification that is left over was about the last connection.
     let _said = heard.deaf.notified().now_or_never();
     heard.newest.iter().for_each(|newest| newest.store(0, Ordering::Relaxed));
     let taker = Arc::clone(heard);
@@ -148,7 +150,7 @@ async fn subscribe(
         taker.take(&push);
         Ok::<(), Infallible>(())
     });
-    let (mut connection, server) = connector.connect_to_fit(config, Checks::READING).await?;
+    let (mut connection, server) = connector.connect_to_fit(config, checks).await?;
     let mut commands = Pipeline::with_capacity(PARTITIONS);
     for partition in 0..=u8::MAX {
         commands.cmd("SSUBSCRIBE").arg(heard.plan.channel(partition));
@@ -161,17 +163,17 @@ async fn subscribe(
     }
 }
 
-/// Keeps the connection until it is of no use, and says why.
+/// Watches over the connection until its subscriptions are useless, and returns why they are.
 async fn until_deaf(mut connection: MultiplexedConnection, heard: &Heard) -> String {
     let mut question = Pipeline::new();
     question.cmd("ROLE");
     loop {
         tokio::select! {
-            () = heard.deaf.notified() => return "it ended, or a notice is overdue".to_owned(),
+            () = heard.deaf.notified() => return "it was closed, or a notice is overdue".to_owned(),
             () = sleep(KEEPALIVE) => {}
         }
         tokio::select! {
-            () = heard.deaf.notified() => return "it ended, or a notice is overdue".to_owned(),
+            () = heard.deaf.notified() => return "it was closed, or a notice is overdue".to_owned(),
             answer = connection.send_packed_commands(&question, 0, 1) => match answer {
                 Ok(answer) if is_primary(&answer) => {}
                 Ok(_) => return "it has become a replica".to_owned(),
@@ -181,7 +183,7 @@ async fn until_deaf(mut connection: MultiplexedConnection, heard: &Heard) -> Str
     }
 }
 
-/// Whether `ROLE` was answered with `master`.
+/// Whether the first answer is that of a primary to `ROLE`.
 pub(super) fn is_primary(answers: &[Value]) -> bool {
     let Some(Value::Array(role)) = answers.first() else { return false };
     matches!(role.first(), Some(Value::BulkString(name)) if name == b"master")

@@ -1,12 +1,14 @@
-//! Writes, many at once: whatever waits goes out together, and one answer of the replicas stands for all of it.
+//! Writes in batches: all writes that wait go out together, and one answer to `WAIT` covers all of them.
 //!
-//! Two lanes, each with a connection of its own: while one waits for its answers, the other collects. What a lane could not
-//! write is tried again for as long as its caller waits. An append that was written although its answer was lost is
-//! recognised by its tag, so trying again neither repeats it nor calls it a duplicate.
+//! There are two lanes, each with a connection of its own: while one waits for its answers, the other collects a batch. A
+//! lane retries what it could not write for as long as the caller waits. The server recognises an append by its tag if it was
+//! written but its answer was lost, so a retry neither repeats it nor calls it a duplicate.
 
 use super::{
     check::Checks,
-    link::{AGAIN, ANSWER, Connector, Link, PATIENCE, Up, passes, refusal, told},
+    error::{passes, refusal, told},
+    link::{AGAIN, ANSWER, Connector, Link, PATIENCE, Up},
+    scripts::LOADED,
 };
 use crate::{
     metrics::{CountReason as _, Metrics},
@@ -23,47 +25,39 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What every append runs.
-pub(super) const APPEND: &str = include_str!("append.lua");
-
-/// What keeps the confirmations that are owed.
-pub(super) const OWED: &str = include_str!("owed.lua");
-
-/// What a server has to have before it is written to.
-const SCRIPTS: [&str; 2] = [APPEND, OWED];
-
-/// Writes that may wait; beyond, they are refused and the provider retries. As many as the webhooks that may be in work at
-/// once, at about 1.5 KB each.
+/// The most writes that may wait; more are refused and the provider retries. It equals the number of webhooks that may be in
+/// work at once, and each of them takes about 1.5 KB.
 const QUEUE: usize = 4096;
 
-/// Writes that go out together at the most: about 5 ms of the server's time.
+/// The most writes in one batch. They take about 5 ms of the server's time.
 const BATCH: usize = 128;
 
-/// While one batch is on its way, another is collected.
+/// Lanes, so that one batch is collected while another is on its way.
 const LANES: usize = 2;
 
-/// Takes writes from any task.
+/// Accepts writes from any task.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
-    /// For the reason why a write got no answer.
+    /// The links of the lanes, which tell why a write got no answer.
     links: [Link; LANES],
     metrics: Arc<Metrics>,
 }
 
 struct Job {
     command: Cmd,
-    /// The caller acknowledges on the strength of it, so replicas must have it too, if any are configured.
+    /// The caller acknowledges a webhook after this write, so the configured number of replicas must have it first.
     must_last: bool,
-    /// Closed once the caller has given up.
+    /// Receives the answer. It is closed once the caller has given up.
     reply: oneshot::Sender<Result<Value, StoreError>>,
 }
 
 impl Writer {
-    pub(super) fn start(connector: &Connector, checks: Checks, metrics: Arc<Metrics>) -> Self {
+    /// Starts the lanes. They end when the writer is dropped.
+    pub(super) fn start(connector: &Connector, checks: &Checks, metrics: Arc<Metrics>) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
-        let links = [(); LANES].map(|()| Link::start(connector.clone(), checks));
+        let links = [(); LANES].map(|()| Link::start(connector.clone(), checks.clone()));
         for link in links.clone() {
             let lane =
                 Lane { link, loaded_on: 0, replicas: checks.ack_replicas, metrics: Arc::clone(&metrics) };
@@ -72,7 +66,7 @@ impl Writer {
         Self { jobs: sender, links, metrics }
     }
 
-    /// Writes, and returns the server's answer once it will last as configured.
+    /// Sends a write, and returns the server's answer once the write is as durable as configured.
     pub(super) async fn write(&self, command: Cmd, must_last: bool) -> Result<Value, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.try_send(Job { command, must_last, reply }).map_err(|error| match error {
@@ -100,20 +94,20 @@ fn closed() -> StoreError {
 
 struct Lane {
     link: Link,
-    /// The connection whose server has the scripts.
+    /// The number of the connection over which the scripts were loaded.
     loaded_on: u64,
     replicas: u32,
     metrics: Arc<Metrics>,
 }
 
 impl Lane {
-    /// Writes until nobody can send any more.
+    /// Writes until the queue is closed and empty.
     async fn run(mut self, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
         let mut batch: Vec<Job> = Vec::new();
         loop {
-            // First the connection, then what is to be written: another lane may have one.
+            // A lane takes writes only once it has a connection, because the other lane may have one.
             let up = timeout(PATIENCE, self.link.up()).await;
-            // Who has given up meanwhile was told so; the provider sends it again.
+            // These callers have returned an error, so their providers send the webhooks again.
             batch.retain(|job| !job.reply.is_closed());
             let Ok(up) = up else {
                 if batch.is_empty() && queue.try_lock().is_ok_and(|queue| queue.is_closed()) {
@@ -137,9 +131,9 @@ impl Lane {
         }
     }
 
-    /// One round trip. Answers what can be answered, and returns what has to be tried again.
+    /// Sends a batch in one round trip. Answers what it can, and returns what has to be retried.
     async fn write(&mut self, mut up: Up, batch: Vec<Job>) -> Vec<Job> {
-        let scripts = if self.loaded_on == up.number { &[][..] } else { &SCRIPTS[..] };
+        let scripts = if self.loaded_on == up.number { &[][..] } else { &LOADED[..] };
         let loads = scripts.len();
         let mut commands = Pipeline::with_capacity(loads + batch.len() + 1);
         for script in scripts {
@@ -148,7 +142,7 @@ impl Lane {
         batch.iter().for_each(|job| _ = commands.add_command(job.command.clone()));
         let waits = usize::from(self.replicas > 0 && batch.iter().any(|job| job.must_last));
         if waits == 1 {
-            // Half of what we wait for an answer: too few is an answer too.
+            // Half of the time that an answer may take, so that the answer "too few replicas" comes in time.
             commands.cmd("WAIT").arg(self.replicas).arg((ANSWER / 2).as_millis() as usize);
         }
         let mut answers = match up.send(&commands, loads + batch.len() + waits).await {
@@ -158,7 +152,7 @@ impl Lane {
                 return batch;
             }
         };
-        // Without its script, each write is refused for the lack of it, which says less than why it was not loaded.
+        // Without its script each write fails with NOSCRIPT, which says less than the reason why the script was not loaded.
         let loaded: Vec<Value> = answers.drain(..loads).collect();
         if let Some(error) = loaded.iter().find_map(refusal)
             && !passes(error)

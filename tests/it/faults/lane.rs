@@ -6,7 +6,6 @@ use super::{
     watcher::{Shown, Watcher},
 };
 use crate::support::{Gateway, Random, RedisServer};
-use paystream::payment::Subject;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -36,8 +35,7 @@ pub(super) type Truth = BTreeMap<u64, String>;
 
 /// A payment's log, asked of the server itself.
 pub(super) fn truth(server: &RedisServer, payment: &str) -> Truth {
-    let subject = Subject::payment("default".parse().unwrap(), payment.parse().unwrap());
-    let key = format!("ps:{{{}}}:log:default/payment/{payment}", subject.partition());
+    let Some(key) = server.log_key(payment) else { return Truth::new() };
     let answer = server.ask(&["XRANGE", &key, "-", "+"]);
     let events = answer.lines().filter(|line| line.starts_with('{'));
     let ids = events.map(|event| {

@@ -137,6 +137,18 @@ impl RedisServer {
             .unwrap_or_else(|| panic!("no answer to {command:?}:\n{}", self.log()))
     }
 
+    /// The names of all keys that match a pattern of `KEYS`.
+    pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
+        let answer = self.ask(&["KEYS", pattern]);
+        // Each name follows its length.
+        answer.lines().skip(2).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// The key of a log of the realm `default`, if it exists: its hash tag is the store's own affair.
+    pub(crate) fn log_key(&self, payment: &str) -> Option<String> {
+        self.keys(&format!("ps:{{*}}:log:default/payment/{payment}")).pop()
+    }
+
     fn try_ask(&self, command: &[&str]) -> Option<String> {
         self.converse(&[command])
     }

@@ -1,7 +1,7 @@
 use super::*;
 use load::sse::{self, Item};
 
-/// What both parsers can tell: comments, retries, and events with data.
+/// The items that both parsers report: comments, retries, and events with data.
 fn seen_by_this_parser(text: &[u8], cut: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let mut kept = Vec::new();
@@ -122,5 +122,8 @@ fn heads_tell_status_and_framing() {
         );
     }
     assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\n"), Ok(None));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADERS + 1));
+    assert_eq!(Head::parse(many.as_bytes()), Err("a response with too many headers"));
+    assert!(Head::parse(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n").is_err());
     assert!(Head::parse(b"SSH-2.0-x\r\n\r\n").is_err());
 }

@@ -265,6 +265,11 @@ fn an_id_of_milliseconds_is_no_card_number() {
     assert_eq!(statement.payment.as_str(), ID);
     let card = generic("pay_1", "order-4242424242424242");
     assert_eq!(read(&mapping, &Terms::default(), &card), unclear("pan_like_id", "/payment/id"));
+    // It stands for all payments in a token, so nobody could read a payment of that name alone.
+    assert_eq!(
+        read(&mapping, &Terms::default(), &generic("pay_1", "*")),
+        unclear("bad_payment_id", "/payment/id")
+    );
     // The shop vouches for ids of its own.
     let shared = Terms { shared_ids: true, ..Terms::default() };
     assert_eq!(read(&mapping, &shared, &card).unwrap().unwrap().payment.as_str(), "order-4242424242424242");

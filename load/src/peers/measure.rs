@@ -1,0 +1,95 @@
+//! What is measured of each peer: workloads of this tool, and the figures of their reports that become rows of the table.
+
+/// One run of a workload, and the figures that are taken from its report.
+pub(super) struct Measure {
+    pub(super) name: &'static str,
+    pub(super) arguments: Vec<String>,
+    /// The name of each row, and the beginning of the name of its figure in the report.
+    pub(super) rows: &'static [(&'static str, &'static str)],
+}
+
+const WEBHOOK_ROWS: &[(&str, &str)] = &[
+    ("one payment each, 5,000 events/s: p50, ms", "delivery p50"),
+    ("one payment each, 5,000 events/s: p99, ms", "delivery p99"),
+    ("the same from sending, between the machine's pauses: p50, ms", "undisturbed delivery p50"),
+    ("the same from sending, between the machine's pauses: p99, ms", "undisturbed delivery p99"),
+    ("the same: CPU µs per event, post included", "server time per event"),
+    ("the same: the machine's pauses meanwhile, ms per second", "pauses of the machine"),
+];
+
+/// All measures, with this number of streams and this length in seconds.
+pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
+    let measure = |name, line: String, rows| Measure {
+        name,
+        arguments: line.split(' ').map(str::to_owned).collect(),
+        rows,
+    };
+    let part = |of: usize| streams.div_ceil(of);
+    let (quarter, half) = (part(4), part(2));
+    vec![
+        measure(
+            "memory",
+            format!("hold --sizes {quarter},{half},{streams} --seconds 1"),
+            &[
+                ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
+                ("kernel memory per stream, both ends of its socket, B", "kernel memory per stream"),
+            ],
+        ),
+        measure(
+            "shared",
+            format!("hold --one-payment --sizes {quarter},{half},{streams} --seconds 1"),
+            &[("memory per further stream of one payment, B", "server memory per stream (anonymous)")],
+        ),
+        measure(
+            "heartbeats",
+            format!("hold --sizes {streams} --seconds 45"),
+            &[("idle streams with heartbeats, CPU %", "server's share of a processor while idle")],
+        ),
+        measure(
+            "storm",
+            format!("storm --streams {streams} --waves 1 --silent"),
+            &[
+                ("all clients arrive at once, s", "arrive"),
+                ("all dropped, all return at once, s", "return 1"),
+                ("both together: attempts that found a full queue", "attempts that found a full queue"),
+            ],
+        ),
+        measure(
+            "one-storm",
+            format!("storm --one-payment --streams {streams} --waves 1 --silent"),
+            &[
+                ("all arrive at once at one payment, s", "arrive"),
+                ("all dropped, all return at once to one payment, s", "return 1"),
+            ],
+        ),
+        measure(
+            "fanout",
+            format!("fanout --streams {streams} --rate 1 --warm-up 3 --seconds {seconds}"),
+            &[
+                ("one payment, 1 event/s: CPU µs per delivery", "server time per delivery"),
+                ("the same: p50, ms", "delivery p50"),
+                ("the same: p99, ms", "delivery p99"),
+            ],
+        ),
+        measure(
+            "unicast",
+            format!("unicast --streams {streams} --rate 5000 --warm-up 3 --seconds {seconds}"),
+            WEBHOOK_ROWS,
+        ),
+        measure(
+            "saturated-4",
+            format!("fanout --streams {streams} --in-flight 4 --seconds {seconds}"),
+            &[("saturated, one payment, 4 in flight, deliveries/s", "deliveries per second")],
+        ),
+        measure(
+            "saturated-1",
+            format!("fanout --streams {} --in-flight 1 --seconds {seconds}", part(10)),
+            &[("saturated, a tenth of the streams, 1 in flight, deliveries/s", "deliveries per second")],
+        ),
+        measure(
+            "saturated-64",
+            format!("unicast --streams {streams} --in-flight 64 --seconds {seconds}"),
+            &[("saturated, one payment each, 64 in flight, events/s", "events per second")],
+        ),
+    ]
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Stands for a gateway: prints its environment and ends.
+exec env

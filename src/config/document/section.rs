@@ -1,0 +1,286 @@
+//! The keys of one table, asked for one by one: what each must be, and what is answered to anything else.
+
+use super::{Given, Place, Section, absolute, line_of, override_of, suggestion};
+use crate::config::{duration, secret};
+use secrecy::SecretString;
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::{Spanned, de::DeValue};
+
+impl<'d> Section<'d> {
+    /// The table `[section.key]`, if there is one.
+    pub(in crate::config) fn section(&mut self, key: &'static str) -> Option<Section<'d>> {
+        self.known.push(key);
+        let value = self.table?.get(key)?;
+        let line = line_of(self.document.text, value.span().start);
+        let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
+        let Some(table) = value.get_ref().as_table() else {
+            self.document.report(&Place::Line(line), &format!("{label}: must be a table"));
+            return None;
+        };
+        let (document, line, table) = (self.document, Some(line), Some(table));
+        let follows_secrets = self.follows_secrets;
+        Some(Section { document, label, name: None, line, table, known: Vec::new(), follows_secrets })
+    }
+
+    /// The tables `[[section.key]]`.
+    pub(in crate::config) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
+        self.known.push(key);
+        let label = format!("[[{}.{key}]]", self.label.trim_matches(['[', ']']));
+        self.document.tables(self.table.and_then(|table| table.get(key)), &label)
+    }
+
+    /// The typed value of `key`: the override, else what the file says.
+    fn given(&mut self, key: &'static str, overridable: bool) -> Option<(Place, Given<'d>)> {
+        self.known.push(key);
+        if let Some(section) = self.name.filter(|_| overridable) {
+            let name = override_of(section, key);
+            self.document.overridable.borrow_mut().insert(name.clone());
+            if let Some(value) = self.document.environment.get(&name) {
+                self.document.used.borrow_mut().insert(name.clone());
+                return Some((Place::Variable(name), Given::Variable(value)));
+            }
+        }
+        let value = self.table?.get(key)?;
+        Some((Place::Line(line_of(self.document.text, value.span().start)), Given::Toml(value.get_ref())))
+    }
+
+    /// Reports a mistake of `key`.
+    pub(in crate::config) fn wrong(&self, place: &Place, key: &str, message: &str) {
+        self.document.report(place, &format!("{} {key}: {message}", self.label));
+    }
+
+    /// Where `key` stands, else where the section begins.
+    pub(in crate::config) fn place(&self, key: &str) -> Place {
+        let value = self.table.and_then(|table| table.get(key));
+        let line = value.map(|value| line_of(self.document.text, value.span().start)).or(self.line);
+        Place::Line(line.unwrap_or(1))
+    }
+
+    /// A text.
+    pub(in crate::config) fn text(&mut self, key: &'static str, allowed: &str) -> Option<(Place, String)> {
+        let (place, given) = self.given(key, true)?;
+        let text = match given {
+            Given::Variable(text) => Some(text),
+            Given::Toml(value) => value.as_str(),
+        };
+        if text.is_none() {
+            self.wrong(&place, key, &format!("must be a text in quotes; allowed: {allowed}"));
+        }
+        text.map(|text| (place, text.to_owned()))
+    }
+
+    /// A text that means something; `read` says by its error what it is not.
+    pub(in crate::config) fn parsed<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (place, text) = self.text(key, allowed)?;
+        match read(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(&place, key, &format!("{text:?} {error}; allowed: {allowed}"));
+                None
+            }
+        }
+    }
+
+    /// The path of a file or folder, absolute.
+    pub(in crate::config) fn path(&mut self, key: &'static str, allowed: &str) -> Option<PathBuf> {
+        let (place, text) = self.text(key, allowed)?;
+        if text.is_empty() {
+            self.wrong(&place, key, &format!("{text:?} is empty; allowed: {allowed}"));
+            return None;
+        }
+        Some(self.document.absolute(&place, Path::new(&text)))
+    }
+
+    /// The absolute form of a path that stands in the file, or is a default and so counts as if it did.
+    pub(in crate::config) fn beside_file(&self, path: &Path) -> PathBuf {
+        absolute(self.document.folder.join(path))
+    }
+
+    /// Like [`Section::parsed`], and a mistake if there is none.
+    pub(in crate::config) fn required<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.parsed(key, allowed, read);
+        if !self.has(key) {
+            self.wrong(&self.place(key), key, &format!("is missing; allowed: {allowed}"));
+        }
+        value
+    }
+
+    /// Whether the file has `key`, well or badly written.
+    pub(in crate::config) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Whether the file or the environment has `key`, well or badly written.
+    pub(in crate::config) fn is_given(&self, key: &str) -> bool {
+        let overrides = |section| self.document.environment.contains_key(&override_of(section, key));
+        self.has(key) || self.name.is_some_and(overrides)
+    }
+
+    /// A span of time within `range`.
+    pub(in crate::config) fn duration(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let bounds = format!("{} to {}", duration::show(*range.start()), duration::show(*range.end()));
+        self.parsed(key, &format!("{bounds}, as {}", duration::ALLOWED), |text| match duration::parse(text) {
+            Err(_) => Err("is not a duration"),
+            Ok(span) if !range.contains(&span) => Err("is out of range"),
+            Ok(span) => Ok(span),
+        })
+    }
+
+    /// A whole number within `range`.
+    pub(in crate::config) fn number(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let (place, given) = self.given(key, true)?;
+        let (shown, number) = match given {
+            Given::Variable(text) => (format!("{text:?}"), text.parse().ok()),
+            Given::Toml(value) => match value.as_integer() {
+                Some(integer) => {
+                    let digits = integer.as_str();
+                    (digits.to_owned(), u64::from_str_radix(digits, integer.radix()).ok())
+                }
+                None => (format!("a {}", value.type_str()), None),
+            },
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            self.wrong(
+                &place,
+                key,
+                &format!("{shown} is not allowed; allowed: a whole number from {least} to {most}"),
+            );
+        }
+        number
+    }
+
+    /// `true` or `false`.
+    pub(in crate::config) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let (place, given) = self.given(key, true)?;
+        let flag = match given {
+            Given::Variable(text) => text.parse().ok(),
+            Given::Toml(value) => value.as_bool(),
+        };
+        if flag.is_none() {
+            self.wrong(&place, key, "allowed: true or false, without quotes");
+        }
+        flag
+    }
+
+    /// A list of texts, each with its place.
+    pub(in crate::config) fn texts(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+    ) -> Option<Vec<(Place, String)>> {
+        let (place, given) = self.given(key, false)?;
+        let Given::Toml(value) = given else { return None };
+        let Some(array) = value.as_array() else {
+            self.wrong(&place, key, &format!("must be a list in square brackets; allowed: {allowed}"));
+            return None;
+        };
+        let mut texts = Vec::new();
+        for item in array {
+            let place = Place::Line(line_of(self.document.text, item.span().start));
+            match item.get_ref().as_str() {
+                Some(text) => texts.push((place, text.to_owned())),
+                None => self.wrong(&place, key, &format!("must list texts in quotes; allowed: {allowed}")),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table of texts by name; empty if there is none.
+    pub(in crate::config) fn words(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+    ) -> Option<BTreeMap<String, String>> {
+        let Some((place, given)) = self.given(key, false) else { return Some(BTreeMap::new()) };
+        let words = match given {
+            Given::Variable(_) => None,
+            Given::Toml(value) => value.as_table().and_then(|table| {
+                let word = |(name, word): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                    let name: &std::borrow::Cow<'_, str> = name.get_ref();
+                    Some((name.to_string(), word.get_ref().as_str()?.to_owned()))
+                };
+                table.iter().map(word).collect()
+            }),
+        };
+        if words.is_none() {
+            self.wrong(&place, key, &format!("must be a table of texts in quotes; allowed: {allowed}"));
+        }
+        words
+    }
+
+    /// A secret, by reference.
+    pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let (place, reference) = self.text(key, secret::ALLOWED)?;
+        self.resolve(&place, key, &reference)
+    }
+
+    /// Several secrets, by reference.
+    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
+        let references = self.texts(key, secret::ALLOWED)?;
+        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
+    }
+
+    /// The same table, with references to secrets followed or not. Those that are not have no value, without a mistake.
+    pub(in crate::config) const fn following_secrets(mut self, follows: bool) -> Self {
+        self.follows_secrets = follows;
+        self
+    }
+
+    /// What a reference refers to. None with a mistake, or where secrets are not followed.
+    pub(in crate::config) fn resolve(
+        &self,
+        place: &Place,
+        key: &str,
+        reference: &str,
+    ) -> Option<SecretString> {
+        if secret::is_reference(reference) && !self.follows_secrets {
+            return None;
+        }
+        let locate = |path: &str| self.document.absolute(place, Path::new(path));
+        match secret::resolve(reference, self.document.environment, locate) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                self.wrong(place, key, &why);
+                None
+            }
+        }
+    }
+
+    /// Refuses the keys that nobody asked for.
+    pub(in crate::config) fn end(self) {
+        for key in self.table.into_iter().flat_map(|table| table.keys()) {
+            if !self.known.contains(&&**key.get_ref()) {
+                let place = Place::Line(line_of(self.document.text, key.span().start));
+                let meant = suggestion(key.get_ref(), self.known.iter().copied());
+                let known = self.known.join(", ");
+                self.wrong(&place, key.get_ref(), &format!("unknown key{meant}; known: {known}"));
+            }
+        }
+    }
+}

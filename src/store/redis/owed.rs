@@ -1,0 +1,142 @@
+//! Pending confirmations: the commands that run `owed.lua`, and their results. Pure.
+
+use super::{
+    plan::Plan,
+    reply::{corrupt, list, parse, text},
+    scripts::{OWED, digest},
+};
+use crate::{
+    payment::{Name, Time},
+    store::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, Owed, Settlement, StoreError},
+};
+use redis::{Cmd, Value};
+use std::time::Duration;
+
+/// Builds the commands for one prefix.
+#[derive(Debug)]
+pub(super) struct Confirmations {
+    plan: Plan,
+    /// The digest of the script.
+    script: String,
+}
+
+impl Confirmations {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self { plan, script: digest(OWED) }
+    }
+
+    /// Returns the command that adds a pending confirmation; [`added`] reads its result.
+    pub(super) fn add(&self, source: &str, payment: &Name, after: Duration) -> Cmd {
+        let mut command = self.command(source, "owe");
+        command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
+        command
+    }
+
+    /// Returns the command that notes that the source has pending confirmations. It is apart from [`Self::add`], because the set
+    /// of sources is one key for all of them and lies in another slot, to which the script cannot write.
+    pub(super) fn add_source(&self, source: &str) -> Cmd {
+        let mut command = redis::cmd("SADD");
+        command.arg(self.plan.owed_sources()).arg(source);
+        command
+    }
+
+    /// Returns the command that reads that set.
+    pub(super) fn sources(&self) -> Cmd {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(self.plan.owed_sources());
+        command
+    }
+
+    /// Returns the command that claims a confirmation; [`claimed`] reads its result.
+    pub(super) fn claim(&self, source: &str, ticket: u64, terms: ClaimTerms) -> Cmd {
+        let mut command = self.command(source, "claim");
+        command.arg(ticket).arg(ms(terms.spacing)).arg(ms(terms.lease));
+        command
+    }
+
+    /// Returns the command that settles a claimed confirmation.
+    pub(super) fn settle(&self, owed: &Owed, settlement: Settlement) -> Cmd {
+        let (delay, after) = settlement.delay().unzip();
+        let is_paused = matches!(settlement, Settlement::Paused { .. });
+        let mut command = self.command(&owed.source, "settle");
+        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(word(delay));
+        command.arg(ms(after.unwrap_or_default())).arg(if is_paused { "paused" } else { "-" });
+        command
+    }
+
+    /// Returns the command that asks for the backlog of a source; [`backlog`] reads its result.
+    pub(super) fn backlog(&self, source: &str) -> Cmd {
+        self.command(source, "backlog")
+    }
+
+    fn command(&self, source: &str, what: &str) -> Cmd {
+        let keys = self.plan.owed(source);
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.script).arg(keys.len()).arg(&keys[..]).arg(what);
+        command
+    }
+}
+
+/// Reads whether a confirmation was added.
+pub(super) fn added(answer: &Value) -> Result<(), StoreError> {
+    match text(answer) {
+        Some("owed") => Ok(()),
+        Some("full") => Err(StoreError::TooMuchOwed),
+        _ => Err(corrupt("the result of adding a pending confirmation")),
+    }
+}
+
+/// Reads the result of a claim; `ticket` is the one that the claim drew.
+pub(super) fn claimed(answer: Value, source: &str, ticket: u64) -> Result<Claim, StoreError> {
+    let words = list(answer)?;
+    match (words.first().and_then(text), words.get(1..).unwrap_or_default()) {
+        (Some("nothing"), []) => Ok(Claim::Nothing),
+        (Some("later"), [Value::Int(ms)]) => Ok(Claim::Later(span(*ms))),
+        (
+            Some("owed"),
+            [payment, Value::Int(since), delay, Value::Int(attempts), Value::Int(delayed_since)],
+        ) => {
+            let time = |ms: &i64| Time::from_unix_ms(*ms).map_err(|_| corrupt("a time"));
+            let delays = [None, Some(Delay::Doubted), Some(Delay::Puzzled), Some(Delay::Failed)];
+            let delay = delays.into_iter().find(|known| text(delay) == Some(word(*known)));
+            Ok(Claim::Owed(Owed {
+                source: source.into(),
+                payment: parse(text(payment).unwrap_or_default())?,
+                delay: delay.ok_or_else(|| corrupt("a delay"))?,
+                attempts: u32::try_from(*attempts).unwrap_or(u32::MAX),
+                delayed_since: time(delayed_since)?,
+                since: time(since)?,
+                ticket,
+            }))
+        }
+        _ => Err(corrupt("the result of a claim")),
+    }
+}
+
+/// Reads the backlog of one source: how many confirmations are pending, and for how long.
+pub(super) fn backlog(answer: Value) -> Result<Backlog, StoreError> {
+    match list(answer)?.as_slice() {
+        [Value::Int(count), Value::Int(ms)] => {
+            Ok(Backlog { count: u64::try_from(*count).unwrap_or_default(), oldest: span(*ms) })
+        }
+        _ => Err(corrupt("a backlog")),
+    }
+}
+
+/// The word for a delay in the script.
+const fn word(delay: Option<Delay>) -> &'static str {
+    match delay {
+        None => "-",
+        Some(Delay::Doubted) => "doubted",
+        Some(Delay::Puzzled) => "puzzled",
+        Some(Delay::Failed) => "failed",
+    }
+}
+
+fn span(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

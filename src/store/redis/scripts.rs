@@ -1,0 +1,20 @@
+//! The Lua scripts that the server runs.
+
+use redis::Script;
+
+/// Appends one event.
+pub(super) const APPEND: &str = include_str!("append.lua");
+
+/// Keeps the pending confirmations of one source.
+pub(super) const OWED: &str = include_str!("owed.lua");
+
+/// Changes nothing, and fails wherever an append would fail.
+pub(super) const PROBE: &str = include_str!("probe.lua");
+
+/// The scripts that a connection loads before its first write, because writes name a script by its digest only.
+pub(super) const LOADED: [&str; 2] = [APPEND, OWED];
+
+/// Returns the digest by which `EVALSHA` names a script: SHA-1 as 40 hexadecimal digits.
+pub(super) fn digest(script: &str) -> String {
+    Script::new(script).get_hash().to_owned()
+}
