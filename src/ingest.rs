@@ -8,15 +8,17 @@
 //! Ingest knows payments and the store. It does not know who watches, and no HTTP server.
 //!
 //! A delivery goes one way through the files: `delivery` (what came) → this file (verify, read, append) → `outcome` (what came of
-//! it, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log, the answer). What a source is, how it
-//! verifies and what its payloads mean, the room `source` knows.
+//! it, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is
+//! written as HTTP). What a source is, how it verifies and what its payloads mean, the room `source` knows.
 
 mod account;
 mod delivery;
 mod outcome;
+mod reply;
 
-pub use delivery::{Delivery, Reply};
+pub use delivery::Delivery;
 pub use outcome::Refusal;
+pub use reply::{Reply, ReplyBody};
 
 use crate::{
     limits::Limits,

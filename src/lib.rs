@@ -21,6 +21,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod ingest;
+pub mod jwt;
 pub mod limits;
 pub mod live;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! Free text is masked broadly: of any 13 to 19 digits that pass Luhn, with any number of separators between them, the first
 //! six and the last four stay (what PCI DSS 3.4.1 lets be shown); the value of a key that names a security code, a card number
 //! or a magnetic track is dropped. Ids are looked at more narrowly, since an id that is taken for a card number costs its event
-//! ([`card`]). What is masked is also made printable, so that no provider's word can break a line.
+//! (file `card`). What is masked is also made printable, so that no provider's word can break a line.
 
 mod card;
 mod fold;

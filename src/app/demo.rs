@@ -9,7 +9,7 @@ mod shop;
 
 use super::{App, Running};
 use crate::{
-    access::{self, Access, Algorithm, KeySettings, Material},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
     config::{Config, DEV_REALM, Listen, Role, fresh_secret},
     http::demo,
     payment::Name,
@@ -125,7 +125,7 @@ impl Settings {
         let public = at(port.unwrap_or_else(|| if free() { USUAL_PORT } else { 0 }));
         let key = KeySettings {
             kid: "demo".to_owned(),
-            algorithm: Algorithm::Hs256,
+            algorithm: TokenAlgorithm::Hs256,
             material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
             realms: vec![realm()?],
             operator: false,
@@ -151,7 +151,7 @@ impl Settings {
 
     fn access(&self) -> anyhow::Result<Access> {
         let keys = vec![self.key.clone()];
-        Ok(Access::new(access::Settings { keys, ..access::Settings::default() })?)
+        Ok(Access::new(AccessSettings { keys, ..AccessSettings::default() })?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    access::{self, Access, Algorithm, KeySettings, Material},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
     clock,
     http::Public,
     hub::Hub,
@@ -32,12 +32,12 @@ fn config(data: &Path) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let key = KeySettings {
         kid: "k1".into(),
-        algorithm: Algorithm::Hs256,
+        algorithm: TokenAlgorithm::Hs256,
         material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
         realms: vec!["default".parse().unwrap()],
         operator: false,
     };
-    let access = access::Settings { cors: vec![ORIGIN.into()], keys: vec![key], ..Default::default() };
+    let access = AccessSettings { cors: vec![ORIGIN.into()], keys: vec![key], ..Default::default() };
     let limits = Limits { body_bytes: 1000, body_timeout: Duration::from_millis(200), ..Limits::default() };
     Config {
         listen: Listen { public: any, ingest: any, admin: any },
@@ -186,8 +186,13 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
         ("/admin/sources/dev/quarantine", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=5", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=0", "an-admin-token-of-some-length", 400),
-        ("/admin/sources/dev/deliveries?before=7-0", "an-admin-token-of-some-length", 200),
-        ("/admin/sources/dev/deliveries?before=yesterday", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries?source=dev&before=7-0", "an-admin-token-of-some-length", 200),
+        ("/admin/deliveries?source=dev&before=yesterday", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries?source=dev&limit=0", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries", "an-admin-token-of-some-length", 400),
+        ("/admin/quarantine?source=dev", "an-admin-token-of-some-length", 200),
+        ("/admin/quarantine?source=dev", "wrong", 401),
+        ("/admin/quarantine?source=none", "an-admin-token-of-some-length", 404),
         ("/admin/sources/none/deliveries", "an-admin-token-of-some-length", 404),
     ] {
         assert_eq!(get(path).bearer_auth(token).send().await.unwrap().status(), status, "{path} {token}");
@@ -305,7 +310,7 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
     let streams =
         Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
     let open = Some("default".parse().unwrap());
-    let access = Arc::new(Access::new(crate::access::Settings { open, ..Default::default() }).unwrap());
+    let access = Arc::new(Access::new(crate::access::AccessSettings { open, ..Default::default() }).unwrap());
     let routes = Public { streams, access, limits: limits.clone(), metrics: Arc::clone(&metrics) }.routes();
     let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
     let address = listener.local_addr().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Config, Environment, Listen, Mistakes, document::Document, mistake::Collector, read};
 use crate::{
-    access::{self, Access},
+    access::{Access, AccessSettings},
     limits::Limits,
     payment::Name,
     source::{Source, SourceSettings},
@@ -76,7 +76,7 @@ impl Config {
             Source::build(settings).map_err(|why| Mistakes::one(format!("{DEV_SECRET}: {why}")))
         };
         let sources = vec![source("dev", "generic")?, source("stripe", "stripe")?];
-        let access = access::Settings { open: Some(realm), ..access::Settings::default() };
+        let access = AccessSettings { open: Some(realm), ..AccessSettings::default() };
         let access = Access::new(access).map_err(|why| Mistakes::one(why.to_string()))?;
         Ok(Self {
             listen: Listen::or_default(None, None, None),

@@ -71,7 +71,7 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log, telemetry::Format::Text);
-        let defaults = access::Access::new(access::Settings::default()).unwrap();
+        let defaults = access::Access::new(access::AccessSettings::default()).unwrap();
         assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
         assert!(config.sources.is_empty() && config.access.is_shut() && config.admin_token.is_none());
     }
@@ -106,7 +106,8 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
     assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
     let origin = http::HeaderValue::from_static("https://shop.example");
-    assert_eq!(config.access.cors(Some(&origin)).as_ref(), Some(&origin));
+    let preflight = config.access.cors_preflight(Some(&origin));
+    assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
 }

@@ -8,7 +8,7 @@
 
 use super::request::{NOW_S, Request, now};
 use crate::{
-    access::{self, Access, Grant, KeySettings, Material, Payments},
+    access::{self, Access, AccessSettings, Grant, KeySettings, Material, Payments},
     payment::{Name, Time},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -25,13 +25,13 @@ const LEEWAY_S: i64 = 30;
 fn doorkeeper(secret: &str) -> Access {
     let key = |kid: &str, operator| KeySettings {
         kid: kid.to_owned(),
-        algorithm: access::Algorithm::Hs256,
+        algorithm: access::TokenAlgorithm::Hs256,
         material: Material::Secret(format!("{secret}{kid}").into()),
         realms: vec!["default".parse().expect("it is a name")],
         operator,
     };
     let settings =
-        access::Settings { keys: vec![key("k1", false), key("ops", true)], ..access::Settings::default() };
+        AccessSettings { keys: vec![key("k1", false), key("ops", true)], ..AccessSettings::default() };
     Access::new(settings).expect("the settings are good")
 }
 

@@ -2,8 +2,9 @@
 //! (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
 
 use super::{
-    delivery::{Delivery, Reply},
+    delivery::Delivery,
     outcome::{self, Outcome, Taken},
+    reply::Reply,
 };
 use crate::{
     limits::Limits,

@@ -1,4 +1,4 @@
-//! A delivery: one HTTP request to a source, and what its sender is answered.
+//! A delivery: one HTTP request to a source.
 
 use crate::payment::Time;
 use http::HeaderMap;
@@ -17,17 +17,4 @@ pub struct Delivery<'a> {
     pub received_at: Time,
     /// Who sent it.
     pub peer: Option<IpAddr>,
-}
-
-/// What the provider is answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The type of the body.
-    pub content_type: &'static str,
-    /// The body: JSON, for an error `application/problem+json` with a `reason` code.
-    pub body: String,
-    /// `Retry-After`, in seconds.
-    pub retry_after_s: Option<u32>,
 }

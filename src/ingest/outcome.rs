@@ -4,7 +4,7 @@
 //! So 2xx stands for "durably ours" and for what another try would not make better; 4xx for what is not the provider's,
 //! or not as it was signed; 503 for our own faults.
 
-use super::delivery::Reply;
+use super::reply::{Reply, ReplyBody};
 use crate::{
     payment::Cursor,
     source::{NoKey, Reading, Rejection, ReplyRule, Unclear},
@@ -13,14 +13,14 @@ use crate::{
 use serde_json::json;
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-/// When to try again after a fault of ours, in seconds: restarts and failovers take about that long.
-const RETRY_AFTER_S: u32 = 5;
+/// When to try again after a fault of ours: restarts and failovers take about that long.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// When to try again after too many deliveries without a valid signature.
+const THROTTLED_FOR: Duration = Duration::from_secs(1);
 
 /// The status of what is not signed.
 const UNAUTHORIZED: u16 = 401;
-
-/// The title of a 503.
-const UNAVAILABLE: &str = "Service Unavailable";
 
 /// Why a delivery got no further than the HTTP server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,18 +63,14 @@ impl Refusal {
     }
 
     fn reply(self) -> Reply {
-        let (status, title, detail): (_, _, Cow<'_, str>) = match self {
-            Self::TooLarge(bytes) => {
-                (413, "Payload Too Large", format!("A webhook has at most {bytes} bytes.").into())
-            }
-            Self::Slow(limit) => (408, "Request Timeout", format!("The body took over {limit:?}.").into()),
-            Self::Broken => (400, "Bad Request", "The body broke off or is malformed.".into()),
-            Self::Overload => {
-                (503, UNAVAILABLE, "Too much is being delivered at once; send it again.".into())
-            }
-            Self::Defect => (503, UNAVAILABLE, "The gateway failed; send it again.".into()),
+        let (status, detail): (_, Cow<'_, str>) = match self {
+            Self::TooLarge(bytes) => (413, format!("A webhook has at most {bytes} bytes.").into()),
+            Self::Slow(limit) => (408, format!("The body took over {limit:?}.").into()),
+            Self::Broken => (400, "The body broke off or is malformed.".into()),
+            Self::Overload => (503, "Too much is being delivered at once; send it again.".into()),
+            Self::Defect => (503, "The gateway failed; send it again.".into()),
         };
-        problem(status, title, &detail, self.code(), self.is_our_fault().then_some(RETRY_AFTER_S))
+        problem(status, self.code(), detail, self.is_our_fault().then_some(RETRY_AFTER))
     }
 }
 
@@ -205,22 +201,19 @@ impl Outcome {
             }
             Self::Quarantined(_) => taken(&json!({ "outcome": self.word(), "reason": self.reason() })),
             Self::Rejected(rejection @ Rejection::ContentEncoding) => {
-                problem(415, "Unsupported Media Type", rejection.detail(), rejection.code(), None)
+                problem(415, rejection.code(), rejection.detail(), None)
             }
-            Self::Rejected(rejection) => {
-                problem(UNAUTHORIZED, "Unauthorized", rejection.detail(), rejection.code(), None)
-            }
+            Self::Rejected(rejection) => problem(UNAUTHORIZED, rejection.code(), rejection.detail(), None),
             Self::Throttled(rejection) => {
                 let detail = "Too many deliveries of this source had no valid signature.";
-                problem(429, "Too Many Requests", detail, rejection.code(), Some(1))
+                problem(429, rejection.code(), detail, Some(THROTTLED_FOR))
             }
             Self::Deferred { reason } => {
-                let detail = "The event could not be stored; send it again.";
-                problem(503, UNAVAILABLE, detail, reason, Some(RETRY_AFTER_S))
+                problem(503, reason, "The event could not be stored; send it again.", Some(RETRY_AFTER))
             }
             Self::Keyless { .. } => {
                 let detail = "The key that it was signed with is not at hand yet; send it again.";
-                problem(503, UNAVAILABLE, detail, self.reason(), Some(RETRY_AFTER_S))
+                problem(503, self.reason(), detail, Some(RETRY_AFTER))
             }
             Self::Refused(refusal) => refusal.reply(),
         }
@@ -228,7 +221,7 @@ impl Outcome {
 }
 
 fn taken(body: &serde_json::Value) -> Reply {
-    Reply { status: 200, content_type: "application/json", body: body.to_string(), retry_after_s: None }
+    Reply { status: 200, body: ReplyBody::Json(body.to_string()) }
 }
 
 /// What the provider is told of a delivery. One that is not wholly ours yet is sent again, whole.
@@ -242,9 +235,7 @@ pub(super) fn reply(outcomes: &[&Outcome], rule: &ReplyRule) -> Reply {
             Reply { status, ..reply }
         }
         (Some(outcome), ..) => outcome.reply(),
-        (None, _, Some(body)) => {
-            Reply { status: 200, content_type: "text/plain", body: body.clone(), retry_after_s: None }
-        }
+        (None, _, Some(body)) => Reply { status: 200, body: ReplyBody::Text(body.clone()) },
         (None, [outcome], None) => outcome.reply(),
         (None, several, None) => {
             let mut counts = BTreeMap::new();
@@ -254,14 +245,11 @@ pub(super) fn reply(outcomes: &[&Outcome], rule: &ReplyRule) -> Reply {
     }
 }
 
-/// RFC 9457, with our reason code.
 fn problem(
     status: u16,
-    title: &'static str,
-    detail: &str,
     reason: &'static str,
-    retry_after_s: Option<u32>,
+    detail: impl Into<Cow<'static, str>>,
+    retry_after: Option<Duration>,
 ) -> Reply {
-    let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "reason": reason });
-    Reply { status, content_type: "application/problem+json", body: body.to_string(), retry_after_s }
+    Reply { status, body: ReplyBody::Problem { reason, detail: detail.into(), retry_after } }
 }

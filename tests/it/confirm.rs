@@ -289,7 +289,7 @@ async fn an_answer_that_is_not_understood_is_asked_for_again_and_never_believed(
     for payment in ["tr_1", "tr_2"] {
         assert_eq!(gateway.snapshot(payment).await["status"], "unknown");
     }
-    let quarantine = "/admin/sources/mollie/quarantine";
+    let quarantine = "/admin/quarantine?source=mollie";
     assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
     api.set("tr_1", "paid");
     until_status(&gateway, "tr_1", "captured").await;
@@ -304,7 +304,7 @@ async fn what_cannot_be_confirmed_is_quarantined() {
     // No name of a payment, in the path of an address.
     hint(&gateway, "..").await;
     eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
-    let records = operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1;
+    let records = operators(&gateway, "GET", "/admin/quarantine?source=mollie").await.1;
     let record = &records["records"][0];
     assert_eq!((&record["outcome"], &record["reason"]), (&json!("quarantined"), &json!("bad_payment_id")));
     assert_eq!((&record["payment"], &record["confirmation"]["attempts"]), (&json!(".."), &json!(1)));
@@ -432,7 +432,7 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
     eventually("the others are not", async || is_told("tr_2") && is_told("tr_3")).await;
     let mut seen = gateway.snapshot("tr_1").await.to_string();
     seen.push_str(&gateway.admin("/metrics").await.text());
-    seen.push_str(&operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1.to_string());
+    seen.push_str(&operators(&gateway, "GET", "/admin/quarantine?source=mollie").await.1.to_string());
     gateway.stop().await;
     gateway.stop_store();
     let stored = text_below(&gateway.data_path());

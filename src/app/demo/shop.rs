@@ -7,7 +7,7 @@ use super::{
 use crate::{
     access::Access,
     clock,
-    http::demo::{self, Order, Refusal},
+    http::demo::{DemoError, DemoShop, Order},
     payment::{Currency, Name},
     scenario::{self, Life, Step},
     source::Source,
@@ -87,25 +87,25 @@ impl Shop {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self, payment: &Name) -> Result<Known, Refusal> {
+    fn known(&self, payment: &Name) -> Result<Known, DemoError> {
         let known = self.orders().known.iter().find(|known| known.payment == *payment).cloned();
-        known.ok_or(Refusal::UnknownPayment)
+        known.ok_or(DemoError::UnknownPayment)
     }
 
-    fn with_token(&self, known: Known) -> Result<Order, Refusal> {
+    fn with_token(&self, known: Known) -> Result<Order, DemoError> {
         let payments = std::slice::from_ref(&known.payment);
         let token = self
             .access
             .mint(None, &self.realm, payments, TOKEN_TTL, clock::now())
-            .map_err(|_| Refusal::Token)?;
+            .map_err(|_| DemoError::Token)?;
         let Known { payment, number, amount, .. } = known;
         Ok(Order { payment, token, number, amount, currency: self.currency })
     }
 
     /// Has the provider tell a life, once the payment's earlier ones are told. `part` picks what of it is told.
-    fn tell(&self, known: &Known, life: Life, part: fn(&Step) -> bool) -> Result<(), Refusal> {
-        let permit = Arc::clone(&self.lives).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let gateway = *self.gateway.get().ok_or(Refusal::Busy)?;
+    fn tell(&self, known: &Known, life: Life, part: fn(&Step) -> bool) -> Result<(), DemoError> {
+        let permit = Arc::clone(&self.lives).try_acquire_owned().map_err(|_| DemoError::Busy)?;
+        let gateway = *self.gateway.get().ok_or(DemoError::Busy)?;
         let (provider, currency) = (Arc::clone(&self.provider), self.currency);
         let Known { payment, amount, turn, .. } = known.clone();
         tokio::spawn(async move {
@@ -122,23 +122,23 @@ impl Shop {
     }
 }
 
-impl demo::Shop for Shop {
-    fn begin(&self, life: &str) -> Result<Order, Refusal> {
-        let life: Life = life.parse().map_err(|_| Refusal::UnknownLife)?;
-        let known = self.orders().take().ok_or(Refusal::UnknownPayment)?;
+impl DemoShop for Shop {
+    fn begin(&self, life: &str) -> Result<Order, DemoError> {
+        let life: Life = life.parse().map_err(|_| DemoError::UnknownLife)?;
+        let known = self.orders().take().ok_or(DemoError::UnknownPayment)?;
         self.tell(&known, life, |_| true)?;
         self.with_token(known)
     }
 
-    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, Refusal> {
-        let life: Life = life.parse().map_err(|_| Refusal::UnknownLife)?;
+    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, DemoError> {
+        let life: Life = life.parse().map_err(|_| DemoError::UnknownLife)?;
         let known = self.known(payment)?;
         // The payment has been paid for already: what is left of a refund or a dispute is what follows the payment.
         self.tell(&known, life, |step| !step.event_type.starts_with("payment_intent."))?;
         self.with_token(known)
     }
 
-    fn order(&self, payment: &Name) -> Result<Order, Refusal> {
+    fn order(&self, payment: &Name) -> Result<Order, DemoError> {
         self.with_token(self.known(payment)?)
     }
 

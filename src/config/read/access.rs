@@ -2,7 +2,7 @@
 
 use super::{REALM, Signer, Wanted};
 use crate::{
-    access::{self, Access, AccessError, Algorithm, KeySettings, Material},
+    access::{Access, AccessError, AccessSettings, KeySettings, Material, TokenAlgorithm},
     config::{
         document::{Place, Section},
         secret,
@@ -37,8 +37,8 @@ pub(super) fn access(mut section: Section<'_>, wanted: &Wanted<'_>) -> (Option<A
         }
         table.end();
     }
-    let defaults = access::Settings::default();
-    let settings = access::Settings {
+    let defaults = AccessSettings::default();
+    let settings = AccessSettings {
         audience: audience.unwrap_or(defaults.audience),
         cors: cors.iter().map(|(_, origin)| origin.clone()).collect(),
         keys,
@@ -63,7 +63,7 @@ pub(super) fn access(mut section: Section<'_>, wanted: &Wanted<'_>) -> (Option<A
 /// What a key says of itself besides its secrets. None where it is missing or wrong.
 struct Declared {
     kid: Option<String>,
-    algorithm: Option<Algorithm>,
+    algorithm: Option<TokenAlgorithm>,
     realms: Option<Vec<Name>>,
     operator: bool,
     /// Whether it has what signs, and not only what checks.
@@ -89,7 +89,7 @@ fn declared(section: &mut Section<'_>) -> Declared {
         if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
     });
     let algorithm = section.required("algorithm", "\"HS256\", \"EdDSA\", \"ES256\" or \"RS256\"", |text| {
-        text.parse::<Algorithm>().map_err(|_| "is no algorithm that can be used")
+        text.parse::<TokenAlgorithm>().map_err(|_| "is no algorithm that can be used")
     });
     let realms = section.texts("realms", "a list of realms, e.g. [\"default\"]");
     let operator = section.flag("operator").unwrap_or(false);
@@ -108,7 +108,7 @@ fn declared(section: &mut Section<'_>) -> Declared {
         }
     };
     let realms = realms.map(|realms| realms.into_iter().filter_map(name).collect());
-    let signs = section.has(if algorithm == Some(Algorithm::Hs256) { "secret" } else { "private_key" });
+    let signs = section.has(if algorithm == Some(TokenAlgorithm::Hs256) { "secret" } else { "private_key" });
     Declared { kid, algorithm, realms, operator, signs }
 }
 
@@ -125,13 +125,13 @@ fn key(section: &mut Section<'_>, declared: Declared) -> Option<KeySettings> {
 /// HS256 has `secret`; the others `public_key`, and `private_key` where tokens are minted here.
 fn material(
     section: &Section<'_>,
-    algorithm: Algorithm,
+    algorithm: TokenAlgorithm,
     secret: Option<SecretString>,
     public_key: Option<SecretString>,
     private_key: Option<SecretString>,
 ) -> Option<Material> {
     let (needed, strange): (_, &[&str]) = match algorithm {
-        Algorithm::Hs256 => ("secret", &["public_key", "private_key"]),
+        TokenAlgorithm::Hs256 => ("secret", &["public_key", "private_key"]),
         _ => ("public_key", &["secret"]),
     };
     for key in strange.iter().filter(|key| section.has(key)) {
@@ -149,7 +149,7 @@ fn material(
         );
     }
     match algorithm {
-        Algorithm::Hs256 => Some(Material::Secret(secret?)),
+        TokenAlgorithm::Hs256 => Some(Material::Secret(secret?)),
         _ => Some(Material::Pair { public_key: public_key?.expose_secret().to_owned(), private_key }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ingest::{Delivery, Ingest},
+    ingest::{Delivery, Ingest, ReplyBody},
     live::Live,
     metrics::Metrics,
     payment::{State, Status, Subject as Payment},
@@ -40,8 +40,9 @@ async fn outcome(provider: &str, life: Life) -> State {
         let delivery = Delivery { headers: &headers, query: "", body, received_at: start(), peer: None };
         let reply = ingest.deliver(&receiver, delivery).await;
         let expected = if seen.contains(&step.event_id) { "duplicate" } else { "accepted" };
-        let word: Value = serde_json::from_str(&reply.body).unwrap();
-        assert_eq!(word["outcome"], expected, "{provider} {life} {}: {}", step.event_type, reply.body);
+        let ReplyBody::Json(body) = reply.body else { panic!("{provider} {life}: {reply:?}") };
+        let word: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(word["outcome"], expected, "{provider} {life} {}: {body}", step.event_type);
         seen.push(step.event_id);
     }
     let payment = Payment::payment("default".parse().unwrap(), "pay_1".parse().unwrap());

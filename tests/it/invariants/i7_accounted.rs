@@ -76,7 +76,7 @@ async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
     }
     let operator = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
     let listed = async |query: &str| {
-        let path = format!("/admin/sources/acme/deliveries{query}");
+        let path = format!("/admin/deliveries?source=acme{query}");
         request(gateway.admin, "GET", &path, &operator, b"").await.unwrap().json()
     };
     eventually("each is in the delivery log", async || {
@@ -85,7 +85,7 @@ async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
     .await;
     // A page at a time, and with fields of their own.
     let mut reasons = Vec::new();
-    let mut page = listed("?limit=3").await;
+    let mut page = listed("&limit=3").await;
     loop {
         for record in page["records"].as_array().unwrap() {
             assert_eq!(
@@ -98,7 +98,7 @@ async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
         }
         let Some(next) = page["next"].as_str() else { break };
         assert_eq!(reasons.len(), 3, "{page}");
-        page = listed(&format!("?limit=3&before={next}")).await;
+        page = listed(&format!("&limit=3&before={next}")).await;
     }
     reasons.sort_unstable();
     assert_eq!(reasons, ["body_timeout", "body_too_large", "body_too_large", "broken_body"]);
