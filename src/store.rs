@@ -67,10 +67,10 @@ impl fmt::Display for Settings {
 pub enum OpenError {
     /// The data folder was refused.
     #[error(transparent)]
-    Embedded(embedded::OpenError),
+    Embedded(embedded::FolderError),
     /// The Redis server was refused.
     #[error(transparent)]
-    Redis(redis::OpenError),
+    Redis(redis::ServerError),
 }
 
 /// Opens the store that is configured.

@@ -8,6 +8,7 @@ use axum::{
     extract::Query,
     http::{HeaderMap, Method, Uri, header, request::Parts},
 };
+use headers::{HeaderMapExt as _, IfNoneMatch};
 use std::{borrow::Cow, time::Duration};
 
 /// The head of a request, with its query decoded.
@@ -74,9 +75,9 @@ impl Asked {
             )
     }
 
-    /// The value of `If-None-Match`, as it was sent.
-    pub(super) fn if_none_match(&self) -> Option<&str> {
-        self.headers.get(header::IF_NONE_MATCH)?.to_str().ok()
+    /// The value of `If-None-Match` (RFC 9110, section 13.1.2).
+    pub(super) fn if_none_match(&self) -> Option<IfNoneMatch> {
+        self.headers.typed_get()
     }
 
     /// The wait of `Prefer: wait=N` (RFC 7240), where N is in whole seconds. A value that is no number is ignored.

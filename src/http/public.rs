@@ -148,6 +148,7 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     let grant = api.admit(asked)?;
     let subject = api.subject(&grant, asked::payment(payment)?)?;
     let known = asked.if_none_match();
+    let known = known.as_ref();
     // Without `If-None-Match` there is nothing to wait for: the client has to get the snapshot at once.
     let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.get().wait));
 

@@ -28,7 +28,7 @@ mod tree;
 mod work_queue;
 mod writer;
 
-pub use folder::OpenError;
+pub use folder::FolderError;
 
 use crate::{
     metrics::{CountReason as _, Metrics},
@@ -76,7 +76,7 @@ pub struct Settings {
 
 impl Settings {
     /// Whether there is a data folder already. Looks, and changes nothing; an error says why it could not be opened.
-    pub fn is_there(&self) -> Result<bool, OpenError> {
+    pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
 }
@@ -103,11 +103,11 @@ struct Open {
 
 impl Embedded {
     /// Opens the data folder, creates it if there is none, and starts the writer.
-    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
         Self::open_at(settings, metrics, Arc::new(crate::clock::now))
     }
 
-    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, OpenError> {
+    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, FolderError> {
         // What cannot be looked at cannot be opened either, and is told then.
         let is_there = settings.is_there().unwrap_or_default();
         let tree = Tree::open(&settings.path)?;
@@ -117,8 +117,10 @@ impl Embedded {
         } else {
             tracing::info!(%path, "data folder made, since there was none");
         }
-        let damaged =
-            |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
+        let damaged = |error: StoreError| FolderError::Corrupt {
+            path: settings.path.clone(),
+            reason: error.to_string(),
+        };
         let heads = tree.heads().map_err(damaged)?;
         let pending = tree.confirmations().map_err(damaged)?;
         let work = WorkQueues::restored(pending, Now::by(&clock));
@@ -141,7 +143,7 @@ impl Embedded {
         let writer = thread::Builder::new()
             .name("store-writer".into())
             .spawn(|| writer.run())
-            .map_err(|source| OpenError::Io { path: settings.path.clone(), source })?;
+            .map_err(|source| FolderError::Io { path: settings.path.clone(), source })?;
         let open = Arc::new(RwLock::new(Some(Open { tree, commands, writer })));
         Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
     }

@@ -44,7 +44,7 @@ mod tags;
 mod writer;
 
 pub use erase::erase;
-pub use settings::{Durability, OpenError, Settings};
+pub use settings::{Durability, ServerError, Settings};
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG,
@@ -105,7 +105,7 @@ impl fmt::Debug for Redis {
 impl Redis {
     /// Connects and checks the server, and waits up to 10 s for one that is just starting. The store subscribes to its notices at
     /// the first [`Store::watch`].
-    pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         let plan = Plan::new(settings.prefix.clone());
         let Settings { durability, ack_replicas, .. } = settings;
         let checks = Checks { durability, ack_replicas, plan: plan.clone() };

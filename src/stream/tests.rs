@@ -405,14 +405,15 @@ async fn a_snapshot_has_an_etag_and_waits_for_news_on_request() {
     assert_eq!(etag, format!("\"{cursor}.{}\"", crate::payment::FOLD_VERSION));
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["status"], "created");
     let since = Instant::now();
-    let unchanged = node.streams.snapshot(&payment, Some(&etag), wait).await;
+    let unchanged = node.streams.snapshot(&payment, Some(&known(&etag)), wait).await;
     assert!(matches!(unchanged, Snapshot::NotModified { .. }) && since.elapsed() >= Duration::from_secs(30));
     let news = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         node.store.say("a", Phase::Captured).await
     };
     let since = Instant::now();
-    let (answer, _) = tokio::join!(node.streams.snapshot(&payment, Some(&etag), wait), news);
+    let known = known(&etag);
+    let (answer, _) = tokio::join!(node.streams.snapshot(&payment, Some(&known), wait), news);
     assert!(matches!(answer, Snapshot::Fresh { .. }) && since.elapsed() < Duration::from_secs(6));
     node.store.lost.store(true, Ordering::Relaxed);
     assert!(matches!(node.streams.snapshot(&subject("b"), None, None).await, Snapshot::Unavailable));
@@ -428,4 +429,8 @@ async fn a_drain_is_over_when_the_last_stream_has_gone() {
     drop(reader);
     drained.await;
     assert!(node.metrics.render().contains(r#"stream_closes_total{reason="gone"} 1"#));
+}
+
+fn known(etag: &str) -> headers::IfNoneMatch {
+    etag.parse::<headers::ETag>().unwrap().into()
 }

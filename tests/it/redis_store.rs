@@ -2,7 +2,6 @@
 //! `contract` holds what every store promises.
 
 mod costs;
-mod files;
 mod layout;
 
 use crate::contract;
@@ -12,7 +11,7 @@ use paystream::{
     payment::{Cursor, Event, Subject, Time},
     store::{
         Append, Appended, OutcomeKind, ReasonCode, Record, RecordLog, Store, StoreError,
-        redis::{Durability, OpenError, Redis, Settings},
+        redis::{Durability, Redis, ServerError, Settings},
     },
 };
 use std::{
@@ -37,7 +36,7 @@ fn settings(url: &str) -> Settings {
     }
 }
 
-async fn try_open(settings: Settings) -> Result<Redis, OpenError> {
+async fn try_open(settings: Settings) -> Result<Redis, ServerError> {
     Redis::open(settings, Arc::new(Metrics::new())).await
 }
 
@@ -189,7 +188,7 @@ async fn a_server_behind_tls_is_trusted_only_by_its_certificate() {
     let unknown = try_open(settings(&url)).await.unwrap_err().to_string();
     assert!(unknown.contains("certificate"), "{unknown}");
     let missing = Settings { ca: Some(folder.path().join("none.pem")), ..settings(&url) };
-    assert!(matches!(try_open(missing).await, Err(OpenError::Ca { .. })));
+    assert!(matches!(try_open(missing).await, Err(ServerError::Ca { .. })));
     drop(server);
 }
 

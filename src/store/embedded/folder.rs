@@ -20,7 +20,7 @@ const MARKER_MAX: u64 = 256;
 
 /// Why a data folder was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum FolderError {
     /// Another process has it open.
     #[error("{path}: in use by another gateway; stop that one, or name another folder in [store] path", path = path.display())]
     Locked {
@@ -71,14 +71,14 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Creates the folder if there is none, locks it, and checks that it is a data folder of a known format.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let io = |source| OpenError::Io { path: path.into(), source };
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.into(), source };
         create(path).map_err(io)?;
         let marker = path.join(MARKER);
         if !marker.try_exists().map_err(io)? && fs::read_dir(path).map_err(io)?.next().is_some() {
             // Two gateways may start at once: the other one may have created its marker just now.
             if !marker.try_exists().map_err(io)? {
-                return Err(OpenError::Foreign { path: path.into() });
+                return Err(FolderError::Foreign { path: path.into() });
             }
         }
         let marker = OpenOptions::new()
@@ -90,7 +90,7 @@ impl Folder {
             .map_err(io)?;
         match marker.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.into() }),
+            Err(TryLockError::WouldBlock) => return Err(FolderError::Locked { path: path.into() }),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let mut folder = Self { path: path.into(), marker, finished: false };
@@ -109,9 +109,9 @@ impl Folder {
     }
 
     /// Writes the marker, if the creation of the folder was not finished before.
-    pub(super) fn finish(&mut self) -> Result<(), OpenError> {
+    pub(super) fn finish(&mut self) -> Result<(), FolderError> {
         if !self.finished {
-            self.write_marker().map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+            self.write_marker().map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
             self.finished = true;
         }
         Ok(())
@@ -129,12 +129,12 @@ impl Folder {
         }
     }
 
-    fn check(&mut self) -> Result<bool, OpenError> {
+    fn check(&mut self) -> Result<bool, FolderError> {
         let mut text = Vec::new();
         (&mut self.marker)
             .take(MARKER_MAX)
             .read_to_end(&mut text)
-            .map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+            .map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
         if text.is_empty() {
             return Ok(false);
         }
@@ -144,7 +144,7 @@ impl Folder {
             .filter(|format| *format > 0);
         match format {
             Some(found) if found > FORMAT => {
-                Err(OpenError::TooNew { path: self.path.clone(), found, known: FORMAT })
+                Err(FolderError::TooNew { path: self.path.clone(), found, known: FORMAT })
             }
             Some(_) if !self.database().is_dir() => {
                 Err(self.corrupt(format!("its {DATABASE} folder is missing")))
@@ -155,14 +155,14 @@ impl Folder {
     }
 
     /// The refusal of a damaged folder.
-    pub(super) fn corrupt(&self, reason: String) -> OpenError {
-        OpenError::Corrupt { path: self.path.clone(), reason }
+    pub(super) fn corrupt(&self, reason: String) -> FolderError {
+        FolderError::Corrupt { path: self.path.clone(), reason }
     }
 
     /// The error of the library as an error of the folder.
-    pub(super) fn refused(&self, error: fjall::Error) -> OpenError {
+    pub(super) fn refused(&self, error: fjall::Error) -> FolderError {
         match error {
-            fjall::Error::Locked => OpenError::Locked { path: self.path.clone() },
+            fjall::Error::Locked => FolderError::Locked { path: self.path.clone() },
             // A file that is missing, ends too early or holds invalid data is damage, whatever the library calls it.
             fjall::Error::Io(source)
                 if !matches!(
@@ -170,7 +170,7 @@ impl Folder {
                     io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound
                 ) =>
             {
-                OpenError::Io { path: self.path.clone(), source }
+                FolderError::Io { path: self.path.clone(), source }
             }
             other => self.corrupt(other.to_string()),
         }
@@ -179,8 +179,8 @@ impl Folder {
 
 /// Whether there is a data folder at `path`, whose creation came to its end. Looks, and changes nothing; what [`Folder::open`]
 /// would refuse at first sight is refused here too.
-pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
-    let io = |source| OpenError::Io { path: path.into(), source };
+pub(super) fn is_there(path: &Path) -> Result<bool, FolderError> {
+    let io = |source| FolderError::Io { path: path.into(), source };
     match fs::metadata(path.join(MARKER)) {
         Ok(marker) => return Ok(marker.len() > 0),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
@@ -189,7 +189,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {
             None => Ok(false),
-            Some(_) => Err(OpenError::Foreign { path: path.into() }),
+            Some(_) => Err(FolderError::Foreign { path: path.into() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io(error)),

@@ -16,7 +16,7 @@ fn settings(path: &Path) -> Settings {
     Settings { path: path.into(), history: Duration::from_secs(180 * 86_400) }
 }
 
-fn open(path: &Path) -> Result<Embedded, OpenError> {
+fn open(path: &Path) -> Result<Embedded, FolderError> {
     Embedded::open(&settings(path), Arc::new(Metrics::new()))
 }
 
@@ -160,7 +160,7 @@ fn a_folder_is_locked_until_its_store_is_closed() {
     let path = dir.path().join("deep/data");
     let store = open(&path).unwrap();
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    assert!(matches!(error, FolderError::Locked { .. }), "{error}");
     store.close_blocking();
     let second = open(&path).unwrap();
     drop(second);
@@ -368,7 +368,7 @@ async fn damage_is_refused_without_a_panic() {
         copy(&sound, &damaged);
         fs::write(damaged.join(name), [0xa5; 64]).unwrap();
         if let Err(error) = open(&damaged) {
-            assert!(matches!(error, OpenError::Corrupt { .. }), "{}: {error}", name.display());
+            assert!(matches!(error, FolderError::Corrupt { .. }), "{}: {error}", name.display());
             refused += 1;
         }
     }

@@ -1,7 +1,7 @@
 //! The tree on disk, and what is read from it. It knows the library and the layout; it knows neither tasks nor notices.
 
 use super::{
-    folder::{Folder, OpenError},
+    folder::{Folder, FolderError},
     layout,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(super) struct Batch<'a> {
 
 impl Tree {
     /// Opens the tree in a data folder, and creates the folder or the tree if it is not there yet.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let mut folder = Folder::open(path)?;
         let db = SingleWriterTxDatabase::builder(folder.database())
             .cache_size(CACHE_BYTES)

@@ -23,8 +23,8 @@ struct File {
     name: String,
     /// Names that it defines.
     defined: BTreeSet<String>,
-    /// Public types that it defines.
-    types: BTreeSet<String>,
+    /// Types that it defines, and whether they are public beyond their room.
+    types: BTreeMap<String, bool>,
     /// Names that it takes from elsewhere, by the name that they have here, and whether it only passes them on.
     imports: Vec<(String, Vec<String>, bool)>,
     /// Paths of two names and more in its code.
@@ -78,8 +78,8 @@ impl Tree {
         uses
     }
 
-    /// The public types of each file.
-    pub(super) fn types(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+    /// The types of each file, and whether they are public beyond their room.
+    pub(super) fn types(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, bool>)> {
         self.files.values().map(|file| (file.name.as_str(), &file.types))
     }
 
@@ -227,8 +227,13 @@ impl Reader<'_> {
         }
         self.file.defined.extend(name.map(ToString::to_string));
         let is_type = matches!(item, Item::Enum(_) | Item::Struct(_) | Item::Trait(_) | Item::Type(_));
-        if is_type && !matches!(visibility, Visibility::Inherited) {
-            self.file.types.extend(name.map(ToString::to_string));
+        if is_type {
+            let is_public = match visibility {
+                Visibility::Public(_) => true,
+                Visibility::Restricted(scope) => scope.path.is_ident("crate"),
+                Visibility::Inherited => false,
+            };
+            self.file.types.extend(name.map(|name| (name.to_string(), is_public)));
         }
         self.visit_item(item);
     }

@@ -4,6 +4,7 @@
 
 use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::{
+    jwt::Jwt,
     payment::Time,
     source::{
         payload::RequestParts,
@@ -13,7 +14,7 @@ use crate::{
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
@@ -113,8 +114,8 @@ impl PlaidKey {
 /// What the request's token calls its key.
 pub(crate) fn key_id(around: RequestParts<'_>) -> Result<String, Rejection> {
     let token = around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
-    let (head, _) = token.split_once('.').ok_or(Rejection::MalformedSignature)?;
-    let Head { kid, .. } = part(head)?;
+    let jwt = Jwt::split(token).ok_or(Rejection::MalformedSignature)?;
+    let Head { kid, .. } = jwt.header().ok_or(Rejection::MalformedSignature)?;
     let is_plain = (1..=MAX_KID).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
     if is_plain { Ok(kid) } else { Err(Rejection::MalformedSignature) }
 }
@@ -122,18 +123,17 @@ pub(crate) fn key_id(around: RequestParts<'_>) -> Result<String, Rejection> {
 impl AdapterVerifier for Plaid {
     fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
         let token = request.around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
-        let (signed, signature) = token.rsplit_once('.').ok_or(Rejection::MalformedSignature)?;
-        let (head, claims) = signed.split_once('.').ok_or(Rejection::MalformedSignature)?;
-        let Head { alg, kid } = part(head)?;
+        let jwt = Jwt::split(token).ok_or(Rejection::MalformedSignature)?;
+        let Head { alg, kid } = jwt.header().ok_or(Rejection::MalformedSignature)?;
         if alg != "ES256" {
             return Err(Rejection::MalformedSignature);
         }
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejection::MalformedSignature)?;
-        let Claims { iat, request_body_sha256 } = part(claims)?;
+        let signature = URL_SAFE_NO_PAD.decode(jwt.signature).map_err(|_| Rejection::MalformedSignature)?;
+        let Claims { iat, request_body_sha256 } = jwt.claims().ok_or(Rejection::MalformedSignature)?;
         let hash = hex::encode(Sha256::digest(request.body));
         // First, since it takes no key.
         let is_of_body = bool::from(hash.as_bytes().ct_eq(request_body_sha256.as_bytes()));
-        if !is_of_body || !self.made(&kid, request, signed.as_bytes(), &signature)? {
+        if !is_of_body || !self.made(&kid, request, jwt.signed.as_bytes(), &signature)? {
             return Err(Rejection::BadSignature);
         }
         let signed_at = Time::from_unix_s(iat).map_err(|_| Rejection::MalformedTimestamp)?;
@@ -141,9 +141,4 @@ impl AdapterVerifier for Plaid {
         // What is signed and can't be read is not refused, but quarantined for want of a type.
         Ok(parse_unproven(request.body).unwrap_or_default())
     }
-}
-
-fn part<T: DeserializeOwned>(text: &str) -> Result<T, Rejection> {
-    let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| Rejection::MalformedSignature)?;
-    serde_json::from_slice(&json).map_err(|_| Rejection::MalformedSignature)
 }
