@@ -399,13 +399,13 @@ async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() 
     gateway.hang_up();
     until_status(&gateway, "tr_1", "captured").await;
     eventually("nothing is owed", async || owed().await == 0.0).await;
-    assert_eq!(told("nobody here asks for"), 2, "once each");
+    assert_eq!(told("this node does not ask"), 2, "once each");
 }
 
 /// How many lines of a log warn of something, and how to mend it.
 fn gateway_says(log: &str, what: &str) -> usize {
     let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(what));
-    lines.inspect(|line| assert!(line.contains("give it back") && line.contains("owed=1"), "{line}")).count()
+    lines.inspect(|line| assert!(line.contains("restore it") && line.contains("pending=1"), "{line}")).count()
 }
 
 #[tokio::test]
