@@ -204,8 +204,7 @@ impl Confirmations {
             );
         }
         let now = clock::now();
-        let decision =
-            patience::after_failure(&failed, Past::of(pending, now), rand::random_range(0.5..=1.0));
+        let decision = patience::after_failure(&failed, Past::of(pending, now), rand::random());
         let (outcome, settlement) = match decision {
             Decision::Retry(settlement) => {
                 tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");

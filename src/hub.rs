@@ -19,6 +19,7 @@ pub use frame::{Frame, Snapshot};
 pub use topic::{History, Pull, Standing};
 
 use crate::{
+    backoff::Backoff,
     limits::Limits,
     metrics::{CountReason, Metrics},
     payment::{PARTITIONS, Subject},
@@ -53,6 +54,9 @@ const CATCH_UPS: usize = 16;
 /// A head that was ahead is looked at again after this; if it still is, its notice was lost. So the last event of a quiet
 /// payment is found within a tick and a half, and a busy machine has a second left before anyone would call it late.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// The pauses before the store is asked again after a failure.
+const ASK_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), TICK);
 
 /// The live end of every watched log on this node.
 pub struct Hub {
@@ -295,7 +299,7 @@ impl Hub {
     /// Asks the store until it answers, with a growing pause; `None` once the hub has stopped. What waits on this has nothing
     /// better to do without an answer.
     async fn ask<T, F: Future<Output = Result<T, StoreError>>>(&self, ask: impl Fn() -> F) -> Option<T> {
-        let mut pause = Duration::from_millis(50);
+        let mut failures = 0_u32;
         loop {
             match ask().await {
                 Ok(answer) => return Some(answer),
@@ -304,7 +308,7 @@ impl Hub {
             }
             tokio::select! {
                 () = self.stopped.cancelled() => return None,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(TICK),
+                () = tokio::time::sleep(ASK_AGAIN.random(failures)) => failures = failures.saturating_add(1),
             }
         }
     }

@@ -2,17 +2,15 @@
 
 use super::failed::Failed;
 use crate::{
+    backoff::Backoff,
     payment::Time,
     store::{Delay, MAX_PAUSE, Owed, Settlement},
 };
 use std::time::Duration;
 
-/// The pause after the first failure; each further one doubles it.
-const LEAST: Duration = Duration::from_secs(1);
-
-/// The longest pause that the gateway chooses itself. The provider is protected by the spacing of all its look-ups; a longer pause would
-/// only keep a customer waiting.
-const MOST: Duration = Duration::from_secs(5 * 60);
+/// The pauses that the gateway chooses itself. Five minutes are enough: the provider is protected by the spacing of all its look-ups,
+/// and a longer pause would only keep a customer waiting.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5 * 60));
 
 /// The longest `Retry-After` that the gateway follows.
 const MOST_ASKED: Duration = MAX_PAUSE;
@@ -85,13 +83,12 @@ pub(super) enum Decision {
     },
 }
 
-/// What to do after a look-up that failed. `jitter`, from 0.5 to 1, shortens the pause, so that payments that failed together are not
-/// retried together.
-pub(super) fn after_failure(failed: &Failed, past: Past, jitter: f64) -> Decision {
+/// What to do after a look-up that failed. `random`, a number from 0 to 1, is the jitter of a pause that the gateway chooses itself.
+pub(super) fn after_failure(failed: &Failed, past: Past, random: f64) -> Decision {
     let is_puzzling = matches!(failed, Failed::Unclear(_) | Failed::Unknown(_));
     let attempts = past.attempts(if is_puzzling { Delay::Puzzled } else { Delay::Failed });
     let puzzled_for = if is_puzzling && attempts > 0 { past.delayed_for } else { Duration::ZERO };
-    let pause = LEAST.saturating_mul(1 << attempts.min(12)).min(MOST).mul_f64(jitter);
+    let pause = BACKOFF.delay(attempts, random);
     let at_least =
         |pause: Duration, asked: &Option<Duration>| pause.max(asked.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
@@ -216,8 +213,8 @@ mod tests {
             pending_for: SECOND,
             delayed_for: SECOND,
         };
-        assert_eq!(after_failure(&unavailable(None), past(3), 0.5), postponed(4 * SECOND));
+        assert_eq!(after_failure(&unavailable(None), past(3), 0.0), postponed(4 * SECOND));
         let throttled = Failed::Throttled { retry_after: Some(30 * SECOND) };
-        assert_eq!(after_failure(&throttled, past(0), 0.5), paused(30 * SECOND));
+        assert_eq!(after_failure(&throttled, past(0), 0.0), paused(30 * SECOND));
     }
 }

@@ -9,9 +9,10 @@ use std::{
 };
 
 /// Our own rooms, as they are named in `use crate::…`.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     "access",
     "app",
+    "backoff",
     "cli",
     "clock",
     "config",
@@ -36,7 +37,8 @@ const ROOMS: [&str; 23] = [
 ];
 
 /// Everyone may use these.
-const LEAVES: [&str; 8] = ["clock", "limits", "live", "metrics", "outbound", "redact", "secret", "shutdown"];
+const LEAVES: [&str; 9] =
+    ["backoff", "clock", "limits", "live", "metrics", "outbound", "redact", "secret", "shutdown"];
 
 struct File {
     /// Below `src/`, e.g. `hub/topic.rs`.

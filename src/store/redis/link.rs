@@ -9,6 +9,7 @@ use super::{
     error::{Unfit, in_words, passes, refusal, told},
 };
 use crate::{
+    backoff::Backoff,
     metrics::{CountReason as _, Metrics},
     store::StoreError,
 };
@@ -78,23 +79,25 @@ impl Connector {
     }
 }
 
-/// A pause between attempts to connect. It doubles each time, and its length is random within the upper half, so that nodes
-/// do not come back in step.
+/// The pauses between attempts to connect.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(250));
+
+/// Pauses between attempts to connect, each longer than the one before.
 #[derive(Debug)]
-pub(super) struct Pause(Duration);
+pub(super) struct Pause {
+    /// How many were taken.
+    taken: u32,
+}
 
 impl Pause {
-    const LEAST: Duration = Duration::from_millis(10);
-    const MOST: Duration = Duration::from_millis(250);
-
     pub(super) const fn new() -> Self {
-        Self(Self::LEAST)
+        Self { taken: 0 }
     }
 
     /// Waits, and lengthens the next pause.
     pub(super) async fn take(&mut self) {
-        sleep(self.0.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.0 = (self.0 * 2).min(Self::MOST);
+        sleep(RECONNECT.random(self.taken)).await;
+        self.taken = self.taken.saturating_add(1);
     }
 }
 
