@@ -8,7 +8,7 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::Metrics,
-    outbound::{Answer, Outbound},
+    outbound::{Outbound, ProviderAnswer},
     payment::{Cursor, Event, Name, Phase, State},
     source::{Api, Source, Unclear},
     store::{Append, Appended, Log, Store},
@@ -109,8 +109,8 @@ fn built<T, E>(place: &OnceLock<T>, build: impl FnOnce() -> Result<T, E>) -> Res
 }
 
 /// The body of a successful answer; any other status is a failure.
-fn body_of(answer: Answer) -> Result<Bytes, Failed> {
-    let Answer { status, retry_after, body } = answer;
+fn body_of(answer: ProviderAnswer) -> Result<Bytes, Failed> {
+    let ProviderAnswer { status, retry_after, body } = answer;
     match status {
         200..=299 => Ok(body),
         401 => Err(Failed::Denied(status)),
