@@ -34,7 +34,7 @@ use crate::{
     clock,
     limits::Limits,
     live::Live,
-    metrics::Metrics,
+    metrics::{ConfirmationOutcome, Metrics},
     payment::{Name, Time},
     shutdown::Shutdown,
     source::{Api, DEBOUNCE, Source, Sources},
@@ -191,7 +191,7 @@ impl Confirmations {
                 let past = Past::of(pending, clock::now());
                 let settlement =
                     if lookup.is_doubtful() { patience::after_doubt(past) } else { Settlement::Done };
-                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, ?settlement, "confirmation");
+                tracing::info!(source, %payment, outcome = outcome.word(), "type" = kind, seq, attempts, ?settlement, "confirmation");
                 return settlement;
             }
             Err(failed) => failed,
@@ -218,7 +218,7 @@ impl Confirmations {
                 // Without a record, nobody would see that the confirmation was given up. So it stays pending.
                 Err(why) => {
                     tracing::warn!(source, %payment, %why, "the record of a confirmation to give up was not stored; it stays pending");
-                    ("store", Settlement::Postponed { after: POLL })
+                    (ConfirmationOutcome::Store, Settlement::Postponed { after: POLL })
                 }
             },
         };

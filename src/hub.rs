@@ -21,7 +21,7 @@ pub use topic::{History, Pull, Standing};
 use crate::{
     backoff::Backoff,
     limits::Limits,
-    metrics::{CountReason, Metrics},
+    metrics::{HealCause, Metrics},
     payment::{PARTITIONS, Subject},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, Store, StoreError},
@@ -122,7 +122,7 @@ impl Hub {
                 Ok(notice) => self.hear(&notice),
                 Err(RecvError::Lagged(_)) => {
                     let hub = Arc::clone(self);
-                    tokio::spawn(async move { hub.heal_behind("lagged").await });
+                    tokio::spawn(async move { hub.heal_behind(HealCause::Lagged).await });
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -133,11 +133,11 @@ impl Hub {
     async fn heal_interruptions(self: &Arc<Self>) {
         loop {
             match self.store.interrupted().await {
-                Interruption::Missed => self.heal_behind("interrupted").await,
+                Interruption::Missed => self.heal_behind(HealCause::Interrupted).await,
                 // A log may have been read with an entry that is no more, although its partition never heard of it. That
                 // does not show in the heads.
                 Interruption::Elsewhere => {
-                    self.count_heal("elsewhere");
+                    self.count_heal(HealCause::Elsewhere);
                     if let Some(heads) = self.ask(|| self.store.heads()).await {
                         self.begin(heads);
                     }
@@ -219,7 +219,7 @@ impl Hub {
             Heard::Old => {}
             Heard::Hole => {
                 drop(partition);
-                self.heal(notice.partition, "gap");
+                self.heal(notice.partition, HealCause::Gap);
             }
             Heard::Next => {
                 let topic = partition.topic(&notice.event.subject);
@@ -268,9 +268,9 @@ impl Hub {
             if stands && missed.pos > last.pos {
                 deaf = true;
                 self.store.missed(index, missed.pos);
-                self.heal(index, "deaf");
+                self.heal(index, HealCause::Deaf);
             } else if is_back {
-                self.heal(index, "rolled_back");
+                self.heal(index, HealCause::RolledBack);
             } else {
                 ahead |= head.pos > last.pos;
             }
@@ -313,7 +313,7 @@ impl Hub {
         }
     }
 
-    fn count_heal(&self, cause: &'static str) {
+    fn count_heal(&self, cause: HealCause) {
         self.metrics.heals.count(cause);
     }
 }

@@ -19,9 +19,9 @@ pub use delivery::{Delivery, Reply};
 pub use outcome::Refusal;
 
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason as _, Metrics},
+    metrics::Metrics,
     payment::{Event, Name, Time},
     redact,
     source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, Unproven},
@@ -66,7 +66,7 @@ impl Ingest {
         let taken = match self.deliveries.try_acquire() {
             Ok(_permit) => self.take(source, &delivery).await,
             Err(_) => {
-                self.metrics.limit_hits.count("deliveries");
+                self.metrics.limit_hits.count(LimitHit::Deliveries);
                 vec![Outcome::Deferred { reason: "overload" }.into()]
             }
         };
@@ -158,7 +158,7 @@ impl Ingest {
         };
         let key = key.inspect_err(|why| {
             if *why == NoKey::TooMany {
-                self.metrics.limit_hits.count("key_fetches");
+                self.metrics.limit_hits.count(LimitHit::KeyFetches);
             }
         })?;
         source.open(Unproven { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
@@ -200,7 +200,7 @@ impl Ingest {
         let owed = self.store.owe(source.name(), payment, DEBOUNCE).await;
         match &owed {
             Ok(()) => self.hints.notify_one(),
-            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count("owed"),
+            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count(LimitHit::Owed),
             Err(_) => {}
         }
         owed

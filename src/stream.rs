@@ -14,9 +14,9 @@ pub use wire::Closing;
 
 use crate::{
     hub::{Bell, History, Hub, Watch},
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason, Metrics},
+    metrics::{CloseReason, Metrics, RefusalReason},
     payment::{Cursor, Subject, Time},
     shutdown::Shutdown,
 };
@@ -121,7 +121,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Self { streams, began, closed } = self;
         if *began {
-            streams.metrics.closes.count(closed.map_or("gone", Closing::as_str));
+            streams.metrics.closes.count(closed.map_or(CloseReason::Gone, Closing::counted));
         }
         streams.metrics.streams_open.dec();
         if streams.open.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -186,17 +186,17 @@ impl Streams {
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
         let place = Place::take(self);
         if self.shutdown.is_draining() {
-            return self.refuse("drain", Closing::Drain, &open);
+            return self.refuse(RefusalReason::Drain, Closing::Drain, &open);
         }
         if self.open.load(Ordering::Acquire) > self.limits.get().streams {
-            self.metrics.limit_hits.count("streams");
-            return self.refuse("overload", Closing::Overload, &open);
+            self.metrics.limit_hits.count(LimitHit::Streams);
+            return self.refuse(RefusalReason::Overload, Closing::Overload, &open);
         }
         let bell = Arc::new(Bell::default());
         let lanes = self.lanes(&open, &bell);
         let reads = futures_util::future::try_join_all(lanes.iter().map(|lane| lane.watch().history()));
         let Ok(Ok(histories)) = tokio::time::timeout(STORE_PATIENCE, reads).await else {
-            return self.refuse("store", Closing::Overload, &open);
+            return self.refuse(RefusalReason::Store, Closing::Overload, &open);
         };
         let now = crate::clock::now();
         let settings = self.settings.get();
@@ -217,7 +217,7 @@ impl Streams {
         open.subjects.iter().zip(sent).map(|(subject, sent)| Lane::new(join(subject), sent)).collect()
     }
 
-    fn refuse(&self, reason: &'static str, why: Closing, open: &Open) -> Opened {
+    fn refuse(&self, reason: RefusalReason, why: Closing, open: &Open) -> Opened {
         self.metrics.refusals.count(reason);
         let count = open.subjects.len();
         // The client keeps the cursor that it had.

@@ -2,7 +2,7 @@
 //! node asks any more because they were renamed, removed, or lost their `[source.api]`.
 
 use crate::{
-    metrics::{Metrics, SourceName},
+    metrics::{Metrics, SourceLabel},
     source::{Source, Sources},
     store::{Backlog, Store},
 };
@@ -58,7 +58,7 @@ impl BacklogReport {
         self.measured.extend(backlogs.keys().cloned());
         for source in &self.measured {
             let backlog = backlogs.get(source).copied().unwrap_or_default();
-            let name = SourceName { source: source.to_string() };
+            let name = SourceLabel { source: source.to_string() };
             let count = i64::try_from(backlog.count).unwrap_or(i64::MAX);
             let oldest = i64::try_from(backlog.oldest.as_secs()).unwrap_or(i64::MAX);
             metrics.confirmations_owed.get_or_create(&name).set(count);

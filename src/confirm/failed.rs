@@ -2,6 +2,7 @@
 //! decides when to retry by them. They hold nothing of a provider's answer and no credential, so they can be logged.
 
 use crate::{
+    metrics::ConfirmationOutcome,
     outbound::OutboundError,
     source::{AnswerError, Unclear},
     store::StoreError,
@@ -55,16 +56,16 @@ impl Failed {
         }
     }
 
-    /// The word for metrics and logs.
-    pub(super) const fn outcome(&self) -> &'static str {
+    /// The outcome for metrics and logs.
+    pub(super) const fn outcome(&self) -> ConfirmationOutcome {
         match self {
-            Self::Unavailable { .. } => "unavailable",
-            Self::Throttled { .. } => "throttled",
-            Self::Denied(_) => "denied",
-            Self::Unknown(_) => "unknown",
-            Self::Unclear(_) => "unclear",
-            Self::Unfit(_) => "quarantined",
-            Self::Store(_) => "store",
+            Self::Unavailable { .. } => ConfirmationOutcome::Unavailable,
+            Self::Throttled { .. } => ConfirmationOutcome::Throttled,
+            Self::Denied(_) => ConfirmationOutcome::Denied,
+            Self::Unknown(_) => ConfirmationOutcome::Unknown,
+            Self::Unclear(_) => ConfirmationOutcome::Unclear,
+            Self::Unfit(_) => ConfirmationOutcome::Quarantined,
+            Self::Store(_) => ConfirmationOutcome::Store,
         }
     }
 

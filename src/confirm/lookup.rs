@@ -7,7 +7,7 @@ use crate::{
     clock,
     limits::Limits,
     live::Live,
-    metrics::Metrics,
+    metrics::{ConfirmationOutcome, Metrics},
     outbound::{Outbound, ProviderAnswer},
     payment::{Cursor, Event, Name, Phase, State},
     source::{Api, Source, Unclear},
@@ -30,9 +30,9 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// The word for metrics and logs.
-    pub(super) const fn outcome(&self) -> &'static str {
-        if self.appended.is_some() { "appended" } else { "same" }
+    /// The outcome for metrics and logs.
+    pub(super) const fn outcome(&self) -> ConfirmationOutcome {
+        if self.appended.is_some() { ConfirmationOutcome::Appended } else { ConfirmationOutcome::Same }
     }
 
     /// Whether the answer may be older than the hint, as one of a provider's replica that lags behind. An answer is certain only if it

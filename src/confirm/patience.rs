@@ -3,6 +3,7 @@
 use super::failed::Failed;
 use crate::{
     backoff::Backoff,
+    metrics::ConfirmationOutcome,
     payment::Time,
     store::{Delay, MAX_PAUSE, Owed, Settlement},
 };
@@ -78,8 +79,8 @@ pub(super) enum Decision {
     GiveUp {
         /// The record's reason.
         code: &'static str,
-        /// The word for metrics.
-        outcome: &'static str,
+        /// The outcome for metrics.
+        outcome: ConfirmationOutcome,
     },
 }
 
@@ -92,15 +93,17 @@ pub(super) fn after_failure(failed: &Failed, past: Past, random: f64) -> Decisio
     let at_least =
         |pause: Duration, asked: &Option<Duration>| pause.max(asked.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
-        Failed::Unfit(unclear) => return Decision::GiveUp { code: unclear.code, outcome: "quarantined" },
+        Failed::Unfit(unclear) => {
+            return Decision::GiveUp { code: unclear.code, outcome: ConfirmationOutcome::Quarantined };
+        }
         Failed::Unclear(unclear) if puzzled_for >= UNCLEAR => {
-            return Decision::GiveUp { code: unclear.code, outcome: "quarantined" };
+            return Decision::GiveUp { code: unclear.code, outcome: ConfirmationOutcome::Quarantined };
         }
         Failed::Unknown(_) if puzzled_for >= UNKNOWN => {
-            return Decision::GiveUp { code: "unknown_at_provider", outcome: "unknown" };
+            return Decision::GiveUp { code: "unknown_at_provider", outcome: ConfirmationOutcome::Unknown };
         }
         _ if past.pending_for >= GIVE_UP => {
-            return Decision::GiveUp { code: "unconfirmed", outcome: "given_up" };
+            return Decision::GiveUp { code: "unconfirmed", outcome: ConfirmationOutcome::GivenUp };
         }
         Failed::Unclear(_) | Failed::Unknown(_) => Settlement::Puzzled { after: pause },
         Failed::Store(_) => Settlement::Postponed { after: pause },
@@ -153,20 +156,25 @@ mod tests {
             (unavailable(Some(7 * SECOND)), 0, SECOND, postponed(7 * SECOND)),
             (unavailable(Some(7 * SECOND)), 4, SECOND, postponed(16 * SECOND)),
             (unavailable(Some(24 * HOUR)), 0, SECOND, postponed(HOUR)),
-            (unavailable(None), 80, 72 * HOUR, given_up("unconfirmed", "given_up")),
+            (unavailable(None), 80, 72 * HOUR, given_up("unconfirmed", ConfirmationOutcome::GivenUp)),
             (Failed::Throttled { retry_after: Some(30 * SECOND) }, 0, SECOND, paused(30 * SECOND)),
             (Failed::Throttled { retry_after: None }, 1, SECOND, paused(2 * SECOND)),
             (Failed::Throttled { retry_after: None }, 12, SECOND, paused(30 * SECOND)),
             (Failed::Denied(401), 9, SECOND, paused(60 * SECOND)),
-            (Failed::Denied(401), 9, 72 * HOUR, given_up("unconfirmed", "given_up")),
+            (Failed::Denied(401), 9, 72 * HOUR, given_up("unconfirmed", ConfirmationOutcome::GivenUp)),
             (Failed::Unknown(404), 4, SECOND, puzzled(16 * SECOND)),
             (Failed::Unknown(404), 80, HOUR - SECOND, puzzled(300 * SECOND)),
-            (Failed::Unknown(404), 5, HOUR, given_up("unknown_at_provider", "unknown")),
+            (Failed::Unknown(404), 5, HOUR, given_up("unknown_at_provider", ConfirmationOutcome::Unknown)),
             (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
             (puzzling(), 0, SECOND, puzzled(SECOND)),
             (puzzling(), 9, 600 * SECOND - SECOND, puzzled(300 * SECOND)),
-            (puzzling(), 9, 600 * SECOND, given_up("other_payment", "quarantined")),
-            (Failed::Unfit(unclear("log_full")), 0, SECOND, given_up("log_full", "quarantined")),
+            (puzzling(), 9, 600 * SECOND, given_up("other_payment", ConfirmationOutcome::Quarantined)),
+            (
+                Failed::Unfit(unclear("log_full")),
+                0,
+                SECOND,
+                given_up("log_full", ConfirmationOutcome::Quarantined),
+            ),
         ] {
             let delay = match failed {
                 Failed::Unclear(_) | Failed::Unknown(_) => Delay::Puzzled,

@@ -91,7 +91,7 @@ pub(super) async fn reconcile(
     metrics.confirmation(source.name(), outcome);
     // An operator may have typed anything; only a payment that the provider knows is safe to log.
     let shown = looked_up.is_ok().then_some(tracing::field::display(payment));
-    tracing::info!(source = source.name(), payment = shown, outcome, "reconciled by hand");
+    tracing::info!(source = source.name(), payment = shown, outcome = outcome.word(), "reconciled by hand");
     Ok(compared(source.name(), payment, &looked_up?))
 }
 

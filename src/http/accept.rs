@@ -11,9 +11,9 @@
 
 use super::guarded::Guarded;
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason, Metrics},
+    metrics::Metrics,
     shutdown::Shutdown,
 };
 use axum::{Router, body::Body};
@@ -122,7 +122,7 @@ impl Host {
     /// Waits for a free place among the connections.
     async fn enter(&self, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         if room.available_permits() == 0 {
-            self.metrics.limit_hits.count("connections");
+            self.metrics.limit_hits.count(LimitHit::Connections);
         }
         Arc::clone(room).acquire_owned().await.ok()
     }
@@ -136,7 +136,7 @@ impl Host {
                 Err(error) if is_of_the_client(&error) => {}
                 // No file or no memory left; at once, accepting would fail again.
                 Err(error) => {
-                    self.metrics.limit_hits.count("open_files");
+                    self.metrics.limit_hits.count(LimitHit::OpenFiles);
                     tracing::error!(%error, "cannot accept connections; raise the limit of open files");
                     sleep(BACK_OFF).await;
                 }
@@ -148,7 +148,7 @@ impl Host {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         let served = match timeout(self.limits.get().head_timeout, self.opened(stream)).await {
             Err(_) => {
-                self.metrics.limit_hits.count("head_timeout");
+                self.metrics.limit_hits.count(LimitHit::HeadTimeout);
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),

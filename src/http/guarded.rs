@@ -3,7 +3,7 @@
 //! Once written bytes have found no room for the stall limit, every write fails, and hyper drops the connection. Costs
 //! nothing while writes succeed: the timer exists only while one waits.
 
-use crate::metrics::{CountReason, Metrics};
+use crate::{limits::LimitHit, metrics::Metrics};
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use std::{
@@ -44,7 +44,7 @@ impl Guarded {
         }
         let stall = self.stall;
         ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(stall))).as_mut().poll(cx));
-        self.metrics.limit_hits.count("stall");
+        self.metrics.limit_hits.count(LimitHit::Stall);
         // Cut at once: what the kernel still holds for this reader is dropped, and the reader learns of the end by a reset.
         // An orderly close would leave both to wait for a reader that takes nothing.
         let _refused = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));

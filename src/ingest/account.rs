@@ -6,9 +6,9 @@ use super::{
     outcome::{self, Outcome, Taken},
 };
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason as _, Metrics},
+    metrics::Metrics,
     source::{Reading, Source, Throttled},
     store::{Record, RecordLog, Store},
 };
@@ -63,7 +63,7 @@ impl Account {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
                     // Counted above. A line each would let anyone fill the disk; the next line says how many.
-                    self.metrics.limit_hits.count("failed_signatures_per_second");
+                    self.metrics.limit_hits.count(LimitHit::FailedSignaturesPerSecond);
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
                 }
@@ -85,7 +85,7 @@ impl Account {
         reading: &Reading,
     ) {
         let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
-            self.metrics.limit_hits.count("delivery_records");
+            self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
         let detail = json!({

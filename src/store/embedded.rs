@@ -29,7 +29,8 @@ use super::{
     RecordLog, Settlement, Store, StoreError,
 };
 use crate::{
-    metrics::{CountReason as _, Metrics},
+    limits::LimitHit,
+    metrics::Metrics,
     payment::{Name, Subject, Time},
 };
 use async_trait::async_trait;
@@ -202,7 +203,7 @@ impl Embedded {
         let open = open.as_ref().ok_or_else(closed)?;
         open.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => {
-                self.metrics.limit_hits.count("store_queue");
+                self.metrics.limit_hits.count(LimitHit::StoreQueue);
                 StoreError::Overloaded
             }
             TrySendError::Disconnected(_) => closed(),

@@ -7,7 +7,7 @@ use super::{Place, Settings, Streams, wire, wire::Closing};
 use crate::{
     clock,
     hub::{Bell, Frame, History, Pull, Standing, Watch},
-    metrics::CountReason,
+    metrics::ResumeKind,
     payment::{Cursor, Phase, Time},
 };
 use bytes::BytesMut;
@@ -64,7 +64,7 @@ pub(super) struct Lane {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Wants {
     /// The payment as it stands; with the reason why the client's cursor could not be honoured, if it sent one.
-    Snapshot(Option<&'static str>),
+    Snapshot(Option<ResumeKind>),
     /// What was missed since the client's cursor.
     Resume,
     /// What comes.
@@ -89,7 +89,7 @@ impl Lane {
     pub(super) fn new(watch: Watch, sent: Option<Option<Cursor>>) -> Self {
         let (cursor, wants) = match sent {
             None => (Cursor::START, Wants::Snapshot(None)),
-            Some(None) => (Cursor::START, Wants::Snapshot(Some("unknown_cursor"))),
+            Some(None) => (Cursor::START, Wants::Snapshot(Some(ResumeKind::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
         Self { watch, cursor, wants, began_at: 0 }
@@ -201,26 +201,26 @@ impl Session {
             (Wants::Resume, Some([])) => {
                 lane.wants = Wants::Live;
                 let (payment, seq) = (lane.watch.subject().id.clone(), lane.cursor.seq);
-                self.streams.metrics.resumes.count("ready");
+                self.streams.metrics.resumes.count(ResumeKind::Ready);
                 return wire::ready(out, &self.id(), payment.as_str(), seq);
             }
             (wants, Some(frames)) => {
                 if wants == Wants::Resume {
-                    self.streams.metrics.resumes.count("exact");
+                    self.streams.metrics.resumes.count(ResumeKind::Exact);
                 }
                 lane.wants = Wants::Live;
                 return self.write(index, frames, out);
             }
-            (Wants::Live, None) => Some("rolled_back"),
-            (Wants::Resume, None) if history.head == Cursor::START => Some("evicted"),
-            (Wants::Resume, None) if lane.cursor.seq > history.head.seq => Some("rolled_back"),
-            (Wants::Resume, None) => Some("unknown_cursor"),
+            (Wants::Live, None) => Some(ResumeKind::RolledBack),
+            (Wants::Resume, None) if history.head == Cursor::START => Some(ResumeKind::Evicted),
+            (Wants::Resume, None) if lane.cursor.seq > history.head.seq => Some(ResumeKind::RolledBack),
+            (Wants::Resume, None) => Some(ResumeKind::UnknownCursor),
         };
         lane.wants = Wants::Live;
         lane.cursor = history.head;
-        self.streams.metrics.resumes.count(reason.unwrap_or("fresh"));
+        self.streams.metrics.resumes.count(reason.unwrap_or(ResumeKind::Fresh));
         let up_to_date = wire::up_to_date(true);
-        let rest = reason.map(|reason| format!(r#","reason":"{reason}"{up_to_date}"#));
+        let rest = reason.map(|reason| format!(r#","reason":"{}"{up_to_date}"#, reason.word()));
         wire::message(out, &self.id(), &history.snapshot.json, rest.as_deref().unwrap_or(up_to_date));
     }
 

@@ -3,7 +3,7 @@
 use super::{STORE_PATIENCE, Streams, wire};
 use crate::{
     hub::Bell,
-    metrics::CountReason,
+    metrics::RefusalReason,
     payment::{FOLD_VERSION, Subject},
 };
 use bytes::{Bytes, BytesMut};
@@ -42,7 +42,7 @@ impl Streams {
         let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count("store");
+                self.metrics.refusals.count(RefusalReason::Store);
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);

@@ -4,7 +4,7 @@
 //! dots. `retry:` stands in the block of an event or alone with one newline, since a blank line after it, or after a
 //! comment, fires an empty message in a popular client.
 
-use crate::{hub::WIRE_VERSION, payment::Cursor};
+use crate::{hub::WIRE_VERSION, metrics::CloseReason, payment::Cursor};
 use bytes::{BufMut, BytesMut};
 use serde_json::json;
 use std::fmt::{Display, Write};
@@ -37,6 +37,19 @@ impl Closing {
             Self::Overload => "overload",
             Self::Stalled => "stalled",
             Self::Finished => "finished",
+        }
+    }
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn counted(self) -> CloseReason {
+        match self {
+            Self::Drain => CloseReason::Drain,
+            Self::MaxAge => CloseReason::MaxAge,
+            Self::TokenExpired => CloseReason::TokenExpired,
+            Self::Overload => CloseReason::Overload,
+            Self::Stalled => CloseReason::Stalled,
+            Self::Finished => CloseReason::Finished,
         }
     }
 

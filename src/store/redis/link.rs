@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    metrics::{CountReason as _, Metrics},
+    metrics::{Metrics, StoreFault},
     store::StoreError,
 };
 use redis::{
@@ -74,7 +74,7 @@ impl Connector {
     }
 
     /// Counts a fault of a connection.
-    pub(super) fn count(&self, fault: &'static str) {
+    pub(super) fn count(&self, fault: StoreFault) {
         self.metrics.store_faults.count(fault);
     }
 }
@@ -173,7 +173,7 @@ impl Link {
     /// Gives up connection `number`, if it is still the present one.
     pub(super) fn broken(&self, number: u64, why: &str) {
         if take_out(&self.state, number, why) {
-            self.connector.count("lost");
+            self.connector.count(StoreFault::Lost);
         }
     }
 
@@ -243,7 +243,7 @@ async fn keep(
                 }
             }
             Err(why) => {
-                connector.count("connect");
+                connector.count(StoreFault::Connect);
                 let why: Arc<str> = why.to_string().into();
                 let before = state.send_replace(State::Down(Arc::clone(&why)));
                 // The log tells each reason once, because an operator may have to change something.
