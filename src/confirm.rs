@@ -210,10 +210,10 @@ impl Confirmations {
                 tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");
                 (failed.outcome(), settlement)
             }
-            Decision::GiveUp { code, outcome } => match self.quarantine(pending, code, &failed, now).await {
+            Decision::GiveUp(reason) => match self.quarantine(pending, reason.code(), &failed, now).await {
                 Ok(()) => {
-                    tracing::error!(source, %payment, attempts, reason = code, why = %failed, "the confirmation is given up");
-                    (outcome, Settlement::Done)
+                    tracing::error!(source, %payment, attempts, reason = reason.code(), why = %failed, "the confirmation is given up");
+                    (reason.outcome(), Settlement::Done)
                 }
                 // Without a record, nobody would see that the confirmation was given up. So it stays pending.
                 Err(why) => {

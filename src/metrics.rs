@@ -30,7 +30,7 @@ const LATENCY_BUCKETS: [f64; 16] = [
 const PROVIDER_BUCKETS: [f64; 12] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0];
 
-/// All metrics. Fields are named after what they count; docs give label sets and units.
+/// All metrics of one process. A field is named after what it counts; its documentation says which labels and which unit it has.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -121,12 +121,12 @@ impl Metrics {
         );
         to.register(
             "confirmations_owed",
-            "Confirmations that are owed, first answers and, for up to about a minute, second ones",
+            "Pending confirmations, including doubtful answers that are asked for again within about a minute",
             self.confirmations_owed.clone(),
         );
         to.register_with_unit(
             "confirmations_oldest",
-            "How long the oldest confirmation has been owed, or owed since its last answer",
+            "How long the oldest confirmation has been pending, or pending since its last answer",
             Unit::Seconds,
             self.confirmations_oldest.clone(),
         );
@@ -155,13 +155,13 @@ impl Metrics {
             self.resumes.family.clone(),
         );
         to.register("stream_closes", "Streams closed, by reason", self.closes.family.clone());
-        to.register("heals", "Healings of a partition, by cause", self.heals.family.clone());
+        to.register("heals", "Heals of a partition, by cause", self.heals.family.clone());
         to.register(
             "store_faults",
             "Faults of the connections to the store, by kind",
             self.store_faults.family.clone(),
         );
-        to.register("limit_hits", "Bounds that were hit, by name", self.limit_hits.family.clone());
+        to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family.clone());
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
         to.register(
             "stream_uptime_ratio",
@@ -253,7 +253,7 @@ mod tests {
     use strum::VariantArray;
 
     #[test]
-    fn what_was_counted_is_rendered() {
+    fn counts_and_ratios_are_rendered() {
         let metrics = Metrics::new();
         metrics.event("acme", "rejected", "bad_signature");
         metrics.closes.count(CloseReason::Drain);

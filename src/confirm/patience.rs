@@ -76,12 +76,38 @@ pub(super) enum Decision {
     /// Retry after the settlement's pause.
     Retry(Settlement),
     /// Do not retry, and keep a record of the confirmation that was given up.
-    GiveUp {
-        /// The record's reason.
-        code: &'static str,
-        /// The outcome for metrics.
-        outcome: ConfirmationOutcome,
-    },
+    GiveUp(GiveUpReason),
+}
+
+/// Why a confirmation is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GiveUpReason {
+    /// The answer does not fit the preset or the payment's log, for the reason with this code.
+    Answer(&'static str),
+    /// The provider does not know the payment.
+    UnknownAtProvider,
+    /// The confirmation was pending for too long.
+    TooOld,
+}
+
+impl GiveUpReason {
+    /// The reason code of the record.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Answer(code) => code,
+            Self::UnknownAtProvider => "unknown_at_provider",
+            Self::TooOld => "unconfirmed",
+        }
+    }
+
+    /// The outcome for metrics.
+    pub(super) const fn outcome(self) -> ConfirmationOutcome {
+        match self {
+            Self::Answer(_) => ConfirmationOutcome::Quarantined,
+            Self::UnknownAtProvider => ConfirmationOutcome::Unknown,
+            Self::TooOld => ConfirmationOutcome::GivenUp,
+        }
+    }
 }
 
 /// What to do after a look-up that failed. `random`, a number from 0 to 1, is the jitter of a pause that the gateway chooses itself.
@@ -93,18 +119,14 @@ pub(super) fn after_failure(failed: &Failed, past: Past, random: f64) -> Decisio
     let at_least =
         |pause: Duration, asked: &Option<Duration>| pause.max(asked.unwrap_or_default().min(MOST_ASKED));
     let settlement = match failed {
-        Failed::Unfit(unclear) => {
-            return Decision::GiveUp { code: unclear.code, outcome: ConfirmationOutcome::Quarantined };
-        }
+        Failed::Unfit(unclear) => return Decision::GiveUp(GiveUpReason::Answer(unclear.code)),
         Failed::Unclear(unclear) if puzzled_for >= UNCLEAR => {
-            return Decision::GiveUp { code: unclear.code, outcome: ConfirmationOutcome::Quarantined };
+            return Decision::GiveUp(GiveUpReason::Answer(unclear.code));
         }
         Failed::Unknown(_) if puzzled_for >= UNKNOWN => {
-            return Decision::GiveUp { code: "unknown_at_provider", outcome: ConfirmationOutcome::Unknown };
+            return Decision::GiveUp(GiveUpReason::UnknownAtProvider);
         }
-        _ if past.pending_for >= GIVE_UP => {
-            return Decision::GiveUp { code: "unconfirmed", outcome: ConfirmationOutcome::GivenUp };
-        }
+        _ if past.pending_for >= GIVE_UP => return Decision::GiveUp(GiveUpReason::TooOld),
         Failed::Unclear(_) | Failed::Unknown(_) => Settlement::Puzzled { after: pause },
         Failed::Store(_) => Settlement::Postponed { after: pause },
         Failed::Unavailable { retry_after, .. } => {
@@ -144,7 +166,7 @@ mod tests {
 
     #[test]
     fn each_failure_is_retried_by_its_own_rule_and_given_up_in_time() {
-        let given_up = |code, outcome| Decision::GiveUp { code, outcome };
+        let given_up = Decision::GiveUp;
         let unclear = |code| Unclear { code, at: "/id".into() };
         let puzzling = || Failed::Unclear(unclear("other_payment"));
         for (failed, attempts, passed, expected) in [
@@ -156,25 +178,20 @@ mod tests {
             (unavailable(Some(7 * SECOND)), 0, SECOND, postponed(7 * SECOND)),
             (unavailable(Some(7 * SECOND)), 4, SECOND, postponed(16 * SECOND)),
             (unavailable(Some(24 * HOUR)), 0, SECOND, postponed(HOUR)),
-            (unavailable(None), 80, 72 * HOUR, given_up("unconfirmed", ConfirmationOutcome::GivenUp)),
+            (unavailable(None), 80, 72 * HOUR, given_up(GiveUpReason::TooOld)),
             (Failed::Throttled { retry_after: Some(30 * SECOND) }, 0, SECOND, paused(30 * SECOND)),
             (Failed::Throttled { retry_after: None }, 1, SECOND, paused(2 * SECOND)),
             (Failed::Throttled { retry_after: None }, 12, SECOND, paused(30 * SECOND)),
             (Failed::Denied(401), 9, SECOND, paused(60 * SECOND)),
-            (Failed::Denied(401), 9, 72 * HOUR, given_up("unconfirmed", ConfirmationOutcome::GivenUp)),
+            (Failed::Denied(401), 9, 72 * HOUR, given_up(GiveUpReason::TooOld)),
             (Failed::Unknown(404), 4, SECOND, puzzled(16 * SECOND)),
             (Failed::Unknown(404), 80, HOUR - SECOND, puzzled(300 * SECOND)),
-            (Failed::Unknown(404), 5, HOUR, given_up("unknown_at_provider", ConfirmationOutcome::Unknown)),
+            (Failed::Unknown(404), 5, HOUR, given_up(GiveUpReason::UnknownAtProvider)),
             (Failed::Store(StoreError::Overloaded), 0, SECOND, postponed(SECOND)),
             (puzzling(), 0, SECOND, puzzled(SECOND)),
             (puzzling(), 9, 600 * SECOND - SECOND, puzzled(300 * SECOND)),
-            (puzzling(), 9, 600 * SECOND, given_up("other_payment", ConfirmationOutcome::Quarantined)),
-            (
-                Failed::Unfit(unclear("log_full")),
-                0,
-                SECOND,
-                given_up("log_full", ConfirmationOutcome::Quarantined),
-            ),
+            (puzzling(), 9, 600 * SECOND, given_up(GiveUpReason::Answer("other_payment"))),
+            (Failed::Unfit(unclear("log_full")), 0, SECOND, given_up(GiveUpReason::Answer("log_full"))),
         ] {
             let delay = match failed {
                 Failed::Unclear(_) | Failed::Unknown(_) => Delay::Puzzled,
@@ -182,6 +199,17 @@ mod tests {
             };
             let past = Past { pending_for: passed, delay: Some(delay), attempts, delayed_for: passed };
             assert_eq!(after_failure(&failed, past, 1.0), expected, "{failed} {past:?}");
+        }
+    }
+
+    #[test]
+    fn a_confirmation_that_is_given_up_has_a_code_for_its_record_and_an_outcome_for_metrics() {
+        for (reason, code, outcome) in [
+            (GiveUpReason::Answer("log_full"), "log_full", "quarantined"),
+            (GiveUpReason::UnknownAtProvider, "unknown_at_provider", "unknown"),
+            (GiveUpReason::TooOld, "unconfirmed", "given_up"),
+        ] {
+            assert_eq!((reason.code(), reason.outcome().word()), (code, outcome));
         }
     }
 
