@@ -26,7 +26,7 @@ pub enum LimitHit {
     FailedSignaturesPerSecond,
     /// A connection sent nothing at all within [`Limits::head_timeout`].
     HeadTimeout,
-    /// A delivery named an unknown key, and too many unknown keys were being fetched.
+    /// A delivery named an unknown key, and too many such keys were being fetched, or too many deliveries waited for them.
     KeyFetches,
     /// A connection could not be accepted, because the process has as many open files as it may have.
     OpenFiles,
