@@ -1,6 +1,6 @@
 //! The label sets of the metrics, and the closed sets of words that appear in them. Each word is the variant's name in snake case.
 //!
-//! Renaming a variant renames a label value that operators may query; a test in `metrics.rs` shows all values.
+//! Renaming a variant renames a label value that operators may query; a test shows all values.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use strum::{IntoStaticStr, VariantArray};
