@@ -35,8 +35,9 @@ pub use topic::{LogEnd, Pull};
 pub use watch::Watch;
 
 use crate::{
+    backoff::Backoff,
     limits::Limits,
-    metrics::{CountReason, Metrics},
+    metrics::{HealCause, Metrics},
     payment::PARTITIONS,
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, Store, StoreError},
@@ -62,6 +63,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How many feeds are read at once. Each holds up to a thousand references, and a store that has just come back must not be
 /// overloaded by one node.
 const CATCH_UPS: usize = 16;
+
+/// The pauses before the store is asked again after a failure.
+const ASK_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), TICK);
 
 /// The live ends of all watched logs on this node. Shared by the watchers and the task of [`Hub::run`].
 pub struct Hub {
@@ -128,7 +132,7 @@ impl Hub {
                 Ok(notice) => self.take(&notice),
                 Err(RecvError::Lagged(_)) => {
                     let hub = Arc::clone(self);
-                    tokio::spawn(async move { hub.heal_behind("lagged").await });
+                    tokio::spawn(async move { hub.heal_behind(HealCause::Lagged).await });
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -139,11 +143,11 @@ impl Hub {
     async fn heal_interruptions(self: &Arc<Self>) {
         loop {
             match self.store.interrupted().await {
-                Interruption::Missed => self.heal_behind("interrupted").await,
+                Interruption::Missed => self.heal_behind(HealCause::Interrupted).await,
                 // A log may have been read with an entry that has vanished, although the entry's notice never arrived. The
                 // heads do not show that, so all watched logs are read again.
                 Interruption::Elsewhere => {
-                    self.count_heal("elsewhere");
+                    self.count_heal(HealCause::Elsewhere);
                     if let Some(heads) = self.ask(|| self.store.heads()).await {
                         self.begin(heads);
                     }
@@ -195,7 +199,7 @@ impl Hub {
             Continuity::Old => {}
             Continuity::Gap => {
                 drop(partition);
-                self.heal(notice.partition, "gap");
+                self.heal(notice.partition, HealCause::Gap);
             }
             Continuity::Next => {
                 let topic = partition.topic(&notice.event.subject);
@@ -230,7 +234,7 @@ impl Hub {
 
     /// Asks the store until it answers, with a growing pause between the attempts. `None` once the hub has stopped.
     async fn ask<T, F: Future<Output = Result<T, StoreError>>>(&self, ask: impl Fn() -> F) -> Option<T> {
-        let mut pause = Duration::from_millis(50);
+        let mut failures = 0_u32;
         loop {
             match ask().await {
                 Ok(answer) => return Some(answer),
@@ -239,12 +243,12 @@ impl Hub {
             }
             tokio::select! {
                 () = self.stopped.cancelled() => return None,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(TICK),
+                () = tokio::time::sleep(ASK_AGAIN.random(failures)) => failures = failures.saturating_add(1),
             }
         }
     }
 
-    fn count_heal(&self, cause: &'static str) {
+    fn count_heal(&self, cause: HealCause) {
         self.metrics.heals.count(cause);
     }
 }

@@ -21,9 +21,9 @@ pub use outcome::Refusal;
 pub use reply::{Reply, ReplyBody};
 
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason as _, Metrics},
+    metrics::Metrics,
     payment::{Event, Name, Time},
     source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, UnverifiedRequest},
     store::{Append, Appended, RecordLog, Store, StoreError},
@@ -67,7 +67,7 @@ impl Ingest {
         let taken = match self.deliveries.try_acquire() {
             Ok(_permit) => self.take(source, &delivery).await,
             Err(_) => {
-                self.metrics.limit_hits.count("deliveries");
+                self.metrics.limit_hits.count(LimitHit::Deliveries);
                 vec![Outcome::Deferred { reason: "overload" }.into()]
             }
         };
@@ -163,7 +163,7 @@ impl Ingest {
         };
         let key = key.inspect_err(|why| {
             if *why == NoKey::TooMany {
-                self.metrics.limit_hits.count("key_fetches");
+                self.metrics.limit_hits.count(LimitHit::KeyFetches);
             }
         })?;
         source.open(UnverifiedRequest { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
@@ -205,7 +205,7 @@ impl Ingest {
         let owed = self.store.owe(source.name(), payment, DEBOUNCE).await;
         match &owed {
             Ok(()) => self.hints.notify_one(),
-            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count("owed"),
+            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count(LimitHit::Owed),
             Err(_) => {}
         }
         owed

@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod app;
+pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,7 @@ mod sse;
 
 use super::{Refused, a_payment, output, post};
 use crate::{
+    backoff::Backoff,
     payment::{Currency, Name},
     scenario::major,
 };
@@ -237,12 +238,12 @@ fn root(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// What the gateway asked for, longer after each failure, and up to half as much again, so that clients that were cut off
-/// together do not come back together.
+/// How long to wait before the next attempt: at least what the gateway asked for, longer after each failure, and random up to twice
+/// that, so that clients that were cut off together do not come back together.
 fn pause(retry_ms: u64, failures: u32) -> Duration {
-    let doubled =
-        retry_ms.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(MAX_RETRY_MS.max(retry_ms));
-    Duration::from_millis(doubled).mul_f64(rand::random_range(1.0..1.5))
+    // Jitter takes away up to half, so half of each delay has to be what the gateway asked for.
+    let twice = |ms: u64| Duration::from_millis(ms).saturating_mul(2);
+    Backoff::new(twice(retry_ms), twice(MAX_RETRY_MS.max(retry_ms))).random(failures.saturating_sub(1))
 }
 
 #[cfg(test)]

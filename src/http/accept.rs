@@ -16,9 +16,9 @@ use super::{
     service::{Peer, Routed},
 };
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason, Metrics},
+    metrics::Metrics,
     shutdown::Shutdown,
 };
 use axum::Router;
@@ -101,7 +101,7 @@ impl Server {
     /// Waits until one more connection is allowed. `None` if the semaphore is closed, which does not happen.
     async fn permit(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         if permits.available_permits() == 0 {
-            self.metrics.limit_hits.count("connections");
+            self.metrics.limit_hits.count(LimitHit::Connections);
         }
         Arc::clone(permits).acquire_owned().await.ok()
     }
@@ -115,7 +115,7 @@ impl Server {
                 // The client left while its connection was in the backlog.
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    self.metrics.limit_hits.count("open_files");
+                    self.metrics.limit_hits.count(LimitHit::OpenFiles);
                     tracing::error!(%error, "cannot accept connections; raise the limit of open files");
                     sleep(BACK_OFF).await;
                 }
@@ -127,7 +127,7 @@ impl Server {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         let served = match timeout(self.limits.get().head_timeout, self.open(stream)).await {
             Err(_) => {
-                self.metrics.limit_hits.count("head_timeout");
+                self.metrics.limit_hits.count(LimitHit::HeadTimeout);
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),

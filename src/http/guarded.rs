@@ -3,7 +3,7 @@
 //! If a client does not read, a write waits for room in the kernel's buffer. After the configured time all writes fail, so
 //! that hyper drops the connection. While writes succeed this costs nothing: the timer exists only while a write waits.
 
-use crate::metrics::{CountReason, Metrics};
+use crate::{limits::LimitHit, metrics::Metrics};
 use socket2::SockRef;
 use std::{
     io,
@@ -43,7 +43,7 @@ impl Guarded {
         }
         let patience = self.patience;
         ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
-        self.metrics.limit_hits.count("stall");
+        self.metrics.limit_hits.count(LimitHit::Stall);
         // Reset the connection instead of closing it in order: a close would wait until the client has read what the kernel
         // still holds, and this client does not read.
         let _refused = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));

@@ -13,7 +13,7 @@ use crate::{
     clock,
     limits::Limits,
     live::Live,
-    metrics::{CountReason, Metrics},
+    metrics::{Metrics, RefusalReason},
     payment::{Name, Subject},
     stream::{Open, Opened, Snapshot, Streams},
 };
@@ -61,7 +61,7 @@ impl Public {
 
     fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
-            self.metrics.refusals.count("token");
+            self.metrics.refusals.count(RefusalReason::Token);
             unauthorized(denied)
         })
     }
@@ -71,7 +71,7 @@ impl Public {
         if grant.allows(&payment) {
             return Ok(Subject::payment(grant.realm.clone(), payment));
         }
-        self.metrics.refusals.count("forbidden");
+        self.metrics.refusals.count(RefusalReason::Forbidden);
         Err(Problem::new(StatusCode::FORBIDDEN, "foreign_payment", "the token does not open this payment"))
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Hub, TICK, lock};
 use crate::{
+    metrics::HealCause,
     payment::PARTITIONS,
     store::{Head, StoreError},
 };
@@ -53,9 +54,9 @@ impl Hub {
             if stands && missed.pos > last.pos {
                 deaf = true;
                 self.store.missed(index, missed.pos);
-                self.heal(index, "deaf");
+                self.heal(index, HealCause::Deaf);
             } else if is_back {
-                self.heal(index, "rolled_back");
+                self.heal(index, HealCause::RolledBack);
             } else {
                 ahead |= head.pos > last.pos;
             }

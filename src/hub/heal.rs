@@ -2,6 +2,7 @@
 
 use super::{Hub, history::History, topic::Topic};
 use crate::{
+    metrics::HealCause,
     payment::Subject,
     store::{Feed, Head, Reference, StoreError},
 };
@@ -9,7 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 
 impl Hub {
     /// Heals every partition whose head is not the last entry that the hub knows.
-    pub(super) async fn heal_behind(self: &Arc<Self>, cause: &'static str) {
+    pub(super) async fn heal_behind(self: &Arc<Self>, cause: HealCause) {
         let Some(heads) = self.ask(|| self.store.heads()).await else { return };
         for (index, head) in (0_u8..=u8::MAX).zip(heads) {
             if !self.partition(index).is_at(head) {
@@ -20,7 +21,7 @@ impl Hub {
 
     /// Heals one partition in a task of its own. A heal that is under way already reads once more instead. `cause` is the
     /// label of the metric.
-    pub(super) fn heal(self: &Arc<Self>, index: u8, cause: &'static str) {
+    pub(super) fn heal(self: &Arc<Self>, index: u8, cause: HealCause) {
         if !self.partition(index).begin_heal() {
             return;
         }

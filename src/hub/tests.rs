@@ -316,3 +316,22 @@ impl Pull {
         matches!(self, Self::Current)
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_lost_their_store_together_do_not_ask_it_again_together() {
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let node = Node::start(Fake::default()).await;
+        let (begun, asked_at) = (Instant::now(), Mutex::new(Vec::new()));
+        let ask = || {
+            let mut asked_at = asked_at.lock().unwrap();
+            asked_at.push(begun.elapsed());
+            let answer =
+                if asked_at.len() < 6 { Err(StoreError::Unavailable("it is lost".into())) } else { Ok(()) };
+            std::future::ready(answer)
+        };
+        assert!(node.hub.ask(ask).await.is_some());
+        nodes.push(asked_at.into_inner().unwrap());
+    }
+    assert_ne!(nodes[0], nodes[1]);
+}

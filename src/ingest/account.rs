@@ -7,9 +7,9 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason as _, Metrics},
+    metrics::Metrics,
     redact,
     source::{Reading, Source, Throttled},
     store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
@@ -68,7 +68,7 @@ impl Account {
                 Err(Throttled) => {
                     // The delivery is counted above. A line for each would let anyone fill the disk; the next line says how many
                     // were left out.
-                    self.metrics.limit_hits.count("failed_signatures_per_second");
+                    self.metrics.limit_hits.count(LimitHit::FailedSignaturesPerSecond);
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
                 }
@@ -90,7 +90,7 @@ impl Account {
         reading: &Reading,
     ) {
         let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
-            self.metrics.limit_hits.count("delivery_records");
+            self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
         let record = record(RecordLog::Deliveries, source, delivery, outcome, reading);

@@ -6,6 +6,7 @@
 
 use super::reply::{Reply, ReplyBody};
 use crate::{
+    limits::LimitHit,
     payment::Cursor,
     source::{NoKey, Reading, Rejection, ReplyRule, Unclear},
     store::OutcomeKind,
@@ -39,11 +40,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// Which of the bounds it hit, if any.
-    pub(super) const fn limit(self) -> Option<&'static str> {
+    pub(super) const fn limit(self) -> Option<LimitHit> {
         match self {
-            Self::TooLarge(_) => Some("body_bytes"),
-            Self::Slow(_) => Some("body_timeout"),
-            Self::Overload => Some("buffered_bytes"),
+            Self::TooLarge(_) => Some(LimitHit::BodyBytes),
+            Self::Slow(_) => Some(LimitHit::BodyTimeout),
+            Self::Overload => Some(LimitHit::BufferedBytes),
             Self::Broken | Self::Defect => None,
         }
     }

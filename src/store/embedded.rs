@@ -31,7 +31,8 @@ mod writer;
 pub use folder::FolderError;
 
 use crate::{
-    metrics::{CountReason as _, Metrics},
+    limits::LimitHit,
+    metrics::Metrics,
     payment::{Name, Subject},
     store::{
         Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
@@ -168,7 +169,7 @@ impl Embedded {
         let open = open.as_ref().ok_or_else(closed)?;
         open.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => {
-                self.metrics.limit_hits.count("store_queue");
+                self.metrics.limit_hits.count(LimitHit::StoreQueue);
                 StoreError::Overloaded
             }
             TrySendError::Disconnected(_) => closed(),

@@ -1,7 +1,7 @@
 //! The census: how many streams are open on this node, and how many clients to expect back after a drain.
 
 use super::reason::Closing;
-use crate::metrics::{CountReason, Metrics};
+use crate::metrics::{CloseReason, Metrics};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -74,7 +74,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let Self { census, began, closed } = self;
         if *began {
-            census.metrics.closes.count(closed.map_or("gone", Closing::as_str));
+            census.metrics.closes.count(closed.map_or(CloseReason::Gone, Closing::counted));
         }
         census.metrics.streams_open.dec();
         if census.open.fetch_sub(1, Ordering::AcqRel) == 1 {

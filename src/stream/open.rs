@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     hub::{Bell, Watch},
-    metrics::CountReason,
+    limits::LimitHit,
     payment::{Cursor, Subject, Time},
 };
 use bytes::BytesMut;
@@ -51,7 +51,7 @@ impl Streams {
             return self.refuse(Refusal::Drain, &open);
         }
         if self.census.open() > self.limits.get().streams {
-            self.metrics.limit_hits.count("streams");
+            self.metrics.limit_hits.count(LimitHit::Streams);
             return self.refuse(Refusal::Overload, &open);
         }
         let bell = Arc::new(Bell::default());
@@ -83,7 +83,7 @@ impl Streams {
     }
 
     fn refuse(&self, why: Refusal, open: &Open) -> Opened {
-        self.metrics.refusals.count(why.as_str());
+        self.metrics.refusals.count(why.counted());
         let count = open.subjects.len();
         // The client keeps the cursor that it has.
         let sent = open.cursor.as_deref().map(|text| wire::split_cursors(text, count)).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The reasons that a stream or an answer states: why it is refused, why the server closes it, why it starts over with a
 //! snapshot.
 
+use crate::metrics::{CloseReason, RefusalReason, ResumeKind};
+
 /// Why the server closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Closing {
@@ -50,7 +52,7 @@ pub(super) enum Reset {
 }
 
 impl Closing {
-    /// The reason as JSON and metrics spell it.
+    /// The reason as JSON spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +62,18 @@ impl Closing {
             Self::Overload => "overload",
             Self::Stalled => "stalled",
             Self::Finished => "finished",
+        }
+    }
+
+    /// The reason as metrics count it.
+    pub(super) const fn counted(self) -> CloseReason {
+        match self {
+            Self::Drain => CloseReason::Drain,
+            Self::MaxAge => CloseReason::MaxAge,
+            Self::TokenExpired => CloseReason::TokenExpired,
+            Self::Overload => CloseReason::Overload,
+            Self::Stalled => CloseReason::Stalled,
+            Self::Finished => CloseReason::Finished,
         }
     }
 
@@ -73,12 +87,12 @@ impl Closing {
 }
 
 impl Refusal {
-    /// The reason as metrics spell it.
-    pub(super) const fn as_str(self) -> &'static str {
+    /// The reason as metrics count it.
+    pub(super) const fn counted(self) -> RefusalReason {
         match self {
-            Self::Drain => "drain",
-            Self::Overload => "overload",
-            Self::Store => "store",
+            Self::Drain => RefusalReason::Drain,
+            Self::Overload => RefusalReason::Overload,
+            Self::Store => RefusalReason::Store,
         }
     }
 
@@ -92,12 +106,17 @@ impl Refusal {
 }
 
 impl Reset {
-    /// The reason as JSON and metrics spell it.
-    pub(super) const fn as_str(self) -> &'static str {
+    /// The reason as metrics count it.
+    pub(super) const fn counted(self) -> ResumeKind {
         match self {
-            Self::Evicted => "evicted",
-            Self::UnknownCursor => "unknown_cursor",
-            Self::RolledBack => "rolled_back",
+            Self::Evicted => ResumeKind::Evicted,
+            Self::UnknownCursor => ResumeKind::UnknownCursor,
+            Self::RolledBack => ResumeKind::RolledBack,
         }
+    }
+
+    /// The reason as JSON spells it.
+    pub(super) fn as_str(self) -> &'static str {
+        self.counted().word()
     }
 }

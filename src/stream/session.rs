@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     hub::{Frame, History, Pull},
-    metrics::CountReason,
+    metrics::ResumeKind,
     payment::Time,
 };
 use bytes::BytesMut;
@@ -83,18 +83,18 @@ impl Session {
         let resumes = &at.metrics.resumes;
         match lane.catch_up(history) {
             Missed::Nothing => {
-                resumes.count("ready");
+                resumes.count(ResumeKind::Ready);
                 if let Some(lane) = self.lanes.get(index) {
                     wire::ready(out, &self.id(), lane.payment(), lane.cursor().seq);
                 }
             }
             Missed::Replay(frames) => {
-                resumes.count("exact");
+                resumes.count(ResumeKind::Exact);
                 self.updates(index, frames, at, out);
             }
             Missed::Updates(frames) => self.updates(index, frames, at, out),
             Missed::Snapshot(reset) => {
-                resumes.count(reset.map_or("fresh", Reset::as_str));
+                resumes.count(reset.map_or(ResumeKind::Fresh, Reset::counted));
                 wire::snapshot(out, &self.id(), &history.snapshot, reset);
             }
         }

@@ -1,13 +1,12 @@
 //! A payment as JSON for clients that cannot stream: one request, one answer, with an `ETag` and a long poll.
 
 use super::{
-    reason::Refusal,
     streams::{STORE_PATIENCE, Streams},
     wire,
 };
 use crate::{
     hub::Bell,
-    metrics::CountReason,
+    metrics::RefusalReason,
     payment::{FOLD_VERSION, Subject},
 };
 use bytes::{Bytes, BytesMut};
@@ -47,7 +46,7 @@ impl Streams {
         let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count(Refusal::Store.as_str());
+                self.metrics.refusals.count(RefusalReason::Store);
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);

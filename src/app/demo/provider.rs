@@ -1,6 +1,6 @@
 //! The pretended Stripe: posts a life's webhooks over HTTP, signed, and tries again until each is taken.
 
-use crate::{clock, scenario::Step, source::Source};
+use crate::{backoff::Backoff, clock, scenario::Step, source::Source};
 use reqwest::{Client, StatusCode};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::sleep;
@@ -9,8 +9,7 @@ use tokio::time::sleep;
 pub(super) const SOURCE: &str = "stripe";
 
 /// Stripe waits for minutes and tries for three days; a demo's restart takes seconds.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LONGEST_RETRY: Duration = Duration::from_secs(2);
+const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
 const TRIES: u32 = 40;
 
 /// Far more than a gateway on the same machine takes.
@@ -37,8 +36,7 @@ impl Provider {
     }
 
     async fn deliver(&self, step: &Step, gateway: SocketAddr) {
-        let mut pause = FIRST_RETRY;
-        for _ in 0..TRIES {
+        for failures in 0..TRIES {
             match self.post(step, gateway).await {
                 Ok(status) if status.is_success() => return,
                 Ok(status) => {
@@ -48,8 +46,7 @@ impl Provider {
                     tracing::info!(event = %step.event_id, %error, "webhook not taken; trying again");
                 }
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_RETRY);
+            sleep(RETRY.random(failures)).await;
         }
         tracing::error!(event = %step.event_id, "webhook given up");
     }
