@@ -2,7 +2,7 @@
 
 use super::environment_of;
 use crate::{
-    config::{Config, DEV_REALM, Listen, fresh_secret},
+    config::{Config, DEFAULT_REALM, Listen, fresh_secret},
     source::Source,
 };
 use secrecy::ExposeSecret;
@@ -21,7 +21,8 @@ fn the_dev_configuration_is_open_but_on_loopback_only() {
     let config = Config::dev("data".into(), &fresh_secret()).unwrap();
     assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
     assert!(
-        config.access.opens(&DEV_REALM.parse().unwrap()) && !config.access.opens(&"live".parse().unwrap())
+        config.access.opens(&DEFAULT_REALM.parse().unwrap())
+            && !config.access.opens(&"live".parse().unwrap())
     );
     let names: Vec<&str> = config.sources.iter().map(Source::name).collect();
     assert_eq!(names, ["dev", "stripe"]);

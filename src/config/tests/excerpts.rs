@@ -2,7 +2,7 @@
 
 use crate::{
     clock,
-    config::{Environment, Operating, Posting, Signer, Signing},
+    config::{Environment, Operating, Posting, Signing, TokenSigner},
     payment::Name,
 };
 use secrecy::ExposeSecret;
@@ -63,7 +63,7 @@ impl Case {
 
     fn sign(&self, variable: &str, kid: Option<&str>, realm: &str, all: bool) -> Result<Signing, String> {
         let realm: Name = realm.parse().unwrap();
-        let signer = Signer { kid, realm: &realm, all };
+        let signer = TokenSigner { kid, realm: &realm, all };
         Signing::load(&self.file, &with(variable), signer).map_err(|mistakes| mistakes.to_string())
     }
 }
@@ -132,7 +132,7 @@ fn what_is_wrong_besides_secrets_is_told_to_every_command() {
     assert!(error.contains("did you mean generic?") && error.contains("did you mean listen?"), "{error}");
     let case = Case::new(&WHOLE.replace("env:MOLLIE_TOKEN", "s3cr3t-of-the-shop"));
     let error = case.sign("K1", None, "default", false).unwrap_err();
-    assert!(error.contains("is written out") && !error.contains("s3cr3t"), "{error}");
+    assert!(error.contains("contains the secret itself") && !error.contains("s3cr3t"), "{error}");
 }
 
 /// An override of a key with a secret is no stranger to a command that does not follow it.
