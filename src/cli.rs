@@ -37,9 +37,9 @@ struct Cli {
 
 const HELP: &str = "\
 Examples:
-  paystream demo                                     show a payment live in a page, without any configuration
-  paystream serve --dev                              run a gateway for development: open to everyone, on loopback only
-  paystream check --print-default > paystream.toml   write the commented default configuration to start from
+  paystream demo                                     show a payment live, without a configuration
+  paystream serve --dev                              run an open gateway for development
+  paystream check --print-default > paystream.toml   write the default configuration
   paystream serve --config paystream.toml            run the gateway
 
 Exit codes:

@@ -87,7 +87,7 @@ fn load<T>(
         let remedy = format!(
             "give the path of a configuration file with --config, or create this one: paystream check --print-default > {name}"
         );
-        ConfigMistakes::one(format!("{name}: cannot be read: {error}; {remedy}"))
+        ConfigMistakes::one(format!("{name}: the file cannot be read ({error}); {remedy}"))
     })?;
     parse(&name, &text, environment, read)
 }

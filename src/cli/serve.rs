@@ -22,7 +22,7 @@ Examples:
   PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
   paystream serve --role ingest                        take webhooks only; needs no access key
   paystream serve --role stream                        serve streams only; needs no webhook secret
-  paystream serve --dev                                for development: open to everyone on this machine
+  paystream serve --dev                                open to this machine, for development
   paystream serve --dev --port 3001                    the same, if port 8080 is in use")]
 pub(super) struct ServeArgs {
     #[command(flatten)]

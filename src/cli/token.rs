@@ -19,7 +19,7 @@ use std::time::Duration;
 Examples:
   paystream token --payment pay_abc
   paystream token --payment order-7 --payment order-8 --ttl 1h --realm live
-  paystream token --payment '*' --kid ops          all payments of the realm, signed with an operator's key
+  paystream token --payment '*' --kid ops          all payments; needs an operator's key
   curl -H \"Authorization: Bearer $(paystream token --payment pay_abc)\" http://127.0.0.1:8080/v1/payments/pay_abc")]
 pub(super) struct TokenArgs {
     #[command(flatten)]

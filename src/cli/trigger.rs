@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  paystream trigger --source acme --payment pay_abc                       the whole life of a payment
-  paystream trigger --source acme --payment pay_abc refund --fast         a payment and its refund, without pauses
-  paystream trigger --source acme --payment pay_abc charge.refunded       a single event
-  paystream trigger --list                                                all scenarios and event types")]
+  paystream trigger --source acme --payment pay_abc                  a payment that succeeds
+  paystream trigger --source acme --payment pay_abc refund --fast    a refund, without pauses
+  paystream trigger --source acme --payment pay_abc charge.refunded  a single event
+  paystream trigger --list                                           all scenarios and event types")]
 pub(super) struct TriggerArgs {
     #[command(flatten)]
     config: ConfigFile,

@@ -159,7 +159,10 @@ impl<'a> Document<'a> {
                 let known = sections.join(", ");
                 self.report(
                     &Location::Line(line),
-                    &format!("[{}]: unknown section{meant}; the known sections are: {known}", key.get_ref()),
+                    &format!(
+                        "[{}]: this section is unknown{meant}; the known sections are: {known}",
+                        key.get_ref()
+                    ),
                 );
             }
         }

@@ -2,7 +2,7 @@
 
 mod access;
 mod api;
-pub(super) mod source;
+mod source;
 mod store;
 
 use super::{

@@ -37,8 +37,8 @@ pub(super) fn resolve(
         })?
     } else {
         return Err(format!(
-            "contains the secret itself, which does not belong in this file; allowed: {ALLOWED}; move the secret there and, if \
-             the file was shared, replace it by a new one"
+            "the value must be a reference and not the secret itself; allowed: {ALLOWED}; move the secret there and, if it was \
+             shared, replace it by a new one"
         ));
     };
     if secret.trim().is_empty() {

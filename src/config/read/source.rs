@@ -42,7 +42,7 @@ pub(super) fn all(document: &Document<'_>, scope: &SecretScope<'_>) -> (Vec<Sour
 }
 
 /// The settings of one source, before it is built. They are `None` if a mistake was reported or a secret was not resolved.
-pub(in crate::config) fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings> {
+fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings> {
     let provider = section.required(
         "provider",
         "the name of a preset (`paystream check --presets` lists them) or the path of your own preset file",
@@ -130,3 +130,6 @@ const fn key_of(error: &SourceError) -> &'static str {
         SourceError::NoTime { .. } => "max_age",
     }
 }
+
+#[cfg(test)]
+mod tests;

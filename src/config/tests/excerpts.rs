@@ -132,7 +132,11 @@ fn what_is_wrong_besides_secrets_is_told_to_every_command() {
     assert!(error.contains("did you mean generic?") && error.contains("did you mean listen?"), "{error}");
     let case = Case::new(&WHOLE.replace("env:MOLLIE_TOKEN", "s3cr3t-of-the-shop"));
     let error = case.sign("K1", None, "default", false).unwrap_err();
-    assert!(error.contains("contains the secret itself") && !error.contains("s3cr3t"), "{error}");
+    assert!(
+        error.contains("the value must be a reference and not the secret itself")
+            && !error.contains("s3cr3t"),
+        "{error}"
+    );
 }
 
 /// An override of a key with a secret is no stranger to a command that does not follow it.
