@@ -99,15 +99,12 @@ fn reload(running: &Running, file: Option<&ConfigFile>) {
     match file.load() {
         Ok(config) => {
             if let Err(error) = running.reload(config) {
-                tracing::error!("the configuration is not reloaded and the old one stays in use: {error:#}");
+                tracing::error!("configuration not reloaded, the old one stays in use: {error:#}");
             }
         }
         Err(mistakes) => {
             for mistake in mistakes.iter() {
-                tracing::error!(
-                    "the configuration is not reloaded and the old one stays in use: {}",
-                    mistake.text
-                );
+                tracing::error!("configuration not reloaded, the old one stays in use: {}", mistake.text);
             }
         }
     }

@@ -53,7 +53,7 @@ const FIRST_RETRY_MS: u64 = 1_000;
 const MAX_RETRY_MS: u64 = 30_000;
 
 /// How a connection ended.
-enum End {
+enum ConnectionEnd {
     /// The payment is finished and nothing more will come.
     Finished,
     /// The connection was lost for this reason; the command reconnects.
@@ -88,8 +88,8 @@ impl Follower<'_> {
     async fn follow(&mut self) -> anyhow::Result<()> {
         loop {
             let why = match self.connect().await? {
-                End::Finished => return Ok(()),
-                End::Broken(why) => why,
+                ConnectionEnd::Finished => return Ok(()),
+                ConnectionEnd::Broken(why) => why,
             };
             let wait = pause(self.retry_ms, self.failures);
             output::complain(&format!("{why}; reconnecting in {:.1} s", wait.as_secs_f32()));
@@ -98,7 +98,7 @@ impl Follower<'_> {
     }
 
     /// Runs one connection from the request to its end. Returns an error only if a reconnect would fail as well.
-    async fn connect(&mut self) -> anyhow::Result<End> {
+    async fn connect(&mut self) -> anyhow::Result<ConnectionEnd> {
         let mut request = self.client.get(self.url.clone()).header(header::ACCEPT, "text/event-stream");
         if let Some(token) = &self.watch.token {
             request = request.bearer_auth(token);
@@ -110,14 +110,16 @@ impl Follower<'_> {
         let response = match timeout(SILENCE, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_builder() => return Err(error.into()),
-            Ok(Err(error)) => return Ok(End::Broken(format!("the connection failed ({})", root(&error)))),
-            Err(_) => return Ok(End::Broken("the gateway did not answer".to_owned())),
+            Ok(Err(error)) => {
+                return Ok(ConnectionEnd::Broken(format!("the connection failed ({})", root(&error))));
+            }
+            Err(_) => return Ok(ConnectionEnd::Broken("the gateway did not answer".to_owned())),
         };
         match response.status() {
             StatusCode::OK => self.read(response).await,
-            StatusCode::NO_CONTENT => Ok(End::Finished),
+            StatusCode::NO_CONTENT => Ok(ConnectionEnd::Finished),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Ok(End::Broken(format!("the gateway answered {status}")))
+                Ok(ConnectionEnd::Broken(format!("the gateway answered {status}")))
             }
             status => {
                 let body = response.text().await.unwrap_or_default();
@@ -128,7 +130,7 @@ impl Follower<'_> {
     }
 
     /// Reads the events of a stream until it ends or breaks.
-    async fn read(&mut self, response: Response) -> anyhow::Result<End> {
+    async fn read(&mut self, response: Response) -> anyhow::Result<ConnectionEnd> {
         let kind = response
             .headers()
             .get(header::CONTENT_TYPE)
@@ -156,7 +158,7 @@ impl Follower<'_> {
         };
         self.last_id = parser.last_id;
         self.retry_ms = parser.retry_ms.unwrap_or(self.retry_ms);
-        Ok(if finished { End::Finished } else { End::Broken(why) })
+        Ok(if finished { ConnectionEnd::Finished } else { ConnectionEnd::Broken(why) })
     }
 
     /// Prints an event. Returns true if it says that the payment is finished.

@@ -26,7 +26,7 @@ const URL: &str = "redis://[user@]host[:port][/database] or rediss:// for TLS, o
                    e.g. \"env:REDIS_URL\"";
 
 /// The kinds of store.
-enum Kind {
+enum StoreKind {
     Embedded,
     Redis,
 }
@@ -34,24 +34,24 @@ enum Kind {
 /// The settings of the store. They are `None` only if a mistake was reported or a secret was not resolved.
 pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
     let kind = section.parsed("kind", "\"embedded\" or \"redis\"", |text| match text {
-        "embedded" => Ok(Kind::Embedded),
-        "redis" => Ok(Kind::Redis),
+        "embedded" => Ok(StoreKind::Embedded),
+        "redis" => Ok(StoreKind::Redis),
         _ => Err("is not a kind of store"),
     });
-    let kind = kind.or_else(|| (!section.has("kind")).then_some(Kind::Embedded));
+    let kind = kind.or_else(|| (!section.has("kind")).then_some(StoreKind::Embedded));
     let path =
         section.path("path", "a folder").unwrap_or_else(|| section.beside_file(Path::new(DEFAULT_PATH)));
     let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
     let redis = redis(&mut section, history, kind.as_ref());
     section.end();
     match kind? {
-        Kind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
-        Kind::Redis => redis.map(Settings::Redis),
+        StoreKind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
+        StoreKind::Redis => redis.map(Settings::Redis),
     }
 }
 
 /// Reads the keys of a Redis server. Every given key is checked, even if the store is another one.
-fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> Option<redis::Settings> {
+fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&StoreKind>) -> Option<redis::Settings> {
     let typed = url(section);
     let password = section.secret("password");
     let ca = section.path("ca", "a file of certificates in PEM");
@@ -62,7 +62,7 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
     });
     let durability = section.parsed("durability", "\"always\", \"everysec\" or \"none\"", str::parse);
     let ack_replicas = section.number("ack_replicas", &(0..=MAX_REPLICAS));
-    if matches!(kind, Some(Kind::Embedded)) {
+    if matches!(kind, Some(StoreKind::Embedded)) {
         let of_file = ["password", "ca", "prefix", "durability", "ack_replicas"];
         let typed = typed.map(|(place, _)| (place, "url"));
         let others = of_file.into_iter().filter(|key| section.has(key)).map(|key| (section.place(key), key));
@@ -75,8 +75,8 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
         return None;
     }
     let (place, url) = match (typed, kind) {
-        (Some((place, url)), Some(Kind::Redis)) => (place, url),
-        (None, Some(Kind::Redis)) if !section.is_given("url") => {
+        (Some((place, url)), Some(StoreKind::Redis)) => (place, url),
+        (None, Some(StoreKind::Redis)) if !section.is_given("url") => {
             section.wrong(&section.place("kind"), "url", &format!("this key is missing; allowed: {URL}"));
             return None;
         }
