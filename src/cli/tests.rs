@@ -14,7 +14,7 @@ fn fail(line: &str) -> anyhow::Error {
     run(parse(line).unwrap().command).unwrap_err()
 }
 
-/// A configuration with one source and one key, in a folder that goes with the test.
+/// A configuration with one source and one key, in a folder that is deleted after the test.
 fn config() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");

@@ -1,6 +1,7 @@
 //! The configuration as it was written: the file with the line of each value, and the overrides of the environment. This file knows
 //! TOML, but not what the keys mean.
 
+mod reference;
 mod section;
 
 use super::{environment::Environment, mistake::Collector};

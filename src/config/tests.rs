@@ -399,7 +399,7 @@ fn the_manual_has_every_key() {
     }
 }
 
-/// `listen` took IP addresses alone, so that not even the word for this machine was one.
+/// `[listen]` accepted only IP addresses, so even `localhost` was refused.
 #[test]
 fn a_host_name_in_listen_is_looked_up() {
     let config = parse("[listen]\npublic = \"localhost:8082\"\nadmin = \"[::1]:9091\"").unwrap();

@@ -111,7 +111,7 @@ fn single_events_go_by_the_providers_name() {
     assert!(refused.contains("payment.confirmed") && refused.contains("happy"), "{refused}");
 }
 
-/// What follows a payment was recognised by the spelling of Stripe's event types.
+/// Refunds and disputes were recognised by the spelling of Stripe's event types.
 #[test]
 fn refunds_and_disputes_are_told_apart_from_the_payment_by_their_stage() {
     for life in Life::ALL {

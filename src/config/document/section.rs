@@ -1,8 +1,7 @@
 //! Reads the keys of one table, one by one. Each method parses one kind of value, and reports a mistake if the value is of another kind.
 
 use super::{Given, Location, Section, absolute, line_of, override_of, suggestion};
-use crate::config::{duration, secret};
-use secrecy::SecretString;
+use crate::config::duration;
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -248,45 +247,6 @@ impl<'d> Section<'d> {
             );
         }
         words
-    }
-
-    /// The secret that the value of `key` refers to.
-    pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
-        let (place, reference) = self.text(key, secret::ALLOWED)?;
-        self.resolve(&place, key, &reference)
-    }
-
-    /// The secrets that a list of references refers to.
-    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
-        let references = self.texts(key, secret::ALLOWED)?;
-        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
-    }
-
-    /// The same table, with its references to secrets resolved or not. A reference that is not resolved has no value, and that is no
-    /// mistake.
-    pub(in crate::config) const fn resolving_secrets(mut self, resolves: bool) -> Self {
-        self.resolves_secrets = resolves;
-        self
-    }
-
-    /// The secret that a reference refers to. It is `None` after a mistake, or if this table does not resolve secrets.
-    pub(in crate::config) fn resolve(
-        &self,
-        place: &Location,
-        key: &str,
-        reference: &str,
-    ) -> Option<SecretString> {
-        if secret::is_reference(reference) && !self.resolves_secrets {
-            return None;
-        }
-        let locate = |path: &str| self.document.absolute(place, Path::new(path));
-        match secret::resolve(reference, self.document.environment, locate) {
-            Ok(secret) => Some(secret),
-            Err(why) => {
-                self.wrong(place, key, &why);
-                None
-            }
-        }
     }
 
     /// Reports the keys that were not asked for.

@@ -1,4 +1,4 @@
-//! Commands need only the secrets that they use.
+//! Each command needs only the secrets that it uses.
 
 use crate::{
     clock,
@@ -68,7 +68,7 @@ impl Case {
     }
 }
 
-/// An environment with one secret alone.
+/// An environment that has only one secret.
 fn with(variable: &str) -> Environment {
     [(variable.to_owned(), SECRET.to_owned())].into()
 }
@@ -91,7 +91,7 @@ fn a_token_needs_no_secret_but_that_of_its_key() {
         let token = signing.access.mint(kid, &realm.parse().unwrap(), &one(payment), minute, clock::now());
         assert!(token.is_ok(), "{variable} {kid:?} {realm}: {token:?}");
     }
-    // The one that it does use is needed, and its alone.
+    // The secret of the key that signs is needed, and no other.
     let error = case.sign("OPS", None, "default", false).unwrap_err();
     assert!(
         error.contains("the environment variable K1 is not set") && error.lines().count() == 1,
@@ -114,7 +114,7 @@ fn posting_needs_no_secret_but_that_of_its_source() {
     assert!(error.contains("ACME_SECRET is not set") && error.lines().count() == 1, "{error}");
 }
 
-/// `reconcile` needed every secret, though the gateway does the asking.
+/// `reconcile` needed every secret, although the gateway sends the requests to the provider.
 #[test]
 fn the_operators_commands_need_no_secret_but_their_token() {
     let case = Case::new(WHOLE);
@@ -139,7 +139,7 @@ fn what_is_wrong_besides_secrets_is_told_to_every_command() {
     );
 }
 
-/// An override of a key with a secret is no stranger to a command that does not follow it.
+/// An override of a secret is accepted by commands that do not resolve this secret.
 #[test]
 fn overrides_are_known_to_every_command() {
     let case = Case::new(&WHOLE.replace("url = \"env:REDIS_URL\"\n", ""));
