@@ -1,6 +1,6 @@
-//! The two halves of a gateway: one takes webhooks, the other streams. A role decides which of them are built.
+//! The two halves of a gateway: one takes webhooks, the other serves streams. The role decides which of them are built.
 //!
-//! They share the store and nothing that either of them made: neither is told whether the other is there.
+//! They share only what [`Common`] holds. Neither half knows whether the other one exists.
 
 use crate::{
     access::Access,
@@ -20,7 +20,7 @@ use axum::Router;
 use std::{fmt, sync::Arc};
 use tokio::{sync::Notify, task::JoinSet};
 
-/// What both halves stand on.
+/// What both halves share. Both only borrow it; it belongs to the running gateway.
 pub(super) struct Common {
     pub(super) store: Arc<dyn Store>,
     pub(super) metrics: Arc<Metrics>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Common {
     }
 }
 
-/// From a provider's request into the store.
+/// The half that takes webhooks: from a provider's request to the store.
 pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
@@ -49,6 +49,7 @@ impl fmt::Debug for IngestHalf {
 }
 
 impl IngestHalf {
+    /// Builds the half. Nothing runs before [`IngestHalf::spawn`].
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
         let Common { store, metrics, limits, shutdown, .. } = common;
         let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
@@ -65,7 +66,7 @@ impl IngestHalf {
         Self { sources, confirmations: Arc::new(confirmations), webhooks }
     }
 
-    /// Starts what runs beside the webhooks: asking providers what they hinted at.
+    /// Starts the task that asks providers about the payments that their webhooks hinted at.
     pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
         let confirming = Arc::clone(&self.confirmations).run();
         tasks.spawn(async move {
@@ -74,22 +75,23 @@ impl IngestHalf {
         });
     }
 
-    /// What the ingest listener serves.
+    /// The routes of the ingest listener.
     pub(super) fn routes(&self) -> Router {
         self.webhooks.routes()
     }
 
+    /// Replaces the configured sources after a reload.
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
         self.sources.replace(sources);
     }
 
-    /// Returns once no delivery is in work.
+    /// Returns once no delivery is in progress.
     pub(super) async fn done(&self) {
         self.webhooks.done().await;
     }
 }
 
-/// From the store to those who watch.
+/// The half that serves streams: from the store to the browsers.
 pub(super) struct StreamHalf {
     pub(super) access: Arc<Access>,
     pub(super) hub: Arc<Hub>,
@@ -103,6 +105,7 @@ impl fmt::Debug for StreamHalf {
 }
 
 impl StreamHalf {
+    /// Builds the half. Nothing runs before [`StreamHalf::spawn`].
     pub(super) fn new(access: Access, common: &Common) -> Self {
         let Common { store, metrics, limits, stream, shutdown } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
@@ -116,7 +119,7 @@ impl StreamHalf {
         Self { access: Arc::new(access), hub, streams }
     }
 
-    /// What the public listener serves.
+    /// The routes of the public listener.
     pub(super) fn routes(&self, common: &Common) -> Router {
         let public = Public {
             streams: Arc::clone(&self.streams),
@@ -127,11 +130,11 @@ impl StreamHalf {
         public.routes()
     }
 
-    /// Starts what runs beside the streams: hearing the store, and the account of stream time.
+    /// Starts the tasks beside the streams: the hub, which follows the store, and the accounting of stream time.
     pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
-        let hearing = Arc::clone(&self.hub).run(common.shutdown.clone());
+        let hub_runs = Arc::clone(&self.hub).run(common.shutdown.clone());
         tasks.spawn(async move {
-            hearing.await;
+            hub_runs.await;
             Ok(())
         });
         let streams = Arc::clone(&self.streams);
@@ -141,7 +144,7 @@ impl StreamHalf {
         });
     }
 
-    /// Wakes every stream so that it looks at its grant and the settings again.
+    /// Wakes every stream, so that it checks its grant and its settings again.
     pub(super) fn review(&self) {
         self.streams.review();
     }

@@ -1,4 +1,4 @@
-//! The composed gateway over real sockets: the surface of its three listeners.
+//! The whole gateway over real sockets: what its three listeners answer.
 
 use super::*;
 use crate::{
@@ -24,10 +24,10 @@ struct Gateway {
     folder: tempfile::TempDir,
 }
 
-/// Signs webhooks.
+/// The secret that signs webhooks.
 const SECRET: &str = "whsec_9d2Fb71c9d2Fb71c9d2Fb71c9d2Fb71c";
 
-/// What the gateways of these tests run with.
+/// The configuration of the gateways in these tests.
 fn config(data: &Path) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let key = KeySettings {
@@ -62,7 +62,7 @@ impl Gateway {
             .access
             .mint(None, &realm, &payments, ttl, clock::now())
             .unwrap();
-        // A drain closes idle connections, which must not be picked up again in that very moment.
+        // A drain closes idle connections. The client must not reuse one at that moment, so it keeps none.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Self { running, token, client, folder }
     }
@@ -98,7 +98,7 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
         ("/v1/events", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=a", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=c", &good, 403, "foreign_payment"),
-        // `*` was followed as a payment of that name.
+        // `*` was accepted as the id of a payment.
         ("/v1/events?payment=*", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=%2A", &good, 400, "bad_payment"),
         ("/v1/payments/*/events", &good, 400, "bad_payment"),
@@ -214,8 +214,8 @@ async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
     App::start(config(folder.path()), Role::All).await.unwrap().kill().await;
 }
 
-/// Sources were built to check the configuration, thrown away and built again to start: with a preset file that had changed or
-/// gone in between, a checked configuration did not start.
+/// Sources were built to check the configuration, dropped, and built again for the start. If a preset file changed or disappeared in
+/// between, a configuration that had been checked did not start.
 #[tokio::test]
 async fn what_was_checked_is_what_runs() {
     let folder = tempfile::tempdir().unwrap();

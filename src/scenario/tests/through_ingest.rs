@@ -1,4 +1,4 @@
-//! Payloads and presets were written apart; here they meet.
+//! The payloads and the presets were written independently of each other; these tests compare them.
 
 use super::*;
 use crate::{
@@ -15,15 +15,15 @@ use crate::{
 use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 
-fn source(provider: &str) -> Source {
+fn source(provider: SimulatedProvider) -> Source {
     let secret = "whsec_0123456789abcdef0123456789abcdef".into();
-    let settings = SourceSettings::new("acme", provider, "default".parse().unwrap(), secret);
-    let live = Some(false).filter(|_| provider == "stripe");
+    let settings = SourceSettings::new("acme", provider.name(), "default".parse().unwrap(), secret);
+    let live = Some(false).filter(|_| provider == SimulatedProvider::Stripe);
     Source::build(SourceSettings { live, ..settings }).unwrap()
 }
 
-/// Delivers a life to the real gateway's first half, and gives what its log comes to.
-async fn outcome(provider: &str, life: Life) -> State {
+/// Delivers a life to the ingest half of a real gateway and returns the state that its log folds to.
+async fn outcome(provider: SimulatedProvider, life: Life) -> State {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new());
     let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
@@ -52,10 +52,10 @@ async fn outcome(provider: &str, life: Life) -> State {
 
 #[tokio::test]
 async fn every_life_of_every_provider_is_understood_and_ends_as_it_says() {
-    for provider in PROVIDERS {
-        for life in Life::of_provider(provider) {
+    for provider in SimulatedProvider::ALL {
+        for life in provider.lives() {
             let expected = match life {
-                Life::Canceled if provider == "stripe" => Status::Canceled,
+                Life::Canceled if provider == SimulatedProvider::Stripe => Status::Canceled,
                 Life::Canceled => Status::Expired,
                 Life::Refund => Status::Refunded,
                 Life::PartialRefund => Status::PartiallyRefunded,

@@ -260,6 +260,10 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         visit::visit_path(self, path);
     }
 
+    fn visit_visibility(&mut self, _: &'ast Visibility) {
+        // `pub(in path)` says who may use an item and uses nothing.
+    }
+
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         // Within a function.
         self.import(item);
