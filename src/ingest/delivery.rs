@@ -1,4 +1,4 @@
-//! A delivery: one HTTP request to a source, and what its sender is answered.
+//! A delivery, which is one HTTP request to a source, and the answer to it.
 
 use crate::payment::Time;
 use http::HeaderMap;
@@ -7,27 +7,27 @@ use std::net::IpAddr;
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
-    /// Its headers.
+    /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// The query of its address, without the question mark.
+    /// The query of the request's address, without the question mark.
     pub query: &'a str,
-    /// Its body, as it came.
+    /// The body of the request, as it came.
     pub body: &'a [u8],
-    /// When it came.
+    /// When the request came.
     pub received_at: Time,
-    /// Who sent it.
+    /// The address of the sender.
     pub peer: Option<IpAddr>,
 }
 
-/// What the provider is answered.
+/// The answer to a delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The type of the body.
+    /// The media type of the body.
     pub content_type: &'static str,
-    /// The body: JSON, for an error `application/problem+json` with a `reason` code.
+    /// The body: JSON, or for an error `application/problem+json` with a `reason` code.
     pub body: String,
-    /// `Retry-After`, in seconds.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after_s: Option<u32>,
 }

@@ -1,9 +1,9 @@
-//! What must hold for any signature line. See [`crate::fuzzing`].
+//! Properties that hold for any signature line. See [`crate::fuzzing`].
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "what does not hold has to end the run, as in a test"
+    reason = "a property that does not hold ends the run, as in a test"
 )]
 
 use super::{
@@ -13,8 +13,8 @@ use super::{
 use crate::{fuzzing, source::preset};
 use std::sync::LazyLock;
 
-/// A line is taken apart without invention: every claim, written back, is one of the line's items, and a line that is written
-/// with it is read as the same. After a line that names a preset, the rest is the header's text.
+/// The parser of lines invents nothing: every claim, written back, is one of the line's items, and a line that is written with the
+/// claim is read as the same. The input is a line that names a preset, and then the header's text.
 pub fn header(input: &[u8]) {
     static RECIPES: LazyLock<Vec<(&str, Recipe)>> =
         LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, preset::recipe_of(name))).collect());
@@ -49,7 +49,7 @@ pub fn header(input: &[u8]) {
     }
 }
 
-/// The item that makes such a claim.
+/// Returns the text of the item that makes such a claim.
 fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
     let tokens = item.0.iter().map(|token| match token {
         ItemToken::Text(text) => Some(text.as_str()),
@@ -60,12 +60,12 @@ fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
     tokens.collect()
 }
 
-/// Whether two items give different texts to one field: fields are items of their own, `name=text`.
+/// Returns whether two items give different texts to one field. Fields are items of their own, `name=text`.
 fn says_something_twice(recipe: &Recipe, items: &[&str]) -> bool {
     recipe.methods.iter().flat_map(|method| &method.items).any(|item| {
         let [ItemToken::Text(name), ItemToken::Gap(_)] = item.0.as_slice() else { return false };
-        let mut told: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
-        told.dedup();
-        !item.is_signature() && told.len() > 1
+        let mut texts: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
+        texts.dedup();
+        !item.is_signature() && texts.len() > 1
     })
 }

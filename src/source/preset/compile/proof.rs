@@ -1,0 +1,35 @@
+//! The proof of a mapping: what vouches for the texts that it reads.
+
+use crate::source::verify::{Piece, Scheme};
+
+/// What vouches for the texts at the places of a mapping.
+#[derive(Clone, Copy)]
+pub(in crate::source::preset) enum Proof<'a> {
+    /// The signature of a delivery vouches for what it covers.
+    Signature(&'a Scheme),
+    /// Our own connection to the provider vouches for the body of its answer, and for nothing else.
+    Connection,
+}
+
+impl Proof<'_> {
+    pub(super) fn proves_body(self) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.proves_body(),
+            Self::Connection => true,
+        }
+    }
+
+    pub(super) fn proves_query(self) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.proves_query(),
+            Self::Connection => false,
+        }
+    }
+
+    pub(super) fn signs(self, piece: &Piece) -> bool {
+        match self {
+            Self::Signature(scheme) => scheme.signs(piece),
+            Self::Connection => false,
+        }
+    }
+}
