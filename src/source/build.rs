@@ -17,40 +17,20 @@ impl Source {
     /// Builds a source from its settings. Reads the preset file if the settings name one. Fails with the first mistake in the settings
     /// or in the preset.
     pub fn build(settings: SourceSettings) -> Result<Self, SourceError> {
-        let preset = match settings.provider {
-            Provider::Builtin(name) => preset::built_in(&name).ok_or(SourceError::UnknownPreset { name })?,
-            Provider::File(path) => preset::from_file(&path),
-        };
-        let preset = preset?;
-        let options =
-            preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
+        let preset = preset(&settings.provider)?;
+        let options = preset.options(settings.options.clone());
+        let options = options.map_err(|(name, why)| SourceError::Option { name, why })?;
         let Preset { name: provider, trust, scheme, body, each, reply: reply_rule, mapping, confirm, .. } =
             preset;
-        let secret = |(index, why)| SourceError::Secret { index, why };
         if settings.max_age.is_some() && !scheme.signs_time() {
             return Err(SourceError::NoTime { provider });
         }
-        let keys = if settings.secrets.is_empty() {
-            let origin = origin(&scheme, &provider, settings.api.as_ref(), settings.live)?;
-            let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
-            Some(KeyRing::new(Arc::clone(&settings.name), origin, outbound))
-        } else {
-            None
-        };
+        let keys = key_ring(&settings, &scheme, &provider)?;
         if settings.currency.is_none() && mapping.needs_currency() {
             return Err(SourceError::NoCurrency { provider });
         }
         let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
-        let verifier = match scheme {
-            Scheme::Recipe(recipe) => {
-                let verifier =
-                    RecipeVerifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
-                Verifier::Recipe(Box::new(verifier))
-            }
-            Scheme::Adapter(adapter) => {
-                Verifier::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
-            }
-        };
+        let verifier = verifier(scheme, &settings)?;
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let terms = Terms {
             payment,
@@ -86,6 +66,45 @@ impl Source {
             throttle: Throttle::default(),
         })
     }
+}
+
+/// Loads the preset of a source.
+fn preset(provider: &Provider) -> Result<Preset, SourceError> {
+    match provider {
+        Provider::Builtin(name) => match preset::built_in(name) {
+            Some(preset) => Ok(preset?),
+            None => Err(SourceError::UnknownPreset { name: name.clone() }),
+        },
+        Provider::File(path) => Ok(preset::from_file(path)?),
+    }
+}
+
+/// Checks the secrets of a source and builds its verifier.
+fn verifier(scheme: Scheme, settings: &SourceSettings) -> Result<Verifier, SourceError> {
+    let secret = |(index, why)| SourceError::Secret { index, why };
+    Ok(match scheme {
+        Scheme::Recipe(recipe) => {
+            let verifier = RecipeVerifier::new(*recipe, &settings.secrets, settings.max_age);
+            Verifier::Recipe(Box::new(verifier.map_err(secret)?))
+        }
+        Scheme::Adapter(adapter) => {
+            Verifier::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
+        }
+    })
+}
+
+/// Builds the key ring of a source without secrets. Returns `None` for a source that has secrets.
+fn key_ring(
+    settings: &SourceSettings,
+    scheme: &Scheme,
+    provider: &Arc<str>,
+) -> Result<Option<KeyRing>, SourceError> {
+    if !settings.secrets.is_empty() {
+        return Ok(None);
+    }
+    let origin = origin(scheme, provider, settings.api.as_ref(), settings.live)?;
+    let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
+    Ok(Some(KeyRing::new(Arc::clone(&settings.name), origin, outbound)))
 }
 
 /// Returns where the keys of a source without secrets come from. Fails if the source needs secrets, or access to an API.

@@ -20,7 +20,7 @@ pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
 pub use signature::SecretError;
 pub(crate) use signature::{
-    Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+    Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
 

@@ -14,7 +14,7 @@ mod verifier;
 pub(crate) use key::Mac;
 pub use key::SecretError;
 pub(crate) use recipe::{
-    Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+    Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, TimeFrom, TimeRule,
 };
 pub(crate) use verifier::RecipeVerifier;

@@ -12,6 +12,7 @@ pub(in crate::source::preset) enum Proof<'a> {
 }
 
 impl Proof<'_> {
+    /// Returns whether the body is proven.
     pub(super) fn proves_body(self) -> bool {
         match self {
             Self::Signature(scheme) => scheme.proves_body(),
@@ -19,6 +20,7 @@ impl Proof<'_> {
         }
     }
 
+    /// Returns whether the whole query is proven.
     pub(super) fn proves_query(self) -> bool {
         match self {
             Self::Signature(scheme) => scheme.proves_query(),
@@ -26,6 +28,7 @@ impl Proof<'_> {
         }
     }
 
+    /// Returns whether a piece of the request is signed.
     pub(super) fn signs(self, piece: &Piece) -> bool {
         match self {
             Self::Signature(scheme) => scheme.signs(piece),

@@ -9,7 +9,7 @@ use crate::source::{
         raw,
     },
     verify::{
-        Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+        Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
         Recipe, TimeFrom, TimeRule,
     },
 };
@@ -103,13 +103,14 @@ fn item(key: &str, text: &str) -> Checked<Item> {
             Some(_) if matches!(tokens.last(), Some(ItemToken::Gap(_))) => {
                 return mistake(key, "there must be some text between two gaps");
             }
-            Some(gap) => tokens.push(ItemToken::Gap(gap.to_owned())),
+            Some("signature") => tokens.push(ItemToken::Gap(Gap::Signature)),
+            Some("kid") => tokens.push(ItemToken::Gap(Gap::KeyId)),
+            Some(field) => tokens.push(ItemToken::Gap(Gap::Field(field.to_owned()))),
             None => {}
         }
     }
     let item = Item(tokens);
-    let names_key = item.0.contains(&ItemToken::Gap(KEY_ID.to_owned()));
-    match (item.is_signature(), item.fields().count(), names_key) {
+    match (item.is_signature(), item.fields().count(), item.names_key()) {
         (true, 0, _) | (false, 1, false) => Ok(item),
         _ => mistake(key, "an item holds `{signature}`, with `{kid}` if it names the key, or else one field"),
     }

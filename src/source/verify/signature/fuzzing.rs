@@ -8,7 +8,7 @@
 
 use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
-    recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE},
+    recipe::{Gap, Item, ItemToken, Recipe},
 };
 use crate::{fuzzing, source::preset};
 use std::sync::LazyLock;
@@ -35,10 +35,10 @@ pub fn header(input: &[u8]) {
         let methods = &recipe.methods[claim.method];
         let mut written = methods.items.iter().filter_map(|item| write(item, claim));
         assert!(written.any(|item| items.contains(&item.as_str())), "{line:?} claims no {claim:?}");
-        let field = |name: &str| match name {
-            SIGNATURE => claim.text.to_owned(),
-            KEY_ID => claim.key_id.unwrap_or("1").to_owned(),
-            name => read.field(name).unwrap_or("1").to_owned(),
+        let field = |gap: &Gap| match gap {
+            Gap::Signature => claim.text.to_owned(),
+            Gap::KeyId => claim.key_id.unwrap_or("1").to_owned(),
+            Gap::Field(name) => read.field(name).unwrap_or("1").to_owned(),
         };
         let again = header::write(recipe, claim.method, field);
         let again = Line::read(recipe, &again).expect("what is written is read");
@@ -53,9 +53,9 @@ pub fn header(input: &[u8]) {
 fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
     let tokens = item.0.iter().map(|token| match token {
         ItemToken::Text(text) => Some(text.as_str()),
-        ItemToken::Gap(name) if name == SIGNATURE => Some(claim.text),
-        ItemToken::Gap(name) if name == KEY_ID => claim.key_id,
-        ItemToken::Gap(_) => None,
+        ItemToken::Gap(Gap::Signature) => Some(claim.text),
+        ItemToken::Gap(Gap::KeyId) => claim.key_id,
+        ItemToken::Gap(Gap::Field(_)) => None,
     });
     tokens.collect()
 }

@@ -1,7 +1,7 @@
 //! The parser of lines that carry signatures. It is pure and bounded, and decides nothing: it only says which texts claim to be
 //! signatures, and which fields stand beside them.
 
-use super::recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE};
+use super::recipe::{Gap, Item, ItemToken, Recipe};
 
 /// The most signatures of one delivery that are looked at. A rotation needs two or three.
 pub(super) const MAX_SIGNATURES: usize = 16;
@@ -48,12 +48,13 @@ impl<'a> Line<'a> {
     fn item(&mut self, recipe: &'a Recipe, text: &'a str) -> Option<()> {
         for (index, method) in recipe.methods.iter().enumerate() {
             let Some(gaps) = method.items.iter().find_map(|item| fill(item, text)) else { continue };
-            let gap = |wanted: &str| gaps.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
-            if let Some(text) = gap(SIGNATURE) {
-                self.claims.push(Claim { method: index, key_id: gap(KEY_ID), text });
+            let text_in = |wanted| gaps.iter().find(|(gap, _)| **gap == wanted).map(|(_, text)| *text);
+            if let Some(text) = text_in(Gap::Signature) {
+                self.claims.push(Claim { method: index, key_id: text_in(Gap::KeyId), text });
                 continue;
             }
-            for (name, text) in gaps {
+            for (gap, text) in gaps {
+                let Gap::Field(name) = gap else { continue };
                 match self.field(name) {
                     Some(known) if known != text => return None,
                     Some(_) => {}
@@ -71,13 +72,13 @@ impl<'a> Line<'a> {
 }
 
 /// Returns the texts in the gaps of an item, or `None` if the text does not have the item's form. A gap is never empty.
-fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a Gap, &'a str)>> {
     let mut gaps = Vec::new();
     let mut tokens = item.0.iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             ItemToken::Text(expected) => text = text.strip_prefix(expected.as_str())?,
-            ItemToken::Gap(name) => {
+            ItemToken::Gap(gap) => {
                 let end = match tokens.peek() {
                     Some(ItemToken::Text(next)) => text.find(next.as_str())?,
                     _ => text.len(),
@@ -86,7 +87,7 @@ fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>
                 if filling.is_empty() {
                     return None;
                 }
-                gaps.push((name.as_str(), filling));
+                gaps.push((gap, filling));
                 text = rest;
             }
         }
@@ -95,12 +96,12 @@ fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>
 }
 
 /// Writes a line that carries one signature by a method and the fields beside it, for signing.
-pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&str) -> String) -> String {
+pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&Gap) -> String) -> String {
     let items = recipe.methods.get(method).map(|method| method.items.as_slice()).unwrap_or_default();
     let written = items.iter().map(|item| {
         let tokens = item.0.iter().map(|token| match token {
             ItemToken::Text(text) => text.clone(),
-            ItemToken::Gap(name) => fill(name),
+            ItemToken::Gap(gap) => fill(gap),
         });
         tokens.collect::<String>()
     });

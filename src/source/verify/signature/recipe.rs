@@ -80,9 +80,19 @@ pub(crate) struct Item(pub(crate) Vec<ItemToken>);
 pub(crate) enum ItemToken {
     /// This fixed text.
     Text(String),
-    /// A gap of this name, which any text fills up to the next fixed text. The gaps `signature` and `kid` have a meaning; others are
-    /// fields.
-    Gap(String),
+    /// A gap, which any text fills up to the next fixed text.
+    Gap(Gap),
+}
+
+/// What the text in a gap is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Gap {
+    /// The signature: `{signature}`.
+    Signature,
+    /// The id of the key that made the signature: `{kid}`.
+    KeyId,
+    /// A field of another name, such as the time: `{t}`.
+    Field(String),
 }
 
 /// How a signature is computed.
@@ -246,31 +256,21 @@ impl KeyForm {
 }
 
 impl Item {
-    fn has(&self, gap: &str) -> bool {
-        self.0.iter().any(|token| matches!(token, ItemToken::Gap(name) if name == gap))
-    }
-
     /// Returns whether the item holds a signature.
     pub(crate) fn is_signature(&self) -> bool {
-        self.has(SIGNATURE)
+        self.0.contains(&ItemToken::Gap(Gap::Signature))
     }
 
     /// Returns whether the item names the key that made the signature.
-    fn names_key(&self) -> bool {
-        self.has(KEY_ID)
+    pub(crate) fn names_key(&self) -> bool {
+        self.0.contains(&ItemToken::Gap(Gap::KeyId))
     }
 
     /// Returns the names of the fields that the item holds.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|token| match token {
-            ItemToken::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
+            ItemToken::Gap(Gap::Field(name)) => Some(name.as_str()),
             _ => None,
         })
     }
 }
-
-/// The name of the gap for the signature.
-pub(crate) const SIGNATURE: &str = "signature";
-
-/// The name of the gap for the id of the key.
-pub(crate) const KEY_ID: &str = "kid";

@@ -2,7 +2,7 @@
 
 use super::{
     header,
-    recipe::{Carrier, Encoding, KEY_ID, Part, Piece, SIGNATURE, TimeFrom},
+    recipe::{Carrier, Encoding, Gap, Part, Piece, TimeFrom},
     verifier::RecipeVerifier,
 };
 use crate::{payment::Time, source::payload::OptionValues};
@@ -69,9 +69,9 @@ impl RecipeVerifier {
             signed.headers.push((name.to_string(), key_id.clone()));
         }
         let line = header::write(&self.recipe, key.map_or(0, |key| key.method), |gap| match gap {
-            SIGNATURE => signature.clone(),
-            KEY_ID => key_id.clone(),
-            field => text(TimeFrom::Field(field.to_owned())).to_owned(),
+            Gap::Signature => signature.clone(),
+            Gap::KeyId => key_id.clone(),
+            Gap::Field(name) => text(TimeFrom::Field(name.clone())).to_owned(),
         });
         match &self.recipe.carrier {
             Carrier::Header(name) => signed.headers.push((name.to_string(), line)),

@@ -154,6 +154,7 @@ impl RecipeVerifier {
         }
     }
 
+    /// Returns the encoding of a method's signatures.
     pub(super) fn encoding(&self, method: usize) -> Option<Encoding> {
         self.recipe.methods.get(method).map(|method| method.encoding)
     }
