@@ -199,6 +199,7 @@ fn is_word(c: char) -> bool {
 /// Returns where the value of a key is in the text that follows the key. After a sign, the value goes up to the next delimiter;
 /// without a sign, it has to be as many digits as a code has.
 fn value_after(after: &str) -> Option<Range<usize>> {
+    /// What may stand around a key or a value.
     const QUOTES: [char; 4] = ['"', '\'', ' ', '\\'];
     let place = |rest: &str| after.len() - rest.len();
     if let Some(value) = after.trim_start_matches(QUOTES).strip_prefix([':', '=']) {

@@ -176,7 +176,7 @@ impl Source {
     }
 
     /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret.
-    /// There are none if the signature is in the body, or only the provider's private key can sign.
+    /// There are none if the source is verified by an adapter. If only the provider's private key can sign, the signature is empty.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
         match &self.verifier {

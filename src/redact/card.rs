@@ -26,10 +26,12 @@ struct Issuer {
     lengths: &'static [usize],
 }
 
+/// Returns a range of prefixes.
 const fn range(first: u32, last: u32, lengths: &'static [usize]) -> Issuer {
     Issuer { first, last, lengths }
 }
 
+/// Returns the range of a single prefix.
 const fn one(prefix: u32, lengths: &'static [usize]) -> Issuer {
     range(prefix, prefix, lengths)
 }

@@ -24,6 +24,7 @@ pub fn redact(input: &[u8]) {
     }
 }
 
+/// The characters that may stand between the digits of one number.
 const SEPARATORS: &str = " ._/:+,|*~-";
 
 /// Returns whether 13 to 19 digits with nothing but separators between them pass Luhn.

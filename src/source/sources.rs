@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+/// Sources by name.
 type ByName = HashMap<Arc<str>, Arc<Source>>;
 
 /// All sources of this process, by name.

@@ -12,6 +12,7 @@ pub(crate) struct Throttle {
     bucket: Mutex<Option<Bucket>>,
 }
 
+/// The state of a token bucket.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     /// The number of tokens in billionths, so that one nanosecond at one token per second counts.

@@ -46,7 +46,9 @@ static BY_KEYS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).expect("the vectors are JSON")
 });
 
+/// A public key that signs nothing in the corpus.
 const PUBLIC_KEY: &str = include_str!("../../access/testdata/rsa.pub.pem");
+/// A certificate whose key signs nothing in the corpus.
 const CERTIFICATE: &str = include_str!("../fixtures/adapters/paypal.pem");
 
 /// A recipe, with a secret that the corpus is signed with, and another that nothing is signed with.

@@ -6,9 +6,9 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 /// A pointer to one place in a payload. Beside the tokens of RFC 6901 there are two more:
 ///
-/// - `[key=value]` is the first item of an array that has this text under this key. An object that has it is meant itself,
-///   because an XML element that is not repeated is not an array.
-/// - `[last]`, at the end, is what follows the last slash of a text, such as the id in a link.
+/// - `[key=value]` selects the first item of an array that has this text under this key. If there is an object in place of the
+///   array, it selects the object itself if that has the text, because an XML element that is not repeated is not an array.
+/// - `[last]`, at the end of a pointer, selects what follows the last slash of a text, such as the id in a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pointer {
     /// The pointer as the preset writes it.

@@ -36,10 +36,12 @@ impl Sieve {
         self
     }
 
+    /// Keeps also what `what` keeps of the value at a pointer.
     fn keep(&mut self, pointer: &Pointer, what: Self) {
         self.keep_at(pointer.tokens(), what);
     }
 
+    /// Keeps also what `what` keeps of the value that these tokens lead to.
     fn keep_at(&mut self, tokens: &[Box<str>], what: Self) {
         let Some((token, rest)) = tokens.split_first() else { return self.join(what) };
         if let Some((key, _)) = Pointer::selector(token) {
@@ -57,6 +59,7 @@ impl Sieve {
         self.members.entry(token.clone()).or_default().keep_at(rest, what);
     }
 
+    /// Keeps also what another sieve keeps of the same value.
     fn join(&mut self, other: Self) {
         self.whole |= other.whole;
         for (name, sieve) in other.members {

@@ -23,12 +23,16 @@ use std::{collections::BTreeMap, fmt::Debug, path::PathBuf};
 pub(crate) struct Case {
     /// The body, as a JSON value, or a form as a text. For adapters, it is what they make of the body.
     pub(crate) body: Value,
+    /// The headers that the mapping reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, String>,
+    /// The query of the request.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     query: String,
+    /// The options of the source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) options: BTreeMap<String, String>,
+    /// The currency of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) currency: Option<String>,
     /// What the events say, in one line each.
@@ -113,6 +117,7 @@ fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
     }
 }
 
+/// Describes a fact in a few words.
 pub(crate) fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Phase { phase, money: None } => word(phase),

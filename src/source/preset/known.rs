@@ -40,6 +40,7 @@ pub(crate) fn own_of(name: &str) -> String {
     OWN.replace("standard-webhooks", name)
 }
 
+/// A preset of a user's that extends a built-in one without a mapping.
 pub(super) const OWN: &str = r#"
 name = "acme-pay"
 extends = "standard-webhooks"

@@ -81,6 +81,7 @@ fn scheme(recipe: &Recipe) -> String {
     format!("{carrier}: {}{keys}", algorithms.join(" or "))
 }
 
+/// Returns the name of an algorithm for people.
 const fn word(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HmacSha1 => "HMAC-SHA1",
@@ -96,6 +97,7 @@ const fn word(algorithm: Algorithm) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
+    /// The line that ends a table in a page.
     const END: &str = "<!-- end of presets -->";
 
     /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if the environment

@@ -30,6 +30,7 @@ const SIGNED: [&str; 8] = [
 pub(super) struct Adyen(Vec<Mac>);
 
 impl Adyen {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         Mac::all(Algorithm::HmacSha256, KeyForm::Hex, secrets).map(Self)
     }

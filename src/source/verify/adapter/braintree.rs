@@ -24,6 +24,7 @@ const MAX_PAIRS: usize = 16;
 pub(super) struct Braintree(Vec<(String, Mac)>);
 
 impl Braintree {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         let mut keys = Vec::new();
         for (index, secret) in secrets.iter().enumerate() {

@@ -37,6 +37,7 @@ const SECRETS: [(&str, Adapter, [&str; 2]); 5] = [
     ("plaid", Adapter::Plaid, [PLAID, PLAID]),
 ];
 
+/// The secret that the corpus of NOWPayments is signed with.
 const NOWPAYMENTS: &str = "8f3b1c2d9a7e55aa";
 
 /// The example key of RFC 7517, A.1. Nothing here is signed with its private half.
@@ -48,6 +49,7 @@ pub(crate) fn secret(preset: &str) -> &'static str {
     known.map_or_else(|| panic!("{preset} has no secret here"), |(_, _, [known, _])| known)
 }
 
+/// A verifier that knows the secret of the corpus, and one that does not.
 type Pair = [Box<dyn AdapterVerifier>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {

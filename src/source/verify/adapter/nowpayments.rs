@@ -19,6 +19,7 @@ pub(super) const HEADER: http::HeaderName = http::HeaderName::from_static("x-now
 pub(super) struct Nowpayments(Vec<Mac>);
 
 impl Nowpayments {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         Mac::all(Algorithm::HmacSha512, KeyForm::Utf8, secrets).map(Self)
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(super) struct Opennode(Vec<Mac>);
 
 impl Opennode {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         Mac::all(Algorithm::HmacSha256, KeyForm::Utf8, secrets).map(Self)
     }

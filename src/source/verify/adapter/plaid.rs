@@ -75,6 +75,8 @@ struct Claims {
 }
 
 impl Plaid {
+    /// Checks the keys and builds the verifier. `max_age` replaces Plaid's own limit. An error gives the index of the key that it is
+    /// about.
     pub(super) fn new(
         secrets: &[SecretString],
         max_age: Option<Duration>,

@@ -49,6 +49,7 @@ impl Certificates {
         Self { rule, live, roots: Cow::Borrowed(webpki_roots::TLS_SERVER_ROOTS) }
     }
 
+    /// Replaces the roots by those of a test.
     #[cfg(test)]
     pub(super) fn with_roots(self, roots: Vec<TrustAnchor<'static>>) -> Self {
         Self { roots: Cow::Owned(roots), ..self }

@@ -1,4 +1,5 @@
-//! Signing: a recipe applied forwards. Triggers, the demo and tests send deliveries that pass the verifier.
+//! Signing: it makes the signature of a body as the provider would. Triggers, the demo and tests send such deliveries, and the
+//! verifier accepts them.
 
 use super::{
     header,
