@@ -1,5 +1,5 @@
-//! Collects the presets in `src/source/providers/` into the table that the program embeds, so that adding a provider is adding
-//! one file.
+//! Collects the presets in `src/source/providers/` into the table that the program embeds, so that adding a provider is adding one
+//! file.
 
 use std::{env, error::Error, fs, path::Path};
 

@@ -1,10 +1,10 @@
-//! What a delivery costs apart from the store: verifying, parsing, mapping, masking and accounting for a Stripe event of
-//! 2 KB, beside the bare HMAC-SHA256 of the same bytes, which nothing can go below.
+//! Measures what a delivery costs apart from the store: verifying, parsing, mapping, masking and accounting for a Stripe event of
+//! 2 KB. The bare HMAC-SHA256 of the same bytes is measured too, as the lower bound.
 //!
 //!     cargo bench --bench ingest
 //!
-//! Times on a busy machine say little about a change of a few percent, instructions do. With a number of events in the
-//! environment the bench delivers just these and ends, so that two runs under valgrind tell what one event costs:
+//! On a busy machine, times say little about a change of a few percent, but counts of instructions do. If the environment gives a
+//! number of events, the bench delivers these and ends, so that two runs under valgrind show what one event costs:
 //!
 //!     cargo bench --no-run --bench ingest     # prints the program's path
 //!     for n in 1000 2000; do PAYSTREAM_BENCH_EVENTS=$n valgrind --tool=callgrind --callgrind-out-file=/dev/null …; done
@@ -31,16 +31,16 @@ use sha2::Sha256;
 use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
-/// As in the program.
+/// The allocator of the program.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
-/// With all of its members and on as many lines as Stripe sends it.
+/// An event with all of its members, on as many lines as Stripe sends it.
 const EVENT: &[u8] = include_bytes!("stripe.json");
 
-/// Takes everything and keeps nothing. The store of ingest's tests keeps it all, which would be measured too.
+/// A store that takes everything and keeps nothing. The store of ingest's tests keeps everything, and that would be measured too.
 struct Nowhere;
 
 #[async_trait]
@@ -108,7 +108,7 @@ fn source() -> Source {
     Source::build(SourceSettings::new("stripe", "stripe", "default".parse().unwrap(), SECRET.into())).unwrap()
 }
 
-/// Everything that a delivery needs, built once.
+/// Everything that a delivery needs. It is built once.
 struct Desk {
     source: Source,
     ingest: Ingest,

@@ -1,8 +1,8 @@
-//! What must hold for whatever bytes a stranger sends: one function for each parser that reads them, called by the fuzzer's
-//! targets in `fuzz/` and, over the corpora that are kept there, by the tests.
+//! Properties that hold for whatever bytes a stranger sends. There is one function for each parser of such bytes; the fuzzer's
+//! targets in `fuzz/` call it, and so do the tests with the corpora that are kept there.
 //!
-//! Each asserts what its parser promises, by a way of reckoning of its own: that what is written is read again as the same, that a
-//! plain model agrees, that nobody passes who has no secret. None of this is built into the program.
+//! Each function asserts what its parser promises in a way of its own: what is written is read again as the same, a plain model
+//! agrees, nobody passes without a secret. None of this is built into the program.
 
 mod request;
 mod token;
@@ -14,10 +14,10 @@ pub use values::{cursor, money};
 
 use crate::{redact, source};
 
-/// A target: its name in `fuzz/`, and what must hold.
+/// A fuzz target: its name in `fuzz/`, and the function that checks an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All fuzz targets, sorted by name.
 pub const TARGETS: [Target; 14] = [
     ("adapter", source::fuzzing::adapter),
     ("canonical", source::fuzzing::canonical),

@@ -1,15 +1,15 @@
-//! Ingest: from a provider's request to one durable event, and the answer that the provider gets.
+//! Ingest: the way from a provider's request to a durable event, and to the answer for the provider.
 //!
-//! Raw bytes first: the signature is checked before anything is parsed. Then the source's preset says what the payload
-//! means; what leaves is that event and nothing else of the payload, with card data masked (I8). The answer is 2xx only
-//! once the event is durable (I1), and every delivery ends in one outcome that metrics, the log line and the source's
-//! delivery log agree on (I7).
+//! The signature is checked on the raw bytes, before anything is parsed. Then the source's preset says what the payload means. Only
+//! the resulting event leaves this room, with card data masked, and nothing else of the payload (I8). The answer is 2xx only once
+//! the event is durable (I1), and every delivery ends in one outcome on which metrics, the log line and the source's delivery log
+//! agree (I7).
 //!
-//! Ingest knows payments and the store. It does not know who watches, and no HTTP server.
+//! Ingest knows payments and the store. It knows neither who watches nor any HTTP server.
 //!
-//! A delivery goes one way through the files: `delivery` (what came) → this file (verify, read, append) → `outcome` (what came of
-//! it, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is
-//! written as HTTP). What a source is, how it verifies and what its payloads mean, the room `source` knows.
+//! A delivery passes the files in one direction: `delivery` (the request) → this file (verify, read, append) → `outcome` (the result,
+//! and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
+//! as HTTP). The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
@@ -25,7 +25,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     payment::{Event, Name, Time},
-    source::{DEBOUNCE, NoKey, Reading, Rejection, Source, Unclear, UnverifiedRequest},
+    source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
     store::{Append, Appended, RecordLog, Store, StoreError},
 };
 use account::Account;
@@ -36,19 +36,24 @@ use serde_json::Value;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
-/// The way from a delivery into the store.
+/// The way from a delivery into the store. All sources share one.
 pub struct Ingest {
+    /// The store to which events and records go.
     store: Arc<dyn Store>,
+    /// The counters of the process.
     metrics: Arc<Metrics>,
+    /// The limits, which a reload may change.
     limits: Live<Limits>,
+    /// Limits how many deliveries are handled at once.
     deliveries: Semaphore,
     /// Notified of each confirmation that is newly pending.
     hints: Arc<Notify>,
+    /// The account of what comes of deliveries.
     account: Account,
 }
 
 impl Ingest {
-    /// Ready to take deliveries. `hints` is notified of each confirmation that is newly pending.
+    /// Builds the way into `store`. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -61,7 +66,7 @@ impl Ingest {
         Self { store, metrics, limits, deliveries, hints, account }
     }
 
-    /// Takes one delivery to `source` and says what to answer.
+    /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
     pub async fn deliver(&self, source: &Source, delivery: Delivery<'_>) -> Reply {
         let started = Instant::now();
         let taken = match self.deliveries.try_acquire() {
@@ -74,7 +79,7 @@ impl Ingest {
         self.account.close(source, &delivery, taken, started)
     }
 
-    /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and says what to answer.
+    /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and returns the answer.
     pub fn refused(
         &self,
         source: &Source,
@@ -90,7 +95,7 @@ impl Ingest {
         self.account.close(source, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
     }
 
-    /// What comes of each event of a delivery.
+    /// Verifies and reads a delivery, and returns what came of each of its events.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
         let payload = match self.open(source, delivery).await {
             Err(outcome) => return vec![outcome.into()],
@@ -99,57 +104,58 @@ impl Ingest {
         match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
             Ok([]) => vec![Outcome::Ignored.into()],
             Ok(events) => {
-                // All at once, so that a batch waits for one sync of the disk and not for one each.
+                // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
                 join_all(events.iter().map(|event| self.take_event(source, delivery, event))).await
             }
             Err(unclear) => {
-                let reading = Reading::default();
-                let outcome = self.quarantine(source, delivery, &reading, unclear).await;
-                vec![Taken { reading, outcome }]
+                let summary = EventSummary::default();
+                let outcome = self.quarantine(source, delivery, &summary, unclear).await;
+                vec![Taken { summary, outcome }]
             }
         }
     }
 
+    /// Reads one event of a delivery and appends it, or puts it in quarantine.
     async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
-        let mut reading = Reading::default();
-        let around = source.around(delivery.headers, delivery.query);
-        let outcome = match source.read(around, payload, &mut reading) {
+        let mut summary = EventSummary::default();
+        let parts = source.request_parts(delivery.headers, delivery.query);
+        let outcome = match source.read(parts, payload, &mut summary) {
             Ok(None) => Outcome::Ignored,
-            Ok(Some(statement)) => {
+            Ok(Some(mapped)) => {
                 let event = Event {
-                    id: statement.id,
+                    id: mapped.id,
                     source: source.shared_name(),
                     provider: source.shared_provider(),
-                    kind: Arc::clone(&reading.kind),
-                    occurred_at: statement.occurred_at,
+                    kind: Arc::clone(&summary.kind),
+                    occurred_at: mapped.occurred_at,
                     received_at: delivery.received_at,
-                    subject: source.subject(&statement.payment),
-                    live: statement.live,
+                    subject: source.subject(&mapped.payment),
+                    live: mapped.live,
                     trust: source.trust(),
-                    facts: statement.facts,
+                    facts: mapped.facts,
                 };
-                self.append(source, delivery, &reading, event).await
+                self.append(source, delivery, &summary, event).await
             }
-            Err(unclear) => self.quarantine(source, delivery, &reading, unclear).await,
+            Err(unclear) => self.quarantine(source, delivery, &summary, unclear).await,
         };
-        Taken { reading, outcome }
+        Taken { summary, outcome }
     }
 
-    /// Verifies and parses, with a key that is fetched first if the source has none of its own. Whatever is wrong with a
-    /// request beside its key is found before that.
+    /// Verifies a delivery and parses its body. If the source has no secrets of its own, the key is fetched first, unless something
+    /// else is wrong with the request.
     async fn open(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
     ) -> Result<Result<Value, Unclear>, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
-        let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
+        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
         let depth = self.limits.get().json_depth;
         let request = UnverifiedRequest {
-            around: source.around(headers, delivery.query),
+            parts: source.request_parts(headers, delivery.query),
             body,
             received_at,
             key: None,
@@ -169,16 +175,18 @@ impl Ingest {
         source.open(UnverifiedRequest { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
     }
 
+    /// Appends an event to its payment's log, and notes that a confirmation is pending if the provider can be asked.
     async fn append(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        reading: &Reading,
+        summary: &EventSummary,
         event: Event,
     ) -> Outcome {
         let started = Instant::now();
         let payment = event.subject.id.clone();
-        // Together, so that they wait for one sync of the disk. What is owed without its hint costs a question in vain.
+        // Both go to the store at once, so that they wait for one sync of the disk. If only the confirmation is stored, it costs one
+        // request in vain.
         let append = Append { event, shared_ids: source.shares_ids() };
         let (owed, appended) = join(self.owe(source, &payment), self.store.append(append)).await;
         if let Err(why) = owed {
@@ -190,14 +198,14 @@ impl Ingest {
             Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),
             Ok(Appended::Conflict(conflict)) => {
                 let unclear = Unclear { code: conflict.code(), at: "log".to_owned() };
-                self.quarantine(source, delivery, reading, unclear).await
+                self.quarantine(source, delivery, summary, unclear).await
             }
             Err(why) => store_failed(source, &why),
         }
     }
 
-    /// Notes that the provider has to be asked, if it can be: what is acknowledged may be a hint and no more. A repeated hint
-    /// says that something changed again.
+    /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
+    /// repeated hint counts again, because it says that something changed again.
     async fn owe(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
         if source.api().is_none() {
             return Ok(());
@@ -211,16 +219,16 @@ impl Ingest {
         owed
     }
 
-    /// Quarantine is an acknowledgement too, so its record has to be durable first.
+    /// Puts an event in quarantine. The provider is answered with 2xx, so the record has to be durable first.
     async fn quarantine(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        reading: &Reading,
+        summary: &EventSummary,
         unclear: Unclear,
     ) -> Outcome {
         let outcome = Outcome::Quarantined(unclear);
-        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, reading);
+        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, summary);
         match self.store.record(record).await {
             Ok(()) => outcome,
             Err(why) => store_failed(source, &why),
@@ -228,6 +236,7 @@ impl Ingest {
     }
 }
 
+/// Logs that the store failed, and returns the outcome.
 fn store_failed(source: &Source, why: &StoreError) -> Outcome {
     tracing::warn!(source = source.name(), %why, "the store failed an append");
     Outcome::Deferred { reason: "store" }

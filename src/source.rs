@@ -1,20 +1,22 @@
-//! Source: what a webhook endpoint of one provider account *is*, as against what happens to a delivery.
+//! Source: what a webhook endpoint of one provider account *is*. What happens to a delivery is another room's subject.
 //!
-//! A source verifies deliveries by its secrets, reads what their payloads mean by its preset, and knows how its provider is asked for
-//! a payment. It knows no store, no metrics and no limits, and stands below the store.
+//! A source verifies deliveries with its secrets, reads by its preset what their payloads mean, and knows how its provider is asked
+//! for a payment. It knows no store, no metrics and no limits, and stands below the store.
 //!
 //! | module | for |
 //! |---|---|
-//! | `payload` | from bytes to values, and where in a delivery a value stands |
-//! | `mapping` | from values to the facts of an event |
-//! | `verify`  | recipes and adapters, secrets, keys that are fetched, reasons to reject |
-//! | `inquiry` | asking the provider for a payment: the request, and what its answer says |
-//! | `preset`  | a provider in one file: loading, checking, compiling, the tables for people |
-//! | `settings`, `error` | what a source is configured with, and what can be wrong with it |
-//! | `sources` | the registry, by name |
-//! | `throttle` | how many deliveries without a valid signature are looked at in a second |
-//! | `providers/*.toml` | the presets that come with the program |
+//! | `payload` | the way from bytes to values, and the places in a delivery where values are found |
+//! | `mapping` | the way from values to the facts of an event |
+//! | `verify`  | recipes and adapters, secrets, fetched keys, reasons to reject |
+//! | `inquiry` | the request that asks the provider for a payment, and the meaning of the answer |
+//! | `preset`  | a provider in one file: loading, checking and compiling it, and the tables for people |
+//! | `build` | the way from settings to a source that works |
+//! | `settings`, `error` | the configuration of a source, and what can be wrong with it |
+//! | `sources` | the registry of sources, by name |
+//! | `throttle` | the rate limit for deliveries without a valid signature |
+//! | `providers/*.toml` | the built-in presets |
 
+mod build;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -31,7 +33,7 @@ mod verify;
 
 pub use error::SourceError;
 pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
-pub(crate) use mapping::{Reading, Statement};
+pub(crate) use mapping::{EventSummary, MappedEvent};
 pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};
 pub(crate) use preset::ReplyRule;
@@ -42,127 +44,63 @@ pub(crate) use throttle::Throttled;
 pub use verify::SecretError;
 pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
 
-use crate::{
-    outbound::Outbound,
-    payment::{Name, Subject, Time, Trust},
-};
+use crate::payment::{Name, Subject, Time, Trust};
 use http::HeaderMap;
 use mapping::{Mapping, Terms};
-use payload::{OptionValues, Place, Pointer, Reader, Sieve};
-use preset::Preset;
+use payload::{OptionValues, Reader};
 use serde_json::Value;
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 use throttle::Throttle;
-use verify::{Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, Verifier};
+use verify::{KeyRing, Verifier};
 
-/// A source that can verify, read and sign.
+/// A source: it verifies, reads and signs the deliveries of one provider account. Every delivery shares it; nothing in it changes
+/// but the keys that it fetches and its rate limit.
 pub struct Source {
+    /// The name of the source.
     pub(crate) name: Arc<str>,
+    /// The name of its preset.
     pub(crate) provider: Arc<str>,
+    /// The realm of its payments.
     pub(crate) realm: Name,
+    /// Whether its payment ids are the shop's own, so that several providers may report on one payment.
     pub(crate) shared_ids: bool,
+    /// The verifier of its deliveries.
     pub(crate) verifier: Verifier,
-    /// Keys that are fetched, if the source has none of its own.
+    /// The keys that are fetched, if the source has no secrets of its own.
     pub(crate) keys: Option<KeyRing>,
+    /// How far the provider's word is believed.
     pub(crate) trust: Trust,
-    /// Reads bodies.
+    /// The reader of bodies.
     pub(crate) reader: Reader,
+    /// The values of the preset's options.
     pub(crate) options: OptionValues,
+    /// How the provider expects to be answered.
     pub(crate) reply_rule: ReplyRule,
+    /// What its payloads mean.
     pub(crate) mapping: Mapping,
+    /// What its settings say about how payloads are read.
     pub(crate) terms: Terms,
     /// How the provider is asked for payments, if it is.
     pub(crate) api: Option<Api>,
-    /// Limits how many deliveries without a valid signature are looked at.
+    /// The rate limit for deliveries without a valid signature.
     pub(crate) throttle: Throttle,
 }
 
 impl Source {
-    /// Checks the settings and readies the source.
-    pub fn build(settings: SourceSettings) -> Result<Self, SourceError> {
-        let preset = match settings.provider {
-            Provider::Builtin(name) => preset::built_in(&name).ok_or(SourceError::UnknownPreset { name })?,
-            Provider::File(path) => preset::from_file(&path),
-        };
-        let preset = preset?;
-        let options =
-            preset.options(settings.options).map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: reply_rule, mapping, confirm, .. } =
-            preset;
-        let secret = |(index, why)| SourceError::Secret { index, why };
-        if settings.max_age.is_some() && !scheme.signs_time() {
-            return Err(SourceError::NoTime { provider });
-        }
-        let keys = if settings.secrets.is_empty() {
-            let origin = origin(&scheme, &provider, settings.api.as_ref(), settings.live)?;
-            let outbound = Outbound::new().map_err(|why| SourceError::NoOutbound { why: why.to_string() })?;
-            Some(KeyRing::new(Arc::clone(&settings.name), origin, outbound))
-        } else {
-            None
-        };
-        if settings.currency.is_none() && mapping.needs_currency() {
-            return Err(SourceError::NoCurrency { provider });
-        }
-        let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
-        let verifier = match scheme {
-            Scheme::Recipe(recipe) => {
-                let verifier =
-                    RecipeVerifier::new(*recipe, &settings.secrets, settings.max_age).map_err(secret)?;
-                Verifier::Recipe(Box::new(verifier))
-            }
-            Scheme::Adapter(adapter) => {
-                Verifier::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
-            }
-        };
-        let payment = settings.payment.as_deref().map(pointers).transpose()?;
-        let terms = Terms {
-            payment,
-            currency: settings.currency,
-            live: settings.live,
-            shared_ids: settings.shared_ids,
-        };
-        let api = match (&settings.api, confirm) {
-            (None, _) => None,
-            (Some(_), None) if asks_for_keys => None,
-            (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
-            (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
-            (Some(api), Some(inquiry)) => {
-                let vouches_for_ids = mapping.has_own_ids() || terms.shared_ids;
-                Some(inquiry.with(api, &terms, &options, vouches_for_ids)?)
-            }
-        };
-        let reader = Reader { body, sieve: sieve(&verifier, each.as_ref(), &mapping, &terms), each };
-        Ok(Self {
-            name: settings.name,
-            provider,
-            realm: settings.realm,
-            shared_ids: settings.shared_ids,
-            verifier,
-            keys,
-            trust,
-            reader,
-            options,
-            reply_rule,
-            mapping,
-            terms,
-            api,
-            throttle: Throttle::default(),
-        })
-    }
-
-    /// Goes on with the keys that its forerunner fetched, if they come from the same place.
+    /// Takes over the keys that an earlier source of the same name has fetched, if both fetch from the same place.
     fn inherit(&mut self, earlier: &Self) {
         if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
             keys.inherit(earlier);
         }
     }
 
-    /// What there is beside the payload of a delivery.
-    pub(crate) fn around<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> RequestParts<'a> {
+    /// Returns the parts of a delivery beside its body, together with the source's options.
+    pub(crate) fn request_parts<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> RequestParts<'a> {
         RequestParts { headers, query, options: &self.options }
     }
 
-    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep.
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The outer error says why
+    /// the request is rejected, the inner one why its verified body cannot be read.
     pub(crate) fn open(
         &self,
         request: UnverifiedRequest<'_>,
@@ -171,7 +109,8 @@ impl Source {
         self.verifier.open(request, &self.reader, json_depth)
     }
 
-    /// The key that a request of `peer` names, fetched if it is not at hand. `None` where the source has keys of its own.
+    /// Returns the key that a request of `peer` names, and fetches it if it is not held. Returns `None` if the source has secrets of
+    /// its own.
     pub(crate) async fn fetched_key(
         &self,
         request: UnverifiedRequest<'_>,
@@ -183,60 +122,61 @@ impl Source {
         }
     }
 
-    /// The events that a payload carries.
+    /// Returns the events that a payload carries. Fails if the payload lacks the list of events, or the list is too long.
     pub(crate) fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
         self.reader.events(payload)
     }
 
-    /// What an event says; `None` if it is not about a payment. What is known of it goes to `reading`, also where it is not
-    /// understood.
+    /// Returns what an event means, or `None` if it is not about a payment. Writes what is known about the event to `summary`, even if
+    /// the event is not understood.
     pub(crate) fn read(
         &self,
-        around: RequestParts<'_>,
+        parts: RequestParts<'_>,
         event: &Value,
-        reading: &mut Reading,
-    ) -> Result<Option<Statement>, Unclear> {
-        self.mapping.read(&self.terms, around, event, reading)
+        summary: &mut EventSummary,
+    ) -> Result<Option<MappedEvent>, Unclear> {
+        self.mapping.read(&self.terms, parts, event, summary)
     }
 
-    /// Whether one delivery more without a valid signature may be looked at now; if so, how many were not since the last one.
+    /// Admits one more delivery without a valid signature, and returns how many were refused since the last one that was admitted.
+    /// Fails if this one exceeds the rate limit.
     pub(crate) fn admit_unproven(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
         self.throttle.admit(per_second, now)
     }
 
-    /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
+    /// Returns the answer to a provider's challenge, which comes by GET, or `None` if the provider only checks that the endpoint exists.
     #[must_use]
     pub fn answer(&self, query: &str) -> Option<String> {
         match &self.verifier {
-            Verifier::Adapter(adapter) => adapter.answer(self.around(&HeaderMap::new(), query)),
+            Verifier::Adapter(adapter) => adapter.answer(self.request_parts(&HeaderMap::new(), query)),
             Verifier::Recipe(_) => None,
         }
     }
 
-    /// How its provider is asked, if it can be. With it, each event needs a confirmation.
+    /// Returns how the provider is asked for payments, if it can be asked. Each event then needs a confirmation.
     #[must_use]
     pub const fn api(&self) -> Option<&Api> {
         self.api.as_ref()
     }
 
-    /// The log of one of its payments.
+    /// Returns the log of one of the source's payments.
     #[must_use]
     pub fn subject(&self, payment: &Name) -> Subject {
         Subject::payment(self.realm.clone(), payment.clone())
     }
 
-    /// How far its word may be taken.
+    /// Returns how far the provider's word is believed.
     pub(crate) const fn trust(&self) -> Trust {
         self.trust
     }
 
-    /// How its provider wants to be answered.
+    /// Returns how the provider expects to be answered.
     pub(crate) const fn reply_rule(&self) -> &ReplyRule {
         &self.reply_rule
     }
 
-    /// The headers that make a delivery of `body` pass, by the first secret: what the provider would send at `at`. None where
-    /// the signature stands in the body.
+    /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret.
+    /// There are none if the source is verified by an adapter. If only the provider's private key can sign, the signature is empty.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
         match &self.verifier {
@@ -245,35 +185,35 @@ impl Source {
         }
     }
 
-    /// The name of its preset.
+    /// Returns the name of the source's preset.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.provider
     }
 
-    /// Its own name.
+    /// Returns the name of the source.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its own name, to be kept.
+    /// Returns the name of the source, for the caller to keep.
     pub(crate) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
     }
 
-    /// The name of its preset, to be kept.
+    /// Returns the name of the source's preset, for the caller to keep.
     pub(crate) fn shared_provider(&self) -> Arc<str> {
         Arc::clone(&self.provider)
     }
 
-    /// Whether its payment ids are the shop's own.
+    /// Returns whether the payment ids are the shop's own.
     #[must_use]
     pub const fn shares_ids(&self) -> bool {
         self.shared_ids
     }
 
-    /// Where its payments live.
+    /// Returns the realm of the source's payments.
     #[must_use]
     pub const fn realm(&self) -> &Name {
         &self.realm
@@ -287,50 +227,6 @@ impl fmt::Debug for Source {
             .field("provider", &self.provider)
             .finish_non_exhaustive()
     }
-}
-
-/// Where the keys of a source without secrets come from.
-fn origin(
-    scheme: &Scheme,
-    provider: &Arc<str>,
-    api: Option<&ApiSettings>,
-    live: Option<bool>,
-) -> Result<Origin, SourceError> {
-    match scheme {
-        Scheme::Recipe(recipe) => {
-            let rule = recipe.certificates.clone().ok_or(SourceError::NoSecret)?;
-            Ok(Origin::Certificates(Certificates::new(rule, live)))
-        }
-        Scheme::Adapter(Adapter::Plaid) => {
-            let keys = api.map(|api| PlaidKeys::new(api, live)).transpose()?.flatten();
-            keys.map(Origin::Plaid).ok_or_else(|| SourceError::NoApi { provider: Arc::clone(provider) })
-        }
-        Scheme::Adapter(_) => Err(SourceError::NoSecret),
-    }
-}
-
-/// All that is read of a payload: by the mapping, from each of its events if it carries several, and by the verifier.
-fn sieve(verifier: &Verifier, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
-    let time = match verifier {
-        Verifier::Recipe(verifier) => verifier.payload_time(),
-        Verifier::Adapter(_) => None,
-    };
-    let read = mapping.pointers(terms);
-    match each {
-        None => Sieve::new(read.into_iter().chain(time)),
-        Some(list) => Sieve::new(time).and_each(list, Sieve::new(read)),
-    }
-}
-
-fn pointers(texts: &[String]) -> Result<Vec<Place>, SourceError> {
-    if texts.is_empty() {
-        return Err(SourceError::NoPayment);
-    }
-    let parse = |(index, text): (usize, &String)| {
-        let at = text.parse().map_err(|why| SourceError::Payment { index, text: text.clone(), why })?;
-        Ok(Place::Payload(at))
-    };
-    texts.iter().enumerate().map(parse).collect()
 }
 
 #[cfg(test)]

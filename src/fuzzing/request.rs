@@ -1,29 +1,34 @@
-//! A request as a fuzzer's bytes spell it, and the time at which it comes.
+//! A request as the fuzzer's bytes describe it, and the time at which it arrives.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "what does not hold has to end the run, as in a test"
+    reason = "a property that does not hold ends the run, as in a test"
 )]
 
 use crate::payment::Time;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The second at which deliveries and tokens come in; the corpora were signed for it.
+/// The time at which deliveries and tokens arrive, in seconds since 1970. The corpora were signed for it.
 pub(crate) const NOW_S: i64 = 1_790_000_000;
 
 /// The most headers that are taken from the bytes.
 const MAX_HEADERS: usize = 16;
 
-/// A request as the bytes spell it: a line that names a preset, lines `name: value`, a line `?query`, an empty line, the body.
+/// A request as the bytes describe it: a line that names a preset, lines `name: value`, a line `?query`, an empty line, the body.
 pub(crate) struct Request<'a> {
+    /// The name of the preset, which may be anything.
     pub(crate) preset: &'a [u8],
+    /// The headers.
     pub(crate) headers: HeaderMap,
+    /// The query, without the question mark.
     pub(crate) query: &'a str,
+    /// The body.
     pub(crate) body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
+    /// Reads a request. Every input is one.
     pub(crate) fn read(input: &'a [u8]) -> Self {
         let (preset, mut rest) = line(input);
         let mut read = Self { preset, headers: HeaderMap::new(), query: "", body: b"" };
@@ -45,7 +50,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The item of that name, or any: the bytes decide, so that every input has one.
+    /// Returns the item with the name of the preset. If there is none, the bytes of the name choose one, so that every input has one.
     pub(crate) fn pick<T>(&self, items: &'static [(&'static str, T)]) -> (&'static str, &'static T) {
         let named = items.iter().find(|(name, _)| name.as_bytes() == self.preset);
         let sum: usize = self.preset.iter().map(|byte| usize::from(*byte)).sum();
@@ -54,13 +59,13 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The first line, and what follows it.
+/// Returns the first line, and what follows it.
 pub(crate) fn line(input: &[u8]) -> (&[u8], &[u8]) {
     let end = input.iter().position(|byte| *byte == b'\n');
     end.map_or((input, &[]), |end| (&input[..end], &input[end + 1..]))
 }
 
-/// The time of [`NOW_S`].
+/// Returns the time [`NOW_S`].
 pub(crate) fn now() -> Time {
     Time::from_unix_s(NOW_S).expect("it is a time")
 }

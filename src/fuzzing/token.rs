@@ -1,9 +1,9 @@
-//! What must hold for tokens, wherever a request carries them. See [`crate::fuzzing`].
+//! Properties of tokens, wherever a request carries them. See [`crate::fuzzing`].
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "what does not hold has to end the run, as in a test"
+    reason = "a property that does not hold ends the run, as in a test"
 )]
 
 use super::request::{NOW_S, Request, now};
@@ -22,6 +22,7 @@ const TOKEN_KEY: &str = "b1946ac92492d2347c6235b4d2611184f1c9b8e07a6d5342";
 const OTHER_KEY: &str = "c1946ac92492d2347c6235b4d2611184f1c9b8e07a6d5342";
 const LEEWAY_S: i64 = 30;
 
+/// Builds the access control of a gateway with two keys made from a secret.
 fn doorkeeper(secret: &str) -> Access {
     let key = |kid: &str, operator| KeySettings {
         kid: kid.to_owned(),
@@ -35,14 +36,14 @@ fn doorkeeper(secret: &str) -> Access {
     Access::new(settings).expect("the settings are good")
 }
 
-/// Nobody is let in without a key, wherever a request carries its token; and of what a holder of a key writes into the claims (the
-/// body), only what is right counts.
+/// Nobody is admitted without a key, wherever a request carries its token; and of the claims (the body) that the holder of a key signs,
+/// only valid ones count.
 pub fn token(input: &[u8]) {
     static KNOWN: LazyLock<Access> = LazyLock::new(|| doorkeeper(TOKEN_KEY));
     static UNKNOWN: LazyLock<Access> = LazyLock::new(|| doorkeeper(OTHER_KEY));
     let Request { preset: kid, headers, query, body } = Request::read(input);
     assert!(UNKNOWN.admit(&headers, Some(query), now()).is_err());
-    // The corpus has tokens that are good.
+    // The corpus has valid tokens.
     if let Ok(grant) = KNOWN.admit(&headers, Some(query), now()) {
         assert!(KNOWN.stands(&grant) && !UNKNOWN.stands(&grant));
     }
@@ -61,7 +62,7 @@ pub fn token(input: &[u8]) {
     }
 }
 
-/// Whether the claims that were admitted say what the grant does.
+/// Checks that a grant says the same as the claims that were admitted.
 fn check_grant(grant: &Grant, claims: &[u8], operator: bool) {
     let claims: Value = serde_json::from_slice(claims).expect("what is no JSON is not admitted");
     assert_eq!(claims["realm"], "default");
@@ -79,7 +80,7 @@ fn check_grant(grant: &Grant, claims: &[u8], operator: bool) {
             assert!((1..=access::MAX_PAYMENTS).contains(&ids.len()) && !ids.contains(&"*"));
         }
     }
-    // Fractions are cut off, and not reckoned with here.
+    // The gateway cuts fractions off; times with fractions are not checked here.
     if let (Some(issued), Some(expires)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) {
         assert!(expires + LEEWAY_S > NOW_S && expires - issued <= 24 * 60 * 60 && issued <= NOW_S + LEEWAY_S);
         assert_eq!(grant.expires_at, Time::from_unix_s(expires + LEEWAY_S).ok());

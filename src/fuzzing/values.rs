@@ -1,4 +1,4 @@
-//! What must hold for cursors and amounts. See [`crate::fuzzing`].
+//! Properties of cursors and amounts. See [`crate::fuzzing`].
 
 use crate::payment::{Currency, Cursor, MoneyError, parse_decimal, parse_minor};
 
@@ -11,7 +11,7 @@ pub fn cursor(input: &[u8]) {
     assert!(text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
 }
 
-/// An amount is read exactly: a model that compares digits agrees, what is written is read as the same, and each further digit
+/// An amount is read exactly: a plain model that compares digits agrees, a written amount is read as the same, and each further digit
 /// of the minor unit multiplies by ten. The first byte is the exponent.
 pub fn money(input: &[u8]) {
     let Some((exponent, text)) = input.split_first() else { return };
@@ -32,7 +32,7 @@ pub fn money(input: &[u8]) {
     assert_eq!(parse_decimal(text, exponent + 1), finer, "{text:?}");
 }
 
-/// Minor units in major ones.
+/// Writes an amount of minor units in major ones.
 fn major(amount: i64, exponent: u8) -> String {
     let width = usize::from(exponent);
     let digits = format!("{:0>width$}", amount.unsigned_abs(), width = width + 1);
@@ -42,7 +42,8 @@ fn major(amount: i64, exponent: u8) -> String {
     format!("{sign}{whole}{point}{fraction}")
 }
 
-/// A decimal number as its sign, its significant digits, and the power of ten of the last of them; nothing if it is none.
+/// Returns the sign of a decimal number, its significant digits, and the power of ten of the last of them. Returns `None` if the text is
+/// not a decimal number.
 fn decimal(text: &str) -> Option<(bool, String, i64)> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

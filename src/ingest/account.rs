@@ -1,5 +1,5 @@
-//! The account of a delivery: it reports what came of the delivery to metrics, to the log, to the source's delivery log and to the provider
-//! (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
+//! The account of a delivery: it reports what came of the delivery to metrics, to the log, to the source's delivery log and to
+//! the provider (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
 
 use super::{
     delivery::Delivery,
@@ -11,20 +11,20 @@ use crate::{
     live::Live,
     metrics::Metrics,
     redact,
-    source::{Reading, Source, Throttled},
+    source::{EventSummary, Source, Throttled},
     store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
-/// Records that may be on their way to the store's delivery logs at once. Further ones are left out and counted.
+/// The most records that may be on their way to the delivery log at once. Further ones are left out and counted.
 const DELIVERY_RECORDS: usize = 256;
 
 /// The most characters of a pointer that a record keeps.
 const MAX_PLACE: usize = 256;
 
 impl Taken {
-    /// Turns a rejection into that of a delivery that is one of too many without a valid signature.
+    /// Turns a rejection into that of one delivery too many without a valid signature.
     fn throttle(&mut self) {
         if let Outcome::Rejected(rejection) = self.outcome {
             self.outcome = Outcome::Throttled(rejection);
@@ -32,22 +32,25 @@ impl Taken {
     }
 }
 
-/// Accounts for the deliveries of all sources.
+/// The account of the deliveries of all sources.
 pub(super) struct Account {
+    /// The store of the delivery logs.
     store: Arc<dyn Store>,
+    /// The counters of the process.
     metrics: Arc<Metrics>,
+    /// The limits, which a reload may change.
     limits: Live<Limits>,
-    /// Bounds the records that are on their way to the store.
+    /// Limits the records that are on their way to the store.
     records: Arc<Semaphore>,
 }
 
 impl Account {
-    /// Without any delivery so far.
+    /// Builds an account without any delivery so far.
     pub(super) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: Live<Limits>) -> Self {
         Self { store, metrics, limits, records: Arc::new(Semaphore::new(DELIVERY_RECORDS)) }
     }
 
-    /// Counts, logs and records what came of a delivery, and says what to answer.
+    /// Counts, logs and records what came of a delivery, and returns the answer to it.
     pub(super) fn close(
         &self,
         source: &Source,
@@ -74,9 +77,9 @@ impl Account {
                 }
             }
         }
-        for Taken { outcome, reading } in &taken {
-            log(source, delivery, outcome, reading, started, suppressed);
-            self.record_delivery(source, delivery, outcome, reading);
+        for Taken { outcome, summary } in &taken {
+            log(source, delivery, outcome, summary, started, suppressed);
+            self.record_delivery(source, delivery, outcome, summary);
         }
         reply(source, &taken)
     }
@@ -87,13 +90,13 @@ impl Account {
         source: &Source,
         delivery: &Delivery<'_>,
         outcome: &Outcome,
-        reading: &Reading,
+        summary: &EventSummary,
     ) {
         let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
             self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
-        let record = record(RecordLog::Deliveries, source, delivery, outcome, reading);
+        let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             if let Err(why) = store.record(record).await {
@@ -110,7 +113,7 @@ pub(super) fn record(
     source: &Source,
     delivery: &Delivery<'_>,
     outcome: &Outcome,
-    reading: &Reading,
+    summary: &EventSummary,
 ) -> Record {
     Record {
         log,
@@ -118,10 +121,10 @@ pub(super) fn record(
         at: delivery.received_at,
         outcome: outcome.kind(),
         reason: ReasonCode::known(outcome.reason()),
-        event: reading.id.clone(),
-        unsigned_id: reading.unsigned_id.clone(),
-        kind: Some(&reading.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
-        payment: reading.payment.clone(),
+        event: summary.id.clone(),
+        unsigned_id: summary.unsigned_id.clone(),
+        kind: Some(&summary.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
+        payment: summary.payment.clone(),
         seq: outcome.seq(),
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
         bytes: Some(delivery.body.len() as u64),
@@ -129,17 +132,19 @@ pub(super) fn record(
     }
 }
 
+/// Returns the answer to a delivery, by the rule of its source.
 fn reply(source: &Source, taken: &[Taken]) -> Reply {
     let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
     outcome::reply(&outcomes, source.reply_rule())
 }
 
-/// Logs one line for an event of a delivery. Everything in it that a provider chose was made printable before, or is printable by its type.
+/// Logs one event of a delivery. Everything in the line that a provider chose was made printable before, or is printable by its
+/// type.
 fn log(
     source: &Source,
     delivery: &Delivery<'_>,
     outcome: &Outcome,
-    reading: &Reading,
+    summary: &EventSummary,
     started: Instant,
     suppressed: u64,
 ) {
@@ -149,9 +154,9 @@ fn log(
                 source = source.name(),
                 outcome = outcome.word(),
                 reason = outcome.reason(),
-                event = reading.id.as_deref().unwrap_or_default(),
-                "type" = &*reading.kind,
-                payment = reading.payment.as_ref().map_or("", |payment| payment.as_str()),
+                event = summary.id.as_deref().unwrap_or_default(),
+                "type" = &*summary.kind,
+                payment = summary.payment.as_ref().map_or("", |payment| payment.as_str()),
                 seq = outcome.seq(),
                 bytes = delivery.body.len(),
                 peer = delivery.peer.map(tracing::field::display),

@@ -7,14 +7,14 @@ use std::net::IpAddr;
 /// One HTTP request to a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
-    /// Its headers.
+    /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// The query of its address, without the question mark.
+    /// The query of the request's address, without the question mark.
     pub query: &'a str,
-    /// Its body, as it came.
+    /// The body of the request, as it came.
     pub body: &'a [u8],
-    /// When it came.
+    /// When the request came.
     pub received_at: Time,
-    /// Who sent it.
+    /// The address of the sender.
     pub peer: Option<IpAddr>,
 }

@@ -33,7 +33,7 @@ struct Bench {
     metrics: Arc<Metrics>,
     signer: Source,
     sources: Sources,
-    /// What ingest notifies of pending confirmations.
+    /// Ingest notifies this of pending confirmations.
     hints: Arc<Notify>,
 }
 
@@ -75,7 +75,7 @@ impl Bench {
         self.ingest.refused(&self.sources.get("acme").unwrap(), refusal, now(), None)
     }
 
-    /// Posts a body that is well signed, and gives status and outcome or reason.
+    /// Posts a body with a valid signature, and returns the status with the outcome or reason of the answer.
     async fn send(&self, body: &str) -> (u16, String) {
         said(&self.post(&self.signed(body.as_bytes()), body.as_bytes()).await)
     }

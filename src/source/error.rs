@@ -8,80 +8,83 @@ use super::{
 };
 use std::sync::Arc;
 
-/// A mistake in a source's settings: the key, what is wrong, what to do. Never holds a secret.
+/// A mistake in the settings of a source. The message names the key, says what is wrong and what to do. It never holds a
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// No preset of that name.
+    /// There is no built-in preset of this name.
     #[error("provider: there is no preset `{name}`; allowed: {}, or the path of a preset file", known())]
     UnknownPreset {
-        /// The name.
+        /// The name that the settings give.
         name: String,
     },
-    /// The preset can't be used.
+    /// The preset cannot be used.
     #[error("provider: {0}")]
     Preset(#[from] PresetError),
-    /// A source without a secret would believe everyone.
+    /// The source has no secret. Without one it would accept deliveries from anyone.
     #[error(
         "secrets: none is given; add the signing secret that the provider shows, e.g. `env:NAME` or `file:PATH`"
     )]
     NoSecret,
-    /// The provider publishes its keys, but only to its clients.
+    /// The provider publishes its keys to its API clients only, and the source has no API credentials.
     #[error(
-        "secrets: none is given; add the keys that `{provider}` publishes, or [source.api] with `client_id` and `key`, and they \
-         are fetched"
+        "secrets: none is given; add the keys that `{provider}` publishes, or add [source.api] with `client_id` and `key` so that \
+          the gateway fetches them"
     )]
     NoApi {
-        /// The provider.
+        /// The name of the provider.
         provider: Arc<str>,
     },
-    /// The machine can't ask for them.
-    #[error("secrets: none is given, and keys can't be fetched: {why}; mend that, or add them")]
+    /// The keys have to be fetched, and this machine cannot make outgoing requests.
+    #[error("secrets: none is given, and the keys cannot be fetched: {why}; fix this, or add the keys")]
     NoOutbound {
-        /// What is missing.
+        /// Why no outgoing request can be made.
         why: String,
     },
-    /// One of the secrets is none.
+    /// One of the secrets cannot be used.
     #[error("secrets[{index}]: {why}; use the signing secret that the provider shows")]
     Secret {
-        /// Which, from 0.
+        /// The index of the secret in `secrets`, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// What is wrong with the secret.
         why: SecretError,
     },
-    /// One of the payment's pointers can't be used.
+    /// One of the pointers to the payment's id cannot be used.
     #[error("payment[{index}]: `{text}`: {why}")]
     Payment {
-        /// Which, from 0.
+        /// The index of the pointer in `payment`, from 0.
         index: usize,
-        /// The pointer.
+        /// The text of the pointer.
         text: String,
-        /// What is wrong with it.
+        /// What is wrong with the pointer.
         why: PointerError,
     },
-    /// An empty list would leave every event without a payment.
+    /// The list `payment` is empty, which would leave every event without a payment.
     #[error("payment: no pointer is given; leave the key out to use the preset's")]
     NoPayment,
-    /// One of the options is not as the preset has it.
+    /// One of the options does not fit the preset.
     #[error("options.{name}: {why}")]
     Option {
-        /// Which.
+        /// The name of the option.
         name: String,
-        /// What is wrong with it, and what is allowed.
+        /// What is wrong with the option, and what is allowed.
         why: String,
     },
-    /// The provider names no currency, and captured money without one is not believed.
-    #[error("currency: `{provider}` names none in its payloads; add the account's, e.g. currency = \"USD\"")]
+    /// The provider's payloads name no currency, and captured money without a currency is not accepted.
+    #[error(
+        "currency: the payloads of `{provider}` name none; add that of the account, e.g. currency = \"USD\""
+    )]
     NoCurrency {
-        /// The provider.
+        /// The name of the provider.
         provider: Arc<str>,
     },
-    /// The provider cannot be asked.
+    /// The access to the provider's API cannot be used.
     #[error("api: {0}")]
     Api(#[from] ApiError),
-    /// The provider signs no time.
+    /// The settings limit the age of deliveries, but the provider signs no time.
     #[error("max_age: `{provider}` signs no time, so there is no age to limit; leave the key out")]
     NoTime {
-        /// The provider.
+        /// The name of the provider.
         provider: Arc<str>,
     },
 }

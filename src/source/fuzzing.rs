@@ -1,10 +1,10 @@
-//! What must hold for any delivery, whatever its bytes. See [`crate::fuzzing`].
+//! Properties that hold for any delivery, whatever its bytes. See [`crate::fuzzing`].
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "what does not hold has to end the run, as in a test"
+    reason = "a property that does not hold ends the run, as in a test"
 )]
 
 mod delivery;

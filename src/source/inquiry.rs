@@ -1,8 +1,8 @@
-//! Asking a provider for one of its payments: the request, and what the answer says. Pure; who sends the one and waits for
-//! the other is another room's.
+//! Inquiry: the request that asks a provider for one of its payments, and the meaning of the answer.
 //!
-//! An answer is read by the same mapping language as a webhook, and no more of it is let out (I8). What vouches for it is the
-//! connection that it came over, so nothing but its body counts.
+//! Everything here is pure: the caller sends the request and waits for the answer. An answer is read by the same mapping
+//! language as a webhook, and no more of it leaves this room (I8). The connection over which the answer came vouches for it,
+//! so only its body counts.
 
 mod address;
 mod api;
@@ -11,7 +11,7 @@ pub(crate) use address::Address;
 pub use api::{ApiError, ApiSettings};
 
 use super::{
-    mapping::{Mapping, Reading, Terms},
+    mapping::{EventSummary, Mapping, Terms},
     payload::{OptionValues, RequestParts, Sieve, Unclear, is_within, unclear},
 };
 use crate::{
@@ -23,66 +23,74 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header::ACCEPT};
 use std::{sync::Arc, time::Duration};
 
-/// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
-/// one question, and who waits for the answer does not notice.
+/// How long a provider is left alone after a hint. Several hints at once, as when a payment is paid and its order completed,
+/// then cost one request, and whoever waits for the answer does not notice the delay.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// What stands for the source's key in headers.
+/// The placeholder for the source's API key in the texts of headers.
 pub(crate) const KEY: &str = "{key}";
 
-/// The same in base 64, as `Basic` wants it of `USER:PASSWORD` (RFC 7617).
+/// The placeholder for the API key in base 64, as `Basic` authentication needs it of `USER:PASSWORD` (RFC 7617).
 pub(crate) const KEY_BASE64: &str = "{key:base64}";
 
-/// `[confirm]` of a preset: how its provider is asked.
+/// `[confirm]` of a preset, compiled: how its provider is asked for a payment.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
+    /// The address of a payment at the provider's API.
     pub(crate) address: Address,
-    /// Texts in which [`KEY`] or [`KEY_BASE64`] stands for the key.
+    /// The headers of each request. In their texts, [`KEY`] or [`KEY_BASE64`] stands for the API key.
     pub(crate) headers: Vec<(HeaderName, String)>,
+    /// The least time between two requests of one source.
     pub(crate) spacing: Duration,
+    /// The mapping that reads an answer.
     pub(crate) mapping: Mapping,
 }
 
-/// An inquiry with a source's credentials.
+/// An inquiry with the credentials of one source: it builds the requests and reads the answers.
 pub struct Api {
+    /// The address of a payment at the provider's API.
     address: Address,
+    /// The headers of each request, with the API key filled in.
     headers: HeaderMap,
+    /// The least time between two requests.
     spacing: Duration,
+    /// The mapping that reads an answer.
     mapping: Mapping,
-    /// What the source says of its payloads goes for answers too.
+    /// The source's terms, which hold for answers as they do for payloads.
     terms: Terms,
-    /// What the source says to the options of its preset.
+    /// The source's values for the options of its preset.
     options: OptionValues,
-    /// Whether ids that look like card numbers are known to be none.
+    /// Whether the payment ids are known not to be card numbers, even if they look like some.
     vouches_for_ids: bool,
-    /// What is kept of an answer.
+    /// The parts of an answer that are kept.
     sieve: Sieve,
 }
 
-/// Why an answer says nothing.
+/// Why an answer cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AnswerError {
-    /// It is no JSON, so it comes from something before the provider's API that is out of order.
+    /// The answer is not JSON, so it does not come from the provider's API but from something faulty in front of it.
     NotJson,
-    /// It is not understood, or not about the payment.
+    /// The answer is not understood, or it is not about the payment that was asked for.
     Unclear(Unclear),
 }
 
-/// What a provider says of the payment that it was asked for.
+/// What a provider answers about the payment that it was asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PaymentAnswer {
-    /// The provider's own word for where it stands, fit to leave.
+    /// The provider's own word for the state of the payment, masked and printable.
     pub kind: Arc<str>,
-    /// When it last changed, if the provider tells.
+    /// When the payment last changed, if the provider says so.
     pub occurred_at: Option<Time>,
-    /// Real money, as against the provider's test mode.
+    /// `true` for real money, `false` for the provider's test mode.
     pub live: bool,
-    /// What it says.
+    /// The facts that the answer states.
     pub facts: Vec<Fact>,
 }
 
 impl Inquiry {
-    /// With a source's credentials, terms and options. `vouches_for_ids` says that ids which look like card numbers are none.
+    /// Completes the inquiry with a source's credentials, terms and options. `vouches_for_ids` says that payment ids are not card
+    /// numbers, even if they look like some. Fails if the API key or the address in the settings cannot be used.
     pub(crate) fn with(
         self,
         settings: &ApiSettings,
@@ -94,9 +102,9 @@ impl Inquiry {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         for (name, text) in self.headers {
-            let told = text.replace(KEY_BASE64, &STANDARD.encode(key)).replace(KEY, key);
-            let is_secret = told != text;
-            let mut value = HeaderValue::try_from(told).map_err(|_| ApiError::Unsendable)?;
+            let filled = text.replace(KEY_BASE64, &STANDARD.encode(key)).replace(KEY, key);
+            let is_secret = filled != text;
+            let mut value = HeaderValue::try_from(filled).map_err(|_| ApiError::Unsendable)?;
             value.set_sensitive(is_secret);
             headers.insert(name, value);
         }
@@ -109,18 +117,18 @@ impl Inquiry {
 }
 
 impl Api {
-    /// The least time between two requests.
+    /// Returns the least time between two requests.
     #[must_use]
     pub const fn spacing(&self) -> Duration {
         self.spacing
     }
 
-    /// The request for a payment.
+    /// Builds the request for a payment. Fails if the payment's id may be a card number, or cannot be part of a path.
     pub fn request(&self, payment: &Name) -> Result<Request<Bytes>, Unclear> {
         if redact::is_pan_like(payment.as_str()) && !self.vouches_for_ids {
             return unclear("pan_like_id", "payment");
         }
-        // Not names but steps, in a path.
+        // In a path these are not names but steps to another folder.
         if [".", ".."].contains(&payment.as_str()) {
             return unclear("bad_payment_id", "payment");
         }
@@ -131,22 +139,25 @@ impl Api {
         Ok(request)
     }
 
-    /// What the answer to that says, JSON of at most `depth`.
+    /// Reads the answer to that request: JSON that nests at most `depth` levels deep. Fails if the answer is not JSON, is not
+    /// understood, or is about another payment.
     pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<PaymentAnswer, AnswerError> {
         if !is_within(body, depth) {
             return Ok(unclear("too_deep", "answer")?);
         }
         let answer = self.sieve.parse(body).map_err(|_| AnswerError::NotJson)?;
-        let around = RequestParts { headers: &HeaderMap::new(), query: "", options: &self.options };
-        let mut reading = Reading::default();
-        match self.mapping.read(&self.terms, around, &answer, &mut reading)? {
+        let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &self.options };
+        let mut summary = EventSummary::default();
+        match self.mapping.read(&self.terms, parts, &answer, &mut summary)? {
             None => Ok(unclear("unknown_state", "confirm.map")?),
-            Some(told) if told.payment != *payment => Ok(unclear("other_payment", "confirm.event.payment")?),
-            Some(told) => Ok(PaymentAnswer {
-                kind: reading.kind,
-                occurred_at: told.occurred_at,
-                live: told.live,
-                facts: told.facts,
+            Some(mapped) if mapped.payment != *payment => {
+                Ok(unclear("other_payment", "confirm.event.payment")?)
+            }
+            Some(mapped) => Ok(PaymentAnswer {
+                kind: summary.kind,
+                occurred_at: mapped.occurred_at,
+                live: mapped.live,
+                facts: mapped.facts,
             }),
         }
     }

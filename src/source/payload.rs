@@ -1,7 +1,8 @@
-//! Payloads: from bytes to values, and where in a delivery a value stands.
+//! Payloads: the way from bytes to values, and the places in a delivery where values are found.
 //!
-//! A body is verified before it comes here, except where an adapter has to parse it to verify it. Only what a mapping reads is
-//! kept ([`Sieve`]). Everything here is pure, and bounded in depth and in the number of events. It does not know what a value means.
+//! A body is verified before it comes here, unless an adapter has to parse it in order to verify it. Only what a mapping reads is
+//! kept ([`Sieve`]). Everything here is pure, and bounded in depth and in the number of events. This room does not know what a
+//! value means.
 
 mod depth;
 mod form;

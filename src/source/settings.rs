@@ -1,39 +1,39 @@
-//! What a source is configured with.
+//! The settings of a source.
 
 use super::inquiry::ApiSettings;
 use crate::payment::{Currency, Name};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-/// What a source is configured with.
+/// The settings of a source, as its configuration gives them.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
-    /// The last part of `POST /webhooks/{name}`.
+    /// The name of the source, which is the last part of `POST /webhooks/{name}`.
     pub name: Arc<str>,
-    /// How its provider signs and what its payloads mean.
+    /// The preset, which says how the provider signs and what its payloads mean.
     pub provider: Provider,
-    /// Where its payments live.
+    /// The realm of the source's payments.
     pub realm: Name,
-    /// Its signing secrets; several while one is being rotated. None where the provider publishes its keys, to be fetched.
+    /// The signing secrets. There are several while one is being rotated, and none if the provider publishes keys that are fetched.
     pub secrets: Vec<SecretString>,
-    /// JSON pointers to the payment's id, tried in order, in place of all of the preset's.
+    /// JSON pointers to the payment's id, tried in order, in place of all those of the preset.
     pub payment: Option<Vec<String>>,
-    /// Of amounts that come without one.
+    /// The currency of amounts that come without one.
     pub currency: Option<Currency>,
-    /// The payment ids are the shop's own, so several providers may speak of one payment.
+    /// Whether the payment ids are the shop's own, so that several providers may report on one payment.
     pub shared_ids: bool,
-    /// Whether it is for real money. Events of the other mode are quarantined.
+    /// Whether the source is for real money. Events of the other mode are quarantined.
     pub live: Option<bool>,
-    /// The longest that the signed time may lie behind our clock, in place of the preset's, which may have none.
+    /// The longest time by which the signed time may lie behind our clock, in place of the preset's limit. A preset may have none.
     pub max_age: Option<Duration>,
-    /// What the preset asks of its sources.
+    /// The values of the preset's options, by name.
     pub options: BTreeMap<String, String>,
-    /// What it needs to ask the provider, for payments or for keys. Without it nobody is asked.
+    /// The access to the provider's API, for payments or for keys. Without it the provider is never asked.
     pub api: Option<ApiSettings>,
 }
 
 impl SourceSettings {
-    /// A source of a built-in preset, with one secret and nothing of its own.
+    /// Builds the settings of a source with a built-in preset, one secret and defaults for everything else.
     #[must_use]
     pub fn new(name: &str, preset: &str, realm: Name, secret: SecretString) -> Self {
         Self {
@@ -52,11 +52,11 @@ impl SourceSettings {
     }
 }
 
-/// Which preset.
+/// The preset of a source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Provider {
-    /// One of [`presets`](super::presets).
+    /// The name of one of the built-in [`presets`](super::presets).
     Builtin(String),
-    /// A file of the user's own.
+    /// The path of a preset file that the user wrote.
     File(PathBuf),
 }

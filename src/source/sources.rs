@@ -1,4 +1,4 @@
-//! The registry of sources: looked up by name for each delivery, replaced as a whole on reload.
+//! The registry of sources. Each delivery looks its source up by name; a reload replaces all sources at once.
 
 use super::Source;
 use std::{
@@ -6,24 +6,25 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+/// Sources by name.
 type ByName = HashMap<Arc<str>, Arc<Source>>;
 
-/// All sources of this process.
+/// All sources of this process, by name.
 #[derive(Debug)]
 pub struct Sources {
-    /// The map is replaced and never changed, so that whoever reads it holds the lock for one clone of the `Arc`.
+    /// The map is replaced and never changed, so that a reader holds the lock only while it clones the `Arc`.
     by_name: RwLock<Arc<ByName>>,
 }
 
 impl Sources {
-    /// A registry of these sources.
+    /// Builds a registry of these sources.
     #[must_use]
     pub fn new(sources: Vec<Source>) -> Self {
         Self { by_name: RwLock::new(Arc::new(by_name(sources))) }
     }
 
-    /// Takes these sources in place of all that there are; each goes on with the keys that the source of its name has fetched.
-    /// Deliveries in work end with the source that they began with.
+    /// Replaces all sources by these. Each keeps the keys that the earlier source of its name has fetched. A delivery in progress
+    /// ends with the source that it began with.
     pub fn replace(&self, mut sources: Vec<Source>) {
         let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         for source in &mut sources {
@@ -34,12 +35,12 @@ impl Sources {
         *known = Arc::new(by_name(sources));
     }
 
-    /// The source of that name.
+    /// Returns the source of that name.
     pub fn get(&self, name: &str) -> Option<Arc<Source>> {
         self.current().get(name).map(Arc::clone)
     }
 
-    /// The sources whose providers can be asked.
+    /// Returns the sources whose providers can be asked for payments.
     pub fn confirming(&self) -> Vec<Arc<Source>> {
         self.current().values().filter(|source| source.api().is_some()).map(Arc::clone).collect()
     }

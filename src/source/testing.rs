@@ -1,4 +1,4 @@
-//! What the tests of other rooms need of a source's inside.
+//! The internals of sources that the tests of other rooms use.
 
 pub(crate) use super::{
     fuzzing::write_xml,

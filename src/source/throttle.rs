@@ -1,33 +1,38 @@
-//! How many failed signatures one source may have per second. What passes is never held back.
+//! The rate limit for deliveries without a valid signature, for each source. Deliveries with a valid signature are not limited.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// A token bucket that holds one second's worth. It starts full.
+/// A token bucket that holds the tokens of one second. It starts full.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
+    /// The state of the bucket, which is `None` before the first delivery.
     bucket: Mutex<Option<Bucket>>,
 }
 
+/// The state of a token bucket.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// In billionths of a token, so that one nanosecond at one per second counts.
+    /// The number of tokens in billionths, so that one nanosecond at one token per second counts.
     nano_tokens: u64,
+    /// When the tokens were last counted.
     at: Instant,
-    /// Refused since the last that was let through.
+    /// How many deliveries were refused since the last one that was admitted.
     refused: u64,
 }
 
-/// One too many.
+/// A delivery exceeds the rate limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Throttled;
 
+/// One token, in the billionths that [`Bucket::nano_tokens`] counts.
 const TOKEN: u64 = 1_000_000_000;
 
 impl Throttle {
-    /// Lets one through, and says how many were refused since the last; `Err` if this one is refused too.
+    /// Admits one delivery, and returns how many were refused since the last one that was admitted. Fails if this one is refused
+    /// too.
     pub(crate) fn admit(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
         let full = u64::from(per_second) * TOKEN;
         let mut held = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);

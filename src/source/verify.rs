@@ -1,7 +1,8 @@
-//! Verification: is a delivery the provider's, and from now?
+//! Verification: does a delivery come from the provider, and is it recent?
 //!
-//! Pure but for `keys`, which fetches what a provider publishes: a key that has to be fetched is handed in, or the answer is that
-//! it lacks one. Computed signatures never leave this room. It does not know what becomes of a delivery.
+//! Everything here is pure except `keys`, which fetches the keys that a provider publishes. The caller passes a fetched key in;
+//! without it, the answer is that a key is missing. Computed signatures never leave this room. It does not know what becomes of
+//! a delivery.
 
 mod adapter;
 mod keys;
@@ -19,37 +20,37 @@ pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
 pub use signature::SecretError;
 pub(crate) use signature::{
-    Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+    Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
 
 use super::payload::{Reader, Unclear};
 use serde_json::Value;
 
-/// What verifies a source's deliveries.
+/// The verifier of a source's deliveries.
 pub(crate) enum Verifier {
-    /// A recipe with its secrets.
+    /// A recipe with the secrets of the source.
     Recipe(Box<RecipeVerifier>),
-    /// An adapter with its secrets.
+    /// An adapter with the secrets of the source.
     Adapter(Box<dyn AdapterVerifier>),
 }
 
 impl Verifier {
-    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. Only adapters have to do
-    /// both at once.
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. (Only adapters do both
+    /// in one step.) The outer error says why the request is rejected, the inner one why its verified body cannot be read.
     pub(crate) fn open(
         &self,
         request: UnverifiedRequest<'_>,
         reader: &Reader,
         json_depth: usize,
     ) -> Result<Result<Value, Unclear>, Rejection> {
-        let UnverifiedRequest { around, body, received_at, key } = request;
+        let UnverifiedRequest { parts, body, received_at, key } = request;
         match self {
             Self::Adapter(adapter) => adapter.open(request).map(Ok),
             Self::Recipe(verifier) => {
                 match key {
-                    None => verifier.verify(around, body, received_at)?,
-                    Some(key) => verifier.verify_by(key, around, body, received_at)?,
+                    None => verifier.verify(parts, body, received_at)?,
+                    Some(key) => verifier.verify_by(key, parts, body, received_at)?,
                 }
                 let payload = reader.parse(body, json_depth);
                 if let Ok(payload) = &payload {

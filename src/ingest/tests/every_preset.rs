@@ -1,4 +1,4 @@
-//! What every preset has to stand, whatever it signs and how: each test asks all of them.
+//! Properties of every preset, whatever it signs and how. Each test checks all presets.
 
 use super::{
     senders::{Keys, Post, Sender},
@@ -128,7 +128,7 @@ async fn every_preset_refuses_a_change_of_any_byte_that_is_signed() {
     }
 }
 
-/// What a preset says of the time that it signs: how old it may be, if that is limited by itself, and how far ahead.
+/// Returns the window of the time that a preset signs, in seconds: how old the time may be, if the preset limits it, and how far ahead.
 fn window(sender: &Sender) -> Option<(Option<i64>, i64)> {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap();
     match &sender.scheme {
@@ -154,7 +154,7 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
         timed.push(preset);
         let post = sender.post(Keys::New, &sender.payload(), at(0));
         let own = own.map(|age| (age, sender.settings(&[Keys::New])));
-        // What an adapter allows is not the source's to say.
+        // A source cannot set the window of an adapter.
         let asked = sender.recipe().map(|_| (60, limited));
         for (age, settings) in own.into_iter().chain(asked) {
             for (received, reason) in [
@@ -175,7 +175,7 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
             }
         }
     }
-    // Those that the providers' manuals say sign one.
+    // By their manuals, these providers sign a time.
     let expected = [
         "cashfree",
         "coinbase",
@@ -204,7 +204,7 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
     let (senders, mut entries) = (Sender::all(), 0);
     for sender in &senders {
         let preset = sender.preset;
-        // The fixtures of two may be about payments of one name.
+        // The fixtures of two presets may be about payments of the same name.
         let settings = SourceSettings { realm: preset.parse().unwrap(), ..sender.settings(&[Keys::New]) };
         let source = Source::build(settings).unwrap();
         let metrics = Arc::new(Metrics::new());

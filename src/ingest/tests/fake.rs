@@ -24,11 +24,11 @@ pub(crate) struct Fake {
     recorded: Notify,
     pub(super) fails: Mutex<Option<StoreError>>,
     pub(super) conflicts: Mutex<Option<Conflict>>,
-    /// How often each payment came to be owed …
+    /// How often a confirmation of each payment became pending.
     pub(super) owed: Mutex<HashMap<String, usize>>,
-    /// … and how it fails.
+    /// The error with which noting a pending confirmation fails, if it fails.
     pub(super) owes: Mutex<Option<StoreError>>,
-    /// While it is held, appends wait.
+    /// Appends wait while a test holds this lock.
     pub(super) gate: tokio::sync::Mutex<()>,
 }
 
@@ -37,7 +37,7 @@ impl Fake {
         self.fails.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
-    /// The first record of a log, once it is there.
+    /// Returns the first record of a log, once it is there.
     pub(super) async fn first(&self, log: RecordLog) -> Record {
         loop {
             let recorded = self.recorded.notified();

@@ -1,4 +1,4 @@
-//! What each delivery owes: the provider has to be asked, where it can be.
+//! Pending confirmations: each hint of a source whose provider can be asked leaves one in the store.
 
 use super::*;
 use crate::source::ApiSettings;
@@ -25,7 +25,7 @@ async fn each_hint_owes_a_confirmation_a_repeated_one_too() {
         bench.hints.notified().await;
         assert_eq!(bench.store.owed.lock().unwrap().get("9fc01989-3f61"), Some(&times));
     }
-    // What is not about a payment, and what is not signed, hint at nothing.
+    // A delivery that is not about a payment, or not signed, is no hint.
     bench.send(r#"{"event":"PAYOUT_COMPLETED","order_id":"9fc01989-3f62"}"#).await;
     bench.post(&HeaderMap::new(), ORDER.replace("61", "63").as_bytes()).await;
     assert_eq!(bench.store.owed.lock().unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Every preset: what passes its recipe, and what its mapping makes of a payload.
+//! Properties of every preset: what passes its recipe, and what its mapping makes of a payload.
 
 use crate::{
     fuzzing::{NOW_S, Request, now},
@@ -6,7 +6,7 @@ use crate::{
     redact,
     source::{
         Source,
-        mapping::Reading,
+        mapping::EventSummary,
         payload::{self, BodyForm, OptionValues, RequestParts, Unclear, is_within},
         preset,
         settings::{Provider, SourceSettings},
@@ -18,16 +18,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeSet, io::Write as _, sync::LazyLock};
 
-/// How deep payloads may nest; the default of the limit.
+/// How many levels deep payloads may nest, which is the default of the limit.
 const DEPTH: usize = 32;
 
-/// Between the payloads of one input: the record separator of RFC 7464.
+/// The byte between the payloads of one input: the record separator of RFC 7464.
 const SEPARATOR: u8 = 0x1e;
 
-/// The most events of one input; the fold is compared over all of them.
+/// The most events of one input. The fold is compared over all of them.
 const MAX_EVENTS: usize = 16;
 
-/// What is signed in the corpus, and by which secrets: the vectors of `tests/clients/oracles/sign.py`.
+/// A preset, and the secret and options with which the corpus is signed for it.
 #[derive(Deserialize)]
 struct Vector {
     preset: String,
@@ -36,25 +36,28 @@ struct Vector {
     options: OptionValues,
 }
 
+/// The vectors of `tests/clients/oracles/sign.py`.
 static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../fixtures/signed.json")).expect("the vectors are JSON")
 });
 
-/// … and by keys whose private halves nobody kept.
+/// The vectors that were signed by private keys, which nobody kept.
 static BY_KEYS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../fixtures/signed-by-keys.json")).expect("the vectors are JSON")
 });
 
+/// A public key that signs nothing in the corpus.
 const PUBLIC_KEY: &str = include_str!("../../access/testdata/rsa.pub.pem");
+/// A certificate whose key signs nothing in the corpus.
 const CERTIFICATE: &str = include_str!("../fixtures/adapters/paypal.pem");
 
-/// A recipe with a secret that the corpus is signed with, and one that nothing is.
+/// A recipe, with a secret that the corpus is signed with, and another that nothing is signed with.
 struct Bench {
     recipe: Recipe,
     options: OptionValues,
     known: RecipeVerifier,
     unknown: RecipeVerifier,
-    /// Whether we can sign, or only a private key that is not here.
+    /// Whether we can sign. For some recipes this takes a private key that nobody kept.
     signs: bool,
 }
 
@@ -75,7 +78,7 @@ fn vector(name: &str) -> Option<&'static Vector> {
     VECTORS.iter().chain(BY_KEYS.iter()).find(|vector| vector.preset == name)
 }
 
-/// Another key, or a secret that differs in one place, where both hexadecimal and base 64 allow either.
+/// Returns another key, or a secret that differs in one character which both hexadecimal and base 64 allow.
 fn other(name: &str, secret: &str) -> String {
     match name {
         "paypal" => return CERTIFICATE.to_owned(),
@@ -87,37 +90,37 @@ fn other(name: &str, secret: &str) -> String {
     format!("{start}{changed}{}", &end[1..])
 }
 
-/// Nobody passes without the secret, whatever the request; what passes does so with that very body; and what the provider
-/// signs passes whatever else stands in the request, but not once a byte of it has changed.
+/// Nobody passes without the secret, whatever the request; a request that passes does so only with that body; and what the
+/// provider signs passes whatever else is in the request, but not once a byte of it has changed.
 pub fn recipe(input: &[u8]) {
     static BENCHES: LazyLock<Vec<(&str, Bench)>> =
         LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, Bench::new(name))).collect());
     let request = Request::read(input);
     let (name, bench) = request.pick(&BENCHES);
-    let around = RequestParts { headers: &request.headers, query: request.query, options: &bench.options };
-    assert!(bench.unknown.verify(around, request.body, now()).is_err(), "{name}");
+    let parts = RequestParts { headers: &request.headers, query: request.query, options: &bench.options };
+    assert!(bench.unknown.verify(parts, request.body, now()).is_err(), "{name}");
     let tampered = [request.body, b"x"].concat();
     let signs_body = bench.recipe.signs(&Piece::Body);
-    if bench.known.verify(around, request.body, now()).is_ok() && signs_body {
-        assert!(bench.known.verify(around, &tampered, now()).is_err(), "{name}");
+    if bench.known.verify(parts, request.body, now()).is_ok() && signs_body {
+        assert!(bench.known.verify(parts, &tampered, now()).is_err(), "{name}");
     }
     if !bench.signs {
         return;
     }
     let signed = signed(request, bench);
-    let around = RequestParts { headers: &signed.headers, query: &signed.query, options: &bench.options };
-    assert_eq!(bench.known.verify(around, signed.body, now()), Ok(()), "{name}");
-    assert!(bench.unknown.verify(around, signed.body, now()).is_err(), "{name}");
+    let parts = RequestParts { headers: &signed.headers, query: &signed.query, options: &bench.options };
+    assert_eq!(bench.known.verify(parts, signed.body, now()), Ok(()), "{name}");
+    assert!(bench.unknown.verify(parts, signed.body, now()).is_err(), "{name}");
     if signs_body {
-        assert!(bench.known.verify(around, &tampered, now()).is_err(), "{name}");
+        assert!(bench.known.verify(parts, &tampered, now()).is_err(), "{name}");
     }
     let later = Time::from_unix_s(NOW_S + 24 * 60 * 60).expect("it is a time");
     let limited = bench.recipe.time.as_ref().is_some_and(|time| time.max_age.is_some());
-    assert_eq!(bench.known.verify(around, signed.body, later).is_err(), limited, "{name}");
+    assert_eq!(bench.known.verify(parts, signed.body, later).is_err(), limited, "{name}");
 }
 
-/// The request, signed: with one line that carries signatures of its own before ours, and without what would stand in for what we
-/// sign.
+/// A request that was signed. One line with signatures of its own may precede ours, and whatever could be taken for what we sign
+/// is removed.
 struct Signed<'a> {
     headers: http::HeaderMap,
     query: String,
@@ -152,7 +155,7 @@ fn source(name: &str) -> Source {
         Some(vector) => (vector.secret.clone(), vector.options.clone()),
         None => (adapter_fuzzing::secret(name).to_owned(), OptionValues::new()),
     };
-    // What they extend says how deliveries are signed, not what they mean.
+    // These presets say how deliveries are signed, but not what they mean, so a file extends them.
     let mut own = tempfile::NamedTempFile::new().expect("a file can be made");
     let provider = if ["standard-webhooks", "svix"].contains(&name) {
         own.write_all(preset::own_of(name).as_bytes()).expect("the file can be written");
@@ -166,8 +169,8 @@ fn source(name: &str) -> Source {
     Source::build(SourceSettings { provider, currency, options, ..settings }).expect("the preset is good")
 }
 
-/// What a mapping says is fit to leave and to be stored, and the same each time; it is the same of what is read of a payload as of
-/// all of it; and what the events say together does not depend on their order or repetition.
+/// What a mapping says is masked, can be stored and is the same each time; it is the same for the kept parts of a payload as for
+/// the whole payload; and what the events say together does not depend on their order or repetition.
 pub fn mapping(input: &[u8]) {
     static SOURCES: LazyLock<Vec<(&str, Source)>> =
         LazyLock::new(|| preset::presets().map(|name| (name, source(name))).collect());
@@ -189,34 +192,34 @@ pub fn mapping(input: &[u8]) {
     check_fold(events);
 }
 
-/// The events of a payload; nothing in place of one that says nothing.
+/// Returns the events of a payload, with `None` for each that is ignored or quarantined.
 fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>) -> Vec<Option<Event>> {
-    let around = RequestParts { headers: &request.headers, query: request.query, options: &source.options };
+    let parts = RequestParts { headers: &request.headers, query: request.query, options: &source.options };
     let Ok(Ok(items)) = payload.as_ref().map(|payload| source.events(payload)) else { return Vec::new() };
     assert!(items.len() <= payload::MAX_EVENTS);
     let event = |item: &Value| {
-        let mut reading = Reading::default();
-        let statement = source.mapping.read(&source.terms, around, item, &mut reading);
-        assert_eq!(redact::text(&reading.kind, 128), *reading.kind, "the type is fit to leave");
-        let statement = statement.ok()??;
+        let mut summary = EventSummary::default();
+        let mapped = source.mapping.read(&source.terms, parts, item, &mut summary);
+        assert_eq!(redact::text(&summary.kind, 128), *summary.kind, "the type is fit to leave");
+        let mapped = mapped.ok()??;
         Some(Event {
-            id: statement.id,
+            id: mapped.id,
             source: "acme".into(),
             provider: "acme".into(),
-            kind: reading.kind,
-            occurred_at: statement.occurred_at,
+            kind: summary.kind,
+            occurred_at: mapped.occurred_at,
             received_at: now(),
-            subject: Subject::payment(source.realm.clone(), statement.payment),
-            live: statement.live,
+            subject: Subject::payment(source.realm.clone(), mapped.payment),
+            live: mapped.live,
             trust: source.trust,
-            facts: statement.facts,
+            facts: mapped.facts,
         })
     };
     items.iter().take(MAX_EVENTS).map(event).collect()
 }
 
 fn check_event(source: &Source, event: &Event) {
-    // The provider's own long numbers may look like cards'.
+    // The provider's own long numbers may look like card numbers.
     let is_fit =
         |id: &str| id.parse::<Name>().is_ok() && (!redact::is_pan_like(id) || source.mapping.has_own_ids());
     assert!((1..=MAX_FACTS).contains(&event.facts.len()));
@@ -237,7 +240,7 @@ fn check_event(source: &Source, event: &Event) {
     assert_eq!(serde_json::from_str::<Event>(&stored).ok().as_ref(), Some(event), "{stored}");
 }
 
-/// The store keeps one event of each identity; of those, any order folds to the same.
+/// Any order of events folds to the same state. The store keeps one event of each identity, and so does this check.
 fn check_fold(mut events: Vec<Event>) {
     let mut seen = BTreeSet::new();
     events.retain(|event| seen.insert(event.identity()));

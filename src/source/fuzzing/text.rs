@@ -1,10 +1,10 @@
-//! The small readers: forms, times and nesting.
+//! Properties of the small parsers: forms, times and nesting.
 
 use crate::source::payload::{self, OptionValues, RequestParts, TimeForm, is_within};
 use http::HeaderMap;
 use serde_json::Value;
 
-/// A form is read as its bytes say by a plain model; of a key that stands twice the last text counts in a body, and none in a query.
+/// A form is read as a plain model reads its bytes. If a key occurs twice, the last text counts in a body, and none in a query.
 pub fn form(input: &[u8]) {
     let pairs: Vec<(String, String)> = input
         .split(|byte| *byte == b'&')
@@ -18,18 +18,19 @@ pub fn form(input: &[u8]) {
     let form = form.as_object().expect("a form is an object");
     let query = std::str::from_utf8(input).ok();
     for (key, _) in &pairs {
-        let told: Vec<&String> = pairs.iter().filter(|(name, _)| name == key).map(|(_, text)| text).collect();
-        assert_eq!(form.get(key).and_then(Value::as_str), told.last().map(|text| text.as_str()), "{key:?}");
-        let once = told.first().filter(|_| told.len() == 1).map(|text| text.as_str());
+        let texts: Vec<&String> =
+            pairs.iter().filter(|(name, _)| name == key).map(|(_, text)| text).collect();
+        assert_eq!(form.get(key).and_then(Value::as_str), texts.last().map(|text| text.as_str()), "{key:?}");
+        let once = texts.first().filter(|_| texts.len() == 1).map(|text| text.as_str());
         if let Some(query) = query {
-            let around = RequestParts { headers: &HeaderMap::new(), query, options: &OptionValues::new() };
-            assert_eq!(around.query(key).as_deref(), once, "{key:?}");
+            let parts = RequestParts { headers: &HeaderMap::new(), query, options: &OptionValues::new() };
+            assert_eq!(parts.query(key).as_deref(), once, "{key:?}");
         }
     }
     assert!(form.keys().all(|key| pairs.iter().any(|(name, _)| name == key)));
 }
 
-/// `application/x-www-form-urlencoded`, decoded byte by byte.
+/// Decodes `application/x-www-form-urlencoded` byte by byte.
 fn decoded(text: &[u8]) -> String {
     let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let (mut bytes, mut at) = (Vec::new(), 0);
@@ -47,7 +48,8 @@ fn decoded(text: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A time that is read is written and read as the same, to the second where the form has no more. The first byte is the form.
+/// A time that is read can be written, and is then read as the same, to the second if the form has no fractions. The first byte
+/// selects the form.
 pub fn time(input: &[u8]) {
     const FORMS: [TimeForm; 5] =
         [TimeForm::S, TimeForm::Ms, TimeForm::SOrMs, TimeForm::Rfc3339, TimeForm::Rfc3339OrS];
@@ -63,8 +65,8 @@ pub fn time(input: &[u8]) {
     }
 }
 
-/// Nesting is counted as a plain model does, and what is JSON nests no deeper than that; less deep where a key stands twice, as only
-/// one of the two is in the value. The first byte is the limit.
+/// A plain model counts the same nesting, and JSON nests no deeper than that. It may nest less deep if a key occurs twice, since
+/// only one of the two is in the value. The first byte is the limit.
 pub fn depth(input: &[u8]) {
     let Some((limit, text)) = input.split_first() else { return };
     let limit = usize::from(*limit % 40);
@@ -76,7 +78,7 @@ pub fn depth(input: &[u8]) {
     }
 }
 
-/// The deepest nesting of brackets outside of strings.
+/// Returns the deepest nesting of brackets outside of strings.
 fn brackets(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -94,7 +96,7 @@ fn brackets(text: &[u8]) -> usize {
     deepest
 }
 
-/// How deep a value nests. The parser has a limit of its own, so that this ends.
+/// Returns how many levels deep a value nests. The parser has a limit of its own, so this ends.
 fn nesting(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or_default(),

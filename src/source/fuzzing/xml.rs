@@ -1,18 +1,18 @@
-//! XML, and how a payload is written as XML.
+//! Properties of the XML parser, and a writer of payloads as XML.
 
 use crate::source::payload::parse_xml as parse;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// What is read of a document is one element, made of objects, arrays and texts; written as XML, with comments in its texts, it is
-/// read as the same.
+/// A document is read as one element made of objects, arrays and texts. If this is written as XML, with comments in its texts, it
+/// is read as the same.
 pub fn xml(input: &[u8]) {
     let Some(payload) = parse(input) else { return };
     let root = payload.as_object().expect("a document is an object");
     let (name, value) = root.iter().next().expect("a document has a root");
     assert_eq!(root.len(), 1);
     check(value);
-    // A prefix is not kept, so this would declare a name space.
+    // A prefix is not kept, so the written attribute would declare a name space.
     if !declares(value) {
         let mut out = String::new();
         write(name, value, "<!-- no part of it -->", &mut out);
@@ -31,7 +31,7 @@ fn check(value: &Value) {
         Value::Object(members) => {
             assert!(!members.is_empty());
             for (key, value) in members {
-                // The text of an attribute keeps its blanks.
+                // The text of an attribute keeps its white space.
                 if key.starts_with('@') { assert!(value.is_string()) } else { check(value) }
             }
         }
@@ -47,7 +47,8 @@ fn declares(value: &Value) -> bool {
     }
 }
 
-/// Writes an element, or several of the same name, with `aside` amid each text. What XML has no form for is written as its JSON.
+/// Writes an element, or several of the same name, with `aside` in the middle of each text. A value that XML has no form for is
+/// written as its JSON.
 pub(crate) fn write(name: &str, value: &Value, aside: &str, out: &mut String) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| write(name, item, aside, out)),

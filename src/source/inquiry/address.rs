@@ -1,29 +1,29 @@
-//! The address under which a provider's API shows one payment.
+//! The address at which a provider's API shows one payment.
 
 use super::api::origin;
 use crate::payment::Name;
 use http::{Uri, uri::Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stands for the payment's id in addresses.
+/// The placeholder for the payment's id in an address, with the slash before it.
 const PAYMENT: &str = "/{payment}";
 
-/// All but RFC 3986's unreserved characters: an id is one segment of the path, whatever it holds.
+/// The characters to escape: all but the unreserved ones of RFC 3986. So an id is one segment of the path, whatever it holds.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where a payment is found: `https://HOST/before/{payment}/after`.
+/// The address of a payment with the id left open: `https://HOST/before/{payment}/after`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Address {
-    /// `https://HOST`
+    /// The scheme and host, `https://HOST`.
     origin: String,
-    /// `/before/`
+    /// The path before the id, `/before/`.
     before: String,
-    /// `/after?with=query`, or nothing.
+    /// What follows the id, such as `/after?with=query`, or nothing.
     after: String,
 }
 
 impl Address {
-    /// From `https://HOST/before/{payment}/after`; nothing if it is not of this form.
+    /// Parses `https://HOST/before/{payment}/after`. Returns `None` if the text is not of this form.
     pub(crate) fn parse(url: &str) -> Option<Self> {
         let (start, after) = url.split_once(PAYMENT)?;
         let is_segment = after.is_empty() || after.starts_with(['/', '?']);
@@ -38,12 +38,12 @@ impl Address {
         Some(Self { origin, before, after: after.to_owned() })
     }
 
-    /// The same at another scheme and host, if one is given.
+    /// Returns the same address at another scheme and host, if one is given.
     pub(super) fn at(self, origin: Option<String>) -> Self {
         Self { origin: origin.unwrap_or(self.origin), ..self }
     }
 
-    /// The address of one payment.
+    /// Returns the address of one payment.
     pub(super) fn of(&self, payment: &Name) -> String {
         let Self { origin, before, after } = self;
         format!("{origin}{before}{}{after}", utf8_percent_encode(payment.as_str(), SEGMENT))

@@ -23,12 +23,12 @@ fn source(preset: &str) -> Source {
     Source::build(settings(preset)).unwrap()
 }
 
-/// An answer of a provider's API, and what it says, in a line.
+/// An answer of a provider's API, and what it means, in one line.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     body: serde_json::Value,
-    /// The payment that was asked for, if it is not that of the first answer.
+    /// The payment that was asked for, if it is not the one of the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ fn path(preset: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "src/source/fixtures/answers", &format!("{preset}.json")].iter().collect()
 }
 
-/// The presets whose providers can be asked, with their answers and the payment of the first.
+/// Returns the presets whose providers can be asked, each with the payment of its first answer and all answers.
 fn answers() -> Vec<(&'static str, String, Vec<Case>)> {
     let can_be_asked = |preset: &&str| {
         crate::source::preset::built_in(preset).unwrap().is_ok_and(|preset| preset.confirm.is_some())
@@ -133,7 +133,7 @@ fn a_request_names_its_payment_and_carries_the_key() {
         let refused = source.api().unwrap().request(&payment.parse().unwrap()).unwrap_err();
         assert_eq!(refused.code, code);
     }
-    // Its ids are such numbers.
+    // The ids of Mercado Pago are long numbers.
     let source = self::source("mercado-pago");
     let request = source.api().unwrap().request(&PAN.parse().unwrap()).unwrap();
     assert_eq!(request.uri().path(), format!("/v1/payments/{PAN}"));
@@ -219,7 +219,7 @@ fn an_address_has_the_payment_once_as_a_whole_part_of_its_path() {
 }
 
 proptest::proptest! {
-    /// As an HTTP client reads the address, which may take a name for a step.
+    /// Reads the address as an HTTP client does, which may take a name for a step to another folder.
     #[test]
     fn whatever_a_payment_is_called_it_is_one_part_of_the_path(payment in "[!-~]{1,40}|[./%2eE]{1,8}") {
         let source = source("mollie-classic");

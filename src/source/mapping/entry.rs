@@ -9,62 +9,80 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What the events of some types mean.
+/// One entry of `[[map]]`: what the events of some types mean.
 #[derive(Clone, Debug)]
 pub(crate) struct MapEntry {
+    /// The patterns of event types, in which `*` stands for any characters.
     pub(crate) kinds: Vec<String>,
+    /// Places, and the texts of which one has to be there. An empty text stands for a place that holds none.
     pub(crate) when: Vec<(Place, Vec<String>)>,
+    /// The places of the payment's id, in place of those of the mapping.
     pub(crate) payment: Option<Vec<Place>>,
+    /// The facts that these events state.
     pub(crate) facts: Vec<FactEntry>,
 }
 
-/// How to read one fact, which is left out where nothing stands at `only_if`.
+/// How to read one fact, which is left out if the payload has nothing at `only_if`.
 #[derive(Clone, Debug)]
 pub(crate) struct FactEntry {
+    /// The place that has to hold something.
     pub(crate) only_if: Option<Pointer>,
+    /// How to read the fact.
     pub(crate) rule: FactRule,
 }
 
 /// How to read one fact.
 #[derive(Clone, Debug)]
 pub(crate) enum FactRule {
+    /// A phase of the payment, with the money of that phase.
     Phase { phase: Word<Phase>, money: Option<MoneyRule> },
+    /// A capture.
     Capture(PartRule<PartState>),
+    /// A refund.
     Refund(PartRule<PartState>),
+    /// A dispute.
     Dispute(PartRule<DisputeState>),
+    /// The sum of all captures or of all refunds.
     Total { of: TotalOf, amount: MoneyRule },
+    /// A note, which changes no status.
     Note,
 }
 
-/// How to read one capture, refund or dispute. Without a rule for it, its amount is 0: nothing is told of any.
+/// How to read one capture, refund or dispute. Without a rule for the amount, the amount is 0.
 #[derive(Clone, Debug)]
 pub(crate) struct PartRule<S> {
+    /// The place of the part's id.
     pub(crate) id: Pointer,
+    /// The places of the amount and its currency, if the payload has them.
     pub(crate) amount: Option<MoneyRule>,
+    /// The state of the part.
     pub(crate) state: Word<S>,
 }
 
-/// A phase or state: always the same, or by the provider's word for it.
+/// How to read a phase or state.
 #[derive(Clone, Debug)]
 pub(crate) enum Word<T> {
+    /// The phase or state is always this one.
     Is(T),
+    /// The provider's word at a place decides.
     At { at: Pointer, words: BTreeMap<String, T> },
 }
 
-/// What it takes to read the facts of one payload.
+/// The reader of the facts of one payload.
 pub(super) struct FactReader<'a> {
-    /// Reads amounts, and holds the payload.
+    /// The reader of amounts, which holds the payload.
     pub(super) money: MoneyReader<'a>,
-    /// Where long numbers stand that the provider itself makes.
+    /// The places of ids that the provider itself makes and that may be long numbers.
     pub(super) own_ids: &'a [Place],
     /// Whether the shop makes the ids, and so vouches that none is a card number.
     pub(super) shared_ids: bool,
 }
 
 impl MapEntry {
-    pub(super) fn matches(&self, kind: &str, around: RequestParts<'_>, payload: &Value) -> bool {
+    /// Returns whether the entry is for an event of this type with this payload.
+    pub(super) fn matches(&self, kind: &str, parts: RequestParts<'_>, payload: &Value) -> bool {
         let holds = |(at, words): &(Place, Vec<String>)| {
-            let text = at.text(around, payload).unwrap_or_default();
+            let text = at.text(parts, payload).unwrap_or_default();
             words.iter().any(|word| *word == text)
         };
         self.kinds.iter().any(|pattern| glob(pattern, kind)) && self.when.iter().all(holds)
@@ -72,12 +90,13 @@ impl MapEntry {
 }
 
 impl FactEntry {
-    pub(super) fn is_told(&self, payload: &Value) -> bool {
+    /// Returns whether the payload has the fact.
+    pub(super) fn is_present(&self, payload: &Value) -> bool {
         self.only_if.as_ref().is_none_or(|at| at.follow(payload).is_some())
     }
 }
 
-/// Whether a text is of a pattern in which `*` stands for any characters.
+/// Returns whether a text matches a pattern in which `*` stands for any characters.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -90,6 +109,7 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
 }
 
 impl<T: Copy + PartialEq> Word<T> {
+    /// Returns whether a payload may give this phase or state.
     pub(super) fn may_be(&self, wanted: T) -> bool {
         match self {
             Self::Is(word) => *word == wanted,
@@ -109,18 +129,19 @@ impl<T: Copy + PartialEq> Word<T> {
 }
 
 impl FactRule {
+    /// Reads the fact. Fails if a value that the fact needs is missing or unclear.
     pub(super) fn read(&self, reader: &FactReader<'_>) -> Result<Fact, Unclear> {
         Ok(match self {
             Self::Phase { phase, money: rule } => {
                 let phase = phase.read(reader.money.payload)?;
-                let told = rule.as_ref().map(|rule| reader.money.told(rule, phase)).transpose()?;
-                Fact::Phase { phase, money: told.flatten() }
+                let money = rule.as_ref().map(|rule| reader.money.of_phase(rule, phase)).transpose()?;
+                Fact::Phase { phase, money: money.flatten() }
             }
             Self::Capture(rule) => {
-                let told = rule.read(reader)?;
-                let is_captured = told.state != PartState::Failed;
-                let amount = rule.amount.as_ref().filter(|_| is_captured && told.currency.is_none());
-                amount.map_or(Ok(Fact::Capture(told)), |rule| unclear("missing_currency", &rule.amount))?
+                let capture = rule.read(reader)?;
+                let is_captured = capture.state != PartState::Failed;
+                let amount = rule.amount.as_ref().filter(|_| is_captured && capture.currency.is_none());
+                amount.map_or(Ok(Fact::Capture(capture)), |rule| unclear("missing_currency", &rule.amount))?
             }
             Self::Refund(rule) => Fact::Refund(rule.read(reader)?),
             Self::Dispute(rule) => Fact::Dispute(rule.read(reader)?),
@@ -142,7 +163,7 @@ impl<S: Copy + PartialEq> PartRule<S> {
             return unclear("missing_part_id", &self.id);
         };
         let Ok(id) = id.parse::<Name>() else { return unclear("bad_part_id", &self.id) };
-        // Masked, it could no longer be told from another, and the one refund would overwrite the other.
+        // A masked id could not be told from another, and one refund would overwrite the other.
         let is_here = |place: &Place| matches!(place, Place::Payload(at) if *at == self.id);
         let is_exempt = reader.shared_ids || reader.own_ids.iter().any(is_here);
         if redact::is_pan_like(id.as_str()) && !is_exempt {
@@ -156,7 +177,7 @@ impl<S: Copy + PartialEq> PartRule<S> {
 }
 
 impl FactEntry {
-    /// Every pointer that [`FactRule::read`] may follow.
+    /// Returns every pointer that [`FactRule::read`] may follow.
     pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.only_if.iter().chain(self.rule.pointers())
     }
@@ -188,6 +209,29 @@ impl<T> Word<T> {
         match self {
             Self::Is(_) => None,
             Self::At { at, .. } => Some(at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn globs_match_whole_types() {
+        for (pattern, text, expected) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.bc", false),
+            ("a.*", "a.b.c", true),
+            ("a.*", "b.a.", false),
+            ("*.done", "x.done", true),
+            ("*.done", ".done.", false),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "ac", false),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }
 }

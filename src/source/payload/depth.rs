@@ -1,8 +1,8 @@
-//! How deep a JSON text nests, counted before it is parsed.
+//! The nesting depth of a JSON text, counted before the text is parsed.
 
 use memchr::memchr2;
 
-/// Whether brackets nest no deeper than `limit`. Says nothing about whether the text is JSON.
+/// Returns whether brackets nest at most `limit` levels deep. This does not check that the text is JSON.
 pub(crate) fn is_within(text: &[u8], limit: usize) -> bool {
     let (mut depth, mut rest) = (0_usize, text);
     while let Some((byte, after)) = rest.split_first() {
@@ -22,7 +22,7 @@ pub(crate) fn is_within(text: &[u8], limit: usize) -> bool {
     true
 }
 
-/// What follows the string that has begun.
+/// Returns what follows the string that has begun.
 fn after_string(mut rest: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', rest) {
         let is_escape = rest.get(at) == Some(&b'\\');

@@ -1,33 +1,33 @@
-//! How providers write times, in headers and in payloads.
+//! The forms in which providers write times, in headers and in payloads.
 
 use crate::payment::Time;
 use serde::Deserialize;
 
-/// From so many digits on a number of either unit is one of milliseconds: as seconds, 10^12 lies in the year 33658.
+/// From this number of digits on, a number in [`TimeForm::SOrMs`] is in milliseconds: as seconds, 10^12 lies in the year 33658.
 const MS_DIGITS: usize = 13;
 
-/// The closed set of forms in which a preset may expect a time.
+/// The form in which a preset expects a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TimeForm {
-    /// Whole seconds since 1970.
+    /// A whole number of seconds since 1970.
     S,
-    /// Whole milliseconds since 1970.
+    /// A whole number of milliseconds since 1970.
     Ms,
-    /// Whole seconds or milliseconds, told apart by their size: for providers that send either.
+    /// A whole number of seconds or milliseconds, told apart by its size, for providers that send both.
     SOrMs,
-    /// RFC 3339 with any offset.
+    /// RFC 3339, with any offset.
     Rfc3339,
-    /// RFC 3339, or the same without an offset, which is then UTC's.
+    /// RFC 3339, or the same without an offset, which then means UTC.
     Rfc3339OrUtc,
-    /// Either RFC 3339 or whole seconds: for senders that we do not want to argue with.
+    /// RFC 3339 or a whole number of seconds, for senders that are free to choose.
     Rfc3339OrS,
 }
 
 impl TimeForm {
-    /// Reads a time, or nothing if the text is none in this form.
+    /// Reads a time. Returns `None` if the text is not a time in this form.
     pub(crate) fn read(self, text: &str) -> Option<Time> {
-        // `i64::from_str` would take a sign too.
+        // `i64::from_str` would also accept a sign.
         let number = || text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         match self {
             Self::S => Time::from_unix_s(number()?).ok(),
@@ -40,7 +40,7 @@ impl TimeForm {
         }
     }
 
-    /// Writes a time, for signing.
+    /// Writes a time in this form, for signing.
     pub(crate) fn write(self, time: Time) -> String {
         match self {
             Self::S | Self::SOrMs => (time.unix_ms() / 1000).to_string(),

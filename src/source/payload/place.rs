@@ -1,48 +1,48 @@
-//! Places: where in a delivery, or in what its source was configured with, a text stands.
+//! Places: where a text is found in a delivery, or in the configuration of its source.
 //!
-//! Written in presets as `/json/pointer`, `header:NAME`, `query:NAME` or `option:NAME`. Which of them a signature covers is
-//! the recipe's to say.
+//! Presets write them as `/json/pointer`, `header:NAME`, `query:NAME` or `option:NAME`. The recipe says which of them a
+//! signature covers.
 
 use super::pointer::{Pointer, PointerError};
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
-/// What a source says to the options of its preset.
+/// The values that a source gives to the options of its preset, by name.
 pub(crate) type OptionValues = BTreeMap<String, String>;
 
-/// What there is beside a payload.
+/// The parts of a request beside its body, and the options of its source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestParts<'a> {
     /// The headers of the request.
     pub(crate) headers: &'a HeaderMap,
-    /// Its query, as it came, without the question mark.
+    /// The query of the request as it came, without the question mark.
     pub(crate) query: &'a str,
-    /// What the source was configured with.
+    /// The options that the source was configured with.
     pub(crate) options: &'a OptionValues,
 }
 
-/// Where a text stands.
+/// The place of a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
-    /// In the payload.
+    /// A value of the payload.
     Payload(Pointer),
-    /// In a header of the request.
+    /// A header of the request.
     Header(HeaderName),
-    /// In the query of the request.
+    /// A parameter in the query of the request.
     Query(Box<str>),
-    /// In the source's options.
+    /// An option of the source.
     Option(Box<str>),
 }
 
-/// Why a text names no place.
+/// Why a text does not name a place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlaceError {
-    /// No pointer into the payload, and nothing else.
+    /// The text is not a pointer into the payload, and does not name another kind of place.
     #[error("{0}; allowed: a JSON pointer, header:NAME, query:NAME, option:NAME")]
     Pointer(#[from] PointerError),
-    /// Not a name that a header can have.
-    #[error("it is no header name")]
+    /// The name cannot be that of a header.
+    #[error("it is not a header name")]
     Header,
 }
 
@@ -71,17 +71,17 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// The text that stands there, if it stands there once.
-    pub(crate) fn text<'a>(&self, around: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    /// Returns the text at this place. Returns `None` if there is none, or if the header or parameter occurs more than once.
+    pub(crate) fn text<'a>(&self, parts: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.text(payload),
-            Self::Header(name) => around.header(name).map(Cow::Borrowed),
-            Self::Query(name) => around.query(name),
-            Self::Option(name) => around.options.get(&**name).map(|text| Cow::Borrowed(text.as_str())),
+            Self::Header(name) => parts.header(name).map(Cow::Borrowed),
+            Self::Query(name) => parts.query(name),
+            Self::Option(name) => parts.options.get(&**name).map(|text| Cow::Borrowed(text.as_str())),
         }
     }
 
-    /// Where in the payload, if it stands there.
+    /// Returns the pointer, if the place is in the payload.
     pub(crate) fn pointer(&self) -> Option<&Pointer> {
         match self {
             Self::Payload(at) => Some(at),
@@ -89,30 +89,30 @@ impl Place {
         }
     }
 
-    /// Whether anything stands there, text or not.
-    pub(crate) fn is_there(&self, around: RequestParts<'_>, payload: &Value) -> bool {
+    /// Returns whether there is anything at this place, text or not.
+    pub(crate) fn is_there(&self, parts: RequestParts<'_>, payload: &Value) -> bool {
         match self {
             Self::Payload(at) => at.follow(payload).is_some(),
-            _ => self.text(around, payload).is_some(),
+            _ => self.text(parts, payload).is_some(),
         }
     }
 
-    /// Like [`Place::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
-    pub(crate) fn id<'a>(&self, around: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
+    /// Like [`Place::text`], but if an expanded object is there in place of its id, returns the `id` of that object.
+    pub(crate) fn id<'a>(&self, parts: RequestParts<'a>, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self {
             Self::Payload(at) => at.id(payload),
-            _ => self.text(around, payload),
+            _ => self.text(parts, payload),
         }
     }
 }
 
 impl<'a> RequestParts<'a> {
-    /// The text of a header that stands once. Where it stands twice it is not clear which was signed.
+    /// Returns the text of a header that occurs once. If it occurs twice, it is not clear which one was signed.
     pub(crate) fn header(self, name: &HeaderName) -> Option<&'a str> {
         only(self.headers.get_all(name).iter())?.to_str().ok()
     }
 
-    /// The text of a query's key that stands once.
+    /// Returns the text of a query parameter that occurs once.
     pub(crate) fn query(self, name: &str) -> Option<Cow<'a, str>> {
         let pairs = form_urlencoded::parse(self.query.as_bytes());
         only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
@@ -135,7 +135,7 @@ mod tests {
         headers.append("x-two", "2".parse().unwrap());
         headers.append("x-two", "2".parse().unwrap());
         let options = OptionValues::from([("url".to_owned(), "https://a.example".to_owned())]);
-        let around =
+        let parts =
             RequestParts { headers: &headers, query: "data.id=7%2F8&a=1&a=2&empty", options: &options };
         let payload = serde_json::json!({ "a": { "id": "x" }, "n": 5 });
         for (place, text, id) in [
@@ -150,8 +150,8 @@ mod tests {
             ("option:none", None, None),
         ] {
             let parsed: Place = place.parse().unwrap();
-            assert_eq!(parsed.text(around, &payload).as_deref(), text, "{place}");
-            assert_eq!(parsed.id(around, &payload).as_deref(), id, "{place}");
+            assert_eq!(parsed.text(parts, &payload).as_deref(), text, "{place}");
+            assert_eq!(parsed.id(parts, &payload).as_deref(), id, "{place}");
             assert_eq!(parsed.to_string(), place.to_lowercase());
         }
         for bad in ["n", "cookie:x", "header:x y", ""] {

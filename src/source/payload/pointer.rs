@@ -1,28 +1,34 @@
-//! JSON pointers (RFC 6901) and two words more, read once when a preset is loaded and followed without allocation for each delivery.
+//! JSON pointers (RFC 6901) with two more tokens. They are parsed when a preset is loaded, and followed without allocation for
+//! each delivery.
 
 use serde_json::Value;
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// One place in a payload. Beside RFC 6901's tokens, `[key=value]` is the first item of an array that has
-/// this text under this key, or the object itself if it has it, because an XML element that is not repeated is no array; and `[last]` at the end is what follows the last slash of a text, such as a link's id.
+/// A pointer to one place in a payload. Beside the tokens of RFC 6901 there are two more:
+///
+/// - `[key=value]` selects the first item of an array that has this text under this key. If there is an object in place of the
+///   array, it selects the object itself if that has the text, because an XML element that is not repeated is not an array.
+/// - `[last]`, at the end of a pointer, selects what follows the last slash of a text, such as the id in a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pointer {
+    /// The pointer as the preset writes it.
     text: Box<str>,
+    /// The tokens without `[last]`, unescaped.
     tokens: Box<[Box<str>]>,
-    /// Whether only what follows the last slash is meant.
+    /// Whether the pointer ends with `[last]`.
     last: bool,
 }
 
-/// The token that stands for what follows the last slash.
+/// The token for what follows the last slash.
 const LAST: &str = "[last]";
 
-/// Why a text is no pointer that a preset may use.
+/// Why a text is not a pointer that a preset may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PointerError {
-    /// Not in the form of RFC 6901.
+    /// The text does not have the form that RFC 6901 defines.
     #[error("not a JSON pointer: expected e.g. `/data/object/id`")]
     Form,
-    /// It would let card data into the store.
+    /// The pointer would let card data into the store.
     #[error("it points at card data, which must not leave the payload")]
     CardData,
 }
@@ -56,17 +62,17 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
-    /// The names on the way, of members, items and selectors.
+    /// Returns the tokens of the pointer: names of members, indexes of items and selectors.
     pub(crate) fn tokens(&self) -> &[Box<str>] {
         &self.tokens
     }
 
-    /// The key and text of a token `[key=text]`.
+    /// Returns the key and the text of a selector, `[key=text]`.
     pub(crate) fn selector(token: &str) -> Option<(&str, &str)> {
         token.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
     }
 
-    /// What stands there; `null` is nothing.
+    /// Returns the value at this pointer. `null` counts as no value.
     pub(crate) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
         let found = self.tokens.iter().try_fold(payload, |value, token| match value {
             Value::Object(_) if Self::selector(token).is_some_and(|(key, text)| has(value, key, text)) => {
@@ -82,8 +88,8 @@ impl Pointer {
         found.filter(|value| !value.is_null())
     }
 
-    /// Whether something else than what was expected stands there or on the way: an object or a list in place of a scalar, or
-    /// a scalar in place of an object or list. Nothing at all, and `null`, is no mistake.
+    /// Returns whether the payload has another type there, or on the way, than the pointer expects: an object or a list in place
+    /// of a scalar, or a scalar in place of an object or a list. A missing value and `null` are not mistakes.
     pub(crate) fn is_mistyped(&self, payload: &Value) -> bool {
         let mut value = payload;
         for token in &self.tokens {
@@ -103,12 +109,12 @@ impl Pointer {
         matches!(value, Value::Object(_) | Value::Array(_))
     }
 
-    /// The text that stands there: of a string, a number (as the provider wrote it) or a boolean.
+    /// Returns the text of the string, the number (as the provider wrote it) or the boolean at this pointer.
     pub(crate) fn text<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         self.cut(scalar(self.follow(payload)?)?)
     }
 
-    /// Like [`Pointer::text`], but where an expanded object stands in place of its id, its `id` is what is meant.
+    /// Like [`Pointer::text`], but if an expanded object is there in place of its id, returns the `id` of that object.
     pub(crate) fn id<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         match self.follow(payload)? {
             Value::Object(members) => scalar(members.get("id")?),
@@ -116,7 +122,7 @@ impl Pointer {
         }
     }
 
-    /// What is meant of a text; an empty rest is nothing.
+    /// Returns the part of a text that the pointer means, or `None` if nothing is left of it.
     fn cut<'a>(&self, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
         if !self.last {
             return Some(text);

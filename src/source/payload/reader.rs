@@ -1,39 +1,39 @@
-//! The reader: from the bytes of a verified body to the events that it carries, in the one form that mappings read.
+//! The reader: it turns the bytes of a verified body into the events that it carries, in the one form that mappings read.
 
 use super::{Pointer, Sieve, Unclear, depth, form, unclear, xml};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The most events of one delivery. GoCardless, which sends the longest batches, has at most 250.
+/// The most events of one delivery. GoCardless, which sends the longest batches, sends at most 250.
 pub(crate) const MAX_EVENTS: usize = 256;
 
-/// How bodies are written.
+/// The format of bodies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BodyForm {
-    /// JSON.
+    /// The body is JSON.
     Json,
-    /// JSON, or an empty body, which is read as an object without members: the address says the rest.
+    /// The body is JSON or empty. An empty body is read as an object without members, because the address says the rest.
     JsonOrEmpty,
-    /// `application/x-www-form-urlencoded`: read as an object of texts.
+    /// The body is `application/x-www-form-urlencoded`, and read as an object of texts.
     Form,
-    /// XML: read as objects of elements, with `@name` for attributes and `#text` where there is text beside them.
+    /// The body is XML, and read as objects of elements, with `@name` for attributes and `#text` for text beside them.
     Xml,
 }
 
-/// Reads the bodies of one source.
+/// The reader of one source's bodies.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// How bodies are written.
+    /// The format of bodies.
     pub(crate) body: BodyForm,
-    /// Where the list of events stands, if a delivery carries several.
+    /// The place of the list of events, if a delivery carries several.
     pub(crate) each: Option<Pointer>,
-    /// Which parts of a JSON body are kept.
+    /// The parts of a JSON body that are kept.
     pub(crate) sieve: Sieve,
 }
 
 impl Reader {
-    /// Parses a body, which may nest `depth` levels deep, to what the source's mapping reads of it.
+    /// Parses a body that nests at most `depth` levels deep, and keeps what the source's mapping reads of it.
     pub(crate) fn parse(&self, body: &[u8], depth: usize) -> Result<Value, Unclear> {
         match self.body {
             BodyForm::JsonOrEmpty if body.is_empty() => Ok(Value::Object(serde_json::Map::new())),
@@ -48,7 +48,8 @@ impl Reader {
         }
     }
 
-    /// The events that a payload carries: all of the list if there is one, else the payload itself.
+    /// Returns the events of a payload: the items of the list if there is one, otherwise the payload itself. Fails if the list is
+    /// missing, or has more than [`MAX_EVENTS`] items.
     pub(crate) fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
         let Some(each) = &self.each else { return Ok(std::slice::from_ref(payload)) };
         match each.follow(payload).and_then(Value::as_array) {

@@ -1,27 +1,27 @@
-//! Which parts of a JSON payload are read at all. The others are passed over while it is parsed: they cost neither memory
-//! nor much time, and what they hold, be it a customer's address or a card's number, never becomes a value.
+//! The sieve: it keeps the parts of a JSON payload that are read. The parser skips all others. They cost neither memory nor much
+//! time, and what they hold, such as a customer's address or a card number, never becomes a value.
 
 use super::pointer::Pointer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
 
-/// Stands for a scalar where an object or list was expected.
+/// The value that stands for a scalar in place of an object or list.
 const OTHER: Value = Value::Bool(true);
 
-/// What is kept of one value.
+/// The parts of one value that are kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sieve {
-    /// All of it.
+    /// Whether the whole value is kept.
     whole: bool,
-    /// If it is an object, these of its members.
+    /// The members that are kept if the value is an object, and what is kept of each.
     members: BTreeMap<Box<str>, Self>,
-    /// If it is an array, this of each item.
+    /// What is kept of each item if the value is an array.
     items: Option<Box<Self>>,
 }
 
 impl Sieve {
-    /// Keeps what these pointers point at.
+    /// Builds a sieve that keeps what these pointers point at.
     pub(crate) fn new<'a>(pointers: impl IntoIterator<Item = &'a Pointer>) -> Self {
         let mut sieve = Self::default();
         for pointer in pointers {
@@ -30,33 +30,36 @@ impl Sieve {
         sieve
     }
 
-    /// Keeps also, of each item of the list at `list`, what `item` keeps.
+    /// Extends the sieve by what `item` keeps of each item of the list at `list`.
     pub(crate) fn and_each(mut self, list: &Pointer, item: Self) -> Self {
         self.keep(list, Self { items: Some(Box::new(item)), ..Self::default() });
         self
     }
 
+    /// Keeps also what `what` keeps of the value at a pointer.
     fn keep(&mut self, pointer: &Pointer, what: Self) {
         self.keep_at(pointer.tokens(), what);
     }
 
+    /// Keeps also what `what` keeps of the value that these tokens lead to.
     fn keep_at(&mut self, tokens: &[Box<str>], what: Self) {
         let Some((token, rest)) = tokens.split_first() else { return self.join(what) };
         if let Some((key, _)) = Pointer::selector(token) {
             let item = self.items.get_or_insert_default();
             item.keep_at(&[key.into()], Self { whole: true, ..Self::default() });
             item.keep_at(rest, what.clone());
-            // Where there is an object in place of an array, it is the one item.
+            // If there is an object in place of an array, it counts as the only item.
             self.keep_at(&[key.into()], Self { whole: true, ..Self::default() });
             return self.keep_at(rest, what);
         }
-        // A number may be the index of an item or the name of a member.
+        // A number may be the index of an item, or the name of a member.
         if token.parse::<usize>().is_ok() {
             self.items.get_or_insert_default().keep_at(rest, what.clone());
         }
         self.members.entry(token.clone()).or_default().keep_at(rest, what);
     }
 
+    /// Keeps also what another sieve keeps of the same value.
     fn join(&mut self, other: Self) {
         self.whole |= other.whole;
         for (name, sieve) in other.members {
@@ -67,8 +70,8 @@ impl Sieve {
         }
     }
 
-    /// Parses a JSON text. What is kept stands where it stood; what is not is no member, or `null`. The text is checked to be
-    /// JSON, but not that what is passed over is Unicode.
+    /// Parses a JSON text. Kept values stay where they are; the others are missing from their objects, or `null`. Fails if the text is
+    /// not JSON. Skipped strings are not checked to be Unicode.
     pub(crate) fn parse(&self, text: &[u8]) -> serde_json::Result<Value> {
         let mut json = serde_json::Deserializer::from_slice(text);
         let value = self.deserialize(&mut json)?;
@@ -88,7 +91,7 @@ impl<'de> DeserializeSeed<'de> for &Sieve {
     }
 }
 
-/// For what is not kept as a whole. Of a scalar no more is kept than that it is there: every pointer goes deeper.
+/// Visits a value that is not kept as a whole. Of a scalar only its existence is kept, since every pointer goes deeper.
 impl<'de> Visitor<'de> for &Sieve {
     type Value = Value;
 
@@ -144,7 +147,7 @@ impl<'de> Visitor<'de> for &Sieve {
     }
 }
 
-/// Finds a member's sieve by its name, without a copy of the name.
+/// Finds the sieve of a member by its name, without copying the name.
 struct Member<'a>(&'a Sieve);
 
 impl<'de, 'a> DeserializeSeed<'de> for Member<'a> {
@@ -197,7 +200,7 @@ mod tests {
             ),
             (&["/data/object/[id=p]/amount"], json!({ "data": { "object": { "id": "p", "amount": 5 } } })),
             (&["/list/0/a/1", "/0/z"], json!({ "list": [{ "a": [1, 2] }], "0": { "z": 1 } })),
-            // What is not as it was expected is nothing to a pointer that goes deeper.
+            // A pointer that goes deeper finds nothing in a value of another type.
             (&["/id/x", "/data2/x", "/none"], json!({ "id": true, "data2": [] })),
         ] {
             let kept = Sieve::new(&pointers(wanted)).parse(text).unwrap();

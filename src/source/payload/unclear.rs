@@ -1,6 +1,6 @@
-//! Why a verified payload, or a provider's answer, was not understood.
+//! The reason why a verified payload, or a provider's answer, is not understood.
 
-/// A reason code, and the place in the payload where something else was expected.
+/// Why a payload is not understood: a reason code, and the place in the payload that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unclear {
     /// The reason code, such as `missing_payment`.
@@ -9,7 +9,7 @@ pub struct Unclear {
     pub at: String,
 }
 
-/// An error with this code, about this place.
+/// Fails with this code, about this place.
 pub(crate) fn unclear<T>(code: &'static str, at: impl ToString) -> Result<T, Unclear> {
     Err(Unclear { code, at: at.to_string() })
 }

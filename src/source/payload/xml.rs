@@ -1,19 +1,19 @@
-//! XML as the payloads that mappings read.
+//! The parser of XML bodies, which returns payloads in the form that mappings read.
 //!
-//! An element is an object of its children; one that is repeated is an array. Attributes are `@name`. An element of text alone is that
-//! text, and if it has attributes too, the text is its `#text`. Documents may name a DOCTYPE, as some providers' do, but declare
-//! no entities: nothing here fetches or expands.
+//! An element becomes an object of its children, and a repeated element an array. Attributes become `@name`. An element of text
+//! alone becomes that text; if it also has attributes, the text becomes its `#text`. A document may name a DOCTYPE, as those of some
+//! providers do, but it may not declare entities: nothing here fetches or expands them.
 
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Map, Value};
 
-/// How deep elements may nest.
+/// How many levels deep elements may nest.
 const MAX_DEPTH: usize = 32;
 
-/// The most nodes of a document.
+/// The most nodes that a document may have.
 const MAX_NODES: u32 = 100_000;
 
-/// A document's root element under its name; nothing if it is no XML, or more than is read of it.
+/// Returns a document's root element under its name, or `None` if the body is not XML, declares entities or exceeds the bounds.
 pub(crate) fn parse(body: &[u8]) -> Option<Value> {
     let text = std::str::from_utf8(body).ok()?;
     if text.contains("<!ENTITY") {
@@ -27,6 +27,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<Value> {
     Some(Value::Object(payload))
 }
 
+/// Returns the value of an element, or `None` if it nests more than `depth` levels deep.
 fn element(node: Node<'_, '_>, depth: usize) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
     let mut members = Map::new();

@@ -1,8 +1,11 @@
-//! From a preset as it is written to one that can be used. Each mistake is told with its key and what is allowed.
+//! The compiler of presets: from a preset as it is written to one that can be used. An error names the key and says what is
+//! allowed.
 
 mod confirm;
+mod fact;
 mod ignored;
 mod mapping;
+mod proof;
 mod recipe;
 mod words;
 
@@ -11,14 +14,10 @@ use super::{
     options::{Choice, OptionRules},
 };
 pub(super) use {
-    confirm::confirm,
-    ignored::ignored,
-    mapping::{Proof, mapping},
-    recipe::recipe,
-    words::pointer,
+    confirm::confirm, ignored::ignored, mapping::mapping, proof::Proof, recipe::recipe, words::pointer,
 };
 
-/// `[options]`, checked for sense.
+/// Checks `[options]`: the default of an option has to be one of the allowed values.
 pub(super) fn options(options: &OptionRules) -> Checked<()> {
     let strange = |choice: &Choice| choice.default.as_ref().is_some_and(|word| !choice.allows(word));
     match options.iter().find(|(_, choice)| strange(choice)) {

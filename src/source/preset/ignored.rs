@@ -1,4 +1,4 @@
-//! The table of what the built-in presets know of and leave without effect, made from what they say: for people, in Markdown.
+//! The table of events that the built-in presets know and leave without effect, in Markdown, for people.
 
 use super::{
     builtin::{presets, text_of},
@@ -6,15 +6,15 @@ use super::{
     raw,
 };
 
-/// One row for each `[[ignored]]` entry of the built-in presets, and for each entry of their `[[map]]` that keeps events as
-/// notes and says why. Columns: preset, event types, what they are kept as, why.
+/// Returns one row for each `[[ignored]]` entry of the built-in presets, and for each entry of their `[[map]]` that keeps events
+/// as notes and says why. The columns are: preset, event types, what they are kept as, why.
 #[must_use]
 pub fn ignored_table() -> String {
     let head = "| preset | event types | kept as | why |\n|---|---|---|---|\n".to_owned();
     presets().fold(head, |table, name| table + &rows(name))
 }
 
-/// Built-in presets parse, as a test shows; one that did not would have no row.
+/// Returns the rows of a preset. A preset that cannot be parsed has no row; a test shows that all built-in ones can.
 fn rows(name: &str) -> String {
     let Some(Ok(preset)) = text_of(name).map(whole) else { return String::new() };
     let row = |kinds: &[String], kept: &str, why: &str| {

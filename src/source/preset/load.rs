@@ -1,4 +1,4 @@
-//! Loading: from the text of a preset, with what it extends, to a preset that can be used.
+//! The loader of presets: from the text of a preset, and of those that it extends, to a preset that can be used.
 
 use super::{
     Preset,
@@ -14,23 +14,24 @@ use crate::{
 };
 use std::path::Path;
 
-/// A built-in preset; `None` if there is none of that name.
+/// Loads a built-in preset. Returns `None` if there is none of that name.
 pub(crate) fn built_in(name: &str) -> Option<Result<Preset, PresetError>> {
     let text = text_of(name)?;
     Some(load(name, text))
 }
 
-/// A preset file of the user's own.
+/// Loads a preset file that a user wrote. Fails if it cannot be read, or makes no sense.
 pub(crate) fn from_file(path: &Path) -> Result<Preset, PresetError> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => load(&file, &text),
         Err(why) => {
-            Err(PresetError { file, key: "file".to_owned(), reason: format!("can't be read: {why}") })
+            Err(PresetError { file, key: "file".to_owned(), reason: format!("it cannot be read: {why}") })
         }
     }
 }
 
+/// Loads a preset from its text. Errors name it by `file`.
 pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     let wrong = |Mistake { key, reason }| PresetError { file: file.to_owned(), key, reason };
     let raw = whole(text).map_err(wrong)?;
@@ -60,7 +61,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
         Some(raw::Trust::Hint) => Trust::Hint,
         None | Some(raw::Trust::Verified) if scheme.proves_body() => Trust::Verified,
         None | Some(raw::Trust::Verified) => {
-            let reason = "`{body}` is missing: nothing that is not signed may be believed. Sign it, or say `trust = \"hint\"`";
+            let reason = "`{body}` is missing, and what is not signed may not be believed; sign the body, or write `trust = \"hint\"`";
             return Err(missing("signature.signed", reason));
         }
     };
@@ -83,7 +84,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     })
 }
 
-/// A preset with what it extends.
+/// Parses a preset and completes it with the presets that it extends.
 pub(super) fn whole(text: &str) -> Result<raw::Preset, Mistake> {
     let parse = |text: &str| -> Result<raw::Preset, Mistake> {
         toml::from_str(text).map_err(|why: toml::de::Error| Mistake {
@@ -92,7 +93,7 @@ pub(super) fn whole(text: &str) -> Result<raw::Preset, Mistake> {
         })
     };
     let mut preset = parse(text)?;
-    // Each step is one of the built-in presets, none of which needs to come twice.
+    // Each step adds one of the built-in presets, and none of them is needed twice.
     for _ in presets() {
         let Some(base) = preset.extends.take() else { break };
         let Some(text) = text_of(&base) else {
@@ -109,6 +110,7 @@ fn line_of(text: &str, place: usize) -> usize {
     1 + text.bytes().take(place).filter(|byte| *byte == b'\n').count()
 }
 
+/// Completes a preset with the one that it extends.
 fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
     let or = |own: Vec<String>, base: Vec<String>| if own.is_empty() { base } else { own };
     raw::Preset {
@@ -133,7 +135,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),
         },
-        // A file with entries of its own may map what the base ignores, so it says anew what stays ignored.
+        // A file with entries of its own may map what the base ignores, so it has to say again what stays ignored.
         ignored: if own.map.is_empty() && own.ignored.is_empty() { base.ignored } else { own.ignored },
         map: own.map.into_iter().chain(base.map).collect(),
         confirm: own.confirm.or(base.confirm),

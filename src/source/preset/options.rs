@@ -1,26 +1,26 @@
-//! `[options]` of a preset: what a source has to say, or may say, because it is a matter of its contract with the provider.
+//! `[options]` of a preset: what a source has to set, or may set, because it depends on its contract with the provider.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What a preset asks of its sources, by the option's name.
+/// The options that a preset defines, by name.
 pub(crate) type OptionRules = BTreeMap<String, Choice>;
 
-/// One of `[options]`: what a source has to say, or may, because it is a matter of its contract with the provider.
+/// One option of a preset.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Choice {
-    /// What it is, for people.
+    /// What the option means, for people.
     pub(crate) means: String,
-    /// Taken where a source says nothing. Without it a source has to say.
+    /// The value if a source sets none. Without a default, a source has to set the option.
     pub(crate) default: Option<String>,
-    /// What may be said; anything, if empty.
+    /// The values that are allowed. If the list is empty, every value is allowed.
     #[serde(default)]
     pub(crate) allowed: Vec<String>,
 }
 
 impl Choice {
-    /// Whether a source may say this.
+    /// Returns whether a source may set this value.
     pub(crate) fn allows(&self, word: &str) -> bool {
         self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed == word)
     }

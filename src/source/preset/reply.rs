@@ -1,13 +1,13 @@
-//! `[reply]` of a preset: how its provider wants to be answered.
+//! `[reply]` of a preset: how its provider expects to be answered.
 
 use serde::Deserialize;
 
-/// `[reply]`: where the provider insists on other answers than ours.
+/// `[reply]`: the answers that a provider requires in place of ours.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplyRule {
-    /// The body, in plain text, of the answer to what was taken.
+    /// The plain text with which a delivery that was taken is answered.
     pub(crate) accepted: Option<String>,
-    /// The status of the answer to what was not signed.
+    /// The HTTP status with which a delivery without a valid signature is answered.
     pub(crate) refused: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! The table of the built-in presets, made from what they say: for people, in Markdown.
+//! The table of the built-in presets, in Markdown, for people.
 
 use super::{
     builtin::{presets, text_of},
@@ -8,7 +8,8 @@ use super::{
 };
 use crate::source::verify::{Algorithm, Carrier, Recipe};
 
-/// One row for each built-in preset: how it is verified, how old a delivery may be, how far its word goes, what was seen of it.
+/// Returns one row for each built-in preset: how it is verified, how old a delivery may be, how far the provider's word is
+/// believed, and how the preset was checked.
 #[must_use]
 pub fn preset_table() -> String {
     let mut table =
@@ -21,7 +22,7 @@ pub fn preset_table() -> String {
     table
 }
 
-/// Built-in presets compile, as a test shows; one that did not would have no row.
+/// Returns the row of a preset. A preset that cannot be compiled has no row; a test shows that all built-in ones can.
 fn row(name: &str) -> Option<String> {
     let raw = whole(text_of(name)?).ok()?;
     let about = raw.about?;
@@ -80,6 +81,7 @@ fn scheme(recipe: &Recipe) -> String {
     format!("{carrier}: {}{keys}", algorithms.join(" or "))
 }
 
+/// Returns the name of an algorithm for people.
 const fn word(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HmacSha1 => "HMAC-SHA1",
@@ -95,9 +97,11 @@ const fn word(algorithm: Algorithm) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
+    /// The line that ends a table in a page.
     const END: &str = "<!-- end of presets -->";
 
-    /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if asked to.
+    /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if the environment
+    /// says so.
     pub(in crate::source::preset) fn stands_in(page: &str, begin: &str, table: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
         let text = std::fs::read_to_string(&path).unwrap();

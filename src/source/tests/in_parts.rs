@@ -1,9 +1,9 @@
-//! What several events of a provider come to together, where each tells a part of a payment.
+//! Payments of which each event of the provider states a part: what the events mean together.
 
 use crate::{
     payment::{Event, State, Status, Subject, Time, Trust},
     source::{
-        mapping::{Reading, Terms},
+        mapping::{EventSummary, Terms},
         payload::{OptionValues, RequestParts},
         preset::built_in,
     },
@@ -11,12 +11,12 @@ use crate::{
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-/// What the payloads mean together.
+/// Returns the state of the payment after all payloads.
 fn state(preset: &str, payloads: &[Value]) -> State {
     let mapping = built_in(preset).unwrap().unwrap().mapping;
-    let around = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
+    let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
     let events = payloads.iter().zip(0..).map(|(payload, number)| {
-        let read = mapping.read(&Terms::default(), around, payload, &mut Reading::default());
+        let read = mapping.read(&Terms::default(), parts, payload, &mut EventSummary::default());
         let said = read.unwrap().unwrap();
         Event {
             id: format!("evt_{number}").into(),
@@ -65,7 +65,7 @@ fn a_shopify_order_paid_by_two_means_is_not_refunded_with_one_of_them() {
     let mut payloads = vec![transaction("sale", 1, "10.00"), transaction("sale", 2, "30.00"), refund.clone()];
     let paid = state("shopify", &payloads);
     assert_eq!((paid.captured(), paid.refunded(), paid.status()), (4000, 3000, Status::PartiallyRefunded));
-    // The refund, and the order after it, tell the same transaction again.
+    // The refund and the order after it state the same transaction again.
     payloads.push(json!({ "id": 9, "order_id": 820_982_911, "created_at": "2026-10-23T17:23:52Z", "transactions": [refund] }));
     payloads.push(json!({ "id": 820_982_911, "financial_status": "partially_refunded", "currency": "USD", "total_price": "40.00",
         "test": false, "updated_at": "2026-10-23T17:23:53Z", "refunds": [{ "id": 9, "transactions": [refund] }] }));

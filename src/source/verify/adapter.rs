@@ -1,7 +1,9 @@
-//! Adapters: providers whose way to sign no recipe can say, because what is signed has to be parsed first.
+//! Adapters: verification by code, for providers whose signatures no recipe can describe, because what is signed has to be parsed
+//! first.
 //!
-//! An adapter verifies a request and gives the payload that is proven by it, in the form that the preset's mapping reads.
-//! What is not proven it leaves out, unless it says why not. What is parsed before it is verified is bounded in size and depth.
+//! An adapter verifies a request and returns the payload that the signature proves, in the form that the preset's mapping reads.
+//! It leaves out what is not proven; where it does not, its documentation says why. What is parsed before it is verified is
+//! bounded in size and depth.
 
 mod adyen;
 mod braintree;
@@ -19,25 +21,25 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// The providers that need code.
+/// The providers that are verified by code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Adapter {
-    /// Adyen's standard webhooks: a signature in each item.
+    /// Adyen's standard webhooks, with a signature in each item.
     Adyen,
-    /// Braintree: a form with XML in it, and a question before.
+    /// Braintree, which sends XML in a form, and a challenge before anything else.
     Braintree,
-    /// NOWPayments: signed in a form of JSON that is not the one sent.
+    /// NOWPayments, which signs another form of the JSON than the one that it sends.
     Nowpayments,
-    /// OpenNode: a signature in the form, over the id alone.
+    /// OpenNode, which signs the id alone, in a form.
     Opennode,
-    /// Plaid: a JWT beside the body.
+    /// Plaid, which sends a JWT beside the body.
     Plaid,
 }
 
 impl Adapter {
-    /// Checks the secrets and readies the adapter. `max_age` stands in for its own, if it has one. An error says which secret
-    /// it is about.
+    /// Checks the secrets and builds the verifier. `max_age` replaces the adapter's own limit, if it has one. An error gives the
+    /// index of the secret that it is about.
     pub(crate) fn ready(
         self,
         secrets: &[SecretString],
@@ -52,7 +54,7 @@ impl Adapter {
         })
     }
 
-    /// How it signs, for the table of presets.
+    /// Describes how the provider signs, for the table of presets.
     pub(crate) const fn scheme(self) -> &'static str {
         match self {
             Self::Adyen => "HMAC-SHA256 of each item, in the item",
@@ -63,7 +65,7 @@ impl Adapter {
         }
     }
 
-    /// How old what it signs may be, for the table of presets.
+    /// Returns how old a delivery may be in seconds by its signed time, or `None` if no time is signed.
     pub(crate) const fn max_age_s(self) -> Option<u64> {
         match self {
             Self::Plaid => Some(plaid::WINDOW.max_age.as_secs()),

@@ -1,36 +1,36 @@
-//! Why a delivery is not taken for the provider's: a closed set, each with its reason code and what the sender is told.
+//! The reasons to reject a delivery: a closed set, each with its reason code and a sentence for the sender.
 
-/// Why a delivery was not taken for the provider's.
+/// Why a delivery is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rejection {
-    /// A coded body: what was signed can't be seen.
+    /// The body has a content encoding, so that the signed bytes are not visible.
     ContentEncoding,
-    /// No signature header.
+    /// There is no signature.
     MissingSignature,
-    /// A signature header without a readable signature of a known scheme.
+    /// No signature is readable and of a known scheme.
     MalformedSignature,
-    /// None of the signatures is by one of the secrets.
+    /// None of the signatures was made with one of the secrets.
     BadSignature,
-    /// The key that it names is not the provider's, or out of use; or it has not been fetched yet.
+    /// The key that the delivery names is not the provider's, is out of use, or has not been fetched yet.
     UntrustedKey,
-    /// The address of its key is none where the provider publishes keys.
+    /// The address of the key is not one where the provider publishes keys.
     KeyAddress,
-    /// A header that is signed with the body is not there, or there more than once.
+    /// A header that the signature covers is missing, or occurs more than once.
     MissingHeader,
-    /// The same for a key of the query.
+    /// A query parameter that the signature covers is missing, or occurs more than once.
     MissingQuery,
-    /// No time where the recipe has one.
+    /// The time that the recipe requires is missing.
     MissingTimestamp,
-    /// The time is not in the form that the recipe has.
+    /// The time is not in the form that the recipe requires.
     MalformedTimestamp,
-    /// Too old.
+    /// The signed time is too far in the past.
     StaleTimestamp,
-    /// Ahead of our clock.
+    /// The signed time is too far ahead of our clock.
     FutureTimestamp,
 }
 
 impl Rejection {
-    /// The reason code.
+    /// Returns the reason code.
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::ContentEncoding => "content_encoding",
@@ -48,7 +48,7 @@ impl Rejection {
         }
     }
 
-    /// What to tell the sender, in words.
+    /// Returns the sentence for the sender.
     pub(crate) const fn detail(self) -> &'static str {
         match self {
             Self::ContentEncoding => "Send the body as it was signed, without a Content-Encoding.",
@@ -68,7 +68,7 @@ impl Rejection {
         }
     }
 
-    /// Whether someone without a secret could have sent it; such deliveries are limited per second.
+    /// Returns whether someone without a secret could have sent the delivery. Such deliveries have a rate limit.
     pub(crate) const fn is_unproven(self) -> bool {
         !matches!(self, Self::StaleTimestamp | Self::FutureTimestamp)
     }

@@ -1,30 +1,30 @@
-//! How a provider's deliveries are verified: by a recipe, which is data, or by an adapter, which is code.
+//! The scheme by which a provider's deliveries are verified: a recipe, which is data, or an adapter, which is code.
 
 use super::{
     adapter::Adapter,
     signature::{Piece, Recipe},
 };
 
-/// How deliveries are verified.
+/// How a provider's deliveries are verified.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Scheme {
-    /// By data.
+    /// A recipe, which is data, says how.
     Recipe(Box<Recipe>),
-    /// By code.
+    /// An adapter, which is code, does it.
     Adapter(Adapter),
 }
 
 impl Scheme {
-    /// Whether a request's body is the sender's.
+    /// Returns whether a verified request proves its body.
     pub(crate) fn proves_body(&self) -> bool {
         match self {
             Self::Recipe(recipe) => recipe.proves_body(),
-            // What adapters can't prove, they leave out.
+            // Adapters leave out what they cannot prove.
             Self::Adapter(_) => true,
         }
     }
 
-    /// Whether a request's query is the sender's.
+    /// Returns whether a verified request proves its query.
     pub(crate) fn proves_query(&self) -> bool {
         match self {
             Self::Recipe(recipe) => recipe.proves_query(),
@@ -32,7 +32,7 @@ impl Scheme {
         }
     }
 
-    /// Whether the provider signs a time.
+    /// Returns whether the provider signs a time.
     pub(crate) fn signs_time(&self) -> bool {
         match self {
             Self::Recipe(recipe) => recipe.time.is_some(),
@@ -40,7 +40,7 @@ impl Scheme {
         }
     }
 
-    /// Whether a piece is signed.
+    /// Returns whether the signature covers a piece.
     pub(crate) fn signs(&self, piece: &Piece) -> bool {
         match self {
             Self::Recipe(recipe) => recipe.signs(piece),

@@ -1,9 +1,6 @@
-//! `[confirm]`: from what is written to how a provider is asked.
+//! `[confirm]`: compiles how a provider is asked for a payment.
 
-use super::{
-    mapping::{Proof, mapping},
-    words::header,
-};
+use super::{mapping::mapping, proof::Proof, words::header};
 use crate::source::{
     inquiry::{Address, Inquiry, KEY, KEY_BASE64},
     preset::{
@@ -14,10 +11,10 @@ use crate::source::{
 };
 use std::time::Duration;
 
-/// A second between two requests is slow, a minute would never catch up.
+/// The allowed range of `spacing_ms`: a second between two requests is slow, and with a minute a source would never catch up.
 const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
 
-/// How the provider is asked.
+/// Compiles `[confirm]`.
 pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRules) -> Checked<Inquiry> {
     let Some(address) = Address::parse(&raw.url) else {
         let reason =
@@ -25,7 +22,10 @@ pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRule
         return mistake("confirm.url", reason);
     };
     if !raw.headers.values().any(|text| text.contains(KEY) || text.contains(KEY_BASE64)) {
-        return mistake("confirm.headers", "none of them holds `{key}`, so who asks would not be told");
+        return mistake(
+            "confirm.headers",
+            "none of them holds `{key}`, so the request would have no credential",
+        );
     }
     let headers = raw.headers.into_iter();
     let headers = headers.map(|(name, text)| {
@@ -40,10 +40,10 @@ pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRule
         return mistake("confirm.spacing_ms", "allowed: 1 to 60000");
     }
     if !raw.event.id.is_empty() {
-        return mistake("confirm.event.id", "an answer is no event, so it has no id");
+        return mistake("confirm.event.id", "an answer is not an event, so it has no id");
     }
     if raw.map.is_empty() {
-        return mistake("confirm.map", "it is missing: what an answer means");
+        return mistake("confirm.map", "it is missing; it says what an answer means");
     }
     let below = |Mistake { key, reason }| Mistake { key: format!("confirm.{key}"), reason };
     let mapping = mapping(&raw.event, &raw.map, Proof::Connection, options).map_err(below)?;

@@ -1,4 +1,4 @@
-//! `[[ignored]]`, checked for sense. Nothing is compiled, because it only documents.
+//! `[[ignored]]`: checks its entries. Nothing is compiled, because they only document the preset.
 
 use super::words::sentence;
 use crate::source::{
@@ -10,7 +10,7 @@ use crate::source::{
 };
 
 /// Checks that each entry has a type and a reason, and that no type listed by its full name is mapped after all. Entries of
-/// `map` with `when` are left out of account: they may leave some events of a type unmapped.
+/// `map` with `when` do not count, because they may leave some events of a type unmapped.
 pub(in crate::source::preset) fn ignored(ignored: &[raw::Ignored], map: &[raw::Map]) -> Checked<()> {
     for (i, entry) in ignored.iter().enumerate() {
         let key = format!("ignored[{i}]");

@@ -1,58 +1,29 @@
-//! `[event]` and `[[map]]`: from what is written to a mapping.
+//! `[event]` and `[[map]]`: compiles them to a mapping.
 
-use super::words::{place, pointer, sentence};
+use super::{
+    fact::fact,
+    proof::Proof,
+    words::{place, pointer, sentence},
+};
 use crate::{
     payment::{Currency, MAX_FACTS},
     source::{
-        mapping::{FactEntry, FactRule, IdFrom, MapEntry, Mapping, MoneyRule, PartRule, Word},
+        mapping::{FactEntry, IdFrom, MapEntry, Mapping},
         payload::Place,
         preset::{
             mistake::{Checked, mistake},
             options::OptionRules,
             raw,
         },
-        verify::{Piece, Scheme},
+        verify::Piece,
     },
 };
-use serde::{Deserialize, de::IntoDeserializer as _, de::value::Error as WordError};
 use std::collections::BTreeMap;
 
-/// What marks an event id that no signature covers.
+/// The suffix of a place whose event id no signature covers.
 const UNSIGNED: &str = "!unsigned";
 
-/// What vouches for what stands in the places of a mapping.
-#[derive(Clone, Copy)]
-pub(in crate::source::preset) enum Proof<'a> {
-    /// A delivery's signature.
-    Signature(&'a Scheme),
-    /// Our own connection to the provider, for the body of its answer and nothing else.
-    Connection,
-}
-
-impl Proof<'_> {
-    fn proves_body(self) -> bool {
-        match self {
-            Self::Signature(scheme) => scheme.proves_body(),
-            Self::Connection => true,
-        }
-    }
-
-    fn proves_query(self) -> bool {
-        match self {
-            Self::Signature(scheme) => scheme.proves_query(),
-            Self::Connection => false,
-        }
-    }
-
-    fn signs(self, piece: &Piece) -> bool {
-        match self {
-            Self::Signature(scheme) => scheme.signs(piece),
-            Self::Connection => false,
-        }
-    }
-}
-
-/// The mapping of what `proof` vouches for.
+/// Compiles the mapping of payloads that `proof` vouches for.
 pub(in crate::source::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
@@ -63,38 +34,39 @@ pub(in crate::source::preset) fn mapping(
     let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, proof, options));
     let id = id.collect::<Checked<_>>()?;
     if event.kind.is_empty() && event.otherwise.is_none() {
-        return mistake("event.type", "it is missing: where the type stands");
+        return mistake("event.type", "it is missing; it says where the event's type is");
     }
     let Some(amounts) = event.amounts else {
         return mistake("event.amounts", "it is missing; allowed: minor, major");
     };
     let occurred_at = event.occurred_at.as_ref();
     let occurred_at = occurred_at
-        .map(|time| Ok((believed("event.occurred_at.at", &time.at, proof, options)?, time.form)))
+        .map(|time| Ok((proven("event.occurred_at.at", &time.at, proof, options)?, time.form)))
         .transpose()?;
     let live = event.live.as_ref().map(|live| live_words(live, proof, options)).transpose()?;
-    let payment = believed("event.payment", &event.payment, proof, options)?;
+    let payment = proven("event.payment", &event.payment, proof, options)?;
     let exponents = event.exponents.iter().map(|(code, exponent)| own_exponent(code, *exponent));
     let exponents = exponents.collect::<Checked<_>>()?;
     let entries = map.iter().enumerate();
     let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, proof, options));
     let entries: Vec<_> = entries.collect::<Checked<_>>()?;
     if payment.is_empty() && entries.iter().any(|entry| entry.payment.is_none()) {
-        return mistake("event.payment", "it is missing: where the payment's id stands");
+        return mistake("event.payment", "it is missing; it says where the payment's id is");
     }
-    let kind = believed("event.type", &event.kind, proof, options)?;
+    let kind = proven("event.type", &event.kind, proof, options)?;
     let otherwise = event.otherwise.clone();
-    let own_ids = believed("event.own_ids", &event.own_ids, proof, options)?;
+    let own_ids = proven("event.own_ids", &event.own_ids, proof, options)?;
     Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, own_ids, amounts, exponents, entries })
 }
 
-/// Places whose texts may be believed: headers and the query only where they are signed or, with a token in it, the sender's.
-fn believed(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
+/// Parses places whose texts have to be proven. Headers and the query are proven if they are signed; a query is also proven if
+/// it holds the source's token, since the sender then wrote all of it.
+fn proven(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
-    texts.map(|(i, text)| believed_one(&format!("{key}[{i}]"), text, proof, options)).collect()
+    texts.map(|(i, text)| proven_one(&format!("{key}[{i}]"), text, proof, options)).collect()
 }
 
-fn believed_one(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Checked<Place> {
+fn proven_one(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Checked<Place> {
     let place = place(key, text, options)?;
     if is_signed(&place, proof) {
         Ok(place)
@@ -103,7 +75,7 @@ fn believed_one(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) 
     }
 }
 
-/// Payloads count as signed here: where they are not, the preset's trust says so.
+/// Returns whether a place is proven. Payloads count as signed here; for those that are not, the preset sets its trust to a hint.
 fn is_signed(place: &Place, proof: Proof<'_>) -> bool {
     match place {
         Place::Payload(_) | Place::Option(_) => true,
@@ -122,7 +94,7 @@ fn live_words(
     } else {
         raw.words.clone()
     };
-    Ok((believed_one("event.live.at", &raw.at, proof, options)?, words))
+    Ok((proven_one("event.live.at", &raw.at, proof, options)?, words))
 }
 
 fn own_exponent(code: &str, exponent: u8) -> Checked<Currency> {
@@ -143,10 +115,10 @@ fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Ch
         (None, false) => mistake(
             key,
             format!(
-                "`{from}` is not signed, so it identifies nothing; write `{from}{UNSIGNED}` to keep it beside"
+                "`{from}` is not signed, so it identifies nothing; write `{from}{UNSIGNED}` to keep it in the delivery log only"
             ),
         ),
-        (Some(_), true) => mistake(key, format!("`{from}` is signed")),
+        (Some(_), true) => mistake(key, format!("`{from}` is signed; leave `{UNSIGNED}` out")),
         _ => Ok(IdFrom { from, signed: covered }),
     }
 }
@@ -160,21 +132,21 @@ fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> 
         return mistake(format!("{key}.facts"), format!("1 to {MAX_FACTS} facts are needed"));
     }
     if raw.facts.iter().all(|fact| fact.only_if.is_some()) {
-        return mistake(format!("{key}.facts"), "one of them at least must be without `if`");
+        return mistake(format!("{key}.facts"), "at least one of them must be without `if`");
     }
     if let Some(why) = &raw.why {
         if raw.facts.iter().any(|fact| fact.fact != raw::FactKind::Note) {
-            return mistake(format!("{key}.why"), "only an entry whose facts are all notes has it");
+            return mistake(format!("{key}.why"), "only an entry whose facts are all notes may have it");
         }
         sentence(format!("{key}.why"), why)?;
     }
     let when = raw.when.iter();
-    let when = when
-        .map(|(at, words)| Ok((believed_one(&format!("{key}.when"), at, proof, options)?, words.clone())));
+    let when =
+        when.map(|(at, words)| Ok((proven_one(&format!("{key}.when"), at, proof, options)?, words.clone())));
     let when = when.collect::<Checked<_>>()?;
     let payment = raw.payment.as_ref();
     let payment =
-        payment.map(|texts| believed(&format!("{key}.payment"), texts, proof, options)).transpose()?;
+        payment.map(|texts| proven(&format!("{key}.payment"), texts, proof, options)).transpose()?;
     let facts = raw.facts.iter().enumerate();
     let facts = facts.map(|(i, raw)| {
         let key = format!("{key}.facts[{i}]");
@@ -183,78 +155,4 @@ fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> 
     });
     let facts = facts.collect::<Checked<_>>()?;
     Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, facts })
-}
-
-fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {
-    use raw::FactKind as Kind;
-    let (allowed, needed): (&[&str], &[&str]) = match raw.fact {
-        Kind::Phase => (&["is", "at", "amount", "currency"], &[]),
-        // What always failed moved no money.
-        Kind::Capture | Kind::Refund if raw.is.as_deref() == Some("failed") => {
-            (&["is", "id", "amount", "currency"], &["id"])
-        }
-        Kind::Capture | Kind::Refund => (&["is", "at", "id", "amount", "currency"], &["id", "amount"]),
-        Kind::Dispute => (&["is", "at", "id", "amount", "currency"], &["id"]),
-        Kind::Total => (&["is", "amount", "currency"], &["amount"]),
-        Kind::Note => (&[], &[]),
-    };
-    let given = [
-        ("is", raw.is.is_some()),
-        ("at", raw.at.is_some()),
-        ("id", raw.id.is_some()),
-        ("amount", raw.amount.is_some()),
-        ("currency", raw.currency.is_some()),
-    ];
-    for (name, given) in given {
-        if given && !allowed.contains(&name) {
-            return mistake(format!("{key}.{name}"), "this kind of fact has none");
-        }
-        if !given && needed.contains(&name) {
-            return mistake(format!("{key}.{name}"), "it is missing");
-        }
-    }
-    let at = |name: &str, text: &Option<String>| {
-        text.as_deref().map(|text| pointer(&format!("{key}.{name}"), text)).transpose()
-    };
-    let (id, amount, currency) =
-        (at("id", &raw.id)?, at("amount", &raw.amount)?, at("currency", &raw.currency)?);
-    let money = amount.map(|amount| MoneyRule { amount, currency });
-    match (raw.fact, id, money) {
-        (Kind::Phase, _, money) => Ok(FactRule::Phase { phase: word(key, raw)?, money }),
-        (Kind::Capture, Some(id), amount) => {
-            Ok(FactRule::Capture(PartRule { id, amount, state: word(key, raw)? }))
-        }
-        (Kind::Refund, Some(id), amount) => {
-            Ok(FactRule::Refund(PartRule { id, amount, state: word(key, raw)? }))
-        }
-        (Kind::Dispute, Some(id), amount) => {
-            Ok(FactRule::Dispute(PartRule { id, amount, state: word(key, raw)? }))
-        }
-        (Kind::Total, _, Some(amount)) => match word(key, raw)? {
-            Word::Is(of) => Ok(FactRule::Total { of, amount }),
-            Word::At { .. } => mistake(format!("{key}.is"), "allowed: captured, refunded"),
-        },
-        (Kind::Note, ..) => Ok(FactRule::Note),
-        (Kind::Capture | Kind::Refund | Kind::Dispute | Kind::Total, ..) => {
-            mistake(key, "id or amount is missing")
-        }
-    }
-}
-
-/// A phase or state: always the same, or by the provider's word for it.
-fn word<T: for<'de> Deserialize<'de>>(key: &str, raw: &raw::Fact) -> Checked<Word<T>> {
-    let read = |key: String, text: &str| {
-        T::deserialize(text.into_deserializer()).or_else(|why: WordError| mistake(key, why))
-    };
-    match (&raw.is, &raw.at) {
-        (Some(is), None) if raw.words.is_empty() => Ok(Word::Is(read(format!("{key}.is"), is)?)),
-        (None, Some(at)) if !raw.words.is_empty() => {
-            let words = raw.words.iter();
-            let words = words
-                .map(|(theirs, ours)| Ok((theirs.clone(), read(format!("{key}.words.{theirs}"), ours)?)))
-                .collect::<Checked<BTreeMap<_, _>>>()?;
-            Ok(Word::At { at: pointer(&format!("{key}.at"), at)?, words })
-        }
-        _ => mistake(key, "either `is`, or `at` and `words`, must say where it stands"),
-    }
 }

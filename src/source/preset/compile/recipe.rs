@@ -1,4 +1,4 @@
-//! `[signature]`: from what is written to a recipe.
+//! `[signature]`: compiles it to a recipe.
 
 use super::words::{header, no_option};
 use crate::source::{
@@ -9,13 +9,13 @@ use crate::source::{
         raw,
     },
     verify::{
-        Algorithm, Carrier, CertificateRule, Encoding, Item, ItemToken, KEY_ID, KeyForm, Method, Part, Piece,
+        Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
         Recipe, TimeFrom, TimeRule,
     },
 };
 use std::time::Duration;
 
-/// A recipe, if it makes sense.
+/// Compiles a recipe, and checks that it makes sense.
 pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &OptionRules) -> Checked<Recipe> {
     let carrier = match (&raw.header, &raw.query) {
         (Some(name), None) => Carrier::Header(header("signature.header", name)?),
@@ -23,7 +23,7 @@ pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &OptionRul
         _ => {
             return mistake(
                 "signature.header",
-                "either `header` or `query` has to say what carries signatures",
+                "either `header` or `query` must say what carries the signatures",
             );
         }
     };
@@ -38,7 +38,10 @@ pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &OptionRul
     for (i, also) in raw.also.iter().enumerate() {
         let key = format!("signature.also[{i}]");
         if also.prefix.is_empty() {
-            return mistake(format!("{key}.prefix"), "it tells this method's secrets from the others");
+            return mistake(
+                format!("{key}.prefix"),
+                "it is missing; it tells this method's secrets from the others",
+            );
         }
         methods.push(method(&key, also)?);
     }
@@ -55,7 +58,7 @@ pub(in crate::source::preset) fn recipe(raw: raw::Signature, options: &OptionRul
     }
     let is_token = methods.iter().all(|method| method.algorithm == Algorithm::Token);
     if is_token != signed.is_empty() {
-        return mistake("signature.signed", "it has to be there, except for tokens, which sign nothing");
+        return mistake("signature.signed", "it must be given, except for tokens, which sign nothing");
     }
     let key_id = raw.key_id.as_deref().map(|name| header("signature.key_id", name)).transpose()?;
     let certificates = raw.certificates.map(|raw| certificates(raw, &methods)).transpose()?;
@@ -70,7 +73,7 @@ fn method(key: &str, raw: &raw::Method) -> Checked<Method> {
     let items = items.map(|(i, text)| item(&format!("{key}.items[{i}]"), text));
     let items: Vec<Item> = items.collect::<Checked<_>>()?;
     if !items.iter().any(Item::is_signature) {
-        return mistake(format!("{key}.items"), "one of them has to hold `{signature}`");
+        return mistake(format!("{key}.items"), "one of them must hold `{signature}`");
     }
     let raw::Method { algorithm, encoding, key: form, prefix, .. } = raw.clone();
     let fits = match algorithm {
@@ -89,7 +92,7 @@ fn method(key: &str, raw: &raw::Method) -> Checked<Method> {
     Ok(Method { items, algorithm, encoding, key: form, prefix })
 }
 
-/// `t={t}`: text with gaps.
+/// Parses an item such as `t={t}`: text with gaps.
 fn item(key: &str, text: &str) -> Checked<Item> {
     let mut tokens = Vec::new();
     for (text, gap) in braces(key, text)? {
@@ -98,21 +101,22 @@ fn item(key: &str, text: &str) -> Checked<Item> {
         }
         match gap {
             Some(_) if matches!(tokens.last(), Some(ItemToken::Gap(_))) => {
-                return mistake(key, "between two gaps there has to be some text");
+                return mistake(key, "there must be some text between two gaps");
             }
-            Some(gap) => tokens.push(ItemToken::Gap(gap.to_owned())),
+            Some("signature") => tokens.push(ItemToken::Gap(Gap::Signature)),
+            Some("kid") => tokens.push(ItemToken::Gap(Gap::KeyId)),
+            Some(field) => tokens.push(ItemToken::Gap(Gap::Field(field.to_owned()))),
             None => {}
         }
     }
     let item = Item(tokens);
-    let names_key = item.0.contains(&ItemToken::Gap(KEY_ID.to_owned()));
-    match (item.is_signature(), item.fields().count(), names_key) {
+    match (item.is_signature(), item.fields().count(), item.names_key()) {
         (true, 0, _) | (false, 1, false) => Ok(item),
         _ => mistake(key, "an item holds `{signature}`, with `{kid}` if it names the key, or else one field"),
     }
 }
 
-/// `id:{query:data.id};`, with a question mark before it if it may be left out.
+/// Parses a part such as `id:{query:data.id};`. A question mark before it makes the part optional.
 fn part(key: &str, text: &str, options: &OptionRules) -> Checked<Part> {
     let (optional, text) = text.strip_prefix('?').map_or((false, text), |text| (true, text));
     let mut pieces = Vec::new();
@@ -144,19 +148,19 @@ fn piece(key: &str, name: &str, options: &OptionRules) -> Checked<Piece> {
         Ok(Place::Payload(_)) | Err(_) => mistake(
             key,
             format!(
-                "`{{{name}}}` is no piece; allowed: {{body}}, {{crc32}}, {{sig.FIELD}}, {{header:NAME}}, {{headers:FIELD}}, {{query:NAME}}, \
+                "`{{{name}}}` is not a piece; allowed: {{body}}, {{crc32}}, {{sig.FIELD}}, {{header:NAME}}, {{headers:FIELD}}, {{query:NAME}}, \
                  {{option:NAME}}, and plain text"
             ),
         ),
     }
 }
 
-/// Takes a text with `{names}` in it apart: each text, and the name that follows it.
+/// Splits a text with `{names}` in it into pairs: a piece of text, and the name that follows it.
 fn braces<'a>(key: &str, mut text: &'a str) -> Checked<Vec<(&'a str, Option<&'a str>)>> {
     let mut parts = Vec::new();
     while let Some((before, rest)) = text.split_once('{') {
         let Some((name, after)) = rest.split_once('}') else {
-            return mistake(key, "a brace is opened and not closed");
+            return mistake(key, "a brace is opened but not closed");
         };
         parts.push((before, Some(name)));
         text = after;
@@ -168,9 +172,9 @@ fn braces<'a>(key: &str, mut text: &'a str) -> Checked<Vec<(&'a str, Option<&'a 
 fn certificates(raw: raw::Certificates, methods: &[Method]) -> Checked<CertificateRule> {
     let raw::Certificates { header: name, issuers, live, test } = raw;
     if methods.iter().any(|method| method.key != KeyForm::Certificate) {
-        return mistake("signature.certificates", "it goes with `key = \"certificate\"` alone");
+        return mistake("signature.certificates", "it is allowed with `key = \"certificate\"` only");
     }
-    // A place without a slash at its end would be the start of other hosts too.
+    // A prefix without a slash at its end would also be the start of other hosts' addresses.
     let is_folder = |scheme: &str, place: &str| {
         let path = place.strip_prefix(scheme).and_then(|rest| rest.find('/'));
         path.is_some_and(|host_ends| host_ends > 0) && place.ends_with('/')
@@ -180,7 +184,7 @@ fn certificates(raw: raw::Certificates, methods: &[Method]) -> Checked<Certifica
             return mistake(format!("signature.certificates.{key}"), "allowed: https://HOST/FOLDER/");
         }
     }
-    // Issuers' certificates are proven by their signatures and come over plain HTTP (RFC 5280, 8).
+    // The certificates of issuers are proven by their signatures and come over plain HTTP (RFC 5280, 8).
     if issuers.as_deref().is_some_and(|place| !is_folder("http://", place) && !is_folder("https://", place)) {
         return mistake("signature.certificates.issuers", "allowed: http://HOST/");
     }

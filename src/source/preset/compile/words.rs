@@ -1,4 +1,4 @@
-//! The words of which entries are made, each read and checked with the key that it stands under.
+//! The small values of which entries are made. Each is parsed and checked; an error names the key of the value.
 
 use super::super::{
     mistake::{Checked, mistake},
@@ -7,7 +7,7 @@ use super::super::{
 use crate::source::payload::{Place, Pointer};
 use http::HeaderName;
 
-/// A place, and that an option which it names is one.
+/// Parses a place. Fails if it names an option that the preset does not define.
 pub(super) fn place(key: &str, text: &str, options: &OptionRules) -> Checked<Place> {
     match text.parse() {
         Ok(Place::Option(name)) if !options.contains_key(&*name) => no_option(key, &name),
@@ -16,19 +16,22 @@ pub(super) fn place(key: &str, text: &str, options: &OptionRules) -> Checked<Pla
     }
 }
 
+/// Reports an option that the preset does not define.
 pub(super) fn no_option<T>(key: &str, name: &str) -> Checked<T> {
     mistake(key, format!("there is no option `{name}`; add it to [options]"))
 }
 
+/// Parses a pointer into the payload.
 pub(in crate::source::preset) fn pointer(key: &str, text: &str) -> Checked<Pointer> {
     text.parse().or_else(|why| mistake(key, format!("`{text}`: {why}")))
 }
 
+/// Parses the name of a header.
 pub(super) fn header(key: &str, name: &str) -> Checked<HeaderName> {
-    name.parse().or_else(|_| mistake(key, format!("`{name}` is no header name")))
+    name.parse().or_else(|_| mistake(key, format!("`{name}` is not a header name")))
 }
 
-/// A reason that a preset gives to its readers: one sentence or more.
+/// Checks a reason that a preset gives to its readers, which is one sentence or more.
 pub(super) fn sentence(key: String, text: &str) -> Checked<()> {
     match text.trim().strip_suffix('.') {
         Some(words) if !words.is_empty() => Ok(()),

@@ -1,7 +1,7 @@
 //! Adyen's standard webhooks: each item carries the HMAC of eight of its fields.
 //!
-//! So only these fields are proven, and only they are handed on, with two exceptions that change no status: `eventDate`, which
-//! orders events, and `live`. An item's identity is made of proven fields alone, so replaying it under another date adds
+//! So only these fields are proven, and only they are passed on, with two exceptions that change no status: `eventDate`, which
+//! orders events, and `live`. The identity of an item consists of proven fields alone, so replaying it under another date adds
 //! nothing. The fields are joined without escaping, as Adyen's own libraries do.
 
 use super::{unproven::parse_unproven, verifier::AdapterVerifier};
@@ -14,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-/// What is signed, in order.
+/// The pointers to the fields that are signed, in order.
 const SIGNED: [&str; 8] = [
     "/pspReference",
     "/originalReference",
@@ -26,14 +26,16 @@ const SIGNED: [&str; 8] = [
     "/success",
 ];
 
+/// The verifier of Adyen's standard webhooks.
 pub(super) struct Adyen(Vec<Mac>);
 
 impl Adyen {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         Mac::all(Algorithm::HmacSha256, KeyForm::Hex, secrets).map(Self)
     }
 
-    /// The proven part of an item.
+    /// Verifies an item and returns its proven part.
     fn item(&self, item: &Value, live: &Value) -> Result<Value, Rejection> {
         let item = item.get("NotificationRequestItem").ok_or(Rejection::MalformedSignature)?;
         let signature = item.pointer("/additionalData/hmacSignature").and_then(Value::as_str);
@@ -57,7 +59,7 @@ impl Adyen {
             ("eventCode", code),
             ("success", success),
         ] {
-            // What is empty is not there: then the next place is looked at.
+            // An empty field counts as missing, so that the mapping looks at the next place.
             if !text.is_empty() {
                 proven.insert(key.to_owned(), text.into());
             }

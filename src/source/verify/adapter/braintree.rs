@@ -1,6 +1,7 @@
-//! Braintree: a form with XML in base 64, and pairs of public keys and HMACs over it. A source's secret is `PUBLIC-KEY:PRIVATE-KEY`, as the
-//! control panel shows them; the HMAC's key is the SHA-1 of the private one. Before it sends anything, Braintree asks by GET whether
-//! the other side knows the key.
+//! Braintree: a form that holds XML in base 64, and pairs of a public key and the HMAC over that text.
+//!
+//! A source's secret is `PUBLIC-KEY:PRIVATE-KEY`, as the control panel shows them; the key of the HMAC is the SHA-1 of the private
+//! key. Before Braintree sends anything, it asks by GET whether the receiver knows the keys.
 
 use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::{
@@ -16,18 +17,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 
-/// The most pairs that are looked at.
+/// The most pairs of a delivery that are looked at.
 const MAX_PAIRS: usize = 16;
 
+/// The verifier of Braintree's webhooks: for each secret, the public key and the MAC.
 pub(super) struct Braintree(Vec<(String, Mac)>);
 
 impl Braintree {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         let mut keys = Vec::new();
         for (index, secret) in secrets.iter().enumerate() {
             let named = secret.expose_secret().split_once(':').filter(|(id, _)| !id.is_empty());
             let (id, private) = named.ok_or((index, SecretError::NoKeyId))?;
-            // Checked as it is, then hashed.
+            // The private key is checked as it is, then hashed.
             Mac::new(Algorithm::HmacSha1, KeyForm::Utf8, private).map_err(|why| (index, why))?;
             let hashed = hex::encode(Sha1::digest(private));
             let mac = Mac::new(Algorithm::HmacSha1, KeyForm::Hex, &hashed).map_err(|why| (index, why))?;
@@ -36,12 +39,13 @@ impl Braintree {
         Ok(Self(keys))
     }
 
+    /// Returns whether one of the pairs signs the payload.
     fn is_good(&self, signatures: &str, payload: &str) -> bool {
         signatures.split('&').take(MAX_PAIRS).filter_map(|pair| pair.split_once('|')).any(
             |(id, signature)| {
                 let Ok(signature) = hex::decode(signature) else { return false };
                 let theirs = self.0.iter().filter(|(known, _)| known == id).map(|(_, mac)| mac);
-                // The line break at the end is signed by some of their systems and not by others.
+                // Some of their systems sign the line break at the end, and others do not.
                 theirs.into_iter().any(|mac| {
                     mac.made(&signature, &[payload.as_bytes()])
                         || mac.made(&signature, &[payload.as_bytes(), b"\n"])
@@ -65,13 +69,13 @@ impl AdapterVerifier for Braintree {
         }
         let encoded: String = payload.split_ascii_whitespace().collect();
         let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document));
-        // What is signed and can't be read is not refused, but quarantined for want of a type.
+        // A signed document that cannot be read is not rejected but quarantined, because it has no type.
         Ok(document.unwrap_or_default())
     }
 
-    fn answer(&self, around: RequestParts<'_>) -> Option<String> {
-        let challenge = around.query("bt_challenge")?;
-        // Nothing else is ever signed for a stranger.
+    fn answer(&self, parts: RequestParts<'_>) -> Option<String> {
+        let challenge = parts.query("bt_challenge")?;
+        // Nothing but a challenge is ever signed for a stranger.
         let is_one = (20..=32).contains(&challenge.len())
             && challenge.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         let (id, mac) = self.0.first().filter(|_| is_one)?;

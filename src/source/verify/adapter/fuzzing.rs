@@ -1,6 +1,10 @@
-//! What must hold for any request to the providers that need code. See [`crate::fuzzing`].
+//! Properties that hold for any request to the providers that are verified by code. See [`crate::fuzzing`].
 
-#![expect(clippy::expect_used, clippy::panic, reason = "what does not hold has to end the run, as in a test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a property that does not hold ends the run, as in a test"
+)]
 
 use super::{Adapter, AdapterVerifier, nowpayments, unproven::parse_unproven};
 use crate::{
@@ -17,7 +21,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// A secret that the corpus is signed with, and one that nothing is.
+/// For each adapter, a secret that the corpus is signed with, and another that nothing is signed with.
 const SECRETS: [(&str, Adapter, [&str; 2]); 5] = [
     (
         "adyen",
@@ -33,24 +37,26 @@ const SECRETS: [(&str, Adapter, [&str; 2]); 5] = [
     ("plaid", Adapter::Plaid, [PLAID, PLAID]),
 ];
 
+/// The secret that the corpus of NOWPayments is signed with.
 const NOWPAYMENTS: &str = "8f3b1c2d9a7e55aa";
 
-/// The example of RFC 7517, A.1. Nobody has its private half.
+/// The example key of RFC 7517, A.1. Nothing here is signed with its private half.
 const PLAID: &str = r#"{"kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
-/// The secret that a preset's corpus is signed with.
+/// Returns the secret that a preset's corpus is signed with.
 pub(crate) fn secret(preset: &str) -> &'static str {
     let known = SECRETS.iter().find(|(name, ..)| *name == preset);
     known.map_or_else(|| panic!("{preset} has no secret here"), |(_, _, [known, _])| known)
 }
 
+/// A verifier that knows the secret of the corpus, and one that does not.
 type Pair = [Box<dyn AdapterVerifier>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
     secrets.map(|secret| adapter.ready(&[secret.into()], None).expect("it is a secret"))
 }
 
-/// Nobody passes without the secret; what passes is a payload, and the same each time; and a question is answered only if it is one.
+/// Nobody passes without the secret; what passes is a payload, and the same one each time; and only a challenge is answered.
 pub fn adapter(input: &[u8]) {
     static READY: LazyLock<Vec<(&str, Pair)>> = LazyLock::new(|| {
         let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json"))
@@ -67,21 +73,21 @@ pub fn adapter(input: &[u8]) {
     let request = Request::read(input);
     let (name, [known, unknown]) = request.pick(&READY);
     let options = OptionValues::new();
-    let around = RequestParts { headers: &request.headers, query: request.query, options: &options };
-    let unproven = UnverifiedRequest { around, body: request.body, received_at: now(), key: None };
+    let parts = RequestParts { headers: &request.headers, query: request.query, options: &options };
+    let unproven = UnverifiedRequest { parts, body: request.body, received_at: now(), key: None };
     assert!(unknown.open(unproven).is_err());
     if let Ok(payload) = known.open(unproven) {
         assert!(payload.is_object() || payload.is_null(), "{payload}");
         assert_eq!(known.open(unproven), Ok(payload));
     }
-    if let Some(answer) = known.answer(around) {
+    if let Some(answer) = known.answer(parts) {
         let (public, mac) = answer.split_once('|').expect("it names the key");
         assert!(name == "braintree" && public == "public1" && mac.len() == 40, "{answer}");
     }
 }
 
-/// The sorted form of JSON is what a plain model writes that sorts keys itself; it does not depend on how the same value was written;
-/// it is its own sorted form; and a request that is signed over it passes.
+/// The sorted form of JSON equals what a plain model writes that sorts the keys itself; it does not depend on how the same value
+/// was written; it is its own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
     static READY: LazyLock<Box<dyn AdapterVerifier>> =
         LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
@@ -102,13 +108,13 @@ pub fn canonical(input: &[u8]) {
     let signature = hex::encode(MAC.sign(&[written.as_bytes()]));
     let signature = HeaderValue::try_from(signature).expect("it is hexadecimal");
     let headers = HeaderMap::from_iter([(nowpayments::HEADER, signature)]);
-    let around = RequestParts { headers: &headers, query: "", options: &OptionValues::new() };
-    let open = |body: &[u8]| READY.open(UnverifiedRequest { around, body, received_at: now(), key: None });
+    let parts = RequestParts { headers: &headers, query: "", options: &OptionValues::new() };
+    let open = |body: &[u8]| READY.open(UnverifiedRequest { parts, body, received_at: now(), key: None });
     assert_eq!(open(input), Ok(value.clone()));
     assert_eq!(open(scrambled.as_bytes()), Ok(value));
 }
 
-/// A plain model: compact JSON, the keys of each object sorted by their bytes before they are written.
+/// The plain model: writes compact JSON, with the keys of each object sorted by their bytes.
 fn write_sorted(value: &Value, out: &mut String) {
     let mut separator = "";
     match value {
@@ -138,7 +144,7 @@ fn write_sorted(value: &Value, out: &mut String) {
     }
 }
 
-/// The same value, with the members of objects the other way round, and blanks.
+/// Writes the same value with the members of objects in reverse order, and with white space.
 fn scramble(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {

@@ -1,5 +1,5 @@
-//! OpenNode: a form whose `hashed_order` is the HMAC of its `id` alone. The status beside it could be anyone's, and so could
-//! the whole form, once its hash was seen; the preset's trust says so.
+//! OpenNode: a form whose `hashed_order` is the HMAC of its `id` alone. Anyone could have written the status beside it, and even
+//! the whole form once its hash was seen; the preset therefore sets its trust to a hint.
 
 use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::verify::{
@@ -10,9 +10,11 @@ use crate::source::verify::{
 use secrecy::SecretString;
 use serde_json::Value;
 
+/// The verifier of OpenNode's webhooks.
 pub(super) struct Opennode(Vec<Mac>);
 
 impl Opennode {
+    /// Checks the secrets and builds the verifier. An error gives the index of the secret that it is about.
     pub(super) fn new(secrets: &[SecretString]) -> Result<Self, (usize, SecretError)> {
         Mac::all(Algorithm::HmacSha256, KeyForm::Utf8, secrets).map(Self)
     }

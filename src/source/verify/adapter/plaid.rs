@@ -1,6 +1,8 @@
-//! Plaid: a JWT beside the body, which holds the body's hash and the time. It is signed by ES256 with a key that rotates, and names
-//! it. A source's secrets are these keys as JWK, as `/webhook_verification_key/get` gives them; without any, they are
-//! fetched from there. Another algorithm is never looked at.
+//! Plaid: a JWT in a header, which holds the hash of the body and the time of signing.
+//!
+//! The token is signed by ES256 with a key that rotates, and it names that key. A source's secrets are these keys as JWK, as
+//! `/webhook_verification_key/get` returns them; without any, they are fetched from there. Tokens with another algorithm are
+//! rejected.
 
 use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::{
@@ -20,30 +22,35 @@ use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 
+/// The header that carries the token.
 const HEADER: http::HeaderName = http::HeaderName::from_static("plaid-verification");
 
-/// Plaid's manual asks for five minutes.
+/// The window of the signed time. Plaid's manual asks for an age of at most five minutes.
 pub(super) const WINDOW: Window =
     Window { max_age: Duration::from_secs(300), max_future: Duration::from_secs(60) };
 
-/// The longest id of a key that is asked for. Plaid's are UUIDs.
+/// The longest id of a key that is asked for, in bytes. Plaid's are UUIDs.
 const MAX_KID: usize = 128;
 
+/// The verifier of Plaid's webhooks.
 pub(super) struct Plaid {
+    /// The keys that the source pins, or none if they are fetched.
     keys: Vec<PlaidKey>,
+    /// How far the signed time may lie from our clock.
     window: Window,
 }
 
 /// One of Plaid's keys.
 pub(crate) struct PlaidKey {
-    /// What tokens call it.
+    /// The id by which tokens name the key.
     pub(crate) kid: String,
-    /// Its public half, which is all that Plaid shows.
+    /// The public half of the key, which is all that Plaid shows.
     pub(crate) public: ParsedPublicKey,
-    /// When Plaid took it out of use.
+    /// When Plaid took the key out of use.
     pub(crate) expired_at: Option<Time>,
 }
 
+/// A key as Plaid's API returns it.
 #[derive(Deserialize)]
 struct Jwk {
     kid: String,
@@ -52,19 +59,25 @@ struct Jwk {
     expired_at: Option<i64>,
 }
 
+/// The header of a token.
 #[derive(Deserialize)]
 struct Head {
     alg: String,
     kid: String,
 }
 
+/// The claims of a token.
 #[derive(Deserialize)]
 struct Claims {
+    /// When the token was signed, in seconds since 1970.
     iat: i64,
+    /// The SHA-256 of the body, in hexadecimal.
     request_body_sha256: String,
 }
 
 impl Plaid {
+    /// Checks the keys and builds the verifier. `max_age` replaces Plaid's own limit. An error gives the index of the key that it is
+    /// about.
     pub(super) fn new(
         secrets: &[SecretString],
         max_age: Option<Duration>,
@@ -76,7 +89,7 @@ impl Plaid {
         Ok(Self { keys, window: Window { max_age: max_age.unwrap_or(WINDOW.max_age), ..WINDOW } })
     }
 
-    /// Whether the key that the token names made its signature. If there is none of our own, it is the one that was fetched.
+    /// Returns whether the key that the token names made its signature: the key that was fetched, or else one of the source's own.
     fn made(
         &self,
         kid: &str,
@@ -99,7 +112,7 @@ impl Plaid {
 }
 
 impl PlaidKey {
-    /// From a JWK.
+    /// Reads a key from a JWK. Returns `None` if the text is not a P-256 key with an id.
     pub(crate) fn read(jwk: &str) -> Option<Self> {
         let Jwk { kid, x, y, expired_at } = serde_json::from_str(jwk).ok()?;
         let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.decode(half));
@@ -111,9 +124,9 @@ impl PlaidKey {
     }
 }
 
-/// What the request's token calls its key.
-pub(crate) fn key_id(around: RequestParts<'_>) -> Result<String, Rejection> {
-    let token = around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
+/// Returns the id of the key that the request's token names.
+pub(crate) fn key_id(parts: RequestParts<'_>) -> Result<String, Rejection> {
+    let token = parts.header(&HEADER).ok_or(Rejection::MissingSignature)?;
     let jwt = Jwt::split(token).ok_or(Rejection::MalformedSignature)?;
     let Head { kid, .. } = jwt.header().ok_or(Rejection::MalformedSignature)?;
     let is_plain = (1..=MAX_KID).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
@@ -122,7 +135,7 @@ pub(crate) fn key_id(around: RequestParts<'_>) -> Result<String, Rejection> {
 
 impl AdapterVerifier for Plaid {
     fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection> {
-        let token = request.around.header(&HEADER).ok_or(Rejection::MissingSignature)?;
+        let token = request.parts.header(&HEADER).ok_or(Rejection::MissingSignature)?;
         let jwt = Jwt::split(token).ok_or(Rejection::MalformedSignature)?;
         let Head { alg, kid } = jwt.header().ok_or(Rejection::MalformedSignature)?;
         if alg != "ES256" {
@@ -131,14 +144,14 @@ impl AdapterVerifier for Plaid {
         let signature = URL_SAFE_NO_PAD.decode(jwt.signature).map_err(|_| Rejection::MalformedSignature)?;
         let Claims { iat, request_body_sha256 } = jwt.claims().ok_or(Rejection::MalformedSignature)?;
         let hash = hex::encode(Sha256::digest(request.body));
-        // First, since it takes no key.
+        // The hash is compared first, since this needs no key.
         let is_of_body = bool::from(hash.as_bytes().ct_eq(request_body_sha256.as_bytes()));
         if !is_of_body || !self.made(&kid, request, jwt.signed.as_bytes(), &signature)? {
             return Err(Rejection::BadSignature);
         }
         let signed_at = Time::from_unix_s(iat).map_err(|_| Rejection::MalformedTimestamp)?;
         self.window.check(signed_at, request.received_at)?;
-        // What is signed and can't be read is not refused, but quarantined for want of a type.
+        // A signed body that cannot be read is not rejected but quarantined, because it has no type.
         Ok(parse_unproven(request.body).unwrap_or_default())
     }
 }

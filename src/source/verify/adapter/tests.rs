@@ -14,14 +14,14 @@ pub(crate) mod braintree_and_plaid;
 
 const NOW_S: i64 = 1_790_000_000;
 
-/// The key and the item of Adyen's own documentation and of the tests of its libraries.
+/// The key of Adyen's documentation and of the tests of its libraries, which also have the item.
 const ADYEN_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
 
 fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> Result<Value, Rejection> {
     let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
-    let around = RequestParts { headers, query: "", options: &OptionValues::new() };
+    let parts = RequestParts { headers, query: "", options: &OptionValues::new() };
     let received_at = Time::from_unix_s(NOW_S).unwrap();
-    let request = UnverifiedRequest { around, body: body.as_bytes(), received_at, key: None };
+    let request = UnverifiedRequest { parts, body: body.as_bytes(), received_at, key: None };
     adapter.ready(&secrets, None).ok().unwrap().open(request)
 }
 
@@ -99,7 +99,7 @@ fn nowpayments_signs_sorted_json() {
     let canonical = nowpayments::canonical(&serde_json::from_str(body).unwrap());
     let expected = r#"{"fee":{"a":{"b":"é\n/","y":1.50},"z":0},"list":[{"a":null,"b":1}],"payment_id":5524759814,"payment_status":"finished"}"#;
     assert_eq!(canonical, expected);
-    // openssl dgst -sha512 -hmac 8f3b1c2d9a7e55aa, over `expected`
+    // The signature was made by `openssl dgst -sha512 -hmac 8f3b1c2d9a7e55aa` over `expected`.
     let signature = "7ded4332e4d91ae1062922f6819a6e195fbb72ac7eaf9d1c41e8357171c15fa0d520af9c68a7d931d79e4b89851869877e4a82421be8da72f9b7af8cee1f2896";
     let verdict = |secrets: &[&str], signature: &str, body: &str| {
         let mut headers = HeaderMap::new();

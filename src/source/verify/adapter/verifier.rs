@@ -1,4 +1,4 @@
-//! What every adapter does.
+//! The interface of all adapters.
 
 use crate::source::{
     payload::RequestParts,
@@ -8,10 +8,11 @@ use serde_json::Value;
 
 /// An adapter with the secrets of one source.
 pub(crate) trait AdapterVerifier: Send + Sync {
-    /// The payload that the request proves. [`Rejection::UntrustedKey`] where it would take a key that has to be fetched.
+    /// Verifies a request and returns the payload that it proves. Fails with [`Rejection::UntrustedKey`] if the key that the request
+    /// names has to be fetched.
     fn open(&self, request: UnverifiedRequest<'_>) -> Result<Value, Rejection>;
 
-    /// The answer to a question by which the provider finds out who is there, before it sends anything.
+    /// Returns the answer to a challenge that the provider sends before anything else, or `None` if there is no challenge.
     fn answer(&self, _around: RequestParts<'_>) -> Option<String> {
         None
     }

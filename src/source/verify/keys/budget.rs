@@ -1,13 +1,13 @@
-//! How many unknown keys are fetched. Pure: what time it is, the caller says.
+//! The budget for fetches of unknown keys. It is pure: the caller says what time it is.
 //!
-//! Whoever names a key that is not known makes us ask its provider, and proves nothing. A provider's server should not feel
-//! it, hence the bound for all; and one host should not use it up, since then the provider's own webhooks would wait for it to
-//! tire, hence the bound for each.
+//! Whoever names an unknown key makes us ask its provider, and proves nothing. A provider's server should not notice this, hence
+//! the bound for all hosts together. One host should not use up that bound, since the provider's own webhooks would then wait
+//! until the host stops, hence the bound for each host.
 //!
-//! What is left: a dozen hosts together can still use up all. It costs no key that is held. But while it lasts, a source that
-//! holds none, as after a restart, or whose provider begins with a new one, defers most of its webhooks, and fetches the key
-//! with the first that gets through. The same goes for one host, where a proxy stands before the gateway: all come from its
-//! address then, so it is there that each has to be bounded. Who wants neither pins the keys.
+//! What remains possible: a dozen hosts together can still use up the bound for all. This costs no key that is held. But while it
+//! lasts, a source that holds no key, as after a restart, or whose provider begins to use a new key, defers most of its
+//! webhooks, and fetches the key with the first that gets through. One host can do the same if a proxy stands in front of the
+//! gateway: all requests then come from the proxy's address, so the proxy has to limit each host. Pinning the keys avoids both.
 
 use std::{
     collections::VecDeque,
@@ -15,23 +15,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many fetches there may be in [`SPAN`]: two a second, which is nothing to a provider's server.
+/// The most fetches in [`SPAN`]: two a second, which is nothing to a provider's server.
 pub(super) const MAX_FETCHES: usize = 120;
 
-/// … and how many for one host. A provider has one or two keys in use, and sends from several hosts.
+/// The most fetches in [`SPAN`] for one host. A provider has one or two keys in use, and sends from several hosts.
 const MAX_FETCHES_OF_ONE: usize = 10;
 
+/// The period over which fetches are counted.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// The fetches of one source.
+/// The fetches of one source that count against its budget.
 #[derive(Default)]
 pub(super) struct Budget {
-    /// The last ones: when they began, and for whom.
+    /// When each fetch of the last [`SPAN`] began, and for which host.
     begun: VecDeque<(Instant, Option<IpAddr>)>,
 }
 
 impl Budget {
-    /// Whether there may be another fetch for this peer; if so, it has begun.
+    /// Returns whether a fetch for this peer may begin. If so, the fetch counts.
     pub(super) fn admit(&mut self, peer: Option<IpAddr>, now: Instant) -> bool {
         let is_over = |(begun, _): &(Instant, _)| now.saturating_duration_since(*begun) >= SPAN;
         while self.begun.front().is_some_and(is_over) {
@@ -47,8 +48,8 @@ impl Budget {
     }
 }
 
-/// What counts as one host: an address, and with IPv6 the first 64 bits of it, since the others its owner may choose. Who has
-/// several such networks counts as several hosts.
+/// Returns what counts as one host: an IPv4 address, or the first 64 bits of an IPv6 address, since its owner may choose the
+/// others. An owner of several such networks counts as several hosts.
 fn host(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -1,12 +1,12 @@
-//! Certificates at addresses that requests name. Whoever sends a request chooses the address, so it has to stand, letter by
-//! letter, below the one place where the provider publishes them; nothing else is ever fetched.
+//! Certificates at addresses that requests name. Whoever sends a request chooses the address, so the address has to begin, letter
+//! by letter, with the one prefix under which the provider publishes certificates; nothing else is ever fetched.
 //!
-//! That the answer came over TLS from the provider's host is not enough: a proxy that inspects what leaves a company is
-//! trusted by its machines for that. So the chain is checked against Mozilla's roots, which are compiled in, and not against
-//! those of the machine; whoever may sign for a browser there may not sign for a payment here. A program that is older than
-//! its provider's next root refuses what is good: until it is replaced, the certificate can be pinned.
+//! TLS to the provider's host does not prove the answer: a proxy that inspects what leaves a company is trusted by the company's
+//! machines. So the chain is checked against Mozilla's roots, which are compiled in, and not against those of the machine;
+//! whoever may sign for a browser there may not sign for a payment here. A program that is older than its provider's next root
+//! rejects good certificates; until the program is replaced, the certificate can be pinned.
 //!
-//! Revocation is not asked for: certificates of the day give no one to ask, and what PayPal's own libraries check is this.
+//! Revocation is not checked: present certificates name no one to ask, and PayPal's own libraries check the same as this module.
 
 use super::key::{FetchError, FetchedKey};
 use crate::{
@@ -26,45 +26,49 @@ use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime, pem::P
 use std::{borrow::Cow, time::Duration};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 
-/// The most certificates of an answer that are looked at. Public chains have three.
+/// The most certificates of an answer that are read. Public chains have three.
 const MAX_CERTIFICATES: usize = 8;
 
-/// The longest name of a certificate below its place. PayPal's have thirty characters.
+/// The longest name of a certificate after the prefix, in bytes. PayPal's names have thirty characters.
 const MAX_NAME: usize = 128;
 
-/// Certificates of one provider.
+/// The certificates of one provider.
 #[derive(PartialEq)]
 pub(crate) struct Certificates {
+    /// Where the provider publishes its certificates.
     rule: CertificateRule,
-    /// Which of the provider's two worlds the source is of, if it says so.
+    /// Whether the source is for real money. Without it, certificates for real money and for tests are both accepted.
     live: Option<bool>,
+    /// The roots to which a certificate has to chain.
     roots: Cow<'static, [TrustAnchor<'static>]>,
 }
 
 impl Certificates {
-    /// By a preset's rule.
+    /// Builds the origin for a preset's rule.
     pub(crate) const fn new(rule: CertificateRule, live: Option<bool>) -> Self {
         Self { rule, live, roots: Cow::Borrowed(webpki_roots::TLS_SERVER_ROOTS) }
     }
 
+    /// Replaces the roots by those of a test.
     #[cfg(test)]
     pub(super) fn with_roots(self, roots: Vec<TrustAnchor<'static>>) -> Self {
         Self { roots: Cow::Owned(roots), ..self }
     }
 
-    /// The address that a request names, if it may be asked.
-    pub(super) fn name_of(&self, around: RequestParts<'_>) -> Result<String, Rejection> {
-        let address = around.header(&self.rule.header).ok_or(Rejection::MissingHeader)?;
+    /// Returns the address that a request names. Fails if it is not one where the provider publishes certificates.
+    pub(super) fn name_of(&self, parts: RequestParts<'_>) -> Result<String, Rejection> {
+        let address = parts.header(&self.rule.header).ok_or(Rejection::MissingHeader)?;
         self.place_of(address).map(|_| address.to_owned()).ok_or(Rejection::KeyAddress)
     }
 
+    /// Returns the place of the provider's under which an address lies.
     fn place_of(&self, address: &str) -> Option<&Published> {
         let places = [(true, &self.rule.live), (false, &self.rule.test)];
         let mut mine = places.into_iter().filter(|(live, _)| self.live.is_none_or(|wanted| wanted == *live));
         mine.find(|(_, place)| is_below(&place.below, address)).map(|(_, place)| place)
     }
 
-    /// Fetches a certificate and what it needs to be trusted.
+    /// Fetches a certificate, and that of its issuer if it is needed.
     pub(super) async fn fetch(
         &self,
         outbound: &Outbound,
@@ -82,7 +86,7 @@ impl Certificates {
         Ok(FetchedKey { public: public_key(&chain)?, chain, expired_at: None })
     }
 
-    /// Whether the first certificate is one for the provider's messages, and the others link it to a root, now.
+    /// Checks that the first certificate is for the provider's messages, and that the others link it to a root at time `at`.
     pub(super) fn check(
         &self,
         address: &str,
@@ -102,9 +106,9 @@ impl Certificates {
         Ok(())
     }
 
-    /// Where the issuer's certificate is to be had, by the word of the certificate itself (RFC 5280, 4.2.2.1), for providers
-    /// that publish theirs alone. It is looked for, not parsed: what is found there links the certificate to a root or is
-    /// good for nothing, and it is asked for only below the place that the preset names.
+    /// Returns the address of the issuer's certificate as the certificate itself names it (RFC 5280, 4.2.2.1), for providers that
+    /// publish their own certificate alone. The address is searched for, not parsed: what is found there links the certificate to a
+    /// root or is useless, and only addresses with the prefix that the preset names are asked.
     fn issuer_of(&self, own: Option<&CertificateDer<'static>>) -> Option<String> {
         /// The object identifier of `caIssuers`, and the tag of the address that follows.
         const CA_ISSUERS: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86];
@@ -116,7 +120,7 @@ impl Certificates {
     }
 }
 
-/// Signing messages has no key usage of its own in public certificates; the name says what they are for.
+/// Accepts any key usage. Public certificates have no usage for signing messages; their name says what they are for.
 struct AnyUse;
 
 impl ExtendedKeyUsageValidator for AnyUse {
@@ -125,8 +129,8 @@ impl ExtendedKeyUsageValidator for AnyUse {
     }
 }
 
-/// Whether an address is a plain name below a place. Compared as text, so that there is nothing to read it another way: no
-/// user, no port, no dots that climb, no escapes, no query.
+/// Returns whether an address is a plain name under a place. The address is compared as text, so that nothing can read it
+/// differently: no user, no port, no dots that climb, no escapes, no query.
 fn is_below(place: &str, address: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     address.strip_prefix(place).is_some_and(|name| {
@@ -134,6 +138,7 @@ fn is_below(place: &str, address: &str) -> bool {
     })
 }
 
+/// Returns the public key of the first certificate.
 fn public_key(chain: &[CertificateDer<'static>]) -> Result<ParsedPublicKey, FetchError> {
     let untrusted = |why: &dyn ToString| FetchError::Untrusted(why.to_string());
     let own = chain.first().ok_or_else(|| untrusted(&"there is no certificate"))?;
@@ -142,6 +147,7 @@ fn public_key(chain: &[CertificateDer<'static>]) -> Result<ParsedPublicKey, Fetc
         .map_err(|why| untrusted(&why))
 }
 
+/// Fetches the document at an address.
 async fn get(outbound: &Outbound, address: &str) -> Result<Bytes, FetchError> {
     let request = http::Request::get(address).body(Bytes::new());
     let request = request.map_err(|why| FetchError::Untrusted(why.to_string()))?;

@@ -1,4 +1,4 @@
-//! A key that was fetched, or why there is none.
+//! A fetched key, and why there may be none.
 
 use crate::{outbound::OutboundError, payment::Time, source::verify::rejection::Rejection};
 use aws_lc_rs::signature::ParsedPublicKey;
@@ -6,38 +6,38 @@ use rustls_pki_types::CertificateDer;
 
 /// A key that was fetched.
 pub(crate) struct FetchedKey {
-    /// What signatures are verified with.
+    /// The public key that verifies signatures.
     pub(crate) public: ParsedPublicKey,
-    /// The certificates that vouch for it, its own first; none where the provider handed out the bare key.
+    /// The certificates that vouch for the key, its own first, or none if the provider handed out the bare key.
     pub(super) chain: Vec<CertificateDer<'static>>,
-    /// When the provider took it out of use.
+    /// When the provider took the key out of use.
     pub(super) expired_at: Option<Time>,
 }
 
 /// Why there is no key to verify with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoKey {
-    /// It is not the provider's, or not any more.
+    /// The key is not the provider's, or not any more.
     Refused(Rejection),
-    /// It could not be fetched, or not in time.
+    /// The key could not be fetched, or not in time.
     Unavailable,
-    /// Too many keys were asked for that are not known.
+    /// Too many unknown keys were asked for, or too many deliveries wait for one.
     TooMany,
 }
 
 /// Why a fetch brought no key.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    /// The provider says so.
+    /// The provider says that it has no such key.
     #[error("the provider knows no such key")]
     Unknown,
-    /// It is there, and not to be trusted.
+    /// The provider returned a key that cannot be trusted.
     #[error("the key can't be trusted: {0}")]
     Untrusted(String),
-    /// The provider answered with something else.
+    /// The provider answered with another status than expected; the text adds details.
     #[error("the answer has status {0}{1}")]
     Status(u16, String),
-    /// It did not answer.
+    /// The provider did not answer.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
 }

@@ -1,4 +1,4 @@
-//! Where a source's keys come from.
+//! The origin of a source's keys.
 
 use super::{
     certificates::Certificates,
@@ -12,24 +12,26 @@ use crate::{
     source::verify::{adapter::plaid_key_id, rejection::Rejection, request::UnverifiedRequest},
 };
 
-/// Where keys come from.
+/// Where the keys of a source come from.
 #[derive(PartialEq)]
 pub(crate) enum Origin {
-    /// A certificate, at an address that the request names.
+    /// The key is in a certificate, at an address that the request names.
     Certificates(Certificates),
-    /// Plaid's API.
+    /// The key comes from Plaid's API.
     Plaid(PlaidKeys),
 }
 
 impl Origin {
-    /// What the request calls its key, if a key of the provider's may be called that. Nothing is fetched for another name.
+    /// Returns the name by which a request calls its key. Fails if a key of the provider cannot have that name; it is then never
+    /// fetched.
     pub(super) fn name_of(&self, request: UnverifiedRequest<'_>) -> Result<String, Rejection> {
         match self {
-            Self::Certificates(certificates) => certificates.name_of(request.around),
-            Self::Plaid(_) => plaid_key_id(request.around),
+            Self::Certificates(certificates) => certificates.name_of(request.parts),
+            Self::Plaid(_) => plaid_key_id(request.parts),
         }
     }
 
+    /// Fetches the key of that name.
     pub(super) async fn fetch(
         &self,
         outbound: &Outbound,
@@ -42,7 +44,7 @@ impl Origin {
         }
     }
 
-    /// Whether a key that was good once still is.
+    /// Returns whether a key that was good when it was fetched is good at time `at`.
     pub(super) fn vouches(&self, name: &str, key: &FetchedKey, at: Time) -> bool {
         let is_chained = match self {
             Self::Certificates(certificates) => certificates.check(name, &key.chain, at).is_ok(),
@@ -51,7 +53,7 @@ impl Origin {
         is_chained && key.expired_at.is_none_or(|expired_at| at < expired_at)
     }
 
-    /// How its keys age. What a certificate says never changes.
+    /// Returns how keys of this origin age. What a certificate says never changes.
     pub(super) const fn ageing(&self) -> Option<Ageing> {
         match self {
             Self::Certificates(_) => None,

@@ -1,5 +1,5 @@
-//! What a ring remembers: keys that were fetched, keys that are being fetched, and names under which there is none. Pure: what
-//! time it is, the caller says.
+//! The memory of a ring: keys that were fetched, keys that are being fetched, and names without a key. It is pure: the caller says
+//! what time it is.
 
 use super::{
     budget::{Budget, MAX_FETCHES},
@@ -13,74 +13,86 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How many names are remembered. A provider has one or two keys in use; the others are what strangers made up.
+/// The most names that are remembered. A provider has one or two keys in use; strangers made up the others.
 const MAX_SLOTS: usize = 256;
 
-// What is being fetched can't be dropped, and none of it takes a minute; so there is always something that can.
+// A key that is being fetched cannot be dropped. No fetch takes a minute, so there is always another slot that can be.
 const _: () = assert!(MAX_FETCHES < MAX_SLOTS, "a full shelf may hold nothing but what is being fetched");
 
-/// How long a name stays refused. A key that its provider names before it publishes it is good a minute later.
+/// How long a name stays refused. So a key that its provider names before publishing it is accepted a minute later.
 const REFUSED: Duration = Duration::from_secs(60);
 
-/// How long a fetch that failed is not repeated: six a minute, which leaves some for other keys.
+/// How long a failed fetch is not repeated. This makes six fetches a minute, which leaves some of the budget for other keys.
 const FAILED: Duration = Duration::from_secs(10);
 
-/// How long until a held key is fetched again after a fetch that may have failed. It is all the bound that this needs: a shelf's
-/// worth of requests in ten minutes, and of one or two keys in truth, since only what the provider itself handed out is held.
-/// So it takes nothing from the fetches of unknown keys, nor can these take anything from it.
+/// How long until a held key is fetched again after a fetch that may have failed. No other bound is needed: these are at most
+/// [`MAX_SLOTS`] requests in ten minutes, and in practice those of one or two keys, since only keys that the provider handed out are
+/// held. So they do not count against the budget for unknown keys, and unknown keys cannot use up theirs.
 const RETRY: Duration = Duration::from_secs(600);
 
 /// How a key ages.
 #[derive(Clone, Copy)]
 pub(super) struct Ageing {
-    /// After what time it is fetched again, while the old one serves on.
+    /// The age at which a key is fetched again. The old key stays in use meanwhile.
     pub(super) refresh: Duration,
-    /// After what time without an answer it serves no more.
+    /// The age at which a key that could not be fetched again is no longer used.
     pub(super) end: Duration,
 }
 
-/// What those who wait are told, in the end.
+/// The result of a fetch, for the deliveries that wait for it; `None` until the fetch ends.
 pub(super) type Fetched = Option<Result<Arc<FetchedKey>, NoKey>>;
 
+/// The memory of one ring, of at most [`MAX_SLOTS`] names.
 #[derive(Default)]
 pub(super) struct Shelf {
+    /// What is known about each name.
     slots: HashMap<Box<str>, Slot>,
+    /// The budget for fetches of unknown keys.
     budget: Budget,
 }
 
+/// What is known about one name.
 struct Slot {
+    /// The state of the name's key.
     state: State,
+    /// When a request last named it.
     used: Instant,
 }
 
+/// The state of a name's key.
 enum State {
+    /// The key is being fetched.
     Asked(watch::Receiver<Fetched>),
+    /// The key was fetched. If it ages, it is due again.
     Held(Arc<FetchedKey>, Option<Due>),
+    /// The fetch failed, and is not repeated before this time.
     Missed { why: NoKey, until: Instant },
 }
 
-/// What a key that ages is due for, and when.
+/// The times of a key that ages.
 struct Due {
+    /// When the key is fetched again.
     refresh: Instant,
+    /// When the key is no longer used.
     end: Instant,
 }
 
-/// What there is under a name.
+/// The result of looking a name up.
 pub(super) enum Look {
-    /// A key.
+    /// There is a key.
     Held(Arc<FetchedKey>),
-    /// A key that the caller should fetch anew, and may use.
+    /// There is a key. The caller may use it, and has to fetch it again.
     Stale(Arc<FetchedKey>),
-    /// Nothing yet; who asked first will tell.
+    /// The key is being fetched. The receiver gets the result.
     Asked(watch::Receiver<Fetched>),
-    /// Nothing: the caller should fetch it and tell the others.
+    /// There is nothing yet. The caller has to fetch the key, and send the result to all that wait for it.
     Missing(watch::Sender<Fetched>, watch::Receiver<Fetched>),
-    /// No key.
+    /// There is no key.
     No(NoKey),
 }
 
 impl Shelf {
-    /// Looks a name up that `peer` named. What is to be fetched counts as being fetched from now on.
+    /// Looks up a name that a request of `peer` uses. A key that the caller has to fetch counts as being fetched from now on.
     pub(super) fn look(&mut self, name: &str, peer: Option<IpAddr>, now: Instant) -> Look {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.used = now;
@@ -92,8 +104,10 @@ impl Shelf {
                 }
                 State::Held(key, _) => return Look::Held(Arc::clone(key)),
                 State::Missed { why, until } if now < *until => return Look::No(*why),
-                // A fetch that ended without a word, by a defect, is no fetch.
-                State::Asked(tells) if tells.has_changed().is_ok() => return Look::Asked(tells.clone()),
+                // If the sender is gone, a fetch ended without a result because of a defect, and does not count.
+                State::Asked(receiver) if receiver.has_changed().is_ok() => {
+                    return Look::Asked(receiver.clone());
+                }
                 State::Missed { .. } | State::Asked(_) => {}
             }
         }
@@ -101,13 +115,13 @@ impl Shelf {
             return Look::No(NoKey::TooMany);
         }
         self.make_room();
-        let (told, tells) = watch::channel(None);
-        let state = State::Asked(tells.clone());
+        let (sender, receiver) = watch::channel(None);
+        let state = State::Asked(receiver.clone());
         self.slots.insert(name.into(), Slot { state, used: now });
-        Look::Missing(told, tells)
+        Look::Missing(sender, receiver)
     }
 
-    /// Takes what a fetch brought.
+    /// Stores the result of a fetch.
     pub(super) fn put(
         &mut self,
         name: &str,
@@ -122,15 +136,15 @@ impl Shelf {
                     ageing.map(|Ageing { refresh, end }| Due { refresh: now + refresh, end: now + end });
                 State::Held(Arc::clone(key), due)
             }
-            // Better a key of yesterday than none.
+            // A key of yesterday is better than none.
             (Err(NoKey::Unavailable | NoKey::TooMany), State::Held(..)) => return,
             (Err(why @ NoKey::Refused(_)), _) => State::Missed { why: *why, until: now + REFUSED },
             (Err(why), _) => State::Missed { why: *why, until: now + FAILED },
         };
     }
 
-    /// Drops what matters least, if the shelf is full: names without a key before keys, and of these what was not used for
-    /// longest. What is being fetched stays.
+    /// Makes room for one name if the shelf is full. Drops a name without a key before one with a key, and among these the one that
+    /// was used least recently. Keys that are being fetched stay.
     fn make_room(&mut self) {
         if self.slots.len() < MAX_SLOTS {
             return;
@@ -193,7 +207,7 @@ mod tests {
     fn a_key_that_nobody_vouched_for_in_a_week_is_fetched_anew() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        let _told = shelf.look("a", None, start);
+        let _sender = shelf.look("a", None, start);
         shelf.put("a", &Ok(key()), start, AGEING);
         for tries in 1..=144 * 6 {
             let now = at(DAY_S + 600 * (tries - 1));
@@ -201,11 +215,11 @@ mod tests {
             shelf.put("a", &Err(NoKey::Unavailable), now, AGEING);
         }
         assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S - 1))), "held");
-        let _told = shelf.look("a", None, at(7 * DAY_S));
+        let _sender = shelf.look("a", None, at(7 * DAY_S));
         assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S))), "asked");
         shelf.put("a", &Err(NoKey::Unavailable), at(7 * DAY_S), AGEING);
         assert_eq!(word(&shelf.look("a", None, at(7 * DAY_S + 1))), "unavailable");
-        let _told = shelf.look("a", None, at(7 * DAY_S + 10));
+        let _sender = shelf.look("a", None, at(7 * DAY_S + 10));
         shelf.put("a", &Ok(key()), at(7 * DAY_S + 11), AGEING);
         assert_eq!(word(&shelf.look("a", None, at(8 * DAY_S))), "held");
     }
@@ -213,7 +227,7 @@ mod tests {
     #[test]
     fn strangers_cost_no_held_key_its_refresh() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        let _told = shelf.look("good", None, start);
+        let _sender = shelf.look("good", None, start);
         shelf.put("good", &Ok(key()), start, AGEING);
         let day = start + Duration::from_secs(DAY_S);
         let all: Vec<_> = (0..100).map(|n| word(&shelf.look(&format!("bad{n}"), None, day))).collect();
@@ -226,7 +240,7 @@ mod tests {
         for (why, lasts, expected) in [(NO, REFUSED, "refused"), (NoKey::Unavailable, FAILED, "unavailable")]
         {
             let (mut shelf, start) = (Shelf::default(), Instant::now());
-            let _told = shelf.look("a", None, start);
+            let _sender = shelf.look("a", None, start);
             shelf.put("a", &Err(why), start, None);
             assert_eq!(word(&shelf.look("a", None, start + lasts - Duration::from_millis(1))), expected);
             assert_eq!(word(&shelf.look("a", None, start + lasts)), "missing");
@@ -239,7 +253,7 @@ mod tests {
     #[test]
     fn names_without_end_cost_a_few_fetches_and_no_key() {
         let (mut shelf, start) = (Shelf::default(), Instant::now());
-        let _told = shelf.look("good", None, start);
+        let _sender = shelf.look("good", None, start);
         shelf.put("good", &Ok(key()), start, None);
         let mut fetched = 0;
         for n in 0..10_000_u64 {

@@ -40,13 +40,13 @@ fn now() -> Time {
     Time::from_unix_s(NOW_S).unwrap()
 }
 
-/// Any key.
+/// Returns a key that no test verifies with.
 pub(super) fn key() -> Arc<FetchedKey> {
     let key = PlaidKey::read(&PlaidSigner::new().jwk("k", None)).unwrap();
     Arc::new(FetchedKey { public: key.public, chain: Vec::new(), expired_at: None })
 }
 
-/// What PayPal's preset says, with a stand-in's address in place of PayPal's.
+/// Returns the rule of PayPal's preset, with the address of a stand-in in place of PayPal's.
 fn rule(stand_in: &StandIn) -> CertificateRule {
     let place = |name: &str, folder: &str| Published {
         below: format!("{}/{folder}/", stand_in.url()),
@@ -96,7 +96,7 @@ fn source_with(provider: &str, ring: KeyRing) -> Source {
     Source { keys: Some(ring), ..Source::build(settings(provider)).unwrap() }
 }
 
-/// A gateway with one source, whose keys come from a stand-in.
+/// A gateway with one source, whose keys come from a stand-in for the provider.
 struct Bench {
     sources: Sources,
     ingest: Ingest,
@@ -126,7 +126,7 @@ impl Bench {
         said(&self.post(headers, body).await)
     }
 
-    /// Lets a name that brought no key be asked for again, as if its time had passed.
+    /// Forgets that a name brought no key, as if the time until the next fetch had passed.
     fn forget(&self, name: &str) {
         let past = Instant::now().checked_sub(Duration::from_secs(120)).unwrap();
         self.ring.shelf().put(name, &Err(NoKey::Unavailable), past, None);
@@ -173,7 +173,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs.iter().map(pair).collect()
 }
 
-/// What Plaid answers to the question for a key.
+/// Returns Plaid's answer to a request for a key.
 fn plaid_answer(signer: &PlaidSigner, kid: &str, expired_at: Option<i64>) -> String {
     let key: Value = serde_json::from_str(&signer.jwk(kid, expired_at)).unwrap();
     json!({ "key": key, "request_id": "m8MDnv9okwxFNBV" }).to_string()
@@ -190,8 +190,8 @@ fn nothing_is_asked_but_where_paypal_publishes_certificates() {
     let rule = preset::recipe_of("paypal").certificates.unwrap();
     let may = |mode: Option<bool>, address: &str| {
         let (headers, options) = (headers(&[("paypal-cert-url", address)]), OptionValues::new());
-        let around = RequestParts { headers: &headers, query: "", options: &options };
-        Certificates::new(rule.clone(), mode).name_of(around)
+        let parts = RequestParts { headers: &headers, query: "", options: &options };
+        Certificates::new(rule.clone(), mode).name_of(parts)
     };
     for (mode, live_may, test_may) in
         [(None, true, true), (Some(true), true, false), (Some(false), false, true)]
@@ -302,7 +302,7 @@ async fn a_certificate_is_trusted_for_its_chain_its_name_and_its_time() {
         ("moved", 302, String::new(), is(503, "key_unavailable")),
         ("down", 500, String::new(), is(503, "key_unavailable")),
     ] {
-        // A ring each: there are more cases than a source may fetch in a minute.
+        // Each case has a ring of its own, since there are more cases than a source may fetch keys in a minute.
         let ring = paypal_ring(&stand_in, &authority);
         let bench = Bench::new("paypal", ring);
         stand_in.answer("/certs/CERT-1", status, pem);
@@ -339,7 +339,7 @@ async fn a_certificate_is_fetched_once_and_another_when_it_rotates() {
         assert_eq!(bench.send(&headers, body).await, expected);
         assert_eq!(stand_in.asked().len(), fetches);
     }
-    // What is wrong beside the key is found before one is fetched.
+    // What else is wrong with a request is found before a key is fetched.
     let mut bare = paypal(old, &format!("{}/certs/THIRD", stand_in.url()), PAYPAL);
     bare.remove("paypal-transmission-sig");
     assert_eq!(bench.send(&bare, PAYPAL).await, is(401, "missing_signature"));
@@ -354,12 +354,12 @@ async fn a_certificate_that_runs_out_is_refused_from_then_on() {
     let ring = paypal_ring(&stand_in, &authority);
     let headers = headers(&[("paypal-cert-url", &format!("{}/certs/CERT-1", stand_in.url()))]);
     let options = OptionValues::new();
-    let around = RequestParts { headers: &headers, query: "", options: &options };
+    let parts = RequestParts { headers: &headers, query: "", options: &options };
     let at = |received_at: &str| {
         let received_at = received_at.parse().unwrap();
         let ring = ring.clone();
         async move {
-            ring.key(UnverifiedRequest { around, body: b"", received_at, key: None }, None).await.map(drop)
+            ring.key(UnverifiedRequest { parts, body: b"", received_at, key: None }, None).await.map(drop)
         }
     };
     assert_eq!(at("2026-12-31T23:59:59Z").await, Ok(()));
@@ -443,7 +443,7 @@ async fn those_who_need_one_key_wait_for_one_fetch_and_not_for_ever() {
     assert_eq!(count(&is(503, "key_unavailable")), MAX_WAITING);
     assert_eq!(count(&is(503, "key_fetches")), 6, "for whom there was no place to wait");
     drop(held);
-    // The fetch went on without them.
+    // The fetch goes on without the deliveries that waited for it.
     let word = loop {
         match bench.send(&signed, PLAID).await {
             (503, _) => tokio::task::yield_now().await,
@@ -472,7 +472,9 @@ fn keys_are_fetched_only_where_none_is_pinned() {
     for missing in [&(|s: &mut SourceSettings| s.api = None) as &dyn Fn(&mut SourceSettings), &no_client] {
         let why = build("plaid", missing).unwrap_err();
         assert!(
-            why.starts_with("secrets: none is given; add the keys that `plaid` publishes, or [source.api]"),
+            why.starts_with(
+                "secrets: none is given; add the keys that `plaid` publishes, or add [source.api]"
+            ),
             "{why}"
         );
     }

@@ -1,20 +1,20 @@
-//! What must hold for any signature line. See [`crate::fuzzing`].
+//! Properties that hold for any signature line. See [`crate::fuzzing`].
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "what does not hold has to end the run, as in a test"
+    reason = "a property that does not hold ends the run, as in a test"
 )]
 
 use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
-    recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE},
+    recipe::{Gap, Item, ItemToken, Recipe},
 };
 use crate::{fuzzing, source::preset};
 use std::sync::LazyLock;
 
-/// A line is taken apart without invention: every claim, written back, is one of the line's items, and a line that is written
-/// with it is read as the same. After a line that names a preset, the rest is the header's text.
+/// The parser of lines invents nothing: every claim, written back, is one of the line's items, and a line that is written with the
+/// claim is read as the same. The input is a line that names a preset, and then the header's text.
 pub fn header(input: &[u8]) {
     static RECIPES: LazyLock<Vec<(&str, Recipe)>> =
         LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, preset::recipe_of(name))).collect());
@@ -35,10 +35,10 @@ pub fn header(input: &[u8]) {
         let methods = &recipe.methods[claim.method];
         let mut written = methods.items.iter().filter_map(|item| write(item, claim));
         assert!(written.any(|item| items.contains(&item.as_str())), "{line:?} claims no {claim:?}");
-        let field = |name: &str| match name {
-            SIGNATURE => claim.text.to_owned(),
-            KEY_ID => claim.key_id.unwrap_or("1").to_owned(),
-            name => read.field(name).unwrap_or("1").to_owned(),
+        let field = |gap: &Gap| match gap {
+            Gap::Signature => claim.text.to_owned(),
+            Gap::KeyId => claim.key_id.unwrap_or("1").to_owned(),
+            Gap::Field(name) => read.field(name).unwrap_or("1").to_owned(),
         };
         let again = header::write(recipe, claim.method, field);
         let again = Line::read(recipe, &again).expect("what is written is read");
@@ -49,23 +49,23 @@ pub fn header(input: &[u8]) {
     }
 }
 
-/// The item that makes such a claim.
+/// Returns the text of the item that makes such a claim.
 fn write(item: &Item, claim: &Claim<'_>) -> Option<String> {
     let tokens = item.0.iter().map(|token| match token {
         ItemToken::Text(text) => Some(text.as_str()),
-        ItemToken::Gap(name) if name == SIGNATURE => Some(claim.text),
-        ItemToken::Gap(name) if name == KEY_ID => claim.key_id,
-        ItemToken::Gap(_) => None,
+        ItemToken::Gap(Gap::Signature) => Some(claim.text),
+        ItemToken::Gap(Gap::KeyId) => claim.key_id,
+        ItemToken::Gap(Gap::Field(_)) => None,
     });
     tokens.collect()
 }
 
-/// Whether two items give different texts to one field: fields are items of their own, `name=text`.
+/// Returns whether two items give different texts to one field. Fields are items of their own, `name=text`.
 fn says_something_twice(recipe: &Recipe, items: &[&str]) -> bool {
     recipe.methods.iter().flat_map(|method| &method.items).any(|item| {
         let [ItemToken::Text(name), ItemToken::Gap(_)] = item.0.as_slice() else { return false };
-        let mut told: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
-        told.dedup();
-        !item.is_signature() && told.len() > 1
+        let mut texts: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix(name.as_str())).collect();
+        texts.dedup();
+        !item.is_signature() && texts.len() > 1
     })
 }

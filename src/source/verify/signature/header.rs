@@ -1,9 +1,9 @@
-//! The lines that carry signatures, taken apart. Pure, bounded, and without an opinion on what is valid: it only says which
-//! texts claim to be signatures, and which fields stand beside them.
+//! The parser of lines that carry signatures. It is pure and bounded, and decides nothing: it only says which texts claim to be
+//! signatures, and which fields stand beside them.
 
-use super::recipe::{Item, ItemToken, KEY_ID, Recipe, SIGNATURE};
+use super::recipe::{Gap, Item, ItemToken, Recipe};
 
-/// The most signatures that one delivery may offer; a rotation needs two or three. The rest is not looked at.
+/// The most signatures of one delivery that are looked at. A rotation needs two or three.
 pub(super) const MAX_SIGNATURES: usize = 16;
 
 /// The most items of a line that are looked at.
@@ -12,25 +12,25 @@ const MAX_ITEMS: usize = 64;
 /// One line that carries signatures.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// Fields beside the signatures, by name.
+    /// The fields beside the signatures: name and text.
     fields: Vec<(&'a str, &'a str)>,
-    /// What claims to be a signature.
+    /// The texts that claim to be signatures.
     pub(super) claims: Vec<Claim<'a>>,
 }
 
-/// What claims to be a signature.
+/// A text that claims to be a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim<'a> {
-    /// The index of the method that it fits.
+    /// The index of the method whose form the text has.
     pub(super) method: usize,
-    /// The key that it names.
+    /// The id of the key that the text names.
     pub(super) key_id: Option<&'a str>,
-    /// The signature, as it is written.
+    /// The signature as it is written.
     pub(super) text: &'a str,
 }
 
 impl<'a> Line<'a> {
-    /// Takes a line apart. `None` if one field is given twice, so that it is not clear which of them was signed.
+    /// Parses a line. Returns `None` if a field occurs twice with different texts, since it is not clear which one was signed.
     pub(super) fn read(recipe: &'a Recipe, line: &'a str) -> Option<Self> {
         let mut read = Self::default();
         match recipe.separator {
@@ -48,12 +48,13 @@ impl<'a> Line<'a> {
     fn item(&mut self, recipe: &'a Recipe, text: &'a str) -> Option<()> {
         for (index, method) in recipe.methods.iter().enumerate() {
             let Some(gaps) = method.items.iter().find_map(|item| fill(item, text)) else { continue };
-            let gap = |wanted: &str| gaps.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
-            if let Some(text) = gap(SIGNATURE) {
-                self.claims.push(Claim { method: index, key_id: gap(KEY_ID), text });
+            let text_in = |wanted| gaps.iter().find(|(gap, _)| **gap == wanted).map(|(_, text)| *text);
+            if let Some(text) = text_in(Gap::Signature) {
+                self.claims.push(Claim { method: index, key_id: text_in(Gap::KeyId), text });
                 continue;
             }
-            for (name, text) in gaps {
+            for (gap, text) in gaps {
+                let Gap::Field(name) = gap else { continue };
                 match self.field(name) {
                     Some(known) if known != text => return None,
                     Some(_) => {}
@@ -64,20 +65,20 @@ impl<'a> Line<'a> {
         Some(())
     }
 
-    /// A field's text.
+    /// Returns the text of a field.
     pub(super) fn field(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 }
 
-/// What stands in the gaps of an item; nothing if the text is not written like it. A gap is never empty.
-fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+/// Returns the texts in the gaps of an item, or `None` if the text does not have the item's form. A gap is never empty.
+fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a Gap, &'a str)>> {
     let mut gaps = Vec::new();
     let mut tokens = item.0.iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             ItemToken::Text(expected) => text = text.strip_prefix(expected.as_str())?,
-            ItemToken::Gap(name) => {
+            ItemToken::Gap(gap) => {
                 let end = match tokens.peek() {
                     Some(ItemToken::Text(next)) => text.find(next.as_str())?,
                     _ => text.len(),
@@ -86,7 +87,7 @@ fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>
                 if filling.is_empty() {
                     return None;
                 }
-                gaps.push((name.as_str(), filling));
+                gaps.push((gap, filling));
                 text = rest;
             }
         }
@@ -94,13 +95,13 @@ fn fill<'a>(item: &'a Item, mut text: &'a str) -> Option<Vec<(&'a str, &'a str)>
     text.is_empty().then_some(gaps)
 }
 
-/// The line that carries one signature by a method, and the fields that stand beside it, for signing.
-pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&str) -> String) -> String {
+/// Writes a line that carries one signature by a method and the fields beside it, for signing.
+pub(super) fn write(recipe: &Recipe, method: usize, fill: impl Fn(&Gap) -> String) -> String {
     let items = recipe.methods.get(method).map(|method| method.items.as_slice()).unwrap_or_default();
     let written = items.iter().map(|item| {
         let tokens = item.0.iter().map(|token| match token {
             ItemToken::Text(text) => text.clone(),
-            ItemToken::Gap(name) => fill(name),
+            ItemToken::Gap(gap) => fill(gap),
         });
         tokens.collect::<String>()
     });
@@ -113,10 +114,10 @@ mod tests {
     use super::*;
     use crate::source::preset;
 
-    /// The key that a signature names, and the signature.
+    /// The id of the key that a signature names, and the signature.
     type Found<'a> = (Option<&'a str>, &'a str);
 
-    /// What a preset's recipe finds in a line: a field, and the signatures with their keys.
+    /// Returns what a preset's recipe finds in a line: the text of a field, and the signatures with their keys.
     fn found<'a>(
         recipe: &'a Recipe,
         line: &'a str,

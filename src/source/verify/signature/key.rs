@@ -1,4 +1,5 @@
-//! Secrets: what is no secret is refused, what is one becomes a key that is made ready once and used for each delivery.
+//! Secrets. A text that is too weak to be a secret is refused; any other becomes a key that is prepared once and used for each
+//! delivery.
 
 use super::recipe::{Algorithm, Encoding, KeyForm, Method, Recipe};
 use crate::secret::{self, Weakness};
@@ -11,46 +12,47 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// The shortest secret that is taken as it is. Providers' have 20 and more; this only catches what was typed by hand.
+/// The shortest secret that is accepted, in bytes. Providers' secrets have 20 and more; this only catches what was typed by hand.
 const MIN_BYTES: usize = 8;
 
-/// What the Standard Webhooks specification allows for a key, decoded.
+/// The length of a key that the Standard Webhooks specification allows, in bytes once decoded.
 const BASE64_KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Why a text is no secret. Never holds the text.
+/// Why a text is not a secret. The message never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Empty, a placeholder, too short …
+    /// The text is empty, a placeholder or too short, or easily guessed in another way.
     #[error("it {0}")]
     Weak(Weakness),
-    /// The provider hands out base 64.
+    /// The provider hands out secrets in base 64, and the text is not base 64.
     #[error("it is not base 64, with or without the prefix that the provider puts before it")]
     NotBase64,
-    /// The provider hands out hexadecimal digits.
+    /// The provider hands out secrets in hexadecimal, and the text is not hexadecimal.
     #[error("it is not hexadecimal")]
     NotHex,
-    /// The standard's bounds.
+    /// The key is shorter or longer than the Standard Webhooks specification allows.
     #[error("its key has not {} to {} bytes once decoded", BASE64_KEY_BYTES.start(), BASE64_KEY_BYTES.end())]
     KeySize,
-    /// The provider signs with a private key, whose public half belongs here.
+    /// The provider signs with a private key, and the text is not a public key.
     #[error("it is not the public key that the provider shows")]
     NotPublicKey,
-    /// The provider says which key it signed with.
+    /// The provider names the key that it signed with, and the text has no key id.
     #[error("it has no key id before it: this provider names its keys, so write `KEY-ID:SECRET`")]
     NoKeyId,
 }
 
-/// One of a source's secrets, ready to verify.
+/// One of a source's secrets, prepared for verification.
 #[derive(Clone)]
 pub(super) struct SecretKey {
-    /// The index of the method that it belongs to.
+    /// The index of the method that the secret belongs to.
     pub(super) method: usize,
-    /// What signatures call it, where they name their keys.
+    /// The id by which signatures name the key, if they do.
     pub(super) id: Option<String>,
+    /// The prepared key.
     material: Material,
 }
 
-/// Keying a MAC costs two compressions, so it is done once per secret and cloned for each delivery.
+/// The prepared key of a secret. Keying a MAC costs two compressions, so it is done once and cloned for each delivery.
 #[derive(Clone)]
 enum Material {
     HmacSha1(Hmac<Sha1>),
@@ -61,7 +63,7 @@ enum Material {
 }
 
 impl SecretKey {
-    /// Checks a secret and makes it ready.
+    /// Checks a secret and prepares its key.
     pub(super) fn new(recipe: &Recipe, secret: &SecretString) -> Result<Self, SecretError> {
         let secret = secret.expose_secret();
         let (id, secret) = if recipe.names_keys() {
@@ -77,12 +79,12 @@ impl SecretKey {
         Ok(Self { method: index, id, material: Material::new(method, secret)? })
     }
 
-    /// Whether one of these signatures is over these bytes.
+    /// Returns whether this key made one of these signatures over the message.
     pub(super) fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
         self.material.made_any(signatures, message)
     }
 
-    /// What the provider would send along; nothing if only it can know.
+    /// Returns the signature that the provider would send, or nothing if only a private key can make it.
     pub(super) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
         self.material.sign(message)
     }
@@ -92,7 +94,7 @@ impl SecretKey {
 pub(crate) struct Mac(Material);
 
 impl Mac {
-    /// All of a source's secrets. An error says which one it is about.
+    /// Prepares the MACs of all of a source's secrets. An error gives the index of the secret that it is about.
     pub(crate) fn all(
         algorithm: Algorithm,
         key: KeyForm,
@@ -110,24 +112,24 @@ impl Mac {
         Material::new(&Method { items, algorithm, encoding, key, prefix }, secret).map(Self)
     }
 
-    /// Whether one of them made this signature over these bytes.
+    /// Returns whether one of the MACs made this signature over the message.
     pub(crate) fn any_made(macs: &[Self], signature: &[u8], message: &[&[u8]]) -> bool {
         macs.iter().any(|mac| mac.made(signature, message))
     }
 
-    /// Whether this one did.
+    /// Returns whether this MAC made the signature over the message.
     pub(crate) fn made(&self, signature: &[u8], message: &[&[u8]]) -> bool {
         self.0.made_any(&[signature], message)
     }
 
-    /// The MAC over the message.
+    /// Returns the MAC over the message.
     pub(crate) fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
         self.0.sign(message)
     }
 }
 
 impl Material {
-    /// Whether one of these signatures is over these bytes. For MACs this takes the same time wherever they differ.
+    /// Returns whether this key made one of these signatures. For MACs this takes the same time wherever they differ.
     fn made_any(&self, signatures: &[&[u8]], message: &[&[u8]]) -> bool {
         if let Self::Public(key) = self {
             let message = message.concat();
@@ -139,7 +141,7 @@ impl Material {
         any.into()
     }
 
-    /// What the provider would send along; nothing if only it can know.
+    /// Returns the signature that the provider would send, or nothing if only a private key can make it.
     fn sign(&self, message: &[&[u8]]) -> Vec<u8> {
         match self {
             Self::HmacSha1(mac) => digest(mac.clone(), message),
@@ -157,10 +159,11 @@ fn digest<M: hmac::Mac>(mut mac: M, message: &[&[u8]]) -> Vec<u8> {
 }
 
 impl Material {
+    /// Checks a secret and prepares its key for a method.
     fn new(method: &Method, secret: &str) -> Result<Self, SecretError> {
         let bare = secret.strip_prefix(method.prefix.as_str()).unwrap_or(secret);
         if !method.algorithm.is_public() {
-            // What a provider puts before a secret makes it no stronger.
+            // The prefix that a provider puts before a secret makes the secret no stronger.
             let bare = bare.strip_prefix("whsec_").unwrap_or(bare);
             secret::check(bare, MIN_BYTES).map_err(SecretError::Weak)?;
         }
@@ -177,7 +180,7 @@ impl Material {
         if is_hmac && method.key == KeyForm::Base64 && !BASE64_KEY_BYTES.contains(&bytes.len()) {
             return Err(SecretError::KeySize);
         }
-        // HMAC takes keys of any length; the error type is that of MACs which don't.
+        // HMAC accepts keys of any length; the error type belongs to MACs which do not.
         let size = |_| SecretError::KeySize;
         let public = |_| SecretError::NotPublicKey;
         Ok(match method.algorithm {
@@ -193,12 +196,12 @@ impl Material {
     }
 }
 
-/// The DER of the first public key of a PEM text.
+/// Returns the DER of the first public key of a PEM text.
 fn public_key(text: &str) -> Option<Vec<u8>> {
     Some(SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).ok()?.to_vec())
 }
 
-/// The public key of the first certificate of a PEM text.
+/// Returns the public key of the first certificate of a PEM text.
 fn certified_key(text: &str) -> Option<Vec<u8>> {
     let der = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
     let certificate = webpki::EndEntityCert::try_from(&der).ok()?;

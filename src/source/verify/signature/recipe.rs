@@ -1,38 +1,39 @@
-//! How a provider signs, as data. Every choice is a closed set; which of them a provider takes is its preset's to say.
+//! Recipes: how a provider signs, as data. Every choice comes from a closed set; the preset says which a provider uses.
 
 use crate::source::payload::{Pointer, TimeForm};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderName;
 use std::time::Duration;
 
-/// One provider's way to sign: where signatures stand, what they cover, and by which methods they may be made.
+/// How one provider signs: where the signatures are, what they cover, and by which methods they may be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Recipe {
     /// What carries the signatures.
     pub(crate) carrier: Carrier,
-    /// Between the items of one of its lines; without it, a line is one item.
+    /// The character between the items of a line. Without it, a line is one item.
     pub(crate) separator: Option<char>,
-    /// The header that names the key, where signatures do not.
+    /// The header that names the key, if the signatures do not name it.
     pub(crate) key_id: Option<HeaderName>,
-    /// What is signed, in order.
+    /// What is signed, part by part, in order.
     pub(crate) signed: Vec<Part>,
-    /// Where the time stands, if one is signed.
+    /// The time that is signed, if there is one.
     pub(crate) time: Option<TimeRule>,
     /// Where certificates are fetched from, for sources that pin none.
     pub(crate) certificates: Option<CertificateRule>,
-    /// How signatures are made: one way, or two while a standard moves on. A secret belongs to one of them.
+    /// The methods by which signatures may be made: one, or two while a standard changes. A secret belongs to one of them.
     pub(crate) methods: Vec<Method>,
 }
 
-/// Certificates that the provider publishes, and requests name by their address.
+/// The certificates that a provider publishes, and that requests name by their address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CertificateRule {
-    /// The header that holds the address.
+    /// The header that holds the address of a certificate.
     pub(crate) header: HeaderName,
-    /// Below which the certificates of their issuers stand, where they come without.
+    /// The start of the addresses of issuers' certificates, if certificates come without them.
     pub(crate) issuers: Option<String>,
-    /// Those for real money.
+    /// Where certificates for real money are published.
     pub(crate) live: Published,
-    /// Those for tests.
+    /// Where certificates for tests are published.
     pub(crate) test: Published,
 }
 
@@ -42,23 +43,23 @@ pub(crate) struct CertificateRule {
 pub(crate) struct Published {
     /// The start of each address: scheme, host and folder.
     pub(crate) below: String,
-    /// The DNS name that they are issued for.
+    /// The DNS name for which the certificates are issued.
     pub(crate) name: String,
 }
 
-/// What carries signatures.
+/// What carries the signatures of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Carrier {
-    /// A header; every line of it counts.
+    /// A header. Every line of it counts.
     Header(HeaderName),
-    /// A key of the query, for secrets in the address itself.
+    /// A query parameter, for secrets in the address itself.
     Query(String),
 }
 
 /// One way to make a signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Method {
-    /// How an item of the carrier's line may be written. What fits none of them is never a signature.
+    /// The forms of the items in a line. A text of another form is never a signature.
     pub(crate) items: Vec<Item>,
     /// How the signature is computed.
     pub(crate) algorithm: Algorithm,
@@ -66,28 +67,39 @@ pub(crate) struct Method {
     pub(crate) encoding: Encoding,
     /// How the secret is written.
     pub(crate) key: KeyForm,
-    /// What stands before secrets of this method. Cut off where the rest has to be decoded.
+    /// The text with which secrets of this method begin. It is cut off if the rest has to be decoded.
     pub(crate) prefix: String,
 }
 
-/// How an item is written: texts, with gaps between them.
+/// The form of an item: texts, with gaps between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Item(pub(crate) Vec<ItemToken>);
 
-/// A piece of an item.
+/// A part of an item's form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ItemToken {
-    /// These very characters.
+    /// This fixed text.
     Text(String),
-    /// What may be anything, up to the next text. `signature` and `kid` have a meaning; others are fields.
-    Gap(String),
+    /// A gap, which any text fills up to the next fixed text.
+    Gap(Gap),
+}
+
+/// What the text in a gap is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Gap {
+    /// The signature: `{signature}`.
+    Signature,
+    /// The id of the key that made the signature: `{kid}`.
+    KeyId,
+    /// A field of another name, such as the time: `{t}`.
+    Field(String),
 }
 
 /// How a signature is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Algorithm {
-    /// HMAC with SHA-1 (RFC 2104). Not broken as a MAC, and some providers have nothing else.
+    /// HMAC with SHA-1 (RFC 2104), which is not broken as a MAC, and all that some providers have.
     HmacSha1,
     /// HMAC with SHA-256 (RFC 2104, FIPS 180-4).
     HmacSha256,
@@ -97,7 +109,7 @@ pub(crate) enum Algorithm {
     Ed25519,
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), keys of 2048 to 8192 bits.
     RsaSha256,
-    /// The secret itself, sent along: it proves who sent it, and nothing about what was sent.
+    /// The secret itself, which is sent along. It proves who sent the request, and nothing about what was sent.
     Token,
 }
 
@@ -105,11 +117,11 @@ pub(crate) enum Algorithm {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Encoding {
-    /// Hexadecimal, either case; lower when we sign.
+    /// Hexadecimal digits of either case; we sign in lower case.
     Hex,
     /// Base 64 with the standard alphabet and padding.
     Base64,
-    /// As it is, for tokens.
+    /// The text as it is, for tokens.
     Text,
 }
 
@@ -117,24 +129,24 @@ pub(crate) enum Encoding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KeyForm {
-    /// Its bytes are the key.
+    /// The bytes of the text are the key.
     Utf8,
-    /// Hexadecimal of the key.
+    /// The text is the key in hexadecimal.
     Hex,
-    /// Base 64 of the key.
+    /// The text is the key in base 64.
     Base64,
-    /// A public key as PEM (`SubjectPublicKeyInfo`).
+    /// The text is a public key as PEM (`SubjectPublicKeyInfo`).
     Pem,
-    /// The certificate of a public key as PEM (X.509). Who pins one has to have checked it.
+    /// The text is the certificate of a public key as PEM (X.509). Whoever pins a certificate has to check it.
     Certificate,
 }
 
-/// A run of what is signed.
+/// A part of what is signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
-    /// Whether it is left out where something that it names is not there.
+    /// Whether the part is left out if something that it names is missing.
     pub(crate) optional: bool,
-    /// Its pieces, in order.
+    /// The pieces of the part, in order.
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -143,111 +155,122 @@ pub(crate) struct Part {
 pub(crate) enum Piece {
     /// The raw body.
     Body,
-    /// The CRC-32 of the raw body, as a decimal number: `{crc32}`. It notices faults, not forgers who have a signature at hand.
+    /// The CRC-32 of the raw body, as a decimal number: `{crc32}`. It detects faults, but not forgers who have seen a signature.
     Crc32,
     /// The text of a field beside the signature: `{sig.t}`.
     Field(String),
     /// The text of another header: `{header:webhook-id}`.
     Header(HeaderName),
-    /// The text of a key of the query, in lower case: `{query:data.id}`.
+    /// The text of a query parameter, in lower case: `{query:data.id}`.
     Query(String),
-    /// The texts of the headers that a field names, separated by spaces there and joined by dots here: `{headers:h}`.
+    /// The texts of the headers that a field names, joined by dots: `{headers:h}`. The field separates the names by spaces.
     Headers(String),
-    /// What the source's options say, never what the request does: `{option:notification_url}`.
+    /// The value of one of the source's options, whatever the request says: `{option:notification_url}`.
     Option(String),
-    /// These very bytes.
+    /// This text itself.
     Literal(String),
 }
 
-/// Where the time stands and how far from ours it may be.
+/// The time that is signed, and how far it may lie from our clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TimeRule {
-    /// Where.
+    /// The place of the time.
     pub(crate) from: TimeFrom,
-    /// How it is written.
+    /// How the time is written.
     pub(crate) form: TimeForm,
-    /// The longest that it may lie behind our clock at receipt; without it, age is checked only where a source asks.
+    /// The longest that the time may lie behind our clock at receipt. Without it, the age is checked only if the source sets a limit.
     pub(crate) max_age: Option<Duration>,
-    /// The longest that it may lie ahead of it.
+    /// The longest that the time may lie ahead of our clock at receipt.
     pub(crate) max_future: Duration,
 }
 
-/// Where a signed time stands.
+/// The place of a signed time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum TimeFrom {
-    /// In a field beside the signature.
+    /// The time is in a field beside the signature.
     Field(String),
-    /// In a header of its own.
+    /// The time is in a header of its own.
     Header(HeaderName),
-    /// In the payload; read only after the signature was found good.
+    /// The time is in the payload, and read only after the signature was found valid.
     Payload(Pointer),
 }
 
 impl Recipe {
-    /// Whether a piece is signed, and always so.
+    /// Returns whether a piece is signed in every request.
     pub(crate) fn signs(&self, piece: &Piece) -> bool {
         self.signed.iter().any(|part| part.pieces.contains(piece))
     }
 
-    /// Whether a request's body is the sender's: signed, or brought by someone who knows the token.
+    /// Returns whether a valid signature proves the body: the body is signed, or whoever sent it knows the token.
     pub(crate) fn proves_body(&self) -> bool {
         self.signs(&Piece::Body)
             || self.signs(&Piece::Crc32)
             || self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
-    /// Whether a request's query is the sender's, wherever it is not signed: who put the token into the address wrote all of it.
+    /// Returns whether a valid signature proves the query, even where the query is not signed: whoever put the token into the address
+    /// wrote all of it.
     pub(crate) fn proves_query(&self) -> bool {
         matches!(self.carrier, Carrier::Query(_))
             && self.methods.iter().all(|method| method.algorithm == Algorithm::Token)
     }
 
-    /// Whether secrets are chosen by an id that the delivery names.
+    /// Returns whether deliveries name the key that they are signed with, so that secrets need an id.
     pub(crate) fn names_keys(&self) -> bool {
         self.key_id.is_some() || self.methods.iter().flat_map(|method| &method.items).any(Item::names_key)
     }
 }
 
 impl Algorithm {
-    /// Whether the secret is a public key, which is none.
+    /// Returns whether the source's secret is a public key, and so not secret.
     pub(crate) const fn is_public(self) -> bool {
         matches!(self, Self::Ed25519 | Self::RsaSha256)
     }
 }
 
+impl Encoding {
+    /// Returns the bytes that a signature's text stands for, or `None` if the text is not in this encoding.
+    pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Hex => hex::decode(text).ok(),
+            Self::Base64 => STANDARD.decode(text).ok(),
+            Self::Text => Some(text.as_bytes().to_vec()),
+        }
+    }
+
+    /// Writes the bytes of a signature.
+    pub(super) fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Hex => hex::encode(bytes),
+            Self::Base64 => STANDARD.encode(bytes),
+            Self::Text => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+}
+
 impl KeyForm {
-    /// Whether it is the public half of a key, between lines of dashes.
+    /// Returns whether the secret is the public half of a key in a PEM text.
     pub(crate) const fn is_pem(self) -> bool {
         matches!(self, Self::Pem | Self::Certificate)
     }
 }
 
 impl Item {
-    fn has(&self, gap: &str) -> bool {
-        self.0.iter().any(|token| matches!(token, ItemToken::Gap(name) if name == gap))
-    }
-
-    /// Whether it holds a signature.
+    /// Returns whether the item holds a signature.
     pub(crate) fn is_signature(&self) -> bool {
-        self.has(SIGNATURE)
+        self.0.contains(&ItemToken::Gap(Gap::Signature))
     }
 
-    /// Whether it names the key that it was signed with.
-    fn names_key(&self) -> bool {
-        self.has(KEY_ID)
+    /// Returns whether the item names the key that made the signature.
+    pub(crate) fn names_key(&self) -> bool {
+        self.0.contains(&ItemToken::Gap(Gap::KeyId))
     }
 
-    /// The fields that it holds.
+    /// Returns the names of the fields that the item holds.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|token| match token {
-            ItemToken::Gap(name) if name != SIGNATURE && name != KEY_ID => Some(name.as_str()),
+            ItemToken::Gap(Gap::Field(name)) => Some(name.as_str()),
             _ => None,
         })
     }
 }
-
-/// The gap in which the signature stands.
-pub(crate) const SIGNATURE: &str = "signature";
-
-/// The gap in which the id of the key stands.
-pub(crate) const KEY_ID: &str = "kid";

@@ -1,75 +1,27 @@
-use super::*;
-use crate::source::preset;
-use http::{HeaderMap, HeaderValue};
-use proptest::prelude::*;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-
+mod bench;
 mod keys;
+mod others;
+
+pub(crate) use bench::Bench;
 pub(crate) use keys::Pair;
 
+use super::{
+    recipe::{Carrier, Piece, TimeFrom, TimeRule},
+    verifier::RecipeVerifier,
+};
+use crate::{
+    payment::Time,
+    source::{payload::OptionValues, preset, verify::rejection::Rejection},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bench::Request;
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::Value;
+use std::time::Duration;
+
 const NOW_S: i64 = 1_790_000_000;
-
-/// A request without its body, and what its source is configured with.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Request {
-    pub(crate) headers: HeaderMap,
-    pub(crate) query: String,
-    options: OptionValues,
-}
-
-impl Request {
-    fn around(&self) -> RequestParts<'_> {
-        RequestParts { headers: &self.headers, query: &self.query, options: &self.options }
-    }
-}
-
-/// A preset's recipe with secrets of one's own.
-pub(crate) struct Bench {
-    recipe: Recipe,
-    pub(crate) options: OptionValues,
-}
-
-impl Bench {
-    pub(crate) fn new(preset: &str) -> Self {
-        let options = preset::option_names(preset).into_iter().map(|name| {
-            let value = format!("https://{name}.example/hook");
-            (name, value)
-        });
-        Self { recipe: preset::recipe_of(preset), options: options.collect() }
-    }
-
-    /// Every built-in preset that is a recipe.
-    fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        preset::recipes().into_iter().map(|name| (name, Self::new(name)))
-    }
-
-    fn verifier(&self, pairs: &[&Pair]) -> RecipeVerifier {
-        let secrets: Vec<SecretString> = pairs.iter().map(|pair| pair.secret(&self.recipe)).collect();
-        RecipeVerifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
-    }
-
-    pub(crate) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {
-        let verifier = self.verifier(&[pair]);
-        let sign = |message: &[&[u8]]| {
-            pair.sign(&self.recipe, message).unwrap_or_else(|| verifier.keys[0].sign(message))
-        };
-        self.request(verifier.sign_by(sign, body, at, "msg_1", &self.options))
-    }
-
-    fn request(&self, signed: Signed) -> Request {
-        let mut headers = HeaderMap::new();
-        for (name, value) in signed.headers {
-            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(signed.query).finish();
-        Request { headers, query, options: self.options.clone() }
-    }
-
-    fn signs_body(&self) -> bool {
-        self.recipe.signs(&Piece::Body)
-    }
-}
 
 fn stripe() -> (Bench, RecipeVerifier) {
     let bench = Bench::new("stripe");
@@ -81,109 +33,6 @@ fn at(s: i64) -> Time {
     Time::from_unix_s(NOW_S + s).unwrap()
 }
 
-/// What someone else made of a body: `tests/clients/oracles/sign.py`, and the providers' own libraries agree with it as far as there
-/// are any (`check.mjs`).
-#[derive(Deserialize)]
-struct Theirs {
-    preset: String,
-    secret: String,
-    at_s: i64,
-    id: String,
-    body: String,
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    query: String,
-    #[serde(default)]
-    options: OptionValues,
-}
-
-impl Theirs {
-    fn all() -> Vec<Self> {
-        serde_json::from_str(include_str!("../../fixtures/signed.json")).unwrap()
-    }
-
-    /// What stands in Revolut's manual, and in the tests of the libraries of Standard Webhooks, Svix and Square.
-    fn published() -> Vec<Self> {
-        serde_json::from_str(include_str!("../../fixtures/published.json")).unwrap()
-    }
-
-    /// What only a private key can sign, which nobody kept: `tests/clients/oracles/check.py`.
-    fn by_private_keys() -> Vec<Self> {
-        let all: Vec<Self> =
-            serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json")).unwrap();
-        all.into_iter().filter(|theirs| theirs.preset != "plaid").collect()
-    }
-
-    fn verifier(&self) -> RecipeVerifier {
-        let secrets = [self.secret.as_str().into()];
-        RecipeVerifier::new(preset::recipe_of(&self.preset), &secrets, None).ok().unwrap()
-    }
-
-    fn request(&self) -> Request {
-        let pairs = self.headers.iter();
-        let headers = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Request { headers, query: self.query.clone(), options: self.options.clone() }
-    }
-
-    fn at(&self) -> Time {
-        Time::from_unix_s(self.at_s).unwrap()
-    }
-}
-
-#[test]
-fn what_others_sign_is_verified_and_no_changed_byte_of_it() {
-    let all = Theirs::all().into_iter().chain(Theirs::published()).chain(Theirs::by_private_keys());
-    for theirs in all {
-        let (verifier, request, preset) = (theirs.verifier(), theirs.request(), &theirs.preset);
-        let verify = |body: &[u8]| verifier.verify(request.around(), body, theirs.at());
-        assert_eq!(verify(theirs.body.as_bytes()), Ok(()), "{preset}");
-        let signs_body = [Piece::Body, Piece::Crc32].iter().any(|piece| verifier.recipe.signs(piece));
-        for place in (0..theirs.body.len()).filter(|_| signs_body) {
-            let mut changed = theirs.body.clone().into_bytes();
-            changed[place] ^= 1;
-            assert_eq!(verify(&changed), Err(Rejection::BadSignature), "{preset} at {place}");
-        }
-    }
-}
-
-#[test]
-fn every_recipe_by_private_keys_is_checked_against_others() {
-    let theirs: Vec<String> = Theirs::by_private_keys().into_iter().map(|theirs| theirs.preset).collect();
-    for (preset, bench) in Bench::all() {
-        let is_public = bench.recipe.methods[0].algorithm.is_public() || preset == "standard-webhooks";
-        assert_eq!(theirs.iter().any(|known| known == preset), is_public, "{preset}");
-    }
-}
-
-#[test]
-fn what_others_sign_is_signed_alike() {
-    for theirs in Theirs::all() {
-        // It names headers of its own choice; ours names one that is not there.
-        if theirs.preset == "coinbase" {
-            continue;
-        }
-        let signed = theirs.verifier().sign(theirs.body.as_bytes(), theirs.at(), &theirs.id, &theirs.options);
-        let (mut ours, mut expected) = (Bench::new(&theirs.preset).request(signed), theirs.request());
-        if theirs.preset == "authorize-net" {
-            // Theirs writes hexadecimal in capitals.
-            for request in [&mut ours, &mut expected] {
-                let line = request.headers["x-anet-signature"].to_str().unwrap().to_lowercase();
-                request.headers.insert("x-anet-signature", line.parse().unwrap());
-            }
-        }
-        assert_eq!((ours.headers, ours.query), (expected.headers, expected.query), "{}", theirs.preset);
-    }
-}
-
-#[test]
-fn every_recipe_with_a_shared_secret_is_checked_against_others() {
-    let theirs: Vec<String> = Theirs::all().into_iter().map(|theirs| theirs.preset).collect();
-    for (preset, bench) in Bench::all() {
-        let is_shared = !bench.recipe.methods[0].algorithm.is_public();
-        assert_eq!(theirs.iter().any(|known| known == preset), is_shared, "{preset}");
-    }
-}
-
 #[test]
 fn any_secret_may_have_signed_and_no_other() {
     let [old, new] = Pair::two();
@@ -192,11 +41,11 @@ fn any_secret_may_have_signed_and_no_other() {
             let both = bench.verifier(&pairs);
             for pair in [old, new] {
                 let signed = bench.sign(pair, b"{}", at(0));
-                assert_eq!(both.verify(signed.around(), b"{}", at(0)), Ok(()), "{preset}");
+                assert_eq!(both.verify(signed.parts(), b"{}", at(0)), Ok(()), "{preset}");
             }
         }
         let signed = bench.sign(old, b"{}", at(0));
-        let verdict = bench.verifier(&[new]).verify(signed.around(), b"{}", at(0));
+        let verdict = bench.verifier(&[new]).verify(signed.parts(), b"{}", at(0));
         assert_eq!(verdict, Err(Rejection::BadSignature), "{preset}");
     }
 }
@@ -207,7 +56,7 @@ fn a_tampered_body_is_refused_wherever_it_is_signed() {
         let signed = bench.sign(Pair::new(), b"{\"a\":1}", at(0));
         let verifier = bench.verifier(&[Pair::new()]);
         for body in [b"{\"a\":2}".as_slice(), b"{\"a\":1", b"{\"a\":1}\n", b""] {
-            let verdict = verifier.verify(signed.around(), body, at(0));
+            let verdict = verifier.verify(signed.parts(), body, at(0));
             assert_eq!(verdict, Err(Rejection::BadSignature), "{preset}");
         }
     }
@@ -219,7 +68,7 @@ fn whatever_is_signed_has_to_be_there_once_and_as_it_was() {
         let verifier = bench.verifier(&[Pair::new()]);
         let good = bench.sign(Pair::new(), b"{}", at(0));
         let refused = |request: &Request, what: &str| {
-            let verdict = verifier.verify(request.around(), b"{}", at(0));
+            let verdict = verifier.verify(request.parts(), b"{}", at(0));
             assert!(verdict.is_err(), "{preset} with {what}");
         };
         for name in good.headers.keys() {
@@ -267,7 +116,7 @@ fn the_window_of_time_has_two_sides() {
             (-max_future - 1, Err(Rejection::FutureTimestamp)),
             (-86_400, Err(Rejection::FutureTimestamp)),
         ] {
-            let verdict = verifier.verify(signed.around(), b"{}", at(received));
+            let verdict = verifier.verify(signed.parts(), b"{}", at(received));
             assert_eq!(verdict, expected, "{preset} at {received}");
         }
     }
@@ -297,7 +146,7 @@ fn every_line_and_every_signature_counts() {
         let line = |text: &String| ("stripe-signature".parse().unwrap(), text.parse().unwrap());
         let headers: HeaderMap = lines.iter().map(line).collect();
         let request = Request { headers, query: String::new(), options: OptionValues::new() };
-        assert_eq!(verifier.verify(request.around(), b"{}", at(0)), expected, "{lines:?}");
+        assert_eq!(verifier.verify(request.parts(), b"{}", at(0)), expected, "{lines:?}");
     }
 }
 
@@ -310,7 +159,7 @@ fn a_key_is_tried_only_on_signatures_that_name_it() {
         let secret = Pair::new().secret(&renamed);
         let secret = secrecy::ExposeSecret::expose_secret(&secret).replacen("new:", "other:", 1);
         let other = RecipeVerifier::new(renamed, &[secret.into()], None).ok().unwrap();
-        let verdict = other.verify(signed.around(), b"{}", at(0));
+        let verdict = other.verify(signed.parts(), b"{}", at(0));
         assert_eq!(verdict, Err(Rejection::BadSignature), "{preset}");
     }
 }
@@ -331,15 +180,15 @@ fn a_secret_belongs_to_the_method_whose_prefix_it_bears() {
         &OptionValues::new(),
     ));
     assert!(asymmetric.headers["webhook-signature"].to_str().unwrap().starts_with("v1a,"));
-    assert_eq!(verifier.verify(asymmetric.around(), b"{}", at(0)), Ok(()));
-    assert_eq!(verifier.verify(asymmetric.around(), b"[]", at(0)), Err(Rejection::BadSignature));
+    assert_eq!(verifier.verify(asymmetric.parts(), b"{}", at(0)), Ok(()));
+    assert_eq!(verifier.verify(asymmetric.parts(), b"[]", at(0)), Err(Rejection::BadSignature));
     let symmetric = bench.sign(new, b"{}", at(0));
-    assert_eq!(verifier.verify(symmetric.around(), b"{}", at(0)), Ok(()));
-    // A signature of one method is never taken for one of the other.
+    assert_eq!(verifier.verify(symmetric.parts(), b"{}", at(0)), Ok(()));
+    // A signature by one method is never accepted as one by the other.
     let mut crossed = symmetric;
     let line = crossed.headers["webhook-signature"].to_str().unwrap().replace("v1,", "v1a,");
     crossed.headers.insert("webhook-signature", line.parse().unwrap());
-    assert_eq!(verifier.verify(crossed.around(), b"{}", at(0)), Err(Rejection::BadSignature));
+    assert_eq!(verifier.verify(crossed.parts(), b"{}", at(0)), Err(Rejection::BadSignature));
 }
 
 #[test]
@@ -353,9 +202,9 @@ fn optional_pieces_are_left_out_where_they_are_not_there() {
     signed.headers.remove("x-request-id");
     signed.headers.insert("x-signature", format!("ts={ts},v1={}", hex::encode(mac)).parse().unwrap());
     signed.query = "data.id=ABC-1&type=payment".to_owned();
-    assert_eq!(verifier.verify(signed.around(), b"{}", at(0)), Ok(()));
+    assert_eq!(verifier.verify(signed.parts(), b"{}", at(0)), Ok(()));
     signed.headers.insert("x-request-id", "r".parse().unwrap());
-    assert_eq!(verifier.verify(signed.around(), b"{}", at(0)), Err(Rejection::BadSignature));
+    assert_eq!(verifier.verify(signed.parts(), b"{}", at(0)), Err(Rejection::BadSignature));
 }
 
 #[test]
@@ -386,7 +235,7 @@ fn a_signature_over_a_time_that_is_none_is_refused_after_it_was_found_good() {
     let mut request = bench.sign(Pair::new(), b"{}", at(0));
     request.headers.insert("x-timestamp", "soon".parse().unwrap());
     request.headers.insert("x-signature", hex::encode(mac).parse().unwrap());
-    assert_eq!(verifier.verify(request.around(), b"{}", at(0)), Err(Rejection::MalformedTimestamp));
+    assert_eq!(verifier.verify(request.parts(), b"{}", at(0)), Err(Rejection::MalformedTimestamp));
 }
 
 proptest! {
@@ -401,21 +250,21 @@ proptest! {
         let [old, new] = Pair::two();
         let verifier = bench.verifier(&[old, new]);
         let signed = bench.sign(old, &body, at(0));
-        prop_assert_eq!(verifier.verify(signed.around(), &body, at(0)), Ok(()));
+        prop_assert_eq!(verifier.verify(signed.parts(), &body, at(0)), Ok(()));
         if bench.signs_body() {
             let mut changed = body.clone();
             changed[place.index(body.len())] ^= flip;
-            prop_assert_eq!(verifier.verify(signed.around(), &changed, at(0)), Err(Rejection::BadSignature));
-            prop_assert!(verifier.verify(signed.around(), &body[1..], at(0)).is_err());
+            prop_assert_eq!(verifier.verify(signed.parts(), &changed, at(0)), Err(Rejection::BadSignature));
+            prop_assert!(verifier.verify(signed.parts(), &body[1..], at(0)).is_err());
         }
         for name in signed.headers.keys() {
             let mut value = signed.headers[name].as_bytes().to_vec();
             let place = place.index(value.len());
-            // A change of case within hex is none; every other change of a digit or a letter is one.
+            // A change of case within hexadecimal changes nothing, but every other change of a digit or a letter does.
             value[place] = if value[place] == b'1' { b'2' } else { b'1' };
             let mut changed = signed.clone();
             changed.headers.insert(name, HeaderValue::from_bytes(&value).unwrap());
-            prop_assert!(verifier.verify(changed.around(), &body, at(0)).is_err());
+            prop_assert!(verifier.verify(changed.parts(), &body, at(0)).is_err());
         }
     }
 
@@ -434,7 +283,7 @@ proptest! {
                 request.headers.append(name.clone(), value);
             }
         }
-        let verdict = verifier.verify(request.around(), b"{}", at(0));
+        let verdict = verifier.verify(request.parts(), b"{}", at(0));
         prop_assert!(verdict.is_err());
     }
 }

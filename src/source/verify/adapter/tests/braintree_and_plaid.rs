@@ -1,4 +1,4 @@
-//! The two that need more of a set-up.
+//! Braintree and Plaid, whose tests need more preparation.
 
 use super::*;
 use aws_lc_rs::{
@@ -18,7 +18,7 @@ const XML: &str = r#"<notification><kind>transaction_settled</kind>
     <subject><transaction><id>t1</id><amount>10.00</amount><currency-iso-code>EUR</currency-iso-code></transaction></subject>
     </notification>"#;
 
-/// By the provider's description, apart from the code under test.
+/// Signs a message as Braintree describes it, independently of the code under test.
 pub(crate) fn braintree_hmac(private: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(&Sha1::digest(private)).unwrap();
     mac.update(message.as_bytes());
@@ -63,7 +63,7 @@ fn braintree_signs_its_form_with_the_hash_of_the_private_key() {
     assert_eq!(verdict(&["pub1:private-key-5f0c"], &braintree_form(&unreadable, "no xml")), Ok(Value::Null));
 }
 
-/// `check.mjs` shows that Braintree's library made the form and the answer.
+/// Braintree's library made the form and the answer, as `check.mjs` shows.
 #[test]
 fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
     let form = include_str!("../../../fixtures/adapters/braintree.txt").trim();
@@ -71,12 +71,12 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
     let payload = open(Adapter::Braintree, &[secret], &HeaderMap::new(), form).unwrap();
     assert_eq!(payload.pointer("/notification/kind"), Some(&json!("dispute_opened")));
     assert_eq!(payload.pointer("/notification/subject/dispute/transaction/id"), Some(&json!("d1")));
-    let around = RequestParts {
+    let parts = RequestParts {
         headers: &HeaderMap::new(),
         query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
         options: &OptionValues::new(),
     };
-    let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(around);
+    let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(parts);
     assert_eq!(
         answer.as_deref(),
         Some(include_str!("../../../fixtures/adapters/braintree-answer.txt").trim())
@@ -102,7 +102,7 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     }
 }
 
-/// Plaid's part.
+/// The signing key of Plaid, played by the tests.
 pub(crate) struct Signer(EcdsaKeyPair);
 
 impl Signer {
@@ -126,7 +126,7 @@ impl Signer {
     }
 }
 
-/// `check.py` shows that another library signed the token with the key, and takes it for good.
+/// Another library signed the token with the key and accepts it, as `check.py` shows.
 #[test]
 fn plaid_s_token_by_another_library_is_verified_and_no_changed_byte_of_it() {
     let vectors: Value = serde_json::from_str(include_str!("../../../fixtures/signed-by-keys.json")).unwrap();

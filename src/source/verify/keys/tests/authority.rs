@@ -1,4 +1,4 @@
-//! Certificate authorities of one's own, and the certificates and signatures of a provider that they vouch for.
+//! Certificate authorities for tests, and the certificates and signatures of a provider for which they vouch.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -12,22 +12,22 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 use std::sync::LazyLock;
 use webpki::anchor_from_trusted_cert;
 
-/// The name that PayPal's certificates are for.
+/// The name for which PayPal's certificates are issued.
 pub(super) const NAME: &str = "messageverificationcerts.paypal.com";
 
-/// A root and an issuer below it.
+/// A root certificate and an issuer below it.
 pub(super) struct Authority {
     root: CertificateDer<'static>,
     intermediate: rcgen::Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// What is asked of a certificate.
+/// The properties of a certificate to issue.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
-    /// First and last year.
+    /// The first and the last year in which the certificate is valid.
     pub(super) years: (i32, i32),
-    /// Where its issuer's certificate is to be had.
+    /// The address of the issuer's certificate.
     pub(super) issuer: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Default for Wanted<'_> {
     }
 }
 
-/// The provider's own key. Making one takes a while, so there are two in all.
+/// The provider's own key. Generating one takes a while, so all tests share two.
 pub(super) struct Signer {
     pair: KeyPair,
     rsa: RsaKeyPair,
@@ -58,7 +58,7 @@ impl Signer {
         signature
     }
 
-    /// A certificate that nobody else vouches for, as PEM.
+    /// Returns a self-signed certificate as PEM.
     pub(super) fn self_signed(&self) -> String {
         params(&Wanted::default()).self_signed(&self.pair).unwrap().pem()
     }
@@ -84,17 +84,17 @@ impl Authority {
         vec![anchor_from_trusted_cert(&self.root).unwrap().to_owned()]
     }
 
-    /// The issuer's certificate, as DER.
+    /// Returns the issuer's certificate as DER.
     pub(super) fn intermediate(&self) -> Vec<u8> {
         self.intermediate.der().to_vec()
     }
 
-    /// A certificate alone, as PEM.
+    /// Issues a certificate, and returns it alone as PEM.
     pub(super) fn leaf(&self, signer: &Signer, wanted: &Wanted<'_>) -> String {
         params(wanted).signed_by(&signer.pair, &self.issuer).unwrap().pem()
     }
 
-    /// A certificate and its issuer's.
+    /// Issues a certificate, and returns it with its issuer's as PEM.
     pub(super) fn chain(&self, signer: &Signer, wanted: &Wanted<'_>) -> String {
         self.leaf(signer, wanted) + &self.intermediate.pem()
     }
@@ -105,7 +105,7 @@ fn params(wanted: &Wanted<'_>) -> CertificateParams {
     let (first, last) = wanted.years;
     (params.not_before, params.not_after) = (date_time_ymd(first, 1, 1), date_time_ymd(last, 1, 1));
     if let Some(address) = &wanted.issuer {
-        // RFC 5280, 4.2.2.1: a sequence of one description, `caIssuers` at this address.
+        // By RFC 5280, 4.2.2.1, this is a sequence of one description: `caIssuers` at this address.
         let tagged = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat();
         let method = tagged(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 2]);
         let description = tagged(0x30, &[method, tagged(0x86, address.as_bytes())].concat());

@@ -1,4 +1,4 @@
-//! Strangers who make up the names of keys.
+//! Strangers who make up names of keys: what they cost, and whom.
 
 use super::*;
 

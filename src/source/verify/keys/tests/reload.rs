@@ -1,9 +1,9 @@
-//! What becomes of fetched keys when sources are built anew.
+//! Fetched keys across a reload, when sources are built again.
 
 use super::*;
 use futures_util::future::join;
 
-/// A source as a configuration gives it.
+/// Returns the settings of a source of Plaid's, as a configuration gives them.
 fn plaid_settings(api: ApiSettings) -> SourceSettings {
     SourceSettings { api: Some(api), ..settings("plaid") }
 }

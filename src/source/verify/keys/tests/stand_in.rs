@@ -1,4 +1,4 @@
-//! A provider's server, on loopback: what it answers, a test says; what it was asked, a test may see.
+//! A stand-in for a provider's server, on loopback. A test sets its answers and may look at the requests that it received.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Stopped when it is dropped.
+/// A stand-in for a provider's server. It stops when it is dropped.
 pub(super) struct StandIn {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -20,11 +20,11 @@ pub(super) struct StandIn {
 }
 
 struct Shared {
-    /// By path, or by what a body calls `key_id`; 404 for the rest.
+    /// The status and body of each answer, by the request's path or by the `key_id` in its body. Other requests get 404.
     answers: Mutex<HashMap<String, (u16, Vec<u8>)>>,
-    /// Each request's path and body.
+    /// The path and body of each request so far.
     asked: Mutex<Vec<(String, String)>>,
-    /// While it has no permits, nothing is answered.
+    /// Holds answers back while it has no permits.
     open: Semaphore,
 }
 
@@ -45,7 +45,7 @@ impl StandIn {
         Self { address, shared, server }
     }
 
-    /// `http://` and its address.
+    /// Returns the URL of the server, `http://` and its address.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -58,7 +58,7 @@ impl StandIn {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Answers nothing until it is let go.
+    /// Holds all answers back until the returned permit is dropped.
     pub(super) async fn hold(&self) -> tokio::sync::SemaphorePermit<'_> {
         self.shared.open.acquire().await.unwrap()
     }
@@ -71,7 +71,7 @@ impl Drop for StandIn {
 }
 
 impl Shared {
-    /// One request, one answer.
+    /// Reads one request from a connection and answers it.
     async fn serve(&self, mut socket: TcpStream) {
         let mut read = Vec::new();
         let (head, mut body) = loop {

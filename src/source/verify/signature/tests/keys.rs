@@ -1,13 +1,14 @@
-//! Two sets of keys, old and new, in whatever form a recipe wants its secret.
+//! Two sets of keys, old and new, in whatever form a recipe takes its secret.
 
-use super::*;
-use crate::source::verify::{Algorithm, KeyForm};
+use crate::source::verify::signature::recipe::{Algorithm, KeyForm, Recipe};
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     rand::SystemRandom,
     rsa::KeySize,
     signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::SecretString;
 use std::sync::LazyLock;
 
 /// The keys of one side of a rotation.
@@ -33,7 +34,7 @@ impl Pair {
         &PAIRS[1]
     }
 
-    /// What a source would be given for the recipe's first method.
+    /// Returns the secret that a source is configured with for the recipe's first method.
     pub(crate) fn secret(&self, recipe: &Recipe) -> SecretString {
         let method = &recipe.methods[0];
         let bare = match (method.algorithm, method.key) {
@@ -53,7 +54,7 @@ impl Pair {
         format!("{id}{}{bare}", method.prefix).into()
     }
 
-    /// A signature by a key that the secret is only the public half of.
+    /// Signs with the private key, if the source's secret is only the public half of the key.
     pub(super) fn sign(&self, recipe: &Recipe, message: &[&[u8]]) -> Option<Vec<u8>> {
         match recipe.methods[0].algorithm {
             Algorithm::RsaSha256 => {
@@ -80,7 +81,7 @@ impl Pair {
     }
 }
 
-/// The barest certificate that can be read: version 3, serial 1, SHA256withRSA, nobody for nobody, and no signature to speak of.
+/// Builds the smallest certificate that can be read: version 3, serial 1, SHA256withRSA, empty names and an empty signature.
 fn certificate(public_key_info: &[u8]) -> Vec<u8> {
     let algorithm = hex::decode("300d06092a864886f70d01010b0500").unwrap();
     let validity = der(0x30, &[der(0x17, b"260101000000Z"), der(0x17, b"360101000000Z")].concat());
@@ -92,7 +93,7 @@ fn certificate(public_key_info: &[u8]) -> Vec<u8> {
     der(0x30, &[body, algorithm, der(3, &[0, 1])].concat())
 }
 
-/// Tag, length and value.
+/// Writes a value in DER: tag, length and value.
 fn der(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap();
     let [high, low] = length.to_be_bytes();
