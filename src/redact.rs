@@ -126,14 +126,22 @@ fn mask_pans(text: &str) -> String {
     let mut shown: Vec<char> = text.chars().collect();
     let mut from = 0;
     while let Some(found) = next_pan(&shown, from) {
-        // The scan goes on within the masked number, because its last digits may begin another number.
-        from = found.start;
+        // The mask separates digits like any separator, so a number may now begin among the digits before it, or within it.
+        from = earliest(&shown, found.start);
         let digits: Vec<&mut char> =
             shown.get_mut(found).unwrap_or_default().iter_mut().filter(|c| c.is_ascii_digit()).collect();
         let hidden = digits.len() - SHOWN_HEAD - SHOWN_TAIL;
         digits.into_iter().skip(SHOWN_HEAD).take(hidden).for_each(|digit| *digit = '*');
     }
     shown.into_iter().collect()
+}
+
+/// Returns where the first number could begin that reaches as far as `place`: as many digits before it as a number has, less one.
+fn earliest(text: &[char], place: usize) -> usize {
+    let before = text.get(..place).unwrap_or_default().iter().enumerate().rev();
+    let joined = before.take_while(|(_, c)| c.is_ascii_digit() || is_separator(**c));
+    let mut digits = joined.filter(|(_, c)| c.is_ascii_digit()).map(|(place, _)| place);
+    digits.by_ref().take(*card::LENGTHS.end() - 1).last().unwrap_or(place)
 }
 
 /// Returns the first card number at or after `from`. Of those that begin at the same digit it is the longest, so that none of its
