@@ -1,10 +1,10 @@
-//! Collects the presets in `src/ingest/providers/` into the table that the program embeds, so that adding a provider is adding
-//! one file.
+//! Collects the presets in `src/source/providers/` into the table that the program embeds, so that adding a provider is adding one
+//! file.
 
 use std::{env, error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src/ingest/providers");
+    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src/source/providers");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder)? {

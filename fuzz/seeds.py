@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 FUZZ = Path(__file__).parent
-FIXTURES = FUZZ.parent / "src/ingest/fixtures"
+FIXTURES = FUZZ.parent / "src/source/fixtures"
 # As in src/fuzzing.rs.
 NOW = 1790000000
 TOKEN_KEY = "b1946ac92492d2347c6235b4d2611184f1c9b8e07a6d5342"

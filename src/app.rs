@@ -1,15 +1,15 @@
-//! The composition root: the only file that knows every room. It builds them, joins them, and ends them in order.
+//! The composition root, the only room that knows all others. It builds and connects them, and stops them in order.
 //!
-//! Start: what can be refused without a trace (role, addresses), the store, the halves over it that the role
-//! asks for, all sockets, and only then the first request. End: drain (not ready, streams are told to go), stop (what is
-//! left is cut), and when no task is left that could use it, the store. A process may start and end many gateways, one after
-//! the other on the same data folder.
+//! The start first checks what can fail without a side effect (the role and the addresses), then opens the store, builds the halves
+//! that the role needs, and opens all sockets; only then is the first request accepted. The shutdown first drains (the node reports
+//! that it is not ready, and streams are asked to reconnect elsewhere), then closes the remaining connections and, when no task can
+//! use it any more, the store. A process may start and stop several gateways on the same data folder, one after the other.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `halves`    | what takes webhooks, and what streams |
-//! | `listeners` | the sockets of a role |
-//! | `demo`      | a whole shop around a gateway |
+//! | `halves`    | the half that takes webhooks, and the half that serves streams |
+//! | `listeners` | the sockets that a role listens on |
+//! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
 mod halves;
@@ -35,25 +35,25 @@ use std::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-/// What was answered last has to leave its sockets before they are cut.
+/// How long the shutdown waits before it closes connections, so that the last answers are sent.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
-/// The gateway.
+/// The gateway. [`App::start`] returns it as [`Running`].
 #[derive(Debug)]
 pub struct App;
 
 impl App {
-    /// Builds and starts everything. When it returns, all sockets answer.
+    /// Builds and starts a gateway. When it returns, all sockets accept requests.
     pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
         Self::start_with_pages(config, role, Router::new()).await
     }
 
-    /// As [`App::start`], with pages of the caller's on the public listener.
+    /// Like [`App::start`], but the public listener serves the given pages as well.
     pub async fn start_with_pages(config: Config, role: Role, pages: Router) -> anyhow::Result<Running> {
         config.check_role(role)?;
         check_admin(&config.listen)?;
         let fixed = config.fixed();
-        // A half that is not run may have been configured for another node: nothing of it is kept.
+        // The file may also configure the other half, for another node. That part is dropped.
         let sources = role.takes_webhooks().then_some(config.sources);
         let access = role.streams().then_some(config.access);
 
@@ -66,7 +66,7 @@ impl App {
         let admin_token = Arc::new(RwLock::new(config.admin_token));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
-            ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
@@ -110,27 +110,27 @@ impl App {
     }
 }
 
-/// A started gateway. Dropped without an end, it is cut off, and the store closes in the background.
+/// A running gateway. If it is dropped without a shutdown, its connections are closed and the store closes in the background.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens, with the real ports. What the role does not open stands as it was configured.
+    /// The addresses of the listeners, with the real ports. A listener that the role does not open has its configured address.
     pub listen: Listen,
     ingest: Option<IngestHalf>,
     streaming: Option<StreamHalf>,
     admin_token: Arc<RwLock<Option<SecretString>>>,
     common: Common,
-    /// What was configured at the start and counts until the end.
+    /// The settings that apply only after a restart, as they were at the start.
     fixed: Fixed,
-    /// What runs until the end: the asking of providers, the hub, the streams' account, the listeners.
+    /// The tasks that run until the shutdown: confirmations, the hub, the accounting of streams, and the listeners.
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
 impl Running {
-    /// Takes over `config`, all of it or, with an error, nothing; no stream is dropped but those whose key has gone. What
-    /// [`Config::fixed`] names needs a restart; where it changed, that is logged.
+    /// Replaces the configuration by `config` or, with an error, changes nothing. Streams stay open, except those whose key was removed.
+    /// The settings of [`Config::fixed`] apply only after a restart; a warning is logged for each that changed.
     ///
-    /// What is under way keeps what it began with: a request its waits, a connection the bounds of its heads and the
-    /// patience with its reader, a stream its age.
+    /// Requests, connections and streams that already exist keep some settings of the old configuration: a request its timeouts, a
+    /// connection its limits of request heads and of stalled readers, and a stream its maximum age.
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
         check_admin(&config.listen)?;
         let fixed = config.fixed();
@@ -147,35 +147,35 @@ impl Running {
             streaming.review();
         }
         for ((key, started), (_, asked)) in self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new) {
-            tracing::warn!(key, %started, %asked, "a changed setting applies after a restart");
+            tracing::warn!(key, %started, %asked, "the changed setting applies after a restart");
         }
         tracing::info!("configuration reloaded");
         Ok(())
     }
 
-    /// Returns when a part of the gateway has ended that should not have, with the reason. The caller should then end.
+    /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.
     pub async fn failed(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             Some(Ok(Err(error))) => error,
-            Some(Err(defect)) => anyhow!(defect).context("a part of the gateway failed by a defect"),
-            Some(Ok(Ok(()))) | None => anyhow!("a part of the gateway ended on its own"),
+            Some(Err(defect)) => anyhow!(defect).context("a task of the gateway panicked"),
+            Some(Ok(Ok(()))) | None => anyhow!("a task of the gateway ended unexpectedly"),
         }
     }
 
-    /// Drains, for as long as the configured window at the most, then stops. When it returns, the data folder is free.
+    /// Drains for at most the configured window and then stops. When it returns, the data folder can be used again.
     pub async fn shutdown(mut self) {
         let window = self.common.stream.get().drain;
         tracing::info!(?window, "draining");
         self.common.shutdown.drain();
-        if timeout(window, self.gone()).await.is_err() {
-            tracing::warn!("the drain's window is over; cutting what is left");
+        if timeout(window, self.drained()).await.is_err() {
+            tracing::warn!("the drain window is over; closing the remaining connections");
         }
         tokio::time::sleep(LAST_ANSWERS).await;
         self.stop().await;
     }
 
-    /// Returns once no stream is open and no delivery in work.
-    async fn gone(&self) {
+    /// Returns once no stream is open and no delivery is in progress.
+    async fn drained(&self) {
         if let Some(streaming) = &self.streaming {
             streaming.drained().await;
         }
@@ -184,7 +184,7 @@ impl Running {
         }
     }
 
-    /// Stops at once, without a word to any stream. When it returns, the data folder is free.
+    /// Stops at once, without a message to the streams. When it returns, the data folder can be used again.
     pub async fn kill(mut self) {
         self.stop().await;
     }
@@ -192,7 +192,7 @@ impl Running {
     async fn stop(&mut self) {
         self.common.shutdown.stop();
         while self.tasks.join_next().await.is_some() {}
-        // No connection is left to bring a new delivery; what is in work keeps the store until it is done.
+        // No connection is left that could bring a new delivery. Deliveries in progress still need the store.
         if let Some(ingest) = &self.ingest {
             ingest.done().await;
         }
@@ -207,14 +207,11 @@ impl Drop for Running {
     }
 }
 
-/// The admin routes are for another audience, so they have a socket of their own.
+/// Checks that the admin listener has a socket of its own, because its routes are for operators only.
 fn check_admin(listen: &Listen) -> anyhow::Result<()> {
     let shared = listen.admin == listen.public || listen.admin == listen.ingest;
     if shared && listen.admin.port() != 0 {
-        bail!(
-            "listen.admin is {}, which is in use by another listener; give it a port of its own",
-            listen.admin
-        );
+        bail!("listen.admin is {}, the address of another listener; give it a port of its own", listen.admin);
     }
     Ok(())
 }

@@ -1,35 +1,33 @@
-//! The command line: one file per command. Text for people, `--json` for programs; what was asked for goes to standard
-//! output, all else to standard error.
+//! The command line, with one file per command. Results are written to standard output, as text for people or with `--json` for
+//! programs; everything else goes to standard error.
 //!
-//! Exit codes: 0 fine; 1 something failed while running; 2 wrong arguments or configuration, nothing was started. `reconcile`, which
-//! compares, says 1 where something differs and 2 where it could not find out.
+//! | file | noun |
+//! |---|---|
+//! | `argument`    | how the values of arguments are parsed |
+//! | `config_file` | the configuration file that a command works with |
+//! | `client`      | the HTTP client of the commands |
+//! | `exit`        | failures, and the exit code of each |
+//! | `output`      | standard output and standard error |
+//! | `port`        | the error of a port that is in use |
 
+mod argument;
 mod check;
+mod client;
+mod config_file;
 mod demo;
+mod exit;
 mod output;
 mod port;
-mod post;
 mod reconcile;
 mod serve;
 mod token;
 mod trigger;
 mod watch;
 
-use crate::{
-    access::ALL,
-    config::{Config, Environment, Mistakes, duration, environment},
-    payment::Name,
-};
-use clap::{Args, Parser, Subcommand};
-use std::{
-    ffi::OsString,
-    io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use clap::{Parser, Subcommand};
+use std::{ffi::OsString, process::ExitCode};
 
-/// Payment webhooks in, payment status out: verifies what providers post and streams each payment's status to browsers.
+/// Receives payment webhooks from providers and streams each payment's status to browsers
 #[derive(Debug, Parser)]
 #[command(name = "paystream", version, arg_required_else_help = true, after_help = HELP)]
 struct Cli {
@@ -39,80 +37,38 @@ struct Cli {
 
 const HELP: &str = "\
 Examples:
-  paystream demo                                     see it work, without any configuration
-  paystream serve --dev                              a gateway to develop against: open, on loopback only
-  paystream check --print-default > paystream.toml   the commented configuration, to begin with
-  paystream serve --config paystream.toml            the gateway
+  paystream demo                                     show a payment live, without a configuration
+  paystream serve --dev                              run an open gateway for development
+  paystream check --print-default > paystream.toml   write the default configuration
+  paystream serve --config paystream.toml            run the gateway
 
-Exit codes: 0 fine, 1 failed while running, 2 wrong arguments or configuration.";
+Exit codes:
+  0  The command succeeded.
+  1  The command failed while it was running.
+  2  The arguments or the configuration are wrong; nothing was started.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
-    Demo(demo::Demo),
-    Trigger(trigger::Trigger),
-    Watch(watch::Watch),
-    Reconcile(reconcile::Reconcile),
-    Token(token::Token),
-    Check(check::Check),
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Trigger(trigger::TriggerArgs),
+    Watch(watch::WatchArgs),
+    Reconcile(reconcile::ReconcileArgs),
+    Token(token::TokenArgs),
+    Check(check::CheckArgs),
 }
 
-/// Which configuration a command works with.
-#[derive(Debug, Args)]
-struct ConfigFile {
-    /// The configuration file
-    #[arg(long, short, value_name = "FILE", default_value = "paystream.toml", env = "PAYSTREAM_CONFIG")]
-    config: PathBuf,
-}
-
-impl ConfigFile {
-    fn load(&self) -> Result<Config, Mistakes> {
-        self.read(Config::load)
-    }
-
-    /// Reads of the file what `read` does.
-    fn read<T>(&self, read: impl FnOnce(&Path, &Environment) -> Result<T, Mistakes>) -> Result<T, Mistakes> {
-        read(&self.config, &environment())
-    }
-}
-
-/// The arguments were understood, but ask for something that cannot be: exit code 2, as for a mistake in the
-/// configuration.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-/// What was to be compared could not be found out: exit code 2, since 1 says that something differs.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Undone(String);
-
-/// What was asked of another program was refused, and it has been said why: exit code 1, and no more words.
-#[derive(Debug, thiserror::Error)]
-#[error("refused")]
-struct Refused;
-
-/// Runs the program with these arguments, the first being its own name.
+/// Runs the program with these arguments, of which the first is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // The reader may be gone; there is nobody to tell.
+            // If the reader of the output is gone, nobody is left who could be told.
             let _unheard = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            if !error.is::<Refused>() {
-                output::complain(&format!("{error:#}"));
-            }
-            let is_two = error.is::<Mistakes>() || error.is::<Usage>() || error.is::<Undone>();
-            ExitCode::from(if is_two { 2 } else { 1 })
-        }
-    }
+    run(cli.command).unwrap_or_else(|error| exit::report(&error))
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -128,32 +84,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Runs to the end on a runtime of its own. What blocking work is left then is not waited for: a second signal has to end
-/// the process at once.
+/// Runs `work` to its end on a new runtime. Blocking tasks that are still running then are abandoned, because a second signal has to
+/// end the process at once.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result
-}
-
-/// Whoever read our output has had enough, as `head` has: no failure of ours.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-fn a_name(text: &str) -> Result<Name, String> {
-    text.parse().map_err(|error: crate::payment::NameError| error.to_string())
-}
-
-/// A payment's id. `*` is none: it stands for all payments, in an operator's token alone.
-fn a_payment(text: &str) -> Result<Name, String> {
-    if text == ALL { Err("`*` is no payment's id; name one".to_owned()) } else { a_name(text) }
-}
-
-fn a_duration(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|error| format!("it {error}"))
 }
 
 #[cfg(test)]

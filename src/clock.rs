@@ -1,10 +1,10 @@
-//! Wall time. Everything that stamps or compares wall times asks here; what measures spans asks `tokio::time::Instant`,
-//! which tests can pause.
+//! Wall time: the only place that reads it, for everything that stamps or compares times of day. Durations are measured with
+//! `tokio::time::Instant` instead, which tests can pause.
 
 use crate::payment::Time;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, in UTC.
+/// The time now, in UTC, with milliseconds. A clock before 1970 counts as 1970.
 #[must_use]
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

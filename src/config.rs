@@ -1,154 +1,93 @@
-//! The configuration: one TOML file, environment variables over it, checked whole before anything starts.
+//! The configuration: one TOML file and the environment variables that override it. It is checked completely before anything starts.
 //!
-//! Two stages. `document` is what was typed: the file with the place of each value, and the overrides. `read` turns it into
-//! the types below, which hold only what is valid: sources and access are built there, once, since that is how they are
-//! checked. Every mistake is found in one go; each is one line with its place, what is allowed and a remedy. Secrets are named
-//! by reference (`env:NAME`, `file:path`), and no message shows one.
+//! It is read in two stages. `document` holds what was written: the file with the line of each value, and the overrides. `read` turns
+//! that into settings that are known to be valid. Sources and access are checked by building them, and what was built is used as it
+//! is. All mistakes are reported at once, one line each, with the place, what is allowed and how to fix it. Secrets are given by
+//! reference (`env:NAME` or `file:path`), and no message contains one.
 //!
-//! This room knows the settings types of the rooms that it configures. None of them knows it.
+//! This room knows the settings of the rooms that it configures. None of them knows this room.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `document`  | the file and the overrides as they were written |
+//! | `read`      | the settings of each section |
+//! | `scope`     | which secrets are resolved |
+//! | `excerpt`   | the part of a configuration that a single command needs |
+//! | `dev`       | the configuration without a file |
+//! | `mistake`   | mistakes, and how they are collected |
+//! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
 mod document;
 pub mod duration;
+mod environment;
 mod excerpt;
+mod listen;
 mod mistake;
 mod read;
+mod realm;
+mod role;
+mod scope;
 mod secret;
 
 #[cfg(test)]
 mod tests;
 
-pub use dev::{DEV_REALM, DEV_SECRET, fresh_secret};
-pub use excerpt::{Operating, Posting, Signer, Signing};
-pub use mistake::{Mistake, Mistakes};
+pub use dev::{DEV_SECRET, fresh_secret};
+pub use environment::{Environment, environment};
+pub use excerpt::{Operating, Posting, Signing};
+pub use listen::{Listen, ListenerKind};
+pub use mistake::{ConfigMistake, ConfigMistakes};
+pub use realm::DEFAULT_REALM;
+pub use role::Role;
+pub use scope::TokenSigner;
 
-use crate::{access, ingest, limits::Limits, store, stream, telemetry};
+use crate::{access, limits::Limits, source, store, stream, telemetry};
+use document::Document;
+use read::Parts;
+use scope::SecretScope;
 use secrecy::SecretString;
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fmt, fs,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    str::FromStr,
-};
+use std::{fs, path::Path};
 
-/// Everything that can be configured, valid as a whole. What had to be built to be checked is handed on as it was built.
+/// The whole configuration, which is known to be valid. Sources and access have been built already, because that checks them.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// The addresses of the listeners.
     pub listen: Listen,
-    /// Where events are kept.
+    /// The store of the events.
     pub store: store::Settings,
-    /// The webhook endpoints.
-    pub sources: Vec<ingest::Source>,
-    /// Who may watch what.
+    /// The webhook endpoints, one for each provider account.
+    pub sources: Vec<source::Source>,
+    /// Decides who may watch which payments.
     pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
-    /// Opens the admin listener's `/admin/…`, which is closed without one.
+    /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
     pub admin_token: Option<SecretString>,
-    /// The bounds.
+    /// The bounds of memory, time and connections.
     pub limits: Limits,
-    /// How log lines look.
+    /// The format of log lines.
     pub log: telemetry::Format,
 }
 
-/// The three sockets. `ingest` may equal `public`: then they are one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Listen {
-    /// Streams and snapshots.
-    pub public: SocketAddr,
-    /// Webhooks.
-    pub ingest: SocketAddr,
-    /// Health, metrics, operators.
-    pub admin: SocketAddr,
-}
-
-impl Listen {
-    /// The given addresses, with what stands for those that are not given: loopback, and for `ingest` the public socket.
-    fn or_default(public: Option<SocketAddr>, ingest: Option<SocketAddr>, admin: Option<SocketAddr>) -> Self {
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let public = public.unwrap_or(loopback(PUBLIC_PORT));
-        Self { public, ingest: ingest.unwrap_or(public), admin: admin.unwrap_or(loopback(ADMIN_PORT)) }
-    }
-}
-
-/// Where streams, and unless told otherwise webhooks, are served.
-const PUBLIC_PORT: u16 = 8080;
-/// Where operators are served.
-const ADMIN_PORT: u16 = 9090;
-
-/// Which half of the gateway a process runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Role {
-    /// Webhooks only.
-    Ingest,
-    /// Streams only.
-    Stream,
-    /// Both.
-    #[default]
-    All,
-}
-
-impl Role {
-    /// Whether it has the half that takes webhooks.
-    #[must_use]
-    pub const fn takes_webhooks(self) -> bool {
-        matches!(self, Self::Ingest | Self::All)
-    }
-
-    /// Whether it has the half that streams.
-    #[must_use]
-    pub const fn streams(self) -> bool {
-        matches!(self, Self::Stream | Self::All)
-    }
-}
-
-impl FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "ingest" => Ok(Self::Ingest),
-            "stream" => Ok(Self::Stream),
-            "all" => Ok(Self::All),
-            _ => Err("allowed: all, ingest, stream"),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ingest => "ingest",
-            Self::Stream => "stream",
-            Self::All => "all",
-        })
-    }
-}
-
-/// Settings that are read once, at start, each with its value in words.
+/// The settings that apply only after a restart: the key and the value of each, for the log.
 pub type Fixed = [(&'static str, String); 10];
 
-/// The manual: every key with its default and what it means. Valid as it stands.
+/// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
 
-/// The environment: names and values.
-pub type Environment = BTreeMap<String, String>;
-
-/// Reads a file, and of it what `read` does.
+/// Reads a file, of which `read` takes what it needs.
 fn load<T>(
     file: &Path,
     environment: &Environment,
-    read: impl FnOnce(&document::Document<'_>) -> Option<T>,
-) -> Result<T, Mistakes> {
+    read: impl FnOnce(&Document<'_>) -> Option<T>,
+) -> Result<T, ConfigMistakes> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| {
         let remedy = format!(
-            "give the right file with --config, or begin with: paystream check --print-default > {name}"
+            "give the path of a configuration file with --config, or create this one: paystream check --print-default > {name}"
         );
-        Mistakes::one(format!("{name}: cannot be read: {error}; {remedy}"))
+        ConfigMistakes::one(format!("{name}: the file cannot be read ({error}); {remedy}"))
     })?;
     parse(&name, &text, environment, read)
 }
@@ -157,35 +96,35 @@ fn parse<T>(
     file: &str,
     text: &str,
     environment: &Environment,
-    read: impl FnOnce(&document::Document<'_>) -> Option<T>,
-) -> Result<T, Mistakes> {
+    read: impl FnOnce(&Document<'_>) -> Option<T>,
+) -> Result<T, ConfigMistakes> {
     let mistakes = mistake::Collector::default();
-    let document = document::Document::parse(file, text, environment, &mistakes);
+    let document = Document::parse(file, text, environment, &mistakes);
     let value = document.and_then(|document| read(&document));
     let mistakes = mistakes.into_mistakes();
-    // No value without a mistake cannot happen; should it, an empty list of mistakes is still a refusal.
+    // `read` returns nothing only after it reported a mistake. If it should break this promise, the caller still gets an error.
     value.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
 
-/// The environment of this process. What is no Unicode is kept with replacement characters, to be refused where it is used.
-#[must_use]
-pub fn environment() -> Environment {
-    let text = |os: OsString| os.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
-}
-
 impl Config {
-    /// Reads the file, with the overrides of the environment over it.
-    pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
-        load(file, environment, read::config)
+    /// Reads a configuration file. Environment variables override its values.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigMistakes> {
+        load(file, environment, Self::read)
     }
 
-    /// Reads the text of a file named `file`, with the overrides of the environment over it.
-    pub fn parse(file: &str, text: &str, environment: &Environment) -> Result<Self, Mistakes> {
-        parse(file, text, environment, read::config)
+    /// Reads the text of a configuration file with the path `file`. Environment variables override its values.
+    pub fn parse(file: &str, text: &str, environment: &Environment) -> Result<Self, ConfigMistakes> {
+        parse(file, text, environment, Self::read)
     }
 
-    /// The settings that are read once, at start: their keys, and what they are set to.
+    /// The whole configuration. It is `None` only if a mistake was reported.
+    fn read(document: &Document<'_>) -> Option<Self> {
+        let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
+            read::parts(document, &SecretScope::All);
+        Some(Self { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
+    }
+
+    /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
         let Self { listen, store, limits, log, .. } = self;
@@ -203,12 +142,12 @@ impl Config {
         ]
     }
 
-    /// What is allowed, but hardly meant: one sentence each.
+    /// Settings that are allowed but probably not intended, in one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let Self { sources, access, .. } = self;
         if !sources.is_empty() && access.is_shut() {
-            let nobody = "there is no [[access.key]], so nobody can watch a payment here; add one, unless this node only takes \
+            let nobody = "there is no [[access.key]], so nobody can watch a payment on this node; add a key, unless the node only takes \
                           webhooks (--role ingest)";
             return vec![nobody.to_owned()];
         }
@@ -216,20 +155,20 @@ impl Config {
         shut.map(|source| {
             let (name, realm) = (source.name(), source.realm());
             format!(
-                "source {name:?}: no [[access.key]] may sign for its realm {realm:?}, so nobody can watch its payments here; add \
-                 {realm:?} to the realms of a key, or mend the source's realm"
+                "source {name:?}: no [[access.key]] may sign for its realm {realm:?}, so nobody can watch its payments on this node; add \
+                 {realm:?} to the realms of a key, or correct the realm of the source"
             )
         })
         .collect()
     }
 
-    /// Whether this configuration can run as `role`: halves in two processes need a store that both can reach.
-    pub fn check_role(&self, role: Role) -> Result<(), Mistakes> {
+    /// Checks that this configuration can run as `role`. A role other than `all` needs a store that several processes can share.
+    pub fn check_role(&self, role: Role) -> Result<(), ConfigMistakes> {
         if role == Role::All || matches!(self.store, store::Settings::Redis(_)) {
             return Ok(());
         }
-        Err(Mistakes::one(format!(
-            "--role {role}: the embedded store belongs to one process, which has to be both halves; use --role all, or kind = \"redis\" under [store]"
+        Err(ConfigMistakes::one(format!(
+            "--role {role}: the embedded store can be used by one process only, so that process has to take webhooks and serve streams; use --role all, or set kind = \"redis\" under [store]"
         )))
     }
 }

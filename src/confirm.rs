@@ -1,109 +1,116 @@
-//! Confirmation: asking providers what truly became of the payments that their webhooks only hinted at.
+//! Confirmation: asking providers for the true state of payments that their webhooks only hinted at.
 //!
-//! Promises: what is owed is asked for, however often a node dies meanwhile; several hints are one question; an answer that may be
-//! older than its hint is asked for again; a provider is asked no more often than its preset allows, by all nodes together; what it
-//! says is appended once, as an event of trust `confirmed`.
-//! What is owed lies in the store, so this room has no state that must last. It must not know who watches, nor any HTTP
-//! server.
+//! Promises:
+//! - Each hint leads to an answer, even if nodes die meanwhile. Several hints at one payment lead to one question.
+//! - An answer that may be older than its hint is asked for again.
+//! - All nodes together ask a provider no more often than its preset allows.
+//! - Each answer is appended once, as an event of trust `confirmed`.
+//!
+//! Pending confirmations lie in the store, as a work queue that all nodes share, so nothing here has to survive a restart. This room
+//! must not know who watches a payment, nor any HTTP server.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `step`      | one question, and what came of it |
-//! | `event`     | from an answer to the event that is appended |
-//! | `patience`  | when to ask again, and when no more |
-//! | `backlog`   | what is owed, as metrics and operators are told |
-//! | `reconcile` | the same by hand, for operators |
+//! | `lookup`    | one question to a provider, and its answer in the log |
+//! | `failed`    | why a look-up failed |
+//! | `event`     | the event that an answer becomes |
+//! | `patience`  | when to retry, and when to give up |
+//! | `backlog`   | the backlog, as metrics and operators see it |
+//! | `reconcile` | one look-up by hand, for operators |
+//!
+//! This file is the worker: it claims what is due, looks it up, and settles it.
 
 mod backlog;
 mod event;
+mod failed;
+mod lookup;
 mod patience;
 mod reconcile;
-mod step;
 
-pub use reconcile::{News, ReconcileError, Reconciled, Standing};
-pub use step::Failed;
+pub use failed::Failed;
+pub use reconcile::{News, ReconcileError, Reconciled};
 
 use crate::{
     clock,
-    ingest::{Confirmation, DEBOUNCE, Ingest, Source},
     limits::Limits,
     live::Live,
-    metrics::Metrics,
-    outbound::Outbound,
-    payment::Time,
+    metrics::{ConfirmationOutcome, Metrics},
+    payment::{Name, Time},
     shutdown::Shutdown,
-    store::{Claim, ClaimTerms, Owed, Record, RecordLog, Settlement, Store, StoreError},
+    source::{Api, DEBOUNCE, Source, Sources},
+    store::{
+        Claim, ClaimTerms, GivenUp, OutcomeKind, Owed, ReasonCode, Record, RecordLog, Settlement, Store,
+        StoreError,
+    },
 };
-use backlog::Told;
-use patience::{Past, Verdict};
-use serde_json::json;
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use backlog::BacklogReport;
+use lookup::Lookups;
+use patience::{Decision, Past};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
 };
 use tokio_util::task::TaskTracker;
 
-/// Questions of one source that may wait for their answers at once. A provider that answers within 400 ms is then asked ten times a
-/// second, which is what most allow.
-const AT_ONCE: usize = 4;
+/// The most look-ups of one source at a time. A provider that answers within 400 ms is then asked ten times a second, which is what
+/// most providers allow.
+const MAX_LOOKUPS: usize = 4;
 
-/// How long a claim lasts: a question takes at most 10 s, and the store three times 2 s around it.
+/// How long a claim excludes other nodes. A look-up takes at most 10 s, and the store three times 2 s around it.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// How often the store is looked at for what other nodes left behind.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the store is polled for confirmations that other nodes added or left behind.
+const POLL: Duration = Duration::from_secs(1);
 
-/// How often what is owed is measured.
+/// How often the backlogs are measured.
 const MEASURE: Duration = Duration::from_secs(2);
 
 /// Asks the providers of all sources that have credentials for it.
 pub struct Confirmations {
-    ingest: Arc<Ingest>,
+    sources: Arc<Sources>,
+    /// Notified by ingest of each confirmation that is newly pending.
+    hints: Arc<Notify>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    limits: Live<Limits>,
+    lookups: Lookups,
     shutdown: Shutdown,
-    /// Made at the first question for which it can be: a machine that asks nobody need not be able to.
-    outbound: OnceLock<Outbound>,
-    /// A question was answered, so that another one may be asked.
-    freed: Notify,
+    /// Notified at the end of each look-up, because its source may then begin another one.
+    finished: Notify,
 }
 
 impl Confirmations {
-    /// Ready to ask for the payments of `ingest`'s sources.
+    /// Ready to ask for the payments of `sources`. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
-        ingest: Arc<Ingest>,
+        sources: Arc<Sources>,
+        hints: Arc<Notify>,
         store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         shutdown: Shutdown,
     ) -> Self {
-        Self { ingest, store, metrics, limits, shutdown, outbound: OnceLock::new(), freed: Notify::new() }
+        let lookups = Lookups::new(Arc::clone(&store), Arc::clone(&metrics), limits);
+        Self { sources, hints, store, metrics, lookups, shutdown, finished: Notify::new() }
     }
 
-    /// Works off what is owed until the drain begins. Returns once no question is open.
+    /// Works through the pending confirmations until the drain begins. Returns once no look-up is left open.
     pub async fn run(self: Arc<Self>) {
         let tasks = TaskTracker::new();
-        let mut lanes: HashMap<Arc<str>, Arc<Semaphore>> = HashMap::new();
-        let mut told = Told::default();
-        let mut measured: Option<Instant> = None;
+        let mut permits: HashMap<Arc<str>, Arc<Semaphore>> = HashMap::new();
+        let mut report = BacklogReport::default();
+        let mut measured_at: Option<Instant> = None;
         loop {
-            let sources = self.ingest.confirming();
-            let mut next = LOOK;
+            let sources = self.sources.confirming();
+            let mut next = POLL;
             for source in &sources {
-                let lane = lanes.entry(source.name().into());
-                let lane = lane.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
-                next = next.min(self.claim_all(source, lane, &tasks).await);
+                let permits = permits.entry(source.name().into());
+                let permits = permits.or_insert_with(|| Arc::new(Semaphore::new(MAX_LOOKUPS)));
+                next = next.min(self.claim_all(source, permits, &tasks).await);
             }
-            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE) {
-                measured = Some(Instant::now());
-                self.tell_backlogs(&sources, &mut told).await;
+            if measured_at.is_none_or(|at| at.elapsed() >= MEASURE) {
+                measured_at = Some(Instant::now());
+                report.update(&sources, &self.sources, &*self.store, &self.metrics).await;
             }
             tokio::select! {
                 () = self.shutdown.draining() => break,
@@ -114,72 +121,79 @@ impl Confirmations {
         tasks.wait().await;
     }
 
-    /// Returns after `next`, or earlier where there may be something to claim.
+    /// Asks for one payment at once, whether a confirmation is pending or not, and appends what is new. Returns how the provider's
+    /// answer differs from what the gateway knew.
+    pub async fn reconcile(&self, source: &str, payment: &Name) -> Result<Reconciled, ReconcileError> {
+        reconcile::reconcile(&self.lookups, &self.sources, &self.metrics, source, payment).await
+    }
+
+    /// Returns after `next`, or earlier if a confirmation may have become due.
     async fn until_due(&self, next: Duration) {
         let mut until = Instant::now() + next;
         loop {
             tokio::select! {
                 () = sleep_until(until) => return,
-                () = self.freed.notified() => return,
-                // What has just come to be owed is not due yet; so a thousand hints are no thousand looks.
-                () = self.ingest.owed() => until = until.min(Instant::now() + DEBOUNCE),
+                () = self.finished.notified() => return,
+                // A new confirmation is due only after DEBOUNCE, so a thousand hints cause one poll and not a thousand.
+                () = self.hints.notified() => until = until.min(Instant::now() + DEBOUNCE),
             }
         }
     }
 
-    /// Begins all questions of a source that may be asked now. Returns when to look again.
+    /// Claims the confirmations of a source that are due, and begins their look-ups. Returns when to poll again.
     async fn claim_all(
         self: &Arc<Self>,
         source: &Arc<Source>,
-        lane: &Arc<Semaphore>,
+        permits: &Arc<Semaphore>,
         tasks: &TaskTracker,
     ) -> Duration {
-        let Some(confirmation) = source.confirmation() else { return LOOK };
-        let terms = ClaimTerms { spacing: confirmation.spacing(), lease: LEASE };
-        // Without room, whoever leaves it tells.
-        while let Ok(permit) = Arc::clone(lane).try_acquire_owned() {
+        let Some(api) = source.api() else { return POLL };
+        let terms = ClaimTerms { spacing: api.spacing(), lease: LEASE };
+        // If no permit is free, the end of a look-up wakes the worker.
+        while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             match self.store.claim(source.name(), terms).await {
-                Ok(Claim::Owed(owed)) => {
+                Ok(Claim::Owed(pending)) => {
                     let (this, source) = (Arc::clone(self), Arc::clone(source));
-                    tasks.spawn(async move { this.work(&source, owed, permit).await });
+                    tasks.spawn(async move { this.work(&source, pending, permit).await });
                 }
                 Ok(Claim::Later(after)) => return after,
-                Ok(Claim::Nothing) => return LOOK,
+                Ok(Claim::Nothing) => return POLL,
                 Err(why) => {
-                    tracing::debug!(source = source.name(), %why, "what is owed cannot be claimed");
-                    return LOOK;
+                    tracing::debug!(source = source.name(), %why, "pending confirmations cannot be claimed");
+                    return POLL;
                 }
             }
         }
-        LOOK
+        POLL
     }
 
-    /// Asks for one payment and settles the debt.
-    async fn work(&self, source: &Source, owed: Owed, permit: OwnedSemaphorePermit) {
-        let Some(confirmation) = source.confirmation() else { return };
+    /// Looks up the payment of one claimed confirmation, and settles it.
+    async fn work(&self, source: &Source, pending: Owed, permit: OwnedSemaphorePermit) {
+        let Some(api) = source.api() else { return };
         let settlement = tokio::select! {
-            settlement = self.confirm(confirmation, &owed) => settlement,
-            // Another node goes on with it, or the next life of this one.
+            settlement = self.confirm(source, api, &pending) => settlement,
+            // Due at once, so that another node, or this one after its restart, takes it over.
             () = self.shutdown.stopped() => Settlement::Postponed { after: Duration::ZERO },
         };
-        if let Err(why) = self.store.settle(owed, settlement).await {
-            tracing::warn!(source = source.name(), %why, "a confirmation was not settled; it is asked for again after its lease");
+        if let Err(why) = self.store.settle(pending, settlement).await {
+            tracing::warn!(source = source.name(), %why, "a confirmation was not settled; it is retried after its lease");
         }
         drop(permit);
-        self.freed.notify_one();
+        self.finished.notify_one();
     }
 
-    /// Asks for one payment, accounts for what came of it, and says what becomes of the debt.
-    async fn confirm(&self, confirmation: Confirmation<'_>, owed: &Owed) -> Settlement {
-        let (source, payment, attempts) = (&*owed.source, &owed.payment, owed.attempts);
-        let failed = match self.step(confirmation, payment).await {
-            Ok(step) => {
-                let outcome = if step.appended.is_some() { "appended" } else { "same" };
+    /// Looks up one payment, counts and logs the result, and returns how to settle its confirmation.
+    async fn confirm(&self, asked: &Source, api: &Api, pending: &Owed) -> Settlement {
+        let (source, payment, attempts) = (&*pending.source, &pending.payment, pending.attempts);
+        let failed = match self.lookups.look_up(asked, api, payment).await {
+            Ok(lookup) => {
+                let outcome = lookup.outcome();
                 self.metrics.confirmation(source, outcome);
-                let (seq, kind) = (step.appended.map(|cursor| cursor.seq), &*step.event.kind);
-                let past = Past::of(owed, clock::now());
-                let settlement = if step.is_doubtful() { patience::doubt(past) } else { Settlement::Done };
-                tracing::info!(source, %payment, outcome, "type" = kind, seq, attempts, ?settlement, "confirmation");
+                let (seq, kind) = (lookup.appended.map(|cursor| cursor.seq), &*lookup.event.kind);
+                let past = Past::of(pending, clock::now());
+                let settlement =
+                    if lookup.is_doubtful() { patience::after_doubt(past) } else { Settlement::Done };
+                tracing::info!(source, %payment, outcome = outcome.word(), "type" = kind, seq, attempts, ?settlement, "confirmation");
                 return settlement;
             }
             Err(failed) => failed,
@@ -188,25 +202,25 @@ impl Confirmations {
             tracing::error!(
                 source,
                 status,
-                "the provider refuses the source's api.key, so nothing of it is confirmed; mend `key` under [source.api] and reload"
+                "the provider refuses the source's api.key, so none of its payments is confirmed; correct `key` under [source.api] and reload"
             );
         }
         let now = clock::now();
-        let verdict = patience::verdict(&failed, Past::of(owed, now), rand::random_range(0.5..=1.0));
-        let (outcome, settlement) = match verdict {
-            Verdict::Again(settlement) => {
+        let decision = patience::after_failure(&failed, Past::of(pending, now), rand::random());
+        let (outcome, settlement) = match decision {
+            Decision::Retry(settlement) => {
                 tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");
                 (failed.outcome(), settlement)
             }
-            Verdict::Never { code, outcome } => match self.quarantine(owed, code, &failed, now).await {
+            Decision::GiveUp(reason) => match self.quarantine(pending, reason.code(), &failed, now).await {
                 Ok(()) => {
-                    tracing::error!(source, %payment, attempts, reason = code, why = %failed, "not confirmed, for good");
-                    (outcome, Settlement::Done)
+                    tracing::error!(source, %payment, attempts, reason = reason.code(), why = %failed, "the confirmation is given up");
+                    (reason.outcome(), Settlement::Done)
                 }
-                // Whatever is given up has to be seen somewhere.
+                // Without a record, nobody would see that the confirmation was given up. So it stays pending.
                 Err(why) => {
-                    tracing::warn!(source, %payment, %why, "what cannot be confirmed was not recorded");
-                    ("store", Settlement::Postponed { after: LOOK })
+                    tracing::warn!(source, %payment, %why, "the record of a confirmation to give up was not stored; it stays pending");
+                    (ConfirmationOutcome::Store, Settlement::Postponed { after: POLL })
                 }
             },
         };
@@ -214,7 +228,7 @@ impl Confirmations {
         settlement
     }
 
-    /// Keeps a record of what was given up. Nothing of the answer is in it.
+    /// Keeps a record of a confirmation that was given up. It holds nothing of the provider's answer.
     async fn quarantine(
         &self,
         owed: &Owed,
@@ -222,15 +236,21 @@ impl Confirmations {
         failed: &Failed,
         at: Time,
     ) -> Result<(), StoreError> {
-        let detail = json!({
-            "payment": owed.payment,
-            "at": failed.place(),
-            "asked": owed.attempts.saturating_add(1),
-            "since": owed.since,
-            "step": "confirm",
-        });
-        let (log, source) = (RecordLog::Quarantine, Arc::clone(&owed.source));
-        let record = Record { log, source, at, reason: code.to_owned(), detail: detail.to_string() };
+        let record = Record {
+            log: RecordLog::Quarantine,
+            source: Arc::clone(&owed.source),
+            at,
+            outcome: OutcomeKind::Quarantined,
+            reason: ReasonCode::known(code),
+            event: None,
+            unsigned_id: None,
+            kind: None,
+            payment: Some(owed.payment.clone()),
+            seq: None,
+            place: failed.place().map(str::to_owned),
+            bytes: None,
+            confirmation: Some(GivenUp { attempts: owed.attempts.saturating_add(1), since: owed.since }),
+        };
         self.store.record(record).await
     }
 }

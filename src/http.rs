@@ -1,30 +1,37 @@
-//! Takes requests off the sockets and hands out answers, bounded in size and time.
+//! Takes requests from sockets and writes answers, within bounds of size and time.
 //!
-//! The routes of the three listeners, each a thin layer over the room that does the work: they read what was asked, check
-//! it in a fixed order, and put the answer into HTTP's words. What a webhook means, what a token opens and what a stream
-//! says is decided elsewhere. No other room but the stream's byte sink knows hyper or axum.
+//! Here are the routes of the three listeners. Each is a thin layer over the room that does the work: it reads the request,
+//! checks it in a fixed order, and translates the answer into HTTP. What a webhook means, what a token allows and what a
+//! stream says is decided elsewhere. Apart from the byte sink of `stream`, no other room uses hyper or axum.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `accept`  | the accept loop, its timers and bounds |
-//! | `guarded` | a socket whose writes do not wait for ever |
-//! | `ingest`  | `POST /webhooks/{source}` |
-//! | `public`  | `/v1`: streams and snapshots |
-//! | `asked`   | what a request for a stream or snapshot asks for |
-//! | `demo`    | the demo's page and its buttons |
-//! | `pages`   | static pages |
-//! | `admin`   | health, metrics and the operators' routes |
-//! | `problem` | errors as `application/problem+json` |
+//! | `accept`     | the accept loop: limits, timeouts, drain |
+//! | `h1`, `h2`   | how a connection of each HTTP version is served |
+//! | `read_ahead` | a connection some of whose bytes were read already |
+//! | `guarded`    | a socket whose writes do not wait for ever |
+//! | `service`    | the router as a service for hyper, with the client's address |
+//! | `ingest`     | `POST /webhooks/{source}` |
+//! | `public`     | `/v1`: streams and snapshots |
+//! | `asked`      | what a request for a stream or snapshot asks for |
+//! | `demo`       | the demo's page and its buttons |
+//! | `pages`      | static pages |
+//! | `admin`      | health, metrics and the operators' routes |
+//! | `problem`    | errors as `application/problem+json` |
 
 mod accept;
 mod admin;
 mod asked;
 pub mod demo;
 mod guarded;
+mod h1;
+mod h2;
 mod ingest;
 mod pages;
 mod problem;
 mod public;
+mod read_ahead;
+mod service;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;
@@ -33,7 +40,7 @@ pub use public::Public;
 
 use axum::Router;
 
-/// The routes of one listener, completed by answers for what is not routed.
+/// Adds to the routes of one listener the answer for all other paths.
 pub fn finish(routes: Router) -> Router {
     routes.fallback(problem::not_found)
 }

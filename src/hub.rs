@@ -1,31 +1,48 @@
-//! The hub: hears every partition's notices and keeps one live `Topic` for each log that somebody watches.
+//! The hub: receives the notices of all partitions and keeps one live topic for each log that somebody watches.
 //!
 //! It promises that a watcher who pulls by its cursor gets every event after it, once and in order, whatever happens to the
-//! notices: a notice is only a hint that there is news. Continuity is checked per partition (`partition`), and what is
-//! missing is read from the store (`heal`); watchers notice nothing of it. A notice about an unwatched payment costs one
-//! map miss.
+//! notices: a notice is only a hint that there is news. The hub checks continuity per partition (`partition`) and reads what
+//! is missing from the store (`heal`), without the watchers noticing. A notice about an unwatched payment costs one failed
+//! look-up in a map.
 //!
 //! The hub knows events, logs and cursors. It must not know who posted an event, nor how a stream looks on the wire.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `partition` | the continuity of one partition, and its watched logs |
+//! | `topic`     | the live end of one watched log |
+//! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
+//! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
+//! | `watch`     | a watcher's hold on a topic |
+//! | `bell`      | how a watcher is woken |
+//! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
+//! | `heal`      | reading from the store what notices failed to say |
 
 mod bell;
 mod frame;
+mod heads;
 mod heal;
+mod history;
 mod partition;
 mod topic;
+mod watch;
 
 pub use bell::Bell;
+pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
-pub use frame::{Frame, Snapshot};
-pub use topic::{History, Pull, Standing};
+pub use history::History;
+pub use topic::{LogEnd, Pull};
+pub use watch::Watch;
 
 use crate::{
+    backoff::Backoff,
     limits::Limits,
-    metrics::{CountReason, Metrics},
-    payment::{PARTITIONS, Subject},
+    metrics::{HealCause, Metrics},
+    payment::PARTITIONS,
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, Store, StoreError},
 };
-use partition::{Heard, Partition};
+use partition::{Continuity, Partition};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -33,48 +50,45 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::{
-        Semaphore,
-        broadcast::{Receiver, error::RecvError},
-    },
-    time::MissedTickBehavior,
+use tokio::sync::{
+    Semaphore,
+    broadcast::{Receiver, error::RecvError},
 };
 use tokio_util::sync::CancellationToken;
-use topic::Topic;
+use topic::{Effect, Topic};
 
-/// How often the heads are compared and unneeded frames dropped.
+/// How often the hub compares the heads and drops frames that nobody needs.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Feeds read at once: up to a thousand references each, so that a store that is back after a while is not drowned by one
-/// node.
+/// How many feeds are read at once. Each holds up to a thousand references, and a store that has just come back must not be
+/// overloaded by one node.
 const CATCH_UPS: usize = 16;
 
-/// A head that was ahead is looked at again after this; if it still is, its notice was lost. So the last event of a quiet
-/// payment is found within a tick and a half, and a busy machine has a second left before anyone would call it late.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The pauses before the store is asked again after a failure.
+const ASK_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), TICK);
 
-/// The live end of every watched log on this node.
+/// The live ends of all watched logs on this node. Shared by the watchers and the task of [`Hub::run`].
 pub struct Hub {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    /// The partitions by index. std mutexes, since nothing is awaited while one is held.
     partitions: Vec<Mutex<Partition>>,
-    /// Topics that hold frames or a history, to be dropped when nobody needs them any more.
+    /// The topics that hold frames or a history, which the hub drops when nobody needs them any more.
     warm: Mutex<Vec<Arc<Topic>>>,
-    /// Bounds how many logs are read at once.
+    /// Limits how many logs are read at once.
     reads: Semaphore,
-    /// Bounds how many feeds are.
+    /// Limits how many feeds are read at once.
     catch_ups: Semaphore,
     /// The store did not answer at the last tick.
     stale: AtomicBool,
-    /// Notices do not come through although the store is well.
+    /// Notices do not arrive although the store answers.
     deaf: AtomicBool,
     /// Ends the heals that wait for the store, so that it can be closed.
     stopped: CancellationToken,
 }
 
 impl Hub {
-    /// A hub over `store`. It hears nothing until [`Hub::run`] does.
+    /// A hub over `store`. It receives notices while [`Hub::run`] runs.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
@@ -90,50 +104,50 @@ impl Hub {
         })
     }
 
-    /// Hears notices until `shutdown` stops it, or the store is closed.
+    /// Receives notices until `shutdown` stops it or the store is closed.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let _ends_with_us = self.stopped.clone().drop_guard();
-        // Listen before reading the heads: what is appended in between is heard, and recognised as old.
+        // Subscribes before it reads the heads: the notice of an append in between arrives, and is recognised as old.
         let notices = self.store.watch().await;
         tokio::select! {
             () = shutdown.stopped() => return,
-            // A store that is lost at this very moment is waited for, as one that is lost later is.
+            // Waits for a store that does not answer now, as for one that is lost later.
             heads = self.ask(|| self.store.heads()) => self.begin(heads.unwrap_or_default()),
         }
-        // Side by side, so that notices are heard while a store that is slow to answer is asked for its heads; and last, since
-        // a flood of them would use up the task's turn before the others were looked at.
+        // Concurrently, so that notices are received while a slow store is asked for its heads. Notices come last in the order
+        // of polling, since a flood of them would use up the task's budget before the others had a turn.
         tokio::select! {
             biased;
             () = shutdown.stopped() => {}
             () = self.heal_interruptions() => {}
             () = self.tick() => {}
-            () = self.hear_all(notices) => {}
+            () = self.receive(notices) => {}
         }
     }
 
-    /// Takes notices as they come. Ends with the store.
-    async fn hear_all(self: &Arc<Self>, mut notices: Receiver<Arc<Notice>>) {
+    /// Takes notices as they arrive, until the store is closed.
+    async fn receive(self: &Arc<Self>, mut notices: Receiver<Arc<Notice>>) {
         loop {
             match notices.recv().await {
-                Ok(notice) => self.hear(&notice),
+                Ok(notice) => self.take(&notice),
                 Err(RecvError::Lagged(_)) => {
                     let hub = Arc::clone(self);
-                    tokio::spawn(async move { hub.heal_behind("lagged").await });
+                    tokio::spawn(async move { hub.heal_behind(HealCause::Lagged).await });
                 }
                 Err(RecvError::Closed) => return,
             }
         }
     }
 
-    /// Heals whenever the store says that notices may have been lost.
+    /// Heals whenever the store reports that notices may have been lost.
     async fn heal_interruptions(self: &Arc<Self>) {
         loop {
             match self.store.interrupted().await {
-                Interruption::Missed => self.heal_behind("interrupted").await,
-                // A log may have been read with an entry that is no more, although its partition never heard of it. That
-                // does not show in the heads.
+                Interruption::Missed => self.heal_behind(HealCause::Interrupted).await,
+                // A log may have been read with an entry that has vanished, although the entry's notice never arrived. The
+                // heads do not show that, so all watched logs are read again.
                 Interruption::Elsewhere => {
-                    self.count_heal("elsewhere");
+                    self.count_heal(HealCause::Elsewhere);
                     if let Some(heads) = self.ask(|| self.store.heads()).await {
                         self.begin(heads);
                     }
@@ -142,34 +156,19 @@ impl Hub {
         }
     }
 
-    /// What is done once in a while.
-    async fn tick(self: &Arc<Self>) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut before = vec![Head::default(); PARTITIONS];
-        loop {
-            tick.tick().await;
-            self.cool();
-            if self.compare_heads(&mut before).await {
-                tokio::time::sleep(AGAIN).await;
-                self.compare_heads(&mut before).await;
-            }
-        }
-    }
-
-    /// Whether notices fail to come through although the store is well.
+    /// Whether notices fail to arrive although the store answers.
     #[must_use]
     pub fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Relaxed)
     }
 
-    /// Whether the store is lost at present, so that what streams show may be out of date.
+    /// Whether the store does not answer at present, so that what streams show may be out of date.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Wakes every watcher, e.g. because a drain began or keys were reloaded.
+    /// Wakes every watcher, for example because a drain began or keys were reloaded.
     pub fn ring_all(&self) {
         for partition in &self.partitions {
             let topics: Vec<_> = lock(partition).topics().cloned().collect();
@@ -179,22 +178,7 @@ impl Hub {
         }
     }
 
-    /// Starts to watch a log: `bell` rings whenever [`Watch::pull`] may have something new. Registers before anything is
-    /// read, so that nothing can fall between the two.
-    #[must_use]
-    pub fn join(self: &Arc<Self>, subject: &Subject, bell: Arc<Bell>) -> Watch {
-        let index = subject.partition();
-        let topic = {
-            let mut partition = self.partition(index);
-            let topic = partition.topic_or_new(subject);
-            topic.add(&bell);
-            topic
-        };
-        Watch { hub: Arc::clone(self), topic, bell, partition: index }
-    }
-
-    /// Begins to hear each partition at its head. What is watched already may have read its log before that, so it is read
-    /// again.
+    /// Continues every partition at its head. Topics may have read their logs before these heads, so they are reloaded.
     fn begin(self: &Arc<Self>, heads: Vec<Head>) {
         for (partition, head) in self.partitions.iter().zip(heads) {
             let topics: Vec<_> = {
@@ -208,83 +192,39 @@ impl Hub {
         }
     }
 
-    /// Takes one notice: the next one in its partition is applied, an old one dropped, anything else means a hole.
-    fn hear(self: &Arc<Self>, notice: &Notice) {
+    /// Takes one notice: applies the next one of its partition, ignores an old one, and heals the partition after a gap.
+    fn take(self: &Arc<Self>, notice: &Notice) {
         let mut partition = self.partition(notice.partition);
-        match partition.hear(notice) {
-            Heard::Old => {}
-            Heard::Hole => {
+        match partition.take(notice) {
+            Continuity::Old => {}
+            Continuity::Gap => {
                 drop(partition);
-                self.heal(notice.partition, "gap");
+                self.heal(notice.partition, HealCause::Gap);
             }
-            Heard::Next => {
+            Continuity::Next => {
                 let topic = partition.topic(&notice.event.subject);
                 drop(partition);
                 let Some(topic) = topic else { return };
-                match topic.hear(notice) {
-                    topic::Heard::Applied => self.keep_warm(&topic),
-                    topic::Heard::Nothing => {}
-                    topic::Heard::Reload => self.reload(topic),
+                match topic.take(notice) {
+                    Effect::Applied => self.keep_warm(&topic),
+                    Effect::Ignored => {}
+                    Effect::Reload => self.reload(topic),
                 }
             }
         }
     }
 
-    /// Remembers that a topic holds something to be dropped later.
+    /// Puts a topic that holds frames or a history on the list of those to cool.
     fn keep_warm(&self, topic: &Arc<Topic>) {
         if topic.warm_up() {
             lock(&self.warm).push(Arc::clone(topic));
         }
     }
 
-    /// Drops the frames and histories of topics that had no news for one to two ticks: every reader that keeps up has taken
-    /// them, and one that does not reads the store again.
+    /// Drops the frames and histories of topics without news for one to two ticks. Readers that keep up have taken them by
+    /// then; slower ones read the store.
     fn cool(&self) {
         lock(&self.warm).retain(|topic| !topic.cool_down());
-    }
-
-    /// Compares the heads with what was heard. A head of the look before that we have not reached means that its notice was
-    /// lost; one that lies before what we had heard before asking means that the store was rolled back. True if a head is
-    /// ahead for the first time: its notice is under way, or lost.
-    async fn compare_heads(self: &Arc<Self>, before: &mut Vec<Head>) -> bool {
-        let heard: Vec<_> = self.partitions.iter().map(|partition| lock(partition).last()).collect();
-        let heads = match self.store.heads().await {
-            Ok(heads) => heads,
-            Err(error) => {
-                self.set_stale(true, Some(&error));
-                return false;
-            }
-        };
-        let (mut deaf, mut ahead) = (false, false);
-        for (index, ((head, heard), missed)) in (0_u8..=u8::MAX).zip(heads.iter().zip(&heard).zip(&*before)) {
-            let is_back = head.pos < heard.pos || (head.pos == heard.pos && head.tag != heard.tag);
-            let last = self.partition(index).last();
-            // A head that was rolled back since then has nothing to be missed.
-            let stands = missed.pos < head.pos || missed == head;
-            if stands && missed.pos > last.pos {
-                deaf = true;
-                self.store.missed(index, missed.pos);
-                self.heal(index, "deaf");
-            } else if is_back {
-                self.heal(index, "rolled_back");
-            } else {
-                ahead |= head.pos > last.pos;
-            }
-        }
-        *before = heads;
-        self.deaf.store(deaf, Ordering::Relaxed);
-        self.set_stale(false, None);
-        ahead
-    }
-
-    fn set_stale(&self, stale: bool, error: Option<&StoreError>) {
-        if self.stale.swap(stale, Ordering::Relaxed) != stale {
-            match error {
-                Some(error) => tracing::error!(%error, "the store is lost; streams stay open and are told"),
-                None => tracing::info!("the store is back"),
-            }
-            self.ring_all();
-        }
     }
 
     fn partition(&self, index: u8) -> MutexGuard<'_, Partition> {
@@ -292,10 +232,9 @@ impl Hub {
         lock(&self.partitions[usize::from(index)])
     }
 
-    /// Asks the store until it answers, with a growing pause; `None` once the hub has stopped. What waits on this has nothing
-    /// better to do without an answer.
+    /// Asks the store until it answers, with a growing pause between the attempts. `None` once the hub has stopped.
     async fn ask<T, F: Future<Output = Result<T, StoreError>>>(&self, ask: impl Fn() -> F) -> Option<T> {
-        let mut pause = Duration::from_millis(50);
+        let mut failures = 0_u32;
         loop {
             match ask().await {
                 Ok(answer) => return Some(answer),
@@ -304,77 +243,19 @@ impl Hub {
             }
             tokio::select! {
                 () = self.stopped.cancelled() => return None,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(TICK),
+                () = tokio::time::sleep(ASK_AGAIN.random(failures)) => failures = failures.saturating_add(1),
             }
         }
     }
 
-    fn count_heal(&self, cause: &'static str) {
+    fn count_heal(&self, cause: HealCause) {
         self.metrics.heals.count(cause);
     }
 }
 
-/// Locks a mutex whose data stays whole even if a holder panicked: all changes under these locks are single steps.
+/// Locks a mutex, also after a holder has panicked: every change under these locks is a single step, so the data is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One watcher's hold on a topic. Dropping it ends the watch; the last one ends the topic.
-pub struct Watch {
-    hub: Arc<Hub>,
-    topic: Arc<Topic>,
-    bell: Arc<Bell>,
-    partition: u8,
-}
-
-impl Watch {
-    /// Whose log.
-    #[must_use]
-    pub fn subject(&self) -> &Subject {
-        self.topic.subject()
-    }
-
-    /// What comes after `cursor`.
-    #[must_use]
-    pub fn pull(&self, cursor: crate::payment::Cursor) -> Pull {
-        self.topic.pull(cursor)
-    }
-
-    /// Where the log stands, once it has been read.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.topic.standing()
-    }
-
-    /// As [`Watch::history`], for a watcher that already follows: it takes what was read lately too, since whatever came
-    /// later rings its bell. Asks a store that fails again until it answers.
-    pub fn history_in_time(&self) -> impl Future<Output = Arc<History>> + Send + use<> {
-        let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
-        async move {
-            match hub.ask(|| hub.history(&topic, 0)).await {
-                Some(history) => history,
-                // The hub has stopped: its watchers are about to be cut, and there is nothing to tell them.
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    /// The whole log, folded, as it stands now or later. One reader reads for all who wait, and only so many logs are read at
-    /// once.
-    pub fn history(&self) -> impl Future<Output = Result<Arc<History>, StoreError>> + Send + use<> {
-        let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
-        async move { hub.history(&topic, topic.reads()).await }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // Under the partition's lock, as `join` is, so that no watcher can join a topic that is being forgotten.
-        let mut partition = self.hub.partition(self.partition);
-        if self.topic.remove(&self.bell) {
-            partition.forget(self.topic.subject());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,233 +1,101 @@
-//! Ingest: from a provider's request to one durable event, and the answer that the provider gets.
+//! Ingest: the way from a provider's request to a durable event, and to the answer for the provider.
 //!
-//! Raw bytes first: the signature is checked before anything is parsed. Then the source's preset says what the payload
-//! means; what leaves is that event and nothing else of the payload, with card data masked (I8). The answer is 2xx only
-//! once the event is durable (I1), and every delivery ends in one outcome that metrics, the log line and the source's
-//! delivery log agree on (I7).
+//! The signature is checked on the raw bytes, before anything is parsed. Then the source's preset says what the payload means. Only
+//! the resulting event leaves this room, with card data masked, and nothing else of the payload (I8). The answer is 2xx only once
+//! the event is durable (I1), and every delivery ends in one outcome on which metrics, the log line and the source's delivery log
+//! agree (I7).
 //!
-//! Ingest knows payments and the store. It does not know who watches, and no HTTP server.
+//! Ingest knows payments and the store. It knows neither who watches nor any HTTP server.
 //!
-//! | file | noun |
-//! |---|---|
-//! | `source`    | one endpoint: settings, and what is built from them |
-//! | `api`       | how a source asks its provider |
-//! | `gate`      | what verifies its deliveries |
-//! | `signature` | recipes as data, secrets, verification |
-//! | `keys`      | keys that a provider publishes, fetched when a request names them |
-//! | `place`     | where in a delivery a text stands |
-//! | `payload`   | from verified bytes to the events that they carry |
-//! | `sieve`     | which parts of a payload are read at all |
-//! | `adapter`   | the providers that no recipe can say |
-//! | `preset`    | a provider in one file: loading, checking, mapping to facts |
-//! | `confirm`   | asking a provider for a payment: the request, and what the answer says |
-//! | `providers/*.toml` | the built-in presets |
-//! | `outcome`   | what came of a delivery, and the acknowledgement rule |
-//! | `account`   | telling it: metrics, the log line, the delivery log, the answer |
-//! //! | `moment`, `depth`, `xml`, `throttle` | forms of time, nesting of JSON, XML as JSON, failed signatures per second |
+//! A delivery passes the files in one direction: `delivery` (the request) → this file (verify, read, append) → `outcome` (the result,
+//! and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
+//! as HTTP). The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
-mod adapter;
-mod api;
-mod confirm;
-mod depth;
-mod gate;
-mod keys;
-mod moment;
+mod delivery;
 mod outcome;
-mod payload;
-mod place;
-mod preset;
-mod sieve;
-mod signature;
-mod source;
-mod throttle;
-mod xml;
+mod reply;
 
-pub use api::{ApiError, ApiSettings};
-pub use confirm::{Answer, Confirmation};
+pub use delivery::Delivery;
 pub use outcome::Refusal;
-pub use preset::{
-    PresetError, ignored_table, mapping::Unclear, pointer::PointerError, preset_table, presets,
-};
-pub use signature::SecretError;
-pub use source::{Provider, Source, SourceError, SourceSettings};
+pub use reply::{Reply, ReplyBody};
 
 use crate::{
-    limits::Limits,
+    limits::{LimitHit, Limits},
     live::Live,
-    metrics::{CountReason as _, Metrics},
+    metrics::Metrics,
     payment::{Event, Name, Time},
-    redact,
-    store::{Append, Appended, Record, RecordLog, Store, StoreError},
+    source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
+    store::{Append, Appended, RecordLog, Store, StoreError},
 };
-use adapter::Unproven;
+use account::Account;
 use futures_util::future::{join, join_all};
-use gate::Gate;
 use http::{HeaderMap, header::CONTENT_ENCODING};
-use keys::NoKey;
-use outcome::Outcome;
-use place::Around;
-use preset::mapping::Reading;
-use serde_json::{Value, json};
-use signature::Rejection;
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
-};
+use outcome::{Outcome, Taken};
+use serde_json::Value;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
-/// How long a provider is left alone after a hint: several at once, as when a payment is paid and its order completed, then cost
-/// one question, and who waits for the answer does not notice.
-pub const DEBOUNCE: Duration = Duration::from_millis(200);
-
-/// One HTTP request to a source.
-#[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
-    /// Which source.
-    pub source: &'a str,
-    /// Its headers.
-    pub headers: &'a HeaderMap,
-    /// The query of its address, without the question mark.
-    pub query: &'a str,
-    /// Its body, as it came.
-    pub body: &'a [u8],
-    /// When it came.
-    pub received_at: Time,
-    /// Who sent it.
-    pub peer: Option<IpAddr>,
-}
-
-/// What the provider is answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The type of the body.
-    pub content_type: &'static str,
-    /// The body: JSON, for an error `application/problem+json` with a `reason` code.
-    pub body: String,
-    /// `Retry-After`, in seconds.
-    pub retry_after_s: Option<u32>,
-}
-
-/// All sources, and the way from them into the store.
+/// The way from a delivery into the store. All sources share one.
 pub struct Ingest {
-    sources: RwLock<Arc<Sources>>,
+    /// The store to which events and records go.
     store: Arc<dyn Store>,
+    /// The counters of the process.
     metrics: Arc<Metrics>,
+    /// The limits, which a reload may change.
     limits: Live<Limits>,
+    /// Limits how many deliveries are handled at once.
     deliveries: Semaphore,
-    /// Told of each confirmation that has come to be owed.
-    owed: Notify,
-    delivery_records: Arc<Semaphore>,
-}
-
-type Sources = HashMap<Arc<str>, Arc<Source>>;
-
-/// One event of a delivery, or a delivery without any: what is known of it, and what came of it.
-struct Taken {
-    reading: Reading,
-    outcome: Outcome,
-}
-
-impl From<Outcome> for Taken {
-    fn from(outcome: Outcome) -> Self {
-        Self { reading: Reading::default(), outcome }
-    }
+    /// Notified of each confirmation that is newly pending.
+    hints: Arc<Notify>,
+    /// The account of what comes of deliveries.
+    account: Account,
 }
 
 impl Ingest {
-    /// Ready to take deliveries to `sources`.
+    /// Builds the way into `store`. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
-        sources: Vec<Source>,
         store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
+        hints: Arc<Notify>,
     ) -> Self {
-        let deliveries = limits.get().deliveries.min(Semaphore::MAX_PERMITS);
-        Self {
-            sources: RwLock::new(Arc::new(by_name(sources))),
-            store,
-            metrics,
-            limits,
-            deliveries: Semaphore::new(deliveries),
-            owed: Notify::new(),
-            delivery_records: Arc::new(Semaphore::new(account::DELIVERY_RECORDS)),
-        }
+        let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
+        let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
+        Self { store, metrics, limits, deliveries, hints, account }
     }
 
-    /// Takes these sources from now on, each with the keys that the source of its name has fetched. Deliveries in work end with
-    /// the source that they began with.
-    pub fn replace_sources(&self, mut sources: Vec<Source>) {
-        let mut known = self.sources.write().unwrap_or_else(PoisonError::into_inner);
-        for source in &mut sources {
-            if let Some(earlier) = known.get(&source.name) {
-                source.inherit(earlier);
-            }
-        }
-        *known = Arc::new(by_name(sources));
-    }
-
-    /// Whether there is such a source, so that a body need not be read for nothing.
-    pub fn knows(&self, source: &str) -> bool {
-        self.source(source).is_some()
-    }
-
-    /// What a provider is told that asks a question by GET; nothing if it only looks whether someone is there.
-    pub fn answer(&self, source: &str, query: &str) -> Option<String> {
-        let source = self.source(source)?;
-        let around = Around { headers: &HeaderMap::new(), query, options: &source.options };
-        match &source.gate {
-            Gate::Coded(adapter) => adapter.answer(around),
-            Gate::Recipe(_) => None,
-        }
-    }
-
-    /// Returns when confirmations have come to be owed since it last did. For one waiter.
-    pub async fn owed(&self) {
-        self.owed.notified().await;
-    }
-
-    /// The sources whose providers can be asked.
-    pub fn confirming(&self) -> Vec<Arc<Source>> {
-        let sources = Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner));
-        sources.values().filter(|source| source.api.is_some()).map(Arc::clone).collect()
-    }
-
-    /// The source of that name.
-    pub fn source(&self, name: &str) -> Option<Arc<Source>> {
-        self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
-    }
-
-    /// Takes one delivery and says what to answer.
-    pub async fn deliver(&self, delivery: Delivery<'_>) -> Reply {
-        let Some(source) = self.source(delivery.source) else { return outcome::unknown_source() };
+    /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
+    pub async fn deliver(&self, source: &Source, delivery: Delivery<'_>) -> Reply {
         let started = Instant::now();
         let taken = match self.deliveries.try_acquire() {
-            Ok(_permit) => self.take(&source, &delivery).await,
+            Ok(_permit) => self.take(source, &delivery).await,
             Err(_) => {
-                self.metrics.limit_hits.count("deliveries");
+                self.metrics.limit_hits.count(LimitHit::Deliveries);
                 vec![Outcome::Deferred { reason: "overload" }.into()]
             }
         };
-        self.account(&source, &delivery, taken, started)
+        self.account.close(source, &delivery, taken, started)
     }
 
-    /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and says what to answer.
-    pub fn refused(&self, source: &str, refusal: Refusal, received_at: Time, peer: Option<IpAddr>) -> Reply {
-        let Some(known) = self.source(source) else { return outcome::unknown_source() };
+    /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and returns the answer.
+    pub fn refused(
+        &self,
+        source: &Source,
+        refusal: Refusal,
+        received_at: Time,
+        peer: Option<IpAddr>,
+    ) -> Reply {
         if let Some(limit) = refusal.limit() {
             self.metrics.limit_hits.count(limit);
         }
         let headers = &HeaderMap::new();
-        let delivery = Delivery { source, headers, query: "", body: b"", received_at, peer };
-        self.account(&known, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
+        let delivery = Delivery { headers, query: "", body: b"", received_at, peer };
+        self.account.close(source, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
     }
 
-    /// What comes of each event of a delivery.
+    /// Verifies and reads a delivery, and returns what came of each of its events.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
         let payload = match self.open(source, delivery).await {
             Err(outcome) => return vec![outcome.into()],
@@ -236,79 +104,90 @@ impl Ingest {
         match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
             Ok([]) => vec![Outcome::Ignored.into()],
             Ok(events) => {
-                // All at once, so that a batch waits for one sync of the disk and not for one each.
+                // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
                 join_all(events.iter().map(|event| self.take_event(source, delivery, event))).await
             }
             Err(unclear) => {
-                let reading = Reading::default();
-                let outcome = self.quarantine(source, delivery, &reading, unclear).await;
-                vec![Taken { reading, outcome }]
+                let summary = EventSummary::default();
+                let outcome = self.quarantine(source, delivery, &summary, unclear).await;
+                vec![Taken { summary, outcome }]
             }
         }
     }
 
+    /// Reads one event of a delivery and appends it, or puts it in quarantine.
     async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
-        let mut reading = Reading::default();
-        let around = source.around(delivery);
-        let outcome = match source.mapping.read(&source.terms, around, payload, &mut reading) {
+        let mut summary = EventSummary::default();
+        let parts = source.request_parts(delivery.headers, delivery.query);
+        let outcome = match source.read(parts, payload, &mut summary) {
             Ok(None) => Outcome::Ignored,
-            Ok(Some(statement)) => {
+            Ok(Some(mapped)) => {
                 let event = Event {
-                    id: statement.id,
-                    source: Arc::clone(&source.name),
-                    provider: Arc::clone(&source.provider),
-                    kind: Arc::clone(&reading.kind),
-                    occurred_at: statement.occurred_at,
+                    id: mapped.id,
+                    source: source.shared_name(),
+                    provider: source.shared_provider(),
+                    kind: Arc::clone(&summary.kind),
+                    occurred_at: mapped.occurred_at,
                     received_at: delivery.received_at,
-                    subject: source.subject(&statement.payment),
-                    live: statement.live,
-                    trust: source.trust,
-                    facts: statement.facts,
+                    subject: source.subject(&mapped.payment),
+                    live: mapped.live,
+                    trust: source.trust(),
+                    facts: mapped.facts,
                 };
-                self.append(source, delivery, &reading, event).await
+                self.append(source, delivery, &summary, event).await
             }
-            Err(unclear) => self.quarantine(source, delivery, &reading, unclear).await,
+            Err(unclear) => self.quarantine(source, delivery, &summary, unclear).await,
         };
-        Taken { reading, outcome }
+        Taken { summary, outcome }
     }
 
-    /// Verifies and parses, with a key that is fetched first if the source has none of its own. Whatever is wrong with a
-    /// request beside its key is found before that.
+    /// Verifies a delivery and parses its body. If the source has no secrets of its own, the key is fetched first, unless something
+    /// else is wrong with the request.
     async fn open(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
     ) -> Result<Result<Value, Unclear>, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
-        let is_coded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().any(is_coded) {
+        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
         let depth = self.limits.get().json_depth;
-        let request = Unproven { around: source.around(delivery), body, received_at, key: None };
+        let request = UnverifiedRequest {
+            parts: source.request_parts(headers, delivery.query),
+            body,
+            received_at,
+            key: None,
+        };
         let opened = source.open(request, depth);
-        let (Err(Rejection::UntrustedKey), Some(keys)) = (&opened, &source.keys) else {
+        if opened.as_ref().err() != Some(&Rejection::UntrustedKey) {
+            return opened.map_err(Outcome::Rejected);
+        }
+        let Some(key) = source.fetched_key(request, peer).await else {
             return opened.map_err(Outcome::Rejected);
         };
-        let key = keys.key(request, peer).await.inspect_err(|why| {
+        let key = key.inspect_err(|why| {
             if *why == NoKey::TooMany {
-                self.metrics.limit_hits.count("key_fetches");
+                self.metrics.limit_hits.count(LimitHit::KeyFetches);
             }
         })?;
-        source.open(Unproven { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
+        source.open(UnverifiedRequest { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
     }
 
+    /// Appends an event to its payment's log, and notes that a confirmation is pending if the provider can be asked.
     async fn append(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        reading: &Reading,
+        summary: &EventSummary,
         event: Event,
     ) -> Outcome {
         let started = Instant::now();
         let payment = event.subject.id.clone();
-        // Together, so that they wait for one sync of the disk. What is owed without its hint costs a question in vain.
-        let append = Append { event, shared_ids: source.shared_ids };
+        // Both go to the store at once, so that they wait for one sync of the disk. If only the confirmation is stored, it costs one
+        // request in vain.
+        let append = Append { event, shared_ids: source.shares_ids() };
         let (owed, appended) = join(self.owe(source, &payment), self.store.append(append)).await;
         if let Err(why) = owed {
             return store_failed(source, &why);
@@ -319,67 +198,49 @@ impl Ingest {
             Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),
             Ok(Appended::Conflict(conflict)) => {
                 let unclear = Unclear { code: conflict.code(), at: "log".to_owned() };
-                self.quarantine(source, delivery, reading, unclear).await
+                self.quarantine(source, delivery, summary, unclear).await
             }
             Err(why) => store_failed(source, &why),
         }
     }
 
-    /// Notes that the provider has to be asked, if it can be: what is acknowledged may be a hint and no more. A repeated hint
-    /// says that something changed again.
+    /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
+    /// repeated hint counts again, because it says that something changed again.
     async fn owe(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
-        if source.api.is_none() {
+        if source.api().is_none() {
             return Ok(());
         }
-        let owed = self.store.owe(&source.name, payment, DEBOUNCE).await;
+        let owed = self.store.owe(source.name(), payment, DEBOUNCE).await;
         match &owed {
-            Ok(()) => self.owed.notify_one(),
-            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count("owed"),
+            Ok(()) => self.hints.notify_one(),
+            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count(LimitHit::Owed),
             Err(_) => {}
         }
         owed
     }
 
-    /// Quarantine is an acknowledgement too, so its record has to be durable first.
+    /// Puts an event in quarantine. The provider is answered with 2xx, so the record has to be durable first.
     async fn quarantine(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        reading: &Reading,
+        summary: &EventSummary,
         unclear: Unclear,
     ) -> Outcome {
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "at": redact::text(&unclear.at, 256),
-            "bytes": delivery.body.len(),
-        });
-        let record = Record {
-            log: RecordLog::Quarantine,
-            source: Arc::clone(&source.name),
-            at: delivery.received_at,
-            reason: unclear.code.to_owned(),
-            detail: detail.to_string(),
-        };
+        let outcome = Outcome::Quarantined(unclear);
+        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, summary);
         match self.store.record(record).await {
-            Ok(()) => Outcome::Quarantined(unclear),
+            Ok(()) => outcome,
             Err(why) => store_failed(source, &why),
         }
     }
 }
 
-fn by_name(sources: Vec<Source>) -> Sources {
-    sources.into_iter().map(|source| (Arc::clone(&source.name), Arc::new(source))).collect()
-}
-
+/// Logs that the store failed, and returns the outcome.
 fn store_failed(source: &Source, why: &StoreError) -> Outcome {
-    tracing::warn!(source = %source.name, %why, "the store failed an append");
+    tracing::warn!(source = source.name(), %why, "the store failed an append");
     Outcome::Deferred { reason: "store" }
 }
 
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,17 +1,21 @@
-//! Paystream: payment webhooks in, payment status out.
+//! Paystream receives payment webhooks from providers and streams payment status to browsers.
 //!
 //! The path of one event, room by room:
 //!
-//! 1. `http` takes the request off the socket, bounded in size and time.
-//! 2. `ingest` verifies the raw bytes, then parses, maps to facts and masks.
-//! 3. [`store`] appends once, durably; only then does the provider get its 2xx.
-//! 4. `hub` hears the notice, checks that none is missing, folds the event into the payment's topic, encodes one frame.
-//! 5. `stream` pulls the frames after each stream's cursor into its socket.
+//! 1. `http` reads the request from the socket, with limits of size and time.
+//! 2. `ingest` verifies the raw bytes, parses them, maps them to facts and masks card data. What a provider signs and means is
+//!    described by its [`source`].
+//! 3. [`store`] appends the event durably and at most once. Only then does the provider get its 2xx.
+//! 4. `hub` receives the store's notice, checks that none is missing, folds the event into the payment's topic and encodes one
+//!    frame.
+//! 5. `stream` writes the frames after each stream's cursor to its socket.
 //!
-//! Where a webhook only hints, `confirm` asks the provider and appends what it says. `ingest` never knows who watches, `stream` never knows who posted. The invariants I1 to I8 are those of the README.
+//! If a webhook only hints at a change, `confirm` asks the provider and appends the answer. `ingest` does not know who watches a
+//! payment, and `stream` does not know who posted it. The invariants I1 to I8, after which tests are named, are in ARCHITECTURE.md.
 
 pub mod access;
 pub mod app;
+pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -21,6 +25,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod ingest;
+pub mod jwt;
 pub mod limits;
 pub mod live;
 pub mod metrics;
@@ -30,6 +35,7 @@ pub mod redact;
 pub mod scenario;
 pub mod secret;
 pub mod shutdown;
+pub mod source;
 pub mod store;
 pub mod stream;
 pub mod telemetry;

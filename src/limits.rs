@@ -1,53 +1,83 @@
-//! The bounds that can be set, all under `[limits]`.
+//! The limits of the gateway: those that can be set, all under `[limits]`, and the names by which metrics count the hits of limits.
 //!
-//! `paystream_limit_hits_total` counts, by name, the hits of `body_bytes`, `body_timeout`, `buffered_bytes`, `connections`,
-//! `deliveries`, `failed_signatures_per_second`, `stall` and `streams`, and of `head_timeout` those of connections that
-//! never said anything. The rest are not counted. Bounds that are no settings are: `delivery_records`, `key_fetches`,
-//! `open_files`, `owed` (confirmations of one source), `store_queue`.
-//!
-//! They can change while the process runs, but for the few that are said to be read once.
+//! Limits can change while the process runs, except for the few whose documentation says that they are read once.
 
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
-/// The bounds. [`Default`] gives what `[limits]` has unless it says otherwise.
+/// A limit whose hits `paystream_limit_hits_total` counts, by the variant's name in snake case. Limits that are missing here are not
+/// counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum LimitHit {
+    /// A webhook's body was longer than [`Limits::body_bytes`].
+    BodyBytes,
+    /// A webhook's body took longer than [`Limits::body_timeout`].
+    BodyTimeout,
+    /// A webhook's body found no room in [`Limits::buffered_bytes`].
+    BufferedBytes,
+    /// A connection waited, because [`Limits::connections`] were open.
+    Connections,
+    /// A webhook was refused, because [`Limits::deliveries`] were in work.
+    Deliveries,
+    /// A delivery was left out of its source's delivery log, because too many lines were on their way to the store.
+    DeliveryRecords,
+    /// A source had more than [`Limits::failed_signatures_per_second`].
+    FailedSignaturesPerSecond,
+    /// A connection sent nothing at all within [`Limits::head_timeout`].
+    HeadTimeout,
+    /// A delivery named an unknown key, and too many such keys were being fetched, or too many deliveries waited for them.
+    KeyFetches,
+    /// A connection could not be accepted, because the process has as many open files as it may have.
+    OpenFiles,
+    /// A webhook was refused, because its source had as many pending confirmations as it may have.
+    Owed,
+    /// A reader did not read within [`Limits::stall`].
+    Stall,
+    /// A write was refused, because the store's queue was full.
+    StoreQueue,
+    /// A stream was refused, because [`Limits::streams`] were open.
+    Streams,
+}
+
+/// The limits that can be set. [`Default`] gives those that apply if `[limits]` does not say otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Longest webhook body, in bytes. Standard Webhooks asks for 20 kB; orders with many lines reach hundreds.
+    /// The longest webhook body, in bytes. Standard Webhooks asks for 20 kB; orders with many lines reach hundreds of kilobytes.
     pub body_bytes: usize,
-    /// Bytes of webhook bodies in memory at once; beyond, 503. Read once, at start.
+    /// The most bytes of webhook bodies in memory at once; beyond that, webhooks get 503. Read once, at start.
     pub buffered_bytes: usize,
-    /// Deepest nesting of a webhook's JSON.
+    /// The deepest nesting of a webhook's JSON.
     pub json_depth: usize,
-    /// Longest request head, in bytes: request line and headers together.
+    /// The longest request head, in bytes: request line and headers together.
     pub head_bytes: usize,
-    /// Most headers of a request.
+    /// The most headers of a request.
     pub headers: usize,
-    /// How long a request's head may take to arrive; also how long an idle connection is kept. Longer than balancers keep
-    /// theirs (60 s on nginx and AWS), or they send a request into a connection that is closing, and answer 502.
+    /// How long a request's head may take to arrive; also how long an idle connection is kept. It is longer than balancers keep theirs
+    /// (60 s on nginx and AWS); otherwise they send a request into a connection that is closing, and answer 502.
     pub head_timeout: Duration,
     /// How long a webhook's body may take to arrive.
     pub body_timeout: Duration,
-    /// Open connections of one listener; beyond, new ones wait in the kernel's backlog. Read once, at start.
+    /// The most open connections of one listener; beyond that, new ones wait in the kernel's backlog. Read once, at start.
     pub connections: usize,
-    /// Connections that the kernel holds until they are accepted, so that a storm loses no SYN. Read once,
-    /// at start.
+    /// The most connections that the kernel holds until they are accepted, so that a burst loses no SYN. Read once, at start.
     pub backlog: u32,
-    /// Webhooks in work at once; beyond, 503. Read once, at start.
+    /// The most webhooks in work at once; beyond that, webhooks get 503. Read once, at start.
     pub deliveries: usize,
-    /// Payments on one stream. Eight joined cursors fit the 128 bytes that a browser sends without asking first.
+    /// The most payments on one stream. Eight joined cursors fit into the 128 bytes that a browser sends without a preflight request.
     pub payments_per_stream: usize,
-    /// Open streams; beyond, a stream is refused the way an `EventSource` survives.
+    /// The most open streams; beyond that, a stream is refused in the way that an `EventSource` survives.
     pub streams: usize,
-    /// Logs read at once for streams that open. Read once, at start.
+    /// The most logs that are read at once for streams that open. Read once, at start.
     pub log_reads: usize,
-    /// How long written bytes may wait for a reader that takes none: one that comes back later is told `stalled`, one that
-    /// has not come back after twice as long is cut off.
+    /// How long written bytes may wait for a reader that takes none. A reader that takes them later gets the closing reason `stalled`;
+    /// one that takes none for twice as long is cut off.
     pub stall: Duration,
-    /// Clients that this node takes back per second, for the spread of `retry:` after a drain.
+    /// How many clients this node can take back per second. The `retry:` times of a drain are spread by it.
     pub accepts_per_second: usize,
-    /// Failed signatures that one source may have per second; beyond, 429 to what fails.
+    /// The most failed signatures of one source per second; beyond that, those that fail get 429.
     pub failed_signatures_per_second: u32,
-    /// Longest wait of a long-poll.
+    /// The longest wait of a long poll.
     pub wait: Duration,
 }
 
@@ -72,5 +102,23 @@ impl Default for Limits {
             failed_signatures_per_second: 100,
             wait: Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_manual_names_exactly_the_limits_whose_hits_are_counted() {
+        let manual = include_str!("config/default.toml");
+        let (before, _) = manual.split_once("\n[limits]").unwrap();
+        let (_, comment) = before.rsplit_once("paystream_limit_hits_total").unwrap();
+        // The comment names each limit once, in plain words otherwise: what has an underscore, or is a counted word, is a name.
+        let words = comment.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        let all: BTreeSet<&str> = LimitHit::VARIANTS.iter().map(Into::into).collect();
+        let named: BTreeSet<&str> = words.filter(|word| word.contains('_') || all.contains(word)).collect();
+        assert_eq!(named, all);
     }
 }

@@ -1,28 +1,29 @@
-//! Settings that may change while the process runs: one value, shared by all who go by it.
+//! Settings that can change while the process runs: one value that all its users share.
 //!
-//! Whoever holds a [`Live`] reads it at the moment of use, so that a reload counts from the next look on. What was decided
-//! by an older value is not decided anew.
+//! A user reads the value at the moment of use, so a reload takes effect from the next read. Decisions by an older value stand.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A handle on the current settings. Clones are handles on the same ones.
+/// A handle to the current settings. Clones share the same settings.
+///
+/// It holds a std lock and not a watch channel, because a read is a short copy and nobody waits for a change.
 #[derive(Clone, Debug, Default)]
 pub struct Live<T>(Arc<RwLock<T>>);
 
 impl<T: Copy> Live<T> {
-    /// Begins with `settings`.
+    /// A handle to new settings.
     #[must_use]
     pub fn new(settings: T) -> Self {
         Self(Arc::new(RwLock::new(settings)))
     }
 
-    /// A copy of the settings as they are now. Held for as long as several of them have to fit together.
+    /// A copy of the current settings. Use one copy wherever several of its values have to fit together.
     #[must_use]
     pub fn get(&self) -> T {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the settings for all holders.
+    /// Replaces the settings for all handles.
     pub fn set(&self, settings: T) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }

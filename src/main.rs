@@ -1,6 +1,7 @@
-//! The `paystream` program: arguments in, exit code out. Everything between is in the library.
+//! The `paystream` program. It passes the arguments to the library and returns the exit code.
 
-/// Streams are many small allocations that live long: an idle hyper stream took 8.7 KiB with jemalloc, 13.3 KiB with glibc.
+/// Streams consist of many small allocations that live long. An idle stream in hyper takes 8.7 KiB with jemalloc and 13.3 KiB with
+/// glibc.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,98 +1,76 @@
-//! What the operators see: one registry, one struct of metrics, one text rendering for Prometheus.
+//! The metrics that operators see: one registry, one struct with all metrics, and their text for Prometheus.
 //!
-//! No label carries a payment, a token or anything else that a client chooses; sources and reasons are closed sets of the
-//! configuration and the code.
+//! No label holds a payment, a token or anything else that a client chooses: the names of sources come from the configuration, and all
+//! other label values from closed sets in the code (`labels`).
 
+mod labels;
+
+pub use labels::{
+    CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, ReasonLabel, RefusalReason,
+    ResumeKind, SourceLabel, StoreFault,
+};
+
+use crate::limits::LimitHit;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
+    encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    marker::PhantomData,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-/// Seconds: from 0.1 ms to 10 s, for what happens inside the gateway.
+/// Upper bounds of the buckets for times inside the gateway, in seconds: from 0.1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 16] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Seconds: from 50 ms to a day, for what providers take until they tell us.
+/// Upper bounds of the buckets for the time from a provider's event to its webhook, in seconds: from 50 ms to a day.
 const PROVIDER_BUCKETS: [f64; 12] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0];
 
-/// Labels of an event's outcome.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub struct Outcome {
-    /// Name of the source.
-    pub source: String,
-    /// `accepted`, `duplicate`, `ignored`, `quarantined`, `rejected` or `deferred`.
-    pub outcome: &'static str,
-    /// Reason code; empty where the outcome says it all.
-    pub reason: &'static str,
-}
-
-/// One label from a closed set.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub struct Reason {
-    /// The reason code.
-    pub reason: &'static str,
-}
-
-/// Labels of a confirmation's outcome.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub struct Confirmation {
-    /// Name of the source.
-    pub source: String,
-    /// `appended`, `same`, `unavailable`, `throttled`, `denied`, `unknown`, `unclear`, `quarantined`, `given_up` or `store`.
-    pub outcome: &'static str,
-}
-
-/// One source.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub struct SourceName {
-    /// Its name.
-    pub source: String,
-}
-
-/// All metrics. Fields are named after what they count; docs give label sets and units.
+/// All metrics of one process. A field is named after what it counts; its documentation says which labels and which unit it has.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Events by source, outcome and reason.
-    pub events: Family<Outcome, Counter>,
+    pub events: Family<EventLabels, Counter>,
     /// Questions to providers, by source and outcome.
-    pub confirmations: Family<Confirmation, Counter>,
-    /// Confirmations that each source is owed, of the whole store: the same on all of its nodes. Those whose answer is only asked for
-    /// again, for up to about a minute, count too.
-    pub confirmations_owed: Family<SourceName, Gauge>,
-    /// How long the oldest of them has been owed, or owed since its last answer, in seconds.
-    pub confirmations_oldest: Family<SourceName, Gauge>,
-    /// Time of one store append, durability included, in seconds.
+    pub confirmations: Family<ConfirmationLabels, Counter>,
+    /// Pending confirmations of each source in the whole store, so all of its nodes report the same number. A confirmation whose
+    /// doubtful answer is asked for again stays pending for up to about a minute, and counts too.
+    pub confirmations_owed: Family<SourceLabel, Gauge>,
+    /// For how long the oldest of them has been pending, or pending since its last answer, in seconds.
+    pub confirmations_oldest: Family<SourceLabel, Gauge>,
+    /// The time of one append to the store, until it is durable, in seconds.
     pub append_seconds: Histogram,
-    /// From the webhook's receipt to the write of its frame to a stream, in seconds; one observation per stream and event.
+    /// The time from a webhook's receipt to the write of its frame to a stream, in seconds; one observation per stream and event.
     pub receipt_to_write_seconds: Histogram,
-    /// From the provider's own time of the event to the write, in seconds.
+    /// The time from the provider's own time of an event to the write of its frame to a stream, in seconds.
     pub provider_to_write_seconds: Histogram,
     /// Streams open now.
     pub streams_open: Gauge,
-    /// Streams opened, by how they were resumed: `fresh`, `exact`, `ready`, `evicted`, `unknown_cursor`, `rolled_back`.
-    pub resumes: Family<Reason, Counter>,
-    /// Streams closed, by reason; `gone` is a client that left.
-    pub closes: Family<Reason, Counter>,
-    /// Healings of a partition, by cause: `gap`, `lagged`, `interrupted`, `deaf`, `rolled_back`; `elsewhere` is
-    /// one of all partitions.
-    pub heals: Family<Reason, Counter>,
-    /// Faults of the connections to a Redis store: `connect` (none could be opened), `lost` (one broke, or did not answer in
-    /// time), `deaf` (notices did not come, or the connection that hears them broke), `bad_notice`, `replicas` (too few
-    /// acknowledged).
-    pub store_faults: Family<Reason, Counter>,
-    /// Bounds that were hit, by their name in `[limits]` where they have one.
-    pub limit_hits: Family<Reason, Counter>,
-    /// Refusals of streams and snapshots, by reason: `token`, `forbidden`, `drain`, `overload`, `store`.
-    pub refusals: Family<Reason, Counter>,
+    /// Streams opened, by how they were resumed.
+    pub resumes: Counts<ResumeKind>,
+    /// Streams closed, by reason.
+    pub closes: Counts<CloseReason>,
+    /// Heals of a partition, by cause.
+    pub heals: Counts<HealCause>,
+    /// Faults of the connections to a Redis store, by kind.
+    pub store_faults: Counts<StoreFault>,
+    /// Hits of limits, by name.
+    pub limit_hits: Counts<LimitHit>,
+    /// Refusals of streams and snapshots, by reason.
+    pub refusals: Counts<RefusalReason>,
+    /// Milliseconds that streams were open, summed over all streams.
     stream_ms: AtomicU64,
+    /// The part of them in which the store was lost.
     stale_stream_ms: AtomicU64,
     uptime_ratio: Gauge<f64, AtomicU64>,
+    /// Deliveries that the webhooks' success ratio counts.
     verified: AtomicU64,
+    /// The part of them that was deferred.
     deferred: AtomicU64,
     success_ratio: Gauge<f64, AtomicU64>,
 }
@@ -117,12 +95,12 @@ impl Metrics {
             receipt_to_write_seconds: Histogram::new(LATENCY_BUCKETS),
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
             streams_open: Gauge::default(),
-            resumes: Family::default(),
-            closes: Family::default(),
-            heals: Family::default(),
-            store_faults: Family::default(),
-            limit_hits: Family::default(),
-            refusals: Family::default(),
+            resumes: Counts::default(),
+            closes: Counts::default(),
+            heals: Counts::default(),
+            store_faults: Counts::default(),
+            limit_hits: Counts::default(),
+            refusals: Counts::default(),
             stream_ms: AtomicU64::new(0),
             stale_stream_ms: AtomicU64::new(0),
             uptime_ratio: Gauge::default(),
@@ -143,12 +121,12 @@ impl Metrics {
         );
         to.register(
             "confirmations_owed",
-            "Confirmations that are owed, first answers and, for up to about a minute, second ones",
+            "Pending confirmations, including doubtful answers that are asked for again within about a minute",
             self.confirmations_owed.clone(),
         );
         to.register_with_unit(
             "confirmations_oldest",
-            "How long the oldest confirmation has been owed, or owed since its last answer",
+            "How long the oldest confirmation has been pending, or pending since its last answer",
             Unit::Seconds,
             self.confirmations_oldest.clone(),
         );
@@ -171,16 +149,20 @@ impl Metrics {
             self.provider_to_write_seconds.clone(),
         );
         to.register("streams_open", "Streams open now", self.streams_open.clone());
-        to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.clone());
-        to.register("stream_closes", "Streams closed, by reason", self.closes.clone());
-        to.register("heals", "Healings of a partition, by cause", self.heals.clone());
+        to.register(
+            "stream_resumes",
+            "Streams opened, by how they were resumed",
+            self.resumes.family.clone(),
+        );
+        to.register("stream_closes", "Streams closed, by reason", self.closes.family.clone());
+        to.register("heals", "Heals of a partition, by cause", self.heals.family.clone());
         to.register(
             "store_faults",
             "Faults of the connections to the store, by kind",
-            self.store_faults.clone(),
+            self.store_faults.family.clone(),
         );
-        to.register("limit_hits", "Bounds that were hit, by name", self.limit_hits.clone());
-        to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.clone());
+        to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family.clone());
+        to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
         to.register(
             "stream_uptime_ratio",
             "Share of all stream time in which the store was there to feed it",
@@ -196,21 +178,22 @@ impl Metrics {
 
     /// Counts one event's outcome.
     pub fn event(&self, source: &str, outcome: &'static str, reason: &'static str) {
-        self.events.get_or_create(&Outcome { source: source.to_owned(), outcome, reason }).inc();
+        self.events.get_or_create(&EventLabels { source: source.to_owned(), outcome, reason }).inc();
     }
 
     /// Counts one question to a provider.
-    pub fn confirmation(&self, source: &str, outcome: &'static str) {
-        self.confirmations.get_or_create(&Confirmation { source: source.to_owned(), outcome }).inc();
+    pub fn confirmation(&self, source: &str, outcome: ConfirmationOutcome) {
+        let (source, outcome) = (source.to_owned(), outcome.into());
+        self.confirmations.get_or_create(&ConfirmationLabels { source, outcome }).inc();
     }
 
-    /// Counts one delivery that was verified, or could not be taken though nothing was wrong with it.
+    /// Counts one delivery that was verified, or that the gateway failed to take; `deferred` if the latter.
     pub fn delivery(&self, deferred: bool) {
         self.verified.fetch_add(1, Ordering::Relaxed);
         self.deferred.fetch_add(u64::from(deferred), Ordering::Relaxed);
     }
 
-    /// Counts time in which streams were open: `streams` of them for `ms` milliseconds, with or without the store.
+    /// Counts the time of open streams: `streams` of them were open for `ms` milliseconds; `stale` if the store was lost meanwhile.
     pub fn stream_time(&self, streams: u64, ms: u64, stale: bool) {
         self.stream_ms.fetch_add(streams * ms, Ordering::Relaxed);
         if stale {
@@ -229,7 +212,7 @@ impl Metrics {
         self.uptime_ratio.set(share(&self.stale_stream_ms, &self.stream_ms));
         self.success_ratio.set(share(&self.deferred, &self.verified));
         let mut out = String::new();
-        // Writing to a string fails only where an encoder of ours does; what was written until then still helps.
+        // Writing to a string fails only if an encoder of this crate fails. What was written until then still helps.
         if text::encode(&mut out, &self.registry).is_err() {
             out.push_str("# an encoder failed\n");
         }
@@ -237,40 +220,31 @@ impl Metrics {
     }
 }
 
-/// Shorthand for families with one reason label.
-pub trait CountReason {
-    /// Counts one.
-    fn count(&self, reason: &'static str);
+/// Counters with one label, `reason`, whose values are the words of `R`.
+#[derive(Clone)]
+pub struct Counts<R> {
+    family: Family<ReasonLabel, Counter>,
+    words: PhantomData<fn(R)>,
 }
 
-impl CountReason for Family<Reason, Counter> {
-    fn count(&self, reason: &'static str) {
-        self.get_or_create(&Reason { reason }).inc();
+impl<R: Into<&'static str>> Counts<R> {
+    /// Counts one.
+    pub fn count(&self, reason: R) {
+        self.family.get_or_create(&ReasonLabel { reason: reason.into() }).inc();
+    }
+}
+
+impl<R> Default for Counts<R> {
+    fn default() -> Self {
+        Self { family: Family::default(), words: PhantomData }
+    }
+}
+
+impl<R> std::fmt::Debug for Counts<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.family.fmt(f)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_counted_is_rendered() {
-        let metrics = Metrics::new();
-        metrics.event("acme", "rejected", "bad_signature");
-        metrics.closes.count("drain");
-        metrics.delivery(false);
-        metrics.delivery(true);
-        metrics.stream_time(10, 1000, true);
-        metrics.stream_time(30, 1000, false);
-        let text = metrics.render();
-        for line in [
-            r#"paystream_events_total{source="acme",outcome="rejected",reason="bad_signature"} 1"#,
-            r#"paystream_stream_closes_total{reason="drain"} 1"#,
-            "paystream_webhook_success_ratio 0.5",
-            "paystream_stream_uptime_ratio 0.75",
-            "# UNIT paystream_append_seconds seconds",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;

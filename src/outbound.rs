@@ -1,56 +1,61 @@
-//! Requests of ours to providers: for a payment that a webhook only hinted at, for the keys that it was signed with.
+//! The gateway's own requests to providers: for a payment that a webhook only hinted at, and for keys to verify signatures with.
 //!
-//! Each is bounded in time and size, none is redirected: what is asked stands in a preset or the configuration, and an
-//! answer comes from there or not at all. It knows neither providers nor payments.
+//! Each request is bounded in time and its answer in size. Redirections are not followed, because only a preset or the configuration
+//! says which address is asked. This file knows neither providers nor payments.
 
+use crate::clock;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, header::RETRY_AFTER, redirect::Policy};
-use std::time::Duration;
+use http::{HeaderMap, header::RETRY_AFTER};
+use reqwest::{Client, redirect::Policy};
+use std::time::{Duration, UNIX_EPOCH};
 
-/// How long connecting may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long all of a request and its answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request may take in all, from connecting to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer. A payment with all its parts has a few kilobytes, a chain of certificates ten.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
 
-/// Sends requests over connections that it keeps for the next ones. Cloning shares them.
+/// Sends requests, and keeps its connections open for the next ones. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     client: Client,
 }
 
-/// What a provider answered.
+/// A provider's answer, of any status.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status, whichever.
+pub struct ProviderAnswer {
+    /// The HTTP status.
     pub status: u16,
-    /// `Retry-After`, where it is told in seconds.
+    /// How long the provider asks us to wait, from now on, by `Retry-After`. Zero if it names a time in the past; `None` if the header
+    /// is missing or malformed.
     pub retry_after: Option<Duration>,
     /// The whole body.
     pub body: Bytes,
 }
 
-/// Why there is no answer. No text of it holds a header, and so no credential.
+/// Why there is no answer. The message holds no header and no address, and so no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The request could not be made, or its answer did not come, or not in time.
+    /// The request could not be sent, or its answer did not come in time.
     #[error("no answer: {0}")]
     Unanswered(String),
-    /// The answer has more bytes than any of use has.
+    /// The answer is longer than the limit.
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
 }
 
 impl Outbound {
-    /// Ready to ask. It trusts the roots that the machine has now; an error says what the machine lacks, such as these. Nothing
-    /// of either is remembered: who would have a change of them noticed makes another one.
+    /// Builds a client that trusts the root certificates which the machine has now. A later change of them needs a new client.
+    ///
+    /// # Errors
+    /// If the machine lacks something, such as root certificates. A later attempt may succeed.
     pub fn new() -> Result<Self, OutboundError> {
         let client = Client::builder()
-            .connect_timeout(CONNECT_PATIENCE)
-            .timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
             .redirect(Policy::none())
             .user_agent(concat!("paystream/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -58,11 +63,10 @@ impl Outbound {
     }
 
     /// Sends one request and reads its whole answer.
-    pub async fn ask(&self, request: http::Request<Bytes>) -> Result<Answer, OutboundError> {
+    pub async fn ask(&self, request: http::Request<Bytes>) -> Result<ProviderAnswer, OutboundError> {
         let mut response = self.client.execute(request.try_into()?).await?;
         let status = response.status().as_u16();
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry_after(response.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -70,21 +74,33 @@ impl Outbound {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.freeze() })
+        Ok(ProviderAnswer { status, retry_after, body: body.freeze() })
     }
+}
+
+/// The time to wait by `Retry-After`, which is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number beyond 64 bits is a very long time; whoever waits has a bound of their own.
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let now_ms = u64::try_from(clock::now().unix_ms()).unwrap_or_default();
+    Some(date.saturating_sub(Duration::from_millis(now_ms)))
 }
 
 impl From<reqwest::Error> for OutboundError {
     fn from(error: reqwest::Error) -> Self {
-        // The address may hold what only the provider and we should know.
+        // The address may hold a secret that only the provider and the gateway share.
         let error = error.without_url();
-        let mut told = error.to_string();
+        let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
-            told.push_str(&format!(": {error}"));
+            message.push_str(&format!(": {error}"));
             cause = error.source();
         }
-        Self::Unanswered(told)
+        Self::Unanswered(message)
     }
 }
 
@@ -94,7 +110,7 @@ mod tests {
     use axum::{Router, http::StatusCode, response::Redirect, routing::get};
 
     #[expect(clippy::disallowed_methods, reason = "its only client is this test")]
-    async fn asked(path: &str) -> Result<Answer, OutboundError> {
+    async fn asked(path: &str) -> Result<ProviderAnswer, OutboundError> {
         let router = Router::new()
             .route("/busy", get(|| async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], "wait") }))
             .route("/moved", get(|| async { Redirect::temporary("/busy") }))
@@ -109,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_status_is_an_answer_and_none_is_followed() {
+    async fn any_status_is_an_answer_and_no_redirection_is_followed() {
         let busy = asked("/busy").await.unwrap();
         assert_eq!(
             (busy.status, busy.retry_after, &busy.body[..]),
@@ -118,13 +134,38 @@ mod tests {
         assert_eq!(asked("/moved").await.unwrap().status, 307);
     }
 
+    fn retry_after_of(value: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]))
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_an_http_date() {
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+        for (value, seconds) in [("0", 0), ("7", 7), (" 120 ", 120), ("99999999999999999999", u64::MAX)] {
+            assert_eq!(retry_after_of(value).map(|wait| wait.as_secs()), Some(seconds), "{value}");
+        }
+        let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(90));
+        let wait = retry_after_of(&date).unwrap();
+        // The date has whole seconds, and the test may have to wait for a processor.
+        assert!((30..=90).contains(&wait.as_secs()), "{date} is {wait:?} away");
+        // The three formats of RFC 9110, section 5.6.7.
+        for past in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(retry_after_of(past), Some(Duration::ZERO), "{past}");
+        }
+        for malformed in ["", "-1", "+5", "1.5", "soon", "Sun, 06 Nov 1994"] {
+            assert_eq!(retry_after_of(malformed), None, "{malformed}");
+        }
+    }
+
     #[tokio::test]
     async fn an_answer_is_bounded() {
         assert!(matches!(asked("/long").await, Err(OutboundError::TooLong)));
     }
 
     #[tokio::test]
-    async fn a_server_that_is_not_there_is_told_without_its_address() {
+    async fn the_error_of_an_unreachable_server_does_not_show_its_address() {
         let request = http::Request::get("http://127.0.0.1:1/secret-path").body(Bytes::new()).unwrap();
         let error = Outbound::new().unwrap().ask(request).await.unwrap_err().to_string();
         assert!(error.starts_with("no answer: ") && !error.contains("secret-path"), "{error}");

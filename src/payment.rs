@@ -1,16 +1,17 @@
-//! The payment model: what an event says, what a log of events means.
+//! The payment model: what an event says, and what a log of events means.
 //!
-//! Everything here is pure: no clock, no I/O, no task. The other rooms build on these words; this one knows none of them.
+//! Everything here is pure: it uses no clock, no I/O and no tasks. The other rooms build on this model; it uses none of them.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `subject` | what a log is about: realm, kind, id, and the partition they fall in |
+//! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
 //! | `money`   | minor units, currencies and their exponents, exact decimals |
 //! | `time`    | UTC in milliseconds |
-//! | `cursor`  | a place in a log, and the tag that proves it is still the same log |
-//! | `state`   | the fold: registers that keep their maximum, so that order of arrival cannot matter |
-//! | `status`  | the one word for a page |
+//! | `cursor`  | a place in a log, and the tag that proves that it is still the same log |
+//! | `state`   | the fold: registers that keep their maximum, so that the order of arrival cannot matter |
+//! | `status`  | the payment's status in one word |
+//! | `view`    | the public view of a payment's state: the JSON that browsers and operators read |
 
 mod cursor;
 mod event;
@@ -19,13 +20,15 @@ mod state;
 mod status;
 mod subject;
 mod time;
+mod view;
 
 pub use cursor::{Cursor, Tag};
 pub use event::{
-    Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Told, TotalOf, Trust, digest_identity,
+    Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, State};
 pub use status::Status;
 pub use subject::{ALL_PAYMENTS, Kind, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject};
 pub use time::Time;
+pub use view::View;

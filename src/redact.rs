@@ -1,9 +1,9 @@
-//! Keeps card data out of everything that leaves the gateway as text: stored words, records, log lines (I8).
+//! Redaction: it keeps card data out of every text that leaves the gateway, such as stored words, records and log lines (I8).
 //!
 //! Free text is masked broadly: of any 13 to 19 digits that pass Luhn, with any number of separators between them, the first
-//! six and the last four stay (what PCI DSS 3.4.1 lets be shown); the value of a key that names a security code, a card number
-//! or a magnetic track is dropped. Ids are looked at more narrowly, since an id that is taken for a card number costs its event
-//! (file `card`). What is masked is also made printable, so that no provider's word can break a line.
+//! six and the last four stay (PCI DSS 3.4.1 allows these to be shown); the value of a key that names a security code, a card
+//! number or a magnetic track is dropped. Ids are masked more narrowly, because an id that is taken for a card number costs its
+//! event (see `card`). Masked text is also made printable, so that no provider's word can break a line.
 
 mod card;
 mod fold;
@@ -12,12 +12,13 @@ pub mod fuzzing;
 
 use std::ops::Range;
 
-/// What may be shown of a card number.
+/// How many of the first digits of a card number may be shown.
 const SHOWN_HEAD: usize = 6;
+/// How many of the last digits of a card number may be shown.
 const SHOWN_TAIL: usize = 4;
 
-/// The longest text that is looked at, in characters. What leaves is far shorter, so only a number that reaches from the
-/// beginning over thousands of separators could be cut in two by this bound.
+/// The most characters of a text that are read. Texts that leave are far shorter, so this bound could cut a number in two only if
+/// the number began near the start and went on over thousands of separators.
 const MAX_READ: usize = 16 * 1024;
 
 /// Keys whose values are card data, in lower case without `_`, `-` and spaces.
@@ -48,16 +49,16 @@ const CARD_KEYS: &[&str] = &[
     "pinblock",
 ];
 
-/// Parents under which `number` is a card's.
+/// The parents under which `number` is a card number.
 const CARD_PARENTS: &[&str] = &["card", "creditcard", "debitcard", "paymentcard"];
 
-/// Words that may stand between the name of a code and the code: `security code is 123`.
+/// The words that may stand between the name of a code and the code, as in `security code is 123`.
 const FILLERS: &[&str] = &["is", "no", "no.", "nr", "number", "code"];
 
-/// Digits of a security code or PIN that follows its name without a sign.
+/// How many digits a security code or PIN has that follows its name without a sign.
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=6;
 
-/// Whether a payload's key names card data; `number` does so under `card` only.
+/// Returns whether a payload's key names card data. The key `number` does so under `card` only.
 pub(crate) fn is_card_key(key: &str, parent: Option<&str>) -> bool {
     let plain = |key: &str| -> String {
         key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
@@ -67,13 +68,13 @@ pub(crate) fn is_card_key(key: &str, parent: Option<&str>) -> bool {
         || (key == "number" && parent.is_some_and(|parent| CARD_PARENTS.contains(&plain(parent).as_str())))
 }
 
-/// Whether an id holds a card number, by issuer prefix, length and check digit.
+/// Returns whether an id holds a card number, by issuer prefix, length and check digit.
 pub(crate) fn is_pan_like(id: &str) -> bool {
     card::is_in_id(id)
 }
 
-/// Whether an amount equals a card number, in minor units or, as these have `exponent` decimal digits, in major ones: some form
-/// was filled in wrongly.
+/// Returns whether an amount equals a card number, either in minor units or in major ones, of which a minor unit has `exponent`
+/// decimal digits. This happens when someone fills in a form wrongly.
 pub(crate) fn is_pan_like_amount(minor: i64, exponent: u8) -> bool {
     let is_number = |amount: i64| {
         let digits = amount.to_string().bytes().map(|digit| digit.wrapping_sub(b'0')).collect::<Vec<_>>();
@@ -82,9 +83,9 @@ pub(crate) fn is_pan_like_amount(minor: i64, exponent: u8) -> bool {
     is_number(minor) || 10_i64.checked_pow(exponent.into()).is_some_and(|unit| is_number(minor / unit))
 }
 
-/// A provider's word made fit to leave: masked, printable ASCII, at most `max` bytes.
+/// Makes a provider's word fit to leave: masked, printable ASCII, at most `max` bytes.
 pub(crate) fn text(text: &str, max: usize) -> String {
-    // Most words of providers are names of events, which can hold nothing of a card.
+    // Most words of providers are names of events, which can hold no card data.
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_digit() && !matches!(byte, b':' | b'=');
     if text.bytes().all(is_plain) {
@@ -94,7 +95,7 @@ pub(crate) fn text(text: &str, max: usize) -> String {
     cut(mask_values(&printable(&mask_pans(&fold::fold(&read)))), max)
 }
 
-/// An id made fit to leave, of which only what is a card number by the rule for ids is masked.
+/// Makes an id fit to leave. Only what is a card number by the rule for ids is masked.
 pub(crate) fn id(id: &str, max: usize) -> String {
     if !id.is_ascii() || is_pan_like(id) {
         return text(id, max);
@@ -107,7 +108,7 @@ fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// Control characters (CR, LF, NUL, the ESC of terminal sequences) and all that is not ASCII, written as escapes.
+/// Writes control characters (CR, LF, NUL, the ESC of terminal sequences) and all characters beyond ASCII as escapes.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -120,11 +121,12 @@ fn printable(text: &str) -> String {
     out
 }
 
+/// Masks the card numbers in a text.
 fn mask_pans(text: &str) -> String {
     let mut shown: Vec<char> = text.chars().collect();
     let mut from = 0;
     while let Some(found) = next_pan(&shown, from) {
-        // What is masked separates like any separator, so a number may now begin among the digits before it, or within it.
+        // The mask separates digits like any separator, so a number may now begin among the digits before it, or within it.
         from = earliest(&shown, found.start);
         let digits: Vec<&mut char> =
             shown.get_mut(found).unwrap_or_default().iter_mut().filter(|c| c.is_ascii_digit()).collect();
@@ -134,7 +136,7 @@ fn mask_pans(text: &str) -> String {
     shown.into_iter().collect()
 }
 
-/// Where the first number could begin that reaches as far as `place`: as many digits before it as a number has, less one.
+/// Returns where the first number could begin that reaches as far as `place`: as many digits before it as a number has, less one.
 fn earliest(text: &[char], place: usize) -> usize {
     let before = text.get(..place).unwrap_or_default().iter().enumerate().rev();
     let joined = before.take_while(|(_, c)| c.is_ascii_digit() || is_separator(**c));
@@ -142,7 +144,7 @@ fn earliest(text: &[char], place: usize) -> usize {
     digits.by_ref().take(*card::LENGTHS.end() - 1).last().unwrap_or(place)
 }
 
-/// The first card number at or after `from`: of those that begin at one digit the longest, so that none of its own
+/// Returns the first card number at or after `from`. Of those that begin at the same digit it is the longest, so that none of its
 /// digits are left over.
 fn next_pan(text: &[char], from: usize) -> Option<Range<usize>> {
     let is_digit = |start: &usize| text.get(*start).is_some_and(char::is_ascii_digit);
@@ -166,12 +168,12 @@ fn next_pan(text: &[char], from: usize) -> Option<Range<usize>> {
     })
 }
 
-/// Whether a number may go on after this character. A line break or tab separates like a space.
+/// Returns whether a number may go on after this character. A line break or tab separates like a space.
 fn is_separator(c: char) -> bool {
     c.is_whitespace() || u8::try_from(c).is_ok_and(|byte| card::SEPARATORS.contains(&byte))
 }
 
-/// Drops the values of `cvc: 123`, `"cvv":"123"`, `track2=;41…?`, `security code 123` and their like.
+/// Drops the values of `cvc: 123`, `"cvv":"123"`, `track2=;41…?`, `security code 123` and the like.
 fn mask_values(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -182,7 +184,7 @@ fn mask_values(text: &str) -> String {
         let (word, after) = from_word.split_at(end);
         out.push_str(gap);
         out.push_str(word);
-        // `security code` is two words, `track 2` too.
+        // Some names are two words, such as `security code` or `track 2`.
         let is_pair = !before.is_empty() && gap.bytes().all(|byte| byte == b' ');
         let pair = if is_pair { format!("{before}{word}") } else { String::new() };
         rest = after;
@@ -202,9 +204,10 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// Where the value of a key stands in what follows the key: behind a sign, up to the next delimiter; or without a sign, if it is
-/// digits such as a code has.
+/// Returns where the value of a key is in the text that follows the key. After a sign, the value goes up to the next delimiter;
+/// without a sign, it has to be as many digits as a code has.
 fn value_after(after: &str) -> Option<Range<usize>> {
+    /// What may stand around a key or a value.
     const QUOTES: [char; 4] = ['"', '\'', ' ', '\\'];
     let place = |rest: &str| after.len() - rest.len();
     if let Some(value) = after.trim_start_matches(QUOTES).strip_prefix([':', '=']) {

@@ -1,12 +1,12 @@
-//! What is no secret, although it stands where one should: nothing, a placeholder, a few letters.
+//! The check that refuses texts which are no secrets: an empty one, a placeholder, a few letters.
 //!
-//! Every secret that someone gives the gateway is looked at here, whichever room it is for, so that what is refused in one
-//! place is refused in all. It knows no room, and what it says of a secret never shows it.
+//! Every secret of the configuration passes through it, so that all rooms refuse the same. It must not know any room, and its errors
+//! never show the text.
 
 use std::collections::BTreeMap;
 
-/// What the secrets of examples and templates are put together from. Of hexadecimal digits only are the rows of digits
-/// and "a", so random text is made of nothing else only by a chance that nobody lives to see.
+/// The words of which the secrets in examples and templates consist. The only ones that are hexadecimal are the rows of digits and "a",
+/// so a random secret consists of these words only by a negligible chance.
 const WORDS: &str = "
     0123456789 123 1234 12345 123456 12345678 123456789 256 a access admin api at auth bit bits change default
     demo dummy endpoint enter example foo generate hashed here hmac insert is it jwt key least live local long me
@@ -15,27 +15,27 @@ const WORDS: &str = "
     very webhook whsec with x your
 ";
 
-/// Why a text is no secret. Never holds the text.
+/// Why a text is no secret. It does not hold the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Weakness {
-    /// Nothing there.
+    /// The text is empty, or only white space.
     #[error("is empty")]
     Empty,
-    /// It stands in every example.
+    /// The text consists of the words of examples, or is marked as a gap to fill in.
     #[error("is a placeholder, known to everyone")]
     Placeholder,
-    /// A blank or a line break: pasted wrongly.
+    /// The text contains a blank, a line break or a control character, as after a mistake in pasting.
     #[error("holds white space or control characters")]
     Blank,
-    /// Fewer bytes than the place asks for.
+    /// The text has fewer bytes than the least length, which is given here.
     #[error("is shorter than {0} bytes")]
     TooShort(usize),
-    /// One key held down, or two in turn.
+    /// The text has only a few different characters.
     #[error("repeats a few characters")]
     Repetitive,
 }
 
-/// Refuses what is no secret, or has less than `min_bytes`. What passes may still be a bad one, but nothing shows.
+/// Refuses a text that is no secret, or that has fewer than `min_bytes` bytes. A text that passes may still be a bad secret.
 pub fn check(secret: &str, min_bytes: usize) -> Result<(), Weakness> {
     if secret.trim().is_empty() {
         Err(Weakness::Empty)
@@ -52,8 +52,8 @@ pub fn check(secret: &str, min_bytes: usize) -> Result<(), Weakness> {
     }
 }
 
-/// Whether a text is made of nothing but the words of examples, with whatever marks between them; or is marked as a gap to
-/// fill: `<…>`, `...`.
+/// Whether a text consists only of the words of examples, with any punctuation between them, or is marked as a gap to fill in: `<…>`,
+/// `...`.
 fn is_placeholder(secret: &str) -> bool {
     let marked = secret.starts_with('<') && secret.ends_with('>') || secret.contains("...");
     let text: String =
@@ -61,8 +61,8 @@ fn is_placeholder(secret: &str) -> bool {
     marked || !text.is_empty() && is_made_of_words(&text)
 }
 
-/// Tries every way to take the text apart. The rests are kept by their length and the longest is next, so that each is
-/// looked at once.
+/// Whether a text is a sequence of the words of examples. All ways to split it are tried. The remainders are kept by their length, the
+/// longest first, so that each is examined only once.
 fn is_made_of_words(text: &str) -> bool {
     let mut rests = BTreeMap::from([(text.len(), text)]);
     while let Some((length, rest)) = rests.pop_last() {
@@ -82,8 +82,8 @@ fn distinct_bytes(secret: &str) -> usize {
     bytes.len()
 }
 
-/// Random text has more different characters than this, but for one time in a million: of 16 hexadecimal digits, eight; of
-/// eight, which only a webhook's secret may have, four.
+/// The least number of different characters. Random text has fewer only once in a million times: 16 hexadecimal digits have at least
+/// eight different ones; eight digits, which only a webhook's secret may have, at least four.
 fn min_distinct(min_bytes: usize) -> usize {
     (min_bytes / 2).min(8)
 }
@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_stands_in_examples_is_refused_wherever_a_secret_is_needed() {
+    fn placeholders_of_examples_are_refused_whatever_the_least_length() {
         for placeholder in [
             "ChangeMe",
             "change-me-please",
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_is_no_secret_is_refused_with_its_reason() {
+    fn other_texts_that_are_no_secrets_are_refused_with_a_reason() {
         for (secret, min_bytes, expected) in [
             ("", 8, Weakness::Empty),
             (" \n", 8, Weakness::Empty),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_a_secret_is_taken() {
+    fn a_possible_secret_is_accepted() {
         for secret in [
             "8f3b1c2d",
             "whsec_8f3b1c2d",
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_answered(secret in "\\PC*") {
+        fn no_text_makes_the_check_panic(secret in "\\PC*") {
             let _ = check(&secret, 8);
         }
     }

@@ -1,21 +1,23 @@
-//! The two steps of an end: drain (no longer ready, streams are told to go), then stop (whatever is left is cut).
+//! The two steps of a shutdown: drain (the node is not ready and closes its streams gradually), then stop (what is left is cut off).
 
 use tokio_util::sync::CancellationToken;
 
-/// Shared by everything that has to end. Cloning shares it.
+/// The signal that everything which has to end waits for. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
+    /// Cancelled when the drain starts.
     drain: CancellationToken,
+    /// Cancelled when everything has to end.
     stop: CancellationToken,
 }
 
 impl Shutdown {
-    /// Starts the drain. Idempotent.
+    /// Starts the drain. Further calls change nothing.
     pub fn drain(&self) {
         self.drain.cancel();
     }
 
-    /// Cuts what is left; implies the drain. Idempotent.
+    /// Ends everything; starts the drain too, if it has not started. Further calls change nothing.
     pub fn stop(&self) {
         self.drain.cancel();
         self.stop.cancel();

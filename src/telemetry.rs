@@ -1,4 +1,4 @@
-//! Log lines: to standard error, as text for people or as JSON for programs.
+//! Logging to standard error, as text for people or as JSON for programs.
 
 use std::{
     io::{self, IsTerminal},
@@ -6,10 +6,10 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Format {
-    /// For people.
+    /// Plain text for people, in colour on a terminal.
     #[default]
     Text,
     /// One JSON object per line.
@@ -28,19 +28,19 @@ impl FromStr for Format {
     }
 }
 
-/// What is logged unless `RUST_LOG` says otherwise. The storage library tells of its own housekeeping at `info`.
+/// The filter if `RUST_LOG` is not set. The storage library logs its housekeeping at `info`, which operators do not need.
 const DEFAULT_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
 
-/// Starts logging for the whole process. `RUST_LOG` chooses what is logged, by default everything from `info` up. A second
-/// call changes nothing.
+/// Starts logging for the whole process. `RUST_LOG` selects what is logged; the default is everything from `info` up. A second call
+/// changes nothing.
 pub fn start(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    // Colours are for terminals; in a file or a journal they are noise, and an escape is a way to hide text.
+    // Only a terminal gets colours: in a file or a journal, their escape sequences are noise and can hide text.
     let lines = tracing_subscriber::fmt()
         .with_ansi(io::stderr().is_terminal())
         .with_env_filter(filter)
         .with_writer(io::stderr);
-    // An error says that logging was started before, by a test or by the program around us: theirs stays.
+    // An error means that a test or an embedding program has started logging before, and keeps its own.
     let _started = match format {
         Format::Text => lines.try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| paystream::ingest::fuzzing::mapping(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| paystream::source::fuzzing::mapping(input));

@@ -1,17 +1,17 @@
-//! Where a request carries its token.
+//! Finds the token in a request: in `Authorization`, in a cookie or in the query.
 
-use super::Denied;
+use super::denied::Denied;
 use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 
-/// The cookie's name.
+/// The name of the cookie.
 const COOKIE: &str = "paystream_token";
 
-/// The query parameter's name: an `EventSource` can set no header.
+/// The name of the query parameter, which exists because an `EventSource` cannot set headers.
 const PARAMETER: &str = "access_token";
 
-/// The token of the first carrier that is present: header, cookie, query. A carrier that is present but unreadable is an
-/// error, so that nothing falls through to the next one or to an anonymous request.
+/// Returns the token of the first carrier that is present, in the order header, cookie, query. A carrier that is present but
+/// cannot be read is an error, so that the request is not admitted by the next carrier or as an anonymous one.
 pub(super) fn token(headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, Denied> {
     if let Some(token) = bearer(headers)? {
         return Ok(Some(token));
@@ -22,7 +22,7 @@ pub(super) fn token(headers: &HeaderMap, query: Option<&str>) -> Result<Option<S
     query.map_or(Ok(None), parameter)
 }
 
-/// Other schemes are left alone: a `Basic` password is for the proxy that asked for it.
+/// Reads `Authorization: Bearer`. Other schemes are ignored: a `Basic` password is for a proxy that asked for it.
 fn bearer(headers: &HeaderMap) -> Result<Option<String>, Denied> {
     let mut found = None;
     for value in headers.get_all(header::AUTHORIZATION) {
@@ -41,7 +41,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Denied> {
     Ok(found)
 }
 
-/// The first cookie of the name: browsers put the most specific path first.
+/// Reads the first cookie of the name, since browsers send the cookie with the most specific path first.
 fn cookie(headers: &HeaderMap) -> Result<Option<String>, Denied> {
     for value in headers.get_all(header::COOKIE) {
         for pair in value.as_bytes().split(|b| *b == b';') {
@@ -54,6 +54,7 @@ fn cookie(headers: &HeaderMap) -> Result<Option<String>, Denied> {
     Ok(None)
 }
 
+/// Reads the first query parameter of the name.
 fn parameter(query: &str) -> Result<Option<String>, Denied> {
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

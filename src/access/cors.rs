@@ -1,41 +1,43 @@
-//! The origins whose pages may read answers: an exact list, by default empty. No wildcard, since answers go out with
-//! credentials. For development, every origin of this machine's loopback as well, but without credentials: no origin that
-//! nobody listed is ever given those.
+//! The origins whose pages may read answers: an exact list, which is empty by default.
+//!
+//! There is no wildcard, because answers are sent with credentials: every page could then read its visitors' payments. In
+//! development, pages of every origin on the loopback interface may read answers too, but without credentials, which only an
+//! origin on the list ever gets.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::IpAddr;
 
 /// The list of allowed origins.
 #[derive(Clone, Debug, Default)]
-pub struct Cors {
+pub(super) struct Cors {
+    /// The origins in the form that browsers send.
     origins: Vec<HeaderValue>,
-    /// Whether pages of loopback origins may read answers too, at any port.
+    /// Whether pages of loopback origins, at any port, may read answers too.
     loopback: bool,
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OriginError {
-    /// `*`, which browsers refuse with credentials, and which would open payments to every page.
+    /// The text has a `*`. Browsers refuse it with credentials, and it would let every page read payments.
     #[error("\"*\" is not allowed; list each origin, e.g. https://shop.example")]
     Wildcard,
-    /// Anything else.
+    /// The text has another form than an origin.
     #[error(
         "not an origin; allowed: scheme://host or scheme://host:port without a path, e.g. https://shop.example"
     )]
     Shape,
 }
 
-/// How long a browser may remember a preflight: the most that any of them keeps (Chromium caps at two hours).
+/// How long a browser may keep the answer to a preflight, in seconds. Chromium keeps it for two hours at most.
 const MAX_AGE_S: &str = "7200";
 
-/// What a page may send.
+/// The request headers that a page may set.
 const ALLOWED_HEADERS: &str = "Authorization, Last-Event-ID, If-None-Match, Prefer, Cache-Control";
 
 impl Cors {
-    /// Reads the list. What cannot be read is left out and returned with its place, text and reason.
-    #[must_use]
-    pub fn new(origins: &[String]) -> (Self, Vec<(usize, String, OriginError)>) {
+    /// Reads the list. Texts that are not origins are left out and returned with their position, text and reason.
+    pub(super) fn new(origins: &[String]) -> (Self, Vec<(usize, String, OriginError)>) {
         let mut cors = Self::default();
         let mut wrong = Vec::new();
         for (index, origin) in origins.iter().enumerate() {
@@ -48,40 +50,36 @@ impl Cors {
     }
 
     /// The same list, with pages of loopback origins allowed or not.
-    #[must_use]
-    pub const fn with_loopback(mut self, loopback: bool) -> Self {
+    pub(super) const fn with_loopback(mut self, loopback: bool) -> Self {
         self.loopback = loopback;
         self
     }
 
-    /// The origin itself if its pages may read answers.
-    #[must_use]
-    pub fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let origin = origin?;
-        let is_allowed = self.is_listed(origin) || self.loopback && is_loopback(origin);
-        is_allowed.then(|| origin.clone())
+    /// Returns `origin` if its pages may read answers.
+    fn allowed<'a>(&self, origin: Option<&'a HeaderValue>) -> Option<&'a HeaderValue> {
+        origin.filter(|origin| self.is_listed(origin) || self.loopback && is_loopback(origin))
     }
 
     fn is_listed(&self, origin: &HeaderValue) -> bool {
         self.origins.contains(origin)
     }
 
-    /// Adds to an answer what lets an allowed page read it.
-    pub fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    /// Adds to an answer the headers that let a page of an allowed origin read it. Every answer gets `Vary: Origin`, so that
+    /// no cache gives one origin's answer to another.
+    pub(super) fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed(origin) {
-            if self.is_listed(&origin) {
+            if self.is_listed(origin) {
                 answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
-            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
         }
     }
 
-    /// The headers of the answer to a preflight. For an origin that is not on the list: only `Vary`, so that the browser
+    /// The headers of the answer to a preflight. An origin that is not on the list gets only `Vary`, so that the browser
     /// refuses.
-    #[must_use]
-    pub fn preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {
+    pub(super) fn preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut answer = HeaderMap::new();
         self.answer(origin, &mut answer);
         if answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -103,7 +101,7 @@ impl Cors {
 /// `http://[::1]:5173`.
 fn is_loopback(origin: &HeaderValue) -> bool {
     let Ok(text) = origin.to_str() else { return false };
-    // What is written in another way is no browser's. So nothing can hide before or behind the host.
+    // A browser sends no other form, so nothing can be hidden before or behind the host.
     if normalise(text).ok().as_ref() != Some(origin) {
         return false;
     }
@@ -114,7 +112,7 @@ fn is_loopback(origin: &HeaderValue) -> bool {
     })
 }
 
-/// The form that browsers send: scheme and host in lower case, no default port, no trailing slash.
+/// Brings an origin into the form that browsers send: scheme and host in lower case, no default port, no trailing slash.
 fn normalise(text: &str) -> Result<HeaderValue, OriginError> {
     let text = text.trim();
     if text.contains('*') {
@@ -127,7 +125,7 @@ fn normalise(text: &str) -> Result<HeaderValue, OriginError> {
         "https" => 443,
         _ => return Err(OriginError::Shape),
     };
-    // What follows the host: nothing, or a port. (The library's own reading takes a port out of range for none.)
+    // The host is followed by nothing or by a port. `Uri::port` is not used, because it ignores a port that is out of range.
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     let port = match authority.strip_prefix(host).map(|rest| (rest.is_empty(), rest.strip_prefix(':'))) {
         Some((true, _)) => default_port,
@@ -215,7 +213,7 @@ mod tests {
             assert!(!preflight.contains_key("access-control-allow-credentials"), "{origin}");
             assert_eq!(preflight["vary"], "Origin");
         }
-        // What is listed keeps what it has.
+        // An origin on the list keeps its credentials.
         let listed_there = HeaderValue::from_static("http://localhost:4000");
         let answer = listed.with_loopback(true).preflight(Some(&listed_there));
         assert_eq!(answer["access-control-allow-credentials"], "true");

@@ -1,53 +1,53 @@
-//! Why a request is not let in.
+//! The reasons to refuse a request.
 
-/// Why a request is not let in. Each has a code for programs and a sentence for people; neither repeats the token.
+/// Why a request is refused. Each reason has a code for programs and a sentence for people. Neither contains the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
-    /// None of the three carriers has one.
+    /// The request carries no token, neither in a header nor in a cookie nor in the query.
     #[error(
         "no token: send one as `Authorization: Bearer`, cookie `paystream_token` or query `access_token`"
     )]
     MissingToken,
-    /// Not three parts of base64url with JSON in the first two, or larger than any token can be.
-    #[error("the token is no JWT")]
+    /// The token does not have three parts of base64url with JSON in the first two, or it is too long.
+    #[error("the token is not a JWT")]
     MalformedToken,
-    /// No `kid`, and more than one key could have signed.
-    #[error("the token names no key (`kid`), and more than one key could be meant")]
+    /// The token has no `kid`, and several keys have its algorithm.
+    #[error("the token names no key (`kid`), and several keys have its algorithm")]
     MissingKid,
-    /// No key of that name, or none with that algorithm where the token names none.
+    /// No key has the token's `kid`; or the token has none, and no key has its algorithm.
     #[error("the token's key (`kid`) is not known")]
     UnknownKey,
-    /// The key is configured for another algorithm. `none` ends here too.
+    /// The key is configured for another algorithm than the token's, which may also be `none`.
     #[error("the token's algorithm (`alg`) is not the one its key is configured for")]
     WrongAlgorithm,
-    /// Forged, damaged, or signed by another key of the same name.
-    #[error("the token's signature does not fit")]
+    /// The token was forged, damaged, or signed with another key of the same name.
+    #[error("the token's signature is wrong")]
     BadSignature,
     /// A claim is missing or has the wrong shape.
     #[error("the token lacks the claim `{0}`, or it has the wrong shape")]
     BadClaim(&'static str),
-    /// `exp`, with the leeway, has passed.
+    /// The time of `exp` plus the leeway has passed.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` or `iat`, with the leeway, is still to come.
+    /// The time of `nbf` or `iat` is in the future by more than the leeway.
     #[error("the token is not valid yet")]
     NotYetValid,
     /// `exp` is more than a day after `iat`.
-    #[error("the token's lifetime (`exp` less `iat`) is over 24 hours")]
+    #[error("the token's lifetime (`exp` minus `iat`) is over 24 hours")]
     LifetimeTooLong,
     /// `aud` does not name this gateway.
     #[error("the token is for another audience (`aud`)")]
     WrongAudience,
-    /// The key may not sign for that realm.
+    /// The key may not sign for the token's realm.
     #[error("the token's key may not sign for its realm")]
     RealmNotAllowed,
-    /// `payments` is `["*"]`, and the key is no operator's.
+    /// `payments` is `["*"]`, and the key may not sign for operators.
     #[error("the token's key may not sign for all payments")]
     OperatorNotAllowed,
 }
 
 impl Denied {
-    /// The reason code of the answer, the log and the metric.
+    /// The reason code in answers.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Keys: each has a name, one algorithm, and what it may sign for.
+//! The keys that sign tokens. Each has a name, exactly one algorithm, and the realms that it may sign for.
 
 use crate::{
     payment::Name,
@@ -9,16 +9,16 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// HS256 with less than its hash's width can be searched (RFC 7518, section 3.2).
+/// The shortest secret for HS256, in bytes: the length of its hash (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// An uncompressed point of P-256: a marker and two coordinates.
+/// The length of an uncompressed point of P-256: a marker and two coordinates of 32 bytes.
 const P256_POINT_BYTES: usize = 65;
 
-/// The algorithms that a key can be configured for.
+/// The algorithm of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Algorithm {
-    /// HMAC with SHA-256: whoever can check tokens can make them.
+pub enum TokenAlgorithm {
+    /// HMAC with SHA-256. Whoever can verify a token can also sign one.
     Hs256,
     /// Ed25519.
     EdDsa,
@@ -28,11 +28,11 @@ pub enum Algorithm {
     Rs256,
 }
 
-impl Algorithm {
-    /// All of them.
+impl TokenAlgorithm {
+    /// All algorithms that a key can have.
     pub const ALL: [Self; 4] = [Self::Hs256, Self::EdDsa, Self::Es256, Self::Rs256];
 
-    /// The name that stands in a token's `alg`.
+    /// The algorithm's name in the `alg` of a token.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Algorithm {
     }
 }
 
-impl FromStr for Algorithm {
+impl FromStr for TokenAlgorithm {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
@@ -61,96 +61,97 @@ impl FromStr for Algorithm {
     }
 }
 
-impl fmt::Display for Algorithm {
+impl fmt::Display for TokenAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// What a key is made of.
+/// The secret of a key, or its pair of a public and a private key.
 #[derive(Clone, Debug)]
 pub enum Material {
-    /// For HS256: at least 32 bytes, used as they are.
+    /// For HS256: at least 32 bytes, which are used as they are.
     Secret(SecretString),
-    /// For the other algorithms, in PEM.
+    /// For the other algorithms: a pair in PEM.
     Pair {
-        /// `-----BEGIN PUBLIC KEY-----`: checks tokens.
+        /// Begins with `-----BEGIN PUBLIC KEY-----`. It verifies tokens.
         public_key: String,
-        /// `-----BEGIN PRIVATE KEY-----` (PKCS #8): makes tokens; only needed where this program mints them.
+        /// Begins with `-----BEGIN PRIVATE KEY-----` (PKCS #8). It signs tokens, and is needed only if this program mints them.
         private_key: Option<SecretString>,
     },
 }
 
-/// A key as configured.
+/// A key as it is configured.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// Its name, which tokens carry in their header.
+    /// The name of the key, which tokens carry in their header.
     pub kid: String,
-    /// The only algorithm that is accepted for it.
-    pub algorithm: Algorithm,
-    /// What it is made of.
+    /// The only algorithm that is accepted for the key.
+    pub algorithm: TokenAlgorithm,
+    /// The secret, or the pair.
     pub material: Material,
-    /// The realms that it may sign for.
+    /// The realms that the key may sign for.
     pub realms: Vec<Name>,
-    /// Whether it may sign for all payments of those realms.
+    /// Whether the key may sign for all payments of those realms.
     pub operator: bool,
 }
 
 /// Why a key cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Another word than the four.
+    /// The name of the algorithm is unknown.
     #[error("unknown algorithm; allowed: HS256, EdDSA, ES256, RS256")]
     UnknownAlgorithm,
-    /// No name.
+    /// The key has no name.
     #[error("kid is empty; give the key a name, which its tokens carry")]
     NoKid,
-    /// A second key of the same name.
+    /// An earlier key has the same name.
     #[error("kid is used twice; give each key a name of its own")]
     Twice,
-    /// It could sign for nothing.
+    /// The key may not sign for any realm.
     #[error("realms is empty; name at least one realm that the key may sign for")]
     NoRealm,
-    /// A pair with HS256, or a secret with another algorithm.
+    /// HS256 was configured with a pair, or another algorithm with a secret.
     #[error("HS256 takes `secret`; EdDSA, ES256 and RS256 take `public_key` (and `private_key` to mint)")]
     WrongMaterial,
-    /// Too short, a placeholder …
+    /// The secret is too short, a placeholder or otherwise easy to guess.
     #[error("secret {0}; make one with `openssl rand -base64 48`")]
     WeakSecret(Weakness),
-    /// Not the PEM of a public key for the algorithm.
+    /// `public_key` is not the PEM of a public key for the algorithm.
     #[error("public_key is no public key in PEM for {0}")]
-    BadPublicKey(Algorithm),
-    /// Not the PEM of a private key for the algorithm.
+    BadPublicKey(TokenAlgorithm),
+    /// `private_key` is not the PEM of a private key for the algorithm.
     #[error("private_key is no private key in PEM (PKCS #8) for {0}")]
-    BadPrivateKey(Algorithm),
-    /// The two are of different pairs.
+    BadPrivateKey(TokenAlgorithm),
+    /// `public_key` and `private_key` are of different pairs.
     #[error("private_key does not belong to public_key")]
     NoPair,
 }
 
-/// Tells keys apart without showing them: a hash over all that decides whether a token is accepted by its signature.
+/// Identifies a key without revealing it: a hash over everything that decides whether the signature of a token is accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fingerprint([u8; 32]);
 
-/// A key that can be used.
-#[derive(Clone)]
-pub(super) struct Key {
+/// A key that was checked and can be used.
+pub(super) struct TokenKey {
     pub(super) kid: Arc<str>,
-    pub(super) algorithm: Algorithm,
+    pub(super) algorithm: TokenAlgorithm,
     pub(super) realms: Vec<Name>,
     pub(super) operator: bool,
     pub(super) fingerprint: Fingerprint,
-    check: DecodingKey,
-    sign: Option<EncodingKey>,
+    verifying: DecodingKey,
+    /// `None` if no private key is configured.
+    signing: Option<EncodingKey>,
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?}, {})", self.kid, self.algorithm)
+        write!(f, "TokenKey({:?}, {})", self.kid, self.algorithm)
     }
 }
 
-impl Key {
+impl TokenKey {
+    /// Checks a key and its pair. `audience` becomes part of the fingerprint.
     pub(super) fn build(settings: KeySettings, audience: &str) -> Result<Self, KeyError> {
         let KeySettings { kid, algorithm, material, realms, operator } = settings;
         if kid.is_empty() {
@@ -159,8 +160,8 @@ impl Key {
         if realms.is_empty() {
             return Err(KeyError::NoRealm);
         }
-        let (check, sign) = match (&material, algorithm) {
-            (Material::Secret(secret), Algorithm::Hs256) => {
+        let (verifying, signing) = match (&material, algorithm) {
+            (Material::Secret(secret), TokenAlgorithm::Hs256) => {
                 let secret = secret.expose_secret();
                 secret::check(secret, MIN_SECRET_BYTES).map_err(KeyError::WeakSecret)?;
                 (
@@ -177,12 +178,12 @@ impl Key {
             (Material::Secret(_), _) => return Err(KeyError::WrongMaterial),
         };
         let fingerprint = fingerprint(&kid, algorithm, &material, audience);
-        let key = Self { kid: kid.into(), algorithm, realms, operator, fingerprint, check, sign };
+        let key = Self { kid: kid.into(), algorithm, realms, operator, fingerprint, verifying, signing };
         key.try_pair()?;
         Ok(key)
     }
 
-    /// Signs and checks a probe, so that a pair that does not fit is found at start and not by customers.
+    /// Signs and verifies a test message, so that keys of different pairs are found at start and not by the first customer.
     fn try_pair(&self) -> Result<(), KeyError> {
         const PROBE: &[u8] = b"probe";
         match self.sign(PROBE) {
@@ -193,41 +194,41 @@ impl Key {
         }
     }
 
-    /// Whether `signature` (base64url) is this key's for `message`, by its one algorithm.
+    /// Whether `signature` (in base64url) is the signature of `message` by this key and its algorithm.
     pub(super) fn verify(&self, message: &[u8], signature: &str) -> bool {
-        crypto::verify(signature, message, &self.check, self.algorithm.jwt()).unwrap_or(false)
+        crypto::verify(signature, message, &self.verifying, self.algorithm.jwt()).unwrap_or(false)
     }
 
-    /// The signature in base64url; none if the private half is not configured.
+    /// Signs `message`. Returns the signature in base64url, or `None` if no private key is configured.
     pub(super) fn sign(&self, message: &[u8]) -> Option<jsonwebtoken::errors::Result<String>> {
-        self.sign.as_ref().map(|key| crypto::sign(message, key, self.algorithm.jwt()))
+        self.signing.as_ref().map(|key| crypto::sign(message, key, self.algorithm.jwt()))
     }
 }
 
-fn public(algorithm: Algorithm, pem: &[u8]) -> Result<DecodingKey, KeyError> {
+fn public(algorithm: TokenAlgorithm, pem: &[u8]) -> Result<DecodingKey, KeyError> {
     let key = match algorithm {
-        Algorithm::Hs256 => return Err(KeyError::WrongMaterial),
-        Algorithm::EdDsa => DecodingKey::from_ed_pem(pem),
-        Algorithm::Es256 => DecodingKey::from_ec_pem(pem).and_then(|key| {
+        TokenAlgorithm::Hs256 => return Err(KeyError::WrongMaterial),
+        TokenAlgorithm::EdDsa => DecodingKey::from_ed_pem(pem),
+        TokenAlgorithm::Es256 => DecodingKey::from_ec_pem(pem).and_then(|key| {
             let right_curve = key.try_get_as_bytes()?.len() == P256_POINT_BYTES;
             right_curve.then_some(key).ok_or_else(|| jsonwebtoken::errors::ErrorKind::InvalidEcdsaKey.into())
         }),
-        Algorithm::Rs256 => DecodingKey::from_rsa_pem(pem),
+        TokenAlgorithm::Rs256 => DecodingKey::from_rsa_pem(pem),
     };
     key.map_err(|_| KeyError::BadPublicKey(algorithm))
 }
 
-fn private(algorithm: Algorithm, pem: &[u8]) -> Result<EncodingKey, KeyError> {
+fn private(algorithm: TokenAlgorithm, pem: &[u8]) -> Result<EncodingKey, KeyError> {
     let key = match algorithm {
-        Algorithm::Hs256 => return Err(KeyError::WrongMaterial),
-        Algorithm::EdDsa => EncodingKey::from_ed_pem(pem),
-        Algorithm::Es256 => EncodingKey::from_ec_pem(pem),
-        Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem),
+        TokenAlgorithm::Hs256 => return Err(KeyError::WrongMaterial),
+        TokenAlgorithm::EdDsa => EncodingKey::from_ed_pem(pem),
+        TokenAlgorithm::Es256 => EncodingKey::from_ec_pem(pem),
+        TokenAlgorithm::Rs256 => EncodingKey::from_rsa_pem(pem),
     };
     key.map_err(|_| KeyError::BadPrivateKey(algorithm))
 }
 
-fn fingerprint(kid: &str, algorithm: Algorithm, material: &Material, audience: &str) -> Fingerprint {
+fn fingerprint(kid: &str, algorithm: TokenAlgorithm, material: &Material, audience: &str) -> Fingerprint {
     let checks = match material {
         Material::Secret(secret) => secret.expose_secret(),
         Material::Pair { public_key, .. } => public_key.trim(),

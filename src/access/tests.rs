@@ -1,6 +1,6 @@
 //! Admission, row by row: whatever is wrong with a token has its own reason, and nothing falls back to anonymous.
 
-use super::*;
+use super::{token::MAX_LIFETIME, *};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::header;
 use proptest::prelude::*;
@@ -20,14 +20,19 @@ fn name(text: &str) -> Name {
 fn secret_key(kid: &str, secret: &str) -> KeySettings {
     KeySettings {
         kid: kid.into(),
-        algorithm: Algorithm::Hs256,
+        algorithm: TokenAlgorithm::Hs256,
         material: Material::Secret(secret.into()),
         realms: vec![name("default")],
         operator: false,
     }
 }
 
-fn pair_key(kid: &str, algorithm: Algorithm, public_key: &str, private_key: Option<&str>) -> KeySettings {
+fn pair_key(
+    kid: &str,
+    algorithm: TokenAlgorithm,
+    public_key: &str,
+    private_key: Option<&str>,
+) -> KeySettings {
     let material = Material::Pair { public_key: public_key.into(), private_key: private_key.map(Into::into) };
     KeySettings { kid: kid.into(), algorithm, material, realms: vec![name("default")], operator: false }
 }
@@ -39,17 +44,17 @@ const P384_PUBLIC: &str = include_str!("testdata/p384.pub.pem");
 const RSA: (&str, &str) = (include_str!("testdata/rsa.pub.pem"), include_str!("testdata/rsa.key.pem"));
 
 /// One key of each kind; `op` is the operators'.
-fn settings() -> Settings {
+fn settings() -> AccessSettings {
     let operator = KeySettings { operator: true, ..secret_key("op", "another-Secret-of-0123456789-bytes") };
-    Settings {
+    AccessSettings {
         keys: vec![
             secret_key("k1", SECRET),
             operator,
-            pair_key("ed", Algorithm::EdDsa, ED25519.0, Some(ED25519.1)),
-            pair_key("ec", Algorithm::Es256, P256.0, Some(P256.1)),
-            pair_key("rsa", Algorithm::Rs256, RSA.0, Some(RSA.1)),
+            pair_key("ed", TokenAlgorithm::EdDsa, ED25519.0, Some(ED25519.1)),
+            pair_key("ec", TokenAlgorithm::Es256, P256.0, Some(P256.1)),
+            pair_key("rsa", TokenAlgorithm::Rs256, RSA.0, Some(RSA.1)),
         ],
-        ..Settings::default()
+        ..AccessSettings::default()
     }
 }
 
@@ -217,8 +222,8 @@ fn garbage_is_malformed_whatever_it_is() {
 #[test]
 fn a_missing_kid_is_fine_while_only_one_key_fits() {
     let token = signed(&json!({"alg": "HS256"}), &good_claims(), SECRET);
-    let keys = vec![secret_key("k1", SECRET), pair_key("ed", Algorithm::EdDsa, ED25519.0, None)];
-    let access = Access::new(Settings { keys, ..Settings::default() }).unwrap();
+    let keys = vec![secret_key("k1", SECRET), pair_key("ed", TokenAlgorithm::EdDsa, ED25519.0, None)];
+    let access = Access::new(AccessSettings { keys, ..AccessSettings::default() }).unwrap();
     assert_eq!(admit(&access, &token, at(0)).unwrap().kid.as_deref(), Some("k1"));
 }
 
@@ -237,7 +242,7 @@ fn a_public_key_is_never_taken_for_a_secret() {
 #[test]
 fn admission_and_a_running_stream_end_at_the_same_moment() {
     for leeway_s in [0_u32, 1, 30, 60, 61] {
-        let settings = Settings { leeway: Duration::from_secs(leeway_s.into()), ..settings() };
+        let settings = AccessSettings { leeway: Duration::from_secs(leeway_s.into()), ..settings() };
         let access = Access::new(settings).unwrap();
         let token = signed(&good_header(), &good_claims(), SECRET);
         let end = admit(&access, &token, at(0)).unwrap().expires_at.unwrap();
@@ -250,7 +255,7 @@ fn admission_and_a_running_stream_end_at_the_same_moment() {
 
 #[test]
 fn open_mode_admits_the_anonymous_but_never_a_bad_token() {
-    let access = Access::new(Settings { open: Some(name("default")), ..settings() }).unwrap();
+    let access = Access::new(AccessSettings { open: Some(name("default")), ..settings() }).unwrap();
     let grant = access.admit(&HeaderMap::new(), None, at(0)).unwrap();
     assert_eq!((grant.payments.clone(), grant.expires_at), (Payments::All, None));
     assert!(access.stands(&grant));
@@ -273,7 +278,7 @@ fn open_mode_admits_the_anonymous_but_never_a_bad_token() {
 
 #[test]
 fn without_a_token_nobody_gets_in() {
-    for access in [access(), Access::new(Settings::default()).unwrap()] {
+    for access in [access(), Access::new(AccessSettings::default()).unwrap()] {
         assert_eq!(access.admit(&HeaderMap::new(), Some("x=1"), at(0)), Err(Denied::MissingToken));
     }
 }
@@ -299,14 +304,13 @@ fn operators_see_all_of_their_realm() {
 
 #[test]
 fn a_reload_revokes_what_its_keys_no_longer_cover() {
-    let change = |edit: fn(&mut Settings)| {
+    let change = |edit: fn(&mut AccessSettings)| {
         let access = access();
         let token = signed(&good_header(), &good_claims(), SECRET);
         let grant = admit(&access, &token, at(0)).unwrap();
         let mut settings = settings();
         edit(&mut settings);
         access.replace(Access::new(settings).unwrap());
-        assert_eq!(access.epoch(), 1);
         assert_eq!(access.stands(&grant), admit(&access, &token, at(0)).is_ok());
         access.stands(&grant)
     };
@@ -322,13 +326,15 @@ fn a_reload_revokes_what_its_keys_no_longer_cover() {
 
 #[test]
 fn bad_settings_are_refused() {
-    assert!(Access::new(Settings { cors: vec!["*".into()], ..Settings::default() }).is_err());
+    assert!(Access::new(AccessSettings { cors: vec!["*".into()], ..AccessSettings::default() }).is_err());
 }
 
 #[test]
 fn unusable_keys_are_refused_with_a_reason() {
     let check = |key: KeySettings, expected: &str| {
-        let error = Access::new(Settings { keys: vec![key], ..Settings::default() }).unwrap_err().to_string();
+        let error = Access::new(AccessSettings { keys: vec![key], ..AccessSettings::default() })
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error} lacks {expected}");
     };
     check(secret_key("k", "short"), "secret is shorter than 32 bytes");
@@ -338,22 +344,33 @@ fn unusable_keys_are_refused_with_a_reason() {
     check(secret_key("k", &format!("{SECRET}\n")), "white space");
     check(secret_key("", SECRET), "kid is empty");
     check(KeySettings { realms: vec![], ..secret_key("k", SECRET) }, "realms is empty");
-    check(KeySettings { algorithm: Algorithm::Es256, ..secret_key("k", SECRET) }, "HS256 takes `secret`");
-    check(pair_key("k", Algorithm::Hs256, RSA.0, None), "HS256 takes `secret`");
-    check(pair_key("k", Algorithm::Rs256, P256.0, None), "public_key is no public key in PEM for RS256");
-    check(pair_key("k", Algorithm::Es256, P384_PUBLIC, None), "public_key is no public key in PEM for ES256");
-    check(pair_key("k", Algorithm::EdDsa, "nonsense", None), "public_key is no public key in PEM for EdDSA");
-    check(pair_key("k", Algorithm::EdDsa, ED25519.0, Some(ED25519.0)), "private_key is no private key");
-    check(pair_key("k", Algorithm::EdDsa, ED25519.0, Some(P256.1)), "private_key is no private key");
-    let twice =
-        Settings { keys: vec![secret_key("k", SECRET), secret_key("k", SECRET)], ..Settings::default() };
+    check(
+        KeySettings { algorithm: TokenAlgorithm::Es256, ..secret_key("k", SECRET) },
+        "HS256 takes `secret`",
+    );
+    check(pair_key("k", TokenAlgorithm::Hs256, RSA.0, None), "HS256 takes `secret`");
+    check(pair_key("k", TokenAlgorithm::Rs256, P256.0, None), "public_key is no public key in PEM for RS256");
+    check(
+        pair_key("k", TokenAlgorithm::Es256, P384_PUBLIC, None),
+        "public_key is no public key in PEM for ES256",
+    );
+    check(
+        pair_key("k", TokenAlgorithm::EdDsa, "nonsense", None),
+        "public_key is no public key in PEM for EdDSA",
+    );
+    check(pair_key("k", TokenAlgorithm::EdDsa, ED25519.0, Some(ED25519.0)), "private_key is no private key");
+    check(pair_key("k", TokenAlgorithm::EdDsa, ED25519.0, Some(P256.1)), "private_key is no private key");
+    let twice = AccessSettings {
+        keys: vec![secret_key("k", SECRET), secret_key("k", SECRET)],
+        ..AccessSettings::default()
+    };
     assert!(Access::new(twice).unwrap_err().0[0].to_string().contains("used twice"));
 }
 
 #[test]
 fn what_cannot_be_minted_is_said() {
-    let keys = vec![secret_key("k1", SECRET), pair_key("ed", Algorithm::EdDsa, ED25519.0, None)];
-    let access = Access::new(Settings { keys, ..Settings::default() }).unwrap();
+    let keys = vec![secret_key("k1", SECRET), pair_key("ed", TokenAlgorithm::EdDsa, ED25519.0, None)];
+    let access = Access::new(AccessSettings { keys, ..AccessSettings::default() }).unwrap();
     let minute = Duration::from_secs(60);
     for (kid, realm, payments, ttl, expected) in [
         (Some("k9"), "default", vec!["p"], minute, "no key \"k9\"; configured are: k1, ed"),
@@ -392,7 +409,7 @@ proptest! {
 
     #[test]
     fn any_text_is_answered_without_a_panic(token in "\\PC*", query in "\\PC*") {
-        let access = Access::new(Settings { open: Some(name("default")), ..settings() }).unwrap();
+        let access = Access::new(AccessSettings { open: Some(name("default")), ..settings() }).unwrap();
         if let Ok(value) = HeaderValue::try_from(format!("Bearer {token}")) {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
             prop_assert!(access.admit(&headers, None, at(0)).is_err());

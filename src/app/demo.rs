@@ -1,25 +1,25 @@
-//! `demo`: a whole shop in one process. A gateway on loopback with a temporary data folder, or with keys of its own on a
-//! Redis server, the page on its public listener, and a pretended Stripe that posts signed webhooks over HTTP.
+//! The demo: a whole shop in one process. It has a gateway on loopback with a temporary data folder (or with a key prefix of its own on
+//! a Redis server), a page on the gateway's public listener, and a simulation of Stripe that posts signed webhooks over HTTP.
 //!
-//! The gateway knows nothing of the demo: it gets pages to serve, and webhooks from a socket. So a restart is a real one,
-//! and the webhooks that fall into it are lost unless the provider tries again, as providers do.
+//! The gateway does not know that it runs in a demo: it serves additional pages and receives webhooks on a socket. So a restart is a
+//! real one, and a webhook that is posted meanwhile is lost unless the provider retries it, as real providers do.
 
-mod provider;
 mod shop;
+mod stripe;
 
 use super::{App, Running};
 use crate::{
-    access::{self, Access, Algorithm, KeySettings, Material},
-    config::{Config, DEV_REALM, Listen, Role, fresh_secret},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
+    config::{Config, DEFAULT_REALM, Listen, Role, duration, fresh_secret},
     http::demo,
-    ingest::{Source, SourceSettings},
     payment::Name,
+    source::{Source, SourceSettings},
     store::{self, redis},
     telemetry,
 };
 use anyhow::Context;
 use secrecy::SecretString;
-use shop::Shop;
+use shop::CheckoutShop;
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -32,19 +32,19 @@ use tokio::{
     time::sleep,
 };
 
-/// The page's port, if it is free.
+/// The port of the page, unless it is in use.
 const USUAL_PORT: u16 = 8080;
 
-/// How long the gateway stays away at a restart: long enough to be seen.
+/// How long a restart takes: long enough for the visitor to see it.
 const AWAY: Duration = Duration::from_secs(2);
 
-/// Leaves time for the answer to the one who pressed the button.
+/// The time for sending the answer to the visitor who pressed the button.
 const BEFORE_RESTART: Duration = Duration::from_millis(200);
 
-/// How long a payment lives on Redis, should the demo be killed before it can take its keys away.
-const REDIS_HISTORY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long Redis keeps a payment if the demo is killed before it can delete its keys.
+const REDIS_HISTORY: Duration = duration::DAY;
 
-/// What is kept on a Redis server for the length of one demo: under a prefix that no other demo has.
+/// The settings of a Redis store for one demo, with a random key prefix, so that several demos can share a server.
 #[must_use]
 pub fn on_redis(url: SecretString) -> redis::Settings {
     redis::Settings {
@@ -58,41 +58,43 @@ pub fn on_redis(url: SecretString) -> redis::Settings {
     }
 }
 
-/// Runs the demo on the given port (else 8080, else any free one) until Ctrl-C. Keeps what it has to in a temporary
-/// folder, or on `redis`, and leaves nothing behind.
+/// Runs the demo until Ctrl-C, on `port` or, without one, on 8080 or any free port. Payments are stored in a temporary folder or on
+/// `redis`; both are cleaned up at the end.
 pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("no temporary data folder")?;
+    let folder = tempfile::tempdir().context("the temporary data folder cannot be created")?;
     telemetry::start(telemetry::Format::Text);
-    let played = play(Settings::new(folder.path().to_owned(), port, redis.clone())?).await;
+    let played = play(DemoSetup::new(folder.path().to_owned(), port, redis.clone())?).await;
     let erased = match redis {
         None => Ok(()),
         Some(redis) => {
-            let left =
-                format!("the demo's keys, which begin with {}, are still on the Redis server", redis.prefix);
+            let left = format!(
+                "the keys of the demo, which begin with {}, could not be deleted from the Redis server",
+                redis.prefix
+            );
             redis::erase(&redis).await.context(left)
         }
     };
     played.and(erased)
 }
 
-/// Until a signal ends it.
-async fn play(mut settings: Settings) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
-    let shop = Arc::new(Shop::new(settings.source()?, settings.access()?)?);
-    let mut running = start(&settings, &shop).await?;
-    // A restart has to come back at the same addresses, for the page's sake.
-    settings.listen = running.listen;
+/// Runs the gateway and the shop until a signal ends them.
+async fn play(mut setup: DemoSetup) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("the signal handlers cannot be installed")?;
+    let shop = Arc::new(CheckoutShop::new(setup.source()?, setup.access()?)?);
+    let mut running = start(&setup, &shop).await?;
+    // After a restart, the page reconnects to the same address.
+    setup.listen = running.listen;
     announce(running.listen.public)?;
     loop {
         tokio::select! {
-            pressed = tokio::signal::ctrl_c() => break pressed.context("signals cannot be received")?,
+            interrupted = tokio::signal::ctrl_c() => break interrupted.context("the signal handlers cannot be installed")?,
             _ = terminate.recv() => break,
             error = running.failed() => return Err(error),
-            () = shop.restart_asked() => {
+            () = shop.restart_requested() => {
                 sleep(BEFORE_RESTART).await;
                 running.kill().await;
                 sleep(AWAY).await;
-                running = start(&settings, &shop).await?;
+                running = start(&setup, &shop).await?;
             }
         }
     }
@@ -100,32 +102,33 @@ async fn play(mut settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(settings: &Settings, shop: &Arc<Shop>) -> anyhow::Result<Running> {
+/// Starts the gateway with the pages of the demo.
+async fn start(setup: &DemoSetup, shop: &Arc<CheckoutShop>) -> anyhow::Result<Running> {
     let pages = demo::routes(Arc::clone(shop) as _);
-    let running = App::start_with_pages(settings.config()?, Role::All, pages).await?;
-    shop.opened(running.listen.ingest);
+    let running = App::start_with_pages(setup.config()?, Role::All, pages).await?;
+    shop.set_gateway(running.listen.ingest);
     Ok(running)
 }
 
-/// What is the same after each restart: where things are, and the secrets.
-struct Settings {
+/// What stays the same across restarts: addresses, places and secrets.
+struct DemoSetup {
     data: PathBuf,
     redis: Option<redis::Settings>,
     listen: Listen,
-    /// Signs webhooks.
+    /// The secret that signs webhooks.
     secret: SecretString,
-    /// Signs tokens.
+    /// The key that signs tokens.
     key: KeySettings,
 }
 
-impl Settings {
+impl DemoSetup {
     fn new(data: PathBuf, port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::Result<Self> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let free = || TcpListener::bind(at(USUAL_PORT)).is_ok();
         let public = at(port.unwrap_or_else(|| if free() { USUAL_PORT } else { 0 }));
         let key = KeySettings {
             kid: "demo".to_owned(),
-            algorithm: Algorithm::Hs256,
+            algorithm: TokenAlgorithm::Hs256,
             material: Material::Secret(hex::encode(rand::random::<[u8; 32]>()).into()),
             realms: vec![realm()?],
             operator: false,
@@ -134,7 +137,7 @@ impl Settings {
         Ok(Self { data, redis, listen, secret: fresh_secret(), key })
     }
 
-    /// The development configuration, made as strict as a real one: one source, tokens signed by a key.
+    /// The development configuration, restricted like one for production: one source, and only tokens signed by the key.
     fn config(&self) -> anyhow::Result<Config> {
         let mut config = Config::dev(self.data.clone(), &self.secret)?;
         config.listen = self.listen;
@@ -146,21 +149,21 @@ impl Settings {
 
     fn source(&self) -> anyhow::Result<Source> {
         let secret = self.secret.clone();
-        Ok(Source::build(SourceSettings::new(provider::SOURCE, provider::SOURCE, realm()?, secret))?)
+        Ok(Source::build(SourceSettings::new(stripe::SOURCE, stripe::SOURCE, realm()?, secret))?)
     }
 
     fn access(&self) -> anyhow::Result<Access> {
         let keys = vec![self.key.clone()];
-        Ok(Access::new(access::Settings { keys, ..access::Settings::default() })?)
+        Ok(Access::new(AccessSettings { keys, ..AccessSettings::default() })?)
     }
 }
 
 fn realm() -> anyhow::Result<Name> {
-    DEV_REALM.parse().context("the realm's name")
+    DEFAULT_REALM.parse().context("the name of the default realm is invalid")
 }
 
-/// The address alone on standard output, for people and programs; everything else is log.
+/// Prints the address of the page, the only line on standard output. Everything else is logged to standard error.
 fn announce(page: SocketAddr) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "Open http://{page}/ in a browser; Ctrl-C ends the demo.")?;
+    writeln!(std::io::stdout(), "Open http://{page}/ in a browser. Press Ctrl-C to end the demo.")?;
     Ok(())
 }

@@ -1,25 +1,26 @@
-//! The two halves of a gateway: one takes webhooks, the other streams. A role decides which of them are built.
+//! The two halves of a gateway: one takes webhooks, the other serves streams. The role decides which of them are built.
 //!
-//! They share the store and nothing that either of them made: neither is told whether the other is there.
+//! They share only what [`Common`] holds. Neither half knows whether the other one exists.
 
 use crate::{
     access::Access,
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
-    ingest::{Ingest, Source},
+    ingest::Ingest,
     limits::Limits,
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
+    source::{Source, Sources},
     store::Store,
     stream::{self, Streams},
 };
 use axum::Router;
 use std::{fmt, sync::Arc};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
-/// What both halves stand on.
+/// What both halves share. Both only borrow it; it belongs to the running gateway.
 pub(super) struct Common {
     pub(super) store: Arc<dyn Store>,
     pub(super) metrics: Arc<Metrics>,
@@ -34,9 +35,9 @@ impl fmt::Debug for Common {
     }
 }
 
-/// From a provider's request into the store.
+/// The half that takes webhooks: from a provider's request to the store.
 pub(super) struct IngestHalf {
-    pub(super) ingest: Arc<Ingest>,
+    pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
     webhooks: Webhooks,
 }
@@ -48,22 +49,24 @@ impl fmt::Debug for IngestHalf {
 }
 
 impl IngestHalf {
+    /// Builds the half. Nothing runs before [`IngestHalf::spawn`].
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
         let Common { store, metrics, limits, shutdown, .. } = common;
-        let ingest = Ingest::new(sources, Arc::clone(store), Arc::clone(metrics), limits.clone());
-        let ingest = Arc::new(ingest);
+        let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
+        let ingest = Ingest::new(Arc::clone(store), Arc::clone(metrics), limits.clone(), Arc::clone(&hints));
         let confirmations = Confirmations::new(
-            Arc::clone(&ingest),
+            Arc::clone(&sources),
+            hints,
             Arc::clone(store),
             Arc::clone(metrics),
             limits.clone(),
             shutdown.clone(),
         );
-        let webhooks = Webhooks::new(Arc::clone(&ingest), limits.clone());
-        Self { ingest, confirmations: Arc::new(confirmations), webhooks }
+        let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
+        Self { sources, confirmations: Arc::new(confirmations), webhooks }
     }
 
-    /// Starts what runs beside the webhooks: asking providers what they hinted at.
+    /// Starts the task that asks providers about the payments that their webhooks hinted at.
     pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
         let confirming = Arc::clone(&self.confirmations).run();
         tasks.spawn(async move {
@@ -72,22 +75,23 @@ impl IngestHalf {
         });
     }
 
-    /// What the ingest listener serves.
+    /// The routes of the ingest listener.
     pub(super) fn routes(&self) -> Router {
         self.webhooks.routes()
     }
 
+    /// Replaces the configured sources after a reload.
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
-        self.ingest.replace_sources(sources);
+        self.sources.replace(sources);
     }
 
-    /// Returns once no delivery is in work.
+    /// Returns once no delivery is in progress.
     pub(super) async fn done(&self) {
         self.webhooks.done().await;
     }
 }
 
-/// From the store to those who watch.
+/// The half that serves streams: from the store to the browsers.
 pub(super) struct StreamHalf {
     pub(super) access: Arc<Access>,
     pub(super) hub: Arc<Hub>,
@@ -101,6 +105,7 @@ impl fmt::Debug for StreamHalf {
 }
 
 impl StreamHalf {
+    /// Builds the half. Nothing runs before [`StreamHalf::spawn`].
     pub(super) fn new(access: Access, common: &Common) -> Self {
         let Common { store, metrics, limits, stream, shutdown } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
@@ -114,7 +119,7 @@ impl StreamHalf {
         Self { access: Arc::new(access), hub, streams }
     }
 
-    /// What the public listener serves.
+    /// The routes of the public listener.
     pub(super) fn routes(&self, common: &Common) -> Router {
         let public = Public {
             streams: Arc::clone(&self.streams),
@@ -125,11 +130,11 @@ impl StreamHalf {
         public.routes()
     }
 
-    /// Starts what runs beside the streams: hearing the store, and the account of stream time.
+    /// Starts the tasks beside the streams: the hub, which follows the store, and the accounting of stream time.
     pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
-        let hearing = Arc::clone(&self.hub).run(common.shutdown.clone());
+        let hub_runs = Arc::clone(&self.hub).run(common.shutdown.clone());
         tasks.spawn(async move {
-            hearing.await;
+            hub_runs.await;
             Ok(())
         });
         let streams = Arc::clone(&self.streams);
@@ -139,7 +144,7 @@ impl StreamHalf {
         });
     }
 
-    /// Wakes every stream so that it looks at its grant and the settings again.
+    /// Wakes every stream, so that it checks its grant and its settings again.
     pub(super) fn review(&self) {
         self.streams.review();
     }

@@ -1,7 +1,7 @@
-//! The sockets of a role: public for streams, ingest for webhooks, admin always.
+//! The sockets that a role listens on: `public` for streams, `ingest` for webhooks, and `admin` for every role.
 
 use crate::{
-    config::{Listen, Role},
+    config::{Listen, ListenerKind, Role},
     http,
     limits::Limits,
 };
@@ -12,41 +12,42 @@ use tokio::net::TcpListener;
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} (listen.{name}): another process may hold it; change [listen] or stop that process"
+    "cannot listen on {address} (listen.{listener}); another process may be using it, so change the address under [listen] or stop that process"
 )]
 pub struct BindError {
-    /// Its key under `[listen]`.
-    pub name: &'static str,
-    /// Where.
+    /// The listener that the socket is for.
+    pub listener: ListenerKind,
+    /// The address that was configured.
     pub address: SocketAddr,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
 /// The bound sockets.
 pub(super) struct Listeners {
-    /// Where the role streams.
+    /// `None` if the role serves no streams.
     public: Option<TcpListener>,
-    /// Where the role takes webhooks, unless on the public one.
+    /// `None` if the role takes no webhooks, or takes them on the public socket.
     ingest: Option<TcpListener>,
     admin: TcpListener,
 }
 
 impl Listeners {
-    /// Binds all that the role has, or none.
+    /// Binds the sockets of the role: all of them or, with an error, none.
     pub(super) fn bind(listen: &Listen, role: Role, limits: &Limits) -> Result<Self, BindError> {
-        let bind =
-            |name, address| http::bind(address, limits).map_err(|source| BindError { name, address, source });
+        let bind = |listener, address| {
+            http::bind(address, limits).map_err(|source| BindError { listener, address, source })
+        };
         let is_shared = role.streams() && listen.ingest == listen.public;
         let has_ingest = role.takes_webhooks() && !is_shared;
         Ok(Self {
-            public: role.streams().then(|| bind("public", listen.public)).transpose()?,
-            ingest: has_ingest.then(|| bind("ingest", listen.ingest)).transpose()?,
-            admin: bind("admin", listen.admin)?,
+            public: role.streams().then(|| bind(ListenerKind::Public, listen.public)).transpose()?,
+            ingest: has_ingest.then(|| bind(ListenerKind::Ingest, listen.ingest)).transpose()?,
+            admin: bind(ListenerKind::Admin, listen.admin)?,
         })
     }
 
-    /// `listen` with the real addresses of what is bound.
+    /// `listen` with the real addresses of the bound sockets, which differ where port 0 was configured.
     pub(super) fn addresses(&self, listen: Listen) -> std::io::Result<Listen> {
         let real = |listener: &Option<TcpListener>, configured| {
             listener.as_ref().map_or(Ok(configured), TcpListener::local_addr)
@@ -57,7 +58,7 @@ impl Listeners {
         Ok(Listen { public, ingest, admin: self.admin.local_addr()? })
     }
 
-    /// Each socket with what it serves; what the role does not have is `None`.
+    /// Each socket with the routes that it serves. `public` and `webhooks` are `None` if the role does not have them.
     pub(super) fn with_routes(
         self,
         public: Option<Router>,

@@ -1,8 +1,8 @@
-//! The composed gateway over real sockets: the surface of its three listeners.
+//! The whole gateway over real sockets: what its three listeners answer.
 
 use super::*;
 use crate::{
-    access::{self, Access, Algorithm, KeySettings, Material},
+    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
     clock,
     http::Public,
     hub::Hub,
@@ -24,20 +24,20 @@ struct Gateway {
     folder: tempfile::TempDir,
 }
 
-/// Signs webhooks.
+/// The secret that signs webhooks.
 const SECRET: &str = "whsec_9d2Fb71c9d2Fb71c9d2Fb71c9d2Fb71c";
 
-/// What the gateways of these tests run with.
+/// The configuration of the gateways in these tests.
 fn config(data: &Path) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let key = KeySettings {
         kid: "k1".into(),
-        algorithm: Algorithm::Hs256,
+        algorithm: TokenAlgorithm::Hs256,
         material: Material::Secret("Some-Secret-of-32-bytes-or-more-0123".into()),
         realms: vec!["default".parse().unwrap()],
         operator: false,
     };
-    let access = access::Settings { cors: vec![ORIGIN.into()], keys: vec![key], ..Default::default() };
+    let access = AccessSettings { cors: vec![ORIGIN.into()], keys: vec![key], ..Default::default() };
     let limits = Limits { body_bytes: 1000, body_timeout: Duration::from_millis(200), ..Limits::default() };
     Config {
         listen: Listen { public: any, ingest: any, admin: any },
@@ -62,7 +62,7 @@ impl Gateway {
             .access
             .mint(None, &realm, &payments, ttl, clock::now())
             .unwrap();
-        // A drain closes idle connections, which must not be picked up again in that very moment.
+        // A drain closes idle connections. The client must not reuse one at that moment, so it keeps none.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Self { running, token, client, folder }
     }
@@ -98,7 +98,7 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
         ("/v1/events", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=a", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=c", &good, 403, "foreign_payment"),
-        // `*` was followed as a payment of that name.
+        // `*` was accepted as the id of a payment.
         ("/v1/events?payment=*", &good, 400, "bad_payment"),
         ("/v1/events?payment=a&payment=%2A", &good, 400, "bad_payment"),
         ("/v1/payments/*/events", &good, 400, "bad_payment"),
@@ -186,6 +186,13 @@ async fn the_admin_listener_tells_health_openly_and_records_to_operators() {
         ("/admin/sources/dev/quarantine", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=5", "an-admin-token-of-some-length", 200),
         ("/admin/sources/dev/deliveries?limit=0", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries?source=dev&before=7-0", "an-admin-token-of-some-length", 200),
+        ("/admin/deliveries?source=dev&before=yesterday", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries?source=dev&limit=0", "an-admin-token-of-some-length", 400),
+        ("/admin/deliveries", "an-admin-token-of-some-length", 400),
+        ("/admin/quarantine?source=dev", "an-admin-token-of-some-length", 200),
+        ("/admin/quarantine?source=dev", "wrong", 401),
+        ("/admin/quarantine?source=none", "an-admin-token-of-some-length", 404),
         ("/admin/sources/none/deliveries", "an-admin-token-of-some-length", 404),
     ] {
         assert_eq!(get(path).bearer_auth(token).send().await.unwrap().status(), status, "{path} {token}");
@@ -207,8 +214,8 @@ async fn a_gateway_can_end_and_start_again_on_the_same_folder() {
     App::start(config(folder.path()), Role::All).await.unwrap().kill().await;
 }
 
-/// Sources were built to check the configuration, thrown away and built again to start: with a preset file that had changed or
-/// gone in between, a checked configuration did not start.
+/// Sources were built to check the configuration, dropped, and built again for the start. If a preset file changed or disappeared in
+/// between, a configuration that had been checked did not start.
 #[tokio::test]
 async fn what_was_checked_is_what_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,14 +233,14 @@ async fn what_was_checked_is_what_runs() {
     std::fs::remove_file(&preset).unwrap();
     let running = App::start(checked, Role::All).await.unwrap();
     running.reload(again).unwrap();
-    assert!(running.ingest.as_ref().unwrap().ingest.knows("acme"));
+    assert!(running.ingest.as_ref().unwrap().sources.get("acme").is_some());
     running.kill().await;
 }
 
 #[tokio::test]
 async fn a_reload_takes_over_all_or_nothing() {
     let gateway = Gateway::start().await;
-    let knows_dev = || gateway.running.ingest.as_ref().unwrap().ingest.knows("dev");
+    let knows_dev = || gateway.running.ingest.as_ref().unwrap().sources.get("dev").is_some();
     let changed = || {
         let mut config = config(gateway.folder.path());
         config.sources.clear();
@@ -303,7 +310,7 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
     let streams =
         Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
     let open = Some("default".parse().unwrap());
-    let access = Arc::new(Access::new(crate::access::Settings { open, ..Default::default() }).unwrap());
+    let access = Arc::new(Access::new(crate::access::AccessSettings { open, ..Default::default() }).unwrap());
     let routes = Public { streams, access, limits: limits.clone(), metrics: Arc::clone(&metrics) }.routes();
     let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,9 +1,9 @@
-//! `paystream check`: is the configuration fine?
+//! `paystream check`: checks a configuration file, or prints what is built into the program.
 
-use super::{ConfigFile, output};
+use super::{config_file::ConfigFile, output};
 use crate::{
-    config::{Config, DEFAULT, Mistakes},
-    ingest, store,
+    config::{Config, ConfigMistakes, DEFAULT},
+    source, store,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,8 +11,9 @@ use std::path::Path;
 
 /// Checks a configuration file, without starting anything
 ///
-/// Tells every mistake at once, one line each: its place, what is allowed, a remedy. Exit code 2 if there are any. Warns of
-/// what is allowed, but hardly meant. Tells where the data folder is, and makes none.
+/// Prints every mistake at once, one per line, with its place, what is allowed and how to fix it. The exit code is 2 if there is a
+/// mistake. Also warns of settings that are allowed but probably not intended, and prints where the data folder is, without
+/// creating it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,33 +21,33 @@ Examples:
   paystream check --print-default > paystream.toml
   paystream check --presets
   paystream check --ignored")]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// Print the default configuration, which explains every key, instead of checking one
+    /// Print the default configuration, which explains every key, instead of checking a file
     #[arg(long)]
     print_default: bool,
-    /// Print the table of the presets that come with the program, instead of checking
+    /// Print a table of the built-in presets instead of checking a file
     #[arg(long)]
     presets: bool,
-    /// Print which events of these presets change no status, and why, instead of checking
+    /// Print which events of the built-in presets change no status, and why, instead of checking a file
     #[arg(long)]
     ignored: bool,
-    /// Answer in JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-impl Check {
+impl CheckArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         if self.print_default {
             return Ok(output::say(DEFAULT.trim_end())?);
         }
         if self.presets {
-            return Ok(output::say(ingest::preset_table().trim_end())?);
+            return Ok(output::say(source::preset_table().trim_end())?);
         }
         if self.ignored {
-            return Ok(output::say(ingest::ignored_table().trim_end())?);
+            return Ok(output::say(source::ignored_table().trim_end())?);
         }
         let checked = self.config.load().map(Checked::new);
         if self.json {
@@ -54,7 +55,7 @@ impl Check {
         }
         let checked = checked?;
         if !self.json {
-            output::say(&checked.as_text(&self.config.config))?;
+            output::say(&checked.as_text(&self.config.path))?;
             for warning in &checked.warnings {
                 output::complain(&format!("warning: {warning}"));
             }
@@ -63,10 +64,10 @@ impl Check {
     }
 }
 
-/// A configuration without a mistake, and what is to be said of it.
+/// A configuration without a mistake, and what `check` found out about it.
 struct Checked {
     config: Config,
-    /// Whether the data folder is there; none where there is no such folder, or it cannot be opened.
+    /// Whether the data folder exists. It is `None` if the store has no data folder, or if that cannot be opened.
     is_there: Option<bool>,
     warnings: Vec<String>,
 }
@@ -89,7 +90,7 @@ impl Checked {
 
     fn as_text(&self, file: &Path) -> String {
         let Config { sources, access, listen, store, .. } = &self.config;
-        let sources: Vec<&str> = sources.iter().map(ingest::Source::name).collect();
+        let sources: Vec<&str> = sources.iter().map(source::Source::name).collect();
         let kids = access.kids();
         let kids: Vec<&str> = kids.iter().map(|kid| &**kid).collect();
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -98,15 +99,18 @@ impl Checked {
                 format!("{} (found)", settings.path.display())
             }
             (store::Settings::Embedded(settings), Some(false)) => {
-                format!("{} (not there yet; will be made)", settings.path.display())
+                format!(
+                    "{} (does not exist yet; the gateway creates it at its first start)",
+                    settings.path.display()
+                )
             }
             (store::Settings::Embedded(settings), None) => {
                 format!("{} (cannot be used)", settings.path.display())
             }
-            (redis, _) => redis.to_string(),
+            (settings @ store::Settings::Redis(_), _) => settings.to_string(),
         };
         format!(
-            "{}: fine\n  sources: {}\n  access keys: {}\n  streams on {}, webhooks on {}, admin on {}\n  store: {store}",
+            "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n  store: {store}",
             file.display(),
             list(sources),
             list(kids),
@@ -117,7 +121,7 @@ impl Checked {
     }
 }
 
-fn as_json(checked: Result<&Checked, &Mistakes>) -> Value {
+fn as_json(checked: Result<&Checked, &ConfigMistakes>) -> Value {
     match checked {
         Ok(Checked { config, is_there, warnings }) => {
             let store = match &config.store {

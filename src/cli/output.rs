@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// One line for whoever reads the answer; flushed, so that a pipe gets it at once.
+/// Writes a line of the result to standard output, and flushes it so that a program at the other end of a pipe reads it at once.
 pub(super) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;
@@ -10,7 +10,7 @@ pub(super) fn say(line: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// A line about how it went, apart from the answer. If nobody can read it, nobody can be told so.
+/// Writes a warning or an error to standard error, apart from the result. If that fails, nobody is left who could be told.
 pub(super) fn complain(line: &str) {
     let _unheard = writeln!(io::stderr().lock(), "{line}");
 }

@@ -1,21 +1,24 @@
-//! A port that is taken, told in the terms of commands that have no configuration file.
+//! The error of a port that is in use, for commands that have no configuration file.
 
-use crate::app::BindError;
+use crate::{app::BindError, config::ListenerKind};
 use anyhow::anyhow;
 use std::io::ErrorKind;
 
-/// `error`, with a remedy that the command has, if it says that a socket could not be opened.
+/// If `error` says that a socket could not be opened, replaces its remedy, which is about the configuration file, by one that uses
+/// the arguments and environment variables of the command.
 pub(super) fn in_terms_of_arguments(error: anyhow::Error) -> anyhow::Error {
-    let Some(BindError { name, address, source }) = error.downcast_ref() else { return error };
+    let Some(BindError { listener, address, source }) = error.downcast_ref() else { return error };
     let what = match source.kind() {
-        ErrorKind::AddrInUse => format!("port {} is taken", address.port()),
+        ErrorKind::AddrInUse => format!("port {} is in use by another program", address.port()),
         _ => format!("cannot listen on {address}: {source}"),
     };
-    // Streams and webhooks share a port, unless the environment says otherwise.
-    match *name {
-        "public" => anyhow!("{what}; use --port with another one, or --port 0 for one that is free"),
-        name => {
-            let variable = format!("PAYSTREAM__LISTEN__{}", name.to_ascii_uppercase());
+    match listener {
+        // Streams and webhooks share a port, unless the environment names two.
+        ListenerKind::Public => {
+            anyhow!("{what}; choose another port with --port, or a free one with --port 0")
+        }
+        ListenerKind::Ingest | ListenerKind::Admin => {
+            let variable = listener.variable();
             anyhow!("{what}; set {variable} to another address, e.g. {variable}=127.0.0.1:0")
         }
     }
@@ -29,17 +32,25 @@ mod tests {
     #[test]
     fn a_taken_port_is_told_in_the_terms_of_the_command() {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-        for (name, kind, expected) in [
-            ("public", ErrorKind::AddrInUse, "port 8080 is taken; use --port with another one"),
-            ("admin", ErrorKind::AddrInUse, "port 8080 is taken; set PAYSTREAM__LISTEN__ADMIN to another"),
+        for (listener, kind, expected) in [
             (
-                "public",
+                ListenerKind::Public,
+                ErrorKind::AddrInUse,
+                "port 8080 is in use by another program; choose another port",
+            ),
+            (
+                ListenerKind::Admin,
+                ErrorKind::AddrInUse,
+                "port 8080 is in use by another program; set PAYSTREAM__LISTEN__ADMIN to",
+            ),
+            (
+                ListenerKind::Public,
                 ErrorKind::PermissionDenied,
-                "cannot listen on 127.0.0.1:8080: permission denied; use --port",
+                "cannot listen on 127.0.0.1:8080: permission denied; choose another port with --port",
             ),
         ] {
             let source = io::Error::from(kind);
-            let error = in_terms_of_arguments(BindError { name, address, source }.into()).to_string();
+            let error = in_terms_of_arguments(BindError { listener, address, source }.into()).to_string();
             assert!(error.starts_with(expected) && !error.contains("[listen]"), "{error}");
         }
         let other = anyhow!("another error");

@@ -1,6 +1,6 @@
-//! `paystream serve`: the gateway.
+//! `paystream serve`: runs the gateway until a signal ends it.
 
-use super::{ConfigFile, output, port, post};
+use super::{client, config_file::ConfigFile, output, port};
 use crate::{
     app::{App, Running},
     config::{Config, DEV_SECRET, Listen, Role, environment, fresh_secret},
@@ -13,36 +13,36 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the gateway
 ///
-/// Signals: SIGHUP takes over the file anew, but for sockets and store, without dropping a stream; SIGTERM or SIGINT sends all
-/// streams away over the drain window, then stops; a second one stops at once.
+/// On SIGHUP, the gateway reloads the configuration file without dropping a stream; changes of the sockets and the store need a
+/// restart. On SIGTERM or SIGINT, it closes all streams within the drain window and stops; a second signal stops it at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   paystream serve --config paystream.toml
   PAYSTREAM__LISTEN__PUBLIC=0.0.0.0:8080 paystream serve
-  paystream serve --role ingest                        webhooks only; needs no access key
-  paystream serve --role stream                        streams only; needs no webhook secret
-  paystream serve --dev                                to develop against: open to everyone on this machine
-  paystream serve --dev --port 3001                    the same, where port 8080 is taken")]
-pub(super) struct Serve {
+  paystream serve --role ingest                        take webhooks only; needs no access key
+  paystream serve --role stream                        serve streams only; needs no webhook secret
+  paystream serve --dev                                open to this machine, for development
+  paystream serve --dev --port 3001                    the same, if port 8080 is in use")]
+pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// Which half to run: ingest (webhooks), stream, or all. Halves need the Redis store
+    /// What to run: ingest (takes webhooks), stream (serves streams), or all. A role other than all needs the Redis store
     #[arg(long, default_value_t = Role::All)]
     role: Role,
-    /// No configuration: open to everyone, on loopback only, with a temporary data folder. For development
+    /// For development: run without a configuration, open to everyone, on loopback only, with a temporary data folder
     #[arg(long, conflicts_with_all = ["config", "role"])]
     dev: bool,
-    /// With --dev: the port for streams and webhooks; 0 takes one that is free
-    /// [default: that of PAYSTREAM__LISTEN__PUBLIC, else 8080]
+    /// With --dev: the port for streams and webhooks; 0 chooses a free port
+    /// [default: the port of PAYSTREAM__LISTEN__PUBLIC, or 8080]
     #[arg(long, requires = "dev")]
     port: Option<u16>,
 }
 
-impl Serve {
+impl ServeArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         if self.dev {
-            let folder = tempfile::tempdir().context("no temporary data folder")?;
+            let folder = tempfile::tempdir().context("the temporary data folder cannot be created")?;
             let data = folder.path().to_owned();
             let mut environment = environment();
             let secret = environment.remove(DEV_SECRET).map_or_else(fresh_secret, Into::into);
@@ -53,14 +53,14 @@ impl Serve {
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
-        // What is hardly meant is told again at the start, unless the other half is another node's.
+        // A node that runs one half cannot warn: what seems to be missing may be configured on the nodes of the other half.
         let warnings = if self.role == Role::All { config.warnings() } else { Vec::new() };
         let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         serve(config, self.role, Some(&self.config), warn).await
     }
 }
 
-/// Runs until a signal ends it. `started` is told once the sockets are open.
+/// Runs until a signal ends it. Calls `started` once the sockets are open.
 async fn serve(
     config: Config,
     role: Role,
@@ -68,53 +68,53 @@ async fn serve(
     started: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    let mut signals = Signals::new().context("signals cannot be received")?;
+    let mut signals = Signals::new().context("the signal handlers cannot be installed")?;
     let mut running = App::start(config, role).await?;
     started(&running);
     let failure = loop {
         tokio::select! {
-            asked = signals.next() => match asked {
-                Asked::Reload => reload(&running, file),
-                Asked::End => break None,
+            action = signals.next() => match action {
+                SignalAction::Reload => reload(&running, file),
+                SignalAction::Shutdown => break None,
             },
             failure = running.failed() => break Some(failure),
         }
     };
     if failure.is_none() {
-        tracing::info!("stopping; a second signal stops at once");
+        tracing::info!("shutting down; a second signal stops the gateway at once");
     }
     tokio::select! {
         () = running.shutdown() => (),
-        () = signals.end() => tracing::warn!("stopped at once, by a second signal"),
+        () = signals.shutdown() => tracing::warn!("stopped at once because of a second signal"),
     }
     failure.map_or(Ok(()), Err)
 }
 
-/// Takes over the file anew. With a mistake in it, everything stays as it is.
+/// Reloads the configuration file. If it has a mistake, the running configuration stays in use.
 fn reload(running: &Running, file: Option<&ConfigFile>) {
     let Some(file) = file else {
-        tracing::info!("nothing to reload: there is no configuration file");
+        tracing::info!("there is no configuration file, so nothing is reloaded");
         return;
     };
     match file.load() {
         Ok(config) => {
             if let Err(error) = running.reload(config) {
-                tracing::error!("configuration not reloaded, the old one stays: {error:#}");
+                tracing::error!("configuration not reloaded, the old one stays in use: {error:#}");
             }
         }
         Err(mistakes) => {
             for mistake in mistakes.iter() {
-                tracing::error!("configuration not reloaded, the old one stays: {}", mistake.text);
+                tracing::error!("configuration not reloaded, the old one stays in use: {}", mistake.text);
             }
         }
     }
 }
 
-/// What a signal asks for.
+/// What a signal asks the gateway to do.
 #[derive(PartialEq, Eq)]
-enum Asked {
+enum SignalAction {
     Reload,
-    End,
+    Shutdown,
 }
 
 struct Signals {
@@ -132,44 +132,44 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.hangup.recv() => Asked::Reload,
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hangup.recv() => SignalAction::Reload,
+            _ = self.terminate.recv() => SignalAction::Shutdown,
+            _ = self.interrupt.recv() => SignalAction::Shutdown,
         }
     }
 
-    /// The next signal that asks for the end.
-    async fn end(&mut self) {
-        while self.next().await != Asked::End {}
+    /// Returns at the next signal that asks for the shutdown.
+    async fn shutdown(&mut self) {
+        while self.next().await != SignalAction::Shutdown {}
     }
 }
 
-/// What everyone must know who starts an open gateway, and how to try it.
+/// Warns that the gateway is open to everyone on this machine, and shows how to use it.
 fn warn_loudly(running: &Running, secret: &SecretString) {
-    let public = post::url_of(running.listen.public);
+    let public = client::url_of(running.listen.public);
     let secret = secret.expose_secret();
     output::complain(&format!(
         "
   ********************************************************************
-  **  DEVELOPMENT MODE: OPEN. Whoever can reach this machine's      **
-  **  loopback may watch every payment, without a token.            **
-  **  Nothing is kept: the data folder goes with this process.      **
+  **  DEVELOPMENT MODE: OPEN. Everyone who can reach the loopback   **
+  **  of this machine can watch every payment without a token.      **
+  **  The data folder is deleted when this process ends.            **
   ********************************************************************
 
   Watch a payment:  paystream watch --url {public} --payment pay_1
   or in a browser:  {public}/v1/payments/pay_1/events
   Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1 --url {ingest}
-  by yourself:      POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
+  or with a client: POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
   Look inside:      {admin}/metrics
 
-  In a page of this machine, such as http://localhost:3000 (any port of localhost, 127.0.0.1 or [::1]; no other origin may read):
+  In a page on this machine, such as http://localhost:3000 (any port of localhost, 127.0.0.1 or [::1]; other origins cannot read):
 
     const events = new EventSource(\"{public}/v1/payments/pay_1/events\");
     events.onmessage = ({{ data }}) => console.log(JSON.parse(data));
 ",
-        ingest = post::url_of(running.listen.ingest),
-        admin = post::url_of(running.listen.admin),
+        ingest = client::url_of(running.listen.ingest),
+        admin = client::url_of(running.listen.admin),
     ));
 }

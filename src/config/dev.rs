@@ -1,50 +1,59 @@
-//! The configuration of `serve --dev` and `demo`: no file, loopback only, open.
+//! The configuration of `serve --dev` and `demo`: without a file, on loopback only, open to everyone.
 
-use super::{Config, Environment, Listen, Mistakes, document::Document, mistake::Collector, read};
+use super::{
+    Config,
+    document::Document,
+    duration::DAY,
+    environment::Environment,
+    listen::{Listen, ListenerKind},
+    mistake::{Collector, ConfigMistakes},
+    read,
+    realm::DEFAULT_REALM,
+};
 use crate::{
-    access::{self, Access},
-    ingest::{Source, SourceSettings},
+    access::{Access, AccessSettings},
     limits::Limits,
     payment::Name,
+    source::{Source, SourceSettings},
     store::{self, embedded},
     stream, telemetry,
 };
 use secrecy::SecretString;
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 
-/// The realm of whoever names none.
-pub const DEV_REALM: &str = "default";
-
-/// The environment variable that hands the secret of `serve --dev` to `trigger --dev`.
+/// The environment variable that passes the secret of `serve --dev` to `trigger --dev`.
 pub const DEV_SECRET: &str = "PAYSTREAM_DEV_SECRET";
 
-/// The environment's part of `[listen]`.
+/// The beginning of the environment variables that override the keys of `[listen]`.
 const OVERRIDES: &str = "PAYSTREAM__LISTEN__";
 
 impl Listen {
-    /// Where `serve --dev` listens: at `port` for streams and webhooks, else where `PAYSTREAM__LISTEN__PUBLIC` and the like say,
-    /// else at the usual ports. An admin port that nobody asked for gives way if it is taken. What is not on loopback is a
-    /// mistake.
-    pub fn dev(port: Option<u16>, environment: &Environment) -> Result<Self, Mistakes> {
+    /// The addresses of `serve --dev`. `port`, if given, is that of streams and webhooks; otherwise the variables
+    /// `PAYSTREAM__LISTEN__…` count, and then the defaults. If the default admin port is in use, a free one is chosen. An address
+    /// beyond loopback is a mistake.
+    pub fn dev(port: Option<u16>, environment: &Environment) -> Result<Self, ConfigMistakes> {
         let mistakes = Collector::default();
-        let asked = environment.iter().filter(|(name, _)| name.starts_with(OVERRIDES));
-        let asked: Environment = asked.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let typed = Document::parse("", "", &asked, &mistakes).map(|document| {
+        let overrides = environment.iter().filter(|(name, _)| name.starts_with(OVERRIDES));
+        let overrides: Environment = overrides.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let given = Document::parse("", "", &overrides, &mistakes).map(|document| {
             let mut section = document.section("listen");
-            let typed = read::typed(&mut section);
+            let given = read::given_addresses(&mut section);
             section.end();
             document.end(&read::SECTIONS);
-            typed
+            given
         });
         let (public, ingest, admin) =
-            typed.map_or((None, None, None), |typed| (typed.public, typed.ingest, typed.admin));
-        for (key, address) in [("PUBLIC", public), ("INGEST", ingest), ("ADMIN", admin)] {
+            given.map_or((None, None, None), |given| (given.public, given.ingest, given.admin));
+        for (listener, address) in
+            [(ListenerKind::Public, public), (ListenerKind::Ingest, ingest), (ListenerKind::Admin, admin)]
+        {
             if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
                 mistakes.add(
                     None,
                     &format!(
-                        "{OVERRIDES}{key}: {address} can be reached from other machines, and --dev is open to everyone; allowed: an \
-                         address on loopback, e.g. 127.0.0.1:8080"
+                        "{}: {address} can be reached from other machines, but --dev is open to everyone; allowed: an address on \
+                         loopback, e.g. 127.0.0.1:8080",
+                        listener.variable()
                     ),
                 );
             }
@@ -67,26 +76,24 @@ impl Listen {
 }
 
 impl Config {
-    /// Open to everyone who can reach this machine's loopback: anonymous requests watch every payment. Its sources are
-    /// `dev` (generic) and `stripe`, which share one secret; that it is none is the only mistake there can be.
-    pub fn dev(data: PathBuf, secret: &SecretString) -> Result<Self, Mistakes> {
-        let realm: Name = DEV_REALM.parse().map_err(|why| Mistakes::one(format!("realm: {why}")))?;
+    /// A configuration that lets everyone who can reach the loopback of this machine watch every payment without a token. Its two
+    /// sources, `dev` (generic) and `stripe`, share one secret. The only possible mistake is a secret that is too weak.
+    pub fn dev(data: PathBuf, secret: &SecretString) -> Result<Self, ConfigMistakes> {
+        let realm: Name =
+            DEFAULT_REALM.parse().map_err(|why| ConfigMistakes::one(format!("realm: {why}")))?;
         let source = |name: &str, preset: &str| {
             let settings = SourceSettings::new(name, preset, realm.clone(), secret.clone());
-            Source::build(settings).map_err(|why| Mistakes::one(format!("{DEV_SECRET}: {why}")))
+            Source::build(settings).map_err(|why| ConfigMistakes::one(format!("{DEV_SECRET}: {why}")))
         };
         let sources = vec![source("dev", "generic")?, source("stripe", "stripe")?];
-        let access = access::Settings { open: Some(realm), ..access::Settings::default() };
-        let access = Access::new(access).map_err(|why| Mistakes::one(why.to_string()))?;
+        let access = AccessSettings { open: Some(realm), ..AccessSettings::default() };
+        let access = Access::new(access).map_err(|why| ConfigMistakes::one(why.to_string()))?;
         Ok(Self {
             listen: Listen::or_default(None, None, None),
-            store: store::Settings::Embedded(embedded::Settings {
-                path: data,
-                history: Duration::from_secs(45 * 24 * 60 * 60),
-            }),
+            store: store::Settings::Embedded(embedded::Settings { path: data, history: 45 * DAY }),
             sources,
             access,
-            // Nobody but the developer waits for the end.
+            // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
             limits: Limits::default(),
@@ -95,7 +102,7 @@ impl Config {
     }
 }
 
-/// 256 random bits in the form of Stripe's secrets, which suits the generic presets too.
+/// A new secret of 256 random bits. It has the form of Stripe's secrets, which the generic presets accept as well.
 #[must_use]
 pub fn fresh_secret() -> SecretString {
     let bytes: [u8; 32] = rand::random();

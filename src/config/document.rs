@@ -1,9 +1,10 @@
-//! What was typed: the file with the line of each value, and the environment's overrides. Knows TOML, not what the keys
-//! mean.
+//! The configuration as it was written: the file with the line of each value, and the overrides of the environment. This file knows
+//! TOML, but not what the keys mean.
 
+mod reference;
 mod section;
 
-use super::{Environment, mistake::Collector};
+use super::{environment::Environment, mistake::Collector};
 use std::{
     cell::RefCell,
     collections::BTreeSet,
@@ -15,54 +16,57 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// Environment variables that override a key: `PAYSTREAM__SECTION__KEY`.
+/// The beginning of environment variables that override a key: `PAYSTREAM__SECTION__KEY`.
 const OVERRIDE: &str = "PAYSTREAM__";
 
-/// The typed text.
+/// A parsed file together with the overrides. Its sections are asked for one by one; [`Document::end`] then refuses all others.
 pub(super) struct Document<'a> {
     file: &'a str,
-    /// Where the relative paths of the file begin.
+    /// The folder of the file. Relative paths in the file are relative to it.
     folder: PathBuf,
     text: &'a str,
     root: Spanned<DeTable<'a>>,
     environment: &'a Environment,
-    /// The names of overrides that a key asked for.
+    /// The names of the overrides that were used.
     used: RefCell<BTreeSet<String>>,
-    /// The names of overrides that could have been given, for suggestions.
+    /// The names of all possible overrides, for suggestions.
     overridable: RefCell<BTreeSet<String>>,
     mistakes: &'a Collector,
 }
 
-/// A table of it. Keys are asked for one by one; [`Section::end`] then refuses all others.
+/// A table of the document. Its keys are asked for one by one; [`Section::end`] then refuses all others.
 pub(super) struct Section<'d> {
     document: &'d Document<'d>,
-    /// How messages call it: `[listen]`.
+    /// The name of the table in messages, such as `[listen]`.
     label: String,
-    /// Its name in overrides; none for tables of arrays, whose keys cannot be overridden.
+    /// The name of the section in overrides. It is `None` for subtables and tables of arrays, whose keys cannot be overridden.
     name: Option<&'static str>,
     line: Option<usize>,
     table: Option<&'d DeTable<'d>>,
     known: Vec<&'static str>,
-    /// Whether references to secrets are followed. If not, only their form is checked.
-    follows_secrets: bool,
+    /// Whether references to secrets are resolved. If not, only their form is checked.
+    resolves_secrets: bool,
 }
 
-/// Where a value stands.
+/// The place of a value, for messages.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(super) enum Location {
+    /// The line of the file, counted from 1.
     Line(usize),
+    /// The name of the environment variable.
     Variable(String),
 }
 
-/// A value as typed.
+/// A value as it was written.
 enum Given<'d> {
+    /// A value of the file.
     Toml(&'d DeValue<'d>),
-    /// From the environment: text, whatever type is wanted.
+    /// The text of an environment variable, whatever the type of the key.
     Variable(&'d str),
 }
 
 impl<'a> Document<'a> {
-    /// None if it is no TOML; the mistakes tell.
+    /// Parses the text of a file. Returns `None` and reports mistakes if it is not TOML.
     pub(super) fn parse(
         file: &'a str,
         text: &'a str,
@@ -73,7 +77,7 @@ impl<'a> Document<'a> {
         for error in &errors {
             let line = error.span().map(|span| line_of(text, span.start));
             let place = line.map(|line| format!(":{line}")).unwrap_or_default();
-            mistakes.add(line, &format!("{file}{place}: not TOML: {}", error.message()));
+            mistakes.add(line, &format!("{file}{place}: this is not valid TOML: {}", error.message()));
         }
         let (used, overridable) = Default::default();
         let folder = folder_of(Path::new(file));
@@ -89,7 +93,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The section `[name]`, empty if the file has none.
+    /// The section `[name]`. It is empty if the file has none.
     pub(super) fn section<'d>(&'d self, name: &'static str) -> Section<'d> {
         let label = format!("[{name}]");
         let (line, table) = match self.root.get_ref().get(name) {
@@ -97,7 +101,7 @@ impl<'a> Document<'a> {
             Some(value) => {
                 let line = line_of(self.text, value.span().start);
                 if value.get_ref().as_table().is_none() {
-                    self.report(&Place::Line(line), &format!("{label}: must be a table"));
+                    self.report(&Location::Line(line), &format!("{label}: the value must be a table"));
                 }
                 (Some(line), value.get_ref().as_table())
             }
@@ -109,7 +113,7 @@ impl<'a> Document<'a> {
             line,
             table,
             known: Vec::new(),
-            follows_secrets: true,
+            resolves_secrets: true,
         }
     }
 
@@ -135,19 +139,19 @@ impl<'a> Document<'a> {
                         line,
                         table,
                         known: Vec::new(),
-                        follows_secrets: true,
+                        resolves_secrets: true,
                     });
                 }
                 None => self.report(
-                    &Place::Line(line),
-                    &format!("{label}: one of several; write it in double brackets"),
+                    &Location::Line(line),
+                    &format!("{label}: there can be several of these tables, so the name has to be in double brackets"),
                 ),
             }
         }
         sections
     }
 
-    /// Refuses sections that nobody knows, and overrides that nothing asked for.
+    /// Reports unknown sections and unused overrides.
     pub(super) fn end(&self, sections: &[&'static str]) {
         for key in self.root.get_ref().keys() {
             if !sections.contains(&&**key.get_ref()) {
@@ -155,8 +159,11 @@ impl<'a> Document<'a> {
                 let meant = suggestion(key.get_ref(), sections.iter().copied());
                 let known = sections.join(", ");
                 self.report(
-                    &Place::Line(line),
-                    &format!("[{}]: unknown section{meant}; known: {known}", key.get_ref()),
+                    &Location::Line(line),
+                    &format!(
+                        "[{}]: this section is unknown{meant}; the known sections are: {known}",
+                        key.get_ref()
+                    ),
                 );
             }
         }
@@ -167,25 +174,29 @@ impl<'a> Document<'a> {
             self.mistakes.add(
                 None,
                 &format!(
-                    "{name}: overrides no key{meant}; allowed: {OVERRIDE}SECTION__KEY of a single value"
+                    "{name}: this variable overrides no key{meant}; allowed: {OVERRIDE}SECTION__KEY for a key with a single value"
                 ),
             );
         }
     }
 
-    /// The absolute form of a path that was typed at `place`. A relative one in the file begins at the file's folder, so that the
-    /// file means the same from wherever it is used; one in the environment begins at the working directory, as in a shell.
-    fn absolute(&self, place: &Place, path: &Path) -> PathBuf {
+    /// The absolute form of a path that was written at `place`. A relative path in the file is relative to the folder of the file, so
+    /// that the file means the same wherever the program is started. In the environment, it is relative to the working directory,
+    /// as in a shell.
+    fn absolute(&self, place: &Location, path: &Path) -> PathBuf {
         match place {
-            Place::Line(_) => absolute(self.folder.join(path)),
-            Place::Variable(_) => absolute(path.to_owned()),
+            Location::Line(_) => absolute(self.folder.join(path)),
+            Location::Variable(_) => absolute(path.to_owned()),
         }
     }
 
-    pub(super) fn report(&self, place: &Place, message: &str) {
+    /// Reports a mistake at `place`.
+    pub(super) fn report(&self, place: &Location, message: &str) {
         match place {
-            Place::Line(line) => self.mistakes.add(Some(*line), &format!("{}:{line}: {message}", self.file)),
-            Place::Variable(name) => self.mistakes.add(None, &format!("{name}: {message}")),
+            Location::Line(line) => {
+                self.mistakes.add(Some(*line), &format!("{}:{line}: {message}", self.file));
+            }
+            Location::Variable(name) => self.mistakes.add(None, &format!("{name}: {message}")),
         }
     }
 }
@@ -195,28 +206,29 @@ fn override_of(section: &str, key: &str) -> String {
     format!("{OVERRIDE}{section}__{key}").to_ascii_uppercase()
 }
 
-/// Only without a working directory is a relative path left as it is; whoever opens it then says what is wrong.
+/// The absolute form of a path. If the working directory is gone, the path stays relative, and opening it fails with a clear error.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The folder of a configuration file. What is piped in has none: there the working directory stands in for it.
+/// The folder of a configuration file. A file that is piped in has none, so the working directory takes its place.
 fn folder_of(file: &Path) -> PathBuf {
     let is_piped = fs::metadata(file).is_ok_and(|found| !found.is_file());
     let beside = file.parent().filter(|_| !is_piped).unwrap_or(Path::new(""));
     let folder = absolute(Path::new(".").join(beside));
-    // For the sake of those who read it in a log: without `..` in it.
+    // Without `..` the path is easier to read in logs.
     folder.canonicalize().unwrap_or(folder)
 }
 
-/// The line of a byte, counted from 1.
+/// The line of the byte at position `at`, counted from 1.
 fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
 }
 
-/// `, did you mean …?` if one of `known` is near.
+/// The text `; did you mean …?` if one of `known` is similar to what was written, otherwise an empty text.
 pub(super) fn suggestion<'k>(typed: &str, known: impl Iterator<Item = &'k str>) -> String {
-    /// Near enough: two letters swapped, one forgotten, another word of the same stem. Found by trying.
+    /// The least similarity of a suggestion. It was found by trying: it accepts two swapped letters, a missing letter, and another
+    /// word of the same stem.
     const NEAR: f64 = 0.8;
     let scored = known.map(|name| (strsim::jaro_winkler(typed, name), name));
     let best = scored.filter(|(score, _)| *score > NEAR).max_by(|a, b| a.0.total_cmp(&b.0));

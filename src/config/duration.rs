@@ -1,18 +1,24 @@
-//! Spans of time as people write them: `250ms`, `15s`, `30m`, `24h`, `180d`.
+//! Durations as they are written in the configuration: `250ms`, `15s`, `30m`, `24h`, `180d`.
 
 use std::time::Duration;
 
-/// What is allowed, for messages.
-pub const ALLOWED: &str = "a whole number and a unit: ms, s, m, h or d, e.g. \"15s\"";
+/// Describes what is allowed, for messages.
+pub const ALLOWED: &str = "a whole number and a unit (ms, s, m, h or d), e.g. \"15s\"";
+
+/// One hour.
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// One day.
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// The text is no span of time.
+/// The text is not a duration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("is not a duration; allowed: {ALLOWED}")]
 pub struct DurationError;
 
-/// Reads a number and a unit.
+/// Parses a whole number and a unit.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(DurationError)?;
     let (number, unit) = text.split_at_checked(digits).ok_or(DurationError)?;
@@ -21,7 +27,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     number.checked_mul(*unit_ms).map(Duration::from_millis).ok_or(DurationError)
 }
 
-/// Writes with the largest unit that leaves a whole number.
+/// Writes a duration with the largest unit that gives a whole number.
 #[must_use]
 pub fn show(span: Duration) -> String {
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);

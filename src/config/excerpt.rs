@@ -1,84 +1,80 @@
-//! What single commands need of a configuration. The whole file is read and checked, but of its secrets only those that the
-//! command uses are followed: a token is signed on machines that know no provider's secret.
+//! The parts of a configuration that single commands need. The whole file is read and checked, but only the secrets that the command
+//! uses are resolved.
 
 use super::{
-    Environment, Listen, Mistakes,
     document::Document,
+    environment::Environment,
+    listen::Listen,
     load,
-    read::{self, Parts, Wanted},
+    mistake::ConfigMistakes,
+    read::{self, Parts},
+    scope::{SecretScope, TokenSigner},
 };
-use crate::{access::Access, ingest::Source, payment::Name};
+use crate::{access::Access, source::Source};
 use secrecy::SecretString;
 use std::path::Path;
 
-/// Which key signs a token: the named one, else the first that may.
-#[derive(Clone, Copy, Debug)]
-pub struct Signer<'a> {
-    /// Its name.
-    pub kid: Option<&'a str>,
-    /// The realm that it has to sign for.
-    pub realm: &'a Name,
-    /// Whether it has to sign for all payments of that realm.
-    pub all: bool,
-}
-
-/// What it takes to sign tokens.
+/// What a command needs to sign tokens.
 #[derive(Debug)]
 pub struct Signing {
-    /// Signs by the key that was asked for alone, or by none where there is no such key.
+    /// Access with only the key that was selected. It has no key if none fits.
     pub access: Access,
-    /// The names of all keys.
+    /// The names of all configured keys.
     pub kids: Vec<String>,
 }
 
-/// What it takes to post webhooks of a source.
+/// What a command needs to post webhooks to a source.
 #[derive(Debug)]
 pub struct Posting {
-    /// Where the gateway listens.
+    /// The addresses of the gateway.
     pub listen: Listen,
-    /// The source, if there is one of that name.
+    /// The source, if one of that name is configured.
     pub source: Option<Source>,
-    /// The names of all sources.
+    /// The names of all configured sources.
     pub names: Vec<String>,
 }
 
-/// What it takes to use the operators' routes.
+/// What a command needs to use the operators' routes of the admin listener.
 #[derive(Clone, Debug)]
 pub struct Operating {
-    /// Where the gateway listens.
+    /// The addresses of the gateway.
     pub listen: Listen,
-    /// The operators' token, if there is one.
+    /// The token of the admin listener, if one is configured.
     pub token: Option<SecretString>,
 }
 
 impl Signing {
-    /// Reads the file, with the overrides of the environment over it. Needs the secrets of one key.
-    pub fn load(file: &Path, environment: &Environment, signer: Signer<'_>) -> Result<Self, Mistakes> {
+    /// Reads a configuration file, of whose secrets only those of the signing key have to exist.
+    pub fn load(
+        file: &Path,
+        environment: &Environment,
+        signer: TokenSigner<'_>,
+    ) -> Result<Self, ConfigMistakes> {
         load(file, environment, |document| {
-            let Parts { access, kids, .. } = read::parts(document, &Wanted::Signer(signer));
+            let Parts { access, kids, .. } = read::parts(document, &SecretScope::SigningKey(signer));
             Some(Self { access: access?, kids })
         })
     }
 }
 
 impl Posting {
-    /// Reads the file, with the overrides of the environment over it. Needs the secrets of the source `name`.
-    pub fn load(file: &Path, environment: &Environment, name: &str) -> Result<Self, Mistakes> {
+    /// Reads a configuration file, of whose secrets only those of the source `name` have to exist.
+    pub fn load(file: &Path, environment: &Environment, name: &str) -> Result<Self, ConfigMistakes> {
         let Parts { listen, sources, source_names: names, .. } =
-            parts(file, environment, &Wanted::Source(name))?;
+            parts(file, environment, &SecretScope::Source(name))?;
         let source = sources.into_iter().find(|source| source.name() == name);
         Ok(Self { listen, source, names })
     }
 }
 
 impl Operating {
-    /// Reads the file, with the overrides of the environment over it. Needs the operators' token.
-    pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
-        let Parts { listen, admin_token: token, .. } = parts(file, environment, &Wanted::AdminToken)?;
+    /// Reads a configuration file, of whose secrets only the token of the admin listener has to exist.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigMistakes> {
+        let Parts { listen, admin_token: token, .. } = parts(file, environment, &SecretScope::AdminToken)?;
         Ok(Self { listen, token })
     }
 }
 
-fn parts(file: &Path, environment: &Environment, wanted: &Wanted<'_>) -> Result<Parts, Mistakes> {
+fn parts(file: &Path, environment: &Environment, wanted: &SecretScope<'_>) -> Result<Parts, ConfigMistakes> {
     load(file, environment, |document: &Document<'_>| Some(read::parts(document, wanted)))
 }

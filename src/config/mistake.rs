@@ -1,27 +1,28 @@
-//! Mistakes in a configuration: all of them at once, one line each.
+//! The mistakes in a configuration. All of them are reported at once, in one line each.
 
 use std::{cell::RefCell, fmt};
 
-/// One mistake: where, what is allowed, a remedy. Never a secret.
+/// One mistake, with its place, what is allowed and how to fix it. It never contains a secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Mistake {
-    /// The line of the file, counted from 1; none for what is not in the file.
+pub struct ConfigMistake {
+    /// The line of the file, counted from 1. It is `None` if the mistake is not in the file.
     pub line: Option<usize>,
-    /// The whole sentence, its place included; one line.
+    /// The whole message in one line, including the place.
     pub text: String,
 }
 
-/// All mistakes of a configuration, in the order of the file.
+/// All mistakes of a configuration: first those outside the file, then the others in the order of their lines.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct ConfigMistakes(Vec<ConfigMistake>);
 
-impl Mistakes {
+impl ConfigMistakes {
+    /// A single mistake that is not in the file.
     pub(super) fn one(text: String) -> Self {
-        Self(vec![Mistake { line: None, text }])
+        Self(vec![ConfigMistake { line: None, text }])
     }
 
-    /// The mistakes.
-    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+    /// Iterates over the mistakes.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigMistake> {
         self.0.iter()
     }
 
@@ -30,7 +31,7 @@ impl Mistakes {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigMistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, mistake) in self.0.iter().enumerate() {
             if index > 0 {
@@ -42,22 +43,23 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigMistakes {}
 
-/// Gathers mistakes while everything else is read on.
+/// Collects mistakes, so that reading can continue after each.
 #[derive(Debug, Default)]
-pub(super) struct Collector(RefCell<Vec<Mistake>>);
+pub(super) struct Collector(RefCell<Vec<ConfigMistake>>);
 
 impl Collector {
-    /// `text` may quote what was typed: a line break in it must not make two lines of one mistake.
+    /// Adds a mistake. Line breaks in `text`, which may quote the file, become spaces, so that each mistake stays one line.
     pub(super) fn add(&self, line: Option<usize>, text: &str) {
         let text = text.trim().replace(['\r', '\n'], " ");
-        self.0.borrow_mut().push(Mistake { line, text });
+        self.0.borrow_mut().push(ConfigMistake { line, text });
     }
 
-    pub(super) fn into_mistakes(self) -> Mistakes {
+    /// The collected mistakes in order.
+    pub(super) fn into_mistakes(self) -> ConfigMistakes {
         let mut all = self.0.into_inner();
         all.sort();
-        Mistakes(all)
+        ConfigMistakes(all)
     }
 }

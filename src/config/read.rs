@@ -1,15 +1,17 @@
-//! From what was typed to what is valid: each section, key by key. Defaults stand where the types do.
+//! Turns a document into valid settings, section by section and key by key. The default values are those of the settings' types.
 
 mod access;
 mod api;
-pub(super) mod source;
+mod source;
 mod store;
 
 use super::{
-    Config, Listen, Signer,
     document::{Document, Section},
+    duration::{DAY, HOUR},
+    listen::Listen,
+    scope::SecretScope,
 };
-use crate::{access::Access, ingest::Source, limits::Limits, secret, stream, telemetry};
+use crate::{access::Access, limits::Limits, secret, source::Source, stream, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
@@ -19,36 +21,20 @@ use std::{
 pub(super) const SECTIONS: [&str; 8] =
     ["listen", "store", "source", "access", "stream", "admin", "limits", "log"];
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// Short enough to type, long enough not to be guessed over a network.
+/// The least length of the admin token: short enough to type, and too long to be guessed over a network.
 const MIN_ADMIN_TOKEN_BYTES: usize = 16;
 
 const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
-const REALM: &str = "1 to 128 printable ASCII characters without a space, e.g. \"default\"";
 
-/// Whose secrets are followed: a command needs no more of them than it uses. Everything else is read and checked all the same.
-pub(super) enum Wanted<'a> {
-    /// All of them.
-    All,
-    /// Those of the key that signs a token.
-    Signer(Signer<'a>),
-    /// Those of the source of this name.
-    Source(&'a str),
-    /// The operators' token.
-    AdminToken,
-}
-
-/// What was read and built. Keys, sources and the token are left out where their secrets are not wanted.
+/// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
     pub(super) listen: Listen,
     pub(super) store: Option<crate::store::Settings>,
     pub(super) sources: Vec<Source>,
-    /// The names of all sources.
+    /// The names of all sources, whether their secrets were resolved or not.
     pub(super) source_names: Vec<String>,
     pub(super) access: Option<Access>,
-    /// The names of all keys.
+    /// The names of all keys, whether their secrets were resolved or not.
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
     pub(super) admin_token: Option<SecretString>,
@@ -56,60 +42,53 @@ pub(super) struct Parts {
     pub(super) log: telemetry::Format,
 }
 
-/// Reads and checks all sections.
-pub(super) fn parts(document: &Document<'_>, wanted: &Wanted<'_>) -> Parts {
-    let is_all = matches!(wanted, Wanted::All);
+/// Reads and checks all sections. Resolves the secrets of `scope` only.
+pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
+    let is_all = matches!(scope, SecretScope::All);
     let listen = listen(document.section("listen"));
-    let store = store::settings(document.section("store").following_secrets(is_all));
-    let (sources, source_names) = source::all(document, wanted);
-    let (access, kids) = access::access(document.section("access"), wanted);
+    let store = store::settings(document.section("store").resolving_secrets(is_all));
+    let (sources, source_names) = source::all(document, scope);
+    let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
-    let is_admin = is_all || matches!(wanted, Wanted::AdminToken);
-    let admin_token = admin(document.section("admin").following_secrets(is_admin));
+    let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
+    let admin_token = admin(document.section("admin").resolving_secrets(is_admin));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
     document.end(&SECTIONS);
     Parts { listen, store, sources, source_names, access, kids, stream, admin_token, limits, log }
 }
 
-/// The whole configuration; none only where a mistake was reported.
-pub(super) fn config(document: &Document<'_>) -> Option<Config> {
-    let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
-        parts(document, &Wanted::All);
-    Some(Config { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
-}
-
-/// `[listen]` as typed; what is missing or wrong is none.
-pub(super) struct Typed {
+/// The addresses that `[listen]` gives. A missing or wrong one is `None`.
+pub(super) struct GivenAddresses {
     pub(super) public: Option<SocketAddr>,
     pub(super) ingest: Option<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
 }
 
-/// The keys of `[listen]`, without what they mean for each other.
-pub(super) fn typed(section: &mut Section<'_>) -> Typed {
+/// Reads the keys of `[listen]` without their defaults.
+pub(super) fn given_addresses(section: &mut Section<'_>) -> GivenAddresses {
     let mut read = |key| section.parsed(key, ADDRESS, address);
-    Typed { public: read("public"), ingest: read("ingest"), admin: read("admin") }
+    GivenAddresses { public: read("public"), ingest: read("ingest"), admin: read("admin") }
 }
 
 fn listen(mut section: Section<'_>) -> Listen {
-    let typed = typed(&mut section);
-    let listen = Listen::or_default(typed.public, typed.ingest, typed.admin);
+    let given = given_addresses(&mut section);
+    let listen = Listen::or_default(given.public, given.ingest, given.admin);
     let Listen { public, ingest, admin } = listen;
     if admin.port() != 0 && (admin == public || admin == ingest) {
         let place = section.place("admin");
         section.wrong(
             &place,
             "admin",
-            "is the socket of public or ingest too; give it one of its own, e.g. 127.0.0.1:9090",
+            "public or ingest has the same address; give admin an address of its own, e.g. 127.0.0.1:9090",
         );
     }
     section.end();
     listen
 }
 
-/// An address as it stands, or that of a host, which is looked up now and not again: its first of IPv4, as the defaults are,
-/// else its first.
+/// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
+/// takes the first IPv4 address, because the defaults are IPv4, or else the first one.
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     const NONE: &str = "is not an address";
     if let Ok(address) = text.parse() {
@@ -118,10 +97,10 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or(NONE)?;
     let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let port: u16 = port.parse().ok().filter(|_| is_host).ok_or(NONE)?;
-    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that is not found")?;
+    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that cannot be found")?;
     let found: Vec<SocketAddr> = found.collect();
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or("names a host without an address")
+    first.copied().ok_or("names a host that has no address")
 }
 
 fn stream(mut section: Section<'_>) -> stream::Settings {
@@ -145,20 +124,20 @@ fn admin(mut section: Section<'_>) -> Option<SecretString> {
     let checked =
         token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
     if let Err(weakness) = checked {
-        let remedy = "make one with `openssl rand -base64 24`";
-        section.wrong(&section.place("token"), "token", &format!("{weakness}; {remedy}"));
+        let remedy = "create one with `openssl rand -base64 24`";
+        section.wrong(&section.place("token"), "token", &format!("the token {weakness}; {remedy}"));
     }
     section.end();
     token
 }
 
-/// Written out field by field, so that a new bound cannot be forgotten here.
+/// Reads `[limits]`. Every field is written out, so that the compiler reports a limit that is missing here.
 fn limits(mut section: Section<'_>) -> Limits {
-    /// Larger than any machine has, small enough that no sum of bounds overflows.
+    /// The largest number of bytes or items: more than any machine has, and so small that sums of limits do not overflow.
     const MOST: u64 = 1 << 40;
-    /// As deep as the parser itself goes.
+    /// The deepest nesting that the JSON parser itself supports.
     const DEEPEST: u64 = 127;
-    /// Eight cursors fit the header in which a browser gives them back.
+    /// The most payments on a stream: eight cursors fit the header in which a browser sends them back.
     const WIDEST: u64 = 8;
     let default = Limits::default();
     let mut count = |key, most, default: usize| {
@@ -199,7 +178,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         section.wrong(
             &place,
             "buffered_bytes",
-            "less than body_bytes, so the longest webhook would never fit",
+            "the value is less than body_bytes, so the longest webhook would never fit; raise it to at least body_bytes",
         );
     }
     section.end();

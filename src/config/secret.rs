@@ -1,25 +1,25 @@
-//! Secrets by reference, so that the file can be shown and shared.
+//! References to secrets. The configuration file contains no secret itself, so that it can be shown and shared.
 
-use super::Environment;
+use super::environment::Environment;
 use secrecy::SecretString;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// What is allowed, for messages.
-pub(super) const ALLOWED: &str = "a reference: \"env:NAME\" or \"file:path\"";
+/// Describes what is allowed, for messages.
+pub(super) const ALLOWED: &str = "a reference such as \"env:NAME\" or \"file:path\"";
 
-/// The largest secret that a file may hold: an RSA key of 8192 bits in PEM has 6.4 kB.
+/// The largest file that may hold a secret. An RSA key of 8192 bits in PEM, the longest useful one, has 6.4 kB.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Whether this names a secret, and is not one.
+/// Whether the text is a reference to a secret rather than a secret itself.
 pub(super) fn is_reference(text: &str) -> bool {
     text.starts_with("env:") || text.starts_with("file:")
 }
 
-/// Follows a reference; `locate` makes a path absolute. The error never quotes what was typed unless it is a reference, since
-/// it may be the secret itself.
+/// Reads the secret that a reference names. `locate` makes a path absolute. The error quotes the text only if it is a reference,
+/// because otherwise it may be the secret itself.
 pub(super) fn resolve(
     reference: &str,
     environment: &Environment,
@@ -27,28 +27,32 @@ pub(super) fn resolve(
 ) -> Result<SecretString, String> {
     let secret = if let Some(name) = reference.strip_prefix("env:") {
         let value = environment.get(name);
-        value
-            .cloned()
-            .ok_or_else(|| format!("the environment variable {name} is not set; set it, or name another"))?
+        value.cloned().ok_or_else(|| {
+            format!("the environment variable {name} is not set; set it, or name another variable")
+        })?
     } else if let Some(path) = reference.strip_prefix("file:") {
         let path = locate(path);
-        read(&path).map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?
+        read(&path).map_err(|error| {
+            format!("the file {} cannot be read ({error}); create it, or name another file", path.display())
+        })?
     } else {
         return Err(format!(
-            "is written out, but secrets do not belong in this file; allowed: {ALLOWED}; put it there and, if this file was \
-             shared, change it"
+            "the value must be a reference and not the secret itself; allowed: {ALLOWED}; move the secret there and, if it was \
+             shared, replace it by a new one"
         ));
     };
     if secret.trim().is_empty() {
-        return Err(format!("{reference} is empty"));
+        return Err(format!("the secret {reference} is empty; give it a value"));
     }
     Ok(secret.into())
 }
 
-/// The file's text without the line break at its end, which editors and `echo` add.
+/// The text of a file without the line break at its end, which editors and `echo` add.
 fn read(path: &Path) -> Result<String, std::io::Error> {
     if fs::metadata(path)?.len() > MAX_BYTES {
-        return Err(std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes")));
+        return Err(std::io::Error::other(format!(
+            "it is larger than {MAX_BYTES} bytes, the most that a secret may have"
+        )));
     }
     let text = fs::read_to_string(path)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);

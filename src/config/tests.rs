@@ -1,15 +1,14 @@
-//! What the file may say, and what each mistake is answered with.
+//! What the configuration file may contain, and the message for each mistake.
 
 mod dev;
 mod excerpts;
 mod paths;
 
 use super::*;
-use crate::ingest::SourceSettings;
 use secrecy::ExposeSecret;
 use std::{path::Path, time::Duration};
 
-fn environment_of(pairs: &[(&str, &str)]) -> Environment {
+pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     let base = [
         ("ACME_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
         ("ACME_API_KEY", "5f0c77aa8f3b1c2d9a7e55aa"),
@@ -27,27 +26,16 @@ fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     base.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn parse(text: &str) -> Result<Config, Mistakes> {
+fn parse(text: &str) -> Result<Config, ConfigMistakes> {
     Config::parse("paystream.toml", text, &environment_of(&[]))
-}
-
-/// The sources as typed, before they are built.
-fn typed_sources(text: &str, environment: &Environment) -> Vec<SourceSettings> {
-    let mistakes = mistake::Collector::default();
-    let document = document::Document::parse("paystream.toml", text, environment, &mistakes).unwrap();
-    let typed = document.sections("source").into_iter().map(|mut section| {
-        let name = section.text("name", "a name").map(|(_, name)| name);
-        read::source::one(&mut section, name).unwrap()
-    });
-    typed.collect()
 }
 
 fn mistakes(text: &str) -> Vec<String> {
     parse(text).expect_err("mistakes").iter().map(|mistake| mistake.text.clone()).collect()
 }
 
-/// The manual with its examples taken into use. The second access key needs files, which a test writes.
-fn all_of_the_manual() -> String {
+/// The manual with its examples enabled. The second access key needs files, which the test writes.
+pub(super) fn all_of_the_manual() -> String {
     let uncomment = |line: &str| match line.strip_prefix('#') {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
@@ -71,7 +59,7 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log, telemetry::Format::Text);
-        let defaults = access::Access::new(access::Settings::default()).unwrap();
+        let defaults = access::Access::new(access::AccessSettings::default()).unwrap();
         assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
         assert!(config.sources.is_empty() && config.access.is_shut() && config.admin_token.is_none());
     }
@@ -90,23 +78,11 @@ fn all_examples_of_the_manual_are_valid() {
         text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
     }
     let config = parse(&text).unwrap();
-    let names: Vec<&str> = config.sources.iter().map(ingest::Source::name).collect();
+    let names: Vec<&str> = config.sources.iter().map(source::Source::name).collect();
     assert_eq!(names, ["acme", "mollie", "plaid"]);
-    let sources = typed_sources(&text, &environment_of(&[]));
-    let source = sources.first().unwrap();
-    assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
-    assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
-    assert_eq!(source.max_age, Some(Duration::from_secs(300)));
-    assert!(source.api.is_none());
-    let api = |name| sources.iter().find(|source| &*source.name == name).unwrap().api.as_ref().unwrap();
-    let client_id = api("plaid").client_id.as_ref().map(ExposeSecret::expose_secret);
-    assert_eq!(client_id, Some("5f0c1e6f7a92d4c89f2c61d0"));
-    let api = api("mollie");
-    assert!(api.client_id.is_none());
-    assert_eq!(api.key.expose_secret(), "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM");
-    assert_eq!(api.url.as_deref(), Some("https://api.mollie.com"));
     let origin = http::HeaderValue::from_static("https://shop.example");
-    assert_eq!(config.access.cors(Some(&origin)).as_ref(), Some(&origin));
+    let preflight = config.access.cors_preflight(Some(&origin));
+    assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
 }
@@ -120,35 +96,41 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ),
         (
             "[listen]\npublic = 8080",
-            "paystream.toml:2: [listen] public: must be a text in quotes; allowed: IP:port or host:port",
+            "paystream.toml:2: [listen] public: the value must be a text in quotes; allowed: IP:port or host:port",
         ),
         (
             "[listen]\nadmin = \"127.0.0.1:8080\"",
-            "paystream.toml:2: [listen] admin: is the socket of public or ingest too",
+            "paystream.toml:2: [listen] admin: public or ingest has the same address; give admin",
         ),
-        ("[listen]\npublik = \"x\"", "paystream.toml:2: [listen] publik: unknown key; did you mean public?"),
-        ("[lisen]", "paystream.toml:1: [lisen]: unknown section; did you mean listen?"),
-        ("zzz = 1", "paystream.toml:1: [zzz]: unknown section; known: listen, store"),
-        ("listen = 1", "paystream.toml:1: [listen]: must be a table"),
+        (
+            "[listen]\npublik = \"x\"",
+            "paystream.toml:2: [listen] publik: this key is unknown; did you mean public?",
+        ),
+        ("[lisen]", "paystream.toml:1: [lisen]: this section is unknown; did you mean listen?"),
+        (
+            "zzz = 1",
+            "paystream.toml:1: [zzz]: this section is unknown; the known sections are: listen, store",
+        ),
+        ("listen = 1", "paystream.toml:1: [listen]: the value must be a table"),
         (
             "\n\n[store]\nkind = \"redis\"",
-            "paystream.toml:4: [store] url: is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
+            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
         ),
         (
             "[store]\nurl = \"redis://h\"",
-            "paystream.toml:2: [store] url: is for a Redis server only; set kind = \"redis\" too",
+            "paystream.toml:2: [store] url: this key is for the Redis store only; set kind = \"redis\" as well",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://u:hunter@h\"",
-            "paystream.toml:3: [store] url: holds a password, which does not belong into a file; take it out and add",
+            "paystream.toml:3: [store] url: the address contains a password, which does not belong in this file; remove it and add",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"http://h\"",
-            "paystream.toml:3: [store] url: is no address of a Redis server; allowed: redis://[user@]host",
+            "paystream.toml:3: [store] url: the value is no address of a Redis server; allowed: redis://[user@]host",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
-            "[store] prefix: \"{1}\" is no prefix of keys; allowed: 1 to 32 letters",
+            "[store] prefix: \"{1}\" is not a valid prefix; allowed: 1 to 32 letters",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\ndurability = \"yes\"",
@@ -160,15 +142,15 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ),
         (
             "[store]\nkind = \"mysql\"",
-            "[store] kind: \"mysql\" is no kind of store; allowed: \"embedded\" or \"redis\"",
+            "[store] kind: \"mysql\" is not a kind of store; allowed: \"embedded\" or \"redis\"",
         ),
         ("[store]\nhistory = \"44d\"", "[store] history: \"44d\" is out of range; allowed: 45d to 3650d"),
         ("[store]\nhistory = \"long\"", "[store] history: \"long\" is not a duration; allowed: 45d to"),
-        ("[store]\npath = \"\"", "[store] path: \"\" is empty; allowed: a folder"),
+        ("[store]\npath = \"\"", "[store] path: the value is empty; allowed: a folder"),
         ("[stream]\ndrain = \"2h\"", "[stream] drain: \"2h\" is out of range; allowed: 0s to 1h"),
         ("[limits]\nstreams = 0", "[limits] streams: 0 is not allowed; allowed: a whole number from 1 to"),
         ("[limits]\nstreams = -5", "[limits] streams: -5 is not allowed"),
-        ("[limits]\nstreams = \"5\"", "[limits] streams: a string is not allowed"),
+        ("[limits]\nstreams = \"5\"", "[limits] streams: a value of type string is not allowed"),
         ("[limits]\nbuffered_bytes = 1000000", "the longest webhook would never fit"),
         ("[limits]\npayments_per_stream = 9", "a whole number from 1 to 8"),
         ("[log]\nformat = \"xml\"", "[log] format: \"xml\" is no log format; allowed: \"text\" or \"json\""),
@@ -176,17 +158,20 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "[access]\ncors = [\n  \"*\",\n]",
             "paystream.toml:3: [access] cors: \"*\": \"*\" is not allowed; list each origin",
         ),
-        ("[access]\ncors = \"https://a.example\"", "[access] cors: must be a list in square brackets"),
-        ("[access]\ncors = [1]", "[access] cors: must list texts in quotes"),
+        (
+            "[access]\ncors = \"https://a.example\"",
+            "[access] cors: the value must be a list in square brackets",
+        ),
+        ("[access]\ncors = [1]", "[access] cors: the list may only contain texts in quotes"),
         ("[admin]\ntoken = \"env:NOPE\"", "[admin] token: the environment variable NOPE is not set"),
-        ("[admin]\ntoken = \"env:EMPTY\"", "[admin] token: env:EMPTY is empty"),
+        ("[admin]\ntoken = \"env:EMPTY\"", "[admin] token: the secret env:EMPTY is empty"),
         (
             "[admin]\ntoken = \"file:/nowhere/at/all\"",
             "[admin] token: the file /nowhere/at/all cannot be read",
         ),
-        ("[source]\nname = \"a\"", "[[source]]: one of several; write it in double brackets"),
-        ("a = ", "paystream.toml:1: not TOML: "),
-        ("[listen]\n[listen]", "paystream.toml:2: not TOML: "),
+        ("[source]\nname = \"a\"", "[[source]]: there can be several of these tables"),
+        ("a = ", "paystream.toml:1: this is not valid TOML: "),
+        ("[listen]\n[listen]", "paystream.toml:2: this is not valid TOML: "),
     ] {
         let found = mistakes(text);
         assert_eq!(found.len(), 1, "{text}: {found:#?}");
@@ -203,23 +188,23 @@ fn mistakes_of_sources_and_keys_are_found_too() {
     for (text, expected) in [
         (
             SOURCE.replace("name = \"a\"\n", ""),
-            "paystream.toml:1: [[source]] name: is missing; allowed: 1 to 64 letters",
+            "paystream.toml:1: [[source]] name: this key is missing; allowed: 1 to 64 letters",
         ),
         (
             SOURCE.replace("\"a\"", "\"a/b\""),
-            "paystream.toml:2: [[source]] name: \"a/b\" cannot stand in a URL",
+            "paystream.toml:2: [[source]] name: \"a/b\" is not allowed, because the name is a part of the URL",
         ),
         (
             SOURCE.replace("generic", "genric"),
-            "paystream.toml:3: [[source]] provider: \"genric\" is no preset; did you mean generic?; allowed: a preset's name",
+            "paystream.toml:3: [[source]] provider: \"genric\" is not a preset; did you mean generic?; allowed: the name of a preset",
         ),
         (
             SOURCE.replace("generic", "strip"),
-            "paystream.toml:3: [[source]] provider: \"strip\" is no preset; did you mean stripe?",
+            "paystream.toml:3: [[source]] provider: \"strip\" is not a preset; did you mean stripe?",
         ),
         (
             SOURCE.replace("generic", "zzz"),
-            "\"zzz\" is no preset; allowed: a preset's name (`paystream check --presets`",
+            "\"zzz\" is not a preset; allowed: the name of a preset (`paystream check --presets`",
         ),
         (SOURCE.replace("secrets", "secret"), "[[source]] \"a\": secrets: none is given"),
         (
@@ -230,34 +215,43 @@ fn mistakes_of_sources_and_keys_are_found_too() {
             "[[source]]\nname = \"a\"\nprovider = \"plaid\"\n[source.api]\nkey = \"env:WEAK\"".to_owned(),
             "paystream.toml:4: [[source]] \"a\": api: key is a placeholder",
         ),
-        (SOURCE.replace("env:ACME_SECRET", "whsec_abc"), "[[source]] secrets: is written out"),
-        (format!("{SOURCE}{SOURCE}"), "paystream.toml:6: [[source]] name: \"a\" is used twice"),
-        (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is no currency"),
-        (format!("{SOURCE}live = \"yes\""), "[[source]] live: allowed: true or false"),
-        (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is no realm"),
+        (
+            SOURCE.replace("env:ACME_SECRET", "whsec_abc"),
+            "[[source]] secrets: the value must be a reference and not the secret itself",
+        ),
+        (
+            format!("{SOURCE}{SOURCE}"),
+            "paystream.toml:6: [[source]] name: \"a\" is the name of another source too",
+        ),
+        (format!("{SOURCE}currency = \"EURO\""), "[[source]] currency: \"EURO\" is not a currency"),
+        (format!("{SOURCE}live = \"yes\""), "[[source]] live: the value must be true or false"),
+        (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is not the name of a realm"),
         (
             format!("{SOURCE}[source.api]\nkey = \"env:MOLLIE_API_KEY\""),
             "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has no [confirm]",
         ),
         (
             format!("{SOURCE}[source.api]"),
-            "paystream.toml:5: [source.api] key: is missing; allowed: a reference",
+            "paystream.toml:5: [source.api] key: this key is missing; allowed: a reference",
         ),
-        (format!("{SOURCE}[source.api]\nkey = \"live_x\""), "[source.api] key: is written out"),
+        (
+            format!("{SOURCE}[source.api]\nkey = \"live_x\""),
+            "[source.api] key: the value must be a reference and not the secret itself",
+        ),
         (
             format!("{SOURCE}[source.api]\nurl = \"\""),
             "[source.api] url: \"\" is empty; allowed: https://HOST",
         ),
-        (format!("{SOURCE}[source.api]\nkeys = 1"), "[source.api] keys: unknown key; did you mean key?"),
-        (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: must be a table"),
         (
-            KEY.replace("HS256", "HS512"),
-            "[[access.key]] algorithm: \"HS512\" is no algorithm that can be used",
+            format!("{SOURCE}[source.api]\nkeys = 1"),
+            "[source.api] keys: this key is unknown; did you mean key?",
         ),
-        (KEY.replace("HS256", "RS256"), "[[access.key]] public_key: is missing, and RS256 needs it"),
-        (KEY.replace("realms = [\"default\"]", ""), "[[access.key]] realms: is missing"),
+        (format!("{SOURCE}api = 1"), "paystream.toml:5: [source.api]: the value must be a table"),
+        (KEY.replace("HS256", "HS512"), "[[access.key]] algorithm: \"HS512\" is not a supported algorithm"),
+        (KEY.replace("HS256", "RS256"), "[[access.key]] public_key: this key is missing, but RS256 needs it"),
+        (KEY.replace("realms = [\"default\"]", ""), "[[access.key]] realms: this key is missing"),
         (KEY.replace("\"default\"", ""), "paystream.toml:2: [access] key \"k\": realms is empty"),
-        (KEY.replace("\"default\"", "\"a b\""), "[[access.key]] realms: \"a b\" is no realm"),
+        (KEY.replace("\"default\"", "\"a b\""), "[[access.key]] realms: \"a b\" is not the name of a realm"),
         (format!("{KEY}{KEY}"), "paystream.toml:7: [access] key \"k\": kid is used twice"),
         (KEY.replace("kid = \"k\"", "kid = \"\""), "[[access.key]] kid: \"\" is empty"),
     ] {
@@ -284,7 +278,7 @@ fn a_secret_that_was_written_out_is_never_repeated() {
         "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"s3cr3t-of-the-shop\"\nrealms = [\"default\"]",
     ] {
         let found = mistakes(text);
-        assert!(found[0].contains("is written out"), "{found:?}");
+        assert!(found[0].contains("the value must be a reference and not the secret itself"), "{found:?}");
         assert!(!found.concat().contains("s3cr3t"), "{found:?}");
     }
     let weak = environment_of(&[("WEAK", "s3cr3t-s3cr3t")]);
@@ -328,16 +322,28 @@ fn a_wrong_override_is_told_by_its_name() {
         (
             "PAYSTREAM__STORE__KIND",
             "mysql",
-            "PAYSTREAM__STORE__KIND: [store] kind: \"mysql\" is no kind of store",
+            "PAYSTREAM__STORE__KIND: [store] kind: \"mysql\" is not a kind of store",
         ),
         (
             "PAYSTREAM__LIMITS__STREAMS",
             "many",
             "PAYSTREAM__LIMITS__STREAMS: [limits] streams: \"many\" is not allowed",
         ),
-        ("PAYSTREAM__STREAM__MAXAGE", "1m", "overrides no key; did you mean PAYSTREAM__STREAM__MAX_AGE?"),
-        ("PAYSTREAM__ACCESS__CORS", "https://a.example", "PAYSTREAM__ACCESS__CORS: overrides no key"),
-        ("PAYSTREAM__ADMIN__TOKEN", "s3cr3t", "PAYSTREAM__ADMIN__TOKEN: [admin] token: is written out"),
+        (
+            "PAYSTREAM__STREAM__MAXAGE",
+            "1m",
+            "this variable overrides no key; did you mean PAYSTREAM__STREAM__MAX_AGE?",
+        ),
+        (
+            "PAYSTREAM__ACCESS__CORS",
+            "https://a.example",
+            "PAYSTREAM__ACCESS__CORS: this variable overrides no key",
+        ),
+        (
+            "PAYSTREAM__ADMIN__TOKEN",
+            "s3cr3t",
+            "PAYSTREAM__ADMIN__TOKEN: [admin] token: the value must be a reference and not the secret itself",
+        ),
     ] {
         let error =
             Config::parse("paystream.toml", "", &environment_of(&[(name, value)])).unwrap_err().to_string();
@@ -362,7 +368,7 @@ fn a_secret_file_loses_only_its_last_line_break() {
     }
 }
 
-/// What the code knows and the manual does not would be found by nobody.
+/// Users would never find a key that the manual does not explain.
 #[test]
 fn the_manual_has_every_key() {
     for section in [
@@ -378,7 +384,11 @@ fn the_manual_has_every_key() {
         "[[access.key]]",
     ] {
         let found = mistakes(&format!("{section}\nzzzz = 1"));
-        let known = found.iter().find_map(|mistake| mistake.split_once("unknown key; known: ")).unwrap().1;
+        let known = found
+            .iter()
+            .find_map(|mistake| mistake.split_once("this key is unknown; the known keys are: "))
+            .unwrap()
+            .1;
         for key in known.split(", ") {
             let (value, table) = (format!("{key} = "), format!("[source.{key}]"));
             let as_setting = |line: &str| {
@@ -390,7 +400,7 @@ fn the_manual_has_every_key() {
     }
 }
 
-/// `listen` took IP addresses alone, so that not even the word for this machine was one.
+/// `[listen]` accepted only IP addresses, so even `localhost` was refused.
 #[test]
 fn a_host_name_in_listen_is_looked_up() {
     let config = parse("[listen]\npublic = \"localhost:8082\"\nadmin = \"[::1]:9091\"").unwrap();

@@ -1,33 +1,33 @@
-//! From what a provider answered to the event that is appended. Pure.
+//! The event that a provider's answer becomes. Pure.
 //!
-//! The event has no id of the provider's. Its identity is a digest of what was confirmed before and of what is said now: so
-//! two nodes that heard the same, and one that asks again because it died, append it once; and a payment that goes back to
-//! where it was appends that again.
+//! The provider gives an answer no id. So the event's id is a digest of the last confirmed event and of the new answer: two nodes that
+//! get the same answer, or one that asks again after a crash, append it once, and a payment that returns to an earlier state appends
+//! that state again.
 
 use crate::{
-    ingest::{Answer, Source},
     payment::{Event, Name, Time, Trust},
+    source::{PaymentAnswer, Source},
     store::Log,
 };
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// What was confirmed last through a source: not what was appended last, but what the fold takes for the newest.
+/// The newest confirmed event of a source: the newest by the fold's order, which need not be the last that was appended.
 pub(super) fn latest<'a>(log: &'a Log, source: &str) -> Option<&'a Event> {
     let events = log.entries.iter().map(|entry| &*entry.event);
     let confirmed = events.filter(|event| event.trust == Trust::Confirmed && &*event.source == source);
     confirmed.max_by_key(|event| (event.occurred_at, &event.id))
 }
 
-/// The event that says what `answer` does, which was asked for and received at these times, after `latest`.
+/// The event of an answer. `latest` is the newest confirmed event so far; the times are those of the question and of the answer.
 pub(super) fn following(
     latest: Option<&Event>,
     source: &Source,
     payment: &Name,
-    answer: Answer,
+    answer: PaymentAnswer,
     (asked_at, received_at): (Time, Time),
 ) -> Event {
-    let Answer { kind, occurred_at, live, facts } = answer;
+    let PaymentAnswer { kind, occurred_at, live, facts } = answer;
     let mut event = Event {
         id: "".into(),
         source: source.name().into(),
@@ -44,26 +44,29 @@ pub(super) fn following(
     event
 }
 
-/// By which time the fold orders it. The provider's own, where it tells when the payment last changed: an answer that comes late
-/// from one of its replicas then changes nothing. Else the time of the question: what it tells was so then or later, and
-/// no hint that came before it can be newer.
+/// The time by which the fold orders the answer. If the provider says when the payment last changed, it is that time, so a late answer
+/// of a replica that lags changes nothing. Otherwise it is the time of the question: the answer was true then or later, and no earlier
+/// hint can be newer.
 ///
-/// Two answers that differ are never of one time, since which one counts would then be chance. And as one payment's
-/// questions are asked one after the other, a question is never earlier than the one before, whatever the clocks of two nodes say.
-fn when(latest: Option<&Event>, told: Option<Time>, asked_at: Time) -> Time {
-    let Some(before) = latest.and_then(|latest| latest.occurred_at) else { return told.unwrap_or(asked_at) };
+/// Two different answers never have the same time, because chance would then decide which one counts. Look-ups of one payment follow
+/// one another, so a later question gets a later time even if the clocks of two nodes disagree.
+fn when(latest: Option<&Event>, stated: Option<Time>, asked_at: Time) -> Time {
+    let Some(before) = latest.and_then(|latest| latest.occurred_at) else {
+        return stated.unwrap_or(asked_at);
+    };
     let next = Time::from_unix_ms(before.unix_ms().saturating_add(1)).unwrap_or(before);
-    match told {
-        Some(told) if told == before => next,
-        Some(told) => told,
+    match stated {
+        Some(stated) if stated == before => next,
+        Some(stated) => stated,
         None => asked_at.max(next),
     }
 }
 
+/// The event's id: a digest of the id of `latest` and of what the event says.
 fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
     let mut hash = Sha256::new();
     let before = latest.map_or("", |latest| &*latest.id);
-    // The length keeps what was before apart from what is now.
+    // The length separates the earlier id from what follows it.
     hash.update((before.len() as u64).to_be_bytes());
     hash.update(before);
     hash.update(event.digest());
@@ -77,8 +80,8 @@ fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
 mod tests {
     use super::*;
     use crate::{
-        ingest::SourceSettings,
         payment::{Fact, Phase, Tag},
+        source::SourceSettings,
         store::Entry,
     };
 
@@ -86,8 +89,8 @@ mod tests {
         Time::from_unix_s(s).unwrap()
     }
 
-    fn answer(phase: Phase) -> Answer {
-        Answer {
+    fn answer(phase: Phase) -> PaymentAnswer {
+        PaymentAnswer {
             kind: "word".into(),
             occurred_at: None,
             live: true,
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_is_one_event_and_one_that_comes_again_later_is_another() {
+    fn the_same_answer_is_one_event_unless_another_came_between() {
         let first = after(None, Phase::Created, 100);
         assert_eq!(after(None, Phase::Created, 101).id, first.id, "asked by two nodes at once");
         assert_ne!(after(None, Phase::Processing, 100).id, first.id);
@@ -114,33 +117,37 @@ mod tests {
         let third = after(Some(&second), Phase::Created, 300);
         assert_eq!(third.digest(), first.digest());
         assert_ne!(third.id, first.id);
-        let test = Answer { live: false, ..answer(Phase::Created) };
+        let test = PaymentAnswer { live: false, ..answer(Phase::Created) };
         let test = following(None, &source("acme"), &"tr_1".parse().unwrap(), test, (time(1), time(2)));
         assert_ne!(test.id, first.id);
     }
 
     #[test]
-    fn an_answer_is_of_the_provider_s_time_or_else_of_the_question_s_and_never_of_the_last_one_s() {
+    fn an_answer_has_the_provider_s_time_or_else_the_question_s_and_never_that_of_the_last_answer() {
         let before = after(None, Phase::Created, 100);
         assert_eq!((before.occurred_at, before.received_at), (Some(time(100)), time(101)));
         let just_after = Time::from_unix_ms(100_001).unwrap();
-        for (told, asked_at, expected) in [
+        for (stated, asked_at, expected) in [
             (None, 200, time(200)),
             (None, 100, just_after),
-            // The clock of the node that asked before is ahead of ours.
+            // The clock of the node that asked before is ahead of this one's.
             (None, 90, just_after),
             (Some(150), 200, time(150)),
             (Some(100), 200, just_after),
             // A replica of the provider lags.
             (Some(50), 200, time(50)),
         ] {
-            assert_eq!(when(Some(&before), told.map(time), time(asked_at)), expected, "{told:?} {asked_at}");
+            assert_eq!(
+                when(Some(&before), stated.map(time), time(asked_at)),
+                expected,
+                "{stated:?} {asked_at}"
+            );
         }
         assert_eq!(when(None, Some(time(7)), time(9)), time(7));
     }
 
     #[test]
-    fn what_was_confirmed_last_is_the_newest_by_its_time_of_its_own_source() {
+    fn the_latest_confirmation_is_the_newest_by_time_of_its_own_source() {
         let (old, new) = (after(None, Phase::Created, 100), after(None, Phase::Captured, 200));
         let hint = Event { trust: Trust::Hint, ..after(None, Phase::Captured, 300) };
         let other = Event { source: "other".into(), ..after(None, Phase::Captured, 400) };
@@ -154,7 +161,7 @@ mod tests {
             (&[][..], None),
             (&[&hint, &other], None),
             (&[&old, &new, &hint, &other], Some(&new)),
-            // It came late, so the fold still goes by the other.
+            // The older event was appended later, so the newer one still counts.
             (&[&new, &old], Some(&new)),
         ] {
             assert_eq!(latest(&log(events), "acme"), expected);

@@ -1,106 +1,94 @@
-//! The same step by hand: an operator asks for one payment at once, and is told where the gateway and the provider differ.
+//! A look-up by hand: an operator asks for one payment at once, and gets a comparison of the gateway and the provider.
 
-use super::{Confirmations, Failed, step::Step};
+use super::{
+    failed::Failed,
+    lookup::{Lookup, Lookups},
+};
 use crate::{
-    payment::{Cursor, Event, Fact, Name, Phase, State, Status, TotalOf},
+    metrics::Metrics,
+    payment::{Cursor, Event, Fact, Name, Phase, State, Status, TotalOf, View},
+    source::Sources,
     store::Log,
 };
 use serde::Serialize;
 
-/// What an operator is told.
+/// The comparison that an operator gets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Reconciled {
-    /// Whose payment.
+    /// The name of the source whose provider was asked.
     pub source: String,
-    /// Which.
+    /// The id of the payment.
     pub payment: Name,
-    /// Whether the gateway knew what the provider says.
+    /// Whether the gateway knew all that the provider says.
     pub same: bool,
-    /// What they differ in: `status`, `amount`, `currency`, `captured`, `refunded`.
+    /// The fields in which they differ: `status`, `amount`, `currency`, `captured`, `refunded`.
     pub differences: Vec<&'static str>,
-    /// What the gateway knew.
-    pub gateway: Standing,
-    /// What the provider says. Refunds, disputes and parts of a capture that its answer does not speak of stand as the gateway knows
-    /// them: not every provider tells all with a payment.
-    pub provider: Standing,
+    /// The payment as the gateway knew it before.
+    pub gateway: View,
+    /// The payment as the provider describes it. Refunds, disputes and parts of a capture that its answer leaves out are as the gateway
+    /// knows them, because not every provider reports all of them with a payment.
+    pub provider: View,
     /// The event that was appended, if the answer was news.
     pub appended: Option<News>,
-    /// What the gateway knows now.
-    pub now: Standing,
+    /// The payment as the gateway knows it now.
+    pub now: View,
 }
 
-/// Where a payment stands. Sums are in minor units.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Standing {
-    /// The one word.
-    pub status: Status,
-    /// What it is about, if told.
-    pub amount: Option<i64>,
-    /// In which currency.
-    pub currency: Option<String>,
-    /// Decimal digits of the minor unit.
-    pub exponent: Option<u8>,
-    /// What was taken.
-    pub captured: i64,
-    /// What went back.
-    pub refunded: i64,
-}
-
-/// An event that was appended.
+/// The event that was appended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct News {
-    /// Its place in the log.
+    /// Its sequence number in the payment's log.
     pub seq: u64,
     /// Its id.
     pub id: String,
-    /// The provider's word.
+    /// Its type, in the provider's own word.
     pub r#type: String,
 }
 
 /// Why a payment was not reconciled.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// No source of that name.
+    /// No source of this name is configured.
     #[error("no source of this name is configured")]
     UnknownSource,
-    /// Its provider cannot be asked.
+    /// The source has no `[source.api]`.
     #[error("the source has no credentials to ask its provider with; add [source.api] to it")]
     NoApi,
-    /// It was asked in vain.
+    /// The look-up failed.
     #[error(transparent)]
     Failed(#[from] Failed),
 }
 
-impl Confirmations {
-    /// Asks for one payment at once, whether a confirmation is owed or not, and appends what is new.
-    pub async fn reconcile(&self, source: &str, payment: &Name) -> Result<Reconciled, ReconcileError> {
-        let source = self.ingest.source(source).ok_or(ReconcileError::UnknownSource)?;
-        let confirmation = source.confirmation().ok_or(ReconcileError::NoApi)?;
-        let asked = self.step(confirmation, payment).await;
-        let outcome = match &asked {
-            Ok(Step { appended: Some(_), .. }) => "appended",
-            Ok(_) => "same",
-            Err(failed) => failed.outcome(),
-        };
-        self.metrics.confirmation(source.name(), outcome);
-        // What an operator typed may be anything; what was understood is a payment.
-        let shown = asked.is_ok().then_some(tracing::field::display(payment));
-        tracing::info!(source = source.name(), payment = shown, outcome, "reconciled by hand");
-        Ok(compared(source.name(), payment, &asked?))
-    }
+/// Looks up one payment at once, appends what is new, and compares the answer with what the gateway knew.
+pub(super) async fn reconcile(
+    lookups: &Lookups,
+    sources: &Sources,
+    metrics: &Metrics,
+    source: &str,
+    payment: &Name,
+) -> Result<Reconciled, ReconcileError> {
+    let source = sources.get(source).ok_or(ReconcileError::UnknownSource)?;
+    let api = source.api().ok_or(ReconcileError::NoApi)?;
+    let looked_up = lookups.look_up(&source, api, payment).await;
+    let outcome = looked_up.as_ref().map_or_else(Failed::outcome, Lookup::outcome);
+    metrics.confirmation(source.name(), outcome);
+    // An operator may have typed anything; only a payment that the provider knows is safe to log.
+    let shown = looked_up.is_ok().then_some(tracing::field::display(payment));
+    tracing::info!(source = source.name(), payment = shown, outcome = outcome.word(), "reconciled by hand");
+    Ok(compared(source.name(), payment, &looked_up?))
 }
 
-fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
-    let before = State::fold(step.log.entries.iter().map(|entry| &*entry.event));
+fn compared(source: &str, payment: &Name, lookup: &Lookup) -> Reconciled {
+    let before = State::fold(lookup.log.entries.iter().map(|entry| &*entry.event));
     let mut after = before.clone();
-    after.apply(&step.event);
-    let gateway = Standing::of(&before);
-    let provider = Standing::of(&completed(&step.log, &step.event));
-    let differences = gateway.differences(&provider);
+    after.apply(&lookup.event);
+    let gateway = before.view();
+    let provider = completed(&lookup.log, &lookup.event).view();
+    let differences = differences(&gateway, &provider);
     let news = |cursor: Cursor| News {
         seq: cursor.seq,
-        id: step.event.id.to_string(),
-        r#type: step.event.kind.to_string(),
+        id: lookup.event.id.to_string(),
+        r#type: lookup.event.kind.to_string(),
     };
     Reconciled {
         source: source.to_owned(),
@@ -109,35 +97,35 @@ fn compared(source: &str, payment: &Name, step: &Step) -> Reconciled {
         differences,
         gateway,
         provider,
-        appended: step.appended.map(news),
-        now: Standing::of(&after),
+        appended: lookup.appended.map(news),
+        now: after.view(),
     }
 }
 
-/// What an answer says, where it says something, and else what the log does. A phase is always the answer's to tell, and so are the
-/// parts of a capture where it does not speak of one.
+/// The payment by the provider's answer, completed from the log where the answer is silent. The phase always comes from the answer.
+/// If the answer does not say that the payment is captured, the log's captures do not count either.
 fn completed(log: &Log, answer: &Event) -> State {
     let is_captured = State::fold([answer]).phase() == Some(Phase::Captured);
-    let stands = |fact: &Fact| {
+    let still_counts = |fact: &Fact| {
         let aspect = Aspect::of(fact);
-        let is_told = || answer.facts.iter().any(|told| Aspect::of(told) == aspect);
+        let is_answered = || answer.facts.iter().any(|answered| Aspect::of(answered) == aspect);
         match aspect {
             Aspect::Phase => false,
-            Aspect::Captures => is_captured && !is_told(),
-            Aspect::Refunds | Aspect::Disputes => !is_told(),
+            Aspect::Captures => is_captured && !is_answered(),
+            Aspect::Refunds | Aspect::Disputes => !is_answered(),
         }
     };
     let mut state = State::default();
     for entry in &log.entries {
         let mut event = Event::clone(&entry.event);
-        event.facts.retain(stands);
+        event.facts.retain(still_counts);
         state.apply(&event);
     }
     state.apply(answer);
     state
 }
 
-/// What a fact is about.
+/// The part of a payment that a fact describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Aspect {
     Phase,
@@ -157,30 +145,18 @@ impl Aspect {
     }
 }
 
-impl Standing {
-    fn of(state: &State) -> Self {
-        Self {
-            status: state.status(),
-            amount: state.amount(),
-            currency: state.currency().map(|currency| currency.code().to_owned()),
-            exponent: state.currency().map(|currency| currency.exponent()),
-            captured: state.captured(),
-            refunded: state.refunded(),
-        }
-    }
-
-    /// In what the provider says otherwise. What it does not tell is no difference.
-    fn differences(&self, provider: &Self) -> Vec<&'static str> {
-        let is_told = provider.amount.is_some();
-        let all = [
-            ("status", provider.status != Status::Unknown && self.status != provider.status),
-            ("amount", is_told && self.amount != provider.amount),
-            ("currency", is_told && self.currency != provider.currency),
-            ("captured", is_told && self.captured != provider.captured),
-            ("refunded", is_told && self.refunded != provider.refunded),
-        ];
-        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-    }
+/// The fields in which the provider's answer differs from what the gateway knew. A field that the answer does not state is
+/// no difference.
+fn differences(gateway: &View, provider: &View) -> Vec<&'static str> {
+    let states_money = provider.amount.is_some();
+    let all = [
+        ("status", provider.status != Status::Unknown && gateway.status != provider.status),
+        ("amount", states_money && gateway.amount != provider.amount),
+        ("currency", states_money && gateway.currency != provider.currency),
+        ("captured", states_money && gateway.captured != provider.captured),
+        ("refunded", states_money && gateway.refunded != provider.refunded),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -1,225 +1,65 @@
-//! The admin listener: health and metrics, open to whoever reaches the socket, and the operators' routes behind a token.
+//! The admin listener: health and metrics are open to whoever reaches the socket, the operators' tools need a token.
 //!
-//! A stream node is unready only for a reason of its own. A store that is down for all nodes must not empty a balancer,
-//! whose 503 would end every `EventSource` for good; it shows in `/readyz/ingest` alone. What concerns webhooks is not found
-//! on a node that takes none.
+//! This file puts the routes together; each tool is a file of its own and knows only the parts of the gateway that it uses.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `health`    | `/livez`, `/readyz`, `/readyz/ingest` |
+//! | `metrics`   | `/metrics` |
+//! | `operators` | the bearer token that opens `/admin` |
+//! | `records`   | the quarantine and the delivery log of a source |
+//! | `reconcile` | one payment, compared with what its provider says |
 
-use super::{
-    asked,
-    problem::{self, Problem},
-};
+mod health;
+mod metrics;
+mod operators;
+mod reconcile;
+mod records;
+
+use super::problem;
 use crate::{
-    confirm::{Confirmations, Failed, ReconcileError},
-    hub::Hub,
-    ingest::Ingest,
-    metrics::Metrics,
-    shutdown::Shutdown,
-    store::{RECORDS_PER_SOURCE, RecordLog, Store},
+    confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
 };
-use axum::{
-    Router,
-    extract::{
-        Path, Query, Request, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::json;
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
-use subtle::ConstantTimeEq;
+use axum::Router;
+use health::Health;
+use operators::Operators;
+use records::Records;
+use secrecy::SecretString;
+use std::sync::{Arc, RwLock};
 
-/// What Prometheus is told that `/metrics` speaks.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// When to look again at what is not ready.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Records listed unless `?limit=` says otherwise.
-const RECORDS: usize = 100;
-
-/// What the admin routes need.
-#[derive(Clone)]
+/// The parts of the gateway that the admin routes use.
 pub struct Admin {
-    /// Says whether this node hears its store, if it streams.
+    /// Knows whether the store's notices reach this node. `None` if the node does not stream.
     pub hub: Option<Arc<Hub>>,
-    /// Says whether it could append, and holds the operators' records.
+    /// Holds the operators' records, and knows whether an append would succeed.
     pub store: Arc<dyn Store>,
-    /// Knows the sources, if this node takes webhooks.
-    pub ingest: Option<Arc<Ingest>>,
-    /// Asks the providers, if this node takes webhooks.
+    /// Knows the sources. `None` if the node takes no webhooks.
+    pub sources: Option<Arc<Sources>>,
+    /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
-    /// What `/metrics` renders.
+    /// Rendered by `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// Says whether the node is leaving.
+    /// Knows whether the node is draining.
     pub shutdown: Shutdown,
-    /// Opens `/admin`. Without one it stays shut.
+    /// The token that opens `/admin`. While it is `None`, nobody is let in.
     pub token: Arc<RwLock<Option<SecretString>>>,
 }
 
 impl Admin {
-    /// The routes.
+    /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let operators = Router::new()
-            .route("/sources/{source}/quarantine", get(quarantine))
-            .route("/sources/{source}/deliveries", get(deliveries))
-            .route("/sources/{source}/payments/{payment}/reconcile", post(reconcile))
+        let Self { hub, store, sources, confirmations, metrics, shutdown, token } = self;
+        let takes_webhooks = sources.is_some();
+        let records = Records { sources, store: Arc::clone(&store) };
+        let tools = records
+            .routes()
+            .merge(reconcile::routes(confirmations))
             .method_not_allowed_fallback(problem::method_not_allowed)
-            .fallback(problem::not_found)
-            .layer(middleware::from_fn_with_state(self.clone(), operators_only));
-        Router::new()
-            .route("/livez", get("ok\n"))
-            .route("/readyz", get(ready))
-            .route("/readyz/ingest", get(ready_to_ingest))
-            .route("/metrics", get(metrics))
+            .fallback(problem::not_found);
+        Health { hub, store, takes_webhooks, shutdown }
+            .routes()
+            .merge(metrics::routes(metrics))
             .method_not_allowed_fallback(problem::method_not_allowed)
-            .nest("/admin", operators)
-            .with_state(self)
+            .nest("/admin", Operators::new(token).only(tools))
     }
-
-    /// Whether the request's token is the configured one.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(token) = token.as_ref() else {
-            let detail = "the operators' routes are closed; set `token` under [admin] to open them";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "admin_closed", detail));
-        };
-        let given =
-            headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        if given.is_some_and(|given| given.ct_eq(token.expose_secret().as_bytes()).into()) {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "bad_admin_token",
-            "send the admin token as a bearer token",
-        )
-        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-    }
-
-    /// What takes webhooks here.
-    fn ingest(&self) -> Result<&Ingest, Problem> {
-        self.ingest.as_deref().ok_or_else(other_role)
-    }
-
-    async fn records(
-        &self,
-        log: RecordLog,
-        source: Result<Path<String>, PathRejection>,
-        limit: Result<Query<Limit>, QueryRejection>,
-    ) -> Result<Response, Problem> {
-        let ingest = self.ingest()?;
-        let source = source.ok().map(|Path(source)| source).filter(|source| ingest.knows(source));
-        let source = source.ok_or_else(problem::unknown_source)?;
-        let limit = limit.ok().map(|Query(limit)| limit.limit.unwrap_or(RECORDS));
-        let Some(limit @ 1..=RECORDS_PER_SOURCE) = limit else {
-            let detail = format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}");
-            return Err(Problem::bad_request("bad_parameter", detail));
-        };
-        let records = self
-            .store
-            .records(log, &source, limit)
-            .await
-            .map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))?;
-        let body = json!({ "source": source, "records": records }).to_string();
-        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-    }
-}
-
-fn other_role() -> Problem {
-    let detail = "this node only streams; ask one that takes webhooks (--role ingest or all)";
-    Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
-}
-
-#[derive(Deserialize)]
-struct Limit {
-    limit: Option<usize>,
-}
-
-async fn operators_only(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    match admin.authorize(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
-async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
-    if admin.shutdown.is_draining() {
-        return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
-    }
-    if admin.hub.is_some_and(|hub| hub.is_deaf()) {
-        let detail = "the store is well, but its notices do not reach this node";
-        return Err(Problem::unavailable("deaf", detail, RETRY_AFTER));
-    }
-    Ok("ready\n")
-}
-
-async fn ready_to_ingest(State(admin): State<Admin>) -> Result<&'static str, Problem> {
-    admin.ingest()?;
-    if admin.shutdown.is_draining() {
-        return Err(Problem::unavailable("draining", "the node is leaving", RETRY_AFTER));
-    }
-    match admin.store.health().await {
-        Ok(()) => Ok("ready\n"),
-        Err(error) => Err(Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER)),
-    }
-}
-
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPENMETRICS)], admin.metrics.render())
-}
-
-async fn quarantine(
-    State(admin): State<Admin>,
-    source: Result<Path<String>, PathRejection>,
-    limit: Result<Query<Limit>, QueryRejection>,
-) -> Result<Response, Problem> {
-    admin.records(RecordLog::Quarantine, source, limit).await
-}
-
-async fn deliveries(
-    State(admin): State<Admin>,
-    source: Result<Path<String>, PathRejection>,
-    limit: Result<Query<Limit>, QueryRejection>,
-) -> Result<Response, Problem> {
-    admin.records(RecordLog::Deliveries, source, limit).await
-}
-
-async fn reconcile(
-    State(admin): State<Admin>,
-    path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<Response, Problem> {
-    let confirmations = admin.confirmations.as_deref().ok_or_else(other_role)?;
-    let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
-    let payment = asked::payment(&payment)?;
-    let reconciled = confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))?;
-    let body = json!(reconciled).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-fn not_reconciled(why: &ReconcileError) -> Problem {
-    let (status, reason) = match why {
-        ReconcileError::UnknownSource => return problem::unknown_source(),
-        ReconcileError::NoApi => (StatusCode::CONFLICT, "no_api"),
-        ReconcileError::Failed(Failed::Store(error)) => {
-            return Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER);
-        }
-        ReconcileError::Failed(Failed::Unavailable { .. }) => {
-            (StatusCode::BAD_GATEWAY, "provider_unavailable")
-        }
-        ReconcileError::Failed(Failed::Throttled { .. }) => (StatusCode::BAD_GATEWAY, "provider_throttles"),
-        ReconcileError::Failed(Failed::Denied(_)) => (StatusCode::BAD_GATEWAY, "provider_denies"),
-        ReconcileError::Failed(Failed::Unknown(_)) => (StatusCode::BAD_GATEWAY, "unknown_at_provider"),
-        ReconcileError::Failed(Failed::Unclear(unclear) | Failed::Unfit(unclear)) => {
-            (StatusCode::BAD_GATEWAY, unclear.code)
-        }
-    };
-    Problem::new(status, reason, why.to_string())
 }

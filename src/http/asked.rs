@@ -1,31 +1,35 @@
-//! What a request for a stream or a snapshot asks for: payments, a cursor, wishes. Pure reading; nothing is decided here.
+//! Reads what a request for a stream or a snapshot asks for: the payments, the cursor, the client's preferences.
+//!
+//! It only reads the request. Whether the client may see a payment is decided elsewhere.
 
 use super::problem::Problem;
-use crate::{access::ALL, payment::Name};
+use crate::payment::{ALL_PAYMENTS, Name};
 use axum::{
     extract::Query,
     http::{HeaderMap, Method, Uri, header, request::Parts},
 };
+use headers::{HeaderMapExt as _, IfNoneMatch};
 use std::{borrow::Cow, time::Duration};
 
-/// A request's head, its query decoded.
+/// The head of a request, with its query decoded.
 pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     uri: Uri,
+    /// The pairs of the query, in the order of the request.
     parameters: Vec<(String, String)>,
 }
 
 impl From<Parts> for Asked {
     fn from(head: Parts) -> Self {
-        // Any text can be read as pairs, so the default stands for none at all.
+        // Any query can be read as pairs, so the default is used only for a request without a query.
         let Query(parameters) = Query::try_from_uri(&head.uri).unwrap_or_default();
         Self { method: head.method, headers: head.headers, uri: head.uri, parameters }
     }
 }
 
 impl Asked {
-    /// The query as it was sent.
+    /// The query as it was sent, still encoded.
     pub(super) fn query(&self) -> Option<&str> {
         self.uri.query()
     }
@@ -35,7 +39,7 @@ impl Asked {
         self.parameters.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a parameter that has one allowed value is there.
+    /// Whether the parameter `name` is present. It may only have the one `value`; another one is an error.
     pub(super) fn flag(&self, name: &'static str, value: &'static str) -> Result<bool, Problem> {
         let mut given = self.parameters(name).peekable();
         let present = given.peek().is_some();
@@ -46,8 +50,8 @@ impl Asked {
         }
     }
 
-    /// The last entry that the client saw, not checked: the header that browsers send on their own, else the query, for
-    /// clients that begin anew. Nothing is as good as an empty text.
+    /// The cursor of the last entry that the client saw, not checked yet: the header, which browsers send when they
+    /// reconnect, or else the query, for clients that open a new stream. An empty cursor counts as none.
     pub(super) fn cursor(&self) -> Option<String> {
         let header = self.headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()));
         header
@@ -59,7 +63,7 @@ impl Asked {
             .map(ToOwned::to_owned)
     }
 
-    /// Whether the client can read a stream. It can if it does not say what it accepts.
+    /// Whether the client accepts `text/event-stream`. A client that does not say what it accepts does.
     pub(super) fn takes_events(&self) -> bool {
         let mut accepted = self.headers.get_all(header::ACCEPT).iter().peekable();
         accepted.peek().is_none()
@@ -71,12 +75,12 @@ impl Asked {
             )
     }
 
-    /// The `ETag`s that the client holds, as sent.
-    pub(super) fn if_none_match(&self) -> Option<&str> {
-        self.headers.get(header::IF_NONE_MATCH)?.to_str().ok()
+    /// The value of `If-None-Match` (RFC 9110, section 13.1.2).
+    pub(super) fn if_none_match(&self) -> Option<IfNoneMatch> {
+        self.headers.typed_get()
     }
 
-    /// `Prefer: wait=N` (RFC 7240), in whole seconds. What cannot be read is no preference.
+    /// The wait of `Prefer: wait=N` (RFC 7240), where N is in whole seconds. A value that is no number is ignored.
     pub(super) fn wait(&self) -> Option<Duration> {
         let preferences = self.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         preferences
@@ -88,18 +92,18 @@ impl Asked {
     }
 }
 
-/// A payment id of the right form. `*` is none: in an operator's token it stands for all payments, so whoever asks for it
-/// would wait in vain for the news of all.
+/// Reads a payment id. `*` is not accepted: in an operator's token it stands for all payments, so a client that asked for it
+/// would wait for ever for news of all payments.
 pub(super) fn payment(id: &str) -> Result<Name, Problem> {
-    if id == ALL {
+    if id == ALL_PAYMENTS {
         return Err(bad_payment(
             "`*` stands for all payments in an operator's token, and is no payment's id; name one",
         ));
     }
-    id.parse().map_err(|error| bad_payment(format!("the payment id is none: {error}")))
+    id.parse().map_err(|error| bad_payment(format!("the payment id is not valid: {error}")))
 }
 
-/// The ids of one stream: none twice, at least one and at most `most`.
+/// Reads the payment ids of one stream: at least one, at most `most`, and none of them twice.
 pub(super) fn payments<'a>(ids: impl Iterator<Item = &'a str>, most: usize) -> Result<Vec<Name>, Problem> {
     let mut payments = Vec::new();
     for id in ids {

@@ -1,6 +1,7 @@
-//! The demo's pages and the few routes that its buttons press, on the public listener.
+//! The pages of the demo and the routes behind its buttons, on the public listener.
 //!
-//! The shop behind the buttons is a trait, since it stands above this room: it starts and restarts the whole gateway.
+//! The shop behind the buttons is a trait, because its implementation is above this room: it starts and restarts the whole
+//! gateway.
 
 use super::{
     pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG},
@@ -18,55 +19,55 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
-/// More than any button sends.
+/// The longest body of a button's request, in bytes. Each sends less than 100.
 const MAX_BODY_BYTES: usize = 1024;
 
-/// The shop behind the buttons.
-pub trait Shop: Send + Sync + 'static {
-    /// Takes an order; its payment begins to live at once.
-    fn begin(&self, life: &str) -> Result<Order, Refusal>;
-    /// Lets a payment live on, once its present life is over.
-    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, Refusal>;
-    /// The order again, with a fresh token.
-    fn order(&self, payment: &Name) -> Result<Order, Refusal>;
-    /// Restarts the gateway in a moment.
+/// What the buttons of the demo do.
+pub trait DemoShop: Send + Sync + 'static {
+    /// Takes a new order. The webhooks of the named life begin at once.
+    fn begin(&self, life: &str) -> Result<Order, DemoError>;
+    /// Adds another life to a payment. Its webhooks begin when those of the earlier lives are done.
+    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, DemoError>;
+    /// Returns the order of a payment with a new token.
+    fn order(&self, payment: &Name) -> Result<Order, DemoError>;
+    /// Restarts the gateway soon, after the request has been answered.
     fn restart(&self);
 }
 
-/// What a page has to know of an order in order to watch its payment.
+/// What a page needs to show an order and to watch its payment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
-    /// The payment's id.
+    /// The id of the payment.
     pub payment: Name,
-    /// Opens the payment's stream, for a while.
+    /// A token for the stream of the payment. It expires.
     pub token: String,
-    /// The order's number, as the customer sees it.
+    /// The number of the order, as the customer sees it.
     pub number: String,
-    /// In minor units.
+    /// The price in minor units.
     pub amount: i64,
-    /// Of `amount`.
+    /// The currency of `amount`.
     pub currency: Currency,
 }
 
-/// Why a button does nothing.
+/// Why a button has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The demo plays no life of that name.
+pub enum DemoError {
+    /// The demo knows no life of that name.
     #[error("there is no such life")]
     UnknownLife,
-    /// Not of this demo, or so old that it was forgotten.
+    /// The payment is not of this demo, or so old that it was forgotten.
     #[error("there is no such payment")]
     UnknownPayment,
-    /// Too many lives at once.
-    #[error("too many payments are alive; wait until some are over")]
+    /// The webhooks of too many lives are being sent.
+    #[error("too many payments are in progress; wait until some are done")]
     Busy,
-    /// A defect of ours.
+    /// The token could not be signed, which is a defect.
     #[error("no token could be signed")]
     Token,
 }
 
-/// The routes, which need nothing of the gateway: they stay the same when it is restarted.
-pub fn routes(shop: Arc<dyn Shop>) -> Router {
+/// The routes. They use no part of the gateway, so they stay the same when it is restarted.
+pub fn routes(shop: Arc<dyn DemoShop>) -> Router {
     let buttons = Router::new()
         .route("/demo/payments", post(begin))
         .route("/demo/payments/{payment}/lives", post(go_on))
@@ -88,7 +89,7 @@ struct PaymentAsked {
 }
 
 async fn begin(
-    State(shop): State<Arc<dyn Shop>>,
+    State(shop): State<Arc<dyn DemoShop>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -97,22 +98,26 @@ async fn begin(
 }
 
 async fn go_on(
-    State(shop): State<Arc<dyn Shop>>,
+    State(shop): State<Arc<dyn DemoShop>>,
     Path(payment): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let LifeAsked { life } = read(&headers, &body)?;
-    let payment: Name = payment.parse().map_err(|_| Refusal::UnknownPayment)?;
+    let payment: Name = payment.parse().map_err(|_| DemoError::UnknownPayment)?;
     Ok((StatusCode::ACCEPTED, shop.go_on(&payment, &life)?).into_response())
 }
 
-async fn token(State(shop): State<Arc<dyn Shop>>, headers: HeaderMap, body: Bytes) -> Result<Order, Problem> {
+async fn token(
+    State(shop): State<Arc<dyn DemoShop>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Order, Problem> {
     let PaymentAsked { payment } = read(&headers, &body)?;
     Ok(shop.order(&payment)?)
 }
 
-async fn restart(State(shop): State<Arc<dyn Shop>>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn restart(State(shop): State<Arc<dyn DemoShop>>, headers: HeaderMap) -> Result<Response, Problem> {
     check_json(&headers)?;
     shop.restart();
     Ok((StatusCode::ACCEPTED, Json(serde_json::json!({ "restarting": true }))).into_response())
@@ -123,7 +128,7 @@ fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Prob
     serde_json::from_slice(body).map_err(|error| Problem::bad_request("body", error.to_string()))
 }
 
-/// A form on a foreign page can post, but not JSON; a foreign script that tries has to ask first, and is refused.
+/// Refuses requests of other origins: a form cannot send JSON, and a script that does needs a CORS preflight, which fails.
 fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
     let refusal = || Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "send application/json");
@@ -148,19 +153,19 @@ impl IntoResponse for Order {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let (status, reason) = match refusal {
-            Refusal::UnknownLife => (StatusCode::BAD_REQUEST, "unknown_life"),
-            Refusal::UnknownPayment => (StatusCode::NOT_FOUND, "unknown_payment"),
-            Refusal::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
-            Refusal::Token => (StatusCode::INTERNAL_SERVER_ERROR, "token"),
+impl From<DemoError> for Problem {
+    fn from(error: DemoError) -> Self {
+        let (status, reason) = match error {
+            DemoError::UnknownLife => (StatusCode::BAD_REQUEST, "unknown_life"),
+            DemoError::UnknownPayment => (StatusCode::NOT_FOUND, "unknown_payment"),
+            DemoError::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            DemoError::Token => (StatusCode::INTERNAL_SERVER_ERROR, "token"),
         };
-        Self::new(status, reason, refusal.to_string())
+        Self::new(status, reason, error.to_string())
     }
 }
 
-/// The page and what it loads.
+/// The page and the files that it loads.
 static PAGES: [Page; 8] = [
     Page::new("/", HTML, include_str!("../../web-demo/index.html")),
     Page::new("/demo/style.css", CSS, include_str!("../../web-demo/style.css")),

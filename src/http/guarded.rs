@@ -1,10 +1,9 @@
-//! A socket that does not wait for ever for its reader.
+//! A socket whose writes do not wait for ever.
 //!
-//! Once written bytes have found no room for the stall limit, every write fails, and hyper drops the connection. Costs
-//! nothing while writes succeed: the timer exists only while one waits.
+//! If a client does not read, a write waits for room in the kernel's buffer. After the configured time all writes fail, so
+//! that hyper drops the connection. While writes succeed this costs nothing: the timer exists only while a write waits.
 
-use crate::metrics::{CountReason, Metrics};
-use bytes::{Buf, Bytes};
+use crate::{limits::LimitHit, metrics::Metrics};
 use socket2::SockRef;
 use std::{
     io,
@@ -22,33 +21,33 @@ use tokio::{
 /// A TCP stream with a bound on how long a write may wait.
 pub(super) struct Guarded {
     stream: TcpStream,
-    /// What was read to learn the protocol; it is read again first.
-    start: Bytes,
-    stall: Duration,
-    /// Runs while the reader takes nothing.
+    /// The longest wait of a write.
+    patience: Duration,
+    /// Runs while a write waits. Boxed, because most connections never need it.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Counts the connections that are cut off.
     metrics: Arc<Metrics>,
 }
 
 impl Guarded {
-    /// `stream`, as if `start` had not been read from it yet.
-    pub(super) const fn new(stream: TcpStream, start: Bytes, stall: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { stream, start, stall, waiting: None, metrics }
+    /// Wraps `stream` so that a write fails after it has waited for `patience`.
+    pub(super) const fn new(stream: TcpStream, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { stream, patience, waiting: None, metrics }
     }
 
-    /// Passes on what a write came to, unless it has been waiting for too long.
+    /// Returns the result of a write, or an error if writes have been waiting for too long.
     fn bounded(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
             self.waiting = None;
             return wrote;
         }
-        let stall = self.stall;
-        ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(stall))).as_mut().poll(cx));
-        self.metrics.limit_hits.count("stall");
-        // Cut at once: what the kernel still holds for this reader is dropped, and the reader learns of the end by a reset.
-        // An orderly close would leave both to wait for a reader that takes nothing.
+        let patience = self.patience;
+        ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
+        self.metrics.limit_hits.count(LimitHit::Stall);
+        // Reset the connection instead of closing it in order: a close would wait until the client has read what the kernel
+        // still holds, and this client does not read.
         let _refused = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
 
@@ -58,13 +57,7 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.start.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let len = self.start.len().min(buf.remaining());
-        buf.put_slice(self.start.get(..len).unwrap_or_default());
-        self.start.advance(len);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -1,19 +1,20 @@
-//! `POST /webhooks/{source}`: a provider's request, read whole and in time, then given to [`Ingest`].
+//! `POST /webhooks/{source}`: reads a provider's request, within bounds of size and time, and hands it to [`Ingest`].
 //!
-//! It promises that a provider gets a 4xx only for what the provider did: what is our own fault, a panic included, is a 503
-//! with `Retry-After`. A body that is not in yet takes room for the bytes that have come and nothing else, so that half a request
-//! keeps nobody waiting. What was not read to its end is accounted for by [`Ingest`] too. A delivery that was read is worked through to its end, whether the provider still listens or not,
-//! so that it ends in one outcome.
+//! It promises that a provider gets a 4xx only for its own mistakes: a fault of the gateway, a panic included, is a 503 with
+//! `Retry-After`. An incomplete body reserves memory only for the bytes that have arrived, so that slow clients do not block
+//! others. A delivery that could not be read is reported to [`Ingest`] too, which accounts for it. A delivery that was read is
+//! processed to its end even if the provider hangs up, so that it always has an outcome.
 
 use super::{
-    accept::Peer,
     problem::{self, Problem},
+    service::Peer,
 };
 use crate::{
     clock,
-    ingest::{Delivery, Ingest, Refusal, Reply},
+    ingest::{Delivery, Ingest, Refusal, Reply, ReplyBody},
     limits::Limits,
     live::Live,
+    source::{Source, Sources},
 };
 use axum::{
     Router,
@@ -31,23 +32,24 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// What the webhook routes need.
+/// The routes that take webhooks. A clone shares everything.
 #[derive(Clone)]
 pub struct Webhooks {
+    sources: Arc<Sources>,
     ingest: Arc<Ingest>,
     limits: Live<Limits>,
-    /// Bounds the bodies in memory, in bytes.
-    room: Arc<Semaphore>,
-    /// Deliveries that are being worked through.
+    /// One permit for each byte of a body that may still be held in memory.
+    memory: Arc<Semaphore>,
+    /// The deliveries that are being processed.
     tasks: TaskTracker,
 }
 
 impl Webhooks {
-    /// Routes to `ingest`.
+    /// Hands deliveries to `sources` over to `ingest`.
     #[must_use]
-    pub fn new(ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
-        let room = Arc::new(Semaphore::new(limits.get().buffered_bytes.min(Semaphore::MAX_PERMITS)));
-        Self { ingest, limits, room, tasks: TaskTracker::new() }
+    pub fn new(sources: Arc<Sources>, ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
+        let memory = Arc::new(Semaphore::new(limits.get().buffered_bytes.min(Semaphore::MAX_PERMITS)));
+        Self { sources, ingest, limits, memory, tasks: TaskTracker::new() }
     }
 
     /// The routes.
@@ -58,22 +60,22 @@ impl Webhooks {
             .with_state(self.clone())
     }
 
-    /// Returns once no delivery is in work. For the end, when no new one can come.
+    /// Returns once no delivery is being processed. Called at shutdown, when no new delivery can arrive.
     pub async fn done(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Reads a body within its bounds. It holds its room until it is dropped.
+    /// Reads a body within the limits of size, time and memory. Its memory stays reserved until the result is dropped.
     async fn read(&self, body: Body) -> Result<Held, Refusal> {
         let Limits { body_bytes, body_timeout, .. } = self.limits.get();
-        // Told in advance, so not a byte of it is read.
+        // `Content-Length` is over the limit already, so nothing is read.
         if body.size_hint().lower() > body_bytes as u64 {
             return Err(Refusal::TooLarge(body_bytes));
         }
         let read = async {
             let mut body = Limited::new(body, body_bytes);
-            let mut held = Held { bytes: Vec::new(), room: self.room(0)? };
+            let mut held = Held { bytes: Vec::new(), reserved: self.reserve(0)? };
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| {
                     if error.is::<LengthLimitError>() {
@@ -83,8 +85,8 @@ impl Webhooks {
                     }
                 })?;
                 let Ok(data) = frame.into_data() else { continue };
-                held.room.merge(self.room(data.len())?);
-                // A copy, because a few bytes may keep a whole read buffer alive.
+                held.reserved.merge(self.reserve(data.len())?);
+                // Copied, because even a few bytes would keep the whole read buffer alive.
                 held.bytes.extend_from_slice(&data);
             }
             Ok(held)
@@ -92,24 +94,25 @@ impl Webhooks {
         timeout(body_timeout, read).await.unwrap_or(Err(Refusal::Slow(body_timeout)))
     }
 
-    /// Room for so many bytes, if there is any at once.
-    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Reserves memory for so many bytes, without waiting.
+    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overload)?;
-        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| Refusal::Overload)
+        Arc::clone(&self.memory).try_acquire_many_owned(bytes).map_err(|_| Refusal::Overload)
     }
 }
 
-/// A body in memory, and its room.
+/// A body in memory.
 struct Held {
     bytes: Vec<u8>,
-    room: OwnedSemaphorePermit,
+    /// The memory that is reserved for `bytes`.
+    reserved: OwnedSemaphorePermit,
 }
 
-/// The name of a source from the path. What is no text names none.
+/// The name of a source in the path. An error if the path does not decode to UTF-8, which names no source.
 type SourceName = Result<Path<String>, PathRejection>;
 
-fn known(webhooks: &Webhooks, source: SourceName) -> Result<String, Problem> {
-    let source = source.ok().map(|Path(source)| source).filter(|source| webhooks.ingest.knows(source));
+fn known(webhooks: &Webhooks, source: SourceName) -> Result<Arc<Source>, Problem> {
+    let source = source.ok().and_then(|Path(source)| webhooks.sources.get(&source));
     source.ok_or_else(problem::unknown_source)
 }
 
@@ -120,7 +123,7 @@ async fn receive(State(webhooks): State<Webhooks>, source: SourceName, request: 
     }
 }
 
-async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Response {
+async fn deliver(webhooks: &Webhooks, source: Arc<Source>, request: Request) -> Response {
     let received_at = clock::now();
     let (head, body) = request.into_parts();
     let version = head.version;
@@ -132,46 +135,92 @@ async fn deliver(webhooks: &Webhooks, source: String, request: Request) -> Respo
         }
     };
     let ingest = Arc::clone(&webhooks.ingest);
-    let name = source.clone();
+    let receiver = Arc::clone(&source);
     let work = webhooks.tasks.spawn(async move {
-        let Held { bytes, room } = body;
+        let Held { bytes, reserved } = body;
         let query = head.uri.query().unwrap_or_default();
-        let delivery =
-            Delivery { source: &name, headers: &head.headers, query, body: &bytes, received_at, peer };
-        let reply = ingest.deliver(delivery).await;
-        drop(room);
+        let delivery = Delivery { headers: &head.headers, query, body: &bytes, received_at, peer };
+        let reply = ingest.deliver(&receiver, delivery).await;
+        drop(reserved);
         reply
     });
     answer(work.await.unwrap_or_else(|error| {
-        tracing::error!(source, %error, "a delivery failed by a defect of the gateway");
+        tracing::error!(source = source.name(), %error, "a panic of the gateway ended a delivery");
         webhooks.ingest.refused(&source, Refusal::Defect, received_at, peer)
     }))
 }
 
-/// Some providers look at the address before they save it, and some ask a question.
+/// Answers a GET: some providers check that the address exists before they save it, and some expect an answer to a challenge
+/// in the query.
 async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(query): RawQuery) -> Response {
-    match known(&webhooks, source).map(|source| webhooks.ingest.answer(&source, &query.unwrap_or_default())) {
+    match known(&webhooks, source).map(|source| source.answer(&query.unwrap_or_default())) {
         Ok(Some(answer)) => answer.into_response(),
         Ok(None) => "This address takes webhooks by POST.\n".into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
-fn answer(reply: Reply) -> Response {
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, reply.body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Some(seconds) = reply.retry_after_s {
-        headers.insert(header::RETRY_AFTER, seconds.into());
+fn answer(Reply { status, body }: Reply) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match body {
+        ReplyBody::Json(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        ReplyBody::Text(body) => (status, [(header::CONTENT_TYPE, "text/plain")], body).into_response(),
+        ReplyBody::Problem { reason, detail, retry_after } => {
+            let problem = Problem::new(status, reason, detail);
+            match retry_after {
+                Some(after) => problem.with_retry_after(after),
+                None => problem,
+            }
+            .into_response()
+        }
     }
-    response
 }
 
-/// What is left of the request is not read, so HTTP/1 has to close the connection; HTTP/2 resets the one stream.
+/// Answers a request whose body was not read to its end. HTTP/1 has to close the connection for that; HTTP/2 resets only the
+/// stream of the request.
 fn hang_up(version: Version, mut response: Response) -> Response {
     if version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    /// GoCardless wants 498 for a bad signature. The body used to say 401 all the same.
+    #[tokio::test]
+    async fn an_error_of_ingest_is_a_problem_that_says_the_status_of_its_answer() {
+        for (status, title) in [(401, "Unauthorized"), (498, "Error"), (503, "Service Unavailable")] {
+            let retry_after = (status == 503).then_some(Duration::from_secs(5));
+            let detail = "The timestamp is missing.".into();
+            let body = ReplyBody::Problem { reason: "missing_timestamp", detail, retry_after };
+            let (head, body) = answer(Reply { status, body }).into_parts();
+            assert_eq!(head.status, status);
+            assert_eq!(head.headers["content-type"], "application/problem+json");
+            assert_eq!(head.headers.get("retry-after").is_some_and(|after| after == "5"), status == 503);
+            let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+            let expected = json!({ "type": "about:blank", "title": title, "status": status,
+                "detail": "The timestamp is missing.", "reason": "missing_timestamp" });
+            assert_eq!(body, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_answered_in_the_form_that_the_provider_expects() {
+        for (body, content_type) in [
+            (ReplyBody::Json("{}".to_owned()), "application/json"),
+            (ReplyBody::Text("[OK]".to_owned()), "text/plain"),
+        ] {
+            let answer = answer(Reply { status: 200, body });
+            assert_eq!(
+                (answer.status(), answer.headers().get_all("content-type").iter().count()),
+                (StatusCode::OK, 1)
+            );
+            assert_eq!(answer.headers()["content-type"], content_type);
+        }
+    }
 }

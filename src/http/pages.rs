@@ -1,7 +1,7 @@
-//! Static pages: files that are part of the program, served from memory.
+//! Static pages: files that are compiled into the program and served from memory.
 //!
-//! Each is known by its `ETag`, and a browser asks each time whether it is still the same. A page loads nothing from another
-//! origin, which its security policy enforces.
+//! A browser may keep a page but asks each time whether its `ETag` is still the same. The security policy of a page forbids it
+//! to load anything from another origin.
 
 use axum::{
     Router,
@@ -9,8 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use sha2::{Digest, Sha256};
 
+/// The content types of the pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const CSS: &str = "text/css; charset=utf-8";
 pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -20,20 +22,24 @@ pub(super) const SVG: &str = "image/svg+xml";
 pub(super) const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// One file and where it is served.
+/// One file, and the path at which it is served.
 pub(super) struct Page {
-    /// The path of its route.
+    /// The path of the route.
     pub(super) path: &'static str,
-    /// Its `Content-Type`.
+    /// The `Content-Type`.
     pub(super) content_type: &'static str,
+    /// The content of the file.
     text: &'static str,
 }
 
-/// A route for each of the pages.
+/// The routes of the pages.
 pub(super) fn routes(pages: &'static [Page]) -> Router {
     pages.iter().fold(Router::new(), |router, page| {
         let tag = page.tag();
-        router.route(page.path, get(move |headers: HeaderMap| async move { page.answer(&tag, &headers) }))
+        router.route(
+            page.path,
+            get(move |headers: HeaderMap| async move { page.answer(tag.as_ref(), &headers) }),
+        )
     })
 }
 
@@ -42,23 +48,61 @@ impl Page {
         Self { path, content_type, text }
     }
 
-    /// The `ETag`: the text's hash, so that a newer program's page is never mixed with an older one's scripts.
-    fn tag(&self) -> String {
-        format!("\"{}\"", hex::encode(Sha256::digest(self.text)))
+    /// The `ETag` is a hash of the text, so that a new version's page is never combined with an old version's scripts.
+    fn tag(&self) -> Option<ETag> {
+        format!("\"{}\"", hex::encode(Sha256::digest(self.text))).parse().ok()
     }
 
-    fn answer(&self, tag: &str, headers: &HeaderMap) -> Response {
+    fn answer(&self, tag: Option<&ETag>, headers: &HeaderMap) -> Response {
         let common = [
-            (header::ETAG, HeaderValue::from_str(tag).unwrap_or(HeaderValue::from_static("\"\""))),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
         ];
-        if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
-            return (StatusCode::NOT_MODIFIED, common).into_response();
+        let known = headers.typed_get::<IfNoneMatch>();
+        let is_known = known.zip(tag).is_some_and(|(known, tag)| !known.precondition_passes(tag));
+        let mut response = if is_known {
+            (StatusCode::NOT_MODIFIED, common).into_response()
+        } else {
+            (common, [(header::CONTENT_TYPE, self.content_type)], self.text).into_response()
+        };
+        if let Some(tag) = tag {
+            response.headers_mut().typed_insert(tag.clone());
         }
-        (common, [(header::CONTENT_TYPE, self.content_type)], self.text).into_response()
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt as _;
+
+    static PAGES: [Page; 1] = [Page::new("/", HTML, "<!doctype html>")];
+
+    /// nginx makes a tag weak when it compresses an answer, and a cache may send several tags. Only the bare tag used to be
+    /// recognised.
+    #[tokio::test]
+    async fn a_tag_that_a_proxy_made_weak_or_put_in_a_list_is_recognised() {
+        let page = PAGES[0].answer(PAGES[0].tag().as_ref(), &HeaderMap::new());
+        let tag = page.headers()["etag"].to_str().unwrap().to_owned();
+        for (known, status) in [
+            (tag.clone(), 304),
+            (format!("W/{tag}"), 304),
+            (format!("\"other\", {tag}"), 304),
+            ("*".to_owned(), 304),
+            ("\"other\"".to_owned(), 200),
+            ("\"with a space\"".to_owned(), 200),
+            (tag.trim_matches('"').to_owned(), 200),
+            (String::new(), 200),
+        ] {
+            let request = Request::get("/").header("if-none-match", &known).body(Body::empty()).unwrap();
+            let answer = routes(&PAGES).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{known}");
+            assert_eq!(answer.headers()["etag"], tag, "{known}");
+        }
     }
 }

@@ -1,4 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457), with a reason code for programs.
+//!
+//! This is the only writer of the format: what other rooms refuse arrives here as a status, a reason and a detail.
 
 use axum::{
     body::Body,
@@ -9,14 +11,18 @@ use serde_json::json;
 use std::{borrow::Cow, time::Duration};
 
 /// The media type of every error.
-pub(super) const CONTENT_TYPE: &str = "application/problem+json";
+const CONTENT_TYPE: &str = "application/problem+json";
 
-/// One error, said to the client. The detail is for people and names the remedy where there is one.
+/// One error, as the client is told of it.
 #[derive(Debug)]
 pub(super) struct Problem {
+    /// The status of the answer; the body repeats it, with its title.
     status: StatusCode,
+    /// The code by which programs tell errors apart. It does not change between versions.
     reason: &'static str,
+    /// A sentence for people. It names the remedy where there is one.
     detail: Cow<'static, str>,
+    /// Further headers of the answer.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -30,19 +36,23 @@ impl Problem {
         Self { status, reason, detail: detail.into(), headers: Vec::new() }
     }
 
-    /// 400.
+    /// 400: the request itself is wrong.
     pub(super) fn bad_request(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason, detail)
     }
 
-    /// 503: our own fault, worth another try after `retry_after`.
+    /// 503: the fault is the gateway's, and the client should try again after `retry_after`.
     pub(super) fn unavailable(
         reason: &'static str,
         detail: impl Into<Cow<'static, str>>,
         retry_after: Duration,
     ) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail)
-            .with(header::RETRY_AFTER, retry_after.as_secs().into())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail).with_retry_after(retry_after)
+    }
+
+    /// Adds `Retry-After`, in whole seconds.
+    pub(super) fn with_retry_after(self, after: Duration) -> Self {
+        self.with(header::RETRY_AFTER, after.as_secs().into())
     }
 
     /// Adds a header.
@@ -66,28 +76,34 @@ impl IntoResponse for Problem {
         response.headers_mut().extend(self.headers);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        // Caches may keep a 404 on their own account otherwise.
+        // Without it, caches may store a 404 by their own rules.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }
 
-/// For what is not routed.
+/// 404: the listener has no such route.
 pub(super) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this address")
 }
 
-/// For a source that nobody configured.
+/// 404: no source of that name is configured.
 pub(super) fn unknown_source() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_source", "no source of this name is configured")
 }
 
-/// For routes that know other methods only; the router adds `Allow`.
+/// 404: the route concerns webhooks, and the role of this node does not include them.
+pub(super) fn other_role() -> Problem {
+    let detail = "this node only streams; ask one that takes webhooks (--role ingest or all)";
+    Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
+}
+
+/// 405: the route exists, but not for this method. The router adds the header `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "this address does not know the method; see the header Allow",
+        "this address does not accept the method; see the header Allow",
     )
 }
 

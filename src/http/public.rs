@@ -1,8 +1,8 @@
-//! `/v1`: what browsers and backends read. Streams, and the same status as JSON.
+//! `/v1`: what browsers and backends read, as a stream or as one snapshot in JSON.
 //!
-//! Checks come in a fixed order, each before anything is said about a payment: the token (401), the form of what was asked
-//! (400), what the token opens (403). Every answer under `/v1`, errors included, carries the CORS headers that let an
-//! allowed page read it.
+//! The checks have a fixed order, and nothing is said about a payment before all have passed: the token (401), the form of the
+//! request (400), the payments that the token grants (403). Every answer under `/v1`, errors included, carries the CORS headers
+//! that let pages of allowed origins read it.
 
 use super::{
     asked::{self, Asked},
@@ -13,7 +13,7 @@ use crate::{
     clock,
     limits::Limits,
     live::Live,
-    metrics::{CountReason, Metrics},
+    metrics::{Metrics, RefusalReason},
     payment::{Name, Subject},
     stream::{Open, Opened, Snapshot, Streams},
 };
@@ -28,24 +28,24 @@ use axum::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// When a backend should ask again for a snapshot that the store could not give.
+/// When a backend should ask again for a snapshot after the store did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// What the public routes need.
+/// The parts of the gateway that the public routes use. A clone shares everything.
 #[derive(Clone)]
 pub struct Public {
     /// Opens streams and takes snapshots.
     pub streams: Arc<Streams>,
-    /// Says who may.
+    /// Decides what a request may see.
     pub access: Arc<Access>,
-    /// How many payments, and how long a wait.
+    /// Limits the payments of a stream and the wait of a long poll.
     pub limits: Live<Limits>,
-    /// Where refusals are counted.
+    /// Counts refusals.
     pub metrics: Arc<Metrics>,
 }
 
 impl Public {
-    /// The routes.
+    /// The routes below `/v1`.
     pub fn routes(self) -> Router {
         let access = Arc::clone(&self.access);
         let v1 = Router::new()
@@ -61,22 +61,22 @@ impl Public {
 
     fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
-            self.metrics.refusals.count("token");
+            self.metrics.refusals.count(RefusalReason::Token);
             unauthorized(denied)
         })
     }
 
-    /// The log of `payment`, if the grant opens it.
+    /// The log of `payment`, if the grant allows it.
     fn subject(&self, grant: &Grant, payment: Name) -> Result<Subject, Problem> {
         if grant.allows(&payment) {
             return Ok(Subject::payment(grant.realm.clone(), payment));
         }
-        self.metrics.refusals.count("forbidden");
+        self.metrics.refusals.count(RefusalReason::Forbidden);
         Err(Problem::new(StatusCode::FORBIDDEN, "foreign_payment", "the token does not open this payment"))
     }
 }
 
-/// A payment id from the path. What is no text is refused as the empty one is, once the token has been looked at.
+/// A payment id in the path. A path that does not decode to UTF-8 is refused like an empty id, after the token was checked.
 type PaymentId = Result<Path<String>, PathRejection>;
 
 fn text(payment: PaymentId) -> String {
@@ -124,7 +124,7 @@ async fn events<'a>(
     };
     Ok(match api.streams.open(open).await {
         Opened::Stream(body) => event_stream(Body::new(body)),
-        // The one answer after which an `EventSource` stays away for good.
+        // An `EventSource` does not reconnect after a 204.
         Opened::Finished => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),
     })
 }
@@ -133,7 +133,7 @@ fn event_stream(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache, no-store, no-transform"),
-        // Asks nginx not to hold frames back.
+        // Turns off the response buffer of nginx, which would delay frames.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, body).into_response()
@@ -148,12 +148,13 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     let grant = api.admit(asked)?;
     let subject = api.subject(&grant, asked::payment(payment)?)?;
     let known = asked.if_none_match();
-    // There is something to wait for only if the client says what it has.
+    let known = known.as_ref();
+    // Without `If-None-Match` there is nothing to wait for: the client has to get the snapshot at once.
     let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.get().wait));
 
     let taken = api.streams.snapshot(&subject, known, wait).await;
     if wait.is_some() {
-        // The token may have ended during the wait.
+        // The token may have expired during the wait.
         api.admit(asked)?;
     }
     let mut response = match taken {
@@ -174,7 +175,7 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     Ok(response)
 }
 
-/// A private copy may be kept, if it is compared each time.
+/// Adds the headers by which a browser may keep a copy if it asks each time whether the copy is current.
 fn tagged(mut response: Response, etag: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -193,7 +194,7 @@ fn unauthorized(denied: Denied) -> Problem {
         .with(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }
 
-/// Answers preflights, and adds to every other answer what lets an allowed page read it.
+/// Answers CORS preflights, and adds to every other answer the headers that let pages of allowed origins read it.
 async fn cors(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     if request.method() == Method::OPTIONS {

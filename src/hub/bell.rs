@@ -1,4 +1,4 @@
-//! How a watcher is woken: a latch and a waker, so that any number of rings before it looks are one wake.
+//! The bell: how a watcher is woken. A latch and a waker, so that any number of rings before the watcher looks wake it once.
 
 use futures_util::task::AtomicWaker;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// One per watcher, shared with every topic that it watches.
+/// The bell of one watcher, shared with every topic that it watches.
 #[derive(Debug, Default)]
 pub struct Bell {
     rung: AtomicBool,
@@ -22,7 +22,7 @@ impl Bell {
         }
     }
 
-    /// Ready if the bell has rung since it last was ready; else the task is woken when it does. The latch is cleared
+    /// Ready if the bell has rung since this was last ready; otherwise the task is woken when it rings. The latch is cleared
     /// before the watcher looks, so a ring while it looks is not lost.
     pub fn poll_rung(&self, context: &Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());

@@ -1,50 +1,43 @@
 //! Frames: the JSON of updates and snapshots, encoded once for all streams.
 //!
-//! What differs between streams is left off: the `id:` line, and the end of the object, where a stream says whether it is
-//! up to date. JSON escapes every control character, so no provider's string can end a line.
+//! The parts that differ between streams are left out: the `id:` line, and the end of the object, where a stream says whether
+//! it is up to date. JSON escapes every control character, so no provider's string can end a line.
 
 use crate::{
-    payment::{Change, Cursor, Event, State, Status, Subject, Tag, Time, Trust},
-    store::Log,
+    payment::{Change, Cursor, Event, State, Status, Subject, Tag, Time, Trust, View},
+    store::{Entry, Log},
 };
 use bytes::Bytes;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Version of the JSON on the wire; the `v` of every message.
+/// The version of the JSON that browsers read: the `v` of every event.
 pub(crate) const WIRE_VERSION: u32 = 1;
 
-/// One update: what the log's entry at `cursor` made of the payment.
+/// One update: the payment after one entry of its log.
 #[derive(Debug)]
 pub struct Frame {
     /// The entry.
     pub cursor: Cursor,
     /// The tag of the entry before it.
     pub previous: Tag,
-    /// When its delivery was received.
+    /// When the delivery of its event was received.
     pub received_at: Time,
-    /// When it happened, by the provider's clock.
+    /// When the event occurred, by the provider's clock.
     pub occurred_at: Option<Time>,
     /// The JSON object without its closing brace.
     pub json: Bytes,
 }
 
-/// A payment as it stands at the end of its log: the JSON object without its closing brace.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// The JSON object without its closing brace.
-    pub json: Bytes,
-}
-
 #[derive(Serialize)]
-struct Update<'a> {
+struct UpdateObject<'a> {
     v: u32,
     r#type: &'static str,
     payment: &'a str,
     seq: u64,
     prev: u64,
     #[serde(flatten)]
-    standing: Standing,
+    view: View,
     event: Occurrence<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
@@ -53,29 +46,17 @@ struct Update<'a> {
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct SnapshotObject<'a> {
     v: u32,
     r#type: &'static str,
     payment: &'a str,
     seq: u64,
     #[serde(flatten)]
-    standing: Standing,
-    timeline: Vec<Line<'a>>,
+    view: View,
+    timeline: Vec<TimelineEntry<'a>>,
 }
 
-/// What the fold says, in an update as in a snapshot. Every field is always present: what no event has told is `null`.
-#[derive(Serialize)]
-struct Standing {
-    status: Status,
-    amount: Option<i64>,
-    currency: Option<String>,
-    /// Decimal digits of the currency's minor unit.
-    exponent: Option<u8>,
-    captured: i64,
-    refunded: i64,
-    conflict: bool,
-}
-
+/// An event as its readers see it.
 #[derive(Serialize)]
 struct Occurrence<'a> {
     id: &'a str,
@@ -88,9 +69,9 @@ struct Occurrence<'a> {
     trust: Option<Trust>,
 }
 
-/// One line of the timeline: the event, and the status after it in the order of arrival.
+/// One entry of the timeline: the event, and the status after it in the order of arrival.
 #[derive(Serialize)]
-struct Line<'a> {
+struct TimelineEntry<'a> {
     seq: u64,
     status: Status,
     #[serde(flatten)]
@@ -101,20 +82,6 @@ struct Line<'a> {
     correction: bool,
 }
 
-impl Standing {
-    fn of(state: &State) -> Self {
-        Self {
-            status: state.status(),
-            amount: state.amount(),
-            currency: state.currency().map(|currency| currency.code().to_owned()),
-            exponent: state.currency().map(|currency| currency.exponent()),
-            captured: state.captured(),
-            refunded: state.refunded(),
-            conflict: state.conflict(),
-        }
-    }
-}
-
 impl<'a> Occurrence<'a> {
     fn of(event: &'a Event) -> Self {
         Self {
@@ -123,14 +90,14 @@ impl<'a> Occurrence<'a> {
             occurred_at: event.occurred_at,
             received_at: event.received_at,
             live: event.live,
-            // Said only where it is not what everyone expects.
+            // Absent where it is what everyone expects.
             trust: (event.trust != Trust::Verified).then_some(event.trust),
         }
     }
 }
 
 impl Frame {
-    /// The frame of one entry, given the state after it.
+    /// The frame of one entry, from the state after it.
     pub(super) fn update(
         event: &Event,
         cursor: Cursor,
@@ -138,13 +105,13 @@ impl Frame {
         state: &State,
         change: Change,
     ) -> Self {
-        let json = open_object(&Update {
+        let json = open_object(&UpdateObject {
             v: WIRE_VERSION,
             r#type: "update",
             payment: event.subject.id.as_str(),
             seq: cursor.seq,
             prev: cursor.seq.saturating_sub(1),
-            standing: Standing::of(state),
+            view: state.view(),
             event: Occurrence::of(event),
             late: change.late,
             correction: change.correction,
@@ -156,7 +123,7 @@ impl Frame {
     pub(super) fn updates(log: &Log) -> Vec<Arc<Self>> {
         let mut state = State::default();
         let mut previous = Tag::NONE;
-        let frame = |(entry, seq): (&crate::store::Entry, u64)| {
+        let frame = |(entry, seq): (&Entry, u64)| {
             let change = state.apply(&entry.event);
             let cursor = Cursor { tag: entry.tag, seq };
             let frame = Self::update(&entry.event, cursor, previous, &state, change);
@@ -167,31 +134,25 @@ impl Frame {
     }
 }
 
-impl Snapshot {
-    pub(super) fn new(subject: &Subject, log: &Log) -> Self {
-        let mut state = State::default();
-        let line = |(entry, seq): (&'_ crate::store::Entry, u64)| {
-            let Change { late, correction } = state.apply(&entry.event);
-            (seq, state.status(), late, correction)
-        };
-        let steps: Vec<_> = log.entries.iter().zip(1..).map(line).collect();
-        let timeline = log.entries.iter().zip(steps).map(|(entry, (seq, status, late, correction))| Line {
-            seq,
-            status,
-            event: Occurrence::of(&entry.event),
-            late,
-            correction,
-        });
-        let json = open_object(&Whole {
-            v: WIRE_VERSION,
-            r#type: "snapshot",
-            payment: subject.id.as_str(),
-            seq: log.head().seq,
-            standing: Standing::of(&state),
-            timeline: timeline.collect(),
-        });
-        Self { json }
-    }
+/// The snapshot of a payment at the end of its log: a JSON object without its closing brace.
+pub(super) fn snapshot(subject: &Subject, log: &Log) -> Bytes {
+    let mut state = State::default();
+    let entry = |(entry, seq): (&'_ Entry, u64)| {
+        let Change { late, correction } = state.apply(&entry.event);
+        (seq, state.status(), late, correction)
+    };
+    let steps: Vec<_> = log.entries.iter().zip(1..).map(entry).collect();
+    let timeline = log.entries.iter().zip(steps).map(|(entry, (seq, status, late, correction))| {
+        TimelineEntry { seq, status, event: Occurrence::of(&entry.event), late, correction }
+    });
+    open_object(&SnapshotObject {
+        v: WIRE_VERSION,
+        r#type: "snapshot",
+        payment: subject.id.as_str(),
+        seq: log.head().seq,
+        timeline: timeline.collect(),
+        view: state.view(),
+    })
 }
 
 /// The JSON of an object without its closing brace, so that a stream can add to it.
@@ -200,4 +161,57 @@ fn open_object(object: &impl Serialize) -> Bytes {
     let mut json = serde_json::to_vec(object).unwrap_or_else(|_| b"{}".to_vec());
     json.pop();
     json.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payment::{Fact, Money, Phase};
+
+    fn event(id: &str, second: i64, trust: Trust, fact: Fact) -> Entry {
+        let event = Event {
+            id: id.into(),
+            source: "acme".into(),
+            provider: "generic".into(),
+            kind: "payment.changed".into(),
+            occurred_at: Time::from_unix_s(second).ok(),
+            received_at: Time::from_unix_s(10).unwrap(),
+            subject: Subject::payment("default".parse().unwrap(), "pay_1".parse().unwrap()),
+            live: true,
+            trust,
+            facts: vec![fact],
+        };
+        Entry { tag: Tag::from_random(1), event: Arc::new(event) }
+    }
+
+    fn text(json: &[u8]) -> &str {
+        std::str::from_utf8(json).unwrap()
+    }
+
+    /// Browsers read these bytes: a change here is a change of the wire's version.
+    #[test]
+    fn updates_and_snapshots_are_spelled_as_promised() {
+        let money = Some(Money { amount: 4200, currency: "EUR".parse().unwrap() });
+        let log = Log {
+            entries: vec![
+                event("evt_1", 9, Trust::Verified, Fact::Phase { phase: Phase::Processing, money: None }),
+                event("evt_2", 9, Trust::Confirmed, Fact::Phase { phase: Phase::Captured, money }),
+                event("evt_3", 8, Trust::Verified, Fact::Phase { phase: Phase::Failed, money: None }),
+            ],
+        };
+        let updates = Frame::updates(&log);
+        let expected = [
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":1,"prev":0,"status":"processing","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false,"event":{"id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":2,"prev":1,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":3,"prev":2,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},"late":true"#,
+        ];
+        for (update, expected) in updates.iter().zip(expected) {
+            assert_eq!(text(&update.json), expected);
+        }
+        let subject = &log.entries[0].event.subject;
+        assert_eq!(
+            text(&snapshot(subject, &log)),
+            r#"{"v":1,"type":"snapshot","payment":"pay_1","seq":3,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"timeline":[{"seq":1,"status":"processing","id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},{"seq":2,"status":"captured","id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"},{"seq":3,"status":"captured","id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"late":true}]"#
+        );
+    }
 }

@@ -1,15 +1,16 @@
-//! Healing: what notices failed to say is read from the store, once per partition and topic, never by the streams.
+//! Healing: the hub reads from the store what notices failed to say, once per partition and topic and not once per stream.
 
-use super::{Hub, Topic, topic::History};
+use super::{Hub, history::History, topic::Topic};
 use crate::{
+    metrics::HealCause,
     payment::Subject,
     store::{Feed, Head, Reference, StoreError},
 };
 use std::{collections::HashSet, sync::Arc};
 
 impl Hub {
-    /// Heals every partition whose head is not where we are.
-    pub(super) async fn heal_behind(self: &Arc<Self>, cause: &'static str) {
+    /// Heals every partition whose head is not the last entry that the hub knows.
+    pub(super) async fn heal_behind(self: &Arc<Self>, cause: HealCause) {
         let Some(heads) = self.ask(|| self.store.heads()).await else { return };
         for (index, head) in (0_u8..=u8::MAX).zip(heads) {
             if !self.partition(index).is_at(head) {
@@ -18,33 +19,27 @@ impl Hub {
         }
     }
 
-    /// Heals one partition in a task of its own; a heal that is under way already is asked to look again.
-    pub(super) fn heal(self: &Arc<Self>, index: u8, cause: &'static str) {
-        {
-            let mut partition = self.partition(index);
-            partition.heard_while_healing = true;
-            if std::mem::replace(&mut partition.healing, true) {
-                return;
-            }
+    /// Heals one partition in a task of its own. A heal that is under way already reads once more instead. `cause` is the
+    /// label of the metric.
+    pub(super) fn heal(self: &Arc<Self>, index: u8, cause: HealCause) {
+        if !self.partition(index).begin_heal() {
+            return;
         }
         self.count_heal(cause);
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            loop {
-                {
-                    let mut partition = hub.partition(index);
-                    if !std::mem::take(&mut partition.heard_while_healing) {
-                        partition.healing = false;
-                        return;
-                    }
-                }
+            while hub.continue_heal(index) {
                 hub.catch_up(index).await;
             }
         });
     }
 
+    fn continue_heal(&self, index: u8) -> bool {
+        self.partition(index).continue_heal()
+    }
+
     /// Reads the feed from the last known entry, inclusive, and reloads the watched logs that it names. If that entry is
-    /// gone or is another one, the feed was trimmed or rolled back, and all watched logs of the partition are reloaded.
+    /// missing or has another tag, the feed was trimmed or rolled back, and all watched logs of the partition are reloaded.
     async fn catch_up(self: &Arc<Self>, index: u8) {
         // The semaphore is never closed.
         let _permit = self.catch_ups.acquire().await;
@@ -75,7 +70,7 @@ impl Hub {
         }
     }
 
-    /// Reads a topic's log anew in a task of its own, and wakes its watchers.
+    /// Reads a topic's log again in a task of its own, and then wakes its watchers.
     pub(super) fn reload(self: &Arc<Self>, topic: Arc<Topic>) {
         topic.distrust();
         let hub = Arc::clone(self);
@@ -84,7 +79,7 @@ impl Hub {
         });
     }
 
-    /// The topic's log, folded: by a read that began after the topic's first `reads`, another reader's or our own.
+    /// The topic's whole log, from a read with a number above `reads`: that of another reader, or one that this begins.
     pub(super) async fn history(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
@@ -107,7 +102,7 @@ impl Hub {
     }
 }
 
-/// The place of the last of these references; that of an empty feed if there is none.
+/// The place of the last of these references, or of an empty feed if there is none.
 fn newest(references: &[Reference]) -> Head {
     references.last().map_or(Head::default(), |newest| Head { pos: newest.pos, tag: newest.tag })
 }

@@ -1,4 +1,4 @@
-//! Continuity of one partition: which notice is the next one, and which means that something was missed.
+//! A partition: its watched logs, and its continuity, that is which notice is the next one and which shows that one is missing.
 
 use super::topic::Topic;
 use crate::{
@@ -10,45 +10,59 @@ use std::{collections::HashMap, sync::Arc};
 /// What this node knows of one partition.
 #[derive(Default)]
 pub(super) struct Partition {
-    /// The last feed entry that was heard, or read in a heal.
+    /// The last entry of the feed that a notice announced or a heal read.
     last: Head,
     /// The watched logs.
     topics: HashMap<Subject, Arc<Topic>>,
-    /// A heal is under way; notices need not be applied meanwhile, since it reads on until it has met the head.
-    pub(super) healing: bool,
-    /// Something was heard during the heal, so it reads once more.
-    pub(super) heard_while_healing: bool,
+    /// A heal is under way. Notices are not applied meanwhile, since the heal reads on until it has reached the head.
+    healing: bool,
+    /// There may be news that the heal has not read, so it reads once more.
+    heal_again: bool,
 }
 
-/// What a notice is to its partition.
+/// How a notice continues its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Heard {
-    /// The one after the last: apply it.
+pub(super) enum Continuity {
+    /// It follows the last entry: apply it.
     Next,
-    /// Known already.
+    /// It is known already.
     Old,
-    /// Something before it was missed, or the feed is not the one we knew.
-    Hole,
+    /// A notice before it is missing, or the feed is another one than before.
+    Gap,
 }
 
 impl Partition {
-    pub(super) fn hear(&mut self, notice: &Notice) -> Heard {
+    /// Takes a notice. If it is the next one, its entry is the last one from now on.
+    pub(super) fn take(&mut self, notice: &Notice) -> Continuity {
         if self.healing {
-            self.heard_while_healing = true;
-            return Heard::Old;
+            self.heal_again = true;
+            return Continuity::Old;
         }
         if notice.pos == self.last.pos + 1 && notice.previous == self.last.tag {
             self.last = Head { pos: notice.pos, tag: notice.cursor.tag };
-            Heard::Next
+            Continuity::Next
         } else if notice.pos < self.last.pos
             || (notice.pos == self.last.pos && notice.cursor.tag == self.last.tag)
         {
-            Heard::Old
+            Continuity::Old
         } else {
-            Heard::Hole
+            Continuity::Gap
         }
     }
 
+    /// Asks for a heal. Returns whether the caller has to start it; one that is under way reads once more instead.
+    pub(super) fn begin_heal(&mut self) -> bool {
+        self.heal_again = true;
+        !std::mem::replace(&mut self.healing, true)
+    }
+
+    /// Whether the heal that is under way has to read once more. If not, it is over.
+    pub(super) fn continue_heal(&mut self) -> bool {
+        self.healing = std::mem::take(&mut self.heal_again);
+        self.healing
+    }
+
+    /// Continues after this entry of the feed.
     pub(super) fn resume_at(&mut self, head: Head) {
         self.last = head;
     }

@@ -80,7 +80,7 @@ async fn a_watcher_gets_each_event_once_in_order() {
     node.store.say("a", Phase::Processing).await;
     let last = node.store.say("a", Phase::Captured).await;
     assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
-    assert_eq!(watcher.watch.standing().phase, Some(Phase::Captured));
+    assert_eq!(watcher.watch.log_end().phase, Some(Phase::Captured));
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,4 +315,23 @@ impl Pull {
     const fn is_current(&self) -> bool {
         matches!(self, Self::Current)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_lost_their_store_together_do_not_ask_it_again_together() {
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let node = Node::start(Fake::default()).await;
+        let (begun, asked_at) = (Instant::now(), Mutex::new(Vec::new()));
+        let ask = || {
+            let mut asked_at = asked_at.lock().unwrap();
+            asked_at.push(begun.elapsed());
+            let answer =
+                if asked_at.len() < 6 { Err(StoreError::Unavailable("it is lost".into())) } else { Ok(()) };
+            std::future::ready(answer)
+        };
+        assert!(node.hub.ask(ask).await.is_some());
+        nodes.push(asked_at.into_inner().unwrap());
+    }
+    assert_ne!(nodes[0], nodes[1]);
 }

@@ -1,49 +1,51 @@
-//! A topic: the live end of one watched log. Compact folded state, a cursor, the watchers' bells; frames only while
-//! someone needs them.
+//! A topic: the live end of one watched log. It holds the folded state, the cursor of the log's end and the watchers' bells,
+//! and frames only while someone needs them. It does no I/O: the hub reads the log for it.
 
-use super::{Bell, Frame, Snapshot, lock};
+use super::{bell::Bell, frame::Frame, history::History};
 use crate::{
     payment::{Cursor, Phase, State, Subject, Tag, Time},
     store::{Log, Notice},
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The most frames that a topic keeps for readers that keep up; who is further behind reads the store.
+/// How many frames a topic keeps for readers that keep up. A reader that is further behind gets the history.
 const RECENT: usize = 64;
 
-/// The live end of one watched log.
+/// The live end of one watched log. The hub holds it as long as it has a watcher.
 pub(super) struct Topic {
     subject: Subject,
-    /// Held while the log is read, so that one reader reads for all who wait.
+    /// Held while the log is read, so that one reader reads for all who wait. A Tokio mutex, since the read is awaited.
     pub(super) flight: tokio::sync::Mutex<()>,
-    inner: Mutex<Inner>,
+    /// A std mutex, since nothing is awaited while it is held.
+    live: Mutex<LiveEnd>,
 }
 
 #[derive(Default)]
-struct Inner {
-    /// What stands below is what the log says. False until the log was first read, and while it has to be read anew.
+struct LiveEnd {
+    /// Whether the fields below say what the log says: false until the log was first read, and while it has to be read again.
     trusted: bool,
     /// The log's last entry.
     cursor: Cursor,
-    /// The log's first entry: another one means another log.
+    /// The tag of the log's first entry. Another one there means that the log was begun anew.
     first: Tag,
     /// When the last event was received.
     last_at: Option<Time>,
+    /// The fold of the log.
     state: State,
-    /// Frames of the newest entries, without a hole, the last one at `cursor`.
+    /// The frames of the newest entries, without a gap; the last one is that of `cursor`.
     recent: VecDeque<Arc<Frame>>,
-    /// The whole log, as long as it ends at `cursor`, and the number of the read that found it so.
+    /// The whole log, as long as it ends at `cursor`, and the number of the read that brought it last.
     cached: Option<(Arc<History>, u64)>,
-    /// Reads of the log begun so far, and how many of them had begun when it was last distrusted: what those bring may be the
-    /// very thing that was distrusted.
+    /// The number of reads of the log that have begun.
     reads: u64,
+    /// The value of `reads` when the topic was last distrusted: reads up to this number may bring what is distrusted.
     distrusted_at: u64,
-    /// Notices heard so far, and the `seq` of the newest that could not be applied: they tell whether a log that was read
-    /// meanwhile may be too old.
-    heard: u64,
+    /// The number of notices taken. If it grew during a read, the log that was read may be too old.
+    notices: u64,
+    /// The `seq` of the newest notice that came while the topic was not trusted.
     unapplied: u64,
     warmth: Warmth,
     bells: Vec<Arc<Bell>>,
@@ -52,229 +54,234 @@ struct Inner {
 /// Whether a topic holds frames or a history, and so is on the hub's list of topics to cool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Warmth {
-    /// It holds none.
+    /// It holds neither.
     #[default]
     Cool,
-    /// It does, and nothing came since the last tick.
+    /// It holds some, and nothing has come since the last tick.
     Warm,
-    /// Something came since the last tick.
+    /// Something has come since the last tick.
     Hot,
 }
 
 /// A read of the log that has begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read {
+pub(super) struct LogRead {
     number: u64,
-    /// What had been heard before it.
-    heard: u64,
+    /// The number of notices taken before it began.
+    notices: u64,
 }
 
-/// What a topic did with a notice.
+/// What a notice did to a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Heard {
-    /// It is folded in, and the watchers are woken.
+pub(super) enum Effect {
+    /// Its event was folded into the state, and the watchers were woken.
     Applied,
-    /// It was known, or the log is about to be read anyhow.
-    Nothing,
-    /// It does not fit what we know: read the log.
+    /// None: its event was known, or the log is about to be read anyway.
+    Ignored,
+    /// It contradicts what the topic knows, so the log has to be read.
     Reload,
 }
 
-/// What a watcher's pull brings.
+/// What a watcher's pull returns.
 #[derive(Clone, Debug)]
 pub enum Pull {
-    /// Nothing after the cursor.
+    /// No entry follows the cursor.
     Current,
     /// The entries after the cursor, all of them, in order.
     Frames(Vec<Arc<Frame>>),
-    /// The topic does not keep what is needed: ask for the history.
+    /// The topic does not keep what the watcher needs; it has to read the history.
     Behind,
 }
 
-/// Where a log stands.
+/// The end of a log, as far as the topic knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// Its last entry.
+pub struct LogEnd {
+    /// The last entry.
     pub cursor: Cursor,
-    /// The payment's phase.
+    /// The payment's phase after it.
     pub phase: Option<Phase>,
-    /// When its last event was received.
+    /// When its delivery was received.
     pub last_at: Option<Time>,
 }
 
 impl Topic {
     pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, flight: tokio::sync::Mutex::default(), inner: Mutex::default() }
+        Self { subject, flight: tokio::sync::Mutex::default(), live: Mutex::default() }
     }
 
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+    /// Locks the state, also after a holder has panicked: every change under this lock is a single step, so the data is whole.
+    fn live(&self) -> MutexGuard<'_, LiveEnd> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds one watcher.
     pub(super) fn add(&self, bell: &Arc<Bell>) {
-        self.inner().bells.push(Arc::clone(bell));
+        self.live().bells.push(Arc::clone(bell));
     }
 
-    /// Removes one watcher; true if it was the last one.
+    /// Removes one watcher. Returns whether it was the last one.
     pub(super) fn remove(&self, bell: &Arc<Bell>) -> bool {
-        let mut inner = self.inner();
-        if let Some(place) = inner.bells.iter().position(|known| Arc::ptr_eq(known, bell)) {
-            inner.bells.swap_remove(place);
+        let mut live = self.live();
+        if let Some(place) = live.bells.iter().position(|known| Arc::ptr_eq(known, bell)) {
+            live.bells.swap_remove(place);
         }
-        inner.bells.is_empty()
+        live.bells.is_empty()
     }
 
+    /// Wakes the watchers.
     pub(super) fn ring(&self) {
-        self.inner().ring();
+        self.live().ring();
     }
 
     /// Takes the notice that follows in the partition.
-    pub(super) fn hear(&self, notice: &Notice) -> Heard {
-        let mut inner = self.inner();
-        inner.heard += 1;
+    pub(super) fn take(&self, notice: &Notice) -> Effect {
+        let mut live = self.live();
+        live.notices += 1;
         let begins_anew =
-            notice.cursor.seq == 1 && inner.first != Tag::NONE && inner.first != notice.cursor.tag;
-        if !inner.trusted {
-            inner.unapplied = notice.cursor.seq;
-            return Heard::Nothing;
+            notice.cursor.seq == 1 && live.first != Tag::NONE && live.first != notice.cursor.tag;
+        if !live.trusted {
+            live.unapplied = notice.cursor.seq;
+            return Effect::Ignored;
         }
-        if notice.cursor.seq <= inner.cursor.seq && !begins_anew {
-            // We had read ahead of the notice; but if we read an entry that is no more, this is another one in its place.
-            let is_known = inner.tag_of(notice.cursor.seq) == Some(notice.cursor.tag);
-            return if is_known { Heard::Nothing } else { Heard::Reload };
+        if notice.cursor.seq <= live.cursor.seq && !begins_anew {
+            // A read was ahead of this notice. If it brought an entry that has vanished since, this is another in its place.
+            let is_known = live.tag_of(notice.cursor.seq) == Some(notice.cursor.tag);
+            return if is_known { Effect::Ignored } else { Effect::Reload };
         }
-        if notice.cursor.seq != inner.cursor.seq + 1 || begins_anew {
-            return Heard::Reload;
+        if notice.cursor.seq != live.cursor.seq + 1 || begins_anew {
+            return Effect::Reload;
         }
-        let change = inner.state.apply(&notice.event);
-        let frame = Frame::update(&notice.event, notice.cursor, inner.cursor.tag, &inner.state, change);
-        if inner.recent.len() == RECENT {
-            inner.recent.pop_front();
+        let change = live.state.apply(&notice.event);
+        let frame = Frame::update(&notice.event, notice.cursor, live.cursor.tag, &live.state, change);
+        if live.recent.len() == RECENT {
+            live.recent.pop_front();
         }
-        inner.recent.push_back(Arc::new(frame));
-        inner.cursor = notice.cursor;
+        live.recent.push_back(Arc::new(frame));
+        live.cursor = notice.cursor;
         if notice.cursor.seq == 1 {
-            inner.first = notice.cursor.tag;
+            live.first = notice.cursor.tag;
         }
-        inner.last_at = Some(notice.event.received_at);
-        inner.cached = None;
-        inner.ring();
-        Heard::Applied
+        live.last_at = Some(notice.event.received_at);
+        live.cached = None;
+        live.ring();
+        Effect::Applied
     }
 
+    /// The frames after `cursor`, as far as the topic keeps them.
     pub(super) fn pull(&self, cursor: Cursor) -> Pull {
-        let inner = self.inner();
-        if cursor == inner.cursor && (inner.trusted || cursor != Cursor::START) {
+        let live = self.live();
+        if cursor == live.cursor && (live.trusted || cursor != Cursor::START) {
             return Pull::Current;
         }
         let follows = |frame: &Arc<Frame>| frame.previous == cursor.tag && frame.cursor.seq == cursor.seq + 1;
-        match inner.recent.iter().position(follows) {
-            Some(place) => Pull::Frames(inner.recent.range(place..).cloned().collect()),
+        match live.recent.iter().position(follows) {
+            Some(place) => Pull::Frames(live.recent.range(place..).cloned().collect()),
             None => Pull::Behind,
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
-        let inner = self.inner();
-        Standing { cursor: inner.cursor, phase: inner.state.phase(), last_at: inner.last_at }
+    pub(super) fn end(&self) -> LogEnd {
+        let live = self.live();
+        LogEnd { cursor: live.cursor, phase: live.state.phase(), last_at: live.last_at }
     }
 
-    /// The log has to be read anew before anything more is applied.
+    /// Applies no more notices until the log has been read again.
     pub(super) fn distrust(&self) {
-        let mut inner = self.inner();
-        inner.trusted = false;
-        inner.distrusted_at = inner.reads;
-        inner.unapplied = 0;
-        inner.cached = None;
+        let mut live = self.live();
+        live.trusted = false;
+        live.distrusted_at = live.reads;
+        live.unapplied = 0;
+        live.cached = None;
     }
 
-    /// How many reads had begun when a reader came. A later one tells it all that was committed before it came.
+    /// The number of reads that have begun. A read that begins later brings all that is committed by now.
     pub(super) fn reads(&self) -> u64 {
-        self.inner().reads
+        self.live().reads
     }
 
-    /// The whole log, if a read that began after the first `reads` brought it.
+    /// The whole log, if a read with a number above `reads` brought it.
     pub(super) fn cached(&self, reads: u64) -> Option<Arc<History>> {
-        self.inner().cached.as_ref().filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
+        self.live().cached.as_ref().filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
     }
 
-    /// To be called before the log is read, and handed to [`Topic::adopt`] with it.
-    pub(super) fn begin_read(&self) -> Read {
-        let mut inner = self.inner();
-        inner.reads += 1;
-        Read { number: inner.reads, heard: inner.heard }
+    /// Begins a read of the log, whose result goes to [`Topic::adopt`].
+    pub(super) fn begin_read(&self) -> LogRead {
+        let mut live = self.live();
+        live.reads += 1;
+        LogRead { number: live.reads, notices: live.notices }
     }
 
-    /// Takes over a log that was read, unless it may be older than what was heard while it was read: then `None`, and it
-    /// has to be read again. A notice follows its commit, so a log read after it holds its entry.
-    pub(super) fn adopt(&self, log: Log, read: Read) -> Option<Arc<History>> {
-        let mut inner = self.inner();
+    /// Takes over a log that was read. `None` if it may lack an entry whose notice came during the read: then it has to be read
+    /// again. A notice follows its commit, so a read that begins after a notice brings its entry.
+    pub(super) fn adopt(&self, log: Log, read: LogRead) -> Option<Arc<History>> {
+        let mut live = self.live();
         let head = log.head();
         let holds_all =
-            if inner.trusted { log.after(inner.cursor).is_some() } else { head.seq >= inner.unapplied };
-        let is_old = !inner.trusted && read.number <= inner.distrusted_at;
-        if is_old || (inner.heard != read.heard && !holds_all) {
+            if live.trusted { log.after(live.cursor).is_some() } else { head.seq >= live.unapplied };
+        let is_old = !live.trusted && read.number <= live.distrusted_at;
+        if is_old || (live.notices != read.notices && !holds_all) {
             return None;
         }
-        if let Some((history, found)) = inner.cached.as_mut().filter(|(history, _)| history.head == head) {
+        if let Some((history, found)) = live.cached.as_mut().filter(|(history, _)| history.head == head) {
             *found = read.number;
             return Some(Arc::clone(history));
         }
         let history = Arc::new(History::new(&self.subject, log));
-        let moved = head != inner.cursor || !inner.trusted;
-        if head != inner.cursor {
-            inner.recent.clear();
+        let moved = head != live.cursor || !live.trusted;
+        if head != live.cursor {
+            live.recent.clear();
         }
-        inner.trusted = true;
-        inner.unapplied = 0;
-        inner.cursor = head;
-        inner.first = history.log.entries.first().map_or(Tag::NONE, |entry| entry.tag);
-        inner.last_at = history.log.entries.last().map(|entry| entry.event.received_at);
-        inner.state = State::fold(history.log.entries.iter().map(|entry| &*entry.event));
-        inner.cached = Some((Arc::clone(&history), read.number));
+        live.trusted = true;
+        live.unapplied = 0;
+        live.cursor = head;
+        let entries = history.entries();
+        live.first = entries.first().map_or(Tag::NONE, |entry| entry.tag);
+        live.last_at = entries.last().map(|entry| entry.event.received_at);
+        live.state = State::fold(entries.iter().map(|entry| &*entry.event));
+        live.cached = Some((Arc::clone(&history), read.number));
         if moved {
-            inner.ring();
+            live.ring();
         }
         Some(history)
     }
 
-    /// Something came that is to be dropped later. True if the topic was cool, and so has to be put on the list of those to
-    /// be cooled.
+    /// Notes that the topic holds something to drop later. Returns whether it was cool, and so is not on the hub's list of
+    /// topics to cool yet.
     pub(super) fn warm_up(&self) -> bool {
-        let mut inner = self.inner();
-        let was = std::mem::replace(&mut inner.warmth, Warmth::Hot);
+        let mut live = self.live();
+        let was = std::mem::replace(&mut live.warmth, Warmth::Hot);
         was == Warmth::Cool
     }
 
-    /// Called at every tick while the topic is warm: if nothing has come since the last one, drops what only a reader that
-    /// was there in time needs. True if the topic is cool now.
+    /// Drops the frames and the history if nothing has come since the last tick. Returns whether the topic is cool now. The hub
+    /// calls this at every tick while the topic is on its list.
     pub(super) fn cool_down(&self) -> bool {
-        let mut inner = self.inner();
-        if std::mem::replace(&mut inner.warmth, Warmth::Warm) == Warmth::Hot {
+        let mut live = self.live();
+        if std::mem::replace(&mut live.warmth, Warmth::Warm) == Warmth::Hot {
             return false;
         }
-        inner.warmth = Warmth::Cool;
-        inner.cached = None;
-        inner.recent = VecDeque::new();
+        live.warmth = Warmth::Cool;
+        live.cached = None;
+        live.recent = VecDeque::new();
         true
     }
 }
 
-impl Inner {
-    /// The tag of entry `seq`, as far as it is remembered: what was heard or read lately is.
+impl LiveEnd {
+    /// The tag of entry `seq`, if the topic still holds it.
     fn tag_of(&self, seq: u64) -> Option<Tag> {
         if seq == self.cursor.seq {
             return Some(self.cursor.tag);
         }
-        let heard = self.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);
-        heard.or_else(|| {
+        let recent = self.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);
+        recent.or_else(|| {
             let (history, _) = self.cached.as_ref()?;
             let index = usize::try_from(seq).ok()?.checked_sub(1)?;
-            history.log.entries.get(index).map(|entry| entry.tag)
+            history.entries().get(index).map(|entry| entry.tag)
         })
     }
 
@@ -282,29 +289,5 @@ impl Inner {
         for bell in &self.bells {
             bell.ring();
         }
-    }
-}
-
-/// A whole log, folded: what a stream needs that begins, or that is further behind than the topic remembers.
-pub struct History {
-    /// The log's last entry.
-    pub head: Cursor,
-    /// The payment as it stands at `head`, encoded once for all.
-    pub snapshot: Snapshot,
-    log: Log,
-    frames: OnceLock<Vec<Arc<Frame>>>,
-}
-
-impl History {
-    fn new(subject: &Subject, log: Log) -> Self {
-        Self { head: log.head(), snapshot: Snapshot::new(subject, &log), log, frames: OnceLock::new() }
-    }
-
-    /// The frames after `cursor`, or nothing if the log does not hold the entry that it names.
-    #[must_use]
-    pub fn after(&self, cursor: Cursor) -> Option<&[Arc<Frame>]> {
-        self.log.after(cursor)?;
-        let frames = self.frames.get_or_init(|| Frame::updates(&self.log));
-        frames.get(usize::try_from(cursor.seq).ok()?..)
     }
 }

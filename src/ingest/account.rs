@@ -1,25 +1,30 @@
-//! The account of a delivery: what came of it, told to metrics, to the log, to the source's delivery log and to the provider
-//! (I7). It decides nothing but what is told no more, where strangers would fill the disk with it.
+//! The account of a delivery: it reports what came of the delivery to metrics, to the log, to the source's delivery log and to
+//! the provider (I7). Its only decision is when to stop logging unauthenticated failures, so that strangers cannot fill the disk.
 
 use super::{
-    Delivery, Ingest, Reply, Taken,
-    outcome::{self, Outcome},
-    preset::mapping::Reading,
-    source::Source,
-    throttle::Throttled,
+    delivery::Delivery,
+    outcome::{self, Outcome, Taken},
+    reply::Reply,
 };
 use crate::{
-    metrics::CountReason as _,
-    store::{Record, RecordLog},
+    limits::{LimitHit, Limits},
+    live::Live,
+    metrics::Metrics,
+    redact,
+    source::{EventSummary, Source, Throttled},
+    store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
 
-/// Lines of the delivery log that may be on their way to the store at once. Beyond, lines are left out and counted.
-pub(super) const DELIVERY_RECORDS: usize = 256;
+/// The most records that may be on their way to the delivery log at once. Further ones are left out and counted.
+const DELIVERY_RECORDS: usize = 256;
+
+/// The most characters of a pointer that a record keeps.
+const MAX_PLACE: usize = 256;
 
 impl Taken {
-    /// Says so where it is one of too many that prove nothing.
+    /// Turns a rejection into that of one delivery too many without a valid signature.
     fn throttle(&mut self) {
         if let Outcome::Rejected(rejection) = self.outcome {
             self.outcome = Outcome::Throttled(rejection);
@@ -27,9 +32,26 @@ impl Taken {
     }
 }
 
-impl Ingest {
-    /// Counts, logs and records what came of a delivery, and says what to answer.
-    pub(super) fn account(
+/// The account of the deliveries of all sources.
+pub(super) struct Account {
+    /// The store of the delivery logs.
+    store: Arc<dyn Store>,
+    /// The counters of the process.
+    metrics: Arc<Metrics>,
+    /// The limits, which a reload may change.
+    limits: Live<Limits>,
+    /// Limits the records that are on their way to the store.
+    records: Arc<Semaphore>,
+}
+
+impl Account {
+    /// Builds an account without any delivery so far.
+    pub(super) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, limits: Live<Limits>) -> Self {
+        Self { store, metrics, limits, records: Arc::new(Semaphore::new(DELIVERY_RECORDS)) }
+    }
+
+    /// Counts, logs and records what came of a delivery, and returns the answer to it.
+    pub(super) fn close(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
@@ -37,57 +59,44 @@ impl Ingest {
         started: Instant,
     ) -> Reply {
         for Taken { outcome, .. } in &taken {
-            self.metrics.event(&source.name, outcome.word(), outcome.reason());
+            self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.word() == "deferred"));
+            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred));
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
-            match source.throttle.admit(self.limits.get().failed_signatures_per_second, started) {
+            match source.admit_unproven(self.limits.get().failed_signatures_per_second, started) {
                 Ok(refused) => suppressed = refused,
                 Err(Throttled) => {
-                    // Counted above. A line each would let anyone fill the disk; the next line says how many.
-                    self.metrics.limit_hits.count("failed_signatures_per_second");
+                    // The delivery is counted above. A line for each would let anyone fill the disk; the next line says how many
+                    // were left out.
+                    self.metrics.limit_hits.count(LimitHit::FailedSignaturesPerSecond);
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
                 }
             }
         }
-        for Taken { outcome, reading } in &taken {
-            log(source, delivery, outcome, reading, started, suppressed);
-            self.record_delivery(source, delivery, outcome, reading);
+        for Taken { outcome, summary } in &taken {
+            log(source, delivery, outcome, summary, started, suppressed);
+            self.record_delivery(source, delivery, outcome, summary);
         }
         reply(source, &taken)
     }
 
-    /// Adds a line to the source's delivery log, without keeping the provider waiting for it.
+    /// Adds a record to the source's delivery log. The provider does not wait for it.
     fn record_delivery(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
         outcome: &Outcome,
-        reading: &Reading,
+        summary: &EventSummary,
     ) {
-        let Ok(permit) = Arc::clone(&self.delivery_records).try_acquire_owned() else {
-            self.metrics.limit_hits.count("delivery_records");
+        let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
+            self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
-        let detail = json!({
-            "event": reading.id,
-            "unsigned_id": reading.unsigned_id,
-            "type": reading.kind,
-            "payment": reading.payment,
-            "seq": outcome.seq(),
-            "reason": outcome.reason(),
-        });
-        let record = Record {
-            log: RecordLog::Deliveries,
-            source: Arc::clone(&source.name),
-            at: delivery.received_at,
-            reason: outcome.word().to_owned(),
-            detail: detail.to_string(),
-        };
+        let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             if let Err(why) = store.record(record).await {
@@ -98,29 +107,56 @@ impl Ingest {
     }
 }
 
-fn reply(source: &Source, taken: &[Taken]) -> Reply {
-    let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
-    outcome::reply(&outcomes, &source.manners)
+/// The record of one event of a delivery. Everything in it that a provider chose is masked.
+pub(super) fn record(
+    log: RecordLog,
+    source: &Source,
+    delivery: &Delivery<'_>,
+    outcome: &Outcome,
+    summary: &EventSummary,
+) -> Record {
+    Record {
+        log,
+        source: source.shared_name(),
+        at: delivery.received_at,
+        outcome: outcome.kind(),
+        reason: ReasonCode::known(outcome.reason()),
+        event: summary.id.clone(),
+        unsigned_id: summary.unsigned_id.clone(),
+        kind: Some(&summary.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
+        payment: summary.payment.clone(),
+        seq: outcome.seq(),
+        place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
+        bytes: Some(delivery.body.len() as u64),
+        confirmation: None,
+    }
 }
 
-/// One line per delivery. All that a provider chose was made printable before, or is printable by its type.
+/// Returns the answer to a delivery, by the rule of its source.
+fn reply(source: &Source, taken: &[Taken]) -> Reply {
+    let outcomes: Vec<&Outcome> = taken.iter().map(|taken| &taken.outcome).collect();
+    outcome::reply(&outcomes, source.reply_rule())
+}
+
+/// Logs one event of a delivery. Everything in the line that a provider chose was made printable before, or is printable by its
+/// type.
 fn log(
     source: &Source,
     delivery: &Delivery<'_>,
     outcome: &Outcome,
-    reading: &Reading,
+    summary: &EventSummary,
     started: Instant,
     suppressed: u64,
 ) {
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                source = %source.name,
+                source = source.name(),
                 outcome = outcome.word(),
                 reason = outcome.reason(),
-                event = reading.id.as_deref().unwrap_or_default(),
-                "type" = &*reading.kind,
-                payment = reading.payment.as_ref().map_or("", |payment| payment.as_str()),
+                event = summary.id.as_deref().unwrap_or_default(),
+                "type" = &*summary.kind,
+                payment = summary.payment.as_ref().map_or("", |payment| payment.as_str()),
                 seq = outcome.seq(),
                 bytes = delivery.body.len(),
                 peer = delivery.peer.map(tracing::field::display),

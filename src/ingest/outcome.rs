@@ -1,58 +1,60 @@
-//! What came of a delivery, and what the provider is told: the acknowledgement rule.
+//! The outcome of a delivery, and the answer to the provider: the acknowledgement rule.
 //!
-//! A provider that hears 2xx forgets the event, one that hears 4xx may give it up for good, one that hears 503 tries again.
-//! So 2xx stands for "durably ours" and for what another try would not make better; 4xx for what is not the provider's,
-//! or not as it was signed; 503 for our own faults.
+//! A provider that is answered with 2xx forgets the event, one that is answered with 4xx may give it up for good, and one that is
+//! answered with 503 tries again. So 2xx stands for "stored durably" and for what another try would not improve; 4xx stands for
+//! what is not the provider's, or not as it was signed; 503 stands for our own faults.
 
-use super::{
-    Reply,
-    keys::NoKey,
-    preset::{mapping::Unclear, raw::Reply as Manners},
-    signature::Rejection,
+use super::reply::{Reply, ReplyBody};
+use crate::{
+    limits::LimitHit,
+    payment::Cursor,
+    source::{EventSummary, NoKey, Rejection, ReplyRule, Unclear},
+    store::OutcomeKind,
 };
-use crate::payment::Cursor;
 use serde_json::json;
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-/// When to try again after a fault of ours, in seconds: restarts and failovers take about that long.
-const RETRY_AFTER_S: u32 = 5;
+/// When the provider should try again after a fault of ours: restarts and failovers take about that long.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The status of what is not signed.
+/// When the provider should try again after too many deliveries without a valid signature.
+const THROTTLED_FOR: Duration = Duration::from_secs(1);
+
+/// The HTTP status of a delivery without a valid signature.
 const UNAUTHORIZED: u16 = 401;
 
-/// The title of a 503.
-const UNAVAILABLE: &str = "Service Unavailable";
-
-/// Why a delivery got no further than the HTTP server.
+/// Why a delivery did not get past the HTTP server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// Its body is longer than so many bytes.
+    /// The body is longer than this many bytes.
     TooLarge(usize),
-    /// Its body took longer than this.
+    /// The body took longer than this to arrive.
     Slow(Duration),
-    /// Its body broke off, or is none by the rules of HTTP.
+    /// The body broke off, or violates the rules of HTTP.
     Broken,
-    /// There was no room for its body.
+    /// There was no room for the body.
     Overload,
-    /// The gateway failed at it.
+    /// The gateway failed while it handled the delivery.
     Defect,
 }
 
 impl Refusal {
-    /// Which of the bounds it hit, if any.
-    pub(super) const fn limit(self) -> Option<&'static str> {
+    /// Returns the limit that the delivery hit, if any.
+    pub(super) const fn limit(self) -> Option<LimitHit> {
         match self {
-            Self::TooLarge(_) => Some("body_bytes"),
-            Self::Slow(_) => Some("body_timeout"),
-            Self::Overload => Some("buffered_bytes"),
+            Self::TooLarge(_) => Some(LimitHit::BodyBytes),
+            Self::Slow(_) => Some(LimitHit::BodyTimeout),
+            Self::Overload => Some(LimitHit::BufferedBytes),
             Self::Broken | Self::Defect => None,
         }
     }
 
+    /// Returns whether the gateway is at fault, and not the sender.
     const fn is_our_fault(self) -> bool {
         matches!(self, Self::Overload | Self::Defect)
     }
 
+    /// Returns the reason code.
     const fn code(self) -> &'static str {
         match self {
             Self::TooLarge(_) => "body_too_large",
@@ -64,47 +66,57 @@ impl Refusal {
     }
 
     fn reply(self) -> Reply {
-        let (status, title, detail): (_, _, Cow<'_, str>) = match self {
-            Self::TooLarge(bytes) => {
-                (413, "Payload Too Large", format!("A webhook has at most {bytes} bytes.").into())
-            }
-            Self::Slow(limit) => (408, "Request Timeout", format!("The body took over {limit:?}.").into()),
-            Self::Broken => (400, "Bad Request", "The body broke off or is malformed.".into()),
-            Self::Overload => {
-                (503, UNAVAILABLE, "Too much is being delivered at once; send it again.".into())
-            }
-            Self::Defect => (503, UNAVAILABLE, "The gateway failed; send it again.".into()),
+        let (status, detail): (_, Cow<'_, str>) = match self {
+            Self::TooLarge(bytes) => (413, format!("A webhook has at most {bytes} bytes.").into()),
+            Self::Slow(limit) => (408, format!("The body took over {limit:?}.").into()),
+            Self::Broken => (400, "The body broke off or is malformed.".into()),
+            Self::Overload => (503, "Too much is being delivered at once; send it again.".into()),
+            Self::Defect => (503, "The gateway failed; send it again.".into()),
         };
-        problem(status, title, &detail, self.code(), self.is_our_fault().then_some(RETRY_AFTER_S))
+        problem(status, self.code(), detail, self.is_our_fault().then_some(RETRY_AFTER))
     }
 }
 
-/// Exactly one for each event; the doc of the contract that they are the words of is the README's.
+/// One event of a delivery, or a delivery without any: what is known about it, and what came of it.
+pub(super) struct Taken {
+    /// What is known about the event.
+    pub(super) summary: EventSummary,
+    /// What came of it.
+    pub(super) outcome: Outcome,
+}
+
+impl From<Outcome> for Taken {
+    fn from(outcome: Outcome) -> Self {
+        Self { summary: EventSummary::default(), outcome }
+    }
+}
+
+/// What came of an event. Every event has exactly one outcome; README.md says what each means to providers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
-    /// New, and durable.
+    /// The event is new, and stored durably.
     Accepted(Cursor),
-    /// Known already, and durable.
+    /// The event is known already, and stored durably.
     Duplicate(Cursor),
-    /// Verified, not about a payment.
+    /// The event is verified, and not about a payment.
     Ignored,
-    /// Verified, not understood or in conflict.
+    /// The event is verified, but it is not understood or in conflict with another.
     Quarantined(Unclear),
-    /// Not verified.
+    /// The delivery is not verified.
     Rejected(Rejection),
-    /// Not verified, one of too many.
+    /// The delivery is not verified, and one too many of its kind.
     Throttled(Rejection),
-    /// Our fault.
+    /// The gateway could not take the delivery; the fault is ours.
     Deferred {
-        /// `store` or `overload`.
+        /// The reason code, `store` or `overload`.
         reason: &'static str,
     },
-    /// Not verified yet, for want of the key that it names.
+    /// The delivery is not verified yet, because the key that it names is missing.
     Keyless {
-        /// Because too many are named that nobody knows, and not because it could not be fetched.
+        /// Whether too many unknown keys are asked for. Otherwise the key could not be fetched.
         too_many: bool,
     },
-    /// Not read to its end, or not worked through.
+    /// The delivery was not read to its end, or the gateway failed while it handled it.
     Refused(Refusal),
 }
 
@@ -119,30 +131,36 @@ impl From<NoKey> for Outcome {
 }
 
 impl Outcome {
-    /// Whether the provider may forget it.
+    /// Returns whether the provider may forget the event.
     const fn is_taken(&self) -> bool {
         matches!(self, Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Quarantined(_))
     }
 
-    /// The word for metrics and logs.
-    pub(super) const fn word(&self) -> &'static str {
+    /// Returns which of the six outcomes it is.
+    pub(super) const fn kind(&self) -> OutcomeKind {
         match self {
-            Self::Accepted(_) => "accepted",
-            Self::Duplicate(_) => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Quarantined(_) => "quarantined",
-            Self::Rejected(_) | Self::Throttled(_) => "rejected",
-            Self::Refused(refusal) if !refusal.is_our_fault() => "rejected",
-            Self::Deferred { .. } | Self::Keyless { .. } | Self::Refused(_) => "deferred",
+            Self::Accepted(_) => OutcomeKind::Accepted,
+            Self::Duplicate(_) => OutcomeKind::Duplicate,
+            Self::Ignored => OutcomeKind::Ignored,
+            Self::Quarantined(_) => OutcomeKind::Quarantined,
+            Self::Rejected(_) | Self::Throttled(_) => OutcomeKind::Rejected,
+            Self::Refused(refusal) if !refusal.is_our_fault() => OutcomeKind::Rejected,
+            Self::Deferred { .. } | Self::Keyless { .. } | Self::Refused(_) => OutcomeKind::Deferred,
         }
     }
 
-    /// Whether it tells how well we do. What is refused does not, nor what strangers crowd out.
-    pub(super) fn tells_of_us(&self) -> bool {
-        self.word() != "rejected" && !matches!(self, Self::Keyless { too_many: true })
+    /// Returns the word for metrics, logs, records and answers.
+    pub(super) const fn word(&self) -> &'static str {
+        self.kind().word()
     }
 
-    /// Whether someone without a secret could have brought it about, as often as they like.
+    /// Returns whether the outcome says how well the gateway works. A rejection does not, nor does a delivery that strangers crowd
+    /// out.
+    pub(super) fn tells_of_us(&self) -> bool {
+        self.kind() != OutcomeKind::Rejected && !matches!(self, Self::Keyless { too_many: true })
+    }
+
+    /// Returns whether someone without a secret could have caused the outcome, as often as they like.
     pub(super) const fn is_unproven(&self) -> bool {
         match self {
             Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.is_unproven(),
@@ -152,7 +170,7 @@ impl Outcome {
         }
     }
 
-    /// The reason code; empty where the word says it all.
+    /// Returns the reason code, which is empty if the word says everything.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => "",
@@ -165,7 +183,15 @@ impl Outcome {
         }
     }
 
-    /// Its place in the log, if it has one.
+    /// Returns the place in the payload where the reason was found, if it was found there.
+    pub(super) fn place(&self) -> Option<&str> {
+        match self {
+            Self::Quarantined(unclear) => Some(&unclear.at),
+            _ => None,
+        }
+    }
+
+    /// Returns the event's position in its payment's log, if it has one.
     pub(super) const fn seq(&self) -> Option<u64> {
         match self {
             Self::Accepted(cursor) | Self::Duplicate(cursor) => Some(cursor.seq),
@@ -173,7 +199,7 @@ impl Outcome {
         }
     }
 
-    /// What the provider is told, if it is the only one.
+    /// Returns the answer to a delivery with this outcome alone.
     fn reply(&self) -> Reply {
         match self {
             Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => {
@@ -181,46 +207,42 @@ impl Outcome {
             }
             Self::Quarantined(_) => taken(&json!({ "outcome": self.word(), "reason": self.reason() })),
             Self::Rejected(rejection @ Rejection::ContentEncoding) => {
-                problem(415, "Unsupported Media Type", rejection.detail(), rejection.code(), None)
+                problem(415, rejection.code(), rejection.detail(), None)
             }
-            Self::Rejected(rejection) => {
-                problem(UNAUTHORIZED, "Unauthorized", rejection.detail(), rejection.code(), None)
-            }
+            Self::Rejected(rejection) => problem(UNAUTHORIZED, rejection.code(), rejection.detail(), None),
             Self::Throttled(rejection) => {
                 let detail = "Too many deliveries of this source had no valid signature.";
-                problem(429, "Too Many Requests", detail, rejection.code(), Some(1))
+                problem(429, rejection.code(), detail, Some(THROTTLED_FOR))
             }
             Self::Deferred { reason } => {
-                let detail = "The event could not be stored; send it again.";
-                problem(503, UNAVAILABLE, detail, reason, Some(RETRY_AFTER_S))
+                problem(503, reason, "The event could not be stored; send it again.", Some(RETRY_AFTER))
             }
             Self::Keyless { .. } => {
                 let detail = "The key that it was signed with is not at hand yet; send it again.";
-                problem(503, UNAVAILABLE, detail, self.reason(), Some(RETRY_AFTER_S))
+                problem(503, self.reason(), detail, Some(RETRY_AFTER))
             }
             Self::Refused(refusal) => refusal.reply(),
         }
     }
 }
 
+/// Builds the answer to a delivery that was taken.
 fn taken(body: &serde_json::Value) -> Reply {
-    Reply { status: 200, content_type: "application/json", body: body.to_string(), retry_after_s: None }
+    Reply { status: 200, body: ReplyBody::Json(body.to_string()) }
 }
 
-/// What the provider is told of a delivery. One that is not wholly ours yet is sent again, whole.
-pub(super) fn reply(outcomes: &[&Outcome], manners: &Manners) -> Reply {
+/// Returns the answer to a delivery. The provider sends a delivery again, as a whole, unless all of its events are taken.
+pub(super) fn reply(outcomes: &[&Outcome], rule: &ReplyRule) -> Reply {
     let worst = outcomes.iter().find(|outcome| !outcome.is_taken());
-    match (worst, outcomes, &manners.accepted) {
+    match (worst, outcomes, &rule.accepted) {
         (Some(outcome @ Outcome::Rejected(_)), ..) => {
             let reply = outcome.reply();
-            // Anything else that we refuse for has a status of HTTP's own.
-            let status = manners.refused.filter(|_| reply.status == UNAUTHORIZED).unwrap_or(reply.status);
+            // Every other rejection has a status that HTTP defines for it.
+            let status = rule.refused.filter(|_| reply.status == UNAUTHORIZED).unwrap_or(reply.status);
             Reply { status, ..reply }
         }
         (Some(outcome), ..) => outcome.reply(),
-        (None, _, Some(body)) => {
-            Reply { status: 200, content_type: "text/plain", body: body.clone(), retry_after_s: None }
-        }
+        (None, _, Some(body)) => Reply { status: 200, body: ReplyBody::Text(body.clone()) },
         (None, [outcome], None) => outcome.reply(),
         (None, several, None) => {
             let mut counts = BTreeMap::new();
@@ -230,19 +252,12 @@ pub(super) fn reply(outcomes: &[&Outcome], manners: &Manners) -> Reply {
     }
 }
 
-/// For a source that is not configured.
-pub(super) fn unknown_source() -> Reply {
-    problem(404, "Not Found", "There is no such source.", "unknown_source", None)
-}
-
-/// RFC 9457, with our reason code.
+/// Builds an answer that says why a delivery was not taken.
 fn problem(
     status: u16,
-    title: &'static str,
-    detail: &str,
     reason: &'static str,
-    retry_after_s: Option<u32>,
+    detail: impl Into<Cow<'static, str>>,
+    retry_after: Option<Duration>,
 ) -> Reply {
-    let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "reason": reason });
-    Reply { status, content_type: "application/problem+json", body: body.to_string(), retry_after_s }
+    Reply { status, body: ReplyBody::Problem { reason, detail: detail.into(), retry_after } }
 }

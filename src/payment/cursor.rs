@@ -6,15 +6,16 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// Digits of a tag's text, in value order: lower case, without `i`, `l`, `o`, `u`, as Crockford's base 32 has them.
-/// A cursor made of them is safe in a header, a URL and an SSE `id:` line, and never costs a CORS preflight.
+/// The digits of a tag's text in the order of their values: Crockford's base 32 in lower case, which leaves out `i`, `l`, `o`
+/// and `u`. A cursor made of them is safe in a header, a URL and an SSE `id:` line, and never costs a CORS preflight.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Five bits a digit: 40 bits are 8 digits. Eight joined cursors with three-digit `seq`s are then
+/// A digit holds five bits, so 40 bits take 8 digits. Eight joined cursors with three-digit `seq`s are then
 /// 8 × (8 + 1 + 3) + 7 = 103 bytes, below the 128 at which browsers start to ask before they send the header.
 const TAG_DIGITS: usize = 8;
 
-/// What proves that an entry is the one that was seen. 40 random bits; zero means "before the first entry".
+/// The random mark of a log entry, which proves that the entry is still the one that was seen. It has 40 bits; zero stands for
+/// the place before the first entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
 pub struct Tag(u64);
 
@@ -29,7 +30,7 @@ impl Tag {
         if low == 0 { Self(1) } else { Self(low) }
     }
 
-    /// The bits, for stores that keep tags as numbers.
+    /// The tag as a number, for stores that keep it so.
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0
@@ -52,7 +53,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The text is no tag or no cursor.
+/// The text is not a tag, or not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: expected <tag>-<seq>")]
 pub struct CursorError;
@@ -89,17 +90,17 @@ impl<'de> Deserialize<'de> for Tag {
     }
 }
 
-/// The last entry that was seen: the only state a stream needs. `0-0` means that nothing was.
+/// A place in a log: the last entry that a reader has seen. `0-0` means that it has seen none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Cursor {
-    /// The tag of entry `seq`.
+    /// The tag of the entry.
     pub tag: Tag,
-    /// Number of the entry in its log, from 1; 0 before the first.
+    /// The number of the entry in its log, from 1; 0 before the first entry.
     pub seq: u64,
 }
 
 impl Cursor {
-    /// Nothing seen yet: `0-0`.
+    /// The place before the first entry: `0-0`.
     pub const START: Self = Self { tag: Tag::NONE, seq: 0 };
 }
 
@@ -114,7 +115,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let (tag, seq) = text.split_once('-').ok_or(CursorError)?;
-        // `u64::from_str` takes a sign and leading zeros; a cursor of ours has neither.
+        // `u64::from_str` accepts a sign and leading zeros; the text of a cursor has neither.
         if seq.is_empty()
             || !seq.bytes().all(|b| b.is_ascii_digit())
             || (seq.len() > 1 && seq.starts_with('0'))

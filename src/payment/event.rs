@@ -5,45 +5,45 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// The most facts one event may hold.
+/// The number of facts that one event may hold.
 pub const MAX_FACTS: usize = 8;
 
-/// One event of a log. Its identity is (`source`, `id`) within the payment.
+/// One event of a log. (`source`, `id`) identifies it within the payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// The provider's event id; where that is absent or unsigned, [`digest_identity`] stands for it.
+    /// The provider's event id; where it is absent or not signed, [`digest_identity`] takes its place.
     pub id: Arc<str>,
-    /// Name of the source it came through.
+    /// The name of the source that received the event.
     pub source: Arc<str>,
-    /// Name of the provider: two sources of one provider may feed one log.
+    /// The name of the provider. Two sources of one provider may feed one log.
     pub provider: Arc<str>,
-    /// The provider's own word, e.g. `payment_intent.succeeded`.
+    /// The provider's own name of the event's type, for example `payment_intent.succeeded`.
     #[serde(rename = "type")]
     pub kind: Arc<str>,
-    /// When it happened, by the provider's clock; absent sorts first.
+    /// When the event occurred, by the provider's clock. An absent time sorts first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Time>,
-    /// When its delivery was received, by ours. Never orders.
+    /// When its delivery was received, by the gateway's clock. Events are never ordered by it.
     pub received_at: Time,
-    /// The log that it belongs to.
+    /// The log that the event belongs to.
     pub subject: Subject,
-    /// Real money, as against the provider's test mode.
+    /// Whether the event is about real money, as against the provider's test mode.
     pub live: bool,
-    /// How far its word may be taken.
+    /// How far the event may be trusted.
     pub trust: Trust,
-    /// What it says: 1 to [`MAX_FACTS`].
+    /// What the event says: 1 to [`MAX_FACTS`] facts.
     pub facts: Vec<Fact>,
 }
 
-/// How far an event's word may be taken.
+/// How far an event may be trusted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
-    /// Its signature covers all that it says.
+    /// A signature covers all of its facts.
     Verified,
-    /// Fetched from the provider's API over our own connection.
+    /// The gateway fetched it from the provider's API.
     Confirmed,
-    /// Not, or not wholly, covered by a signature: folded as a note, never changes a status.
+    /// No signature covers all of its facts, so they are folded as notes and never change a status.
     Hint,
 }
 
@@ -51,79 +51,79 @@ pub enum Trust {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
-    /// Where the payment stands, with its money if told.
+    /// The phase of the payment.
     Phase {
         /// The phase.
         phase: Phase,
-        /// The amount that goes with it, if told.
+        /// The payment's amount in this phase, if the event states it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         money: Option<Money>,
     },
-    /// One capture, for providers that capture in parts or take a capture back.
-    Capture(Told<PartState>),
-    /// One refund.
-    Refund(Told<PartState>),
-    /// A running total, for providers that report those.
+    /// A capture, for providers that capture in parts or take a capture back.
+    Capture(Reported<PartState>),
+    /// A refund.
+    Refund(Reported<PartState>),
+    /// A running total, for providers that report totals.
     Total {
-        /// Of what.
+        /// What the total is of.
         of: TotalOf,
-        /// In minor units of its currency.
+        /// The total in minor units of its currency.
         amount: i64,
-        /// The currency of the amount; none if neither the payload nor the source names one.
+        /// The currency of the total; `None` if neither the payload nor the source names one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         currency: Option<Currency>,
     },
-    /// One dispute.
-    Dispute(Told<DisputeState>),
-    /// Kept in the timeline, changes nothing.
+    /// A dispute.
+    Dispute(Reported<DisputeState>),
+    /// Something that is shown in the timeline and changes nothing else.
     Note,
 }
 
-/// What is told of one capture, refund or dispute.
+/// What an event says about one capture, refund or dispute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Told<S> {
-    /// The provider's id of it.
+pub struct Reported<S> {
+    /// The provider's id of the capture, refund or dispute.
     pub id: Arc<str>,
-    /// In minor units of its currency.
+    /// The amount in minor units of its currency.
     pub amount: i64,
-    /// The currency of the amount; none if neither the payload nor the source names one.
+    /// The currency of the amount; `None` if neither the payload nor the source names one.
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// Where it stands.
+    /// The state that the event reports.
     pub state: S,
 }
 
-/// The phases, in rank order.
+/// The phases of a payment, in the order of their ranks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Known, nothing attempted.
+    /// The payment exists; nobody has tried to pay yet.
     Created,
-    /// The customer has something to do, e.g. 3-D Secure.
+    /// The customer has to act, for example for 3-D Secure.
     RequiresAction,
-    /// Attempted, no answer yet.
+    /// An attempt was made and is not decided yet.
     Processing,
     /// An attempt failed; another may follow.
     Failed,
     /// The money is reserved.
     Authorized,
-    /// Called off.
+    /// The payment was called off.
     Canceled,
-    /// Ran out of time.
+    /// The time to pay has run out.
     Expired,
     /// The money is taken.
     Captured,
 }
 
-/// Where one capture or refund stands, in rank order.
+/// The states of a capture or refund, in the order of their ranks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartState {
-    /// Under way.
+    /// It is under way.
     Pending,
-    /// Done.
+    /// It is done.
     Succeeded,
-    /// Did not happen, or was taken back.
+    /// It did not happen, or was taken back.
     Failed,
 }
 
@@ -131,25 +131,25 @@ pub enum PartState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TotalOf {
-    /// All that was captured so far.
+    /// All captures so far.
     Captured,
-    /// All that was refunded so far.
+    /// All refunds so far.
     Refunded,
 }
 
-/// Where one dispute stands, in rank order.
+/// The states of a dispute, in the order of their ranks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisputeState {
-    /// An inquiry: no money has moved.
+    /// The bank inquires; no money has moved.
     Warning,
     /// The money is contested.
     Open,
-    /// Evidence was handed in.
+    /// The merchant has submitted evidence.
     UnderReview,
-    /// For the merchant.
+    /// The dispute was decided for the merchant.
     Won,
-    /// For the customer.
+    /// The dispute was decided for the customer.
     Lost,
 }
 
@@ -157,43 +157,43 @@ pub enum DisputeState {
 pub type Digest = [u8; 16];
 
 impl Event {
-    /// Digest of what it is within its payment: source and id.
+    /// The digest of what identifies the event within its payment: source and id.
     #[must_use]
     pub fn identity(&self) -> Digest {
         let mut hash = Sha256::new();
-        // The length keeps ("ab", "c") apart from ("a", "bc").
+        // The length distinguishes ("ab", "c") from ("a", "bc").
         hash.update((self.source.len() as u64).to_be_bytes());
         hash.update(self.source.as_bytes());
         hash.update(self.id.as_bytes());
         first(&hash.finalize())
     }
 
-    /// Digest of type and facts, in format 1. The same identity with another digest is a conflict; bodies are never compared,
-    /// since honest retries change their bytes.
+    /// The digest of type and facts, in format 1. An event of the same identity with another digest is a conflict. Bodies are
+    /// not compared, since providers may change their bytes when they retry.
     #[must_use]
     pub fn digest(&self) -> Digest {
         digest(&(&self.kind, format_1(&self.facts)))
     }
 }
 
-/// What stands for an event id that is absent or unsigned: a digest of type, facts and `occurred_at`, as
-/// `sha256:` and 32 hex digits.
+/// The id of an event whose own id is absent or not signed: a digest of type, facts and `occurred_at`, written as `sha256:`
+/// and 32 hex digits.
 #[must_use]
 pub fn digest_identity(kind: &str, facts: &[Fact], occurred_at: Option<Time>) -> Arc<str> {
     let digest = digest(&(kind, format_1(facts), occurred_at));
     format!("sha256:{}", hex::encode(digest)).into()
 }
 
-/// The facts as events of format 1 told them: without the currency of parts and totals. An event that an older version stored,
-/// and that its provider sends again, must come to the same digest, or the retry would count as a conflict.
+/// The facts as events of format 1 held them: without the currency of captures, refunds, disputes and totals. An event that an
+/// older version stored, and that its provider sends again, must have the same digest, or the retry would be a conflict.
 fn format_1(facts: &[Fact]) -> Vec<Fact> {
-    fn bare<S: Clone>(told: &Told<S>) -> Told<S> {
-        Told { currency: None, ..told.clone() }
+    fn bare<S: Clone>(reported: &Reported<S>) -> Reported<S> {
+        Reported { currency: None, ..reported.clone() }
     }
     let bare = |fact: &Fact| match fact {
-        Fact::Capture(told) => Fact::Capture(bare(told)),
-        Fact::Refund(told) => Fact::Refund(bare(told)),
-        Fact::Dispute(told) => Fact::Dispute(bare(told)),
+        Fact::Capture(reported) => Fact::Capture(bare(reported)),
+        Fact::Refund(reported) => Fact::Refund(bare(reported)),
+        Fact::Dispute(reported) => Fact::Dispute(bare(reported)),
         Fact::Total { of, amount, .. } => Fact::Total { of: *of, amount: *amount, currency: None },
         Fact::Phase { .. } | Fact::Note => fact.clone(),
     };
@@ -231,7 +231,7 @@ mod tests {
                     phase: Phase::Captured,
                     money: Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() }),
                 },
-                Fact::Dispute(Told {
+                Fact::Dispute(Reported {
                     id: "dp_1".into(),
                     amount: -5,
                     currency: "JPY".parse().ok(),

@@ -1,9 +1,10 @@
-//! Money: integers in minor units with a currency, read from decimal text, never through binary floating point.
+//! Money: amounts are integers in minor units with a currency. They are read from decimal text, never through binary floating
+//! point.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// ISO 4217 codes in use whose minor unit is not two digits (ISO 4217 list one, January 2026).
+/// The ISO 4217 codes in use whose minor unit does not have two digits (ISO 4217 list one, January 2026).
 const EXPONENTS: &[(&str, u8)] = &[
     ("BHD", 3),
     ("BIF", 0),
@@ -33,7 +34,7 @@ const EXPONENTS: &[(&str, u8)] = &[
     ("XPF", 0),
 ];
 
-/// The other ISO 4217 codes in use: two digits.
+/// The other ISO 4217 codes in use; their minor unit has two digits.
 const TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD \
     CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD \
     HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU \
@@ -41,13 +42,13 @@ const TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BM
     SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG \
     YER ZAR ZMW ZWG";
 
-/// The longest name of an asset, in bytes.
+/// The length limit of an asset's name, in bytes.
 const MAX_CODE: usize = 12;
 
-/// Crypto assets go to 18 digits (wei); more would not fit an `i64` anyway.
+/// Crypto assets have up to 18 decimal digits (wei); one unit with more would not fit an `i64`.
 const MAX_EXPONENT: u8 = 18;
 
-/// An ISO 4217 currency, or a named asset. Text form: `EUR`; with an exponent that is not ISO's, `BTC/8`, `ISK/2`.
+/// An ISO 4217 currency or a named asset. Its text form is `EUR`; with an exponent other than ISO's, `BTC/8` or `ISK/2`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency {
     code: [u8; MAX_CODE],
@@ -57,31 +58,32 @@ pub struct Currency {
 /// An amount and its currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Money {
-    /// In minor units: cents, yen, fils.
+    /// The amount in minor units, such as cents, yen or fils.
     pub amount: i64,
-    /// Whose minor units they are.
+    /// The currency of the amount.
     pub currency: Currency,
 }
 
-/// Why a text is no amount or no currency.
+/// Why a text is not an amount, or not a currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    /// Not a decimal number.
+    /// The text is not a decimal number.
     #[error("not a decimal number")]
     NotDecimal,
-    /// Digits beyond the currency's minor unit.
+    /// The number has digits beyond the currency's minor unit.
     #[error("finer than the currency's minor unit")]
     TooFine,
-    /// Does not fit 64 bits.
+    /// The amount does not fit 64 bits.
     #[error("too large")]
     TooLarge,
-    /// Not in ISO 4217, and no asset with an exponent.
+    /// The code is not in ISO 4217, and no exponent makes it an asset.
     #[error("no ISO 4217 currency")]
     UnknownCurrency,
 }
 
 impl Currency {
-    /// A named asset with its exponent, e.g. `BTC` with 8.
+    /// A named asset with its exponent, for example `BTC` with 8. [`MoneyError::UnknownCurrency`] if the name is not 1 to 12
+    /// ASCII letters and digits, or the exponent is above 18.
     pub fn asset(code: &str, exponent: u8) -> Result<Self, MoneyError> {
         let fits = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
         if !fits || exponent > MAX_EXPONENT {
@@ -98,7 +100,7 @@ impl Currency {
         Self { code: bytes, exponent: 2 }
     }
 
-    /// What ISO 4217 says of its minor unit; `None` for what is not in it.
+    /// The exponent that ISO 4217 gives this code; `None` if the code is not in it.
     fn iso_exponent(&self) -> Option<u8> {
         let code = self.code();
         let other = EXPONENTS.iter().find(|(known, _)| *known == code).map(|(_, exponent)| *exponent);
@@ -112,7 +114,7 @@ impl Currency {
         self.code.get(..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
-    /// How many decimal digits the minor unit has: 2 for EUR, 0 for JPY, 3 for KWD.
+    /// The number of decimal digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
     #[must_use]
     pub const fn exponent(&self) -> u8 {
         self.exponent
@@ -165,13 +167,13 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// Reads whole minor units: `1000`, `1000.00`; a fraction is refused.
+/// Reads whole minor units, such as `1000` or `1000.00`. A fraction is an error.
 pub fn parse_minor(text: &str) -> Result<i64, MoneyError> {
     parse_decimal(text, 0)
 }
 
-/// Reads a decimal in major units (`12.34`, `-5`, `2.0`, `1.5e2`) as minor units with `exponent` digits.
-/// Trailing zeros beyond the minor unit are fine, other digits there are [`MoneyError::TooFine`].
+/// Reads a decimal in major units (`12.34`, `-5`, `2.0`, `1.5e2`) as minor units with `exponent` digits. Trailing zeros beyond
+/// the minor unit are accepted; other digits there are [`MoneyError::TooFine`].
 pub fn parse_decimal(text: &str, exponent: u8) -> Result<i64, MoneyError> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -189,7 +191,8 @@ pub fn parse_decimal(text: &str, exponent: u8) -> Result<i64, MoneyError> {
     {
         return Err(MoneyError::NotDecimal);
     }
-    // How many of the digits stand left of the minor unit's end; may be beyond either end of them.
+    // How many of the digits belong to the amount in minor units: less than none, or more than there are, if the power is
+    // large.
     let fits = |len: usize| i64::try_from(len).map_err(|_| MoneyError::TooLarge);
     let keep = fits(whole.len())? + i64::from(power) + i64::from(exponent);
     let mut amount = 0_i64;

@@ -1,44 +1,44 @@
-//! The one word for a page.
+//! The status: what a payment's log means, in one word.
 
 use super::Phase;
 use serde::Serialize;
 use std::fmt;
 
-/// What a payment's log means, in one word. Chosen by [`super::State::status`], first match of: a dispute lost, one open,
-/// refunds, the phase, nothing.
+/// What a payment's log means, in one word. `State::status` chooses it, first match of: a dispute lost, one open, refunds, the
+/// phase, nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// No event yet.
+    /// The log holds no event, or none that states a phase.
     Unknown,
-    /// Known, nothing attempted.
+    /// The payment exists; nobody has tried to pay yet.
     Created,
-    /// The customer has something to do.
+    /// The customer has to act, for example for 3-D Secure.
     RequiresAction,
-    /// Attempted, no answer yet.
+    /// An attempt was made and is not decided yet.
     Processing,
     /// An attempt failed; another may follow.
     Failed,
     /// The money is reserved.
     Authorized,
-    /// Called off.
+    /// The payment was called off.
     Canceled,
-    /// Ran out of time.
+    /// The time to pay has run out.
     Expired,
     /// The money is taken.
     Captured,
-    /// Some of it went back.
+    /// A part of the captured money was refunded.
     PartiallyRefunded,
-    /// All of it went back.
+    /// All of the captured money was refunded.
     Refunded,
-    /// The customer's bank contests it.
+    /// The customer's bank contests the payment.
     Disputed,
-    /// The customer's bank took it back.
+    /// The customer's bank took the money back.
     ChargedBack,
 }
 
 impl Status {
-    /// The word on the wire.
+    /// The status as JSON spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

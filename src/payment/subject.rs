@@ -4,30 +4,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// Logs are spread over this many partitions, each with one feed and one channel.
+/// The number of partitions over which logs are spread; each has one feed and one channel.
 pub const PARTITIONS: usize = 256;
 
-/// The longest payment id or realm name, in bytes.
+/// The length limit of a payment id or realm name, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
 /// Stands for all payments of a realm in an operator's token, so no payment may be called that.
 pub const ALL_PAYMENTS: &str = "*";
 
-/// A payment id or a realm name: 1 to 128 bytes of printable ASCII, space excluded. So it can break neither a frame, a
-/// log line, a header nor a key.
+/// A payment id or a realm name: 1 to 128 bytes of printable ASCII without spaces, so that it cannot break a frame, a log
+/// line, a header or a key. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
-/// Why a text is no [`Name`].
+/// Why a text is not a [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// Over 128 bytes.
+    /// The text is longer than 128 bytes.
     #[error("it is longer than {MAX_ID_BYTES} bytes")]
     TooLong,
-    /// A space, a control character or a byte outside ASCII.
+    /// The text has a space, a control character or a byte outside ASCII.
     #[error("it has characters outside printable ASCII (0x21 to 0x7e)")]
     NotPrintable,
 }
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// What kind of thing a log is about. Keys carry it from the start, so that others can follow.
+/// What kind of thing a log is about. Keys carry the kind, so that further kinds can be added beside payments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -90,7 +90,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word that stands in keys.
+    /// The kind as keys spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -99,14 +99,14 @@ impl Kind {
     }
 }
 
-/// A log's name: realm, kind and id. Nothing crosses realms. Text form: `realm/payment/id`.
+/// The name of a log: realm, kind and id. Its text form is `realm/payment/id`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Subject {
-    /// The isolated namespace: a tenant, or test against live.
+    /// The isolated namespace, such as a tenant, or test as against live. Nothing crosses realms.
     pub realm: Name,
-    /// Payment, for now.
+    /// What kind of thing the log is about.
     pub kind: Kind,
-    /// The provider's id, or the shop's own.
+    /// The provider's id of it, or the shop's own.
     pub id: Name,
 }
 
@@ -117,7 +117,7 @@ impl Subject {
         Self { realm, kind: Kind::Payment, id }
     }
 
-    /// The partition: the first byte of SHA-256(realm, 0, kind, 0, id).
+    /// The partition of the log: the first byte of SHA-256(realm, 0, kind, 0, id).
     #[must_use]
     pub fn partition(&self) -> u8 {
         let mut hash = Sha256::new();

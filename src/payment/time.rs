@@ -1,4 +1,4 @@
-//! Times: UTC, milliseconds since 1970-01-01, written as RFC 3339.
+//! Times: UTC, in milliseconds since 1970-01-01, written as RFC 3339.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,32 +8,32 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(i64);
 
-/// The text or number is no time between the years 1970 and 9998.
+/// The text or number is not a time between the years 1970 and 9998.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a time between the years 1970 and 9998")]
 pub struct TimeError;
 
-/// 9998-12-31T23:59:59.999Z. The last hours of the year 9999 are beyond what the time library can write.
+/// 9998-12-31T23:59:59.999Z: the last hours of the year 9999 are beyond what the time library can write.
 const LAST_MS: i64 = 253_370_764_799_999;
 
 impl Time {
-    /// From milliseconds since the epoch.
+    /// The time this many milliseconds after the epoch; an error outside the years 1970 to 9998.
     pub fn from_unix_ms(ms: i64) -> Result<Self, TimeError> {
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimeError) }
     }
 
-    /// From whole seconds since the epoch.
+    /// The time this many seconds after the epoch; an error outside the years 1970 to 9998.
     pub fn from_unix_s(s: i64) -> Result<Self, TimeError> {
         Self::from_unix_ms(s.checked_mul(1000).ok_or(TimeError)?)
     }
 
-    /// Milliseconds since the epoch.
+    /// The milliseconds since the epoch.
     #[must_use]
     pub const fn unix_ms(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds from `earlier` to `self`; negative if `self` is the earlier one.
+    /// The milliseconds from `earlier` to `self`; negative if `self` is the earlier one.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> i64 {
         self.0 - earlier.0
@@ -50,7 +50,7 @@ impl fmt::Display for Time {
 impl FromStr for Time {
     type Err = TimeError;
 
-    /// Reads RFC 3339 with any offset; a fraction finer than milliseconds is cut off.
+    /// Reads RFC 3339 with any offset and cuts off a fraction finer than milliseconds.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let stamp: Timestamp = text.trim().parse().map_err(|_| TimeError)?;
         Self::from_unix_ms(stamp.as_millisecond())
@@ -97,7 +97,7 @@ mod tests {
             assert_eq!(time.to_string().parse(), Ok(time));
             assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{time}\""));
         }
-        // Once taken for a time, and then fatal to whoever wrote it.
+        // 9999-12-31T23:59:59Z was accepted once, and writing it then failed.
         assert_eq!(Time::from_unix_s(253_402_300_799), Err(TimeError));
         assert_eq!(Time::from_unix_ms(LAST_MS + 1), Err(TimeError));
         assert_eq!("9999-12-30T00:00:00Z".parse::<Time>(), Err(TimeError));

@@ -1,40 +1,42 @@
 //! Card numbers: which rows of digits may be one.
 //!
 //! There are two rules, because their mistakes cost differently. In free text any row of 13 to 19 digits with a valid check
-//! digit counts, since masking a number that is none loses nothing. In an id a row must also begin with an issuer's prefix and
-//! have a length that this issuer uses: one in ten of all millisecond timestamps has a valid check digit, shops build ids of
-//! them, and an id that counts as a card number puts its event in quarantine.
+//! digit counts, since masking a number that is not a card number loses nothing. In an id a row must also begin with an issuer's
+//! prefix and have a length that this issuer uses: one in ten of all millisecond timestamps has a valid check digit, shops build
+//! ids from them, and an id that counts as a card number puts its event in quarantine.
 
 use std::ops::RangeInclusive;
 
-/// Digits of a card number: ISO/IEC 7812 allows up to 19; the shortest numbers in use have 13.
+/// How many digits a card number has: ISO/IEC 7812 allows up to 19; the shortest numbers in use have 13.
 pub(super) const LENGTHS: RangeInclusive<usize> = 13..=19;
 
-/// Digits of an expiry date as it follows a card number: a month and a year of two digits each, in either order.
+/// How many digits an expiry date after a card number has: a month and a year of two digits each, in either order.
 const EXPIRY: usize = 4;
 
 /// The characters that people and programs write between the digits of one number.
 pub(super) const SEPARATORS: &[u8] = b" ._/:+,|*~-";
 
-/// How cards print their numbers: digits of each group, of most issuers, Visa with 19 digits, American Express, Diners Club.
+/// The groups of digits in which cards print their numbers: most issuers, Visa with 19 digits, American Express, Diners Club.
 const LAYOUTS: [&[usize]; 4] = [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4]];
 
-/// One range of prefixes and the lengths of the numbers that begin with them. Both ends have equally many digits.
+/// A range of prefixes, and the lengths of the numbers that begin with them. Both ends have the same number of digits.
 struct Issuer {
     first: u32,
     last: u32,
     lengths: &'static [usize],
 }
 
+/// Returns a range of prefixes.
 const fn range(first: u32, last: u32, lengths: &'static [usize]) -> Issuer {
     Issuer { first, last, lengths }
 }
 
+/// Returns the range of a single prefix.
 const fn one(prefix: u32, lengths: &'static [usize]) -> Issuer {
     range(prefix, prefix, lengths)
 }
 
-/// The issuers' ranges, after npm `credit-card-type` 10.3.0 and public tables. Some ranges are rounded outward.
+/// The ranges of the issuers, after npm `credit-card-type` 10.3.0 and public tables. Some ranges are rounded outward.
 const ISSUERS: &[Issuer] = &[
     // Visa
     one(4, &[13, 16, 19]),
@@ -90,6 +92,7 @@ const ISSUERS: &[Issuer] = &[
 ];
 
 impl Issuer {
+    /// Returns whether the issuer uses numbers of this prefix and length.
     fn issues(&self, digits: &[u8]) -> bool {
         let mut prefix = 0;
         let mut rest = self.first;
@@ -102,17 +105,17 @@ impl Issuer {
     }
 }
 
-/// Whether these digits, each 0 to 9, are a card number by issuer, length and check digit.
+/// Returns whether these digits, each 0 to 9, are a card number by issuer, length and check digit.
 pub(super) fn is_number(digits: &[u8]) -> bool {
     LENGTHS.contains(&digits.len())
         && ISSUERS.iter().any(|issuer| issuer.issues(digits))
         && passes_luhn(digits)
 }
 
-/// Whether an id holds a card number: as a row of digits, as rows joined over separators, or as it stands printed on a card,
-/// and with an expiry date behind it.
+/// Returns whether an id holds a card number: as a row of digits, as rows joined over separators, or in groups as printed on a
+/// card. An expiry date may follow the number.
 pub(super) fn is_in_id(id: &str) -> bool {
-    // Most ids end here.
+    // Most ids have too few digits, and end here.
     if id.bytes().filter(u8::is_ascii_digit).count() < *LENGTHS.start() {
         return false;
     }
@@ -129,6 +132,7 @@ pub(super) fn is_in_id(id: &str) -> bool {
     })
 }
 
+/// Returns whether these digits are a card number, with or without an expiry date after it.
 fn is_number_with_expiry(digits: &[u8]) -> bool {
     is_number(digits)
         || digits.split_last_chunk::<EXPIRY>().is_some_and(|(number, expiry)| {
@@ -138,14 +142,14 @@ fn is_number_with_expiry(digits: &[u8]) -> bool {
         })
 }
 
-/// Whether consecutive groups are a number in this layout.
+/// Returns whether consecutive groups are a card number in this layout.
 fn is_printed(groups: &[Vec<u8>], layout: &[usize]) -> bool {
     groups
         .windows(layout.len())
         .any(|window| window.iter().map(Vec::len).eq(layout.iter().copied()) && is_number(&window.concat()))
 }
 
-/// The check digit of ISO/IEC 7812-1, annex B.
+/// Returns whether the last digit is the check digit of ISO/IEC 7812-1, annex B.
 pub(super) fn passes_luhn(digits: &[u8]) -> bool {
     let doubled = |digit: u8| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
     let sum: u32 = digits

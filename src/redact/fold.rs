@@ -1,11 +1,11 @@
-//! Folding of text, so that a number is found however it is written: full-width or Arabic digits, a no-break hyphen, a
+//! The folding of text, so that a number is found however it is written: full-width or Arabic digits, a no-break hyphen, a
 //! zero-width space between two digits.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{CodePointMapData, props::GeneralCategory};
 
-/// The zeros of Unicode's decimal digits (category Nd, version 17): the nine code points after each are 1 to 9. Digits that
-/// NFKC makes ASCII (full-width, mathematical, outlined) are left out.
+/// The zeros of Unicode's decimal digits (category Nd, version 17); the nine code points after each are the digits 1 to 9. Digits
+/// that NFKC turns into ASCII (full-width, mathematical, outlined) are left out.
 const ZEROS: [u32; 68] = [
     0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0,
     0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50,
@@ -15,7 +15,8 @@ const ZEROS: [u32; 68] = [
     0x16d70, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950,
 ];
 
-/// The text in NFKC, with decimal digits and dashes of all scripts in ASCII and without format characters, which show nothing.
+/// Returns the text in NFKC, with the decimal digits and dashes of all scripts in ASCII, and without format characters, which are
+/// invisible.
 pub(super) fn fold(text: &str) -> String {
     let category = CodePointMapData::<GeneralCategory>::new();
     let normal = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
@@ -23,7 +24,7 @@ pub(super) fn fold(text: &str) -> String {
         _ if c.is_ascii() => Some(c),
         GeneralCategory::DecimalNumber => Some(digit(c).unwrap_or(c)),
         GeneralCategory::DashPunctuation => Some('-'),
-        // The minus sign is a symbol to Unicode.
+        // Unicode counts the minus sign among the symbols.
         _ if c == '\u{2212}' => Some('-'),
         GeneralCategory::Format => None,
         _ => Some(c),
@@ -31,6 +32,7 @@ pub(super) fn fold(text: &str) -> String {
     normal.chars().filter_map(fold).collect()
 }
 
+/// Returns the ASCII digit of a decimal digit that NFKC leaves as it is.
 fn digit(c: char) -> Option<char> {
     let place = ZEROS.partition_point(|zero| *zero <= u32::from(c)).checked_sub(1)?;
     char::from_digit(u32::from(c) - ZEROS.get(place)?, 10)

@@ -1,10 +1,10 @@
-//! What must hold for any text that is masked and for any id that is looked at. See [`crate::fuzzing`].
+//! Properties that hold for any text that is masked, and for any id. See [`crate::fuzzing`].
 
 use super::{id, is_card_key, is_pan_like, text};
 use crate::fuzzing::line;
 
-/// No card number is left, by a plain model; what is masked is short, printable and masked for good; an id that holds a card
-/// number is masked; and the value of a key of card data, the first line, is gone.
+/// A plain model finds no card number in masked text; masked text is short and printable, and masking it again changes nothing; an
+/// id that holds a card number is masked; and the value of a key of card data, which is the first line, is dropped.
 pub fn redact(input: &[u8]) {
     const MAX: usize = 128;
     let given = String::from_utf8_lossy(input);
@@ -24,9 +24,10 @@ pub fn redact(input: &[u8]) {
     }
 }
 
+/// The characters that may stand between the digits of one number.
 const SEPARATORS: &str = " ._/:+,|*~-";
 
-/// Whether 13 to 19 digits with nothing but separators between them pass Luhn.
+/// Returns whether 13 to 19 digits with nothing but separators between them pass Luhn.
 fn holds_pan(text: &str) -> bool {
     text.char_indices().any(|(start, _)| {
         let mut digits = String::new();
@@ -40,7 +41,7 @@ fn holds_pan(text: &str) -> bool {
     })
 }
 
-/// The issuers' prefixes and lengths as the table of the design has them: `FIRST-LAST LENGTH …`.
+/// The prefixes and lengths of the issuers, as the design's table has them: `FIRST-LAST LENGTH …`.
 const ISSUERS: &str = "4-4 13 16 19;51-55 16;2221-2720 16;34-34 15;37-37 15;300-305 14 16 19;3095-3095 14 16 19;36-36 14 16 19;\
     38-39 14 16 19;6011-6011 16 19;644-659 16 19;3528-3589 16 17 18 19;62-62 16 17 18 19;810-810 16 17 18 19;\
     8110-8171 16 17 18 19;2200-2204 16 17 18 19;5018-5018 16 18 19;5020-5020 16 18 19;5038-5038 16 18 19;5893-5893 16 18 19;\
@@ -48,7 +49,7 @@ const ISSUERS: &str = "4-4 13 16 19;51-55 16;2221-2720 16;34-34 15;37-37 15;300-
     506699-506778 16;509000-509999 16;627780-627780 16;636297-636297 16;636368-636368 16;606282-606282 16;637095-637095 16;\
     637568-637612 16;589562-589562 16;506099-506198 16 18 19;507865-507964 16 18 19;636-639 16 17 18 19";
 
-/// An id holds a card number if, and only if, a plain model says so that compares texts and looks at every part of the id.
+/// An id holds a card number if, and only if, a plain model says so, which compares texts and looks at every part of the id.
 pub fn card(input: &[u8]) {
     let id: String = input.iter().take(64).map(|byte| char::from(byte & 0x7f)).collect();
     assert_eq!(is_pan_like(&id), holds_card(&id), "{id:?}");

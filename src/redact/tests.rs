@@ -128,7 +128,7 @@ fn an_amount_that_equals_a_card_number_is_noticed() {
     }
 }
 
-/// A number of 13 to 19 digits that passes Luhn, with one of the separators, or several, after the digits whose bit is set.
+/// Generates numbers of 13 to 19 digits that pass Luhn, with one or more separators after the digits whose bit is set.
 fn pan() -> impl Strategy<Value = String> {
     let separator = prop_oneof![
         "[ ._/:+,|*~-]{1,3}",

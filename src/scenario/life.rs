@@ -1,38 +1,38 @@
-//! Lives as scripts of moments, in no provider's words.
+//! The lives of payments as scripts of moments, in terms that belong to no provider.
 
 use std::{fmt, str::FromStr};
 
-/// The life of a payment.
+/// A scenario: the life of a payment from its creation to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {
-    /// Created, processed, paid.
+    /// The payment is created, processed and paid.
     Happy,
-    /// Authorised first, captured later.
+    /// The payment is authorised first and captured later.
     AuthorizeCapture,
-    /// The customer has to confirm with the bank.
+    /// The customer has to confirm the payment with the bank.
     ThreeDSecure,
-    /// The first attempt fails, the second pays.
+    /// The first attempt fails and the second one succeeds.
     DeclinedThenPaid,
-    /// Given up before it was paid.
+    /// The payment is canceled before it was paid.
     Canceled,
-    /// Paid, then refunded in full.
+    /// The payment is paid and then refunded in full.
     Refund,
-    /// Paid, then half of it refunded.
+    /// The payment is paid and then half of it is refunded.
     PartialRefund,
-    /// Paid, then disputed and lost.
+    /// The payment is paid, then disputed, and the dispute is lost.
     Dispute,
-    /// "Paid" arrives before what came before it.
+    /// The webhook "paid" arrives before those of the earlier moments.
     OutOfOrder,
-    /// Every webhook arrives several times.
+    /// Every webhook arrives three times.
     Duplicates,
 }
 
-/// No scenario of that name.
+/// There is no scenario of that name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no scenario of that name")]
+#[error("there is no scenario of that name")]
 pub struct UnknownLife;
 
-/// What can happen to a payment, in no provider's words.
+/// Something that can happen to a payment, whatever providers call it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Moment {
     Created,
@@ -42,23 +42,54 @@ pub(super) enum Moment {
     Authorized,
     Captured,
     Canceled,
-    RefundPending(Part),
-    RefundDone(Part),
-    /// The running total that the provider reports beside the refund itself.
-    RefundTotal(Part),
+    RefundPending(Share),
+    RefundDone(Share),
+    /// The provider reports the total of all refunds so far, besides the refund itself.
+    RefundTotal(Share),
     DisputeOpened,
     DisputeReviewed,
     DisputeLost,
 }
 
-/// How much of the payment.
+/// The share of the payment that is refunded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Part {
+pub(super) enum Share {
     Half,
     All,
 }
 
-impl Part {
+/// Whether an event is about the payment itself or about what follows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The payment is made: from its creation to its capture or its cancellation.
+    Payment,
+    /// The money goes back: a refund or a dispute.
+    Reversal,
+}
+
+impl Moment {
+    /// The stage that the moment belongs to.
+    pub(super) const fn stage(self) -> Stage {
+        match self {
+            Self::Created
+            | Self::RequiresAction
+            | Self::Processing
+            | Self::Failed
+            | Self::Authorized
+            | Self::Captured
+            | Self::Canceled => Stage::Payment,
+            Self::RefundPending(_)
+            | Self::RefundDone(_)
+            | Self::RefundTotal(_)
+            | Self::DisputeOpened
+            | Self::DisputeReviewed
+            | Self::DisputeLost => Stage::Reversal,
+        }
+    }
+}
+
+impl Share {
+    /// This share of an amount, rounded down.
     pub(super) const fn of(self, amount: i64) -> i64 {
         match self {
             Self::Half => amount / 2,
@@ -67,19 +98,19 @@ impl Part {
     }
 }
 
-/// A moment in a script.
+/// One step of a script: a moment, and how its webhook is delivered.
 pub(super) struct Beat {
-    /// Sent this long after the one before.
+    /// The webhook is sent this long after the previous one.
     pub(super) after_ms: u32,
     pub(super) moment: Moment,
-    /// It happened this long before it is sent.
+    /// The moment happened this long before its webhook is sent.
     pub(super) late_by_ms: u32,
-    /// So many deliveries in all.
+    /// The number of deliveries of the same webhook, at least one.
     pub(super) times: usize,
 }
 
 impl Life {
-    /// All of them.
+    /// All lives.
     pub const ALL: [Self; 10] = [
         Self::Happy,
         Self::AuthorizeCapture,
@@ -93,7 +124,7 @@ impl Life {
         Self::Duplicates,
     ];
 
-    /// The name to ask for it by.
+    /// The name of the scenario on the command line and in the demo.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -110,24 +141,25 @@ impl Life {
         }
     }
 
-    /// What happens, in a few words.
+    /// What happens in the scenario, for lists.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Happy => "created, processed, paid",
-            Self::AuthorizeCapture => "authorised first, captured later",
-            Self::ThreeDSecure => "the customer confirms with the bank, then it is paid",
-            Self::DeclinedThenPaid => "the first attempt fails, the second pays",
-            Self::Canceled => "given up before it was paid",
-            Self::Refund => "paid, then refunded in full",
-            Self::PartialRefund => "paid, then half of it refunded",
-            Self::Dispute => "paid, then disputed and lost",
-            Self::OutOfOrder => "\"paid\" arrives before what came before it",
-            Self::Duplicates => "every webhook arrives several times",
+            Self::Happy => "the payment is created, processed and paid",
+            Self::AuthorizeCapture => "the payment is authorised first and captured later",
+            Self::ThreeDSecure => "the customer confirms with the bank, then the payment is paid",
+            Self::DeclinedThenPaid => "the first attempt fails and the second one succeeds",
+            Self::Canceled => "the payment is canceled before it was paid",
+            Self::Refund => "the payment is paid and then refunded in full",
+            Self::PartialRefund => "the payment is paid and then half of it is refunded",
+            Self::Dispute => "the payment is paid, then disputed, and the dispute is lost",
+            Self::OutOfOrder => "the webhook \"paid\" arrives before the earlier ones",
+            Self::Duplicates => "every webhook arrives three times",
         }
     }
 
-    /// The pace of the beats is that of a checkout which one watches: long enough to be read, short enough not to bore.
+    /// The steps of the scenario. Their pace suits a person who watches a checkout page: slow enough to read each status, fast enough
+    /// to stay interesting.
     pub(super) fn script(self) -> Vec<Beat> {
         use Moment::{
             Authorized, Canceled, Captured, Created, DisputeLost, DisputeOpened, DisputeReviewed, Failed,
@@ -161,8 +193,8 @@ impl Life {
                 vec![beat(0, Created), beat(1_500, Failed), beat(2_500, Processing), beat(1_500, Captured)]
             }
             Self::Canceled => vec![beat(0, Created), beat(2_500, Canceled)],
-            Self::Refund => and(happy(), refund(Part::All)),
-            Self::PartialRefund => and(happy(), refund(Part::Half)),
+            Self::Refund => and(happy(), refund(Share::All)),
+            Self::PartialRefund => and(happy(), refund(Share::Half)),
             Self::Dispute => and(
                 happy(),
                 vec![beat(2_500, DisputeOpened), beat(2_000, DisputeReviewed), beat(2_500, DisputeLost)],

@@ -1,9 +1,10 @@
-//! Stripe's snapshot events, cut down to what its documentation shows of each object
+//! Stripe's snapshot events, each object reduced to the fields that its documentation shows
 //! (<https://docs.stripe.com/api/events/object>).
 
-use super::{Moment, Subject};
+use super::{details::Details, life::Moment};
 use serde_json::{Value, json};
 
+/// The event type for a moment.
 pub(super) const fn event_type(moment: Moment) -> &'static str {
     match moment {
         Moment::Created => "payment_intent.created",
@@ -22,29 +23,30 @@ pub(super) const fn event_type(moment: Moment) -> &'static str {
     }
 }
 
-pub(super) fn body(moment: Moment, subject: &Subject<'_>) -> Value {
+/// The whole event for a moment: the envelope and the object in it.
+pub(super) fn body(moment: Moment, details: &Details<'_>) -> Value {
     let object = match moment {
-        Moment::Created => intent(subject, "requires_payment_method"),
-        Moment::RequiresAction => intent(subject, "requires_action"),
-        Moment::Processing => intent(subject, "processing"),
-        Moment::Failed => declined(subject),
+        Moment::Created => intent(details, "requires_payment_method"),
+        Moment::RequiresAction => intent(details, "requires_action"),
+        Moment::Processing => intent(details, "processing"),
+        Moment::Failed => declined(details),
         Moment::Authorized => {
-            with(intent(subject, "requires_capture"), "amount_capturable", subject.amount.into())
+            with(intent(details, "requires_capture"), "amount_capturable", details.amount.into())
         }
-        Moment::Captured => with(intent(subject, "succeeded"), "amount_received", subject.amount.into()),
-        Moment::Canceled => with(intent(subject, "canceled"), "cancellation_reason", "abandoned".into()),
-        Moment::RefundPending(part) => refund(subject, part.of(subject.amount), "pending"),
-        Moment::RefundDone(part) => refund(subject, part.of(subject.amount), "succeeded"),
-        Moment::RefundTotal(part) => charge(subject, part.of(subject.amount)),
-        Moment::DisputeOpened => dispute(subject, "needs_response"),
-        Moment::DisputeReviewed => dispute(subject, "under_review"),
-        Moment::DisputeLost => dispute(subject, "lost"),
+        Moment::Captured => with(intent(details, "succeeded"), "amount_received", details.amount.into()),
+        Moment::Canceled => with(intent(details, "canceled"), "cancellation_reason", "abandoned".into()),
+        Moment::RefundPending(part) => refund(details, part.of(details.amount), "pending"),
+        Moment::RefundDone(part) => refund(details, part.of(details.amount), "succeeded"),
+        Moment::RefundTotal(part) => charge(details, part.of(details.amount)),
+        Moment::DisputeOpened => dispute(details, "needs_response"),
+        Moment::DisputeReviewed => dispute(details, "under_review"),
+        Moment::DisputeLost => dispute(details, "lost"),
     };
     json!({
-        "id": subject.event_id,
+        "id": details.event_id,
         "object": "event",
         "api_version": "2025-09-30.clover",
-        "created": created(subject),
+        "created": created(details),
         "data": { "object": object },
         "livemode": false,
         "pending_webhooks": 1,
@@ -53,25 +55,26 @@ pub(super) fn body(moment: Moment, subject: &Subject<'_>) -> Value {
     })
 }
 
-const fn created(subject: &Subject<'_>) -> i64 {
-    subject.at.unix_ms().div_euclid(1000)
+/// The time of the event in Unix seconds.
+const fn created(details: &Details<'_>) -> i64 {
+    details.at.unix_ms().div_euclid(1000)
 }
 
-fn currency(subject: &Subject<'_>) -> String {
-    subject.currency.code().to_ascii_lowercase()
+fn currency(details: &Details<'_>) -> String {
+    details.currency.code().to_ascii_lowercase()
 }
 
-fn intent(subject: &Subject<'_>, status: &str) -> Value {
+fn intent(details: &Details<'_>, status: &str) -> Value {
     json!({
-        "id": subject.payment,
+        "id": details.payment,
         "object": "payment_intent",
-        "amount": subject.amount,
+        "amount": details.amount,
         "amount_capturable": 0,
         "amount_received": 0,
         "capture_method": "automatic",
-        "created": created(subject),
-        "currency": currency(subject),
-        "latest_charge": subject.related("ch"),
+        "created": created(details),
+        "currency": currency(details),
+        "latest_charge": details.related("ch"),
         "last_payment_error": null,
         "livemode": false,
         "metadata": {},
@@ -80,66 +83,67 @@ fn intent(subject: &Subject<'_>, status: &str) -> Value {
     })
 }
 
-fn declined(subject: &Subject<'_>) -> Value {
+fn declined(details: &Details<'_>) -> Value {
     let error = json!({
         "code": "card_declined",
         "decline_code": "insufficient_funds",
         "message": "Your card has insufficient funds.",
         "type": "card_error",
     });
-    with(intent(subject, "requires_payment_method"), "last_payment_error", error)
+    with(intent(details, "requires_payment_method"), "last_payment_error", error)
 }
 
-fn charge(subject: &Subject<'_>, refunded: i64) -> Value {
+fn charge(details: &Details<'_>, refunded: i64) -> Value {
     json!({
-        "id": subject.related("ch"),
+        "id": details.related("ch"),
         "object": "charge",
-        "amount": subject.amount,
-        "amount_captured": subject.amount,
+        "amount": details.amount,
+        "amount_captured": details.amount,
         "amount_refunded": refunded,
         "captured": true,
-        "created": created(subject),
-        "currency": currency(subject),
+        "created": created(details),
+        "currency": currency(details),
         "livemode": false,
         "metadata": {},
         "paid": true,
-        "payment_intent": subject.payment,
-        "refunded": refunded == subject.amount,
+        "payment_intent": details.payment,
+        "refunded": refunded == details.amount,
         "status": "succeeded",
     })
 }
 
-fn refund(subject: &Subject<'_>, amount: i64, status: &str) -> Value {
+fn refund(details: &Details<'_>, amount: i64, status: &str) -> Value {
     json!({
-        "id": subject.related("re"),
+        "id": details.related("re"),
         "object": "refund",
         "amount": amount,
-        "charge": subject.related("ch"),
-        "created": created(subject),
-        "currency": currency(subject),
+        "charge": details.related("ch"),
+        "created": created(details),
+        "currency": currency(details),
         "metadata": {},
-        "payment_intent": subject.payment,
+        "payment_intent": details.payment,
         "reason": "requested_by_customer",
         "status": status,
     })
 }
 
-fn dispute(subject: &Subject<'_>, status: &str) -> Value {
+fn dispute(details: &Details<'_>, status: &str) -> Value {
     json!({
-        "id": subject.related("du"),
+        "id": details.related("du"),
         "object": "dispute",
-        "amount": subject.amount,
-        "charge": subject.related("ch"),
-        "created": created(subject),
-        "currency": currency(subject),
+        "amount": details.amount,
+        "charge": details.related("ch"),
+        "created": created(details),
+        "currency": currency(details),
         "livemode": false,
         "metadata": {},
-        "payment_intent": subject.payment,
+        "payment_intent": details.payment,
         "reason": "fraudulent",
         "status": status,
     })
 }
 
+/// The object with one member set.
 fn with(mut object: Value, key: &str, value: Value) -> Value {
     if let Some(members) = object.as_object_mut() {
         members.insert(key.to_owned(), value);

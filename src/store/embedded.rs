@@ -1,69 +1,75 @@
 //! The embedded store: durable and transactional, on local disk, with nothing to install.
 //!
 //! Promises: what is acknowledged is on disk (fdatasync, shared by all appends that waited for it); an append is applied
-//! wholly or not at all, whenever the process dies; a folder that is not ours, damaged, too new or in use is refused and
+//! wholly or not at all, whenever the process dies; a folder that is foreign, damaged, too new or in use is refused and
 //! left as it was. It must not know who posted or who watches.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `folder` | the data folder: marker, format, lock |
-//! | `layout` | keys and values, to bytes and back |
-//! | `tree`   | the library's tree (fjall, an LSM tree with a journal), and reads |
-//! | `writer` | the thread that decides about appends and commits them in groups |
-//! | `owed`   | confirmations that are owed, in the order in which they are due |
-//! | `sweep`  | removal of logs past their time to live |
+//! | `folder`     | the data folder: marker, format, lock |
+//! | `layout`     | keys and values, to bytes and back |
+//! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
+//! | `command`    | what tasks ask of the writer, and its answers |
+//! | `writer`     | the thread that decides about appends and commits them in groups |
+//! | `work_queue` | pending confirmations, in the order in which they are due |
+//! | `sweep`      | removal of logs past their time to live |
+//! | `clock`      | wall time and steady time |
 //!
-//! Why an LSM tree: measured side by side with a copy-on-write B-tree (redb 4) on this very shape of append, it commits
-//! groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
-//! file. The B-tree wants 25 MB less memory.
+//! The choice of an LSM tree was measured on this very shape of append, side by side with a copy-on-write B-tree (redb 4): the LSM tree
+//! commits groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
+//! file. The B-tree needs 25 MB less memory.
 
+mod clock;
+mod command;
 mod folder;
 mod layout;
-mod owed;
 mod sweep;
 mod tree;
+mod work_queue;
 mod writer;
 
-use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
-    RecordLog, Settlement, Store, StoreError,
-};
+pub use folder::FolderError;
+
 use crate::{
-    metrics::{CountReason as _, Metrics},
-    payment::{Name, Subject, Time},
+    limits::LimitHit,
+    metrics::Metrics,
+    payment::{Name, Subject},
+    store::{
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
+        RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+    },
 };
 use async_trait::async_trait;
-use owed::{Now, Queues};
+use clock::{Clock, Now};
+use command::Command;
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt, io,
+    fmt,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
 use tree::Tree;
-use writer::{Command, Writer};
+use work_queue::WorkQueues;
+use writer::Writer;
 
-/// Commands that may wait for the writer; beyond, an append is refused and the provider retries. As many as the webhooks
-/// that may be in work at once, at 56 bytes each.
+/// Commands that may wait for the writer. If there are more, an append is refused and the provider retries. They are as many as the
+/// webhooks that may be in work at once, at 56 bytes each.
 const QUEUE: usize = 4096;
 
-/// How long a healthy writer may take to answer; a sync takes milliseconds.
+/// The longest that a healthy writer takes to answer. A sync takes milliseconds.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where wall time comes from.
-type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
-
-/// Where the data is kept, and for how long.
+/// The settings of the embedded store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The data folder; created if there is none.
+    /// The data folder. It is created if there is none.
     pub path: PathBuf,
     /// How long a log lives after its last event.
     pub history: Duration,
@@ -71,65 +77,25 @@ pub struct Settings {
 
 impl Settings {
     /// Whether there is a data folder already. Looks, and changes nothing; an error says why it could not be opened.
-    pub fn is_there(&self) -> Result<bool, OpenError> {
+    pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
 }
 
-/// Why a data folder was not opened. Nothing in it was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("{path}: in use by another gateway; stop that one, or name another folder in [store] path", path = path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// It holds something, and that is not ours.
-    #[error("{path}: not empty, and no data folder of Paystream; name a new or empty folder in [store] path", path = path.display())]
-    Foreign {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// It is ours, but it can't be read.
-    #[error("{path}: damaged ({reason}); move it away, then restore a backup or start with an empty folder", path = path.display())]
-    Corrupt {
-        /// The folder.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-    },
-    /// A newer version wrote it.
-    #[error("{path}: written by a newer version (format {found}, this one knows {known}); run that version or a later one", path = path.display())]
-    TooNew {
-        /// The folder.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The newest that we know.
-        known: u32,
-    },
-    /// The operating system refused.
-    #[error("{path}: {source}; check the folder's owner, its permissions and the room on its disk", path = path.display())]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
-}
-
-/// The store. Dropping it writes what is left, stops its writer and unlocks the folder, as [`Embedded::close_blocking`] does.
+/// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.
 pub struct Embedded {
+    /// Empty once the store is closed. A read-write lock, since every call looks here and only the close writes.
     open: Arc<RwLock<Option<Open>>>,
     notices: broadcast::Sender<Arc<Notice>>,
+    /// The durable heads, which the writer publishes after each sync.
     heads: Arc<Mutex<Vec<Head>>>,
     metrics: Arc<Metrics>,
+    /// How long a log lives after its last event, in milliseconds.
     history_ms: i64,
     clock: Clock,
 }
 
-/// What there is until it is closed.
+/// What an open store holds, until it is closed.
 struct Open {
     tree: Tree,
     commands: SyncSender<Command>,
@@ -138,11 +104,11 @@ struct Open {
 
 impl Embedded {
     /// Opens the data folder, creates it if there is none, and starts the writer.
-    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
         Self::open_at(settings, metrics, Arc::new(crate::clock::now))
     }
 
-    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, OpenError> {
+    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, FolderError> {
         // What cannot be looked at cannot be opened either, and is told then.
         let is_there = settings.is_there().unwrap_or_default();
         let tree = Tree::open(&settings.path)?;
@@ -152,11 +118,13 @@ impl Embedded {
         } else {
             tracing::info!(%path, "data folder made, since there was none");
         }
-        let damaged =
-            |error: StoreError| OpenError::Corrupt { path: settings.path.clone(), reason: error.to_string() };
+        let damaged = |error: StoreError| FolderError::Corrupt {
+            path: settings.path.clone(),
+            reason: error.to_string(),
+        };
         let heads = tree.heads().map_err(damaged)?;
-        let now = Now { wall: clock(), steady: Instant::now() };
-        let owed = Queues::restored(tree.debts().map_err(damaged)?, now);
+        let pending = tree.confirmations().map_err(damaged)?;
+        let work = WorkQueues::restored(pending, Now::by(&clock));
         let published = Arc::new(Mutex::new(heads.clone()));
         let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
         let (commands, queue) = sync_channel(QUEUE);
@@ -168,7 +136,7 @@ impl Embedded {
             published: Arc::clone(&published),
             heads,
             numbers: HashMap::new(),
-            owed,
+            work,
             history_ms,
             clock: Arc::clone(&clock),
             sweep: Sweep::new(),
@@ -176,13 +144,12 @@ impl Embedded {
         let writer = thread::Builder::new()
             .name("store-writer".into())
             .spawn(|| writer.run())
-            .map_err(|source| OpenError::Io { path: settings.path.clone(), source })?;
+            .map_err(|source| FolderError::Io { path: settings.path.clone(), source })?;
         let open = Arc::new(RwLock::new(Some(Open { tree, commands, writer })));
         Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
     }
 
-    /// Writes what is left, stops the writer and unlocks the folder. What is asked afterwards is refused. Blocks for the
-    /// time of one sync.
+    /// Writes what is left, stops the writer and unlocks the folder. Later calls fail. Blocks for the time of one sync.
     pub fn close_blocking(&self) {
         Self::close_it(&self.open);
     }
@@ -191,7 +158,7 @@ impl Embedded {
         let open = open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Open { tree, commands, writer }) = open {
             drop(commands);
-            // A panic of the writer ends the process, so there is none to pass on.
+            // A panic of the writer ends the process, so there is no panic to pass on here.
             let _joined = writer.join();
             drop(tree);
         }
@@ -202,15 +169,15 @@ impl Embedded {
         let open = open.as_ref().ok_or_else(closed)?;
         open.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => {
-                self.metrics.limit_hits.count("store_queue");
+                self.metrics.limit_hits.count(LimitHit::StoreQueue);
                 StoreError::Overloaded
             }
             TrySendError::Disconnected(_) => closed(),
         })
     }
 
-    /// Reads run on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
-    /// takes what the disk takes, and a full log has half a megabyte to decode.
+    /// Runs a read on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
+    /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Tree) -> Result<T, StoreError> + Send + 'static,
@@ -224,7 +191,7 @@ impl Embedded {
     }
 }
 
-/// Waits for the writer's answer.
+/// Waits for the answer of the writer.
 async fn answer<T>(reply: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     reply.await.map_err(|_| closed())?
 }
@@ -260,7 +227,7 @@ impl Store for Embedded {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(closed());
         }
-        // The writer keeps them in memory: 256 of 16 bytes.
+        // The writer keeps the 256 heads of 16 bytes each in memory.
         Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
@@ -271,9 +238,15 @@ impl Store for Embedded {
         if waits { answer(answered).await } else { Ok(()) }
     }
 
-    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
         let source = source.to_owned();
-        self.read_with(move |tree| tree.records(log, &source, limit)).await
+        self.read_with(move |tree| tree.records(log, &source, before, limit)).await
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
@@ -311,7 +284,7 @@ impl Store for Embedded {
         let open = Arc::clone(&self.open);
         // Flushing waits for the disk.
         if let Err(error) = tokio::task::spawn_blocking(move || Self::close_it(&open)).await {
-            tracing::error!(%error, "the store did not close in order");
+            tracing::error!(%error, "the store failed to close in order");
         }
     }
 }

@@ -1,34 +1,42 @@
-//! A store in memory whose faults can be scripted: notices lost, feeds trimmed, tails rolled back, no answer at all. The
-//! embedded store has none of these, and the rooms above have to stand them all.
+//! A store in memory for tests, whose faults can be scripted: lost notices, trimmed feeds, tails that are rolled back, no answer at all. The
+//! embedded store has none of these faults, and the rooms above have to stand all of them.
 
-use super::*;
-use crate::payment::{Fact, Money, Phase, Trust};
+use super::{
+    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Feed, Head, Interruption, Log, NOTICE_BACKLOG,
+    Notice, Owed, Record, RecordCursor, RecordLog, RecordPage, Reference, Settlement, Store, StoreError,
+};
+use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
+use async_trait::async_trait;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
+use tokio::sync::broadcast;
 
 pub(crate) struct Fake {
     inner: Mutex<Inner>,
     notices: broadcast::Sender<Arc<Notice>>,
-    /// Appends succeed, but nobody is told.
+    /// Appends succeed, but send no notice.
     pub(crate) mute: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
     /// A read of a log takes a millisecond.
     pub(crate) slow: AtomicBool,
+    /// The number of reads of logs so far.
     pub(crate) reads: AtomicUsize,
-    /// Reads of logs under way, and the most there have been.
+    /// The number of reads of logs that are under way.
     reading: AtomicUsize,
+    /// The greatest number of such reads so far.
     pub(crate) most_reading: AtomicUsize,
-    /// Told when the hub is to believe that its subscription was renewed.
+    /// Makes the hub believe that its subscription was renewed.
     pub(crate) interruption: tokio::sync::Notify,
-    /// … on another server.
+    /// Whether that subscription is to another server.
     pub(crate) elsewhere: AtomicBool,
-    /// What the hub missed: partition and place.
+    /// The notices that the hub reported as missed: partition and place.
     pub(crate) missed: Mutex<Vec<(u8, u64)>>,
 }
 
@@ -61,7 +69,7 @@ impl Fake {
         }
     }
 
-    /// What it holds now, to be rolled back to.
+    /// A copy of what the store holds now, for a later roll-back.
     pub(crate) fn save(&self) -> Inner {
         self.inner.lock().unwrap().clone()
     }
@@ -70,7 +78,7 @@ impl Fake {
         *self.inner.lock().unwrap() = saved;
     }
 
-    /// Forgets the oldest references of every feed.
+    /// Forgets all but the newest `keep` references of every feed.
     pub(crate) fn trim(&self, keep: usize) {
         for feed in self.inner.lock().unwrap().feeds.values_mut() {
             feed.drain(..feed.len().saturating_sub(keep));
@@ -139,7 +147,7 @@ impl Store for Fake {
         let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_reading.fetch_max(reading, Ordering::Relaxed);
         if self.slow.load(Ordering::Relaxed) {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.reading.fetch_sub(1, Ordering::Relaxed);
         let entries = self.answer()?.logs.get(subject).cloned().unwrap_or_default();
@@ -179,12 +187,18 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
     async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("owes nothing".into()))
+        Err(StoreError::Unavailable("has no work queue".into()))
     }
 
     async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
@@ -192,7 +206,7 @@ impl Store for Fake {
     }
 
     async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("owes nothing".into()))
+        Err(StoreError::Unavailable("has no work queue".into()))
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {

@@ -1,100 +1,103 @@
-//! Confirmations that are owed: payments of which a provider only hinted that something has changed, until it was asked what.
+//! The work queue of pending confirmations: payments of which a provider only hinted that something has changed, until the provider
+//! was asked what.
 //!
-//! A debt is keyed by (source, payment), so any number of hints at one payment are one debt. It outlives the node that
-//! noted it: whoever claims it holds it for a lease, and what was not settled by then is claimed anew.
+//! A pending confirmation is keyed by (source, payment), so any number of hints at one payment are one item of work. It outlives the
+//! node that added it: whoever claims it holds it for a lease, and if it is not settled by then, it can be claimed again.
 
 use crate::payment::{Name, Time};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 
-/// Confirmations that one source may be owed at once. One more is a [`StoreError::TooMuchOwed`](super::StoreError), so that its
-/// webhook is sent again. 65 536 of about 300 bytes are 20 MB; at ten fetches a second they are two hours' work, or up to six if every answer is doubted.
+/// Pending confirmations that one source may have. One more is a [`StoreError::TooMuchOwed`](super::StoreError), so that the
+/// provider sends its webhook again. 65 536 of about 300 bytes are 20 MB; at ten questions a second they are two hours' work, or up to
+/// six if every answer is doubted.
 pub const MAX_OWED: usize = 65_536;
 
-/// The longest that anything is put off. Where a clock was set back since, what a store finds put off for longer is due after this.
+/// The longest that a confirmation is postponed. If a clock was set back, a store may find one that is postponed for longer; it is due
+/// after this time.
 pub const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// On which terms a debt is claimed.
+/// The terms of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClaimTerms {
-    /// The least time between two claims of one source, by whichever nodes.
+    /// The least time between two claims of one source, by all nodes together.
     pub spacing: Duration,
-    /// How long it is the claimant's alone. Longer than its work can take.
+    /// How long the claim excludes other claimants. It has to be longer than the work can take.
     pub lease: Duration,
 }
 
-/// What a claim brings.
+/// The answer to a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claim {
-    /// The debt that has been due longest.
+    /// The pending confirmation that has been due longest.
     Owed(Owed),
-    /// None yet: the next one may be claimed after this time, if not another node is first.
+    /// None is due yet. The next one may be claimed after this time, unless another node claims it first.
     Later(Duration),
-    /// Nothing is owed.
+    /// The source has no pending confirmations.
     Nothing,
 }
 
-/// A debt that was claimed.
+/// A pending confirmation that was claimed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Owed {
-    /// Whose.
+    /// The source whose provider is to be asked.
     pub source: Arc<str>,
-    /// What is to be confirmed.
+    /// The payment to confirm.
     pub payment: Name,
-    /// Why it was put off last, if it was since the last hint, …
+    /// The reason for the last delay, if there was one since the last hint.
     pub delay: Option<Delay>,
-    /// … how often in a row for that reason …
+    /// How often in a row the confirmation was delayed for that reason.
     pub attempts: u32,
-    /// … and since when.
+    /// When the first delay of that row began.
     pub delayed_since: Time,
-    /// Since when it is owed, or was answered last.
+    /// When the confirmation became pending, or was answered last.
     pub since: Time,
-    /// Drawn at the claim: what a former claimant still does is not done.
+    /// Drawn at random at the claim. A settlement with the ticket of an earlier claim changes nothing.
     pub ticket: u64,
 }
 
-/// Why a debt was put off.
+/// The reason why a confirmation was delayed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delay {
     /// The answer may be older than the hint.
     Doubted,
-    /// There was an answer, which is none to the question.
+    /// There was an answer, but not to the question.
     Puzzled,
     /// There was no answer.
     Failed,
 }
 
-/// What became of a claimed debt. If hints came since it was claimed, the answer may be older than they are: it is owed anew
-/// whatever became of it, its attempts begin anew, and it is due no later than they want it to be.
+/// What came of a claimed confirmation. If hints came after the claim, the answer may be older than they are: whatever the
+/// settlement, the confirmation stays pending, its attempts begin anew, and it is due no later than the hints ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Settlement {
-    /// It is paid, or given up.
+    /// The payment is confirmed, or the confirmation is given up.
     Done,
-    /// It was answered, but is owed anew from now on, and due after this time: the answer may be older than its hint.
+    /// There was an answer that may be older than the hint. The confirmation is pending anew from now on.
     Doubted {
-        /// See above.
+        /// How long from now it is due.
         after: Duration,
     },
-    /// It was answered, but not with what was asked for, and is due after this time.
+    /// There was an answer, but not to the question.
     Puzzled {
-        /// See above.
+        /// How long from now it is due.
         after: Duration,
     },
-    /// It was not answered, and is due after this time.
+    /// There was no answer.
     Postponed {
-        /// See above.
+        /// How long from now it is due.
         after: Duration,
     },
-    /// It was not answered; it is due after this time, and nothing of its source is claimed before.
+    /// There was no answer, and nothing of the source can be claimed for a time.
     Paused {
-        /// See above.
+        /// How long from now it is due, and the source's other confirmations can be claimed.
         after: Duration,
     },
 }
 
 impl Settlement {
-    /// Why it is put off, and for how long; nothing if it is not.
+    /// The reason for a delay and its length; nothing if the settlement is no delay.
     #[must_use]
     pub const fn delay(self) -> Option<(Delay, Duration)> {
         match self {
@@ -106,11 +109,11 @@ impl Settlement {
     }
 }
 
-/// What a source is owed.
+/// The pending confirmations of one source, in numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Backlog {
-    /// How many.
+    /// How many there are.
     pub count: u64,
-    /// How long the oldest has been owed, or owed since it was answered last; nothing if there is none.
+    /// For how long the oldest has been pending, or pending since its last answer; zero if there is none.
     pub oldest: Duration,
 }

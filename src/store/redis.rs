@@ -44,11 +44,12 @@ mod tags;
 mod writer;
 
 pub use erase::erase;
-pub use settings::{Durability, OpenError, Settings};
+pub use settings::{Durability, ServerError, Settings};
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG,
-    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordLog, Settlement, Store, StoreError,
+    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
+    Settlement, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
@@ -104,7 +105,7 @@ impl fmt::Debug for Redis {
 impl Redis {
     /// Connects and checks the server, and waits up to 10 s for one that is just starting. The store subscribes to its notices at
     /// the first [`Store::watch`].
-    pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         let plan = Plan::new(settings.prefix.clone());
         let Settings { durability, ack_replicas, .. } = settings;
         let checks = Checks { durability, ack_replicas, plan: plan.clone() };
@@ -227,15 +228,21 @@ impl Store for Redis {
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
-        let body = serde_json::to_vec(&record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let command = self.records.add(&record, body);
+        let command = self.records.add(&record, record.to_bytes()?);
         self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
-    async fn records(&self, log: RecordLog, source: &str, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
         let limit = limit.min(RECORDS_PER_SOURCE);
-        let (commands, count) = self.records.newest(log, source, limit);
-        reply::records(self.reader()?.ask(&commands, count).await?, limit)
+        let (commands, count) = self.records.newest(log, source, before, limit);
+        let records = reply::records(self.reader()?.ask(&commands, count).await?, before)?;
+        Ok(RecordPage::first(records, limit))
     }
 
     async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

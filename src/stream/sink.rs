@@ -1,10 +1,14 @@
-//! The sink: an HTTP body that asks its session for more whenever the connection can take more.
+//! The sink for hyper: an HTTP body that drives its stream whenever the connection can take more.
 //!
-//! It is a true pull: hyper polls only while it has room to write, so no frame waits in memory for a reader that takes
-//! none. Apart from this file the stream's room knows nothing of HTTP.
+//! hyper polls the body only while it has room to write, so no frame waits in memory for a reader that takes none. Apart from
+//! this file the stream room knows nothing of HTTP.
 
-use super::session::{Session, Step};
-use crate::hub::History;
+use super::{
+    drive::{Drive, Next},
+    reason::Ending,
+    streams::Streams,
+};
+use crate::hub::{Bell, History};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use std::{
@@ -15,9 +19,9 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// An unclean end must not overtake the last word: both HTTP versions drop what they have not yet written when a body
-/// fails. Loopback and local networks take the bytes within a few milliseconds.
-const LAST_WORD: Duration = Duration::from_millis(50);
+/// How long the last bytes get to be written before the body fails, since both HTTP versions drop what they have not yet
+/// written when a body fails. Loopback and local networks take the bytes within a few milliseconds.
+const LAST_BYTES: Duration = Duration::from_millis(50);
 
 /// The body ends without its last chunk (HTTP/2: by a reset), so that every client comes back.
 #[derive(Debug, thiserror::Error)]
@@ -26,102 +30,101 @@ pub struct Cut;
 
 /// The body of one SSE response.
 pub struct Body {
+    /// Bytes that hyper has not taken yet.
     out: BytesMut,
-    source: Source,
+    phase: BodyPhase,
     timer: Pin<Box<Sleep>>,
 }
 
-enum Source {
-    /// A stream, and the history that one of its lanes waits for.
-    Session(Box<Session>, Option<Loading>),
-    /// The last word was said, and waits for the connection to write it.
-    Said,
-    /// It had its turn to be written; the end follows when the timer is up.
-    Cut,
-    /// It is over, cleanly.
+enum BodyPhase {
+    /// The stream goes on.
+    Streaming(Box<Streaming>),
+    /// The last bytes were handed to hyper, which has not had a turn to write them.
+    LastBytes,
+    /// hyper had its turn; the body fails when the timer is up.
+    Cutting,
+    /// The body has ended.
     Over,
 }
 
-struct Loading {
-    lane: usize,
-    history: BoxFuture<'static, Arc<History>>,
+/// An open stream.
+struct Streaming {
+    streams: Arc<Streams>,
+    drive: Drive,
+    bell: Arc<Bell>,
+    /// The history that the drive waits for.
+    reading: Option<BoxFuture<'static, Arc<History>>>,
 }
 
 impl Body {
-    /// The stream of a session, whose first words are in `out` already.
-    pub(super) fn session(session: Session, out: BytesMut) -> Self {
-        Self {
-            out,
-            source: Source::Session(Box::new(session), None),
-            timer: Box::pin(sleep_until(Instant::now())),
+    /// The body of an open stream, whose first bytes are in `out` already. `bell` rings when there is news for it.
+    pub(super) fn stream(streams: Arc<Streams>, drive: Drive, bell: Arc<Bell>, out: BytesMut) -> Self {
+        let streaming = Streaming { streams, drive, bell, reading: None };
+        Self::new(out, BodyPhase::Streaming(Box::new(streaming)))
+    }
+
+    /// A refusal that an `EventSource` survives: these bytes, then an unclean end.
+    pub(super) fn refusal(out: BytesMut) -> Self {
+        Self::new(out, BodyPhase::LastBytes)
+    }
+
+    fn new(out: BytesMut, phase: BodyPhase) -> Self {
+        Self { out, phase, timer: Box::pin(sleep_until(Instant::now())) }
+    }
+
+    /// Waits until there is something in `out`, or the end. Called while `out` is empty.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        if let BodyPhase::Streaming(streaming) = &mut self.phase {
+            match ready!(streaming.poll(&mut self.out, self.timer.as_mut(), context)) {
+                None => return Poll::Ready(Ok(())),
+                Some(Ending::Clean) => self.phase = BodyPhase::Over,
+                Some(Ending::Cut) => self.phase = BodyPhase::LastBytes,
+            }
         }
-    }
-
-    /// A refusal that an `EventSource` survives: a few words, then an unclean end.
-    pub(super) fn words(out: BytesMut) -> Self {
-        Self { out, source: Source::Said, timer: Box::pin(sleep_until(Instant::now())) }
-    }
-
-    /// What comes next, if `out` is empty: something in `out`, or the end.
-    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
-        match &mut self.source {
-            Source::Over => return Poll::Ready(Ok(())),
-            // A connection writes when it has to wait for us, so this waits in any case: on a machine so busy that this very
-            // call is held up, the timer alone might be up before anything was written.
-            Source::Said => {
-                self.source = Source::Cut;
-                self.timer.as_mut().reset(Instant::now() + LAST_WORD);
+        match self.phase {
+            BodyPhase::Streaming(_) | BodyPhase::Over => return Poll::Ready(Ok(())),
+            // hyper writes when it has to wait for the body, so this waits in any case: on a machine so busy that this very
+            // call is late, the timer alone might be up before anything was written.
+            BodyPhase::LastBytes => {
+                self.phase = BodyPhase::Cutting;
+                self.timer.as_mut().reset(Instant::now() + LAST_BYTES);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Source::Cut => {}
-            Source::Session(session, loading) => {
-                match poll_session(session, loading, &mut self.out, self.timer.as_mut(), context) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(None) => return Poll::Ready(Ok(())),
-                    Poll::Ready(Some(true)) => {
-                        self.source = Source::Over;
-                        return Poll::Ready(Ok(()));
-                    }
-                    Poll::Ready(Some(false)) => {
-                        self.source = Source::Said;
-                        return self.poll_source(context);
-                    }
-                }
-            }
+            BodyPhase::Cutting => {}
         }
         ready!(self.timer.as_mut().poll(context));
         Poll::Ready(Err(Cut))
     }
 }
 
-/// Drives a session until it has written something (`None`) or is at its end (`Some`: cleanly or not).
-fn poll_session(
-    session: &mut Session,
-    loading: &mut Option<Loading>,
-    out: &mut BytesMut,
-    mut timer: Pin<&mut Sleep>,
-    context: &mut Context<'_>,
-) -> Poll<Option<bool>> {
-    loop {
-        if let Some(Loading { lane, history }) = loading
-            && let Poll::Ready(history) = history.as_mut().poll(context)
-        {
-            session.tell(*lane, &history, out);
-            *loading = None;
-        }
-        // Registers for the next ring before the session looks, so that none is missed.
-        let rung = session.bell().poll_rung(context).is_ready();
-        match session.step(Instant::now(), loading.is_some(), out) {
-            Step::Wrote => return Poll::Ready(None),
-            Step::End(why) => return Poll::Ready(Some(why.is_clean())),
-            Step::Load(lane) => {
-                *loading = session.history(lane).map(|history| Loading { lane, history: Box::pin(history) });
+impl Streaming {
+    /// Drives the stream until it has written something (`None`) or ends.
+    fn poll(
+        &mut self,
+        out: &mut BytesMut,
+        mut timer: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Ending>> {
+        loop {
+            let at = self.streams.moment();
+            if let Some(reading) = &mut self.reading
+                && let Poll::Ready(history) = reading.as_mut().poll(context)
+            {
+                self.reading = None;
+                self.drive.catch_up(&history, &at, out);
             }
-            Step::Wait(_) if rung => {}
-            Step::Wait(until) => {
-                timer.as_mut().reset(until);
-                ready!(timer.as_mut().poll(context));
+            // Registers for the next ring before the drive looks for news, so that no ring is missed.
+            let rung = self.bell.poll_rung(context).is_ready();
+            match self.drive.step(&at, out) {
+                Next::Write => return Poll::Ready(None),
+                Next::End(ending) => return Poll::Ready(Some(ending)),
+                Next::Read => self.reading = self.drive.history().map(|history| Box::pin(history) as _),
+                Next::Wait(_) if rung => {}
+                Next::Wait(until) => {
+                    timer.as_mut().reset(Instant::from_std(until));
+                    ready!(timer.as_mut().poll(context));
+                }
             }
         }
     }
@@ -136,13 +139,13 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Cut>>> {
         if self.out.is_empty()
-            && let Err(cut) = ready!(self.poll_source(context))
+            && let Err(cut) = ready!(self.poll_more(context))
         {
-            self.source = Source::Over;
+            self.phase = BodyPhase::Over;
             return Poll::Ready(Some(Err(cut)));
         }
         let out = self.out.split().freeze();
-        // Keeps no buffer while the stream is idle.
+        // An idle stream keeps no buffer.
         self.out = BytesMut::new();
         Poll::Ready(if out.is_empty() { None } else { Some(Ok(http_body::Frame::data(out))) })
     }
@@ -155,13 +158,13 @@ mod tests {
     use std::task::Waker;
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_word_gets_its_turn_to_be_written_before_the_end() {
-        let mut body = Body::words(BytesMut::from("the last word"));
+    async fn the_last_bytes_get_their_turn_to_be_written_before_the_end() {
+        let mut body = Body::refusal(BytesMut::from("the last bytes"));
         let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll(), Poll::Ready(Some(Ok(_)))));
         assert!(poll().is_pending(), "the connection writes what it has");
         assert!(poll().is_pending(), "the bytes are on their way");
-        tokio::time::advance(LAST_WORD * 2).await;
+        tokio::time::advance(LAST_BYTES * 2).await;
         assert!(matches!(poll(), Poll::Ready(Some(Err(Cut)))));
         assert!(matches!(poll(), Poll::Ready(None)));
     }

@@ -1,9 +1,13 @@
-//! The wire's rows, spoken by a body without a socket, on a paused clock. The same rows over real sockets are in
-//! `tests/it`.
+//! The promises of the wire, kept by a body without a socket, on a paused clock. `tests/it` has the same over real sockets.
 
 use super::*;
 use crate::{
-    payment::Phase,
+    hub::Hub,
+    limits::Limits,
+    live::Live,
+    metrics::Metrics,
+    payment::{Cursor, Phase},
+    shutdown::Shutdown,
     store::{
         Store,
         fake::{Fake, subject},
@@ -11,7 +15,13 @@ use crate::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use std::sync::atomic::AtomicBool;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
 
 struct Node {
@@ -77,7 +87,7 @@ enum End {
 }
 
 impl Reader {
-    /// The next block, up to its blank line or, for a comment, its newline. An end is told as an error.
+    /// The next block, up to its blank line or, for a comment, its newline. An end of the body is an error.
     async fn block(&mut self) -> Result<String, End> {
         loop {
             let end = match self.text.strip_prefix(":\n") {
@@ -97,7 +107,7 @@ impl Reader {
         }
     }
 
-    /// The next event's id and JSON; heartbeats in between are passed over.
+    /// The next event's id and JSON; skips heartbeats.
     async fn event(&mut self) -> (String, Value) {
         loop {
             let block = self.block().await.expect("an event, not the end");
@@ -109,7 +119,7 @@ impl Reader {
         }
     }
 
-    /// The block of the closing; what comes before it is passed over.
+    /// The block of the closing; skips what comes before it.
     async fn closing(&mut self) -> String {
         loop {
             let block = self.block().await.expect("a closing before the end");
@@ -176,7 +186,7 @@ async fn an_unknown_payment_is_a_stream_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_is_resumed_exactly_or_told_ready() {
+async fn a_cursor_gets_exactly_what_was_missed_or_ready() {
     let node = Node::new().await;
     let first = node.store.say("a", Phase::Created).await;
     node.store.say("a", Phase::Processing).await;
@@ -215,7 +225,7 @@ async fn a_cursor_that_cannot_be_honoured_gets_a_snapshot_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn i3_gapless_a_stream_whose_log_is_rolled_back_is_told_so() {
+async fn i3_gapless_a_stream_whose_log_is_rolled_back_gets_a_snapshot_that_says_so() {
     let node = Node::new().await;
     node.store.say("a", Phase::Created).await;
     let saved = node.store.save();
@@ -338,7 +348,7 @@ async fn several_payments_share_a_stream_and_a_joined_cursor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_store_is_told_to_those_who_are_there_and_refuses_those_who_come() {
+async fn a_lost_store_is_reported_to_open_streams_and_new_ones_are_refused() {
     let node = Node::new().await;
     let mut reader = node.open(open(&["a"], None)).await;
     reader.json().await;
@@ -350,7 +360,7 @@ async fn a_lost_store_is_told_to_those_who_are_there_and_refuses_those_who_come(
 }
 
 #[tokio::test(start_paused = true)]
-async fn i6_bounded_a_reader_that_comes_back_too_late_is_told_it_stalled() {
+async fn i6_bounded_a_reader_that_comes_back_too_late_is_closed_as_stalled() {
     let node = Node::new().await;
     let mut reader = node.open(open(&["a"], None)).await;
     reader.json().await;
@@ -395,21 +405,22 @@ async fn a_snapshot_has_an_etag_and_waits_for_news_on_request() {
     assert_eq!(etag, format!("\"{cursor}.{}\"", crate::payment::FOLD_VERSION));
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["status"], "created");
     let since = Instant::now();
-    let unchanged = node.streams.snapshot(&payment, Some(&etag), wait).await;
+    let unchanged = node.streams.snapshot(&payment, Some(&known(&etag)), wait).await;
     assert!(matches!(unchanged, Snapshot::NotModified { .. }) && since.elapsed() >= Duration::from_secs(30));
     let news = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         node.store.say("a", Phase::Captured).await
     };
     let since = Instant::now();
-    let (answer, _) = tokio::join!(node.streams.snapshot(&payment, Some(&etag), wait), news);
+    let known = known(&etag);
+    let (answer, _) = tokio::join!(node.streams.snapshot(&payment, Some(&known), wait), news);
     assert!(matches!(answer, Snapshot::Fresh { .. }) && since.elapsed() < Duration::from_secs(6));
     node.store.lost.store(true, Ordering::Relaxed);
     assert!(matches!(node.streams.snapshot(&subject("b"), None, None).await, Snapshot::Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_stream_to_go_is_told() {
+async fn a_drain_is_over_when_the_last_stream_has_gone() {
     let node = Node::new().await;
     let reader = node.open(open(&["a"], None)).await;
     let drained = node.streams.drained();
@@ -418,4 +429,8 @@ async fn the_last_stream_to_go_is_told() {
     drop(reader);
     drained.await;
     assert!(node.metrics.render().contains(r#"stream_closes_total{reason="gone"} 1"#));
+}
+
+fn known(etag: &str) -> headers::IfNoneMatch {
+    etag.parse::<headers::ETag>().unwrap().into()
 }

@@ -1,54 +1,16 @@
-//! The words of the SSE wire. Pure: bytes in, bytes out.
+//! The SSE wire: how each event of a stream is spelled. Pure: bytes in, bytes out.
 //!
-//! State travels in unnamed events, so `onmessage` is enough. Every event has an `id:`, the stream's cursors joined by
-//! dots. `retry:` stands in the block of an event or alone with one newline, since a blank line after it, or after a
+//! State travels in unnamed events, so a page needs no more than `onmessage`. Every event has an `id:`, the stream's cursors
+//! joined by dots. `retry:` stands in the block of an event or alone with one newline, since a blank line after it, or after a
 //! comment, fires an empty message in a popular client.
 
+use super::reason::{Closing, Reset};
 use crate::{hub::WIRE_VERSION, payment::Cursor};
 use bytes::{BufMut, BytesMut};
 use serde_json::json;
 use std::fmt::{Display, Write};
 
-/// Why a stream is closed by the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Closing {
-    /// The node goes down, or is about to.
-    Drain,
-    /// Streams move on now and then, so that nodes stay balanced.
-    MaxAge,
-    /// The token, or the key that signed it, is good no more.
-    TokenExpired,
-    /// More than this node can take, or its store is lost.
-    Overload,
-    /// The reader took nothing for too long.
-    Stalled,
-    /// The payment has come to its end, and the stream was asked to end with it.
-    Finished,
-}
-
-impl Closing {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Drain => "drain",
-            Self::MaxAge => "max_age",
-            Self::TokenExpired => "token_expired",
-            Self::Overload => "overload",
-            Self::Stalled => "stalled",
-            Self::Finished => "finished",
-        }
-    }
-
-    /// Whether the body ends properly. A clean end stops one popular client for good, an unclean one makes every client
-    /// come back: so only what is finished ends cleanly.
-    #[must_use]
-    pub const fn is_clean(self) -> bool {
-        matches!(self, Self::Finished)
-    }
-}
-
-/// A text sink over the output: writing to it cannot fail.
+/// Writes text to the output; this cannot fail.
 struct Text<'a>(&'a mut BytesMut);
 
 impl Write for Text<'_> {
@@ -59,55 +21,72 @@ impl Write for Text<'_> {
 }
 
 fn put(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
-    // `Text` never fails, and what is written to it are integers and strings, whose `Display` does not either.
+    // `Text` never fails, and neither does `Display` of the integers, strings and JSON that are written to it.
     let _ = Text(out).write_fmt(text);
 }
 
-/// `retry:` with the milliseconds after which this client may come back.
+/// Writes `retry:` with the delay in milliseconds after which this client may come back.
 pub(super) fn retry(out: &mut BytesMut, ms: u64) {
     put(out, format_args!("retry: {ms}\n"));
 }
 
-/// An unnamed event. `json` is an object without its closing brace, `rest` ends it.
-pub(super) fn message(out: &mut BytesMut, id: &impl Display, json: &[u8], rest: &str) {
+/// Writes one update. `json` is its object without the closing brace; `is_last` says that no newer event is known.
+pub(super) fn update(out: &mut BytesMut, id: &impl Display, json: &[u8], is_last: bool) {
+    let end = if is_last { UP_TO_DATE } else { r#","up_to_date":false}"# };
+    message(out, id, json, end);
+}
+
+/// Writes a snapshot. `json` is its object without the closing brace; `reset` says why the client's cursor cannot be honoured,
+/// if it sent one.
+pub(super) fn snapshot(out: &mut BytesMut, id: &impl Display, json: &[u8], reset: Option<Reset>) {
+    match reset {
+        None => message(out, id, json, UP_TO_DATE),
+        Some(reset) => {
+            message(out, id, json, format_args!(r#","reason":"{}"{UP_TO_DATE}"#, reset.as_str()));
+        }
+    }
+}
+
+/// The end of a snapshot's or update's object after which no newer event is known.
+pub(super) const UP_TO_DATE: &str = r#","up_to_date":true}"#;
+
+/// Writes an unnamed event: an object without its end, and the end.
+fn message(out: &mut BytesMut, id: &impl Display, json: &[u8], end: impl Display) {
     put(out, format_args!("id: {id}\ndata: "));
     out.put_slice(json);
-    out.put_slice(rest.as_bytes());
-    out.put_slice(b"\n\n");
+    put(out, format_args!("{end}\n\n"));
 }
 
-/// The end of an update's or snapshot's object.
-pub(super) const fn up_to_date(is: bool) -> &'static str {
-    if is { r#","up_to_date":true}"# } else { r#","up_to_date":false}"# }
+/// Writes an unnamed event: a whole object.
+fn whole(out: &mut BytesMut, id: &impl Display, json: &serde_json::Value) {
+    message(out, id, &[], json);
 }
 
-/// Nothing was missed.
+/// Writes that the client has missed nothing up to `seq`.
 pub(super) fn ready(out: &mut BytesMut, id: &impl Display, payment: &str, seq: u64) {
     let json =
         json!({"v": WIRE_VERSION, "type": "ready", "payment": payment, "seq": seq, "up_to_date": true});
-    message(out, id, json.to_string().as_bytes(), "");
+    whole(out, id, &json);
 }
 
-/// The store is lost, or back.
-pub(super) fn stale(out: &mut BytesMut, id: &impl Display, stale: bool) {
-    let json = json!({"v": WIRE_VERSION, "type": "stale", "stale": stale});
-    message(out, id, json.to_string().as_bytes(), "");
+/// Writes that the store is lost, or back.
+pub(super) fn stale(out: &mut BytesMut, id: &impl Display, is_stale: bool) {
+    whole(out, id, &json!({"v": WIRE_VERSION, "type": "stale", "stale": is_stale}));
 }
 
-/// The last event of a stream, with the time after which this client may come back.
+/// Writes the last event of a stream, with the delay after which this client may come back.
 pub(super) fn closing(out: &mut BytesMut, id: &impl Display, why: Closing, retry_ms: u64) {
-    let json = json!({"v": WIRE_VERSION, "type": "closing", "reason": why.as_str()});
     retry(out, retry_ms);
-    message(out, id, json.to_string().as_bytes(), "");
+    whole(out, id, &json!({"v": WIRE_VERSION, "type": "closing", "reason": why.as_str()}));
 }
 
-/// A heartbeat that scripts cannot see: one comment line, and no blank line after it.
+/// Writes a heartbeat that scripts cannot see: one comment line, and no blank line after it.
 pub(super) fn comment_heartbeat(out: &mut BytesMut) {
     out.put_slice(b":\n");
 }
 
-/// A heartbeat for pages that watch for half-open connections. `seq` is a number; on a stream of several payments, a list
-/// in the order of the request.
+/// Writes a heartbeat for pages that watch for half-open connections. Its `seq` is a number or, on a stream of several
+/// payments, a list in the order of the request.
 pub(super) fn event_heartbeat(out: &mut BytesMut, id: &impl Display, seqs: &[u64]) {
     let seq = match seqs {
         [one] => json!(one),
@@ -117,7 +96,7 @@ pub(super) fn event_heartbeat(out: &mut BytesMut, id: &impl Display, seqs: &[u64
     put(out, format_args!("event: heartbeat\nid: {id}\ndata: {json}\n\n"));
 }
 
-/// Cursors joined by dots, in the order of the request: the `id:` of a stream.
+/// Displays cursors joined by dots, in the order of the request: the `id:` of a stream.
 pub(super) struct Joined<I>(pub(super) I);
 
 impl<I: Iterator<Item = Cursor> + Clone> Display for Joined<I> {
@@ -132,8 +111,8 @@ impl<I: Iterator<Item = Cursor> + Clone> Display for Joined<I> {
     }
 }
 
-/// Takes apart what a client sent as its last event id: one cursor for each of `count` payments, each either good or not.
-/// Another number of them is no cursor for any.
+/// Splits what a client sent as its last event id into one cursor for each of `count` payments; `None` for each part that is
+/// no cursor. Another number of parts gives no cursor at all.
 pub(super) fn split_cursors(text: &str, count: usize) -> Vec<Option<Cursor>> {
     let parts: Vec<_> = text.split('.').collect();
     if parts.len() == count {
@@ -155,14 +134,26 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_wire_is_spelled_as_promised() {
+    fn every_event_is_spelled_as_promised() {
         let cursors = [Cursor { tag: Tag::from_random(1), seq: 4 }, Cursor::START];
         let id = Joined(cursors.iter().copied());
         for (written, expected) in [
             (text(|out| retry(out, 2731)), "retry: 2731\n"),
             (
-                text(|out| message(out, &id, br#"{"seq":4"#, up_to_date(true))),
+                text(|out| update(out, &id, br#"{"seq":4"#, true)),
                 "id: 00000001-4.0-0\ndata: {\"seq\":4,\"up_to_date\":true}\n\n",
+            ),
+            (
+                text(|out| update(out, &"0-0", br#"{"seq":4"#, false)),
+                "id: 0-0\ndata: {\"seq\":4,\"up_to_date\":false}\n\n",
+            ),
+            (
+                text(|out| snapshot(out, &"0-0", br#"{"seq":4"#, Some(Reset::RolledBack))),
+                "id: 0-0\ndata: {\"seq\":4,\"reason\":\"rolled_back\",\"up_to_date\":true}\n\n",
+            ),
+            (
+                text(|out| stale(out, &"0-0", true)),
+                "id: 0-0\ndata: {\"stale\":true,\"type\":\"stale\",\"v\":1}\n\n",
             ),
             (text(comment_heartbeat), ":\n"),
             (

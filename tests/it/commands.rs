@@ -1,4 +1,4 @@
-//! The command line: what people type, and what programs read.
+//! The command line: its arguments, its output and its exit codes.
 
 use crate::support::{
     ADMIN_TOKEN, GENERIC_SECRET, Gateway, Program, TOKEN_KEY, eventually, header, paystream, token,
@@ -10,7 +10,7 @@ use std::{
 
 const COMMANDS: [&str; 7] = ["serve", "demo", "trigger", "watch", "reconcile", "token", "check"];
 
-/// Runs a command of the gateway's configuration, off the runtime's thread, so that it can be answered meanwhile.
+/// Runs a command on a blocking thread, so that the gateway can answer it on the runtime's threads.
 async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
@@ -136,7 +136,7 @@ async fn watch_follows_a_payment_across_a_restart() {
     assert_eq!(until_seq(2).await["status"], "captured");
 }
 
-/// The configuration of all tests, in which every secret is an environment variable of its own.
+/// Writes the gateway's configuration with every secret in an environment variable of its own.
 fn secrets_in_the_environment(folder: &std::path::Path, gateway: &Gateway) -> std::path::PathBuf {
     let toml = fs::read_to_string(gateway.config_path()).unwrap();
     let toml: Vec<String> = toml
@@ -160,7 +160,7 @@ fn with(mut command: Command, name: &str, value: &str) -> Command {
     command
 }
 
-/// Each of these commands wanted every secret of the file, a provider's to sign a token with.
+/// Each of these commands needed every secret of the file; `token`, for example, needed those of the providers.
 #[tokio::test]
 async fn token_trigger_and_reconcile_need_only_the_secrets_that_they_use() {
     let gateway = Gateway::start().await;
@@ -185,7 +185,7 @@ async fn token_trigger_and_reconcile_need_only_the_secrets_that_they_use() {
     let output = run(with(trigger, "ACME_0_SECRET", GENERIC_SECRET)).await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 
-    // It is answered, though not as hoped: this source cannot ask its provider.
+    // The gateway answers with an error, because this source has no [source.api].
     let reconcile = command("reconcile", &["--source", "acme", "--payment", "pay_1"]);
     let output = run(with(reconcile, "ADMIN_TOKEN", ADMIN_TOKEN)).await;
     assert!(said(&output).contains("no_api"), "{}", said(&output));

@@ -41,8 +41,9 @@ async fn confirmations(gateway: &Gateway, outcome: &str) -> f64 {
     gateway.metric("paystream_confirmations_total", &[&format!("outcome=\"{outcome}\"")]).await
 }
 
-/// Waits until nothing is owed, for longer than a debt takes to become a question. An answer that is doubted is owed for a minute.
-async fn until_nothing_is_owed(gateway: &Gateway, api: &ProviderApi) {
+/// Waits until no confirmation is pending, for longer than a hint takes to become a question. A doubtful answer keeps its confirmation
+/// pending for a minute.
+async fn until_nothing_is_pending(gateway: &Gateway, api: &ProviderApi) {
     eventually("all is confirmed", async || {
         let before = api.asked().len();
         tokio::time::sleep(SECOND / 2).await;
@@ -98,7 +99,7 @@ async fn many_hints_at_one_payment_are_one_question() {
     let hints = (0..10).map(|_| hint(&gateway, "tr_1"));
     futures_util::future::join_all(hints).await;
     until_status(&gateway, "tr_1", "captured").await;
-    until_nothing_is_owed(&gateway, &api).await;
+    until_nothing_is_pending(&gateway, &api).await;
     assert_eq!(api.asked(), ["tr_0", "tr_1"]);
 }
 
@@ -115,7 +116,7 @@ async fn a_hint_that_comes_while_the_provider_is_asked_is_asked_for_again() {
     api.release();
     let snapshot = until_status(&gateway, "tr_1", "captured").await;
     assert_eq!(confirmed(&snapshot), ["open", "paid"]);
-    until_nothing_is_owed(&gateway, &api).await;
+    until_nothing_is_pending(&gateway, &api).await;
     assert_eq!(api.asked().len(), 2);
 }
 
@@ -189,12 +190,12 @@ async fn survives_a_kill(store: Store) {
 }
 
 #[tokio::test]
-async fn i1_a_confirmation_that_is_owed_survives_kill_9_on_the_embedded_store() {
+async fn i1_a_pending_confirmation_survives_kill_9_on_the_embedded_store() {
     survives_a_kill(Store::Embedded).await;
 }
 
 #[tokio::test]
-async fn i1_a_confirmation_that_is_owed_survives_kill_9_on_redis() {
+async fn i1_a_pending_confirmation_survives_kill_9_on_redis() {
     let redis = RedisServer::start().await;
     survives_a_kill(Setup::on(&redis).store).await;
 }
@@ -234,7 +235,7 @@ async fn several_nodes_ask_once_and_an_orderly_end_hands_over() {
         }
     }
     until_status(&other, "tr_1", "captured").await;
-    until_nothing_is_owed(&other, &api).await;
+    until_nothing_is_pending(&other, &api).await;
     assert_eq!(api.asked(), ["tr_0", "tr_1"]);
     // What one node has begun and cannot end, the other goes on with at once.
     hint(&one, "tr_2").await;
@@ -273,8 +274,8 @@ async fn wrong_credentials_are_told_by_their_key_and_not_by_what_they_are() {
     assert!(!gateway.log().contains(WRONG), "{}", gateway.log());
     assert_eq!(gateway.snapshot("tr_1").await["status"], "unknown");
     assert_eq!(api.asked().len(), 1, "one refusal is enough for a minute");
-    let owed = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
-    eventually("both are still owed", async || owed().await == 2.0).await;
+    let pending = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
+    eventually("both are still pending", async || pending().await == 2.0).await;
     let oldest = async || gateway.metric("paystream_confirmations_oldest_seconds", &[]).await;
     eventually("and for how long is told", async || oldest().await >= 1.0).await;
 }
@@ -289,11 +290,11 @@ async fn an_answer_that_is_not_understood_is_asked_for_again_and_never_believed(
     for payment in ["tr_1", "tr_2"] {
         assert_eq!(gateway.snapshot(payment).await["status"], "unknown");
     }
-    let quarantine = "/admin/sources/mollie/quarantine";
+    let quarantine = "/admin/quarantine?source=mollie";
     assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
     api.set("tr_1", "paid");
     until_status(&gateway, "tr_1", "captured").await;
-    until_nothing_is_owed(&gateway, &api).await;
+    until_nothing_is_pending(&gateway, &api).await;
     assert_eq!(operators(&gateway, "GET", quarantine).await.1["records"], json!([]));
 }
 
@@ -304,11 +305,11 @@ async fn what_cannot_be_confirmed_is_quarantined() {
     // No name of a payment, in the path of an address.
     hint(&gateway, "..").await;
     eventually("it is quarantined", async || confirmations(&gateway, "quarantined").await == 1.0).await;
-    let records = operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1;
+    let records = operators(&gateway, "GET", "/admin/quarantine?source=mollie").await.1;
     let record = &records["records"][0];
-    assert_eq!(record["reason"], "bad_payment_id");
-    assert!(record["detail"].as_str().unwrap().contains("\"payment\":\"..\""), "{record}");
-    until_nothing_is_owed(&gateway, &api).await;
+    assert_eq!((&record["outcome"], &record["reason"]), (&json!("quarantined"), &json!("bad_payment_id")));
+    assert_eq!((&record["payment"], &record["confirmation"]["attempts"]), (&json!(".."), &json!(1)));
+    until_nothing_is_pending(&gateway, &api).await;
     assert!(api.asked().is_empty());
 }
 
@@ -361,7 +362,7 @@ async fn without_credentials_a_hint_stays_a_hint() {
     let snapshot = gateway.snapshot("tr_1").await;
     assert_eq!((&snapshot["status"], &snapshot["seq"]), (&json!("unknown"), &json!(1)));
     assert_eq!(snapshot["timeline"][0]["trust"], "hint");
-    // They may come while it runs. What was hinted at before is nothing that is owed.
+    // They may come while it runs. A hint from before they came is not pending.
     setup.sources[0].more = credentials;
     gateway.configure(&setup);
     gateway.hang_up();
@@ -372,7 +373,7 @@ async fn without_credentials_a_hint_stays_a_hint() {
 }
 
 #[tokio::test]
-async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() {
+async fn the_backlog_of_a_source_that_asks_no_more_is_measured_and_warned_of_once() {
     let api = ProviderApi::start().await;
     api.set("tr_1", "paid");
     api.script([Scripted::Hold]);
@@ -389,8 +390,8 @@ async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() 
     gateway.restart().await;
     let told = |why: &str| gateway_says(&gateway.log(), why);
     eventually("the name is missed", async || told("no source of this name is configured") == 1).await;
-    let owed = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
-    assert_eq!(owed().await, 1.0);
+    let pending = async || gateway.metric("paystream_confirmations_owed", &["source=\"mollie\""]).await;
+    assert_eq!(pending().await, 1.0);
     gateway.configure(&silent);
     gateway.hang_up();
     eventually("the credentials are missed", async || told("the source has no [source.api]") == 1).await;
@@ -398,14 +399,14 @@ async fn what_is_owed_to_a_source_that_asks_no_more_is_told_once_and_measured() 
     gateway.configure(&setup);
     gateway.hang_up();
     until_status(&gateway, "tr_1", "captured").await;
-    eventually("nothing is owed", async || owed().await == 0.0).await;
-    assert_eq!(told("nobody here asks for"), 2, "once each");
+    eventually("nothing is pending", async || pending().await == 0.0).await;
+    assert_eq!(told("this node does not ask"), 2, "once each");
 }
 
 /// How many lines of a log warn of something, and how to mend it.
 fn gateway_says(log: &str, what: &str) -> usize {
     let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(what));
-    lines.inspect(|line| assert!(line.contains("give it back") && line.contains("owed=1"), "{line}")).count()
+    lines.inspect(|line| assert!(line.contains("restore it") && line.contains("pending=1"), "{line}")).count()
 }
 
 #[tokio::test]
@@ -432,7 +433,7 @@ async fn i8_card_data_in_an_answer_reaches_nothing() {
     eventually("the others are not", async || is_told("tr_2") && is_told("tr_3")).await;
     let mut seen = gateway.snapshot("tr_1").await.to_string();
     seen.push_str(&gateway.admin("/metrics").await.text());
-    seen.push_str(&operators(&gateway, "GET", "/admin/sources/mollie/quarantine").await.1.to_string());
+    seen.push_str(&operators(&gateway, "GET", "/admin/quarantine?source=mollie").await.1.to_string());
     gateway.stop().await;
     gateway.stop_store();
     let stored = text_below(&gateway.data_path());

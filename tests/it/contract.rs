@@ -30,7 +30,10 @@ use owed::{
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
-    store::{Append, Appended, Conflict, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordLog, Store},
+    store::{
+        Append, Appended, Conflict, Head, Log, MAX_LOG, OutcomeKind, RECORDS_PER_SOURCE, ReasonCode, Record,
+        RecordLog, Store,
+    },
 };
 use std::{
     collections::BTreeSet,
@@ -70,6 +73,7 @@ macro_rules! suite {
             i3_concurrent_appends_leave_no_hole
             i3_a_watcher_that_lags_heals_from_the_feeds
             records_are_bounded_and_newest_first
+            records_are_read_a_page_at_a_time
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at
@@ -175,7 +179,7 @@ async fn i1_what_was_acknowledged_survives_a_reopening(place: impl Backend) {
             let again = append(&*store, event(payment, &format!("evt_{round}"), round)).await;
             assert_eq!(again, Appended::Duplicate { cursor: logs[index].head() });
         }
-        let records = store.records(RecordLog::Quarantine, "acme", 10).await.unwrap();
+        let records = newest(&*store, RecordLog::Quarantine, "acme", 10).await;
         assert_eq!(records.len() as i64, round + 1);
     }
 }
@@ -228,7 +232,7 @@ async fn i2_other_facts_under_the_same_identity_are_refused(place: impl Backend)
     let before = read(&*store, "pay").await;
     let mut other_type = event("pay", "evt_1", 1);
     other_type.kind = "payment_intent.canceled".into();
-    // It differs first, whoever it is from.
+    // The facts are compared before the provider.
     let mut other_provider = event("pay", "evt_1", 2);
     other_provider.provider = "adyen".into();
     for differing in [event("pay", "evt_1", 2), other_type, other_provider] {
@@ -250,7 +254,7 @@ async fn another_providers_event_needs_shared_ids(place: impl Backend) {
     assert_eq!(read(&*store, "pay").await.entries.len(), 1);
     let shared = store.append(Append { event: foreign, shared_ids: true }).await.unwrap();
     assert!(matches!(shared, Appended::New { cursor: Cursor { seq: 2, .. }, .. }), "{shared:?}");
-    // The log stays that of its first event's provider.
+    // The log still belongs to the provider of its first event.
     assert_eq!(append_new(&*store, event("pay", "evt_2", 1)).await.seq, 3);
 }
 
@@ -284,7 +288,7 @@ async fn i5_realms_are_isolated(place: impl Backend) {
     assert_eq!(read(&*store, "pay").await.entries.len(), 1);
     let log = store.read(&subject("test", "pay")).await.unwrap();
     assert_eq!(*log.entries[0].event, test);
-    // Names that would run into each other if they were merely joined.
+    // These names would be the same if realm and id were merely joined.
     for (realm, id) in
         [("defaultp", "ay"), ("default", "pa"), ("default", "payment/pay"), ("default/payment", "pay")]
     {
@@ -306,8 +310,16 @@ fn record(log: RecordLog, source: &str, number: i64) -> Record {
         log,
         source: source.into(),
         at,
-        reason: "unmappable".into(),
-        detail: format!("{{\"n\":{number}}}"),
+        outcome: OutcomeKind::Quarantined,
+        reason: ReasonCode::known("unknown_state"),
+        event: Some(format!("evt_{number}").into()),
+        unsigned_id: None,
+        kind: Some("note".into()),
+        payment: Some("pay".parse().unwrap()),
+        seq: None,
+        place: Some("/data/status".to_owned()),
+        bytes: Some(2),
+        confirmation: None,
     }
 }
 
@@ -326,15 +338,47 @@ async fn records_are_bounded_and_newest_first(place: impl Backend) {
         }
         store.record(record(log, "acme-test", 0)).await.unwrap();
     }
-    // Health answers in turn, so records that nobody waited for are there after it.
+    // The store checks its health after earlier commands, so records that nobody waited for are there now.
     store.health().await.unwrap();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
-        let newest = store.records(log, "acme", 3).await.unwrap();
         let expected: Vec<_> = (total - 3..total).rev().map(|number| record(log, "acme", number)).collect();
-        assert_eq!(newest, expected);
-        assert_eq!(store.records(log, "acme", usize::MAX).await.unwrap().len(), RECORDS_PER_SOURCE);
-        assert_eq!(store.records(log, "acme-test", 9).await.unwrap(), [record(log, "acme-test", 0)]);
-        assert_eq!(store.records(log, "nobody", 9).await.unwrap(), []);
+        assert_eq!(newest(&*store, log, "acme", 3).await, expected);
+        assert_eq!(newest(&*store, log, "acme", usize::MAX).await.len(), RECORDS_PER_SOURCE);
+        assert_eq!(newest(&*store, log, "acme-test", 9).await, [record(log, "acme-test", 0)]);
+        assert_eq!(newest(&*store, log, "nobody", 9).await, []);
+    }
+}
+
+async fn newest(store: &dyn Store, log: RecordLog, source: &str, limit: usize) -> Vec<Record> {
+    store.records(log, source, None, limit).await.unwrap().records
+}
+
+async fn records_are_read_a_page_at_a_time(place: impl Backend) {
+    let store = place.open(LONG).await;
+    let log = RecordLog::Quarantine;
+    for number in 0..7 {
+        store.record(record(log, "acme", number)).await.unwrap();
+        store.record(record(log, "acme-test", number)).await.unwrap();
+    }
+    let (mut before, mut pages) = (None, Vec::new());
+    loop {
+        let page = store.records(log, "acme", before, 3).await.unwrap();
+        pages.push(page.records);
+        // A record that comes meanwhile is newer, so the pages stay the same.
+        store.record(record(log, "acme", 100)).await.unwrap();
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let page = |numbers: std::ops::Range<i64>| -> Vec<_> {
+        numbers.rev().map(|number| record(log, "acme", number)).collect()
+    };
+    assert_eq!(pages, [page(4..7), page(1..4), page(0..1)]);
+    // A cursor of another store, or of another time, is accepted as a place like any other.
+    for (text, expected) in [("0-0", 0), ("18446744073709551615-18446744073709551615", 10)] {
+        let page = store.records(log, "acme", text.parse().ok(), 20).await.unwrap();
+        assert_eq!((page.records.len(), page.next), (expected, None), "{text}");
     }
 }
 
@@ -346,7 +390,7 @@ async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
         assert!(started.elapsed() < PATIENCE, "it does not end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Its memory of what it saw ended with it, and so did its claim on the payment.
+    // With the log, the memory of its events and its claim on the payment have ended.
     let mut anew = event("pay", "evt_1", 7);
     anew.provider = "adyen".into();
     let cursor = append_new(&*store, anew).await;

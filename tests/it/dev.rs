@@ -1,4 +1,4 @@
-//! `serve --dev`: open, on loopback only, and good for pages that a developer serves on another port.
+//! `serve --dev`: it is open to everyone, listens on loopback only, and can be read by pages that a developer serves on another port.
 
 use crate::support::{Serving, header, next_message, paystream};
 use load::{http::request, stream::Stream};
@@ -9,7 +9,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A gateway to develop against, on free ports.
+/// A development gateway on free ports.
 fn dev(here: &Path) -> Serving {
     Serving::spawn(here, &["--dev", "--port", "0"], &[])
 }
@@ -26,7 +26,7 @@ async fn dev_runs_open_on_loopback_and_says_so_loudly() {
     assert!(serving.log().contains("DEVELOPMENT MODE"), "{}", serving.log());
 }
 
-/// A page of one's own, on another port, could not read a single answer.
+/// A page that the developer served on another port could not read any answer.
 #[tokio::test]
 async fn dev_answers_pages_of_loopback_origins_and_of_no_other() {
     let folder = TempDir::new().unwrap();
@@ -55,13 +55,13 @@ async fn dev_answers_pages_of_loopback_origins_and_of_no_other() {
     }
 }
 
-/// The words between two others.
+/// The text between two others.
 fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
     rest.split_once(after).unwrap_or_else(|| panic!("no {after} in {rest}")).0
 }
 
-/// The banner is a promise: its lines are tried as they stand.
+/// The commands of the banner are run exactly as it prints them.
 #[tokio::test]
 async fn what_the_banner_says_works() {
     let folder = TempDir::new().unwrap();
@@ -111,13 +111,14 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, Stri
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-/// A taken port had `[listen]` for its remedy, in a mode that reads no file.
+/// The remedy for a port in use was to change `[listen]`, although this mode reads no file.
 #[test]
 fn a_taken_port_is_told_in_the_terms_of_the_command() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port().to_string();
-    let expected =
-        format!("port {port} is taken; use --port with another one, or --port 0 for one that is free");
+    let expected = format!(
+        "port {port} is in use by another program; choose another port with --port, or a free one with --port 0"
+    );
     for command in [&["serve", "--dev"][..], &["demo"]] {
         let (code, said) = refused(&[command, &["--port", &port]].concat(), &[]);
         let last = said.lines().last().unwrap();
@@ -126,7 +127,10 @@ fn a_taken_port_is_told_in_the_terms_of_the_command() {
     let address = holder.local_addr().unwrap().to_string();
     let (code, said) = refused(&["serve", "--dev", "--port", "0"], &[("PAYSTREAM__LISTEN__ADMIN", &address)]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&format!("port {port} is taken; set PAYSTREAM__LISTEN__ADMIN")), "{said}");
+    assert!(
+        said.contains(&format!("port {port} is in use by another program; set PAYSTREAM__LISTEN__ADMIN")),
+        "{said}"
+    );
 }
 
 #[test]

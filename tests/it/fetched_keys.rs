@@ -138,7 +138,7 @@ async fn a_machine_that_lacks_roots_is_told_of_and_needs_no_restart_once_it_has_
     plaid.accepted(&gateway, "pay_1").await;
     lose();
     reload(&gateway, "configuration not reloaded, the old one stays").await;
-    assert!(gateway.log().contains("keys can't be fetched"), "{}", gateway.log());
+    assert!(gateway.log().contains("keys cannot be fetched"), "{}", gateway.log());
     plaid.accepted(&gateway, "pay_2").await;
     find();
     reload(&gateway, "configuration reloaded").await;

@@ -24,6 +24,7 @@ mod dev;
 mod faults;
 mod fetched_keys;
 mod invariants;
+mod older_data;
 mod operations;
 mod redis_store;
 mod roles;

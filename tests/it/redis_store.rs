@@ -2,7 +2,6 @@
 //! `contract` holds what every store promises.
 
 mod costs;
-mod files;
 mod layout;
 
 use crate::contract;
@@ -11,8 +10,8 @@ use paystream::{
     metrics::Metrics,
     payment::{Cursor, Event, Subject, Time},
     store::{
-        Append, Appended, Record, RecordLog, Store, StoreError,
-        redis::{Durability, OpenError, Redis, Settings},
+        Append, Appended, OutcomeKind, ReasonCode, Record, RecordLog, Store, StoreError,
+        redis::{Durability, Redis, ServerError, Settings},
     },
 };
 use std::{
@@ -37,7 +36,7 @@ fn settings(url: &str) -> Settings {
     }
 }
 
-async fn try_open(settings: Settings) -> Result<Redis, OpenError> {
+async fn try_open(settings: Settings) -> Result<Redis, ServerError> {
     Redis::open(settings, Arc::new(Metrics::new())).await
 }
 
@@ -189,7 +188,7 @@ async fn a_server_behind_tls_is_trusted_only_by_its_certificate() {
     let unknown = try_open(settings(&url)).await.unwrap_err().to_string();
     assert!(unknown.contains("certificate"), "{unknown}");
     let missing = Settings { ca: Some(folder.path().join("none.pem")), ..settings(&url) };
-    assert!(matches!(try_open(missing).await, Err(OpenError::Ca { .. })));
+    assert!(matches!(try_open(missing).await, Err(ServerError::Ca { .. })));
     drop(server);
 }
 
@@ -313,8 +312,16 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         log: RecordLog::Quarantine,
         source: "acme".into(),
         at: Time::from_unix_s(now_s().cast_signed()).unwrap(),
-        reason: "unmappable".into(),
-        detail: String::new(),
+        outcome: OutcomeKind::Quarantined,
+        reason: ReasonCode::known("unknown_state"),
+        event: None,
+        unsigned_id: None,
+        kind: None,
+        payment: None,
+        seq: None,
+        place: None,
+        bytes: None,
+        confirmation: None,
     };
     assert!(store.record(record.clone()).await.is_err(), "a quarantined event is acknowledged too");
     assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());
@@ -326,6 +333,25 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
     replica.resume();
     eventually("replicas acknowledge again", async || append(&store, "pay", "evt_2").await.is_ok()).await;
     assert_eq!(append(&store, "pay", "evt_1").await.unwrap(), Appended::Duplicate { cursor: first });
+}
+
+#[tokio::test]
+async fn records_that_the_version_before_wrote_are_listed_beside_new_ones() {
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    let before = r#"{"log":"quarantine","source":"acme","at":"2026-09-21T14:13:20.000Z","reason":"unknown_state","detail":"{\"at\":\"/data/status\",\"bytes\":42,\"event\":\"evt_1\",\"payment\":\"pay_1\",\"type\":\"note\",\"unsigned_id\":null}"}"#;
+    server.ask(&["XADD", "ps:{acme}:quarantine", "*", "r", before]);
+    let page = store.records(RecordLog::Quarantine, "acme", None, 10).await.unwrap();
+    let [old] = &*page.records else { panic!("{page:?}") };
+    assert_eq!((old.outcome, &old.reason), (OutcomeKind::Quarantined, &ReasonCode::known("unknown_state")));
+    assert_eq!((old.event.as_deref(), old.place.as_deref()), (Some("evt_1"), Some("/data/status")));
+    assert_eq!((old.payment.as_ref().unwrap().as_str(), old.bytes), ("pay_1", Some(42)));
+    let new = Record { event: Some("evt_2".into()), ..old.clone() };
+    store.record(new.clone()).await.unwrap();
+    let page = store.records(RecordLog::Quarantine, "acme", None, 1).await.unwrap();
+    assert_eq!(page.records, [new]);
+    let next = store.records(RecordLog::Quarantine, "acme", page.next, 1).await.unwrap();
+    assert_eq!((&*next.records, next.next), (std::slice::from_ref(old), None));
 }
 
 #[tokio::test]

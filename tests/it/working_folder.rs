@@ -1,4 +1,4 @@
-//! A configuration means the same from whichever folder it is used.
+//! A configuration means the same wherever the program is started.
 
 use crate::support::{Serving, Setup, Store, generic, paystream, signed, token};
 use load::http::request;
@@ -8,10 +8,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// `gw/paystream.toml` with relative paths alone, and a folder `elsewhere` beside it.
+/// Creates `gw/paystream.toml`, which contains relative paths only, and a folder `elsewhere` beside `gw`.
 fn folders() -> (TempDir, PathBuf, PathBuf) {
     let folder = TempDir::new().unwrap();
-    // Without symbolic links, so that names can be compared.
+    // The paths are compared, so they must not contain symbolic links.
     let root = folder.path().canonicalize().unwrap();
     let (home, elsewhere) = (root.join("gw"), root.join("elsewhere"));
     fs::create_dir(&home).unwrap();
@@ -27,7 +27,7 @@ fn folders() -> (TempDir, PathBuf, PathBuf) {
     (folder, home, elsewhere)
 }
 
-/// `serve --config ../gw/paystream.toml` began an empty store in the working folder, in silence, and every payment was unknown.
+/// `serve --config ../gw/paystream.toml` silently created an empty store in the working directory, so every payment was unknown.
 #[tokio::test]
 async fn a_gateway_that_is_started_elsewhere_goes_on_with_its_store() {
     let (_folder, home, elsewhere) = folders();
@@ -48,7 +48,11 @@ async fn a_gateway_that_is_started_elsewhere_goes_on_with_its_store() {
     let path = format!("/v1/payments/pay_1?access_token={}", token("default", &["pay_1"]));
     let answer = request(public, "GET", &path, &[], b"").await.unwrap();
     assert_eq!(answer.json()["status"], "captured", "{}", answer.text());
-    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "it leaves nothing where it was started");
+    assert_eq!(
+        fs::read_dir(&elsewhere).unwrap().count(),
+        0,
+        "it leaves nothing in the folder where it was started"
+    );
 }
 
 #[tokio::test]
@@ -71,13 +75,18 @@ fn check(here: &Path, more: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 
-/// `check` said nothing of the store, so that a wrong folder was noticed when payments were missing.
+/// `check` did not mention the store, so a wrong folder was noticed only when payments were missing.
 #[tokio::test]
 async fn check_says_where_the_data_folder_is_and_makes_none() {
     let (_folder, home, elsewhere) = folders();
     let data = home.join("data").display().to_string();
     let said = check(&elsewhere, &[]);
-    assert!(said.contains(&format!("store: {data} (not there yet; will be made)")), "{said}");
+    assert!(
+        said.contains(&format!(
+            "store: {data} (does not exist yet; the gateway creates it at its first start)"
+        )),
+        "{said}"
+    );
     assert!(check(&elsewhere, &["--json"]).contains(r#""found":false"#));
     assert!(!home.join("data").exists() && fs::read_dir(&elsewhere).unwrap().count() == 0);
 
@@ -110,7 +119,7 @@ fn check_warns_of_a_source_whose_realm_no_key_opens() {
     assert!(check(&elsewhere, &["--json"]).contains("no [[access.key]] may sign"));
 }
 
-/// A container's working folder is where relative paths of its environment begin, and its user has to own it.
+/// Relative paths in the environment of a container are relative to its working directory, so its user has to own that folder.
 #[test]
 fn the_image_has_a_working_folder_that_its_user_owns() {
     let dockerfile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();

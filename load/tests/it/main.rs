@@ -7,7 +7,6 @@
     reason = "helpers of tests, which clippy does not take for tests"
 )]
 
-mod circles;
 mod environment;
 mod faults;
 mod output;

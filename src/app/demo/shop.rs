@@ -1,16 +1,13 @@
-//! The shop: takes orders, signs tokens for them, and has the provider tell their payments' lives.
+//! The shop of the demo: accepts orders, signs tokens for their payments, and lets the simulated provider post their webhooks.
 
-use super::{
-    provider::{self, Provider},
-    realm,
-};
+use super::stripe::{PROVIDER, StripeSimulator};
 use crate::{
     access::Access,
     clock,
-    http::demo::{self, Order, Refusal},
-    ingest::Source,
+    http::demo::{DemoError, DemoShop, Order},
     payment::{Currency, Name},
-    scenario::{self, Life, Step},
+    scenario::{self, Life, Stage, Webhook},
+    source::Source,
 };
 use std::{
     collections::VecDeque,
@@ -20,51 +17,58 @@ use std::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-/// How long a page's token lasts; the page asks for another one when it needs it.
+/// How long the token of a page is valid. The page requests another one before it expires.
 const TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 
-/// The oldest orders are forgotten beyond this: a page left open must not fill the memory.
+/// The number of orders that are kept. Beyond it the oldest is dropped, so that a page that stays open cannot fill the memory.
 const ORDERS: usize = 1_000;
 
-/// Lives being told at the same time.
+/// The number of lives that are played at the same time.
 const LIVES: usize = 64;
 
-/// What the first order costs, and by how much each further one is dearer, in cents.
+/// The price of the first order, and how much more each further one costs, in cents.
 const PRICES: (i64, i64) = (12_900, 350);
 
-pub(super) struct Shop {
-    provider: Arc<Provider>,
+/// The shop behind the page's buttons.
+pub(super) struct CheckoutShop {
+    stripe: Arc<StripeSimulator>,
     access: Access,
     realm: Name,
     currency: Currency,
     orders: Mutex<Orders>,
+    /// One permit for each life that is played.
     lives: Arc<Semaphore>,
+    /// Notified when a visitor asks for a restart.
     restart: Notify,
+    /// The address of the ingest listener, once the gateway has started.
     gateway: OnceLock<SocketAddr>,
 }
 
+/// The orders of all visitors, oldest first.
 #[derive(Default)]
 struct Orders {
-    taken: i64,
-    known: VecDeque<Known>,
+    /// The number of orders so far, including those that were dropped.
+    accepted: i64,
+    kept: VecDeque<KnownOrder>,
 }
 
+/// What the shop remembers about an order.
 #[derive(Clone)]
-struct Known {
+struct KnownOrder {
     payment: Name,
     number: String,
     amount: i64,
-    /// Held while a life is told: lives of one payment are told one after the other.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a life is played, so that the lives of one payment are played one after the other.
+    playing: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Shop {
-    /// A shop whose provider signs as `source`, and whose tokens `access` signs.
+impl CheckoutShop {
+    /// A shop whose provider signs webhooks with the secret of `source`, and whose tokens `access` signs.
     pub(super) fn new(source: Source, access: Access) -> anyhow::Result<Self> {
         Ok(Self {
-            provider: Arc::new(Provider::new(source)?),
+            realm: source.realm().clone(),
+            stripe: Arc::new(StripeSimulator::new(source)?),
             access,
-            realm: realm()?,
             currency: "EUR".parse()?,
             orders: Mutex::default(),
             lives: Arc::new(Semaphore::new(LIVES)),
@@ -73,13 +77,13 @@ impl Shop {
         })
     }
 
-    /// The gateway takes webhooks at this address, now and after each restart.
-    pub(super) fn opened(&self, gateway: SocketAddr) {
+    /// Sets the address at which the gateway takes webhooks. It stays the same after a restart.
+    pub(super) fn set_gateway(&self, gateway: SocketAddr) {
         self.gateway.get_or_init(|| gateway);
     }
 
-    /// Returns when somebody wants the gateway restarted.
-    pub(super) async fn restart_asked(&self) {
+    /// Returns when a visitor asks for a restart of the gateway.
+    pub(super) async fn restart_requested(&self) {
         self.restart.notified().await;
     }
 
@@ -87,34 +91,34 @@ impl Shop {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self, payment: &Name) -> Result<Known, Refusal> {
-        let known = self.orders().known.iter().find(|known| known.payment == *payment).cloned();
-        known.ok_or(Refusal::UnknownPayment)
+    fn known(&self, payment: &Name) -> Result<KnownOrder, DemoError> {
+        let known = self.orders().kept.iter().find(|known| known.payment == *payment).cloned();
+        known.ok_or(DemoError::UnknownPayment)
     }
 
-    fn with_token(&self, known: Known) -> Result<Order, Refusal> {
+    fn with_token(&self, known: KnownOrder) -> Result<Order, DemoError> {
         let payments = std::slice::from_ref(&known.payment);
         let token = self
             .access
             .mint(None, &self.realm, payments, TOKEN_TTL, clock::now())
-            .map_err(|_| Refusal::Token)?;
-        let Known { payment, number, amount, .. } = known;
+            .map_err(|_| DemoError::Token)?;
+        let KnownOrder { payment, number, amount, .. } = known;
         Ok(Order { payment, token, number, amount, currency: self.currency })
     }
 
-    /// Has the provider tell a life, once the payment's earlier ones are told. `part` picks what of it is told.
-    fn tell(&self, known: &Known, life: Life, part: fn(&Step) -> bool) -> Result<(), Refusal> {
-        let permit = Arc::clone(&self.lives).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let gateway = *self.gateway.get().ok_or(Refusal::Busy)?;
-        let (provider, currency) = (Arc::clone(&self.provider), self.currency);
-        let Known { payment, amount, turn, .. } = known.clone();
+    /// Lets the provider play a life, after the earlier lives of the same payment. Only the webhooks that `select` accepts are posted.
+    fn play(&self, known: &KnownOrder, life: Life, select: fn(&Webhook) -> bool) -> Result<(), DemoError> {
+        let permit = Arc::clone(&self.lives).try_acquire_owned().map_err(|_| DemoError::Busy)?;
+        let gateway = *self.gateway.get().ok_or(DemoError::Busy)?;
+        let (stripe, currency) = (Arc::clone(&self.stripe), self.currency);
+        let KnownOrder { payment, amount, playing, .. } = known.clone();
         tokio::spawn(async move {
-            let _turn = turn.lock().await;
-            let steps =
-                scenario::steps(provider::SOURCE, life, payment.as_str(), amount, currency, clock::now());
-            match steps {
-                Ok(steps) => provider.tell(steps.into_iter().filter(part).collect(), gateway).await,
-                Err(error) => tracing::error!(%error, "the life cannot be told"),
+            let _playing = playing.lock().await;
+            let webhooks =
+                scenario::webhooks(PROVIDER, life, payment.as_str(), amount, currency, clock::now());
+            match webhooks {
+                Ok(webhooks) => stripe.post_all(webhooks.into_iter().filter(select).collect(), gateway).await,
+                Err(error) => tracing::error!(%error, "the scenario cannot be played"),
             }
             drop(permit);
         });
@@ -122,23 +126,23 @@ impl Shop {
     }
 }
 
-impl demo::Shop for Shop {
-    fn begin(&self, life: &str) -> Result<Order, Refusal> {
-        let life: Life = life.parse().map_err(|_| Refusal::UnknownLife)?;
-        let known = self.orders().take().ok_or(Refusal::UnknownPayment)?;
-        self.tell(&known, life, |_| true)?;
+impl DemoShop for CheckoutShop {
+    fn begin(&self, life: &str) -> Result<Order, DemoError> {
+        let life: Life = life.parse().map_err(|_| DemoError::UnknownLife)?;
+        let known = self.orders().accept().ok_or(DemoError::UnknownPayment)?;
+        self.play(&known, life, |_| true)?;
         self.with_token(known)
     }
 
-    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, Refusal> {
-        let life: Life = life.parse().map_err(|_| Refusal::UnknownLife)?;
+    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, DemoError> {
+        let life: Life = life.parse().map_err(|_| DemoError::UnknownLife)?;
         let known = self.known(payment)?;
-        // The payment has been paid for already: what is left of a refund or a dispute is what follows the payment.
-        self.tell(&known, life, |step| !step.event_type.starts_with("payment_intent."))?;
+        // The payment is paid already, so only the webhooks that follow the payment are posted.
+        self.play(&known, life, |webhook| webhook.stage == Stage::Reversal)?;
         self.with_token(known)
     }
 
-    fn order(&self, payment: &Name) -> Result<Order, Refusal> {
+    fn order(&self, payment: &Name) -> Result<Order, DemoError> {
         self.with_token(self.known(payment)?)
     }
 
@@ -148,17 +152,18 @@ impl demo::Shop for Shop {
 }
 
 impl Orders {
-    fn take(&mut self) -> Option<Known> {
-        self.taken += 1;
-        let known = Known {
+    /// Creates an order with the next number and price.
+    fn accept(&mut self) -> Option<KnownOrder> {
+        self.accepted += 1;
+        let known = KnownOrder {
             payment: format!("pi_{}", hex::encode(rand::random::<[u8; 12]>())).parse().ok()?,
-            number: format!("FK-{}", 4_100 + self.taken),
-            amount: PRICES.0 + (self.taken - 1) % 20 * PRICES.1,
-            turn: Arc::default(),
+            number: format!("FK-{}", 4_100 + self.accepted),
+            amount: PRICES.0 + (self.accepted - 1) % 20 * PRICES.1,
+            playing: Arc::default(),
         };
-        self.known.push_back(known.clone());
-        if self.known.len() > ORDERS {
-            self.known.pop_front();
+        self.kept.push_back(known.clone());
+        if self.kept.len() > ORDERS {
+            self.kept.pop_front();
         }
         Some(known)
     }

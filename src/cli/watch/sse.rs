@@ -1,45 +1,45 @@
-//! Server-sent events, read as the HTML standard says (section 9.2.6), from chunks cut anywhere.
+//! Parses server-sent events as the HTML standard defines them (section 9.2.6). The chunks may be cut anywhere.
 
-/// One event.
+/// One event of a stream.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Event {
-    /// Its name; empty for the unnamed.
+pub(super) struct ServerSentEvent {
+    /// The value of its `event:` line; empty if it has none.
     pub(super) name: String,
-    /// Its `data:` lines.
+    /// The values of its `data:` lines, joined by line breaks.
     pub(super) data: String,
 }
 
-/// Longer lines than this are no status of ours: a snapshot has at most 512 lines of timeline, some 300 bytes each.
+/// The longest event that is accepted, in bytes. A snapshot has at most 512 timeline entries of about 300 bytes each, 154 kB.
 const MAX_BYTES: usize = 4 << 20;
 
-/// A line or an event that is too long.
+/// A line or an event of the stream is longer than the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the stream sent an event of more than {MAX_BYTES} bytes")]
 pub(super) struct TooLong;
 
-/// What was read so far. One for each connection; the id outlives it in [`Parser::last_id`].
+/// The parser of one connection. For the next connection, only [`EventParser::last_id`] is kept.
 #[derive(Debug, Default)]
-pub(super) struct Parser {
+pub(super) struct EventParser {
     line: Vec<u8>,
     after_cr: bool,
     begun: bool,
-    event: Event,
+    event: ServerSentEvent,
     has_data: bool,
     id: Option<String>,
-    /// The last id that came with a whole event.
+    /// The id of the last complete event.
     pub(super) last_id: Option<String>,
-    /// The time after which to come back, in milliseconds, if told.
+    /// The delay before a reconnect that the gateway asked for, in milliseconds.
     pub(super) retry_ms: Option<u64>,
 }
 
-impl Parser {
-    /// For a connection that goes on after the event `last_id`.
+impl EventParser {
+    /// A parser for a connection that continues after the event `last_id`.
     pub(super) fn after(last_id: Option<String>) -> Self {
         Self { last_id, ..Self::default() }
     }
 
-    /// Reads a chunk, and gives the events that it completes.
-    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Event>, TooLong> {
+    /// Reads a chunk and returns the events that it completes.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<Vec<ServerSentEvent>, TooLong> {
         let mut events = Vec::new();
         for &byte in chunk {
             let follows_cr = std::mem::take(&mut self.after_cr);
@@ -58,7 +58,7 @@ impl Parser {
         Ok(events)
     }
 
-    fn end_line(&mut self) -> Option<Event> {
+    fn end_line(&mut self) -> Option<ServerSentEvent> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         let first = !std::mem::replace(&mut self.begun, true);
@@ -85,7 +85,7 @@ impl Parser {
         None
     }
 
-    fn end_event(&mut self) -> Option<Event> {
+    fn end_event(&mut self) -> Option<ServerSentEvent> {
         if let Some(id) = &self.id {
             self.last_id = Some(id.clone());
         }
@@ -99,8 +99,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> (Vec<(String, String)>, Parser) {
-        let mut parser = Parser::default();
+    fn read(text: &str) -> (Vec<(String, String)>, EventParser) {
+        let mut parser = EventParser::default();
         let events = parser.feed(text.as_bytes()).unwrap();
         (events.into_iter().map(|event| (event.name, event.data)).collect(), parser)
     }
@@ -135,16 +135,16 @@ mod tests {
 
     #[test]
     fn a_stream_without_end_is_refused() {
-        let mut parser = Parser::default();
+        let mut parser = EventParser::default();
         assert_eq!(parser.feed(&vec![b'x'; MAX_BYTES + 1]), Err(TooLong));
     }
 
     proptest! {
         #[test]
         fn where_chunks_are_cut_changes_nothing(text in "(data: x|id: 1|event: e|:|\r|\n|\r\n|é){0,40}", at in 0_usize..200) {
-            let whole = Parser::default().feed(text.as_bytes()).unwrap();
+            let whole = EventParser::default().feed(text.as_bytes()).unwrap();
             let (first, second) = text.as_bytes().split_at(at.min(text.len()));
-            let mut parser = Parser::default();
+            let mut parser = EventParser::default();
             let mut parts = parser.feed(first).unwrap();
             parts.extend(parser.feed(second).unwrap());
             prop_assert_eq!(parts, whole);

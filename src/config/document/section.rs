@@ -1,8 +1,7 @@
-//! The keys of one table, asked for one by one: what each must be, and what is answered to anything else.
+//! Reads the keys of one table, one by one. Each method parses one kind of value, and reports a mistake if the value is of another kind.
 
-use super::{Given, Place, Section, absolute, line_of, override_of, suggestion};
-use crate::config::{duration, secret};
-use secrecy::SecretString;
+use super::{Given, Location, Section, absolute, line_of, override_of, suggestion};
+use crate::config::duration;
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -20,12 +19,12 @@ impl<'d> Section<'d> {
         let line = line_of(self.document.text, value.span().start);
         let label = format!("[{}.{key}]", self.label.trim_matches(['[', ']']));
         let Some(table) = value.get_ref().as_table() else {
-            self.document.report(&Place::Line(line), &format!("{label}: must be a table"));
+            self.document.report(&Location::Line(line), &format!("{label}: the value must be a table"));
             return None;
         };
         let (document, line, table) = (self.document, Some(line), Some(table));
-        let follows_secrets = self.follows_secrets;
-        Some(Section { document, label, name: None, line, table, known: Vec::new(), follows_secrets })
+        let resolves_secrets = self.resolves_secrets;
+        Some(Section { document, label, name: None, line, table, known: Vec::new(), resolves_secrets })
     }
 
     /// The tables `[[section.key]]`.
@@ -35,47 +34,47 @@ impl<'d> Section<'d> {
         self.document.tables(self.table.and_then(|table| table.get(key)), &label)
     }
 
-    /// The typed value of `key`: the override, else what the file says.
-    fn given(&mut self, key: &'static str, overridable: bool) -> Option<(Place, Given<'d>)> {
+    /// The value of `key` as it was written: the override if there is one, otherwise the value in the file.
+    fn given(&mut self, key: &'static str, overridable: bool) -> Option<(Location, Given<'d>)> {
         self.known.push(key);
         if let Some(section) = self.name.filter(|_| overridable) {
             let name = override_of(section, key);
             self.document.overridable.borrow_mut().insert(name.clone());
             if let Some(value) = self.document.environment.get(&name) {
                 self.document.used.borrow_mut().insert(name.clone());
-                return Some((Place::Variable(name), Given::Variable(value)));
+                return Some((Location::Variable(name), Given::Variable(value)));
             }
         }
         let value = self.table?.get(key)?;
-        Some((Place::Line(line_of(self.document.text, value.span().start)), Given::Toml(value.get_ref())))
+        Some((Location::Line(line_of(self.document.text, value.span().start)), Given::Toml(value.get_ref())))
     }
 
-    /// Reports a mistake of `key`.
-    pub(in crate::config) fn wrong(&self, place: &Place, key: &str, message: &str) {
+    /// Reports a mistake in the value of `key`.
+    pub(in crate::config) fn wrong(&self, place: &Location, key: &str, message: &str) {
         self.document.report(place, &format!("{} {key}: {message}", self.label));
     }
 
-    /// Where `key` stands, else where the section begins.
-    pub(in crate::config) fn place(&self, key: &str) -> Place {
+    /// The place of `key` in the file, or where the section begins if the file does not have the key.
+    pub(in crate::config) fn place(&self, key: &str) -> Location {
         let value = self.table.and_then(|table| table.get(key));
         let line = value.map(|value| line_of(self.document.text, value.span().start)).or(self.line);
-        Place::Line(line.unwrap_or(1))
+        Location::Line(line.unwrap_or(1))
     }
 
-    /// A text.
-    pub(in crate::config) fn text(&mut self, key: &'static str, allowed: &str) -> Option<(Place, String)> {
+    /// A text, with its place.
+    pub(in crate::config) fn text(&mut self, key: &'static str, allowed: &str) -> Option<(Location, String)> {
         let (place, given) = self.given(key, true)?;
         let text = match given {
             Given::Variable(text) => Some(text),
             Given::Toml(value) => value.as_str(),
         };
         if text.is_none() {
-            self.wrong(&place, key, &format!("must be a text in quotes; allowed: {allowed}"));
+            self.wrong(&place, key, &format!("the value must be a text in quotes; allowed: {allowed}"));
         }
         text.map(|text| (place, text.to_owned()))
     }
 
-    /// A text that means something; `read` says by its error what it is not.
+    /// A text that `read` parses. Its error completes a sentence that begins with the text.
     pub(in crate::config) fn parsed<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -96,18 +95,18 @@ impl<'d> Section<'d> {
     pub(in crate::config) fn path(&mut self, key: &'static str, allowed: &str) -> Option<PathBuf> {
         let (place, text) = self.text(key, allowed)?;
         if text.is_empty() {
-            self.wrong(&place, key, &format!("{text:?} is empty; allowed: {allowed}"));
+            self.wrong(&place, key, &format!("the value is empty; allowed: {allowed}"));
             return None;
         }
         Some(self.document.absolute(&place, Path::new(&text)))
     }
 
-    /// The absolute form of a path that stands in the file, or is a default and so counts as if it did.
+    /// The absolute form of a path that is relative to the folder of the file, as a default is.
     pub(in crate::config) fn beside_file(&self, path: &Path) -> PathBuf {
         absolute(self.document.folder.join(path))
     }
 
-    /// Like [`Section::parsed`], and a mistake if there is none.
+    /// Like [`Section::parsed`], but a missing key is a mistake.
     pub(in crate::config) fn required<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -116,34 +115,38 @@ impl<'d> Section<'d> {
     ) -> Option<T> {
         let value = self.parsed(key, allowed, read);
         if !self.has(key) {
-            self.wrong(&self.place(key), key, &format!("is missing; allowed: {allowed}"));
+            self.wrong(&self.place(key), key, &format!("this key is missing; allowed: {allowed}"));
         }
         value
     }
 
-    /// Whether the file has `key`, well or badly written.
+    /// Whether the file has `key`, whether its value is valid or not.
     pub(in crate::config) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// Whether the file or the environment has `key`, well or badly written.
+    /// Whether the file or the environment has `key`, whether its value is valid or not.
     pub(in crate::config) fn is_given(&self, key: &str) -> bool {
         let overrides = |section| self.document.environment.contains_key(&override_of(section, key));
         self.has(key) || self.name.is_some_and(overrides)
     }
 
-    /// A span of time within `range`.
+    /// A duration within `range`.
     pub(in crate::config) fn duration(
         &mut self,
         key: &'static str,
         range: &RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let bounds = format!("{} to {}", duration::show(*range.start()), duration::show(*range.end()));
-        self.parsed(key, &format!("{bounds}, as {}", duration::ALLOWED), |text| match duration::parse(text) {
-            Err(_) => Err("is not a duration"),
-            Ok(span) if !range.contains(&span) => Err("is out of range"),
-            Ok(span) => Ok(span),
-        })
+        self.parsed(
+            key,
+            &format!("{bounds}, written as {}", duration::ALLOWED),
+            |text| match duration::parse(text) {
+                Err(_) => Err("is not a duration"),
+                Ok(span) if !range.contains(&span) => Err("is out of range"),
+                Ok(span) => Ok(span),
+            },
+        )
     }
 
     /// A whole number within `range`.
@@ -160,7 +163,7 @@ impl<'d> Section<'d> {
                     let digits = integer.as_str();
                     (digits.to_owned(), u64::from_str_radix(digits, integer.radix()).ok())
                 }
-                None => (format!("a {}", value.type_str()), None),
+                None => (format!("a value of type {}", value.type_str()), None),
             },
         };
         let number = number.filter(|number| range.contains(number));
@@ -183,7 +186,7 @@ impl<'d> Section<'d> {
             Given::Toml(value) => value.as_bool(),
         };
         if flag.is_none() {
-            self.wrong(&place, key, "allowed: true or false, without quotes");
+            self.wrong(&place, key, "the value must be true or false, without quotes");
         }
         flag
     }
@@ -193,25 +196,33 @@ impl<'d> Section<'d> {
         &mut self,
         key: &'static str,
         allowed: &str,
-    ) -> Option<Vec<(Place, String)>> {
+    ) -> Option<Vec<(Location, String)>> {
         let (place, given) = self.given(key, false)?;
         let Given::Toml(value) = given else { return None };
         let Some(array) = value.as_array() else {
-            self.wrong(&place, key, &format!("must be a list in square brackets; allowed: {allowed}"));
+            self.wrong(
+                &place,
+                key,
+                &format!("the value must be a list in square brackets; allowed: {allowed}"),
+            );
             return None;
         };
         let mut texts = Vec::new();
         for item in array {
-            let place = Place::Line(line_of(self.document.text, item.span().start));
+            let place = Location::Line(line_of(self.document.text, item.span().start));
             match item.get_ref().as_str() {
                 Some(text) => texts.push((place, text.to_owned())),
-                None => self.wrong(&place, key, &format!("must list texts in quotes; allowed: {allowed}")),
+                None => self.wrong(
+                    &place,
+                    key,
+                    &format!("the list may only contain texts in quotes; allowed: {allowed}"),
+                ),
             }
         }
         Some(texts)
     }
 
-    /// A table of texts by name; empty if there is none.
+    /// A table of texts by name. It is empty if the file does not have the key.
     pub(in crate::config) fn words(
         &mut self,
         key: &'static str,
@@ -229,57 +240,27 @@ impl<'d> Section<'d> {
             }),
         };
         if words.is_none() {
-            self.wrong(&place, key, &format!("must be a table of texts in quotes; allowed: {allowed}"));
+            self.wrong(
+                &place,
+                key,
+                &format!("the value must be a table of texts in quotes; allowed: {allowed}"),
+            );
         }
         words
     }
 
-    /// A secret, by reference.
-    pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
-        let (place, reference) = self.text(key, secret::ALLOWED)?;
-        self.resolve(&place, key, &reference)
-    }
-
-    /// Several secrets, by reference.
-    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
-        let references = self.texts(key, secret::ALLOWED)?;
-        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
-    }
-
-    /// The same table, with references to secrets followed or not. Those that are not have no value, without a mistake.
-    pub(in crate::config) const fn following_secrets(mut self, follows: bool) -> Self {
-        self.follows_secrets = follows;
-        self
-    }
-
-    /// What a reference refers to. None with a mistake, or where secrets are not followed.
-    pub(in crate::config) fn resolve(
-        &self,
-        place: &Place,
-        key: &str,
-        reference: &str,
-    ) -> Option<SecretString> {
-        if secret::is_reference(reference) && !self.follows_secrets {
-            return None;
-        }
-        let locate = |path: &str| self.document.absolute(place, Path::new(path));
-        match secret::resolve(reference, self.document.environment, locate) {
-            Ok(secret) => Some(secret),
-            Err(why) => {
-                self.wrong(place, key, &why);
-                None
-            }
-        }
-    }
-
-    /// Refuses the keys that nobody asked for.
+    /// Reports the keys that were not asked for.
     pub(in crate::config) fn end(self) {
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
             if !self.known.contains(&&**key.get_ref()) {
-                let place = Place::Line(line_of(self.document.text, key.span().start));
+                let place = Location::Line(line_of(self.document.text, key.span().start));
                 let meant = suggestion(key.get_ref(), self.known.iter().copied());
                 let known = self.known.join(", ");
-                self.wrong(&place, key.get_ref(), &format!("unknown key{meant}; known: {known}"));
+                self.wrong(
+                    &place,
+                    key.get_ref(),
+                    &format!("this key is unknown{meant}; the known keys are: {known}"),
+                );
             }
         }
     }

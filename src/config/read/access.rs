@@ -1,10 +1,12 @@
-//! `[access]`: the keys and the origins. What makes a key usable is the other room's to say; here it gets its line.
+//! Reads `[access]`: the keys that sign tokens, and the allowed origins. Whether a key can be used is decided by the room `access`; its
+//! errors are reported here with their lines.
 
-use super::{REALM, Signer, Wanted};
 use crate::{
-    access::{self, Access, AccessError, Algorithm, KeySettings, Material},
+    access::{Access, AccessError, AccessSettings, KeySettings, Material, TokenAlgorithm},
     config::{
-        document::{Place, Section},
+        document::{Location, Section},
+        realm,
+        scope::{SecretScope, TokenSigner},
         secret,
     },
     payment::Name,
@@ -12,67 +14,68 @@ use crate::{
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-/// Who may watch what, by the keys whose secrets are wanted, and the names of all keys. None only where a mistake was reported.
-pub(super) fn access(mut section: Section<'_>, wanted: &Wanted<'_>) -> (Option<Access>, Vec<String>) {
+/// Access with the keys whose secrets are in `scope`, and the names of all keys. Access is `None` only if a mistake was reported.
+pub(super) fn access(mut section: Section<'_>, scope: &SecretScope<'_>) -> (Option<Access>, Vec<String>) {
     let audience =
-        section.parsed("audience", "the word that tokens name in `aud`, e.g. \"paystream\"", |text| {
+        section.parsed("audience", "the audience that tokens name in `aud`, e.g. \"paystream\"", |text| {
             if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
         });
     let leeway = section.duration("leeway", &(Duration::ZERO..=Duration::from_secs(300)));
-    let cors = section.texts("cors", "origins, e.g. [\"https://shop.example\"]").unwrap_or_default();
+    let cors =
+        section.texts("cors", "a list of origins, e.g. [\"https://shop.example\"]").unwrap_or_default();
     let (mut keys, mut places, mut kids, mut has_signer) = (Vec::new(), Vec::new(), Vec::new(), false);
     for mut table in section.sections("key") {
         let declared = declared(&mut table);
-        let is_wanted = match wanted {
-            Wanted::All => true,
-            Wanted::Signer(signer) => !has_signer && declared.can_be(signer),
-            Wanted::Source(_) | Wanted::AdminToken => false,
+        let is_in_scope = match scope {
+            SecretScope::All => true,
+            SecretScope::SigningKey(signer) => !has_signer && declared.fits(signer),
+            SecretScope::Source(_) | SecretScope::AdminToken => false,
         };
-        has_signer |= is_wanted;
+        has_signer |= is_in_scope;
         kids.extend(declared.kid.clone());
-        table = table.following_secrets(is_wanted);
+        table = table.resolving_secrets(is_in_scope);
         if let Some(key) = key(&mut table, declared) {
             keys.push(key);
             places.push(table.place("kid"));
         }
         table.end();
     }
-    let defaults = access::Settings::default();
-    let settings = access::Settings {
+    let defaults = AccessSettings::default();
+    let settings = AccessSettings {
         audience: audience.unwrap_or(defaults.audience),
         cors: cors.iter().map(|(_, origin)| origin.clone()).collect(),
         keys,
         open: None,
         leeway: leeway.unwrap_or(defaults.leeway),
     };
-    let tell = |mistake: &AccessError| match mistake {
+    let report = |mistake: &AccessError| match mistake {
         AccessError::Key { index, kid, error } => {
-            let place = places.get(*index).cloned().unwrap_or(Place::Line(1));
+            let place = places.get(*index).cloned().unwrap_or(Location::Line(1));
             section.wrong(&place, &format!("key {kid:?}"), &error.to_string());
         }
         AccessError::Origin { index, origin, error } => {
-            let place = cors.get(*index).map_or(Place::Line(1), |(place, _)| place.clone());
+            let place = cors.get(*index).map_or(Location::Line(1), |(place, _)| place.clone());
             section.wrong(&place, "cors", &format!("{origin:?}: {error}"));
         }
     };
-    let access = Access::new(settings).inspect_err(|errors| errors.0.iter().for_each(tell)).ok();
+    let access = Access::new(settings).inspect_err(|errors| errors.0.iter().for_each(report)).ok();
     section.end();
     (access, kids)
 }
 
-/// What a key says of itself besides its secrets. None where it is missing or wrong.
+/// The settings of a key besides its secrets. A missing or wrong one is `None`.
 struct Declared {
     kid: Option<String>,
-    algorithm: Option<Algorithm>,
+    algorithm: Option<TokenAlgorithm>,
     realms: Option<Vec<Name>>,
     operator: bool,
-    /// Whether it has what signs, and not only what checks.
+    /// Whether the key can sign tokens, and not only verify them.
     signs: bool,
 }
 
 impl Declared {
-    /// Whether `signer` asks for this key, or for any that may sign what it asks.
-    fn can_be(&self, signer: &Signer<'_>) -> bool {
+    /// Whether the key is the one that `signer` names or, if it names none, may sign the token.
+    fn fits(&self, signer: &TokenSigner<'_>) -> bool {
         match signer.kid {
             Some(kid) => self.kid.as_deref() == Some(kid),
             None => {
@@ -89,7 +92,7 @@ fn declared(section: &mut Section<'_>) -> Declared {
         if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) }
     });
     let algorithm = section.required("algorithm", "\"HS256\", \"EdDSA\", \"ES256\" or \"RS256\"", |text| {
-        text.parse::<Algorithm>().map_err(|_| "is no algorithm that can be used")
+        text.parse::<TokenAlgorithm>().map_err(|_| "is not a supported algorithm")
     });
     let realms = section.texts("realms", "a list of realms, e.g. [\"default\"]");
     let operator = section.flag("operator").unwrap_or(false);
@@ -97,18 +100,22 @@ fn declared(section: &mut Section<'_>) -> Declared {
         section.wrong(
             &section.place("realms"),
             "realms",
-            "is missing; allowed: a list of realms, e.g. [\"default\"]",
+            "this key is missing; allowed: a list of realms, e.g. [\"default\"]",
         );
     }
-    let name = |(place, text): (Place, String)| match text.parse::<Name>() {
+    let name = |(place, text): (Location, String)| match text.parse::<Name>() {
         Ok(name) => Some(name),
         Err(error) => {
-            section.wrong(&place, "realms", &format!("{text:?} is no realm: {error}; allowed: {REALM}"));
+            section.wrong(
+                &place,
+                "realms",
+                &format!("{text:?} is not the name of a realm ({error}); allowed: {}", realm::ALLOWED),
+            );
             None
         }
     };
     let realms = realms.map(|realms| realms.into_iter().filter_map(name).collect());
-    let signs = section.has(if algorithm == Some(Algorithm::Hs256) { "secret" } else { "private_key" });
+    let signs = section.has(if algorithm == Some(TokenAlgorithm::Hs256) { "secret" } else { "private_key" });
     Declared { kid, algorithm, realms, operator, signs }
 }
 
@@ -122,34 +129,34 @@ fn key(section: &mut Section<'_>, declared: Declared) -> Option<KeySettings> {
     Some(KeySettings { kid: kid?, algorithm, material, realms, operator })
 }
 
-/// HS256 has `secret`; the others `public_key`, and `private_key` where tokens are minted here.
+/// The key material: `secret` for HS256; for the other algorithms `public_key`, and `private_key` if this program is to sign tokens.
 fn material(
     section: &Section<'_>,
-    algorithm: Algorithm,
+    algorithm: TokenAlgorithm,
     secret: Option<SecretString>,
     public_key: Option<SecretString>,
     private_key: Option<SecretString>,
 ) -> Option<Material> {
-    let (needed, strange): (_, &[&str]) = match algorithm {
-        Algorithm::Hs256 => ("secret", &["public_key", "private_key"]),
+    let (needed, unsuitable): (_, &[&str]) = match algorithm {
+        TokenAlgorithm::Hs256 => ("secret", &["public_key", "private_key"]),
         _ => ("public_key", &["secret"]),
     };
-    for key in strange.iter().filter(|key| section.has(key)) {
+    for key in unsuitable.iter().filter(|key| section.has(key)) {
         section.wrong(
             &section.place(key),
             key,
-            &format!("does not go with {algorithm}; take it out, or change algorithm"),
+            &format!("{algorithm} does not use this key; remove it, or change the algorithm"),
         );
     }
     if !section.has(needed) {
         section.wrong(
             &section.place(needed),
             needed,
-            &format!("is missing, and {algorithm} needs it; allowed: {}", secret::ALLOWED),
+            &format!("this key is missing, but {algorithm} needs it; allowed: {}", secret::ALLOWED),
         );
     }
     match algorithm {
-        Algorithm::Hs256 => Some(Material::Secret(secret?)),
+        TokenAlgorithm::Hs256 => Some(Material::Secret(secret?)),
         _ => Some(Material::Pair { public_key: public_key?.expose_secret().to_owned(), private_key }),
     }
 }

@@ -1,9 +1,9 @@
-//! `[store]`: where events are kept.
+//! Reads `[store]`: where events are stored.
 
-use super::DAY;
 use crate::{
     config::{
-        document::{Place, Section},
+        document::{Location, Section},
+        duration::DAY,
         secret,
     },
     store::{Settings, embedded, redis},
@@ -11,71 +11,73 @@ use crate::{
 use secrecy::SecretString;
 use std::{path::Path, time::Duration};
 
-/// The data folder, beside the configuration file.
+/// The default data folder, beside the configuration file.
 const DEFAULT_PATH: &str = "./paystream-data";
 
-/// What has been seen is remembered as long as the history lasts, and the longest retry of a provider comes after 30 days.
+/// The shortest history. Duplicates are recognised as long as the history lasts, and providers retry for up to 30 days.
 const MIN_HISTORY: Duration = Duration::from_secs(45 * DAY.as_secs());
 const DEFAULT_HISTORY: Duration = Duration::from_secs(180 * DAY.as_secs());
 const MAX_HISTORY: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
-/// More replicas than anyone runs.
+/// The largest number of replicas, more than anyone runs.
 const MAX_REPLICAS: u64 = 16;
 
 const URL: &str = "redis://[user@]host[:port][/database] or rediss:// for TLS, or a reference to it, \
                    e.g. \"env:REDIS_URL\"";
 
-enum Kind {
+/// The kinds of store.
+enum StoreKind {
     Embedded,
     Redis,
 }
 
-/// None only where a mistake was reported, or a secret not followed.
+/// The settings of the store. They are `None` only if a mistake was reported or a secret was not resolved.
 pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
     let kind = section.parsed("kind", "\"embedded\" or \"redis\"", |text| match text {
-        "embedded" => Ok(Kind::Embedded),
-        "redis" => Ok(Kind::Redis),
-        _ => Err("is no kind of store"),
+        "embedded" => Ok(StoreKind::Embedded),
+        "redis" => Ok(StoreKind::Redis),
+        _ => Err("is not a kind of store"),
     });
-    let kind = kind.or_else(|| (!section.has("kind")).then_some(Kind::Embedded));
+    let kind = kind.or_else(|| (!section.has("kind")).then_some(StoreKind::Embedded));
     let path =
         section.path("path", "a folder").unwrap_or_else(|| section.beside_file(Path::new(DEFAULT_PATH)));
     let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
     let redis = redis(&mut section, history, kind.as_ref());
     section.end();
     match kind? {
-        Kind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
-        Kind::Redis => redis.map(Settings::Redis),
+        StoreKind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
+        StoreKind::Redis => redis.map(Settings::Redis),
     }
 }
 
-/// The keys of a Redis server; whatever is typed is checked, used or not.
-fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> Option<redis::Settings> {
+/// Reads the keys of a Redis server. Every given key is checked, even if the store is another one.
+fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&StoreKind>) -> Option<redis::Settings> {
     let typed = url(section);
     let password = section.secret("password");
     let ca = section.path("ca", "a file of certificates in PEM");
     let prefix = section.parsed("prefix", "1 to 32 letters, digits, '-', '_', '.' or ':'", |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(allowed);
-        if fits { Ok(text.to_owned()) } else { Err("is no prefix of keys") }
+        if fits { Ok(text.to_owned()) } else { Err("is not a valid prefix") }
     });
     let durability = section.parsed("durability", "\"always\", \"everysec\" or \"none\"", str::parse);
     let ack_replicas = section.number("ack_replicas", &(0..=MAX_REPLICAS));
-    if matches!(kind, Some(Kind::Embedded)) {
+    if matches!(kind, Some(StoreKind::Embedded)) {
         let of_file = ["password", "ca", "prefix", "durability", "ack_replicas"];
         let typed = typed.map(|(place, _)| (place, "url"));
         let others = of_file.into_iter().filter(|key| section.has(key)).map(|key| (section.place(key), key));
-        // Once is enough: they go together.
+        // One mistake is enough, since all these keys have the same remedy.
         if let Some((place, key)) = typed.into_iter().chain(others).next() {
-            let remedy = "is for a Redis server only; set kind = \"redis\" too, or take it away";
+            let remedy =
+                "this key is for the Redis store only; set kind = \"redis\" as well, or remove the key";
             section.wrong(&place, key, remedy);
         }
         return None;
     }
     let (place, url) = match (typed, kind) {
-        (Some((place, url)), Some(Kind::Redis)) => (place, url),
-        (None, Some(Kind::Redis)) if !section.is_given("url") => {
-            section.wrong(&section.place("kind"), "url", &format!("is missing; allowed: {URL}"));
+        (Some((place, url)), Some(StoreKind::Redis)) => (place, url),
+        (None, Some(StoreKind::Redis)) if !section.is_given("url") => {
+            section.wrong(&section.place("kind"), "url", &format!("this key is missing; allowed: {URL}"));
             return None;
         }
         _ => return None,
@@ -90,32 +92,32 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&Kind>) -> O
         history,
     };
     if settings.ca.is_some() && !settings.is_encrypted() {
-        let remedy = "is for TLS only; begin the url with rediss://, or take it away";
+        let remedy = "this key is for TLS only; let the url begin with rediss://, or remove the key";
         section.wrong(&section.place("ca"), "ca", remedy);
         return None;
     }
     match settings.check() {
         Ok(()) => Some(settings),
         Err(why) => {
-            section.wrong(&place, "url", &format!("{why}; allowed: {URL}"));
+            section.wrong(&place, "url", &format!("the value {why}; allowed: {URL}"));
             None
         }
     }
 }
 
-/// The address, as it stands or by reference. A password belongs into the reference, or under `password`.
-fn url(section: &mut Section<'_>) -> Option<(Place, SecretString)> {
+/// Reads the address, which is written in the file or is a reference. A password may only be in the reference or under `password`.
+fn url(section: &mut Section<'_>) -> Option<(Location, SecretString)> {
     let (place, text) = section.text("url", URL)?;
     if secret::is_reference(&text) {
         return section.resolve(&place, "url", &text).map(|url| (place, url));
     }
     let user = text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
-    if user.is_some_and(|user| user.contains(':')) && matches!(place, Place::Line(_)) {
-        let remedy = "take it out and add password = \"env:REDIS_PASSWORD\", or give the whole as url = \"env:REDIS_URL\"";
+    if user.is_some_and(|user| user.contains(':')) && matches!(place, Location::Line(_)) {
+        let remedy = "remove it and add password = \"env:REDIS_PASSWORD\", or write url = \"env:REDIS_URL\" and put the whole address into that variable";
         section.wrong(
             &place,
             "url",
-            &format!("holds a password, which does not belong into a file; {remedy}"),
+            &format!("the address contains a password, which does not belong in this file; {remedy}"),
         );
         return None;
     }

@@ -1,9 +1,9 @@
-//! The configuration without a file: where it listens, and who may watch.
+//! The configuration without a file: its addresses, and who may watch.
 
 use super::environment_of;
 use crate::{
-    config::{Config, DEV_REALM, Listen, fresh_secret},
-    ingest::Source,
+    config::{Config, DEFAULT_REALM, Listen, fresh_secret},
+    source::Source,
 };
 use secrecy::ExposeSecret;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,8 @@ fn the_dev_configuration_is_open_but_on_loopback_only() {
     let config = Config::dev("data".into(), &fresh_secret()).unwrap();
     assert!(config.listen.public.ip().is_loopback() && config.listen.admin.ip().is_loopback());
     assert!(
-        config.access.opens(&DEV_REALM.parse().unwrap()) && !config.access.opens(&"live".parse().unwrap())
+        config.access.opens(&DEFAULT_REALM.parse().unwrap())
+            && !config.access.opens(&"live".parse().unwrap())
     );
     let names: Vec<&str> = config.sources.iter().map(Source::name).collect();
     assert_eq!(names, ["dev", "stripe"]);
@@ -30,7 +31,7 @@ fn the_dev_configuration_is_open_but_on_loopback_only() {
     assert!(error.starts_with("PAYSTREAM_DEV_SECRET: secrets[0]: "), "{error}");
 }
 
-/// `--dev` knew two ports and nothing else, so that it could not run where one of them was taken.
+/// `--dev` always used the same two ports, so it could not run if one of them was in use.
 #[test]
 fn dev_listens_where_the_port_and_the_environment_say() {
     let usual = listen(None, &[]).unwrap();
@@ -45,7 +46,7 @@ fn dev_listens_where_the_port_and_the_environment_say() {
     let expected =
         Listen { public: at("[::1]:3002"), ingest: at("127.0.0.1:3003"), admin: at("127.0.0.1:3004") };
     assert_eq!(listen(None, &all), Ok(expected));
-    // The argument is nearer than the environment.
+    // The argument takes precedence over the environment.
     let expected = Listen { public: at("[::1]:3005"), ..expected };
     assert_eq!(listen(Some(3005), &all), Ok(expected));
     let public = listen(None, &all[..1]).unwrap();
@@ -54,7 +55,7 @@ fn dev_listens_where_the_port_and_the_environment_say() {
 
 #[test]
 fn a_taken_admin_port_that_nobody_asked_for_gives_way() {
-    // Either this takes the port, or another program has.
+    // The port is in use afterwards: by this socket or, if that fails, by another program.
     let _holder = TcpListener::bind("127.0.0.1:9090");
     assert_eq!(listen(None, &[]).unwrap().admin.port(), 0);
     assert_eq!(listen(Some(9090), &[]).unwrap().admin.port(), 0);

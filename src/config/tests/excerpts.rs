@@ -1,8 +1,8 @@
-//! Commands need only the secrets that they use.
+//! Each command needs only the secrets that it uses.
 
 use crate::{
     clock,
-    config::{Environment, Operating, Posting, Signer, Signing},
+    config::{Environment, Operating, Posting, Signing, TokenSigner},
     payment::Name,
 };
 use secrecy::ExposeSecret;
@@ -63,12 +63,12 @@ impl Case {
 
     fn sign(&self, variable: &str, kid: Option<&str>, realm: &str, all: bool) -> Result<Signing, String> {
         let realm: Name = realm.parse().unwrap();
-        let signer = Signer { kid, realm: &realm, all };
+        let signer = TokenSigner { kid, realm: &realm, all };
         Signing::load(&self.file, &with(variable), signer).map_err(|mistakes| mistakes.to_string())
     }
 }
 
-/// An environment with one secret alone.
+/// An environment that has only one secret.
 fn with(variable: &str) -> Environment {
     [(variable.to_owned(), SECRET.to_owned())].into()
 }
@@ -91,7 +91,7 @@ fn a_token_needs_no_secret_but_that_of_its_key() {
         let token = signing.access.mint(kid, &realm.parse().unwrap(), &one(payment), minute, clock::now());
         assert!(token.is_ok(), "{variable} {kid:?} {realm}: {token:?}");
     }
-    // The one that it does use is needed, and its alone.
+    // The secret of the key that signs is needed, and no other.
     let error = case.sign("OPS", None, "default", false).unwrap_err();
     assert!(
         error.contains("the environment variable K1 is not set") && error.lines().count() == 1,
@@ -114,7 +114,7 @@ fn posting_needs_no_secret_but_that_of_its_source() {
     assert!(error.contains("ACME_SECRET is not set") && error.lines().count() == 1, "{error}");
 }
 
-/// `reconcile` needed every secret, though the gateway does the asking.
+/// `reconcile` needed every secret, although the gateway sends the requests to the provider.
 #[test]
 fn the_operators_commands_need_no_secret_but_their_token() {
     let case = Case::new(WHOLE);
@@ -132,10 +132,14 @@ fn what_is_wrong_besides_secrets_is_told_to_every_command() {
     assert!(error.contains("did you mean generic?") && error.contains("did you mean listen?"), "{error}");
     let case = Case::new(&WHOLE.replace("env:MOLLIE_TOKEN", "s3cr3t-of-the-shop"));
     let error = case.sign("K1", None, "default", false).unwrap_err();
-    assert!(error.contains("is written out") && !error.contains("s3cr3t"), "{error}");
+    assert!(
+        error.contains("the value must be a reference and not the secret itself")
+            && !error.contains("s3cr3t"),
+        "{error}"
+    );
 }
 
-/// An override of a key with a secret is no stranger to a command that does not follow it.
+/// An override of a secret is accepted by commands that do not resolve this secret.
 #[test]
 fn overrides_are_known_to_every_command() {
     let case = Case::new(&WHOLE.replace("url = \"env:REDIS_URL\"\n", ""));

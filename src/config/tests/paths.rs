@@ -1,4 +1,4 @@
-//! Where relative paths begin: a file means the same from wherever it is used.
+//! Relative paths: a configuration file means the same wherever the program is started.
 
 use super::{DEFAULT, environment_of};
 use crate::{
@@ -16,8 +16,8 @@ fn embedded(config: &Config) -> &embedded::Settings {
     settings
 }
 
-/// The store and secrets were looked for in the working directory, so that a gateway that was started elsewhere began an empty
-/// store in silence.
+/// The store and the secrets were searched in the working directory, so a gateway that was started elsewhere silently created an empty
+/// store.
 #[test]
 fn relative_paths_of_the_file_begin_at_its_folder() {
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +53,7 @@ fn relative_paths_of_the_file_begin_at_its_folder() {
     assert_eq!(settings.ca, Some(root.join("ca.pem")));
 }
 
-/// A relative name of the file itself does not make the paths in it relative.
+/// If the path of the file itself is relative, the paths in it still become absolute.
 #[test]
 fn the_store_of_a_relative_file_is_absolute_too() {
     let config = Config::parse("../gw/paystream.toml", "", &environment_of(&[])).unwrap();
@@ -74,7 +74,7 @@ fn relative_paths_of_the_environment_begin_at_the_working_directory() {
     assert_eq!(config.admin_token.unwrap().expose_secret(), TOKEN);
 }
 
-/// `--config <(…)` and `--config /dev/stdin`.
+/// This is how `--config <(…)` and `--config /dev/stdin` work.
 #[test]
 fn a_file_that_is_piped_in_has_the_working_directory_for_its_folder() {
     let config = Config::parse("/dev/null", "", &environment_of(&[])).unwrap();

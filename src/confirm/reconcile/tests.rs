@@ -1,7 +1,7 @@
 use super::{super::event, *};
 use crate::{
-    ingest::{ApiSettings, Source, SourceSettings},
-    payment::{DisputeState, Money, PartState, Time, Told, Trust},
+    payment::{DisputeState, Money, PartState, Reported, Time, Trust},
+    source::{ApiSettings, Source, SourceSettings},
     store::Entry,
 };
 use serde_json::json;
@@ -18,18 +18,18 @@ fn gocardless() -> Source {
     Source::build(SourceSettings { api, ..settings }).unwrap()
 }
 
-/// What GoCardless answers that the payment of 10.00 GBP is, as an event.
+/// The event that GoCardless' answer about a payment of 10.00 GBP becomes.
 fn answer(status: &str, refunded: i64) -> Event {
     let source = gocardless();
     let body = json!({ "payments": {
         "id": payment(), "status": status, "amount": 1000, "amount_refunded": refunded, "currency": "GBP"
     }});
-    let answer = source.confirmation().unwrap().read(&payment(), body.to_string().as_bytes(), 64).unwrap();
+    let answer = source.api().unwrap().read(&payment(), body.to_string().as_bytes(), 64).unwrap();
     let asked = Time::from_unix_s(9000).unwrap();
     event::following(None, &source, &payment(), answer, (asked, asked))
 }
 
-/// A webhook of that second that says these facts.
+/// A webhook's event with these facts, that occurred at this second.
 fn webhook(second: i64, facts: Vec<Fact>) -> Event {
     let at = Time::from_unix_s(second).unwrap();
     Event {
@@ -47,10 +47,10 @@ fn log(events: Vec<Event>) -> Log {
 }
 
 fn reconciled(known: Vec<Event>, answer: Event) -> (Vec<&'static str>, Status) {
-    let step = Step { log: log(known), event: answer, appended: None };
-    let told = compared("gocardless", &payment(), &step);
-    assert_eq!(told.same, told.differences.is_empty());
-    (told.differences, told.provider.status)
+    let lookup = Lookup { log: log(known), event: answer, appended: None };
+    let reconciled = compared("gocardless", &payment(), &lookup);
+    assert_eq!(reconciled.same, reconciled.differences.is_empty());
+    (reconciled.differences, reconciled.provider.status)
 }
 
 fn captured() -> Fact {
@@ -61,11 +61,11 @@ fn captured() -> Fact {
 }
 
 fn dispute(state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: "PM0123ABCD".into(), amount: 0, currency: None, state })
+    Fact::Dispute(Reported { id: "PM0123ABCD".into(), amount: 0, currency: None, state })
 }
 
 fn capture(amount: i64) -> Fact {
-    Fact::Capture(Told {
+    Fact::Capture(Reported {
         id: "part".into(),
         amount,
         currency: "GBP".parse().ok(),
@@ -74,11 +74,11 @@ fn capture(amount: i64) -> Fact {
 }
 
 #[test]
-fn what_an_answer_does_not_speak_of_is_no_difference() {
+fn a_field_that_an_answer_leaves_out_is_no_difference() {
     let paid = || webhook(1, vec![captured()]);
     let lost = || webhook(2, vec![dispute(DisputeState::Lost)]);
     for (known, answer, expected) in [
-        // Events tell what is contested, and the payment's own status says so without being asked to.
+        // The log knows the dispute from its own events; the answer's status says the same.
         (vec![paid(), lost()], answer("charged_back", 0), (vec![], Status::ChargedBack)),
         (vec![paid(), lost()], answer("failed", 0), (vec![], Status::ChargedBack)),
         (
@@ -87,7 +87,7 @@ fn what_an_answer_does_not_speak_of_is_no_difference() {
             (vec![], Status::Captured),
         ),
         (vec![webhook(1, vec![captured(), capture(700)])], answer("paid_out", 0), (vec![], Status::Captured)),
-        // What it does speak of is.
+        // A field that the answer states is compared.
         (vec![paid()], answer("paid_out", 1000), (vec!["status", "refunded"], Status::Refunded)),
         (vec![paid(), lost()], answer("paid_out", 1000), (vec!["refunded"], Status::ChargedBack)),
         (vec![paid()], answer("submitted", 0), (vec!["status", "captured"], Status::Processing)),

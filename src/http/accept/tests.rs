@@ -1,26 +1,33 @@
 //! The loop over real sockets, against clients that misbehave.
 
 use super::*;
-use axum::routing::{get, post};
+use axum::{
+    body::{Body, Bytes},
+    routing::{get, post},
+};
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::{io::AsyncWriteExt, task::JoinHandle, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+    time::Instant,
+};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Far longer than anything here should take; a test that needs it has failed.
+/// Far longer than any step of these tests takes; a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(20);
 
-struct Server {
+struct Running {
     address: SocketAddr,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
 
-impl Server {
+impl Running {
     fn start(limits: Limits) -> Self {
         let router = Router::new()
             .route("/", get("hello"))
@@ -60,7 +67,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.stop();
     }
@@ -77,7 +84,7 @@ fn once_then(rest: impl stream::Stream<Item = io::Result<Frame<Bytes>>> + Send +
     Body::new(StreamBody::new(first.chain(rest)))
 }
 
-/// What comes until the end, however it ends.
+/// Reads until the connection ends, in order or by an error.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(LONG, stream.read_to_end(&mut answer)).await.expect("the server has to close");
@@ -102,7 +109,7 @@ fn http2() -> reqwest::Client {
 
 #[tokio::test]
 async fn half_sent_heads_are_closed_by_a_timeout() {
-    let server = Server::start(Limits { head_timeout: SHORT, ..Limits::default() });
+    let server = Running::start(Limits { head_timeout: SHORT, ..Limits::default() });
     for sent in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HT", "GET / HTTP/1.1\r\nhost: a\r\nx-more: "] {
         let answer = server.exchange(sent.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{sent:?} got {answer:?}");
@@ -112,11 +119,11 @@ async fn half_sent_heads_are_closed_by_a_timeout() {
 
 #[tokio::test]
 async fn a_silent_http2_connection_is_closed_and_one_with_a_running_request_is_not() {
-    let server = Server::start(Limits { head_timeout: SHORT, ..Limits::default() });
+    let server = Running::start(Limits { head_timeout: SHORT, ..Limits::default() });
     let running = http2().get(format!("http://{}/quiet", server.address)).send().await.unwrap();
 
     // The preface, empty settings, and the first 5 of 9 bytes of a frame of headers.
-    let mut half = H2_PREFACE.to_vec();
+    let mut half = h2::PREFACE.to_vec();
     half.extend([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9, 1, 4]);
     server.exchange(&half).await;
 
@@ -128,7 +135,7 @@ async fn a_silent_http2_connection_is_closed_and_one_with_a_running_request_is_n
 
 #[tokio::test]
 async fn heads_over_their_bounds_get_431() {
-    let server = Server::start(Limits { headers: 20, head_bytes: 2048, ..Limits::default() });
+    let server = Running::start(Limits { headers: 20, head_bytes: 2048, ..Limits::default() });
     let many: String = (0..30).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x-long: {}\r\n", "y".repeat(4096));
     for (headers, status) in [(many, 431), (long, 431), (String::new(), 200)] {
@@ -140,7 +147,7 @@ async fn heads_over_their_bounds_get_431() {
 
 #[tokio::test]
 async fn both_http_versions_are_served_on_one_port() {
-    let server = Server::start(Limits::default());
+    let server = Running::start(Limits::default());
     let url = format!("http://{}/echo", server.address);
     for (client, version) in
         [(reqwest::Client::new(), reqwest::Version::HTTP_11), (http2(), reqwest::Version::HTTP_2)]
@@ -153,7 +160,7 @@ async fn both_http_versions_are_served_on_one_port() {
 
 #[tokio::test]
 async fn i6_bounded_a_reader_that_takes_nothing_is_cut_off() {
-    let server = Server::start(Limits { stall: SHORT, ..Limits::default() });
+    let server = Running::start(Limits { stall: SHORT, ..Limits::default() });
     let mut stream = server.connect().await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     server.until_hit("stall").await;
@@ -161,7 +168,7 @@ async fn i6_bounded_a_reader_that_takes_nothing_is_cut_off() {
 
 #[tokio::test]
 async fn i6_bounded_connections_beyond_the_limit_wait_their_turn() {
-    let server = Server::start(Limits { connections: 1, ..Limits::default() });
+    let server = Running::start(Limits { connections: 1, ..Limits::default() });
     let mut first = server.connect().await;
     first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut first, "hello").await;
@@ -177,7 +184,7 @@ async fn i6_bounded_connections_beyond_the_limit_wait_their_turn() {
 
 #[tokio::test]
 async fn a_panic_ends_its_own_connection_only() {
-    let server = Server::start(Limits::default());
+    let server = Running::start(Limits::default());
     server.exchange(b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let answer = server.exchange(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
@@ -185,7 +192,7 @@ async fn a_panic_ends_its_own_connection_only() {
 
 #[tokio::test]
 async fn a_body_that_fails_ends_without_the_last_chunk() {
-    let server = Server::start(Limits::default());
+    let server = Running::start(Limits::default());
     let answer = server.exchange(b"GET /cut HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(!answer.contains("0\r\n\r\n"), "{answer}");
     let url = format!("http://{}/cut", server.address);
@@ -208,11 +215,11 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
             self.1.notify_one();
         }
     }
-    let (flag, told) = (Arc::clone(&is_gone), Arc::clone(&body_dropped));
+    let (flag, dropped) = (Arc::clone(&is_gone), Arc::clone(&body_dropped));
     let router = Router::new().route(
         "/",
         get(move || async move {
-            let gone = Gone(flag, told);
+            let gone = Gone(flag, dropped);
             once_then(stream::once(async move {
                 let _gone = gone;
                 std::future::pending().await
@@ -236,7 +243,7 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
 
 #[tokio::test]
 async fn a_drain_answers_everyone_but_keeps_no_connection() {
-    let server = Server::start(Limits::default());
+    let server = Running::start(Limits::default());
     let mut idle = server.connect().await;
     idle.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut idle, "hello").await;
@@ -255,14 +262,14 @@ async fn a_drain_answers_everyone_but_keeps_no_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_comes_as_the_drain_begins_is_answered() {
     for turn in 0..300 {
-        let server = Arc::new(Server::start(Limits::default()));
+        let server = Arc::new(Running::start(Limits::default()));
         let asked = (0..20).map(|_| {
             let server = Arc::clone(&server);
             let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
             tokio::spawn(async move { server.exchange(request).await })
         });
         let mut asked: Vec<_> = asked.collect();
-        // The others are somewhere on their way.
+        // The drain begins while the other requests are at any stage.
         let first = asked.remove(turn % asked.len());
         let early = first.await.unwrap();
         assert!(early.ends_with("hello"), "{early:?}");
@@ -276,7 +283,7 @@ async fn a_request_that_comes_as_the_drain_begins_is_answered() {
 
 #[tokio::test]
 async fn a_stop_cuts_every_connection_and_then_returns() {
-    let mut server = Server::start(Limits::default());
+    let mut server = Running::start(Limits::default());
     let mut plain = server.connect().await;
     plain.write_all(b"GET /quiet HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut plain, "first").await;

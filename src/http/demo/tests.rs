@@ -3,12 +3,12 @@ use axum::{body::Body, http::Request};
 use std::sync::Mutex;
 use tower::ServiceExt as _;
 
-/// Writes down what was asked of it.
+/// Keeps the calls that it got.
 #[derive(Default)]
 struct Stub(Mutex<Vec<String>>);
 
 impl Stub {
-    fn note(&self, what: String) -> Result<Order, Refusal> {
+    fn note(&self, what: String) -> Result<Order, DemoError> {
         self.0.lock().unwrap().push(what);
         Ok(Order {
             payment: "pi_1".parse().unwrap(),
@@ -20,18 +20,18 @@ impl Stub {
     }
 }
 
-impl Shop for Stub {
-    fn begin(&self, life: &str) -> Result<Order, Refusal> {
-        if life == "happy" { self.note(format!("begin {life}")) } else { Err(Refusal::UnknownLife) }
+impl DemoShop for Stub {
+    fn begin(&self, life: &str) -> Result<Order, DemoError> {
+        if life == "happy" { self.note(format!("begin {life}")) } else { Err(DemoError::UnknownLife) }
     }
-    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, Refusal> {
+    fn go_on(&self, payment: &Name, life: &str) -> Result<Order, DemoError> {
         self.note(format!("go on {payment} {life}"))
     }
-    fn order(&self, payment: &Name) -> Result<Order, Refusal> {
+    fn order(&self, payment: &Name) -> Result<Order, DemoError> {
         if payment.as_str() == "pi_1" {
             self.note(format!("order {payment}"))
         } else {
-            Err(Refusal::UnknownPayment)
+            Err(DemoError::UnknownPayment)
         }
     }
     fn restart(&self) {

@@ -1,5 +1,5 @@
-//! I8 over every preset: card data, generated and put anywhere into deliveries that are signed, comes out of no door of a gateway:
-//! answers, log lines, events and records as the operators' routes show them, streams, snapshots, metrics, the data folder.
+//! I8 for every preset: generated card data, anywhere in signed deliveries, leaves a gateway nowhere: not in answers, log lines, the
+//! events and records of the operators' routes, streams, snapshots, metrics or the data folder.
 
 mod card;
 
@@ -19,13 +19,14 @@ use proptest::{sample::Index, strategy::ValueTree as _, test_runner::TestRunner}
 use reqwest::Client;
 use std::{io, path::Path, sync::Mutex};
 
-/// Deliveries of each fixture, and the most fixtures of a preset.
+/// The number of deliveries of each fixture.
 const SALTS: usize = 3;
+/// The most fixtures of a preset that are delivered.
 const CASES: usize = 12;
 
 const ADMIN: &str = "an-admin-token-of-some-length";
 
-/// Everything that came out of a gateway.
+/// Everything that left a gateway: where it left, and the text.
 #[derive(Default)]
 struct Doors(Vec<(String, String)>);
 
@@ -51,7 +52,7 @@ impl Doors {
     }
 }
 
-/// What is logged, at every level of ours.
+/// The log of the gateway, at every level.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -79,7 +80,7 @@ impl Gateway {
         let any = "127.0.0.1:0".parse().unwrap();
         config.listen = Listen { public: any, ingest: any, admin: any };
         config.admin_token = Some(ADMIN.into());
-        // A source whose ids are the shop's own would be exempt.
+        // A source whose ids are the shop's own would be exempt from the check.
         let settings =
             |sender: &Sender| SourceSettings { shared_ids: false, ..sender.settings(&[Keys::New]) };
         config.sources = senders.iter().map(|sender| Source::build(settings(sender)).unwrap()).collect();
@@ -88,15 +89,15 @@ impl Gateway {
         Self { running, client: Client::new(), folder }
     }
 
-    async fn post(&self, source: &str, post: &Post, card: &Card, around: bool) -> (u16, String) {
+    async fn post(&self, source: &str, post: &Post, card: &Card, beside: bool) -> (u16, String) {
         let note = utf8_percent_encode(&card.written, NON_ALPHANUMERIC);
-        let extra = if around { format!("note={note}&cvv={}", card.mark) } else { String::new() };
+        let extra = if beside { format!("note={note}&cvv={}", card.mark) } else { String::new() };
         let url = format!("http://{}/webhooks/{source}?{}&{extra}", self.running.listen.ingest, post.query);
         let mut request = self.client.post(url).headers(post.headers.clone()).body(post.body.clone());
-        if around {
+        if beside {
             request =
                 request.header("x-note", card.amid().replace("\r\n", "")).header("user-agent", &card.digits);
-            // What comes in headers that no signature covers, under the providers' own names.
+            // The card also comes in headers that no signature covers, under the providers' own names.
             for name in [
                 "x-razorpay-event-id",
                 "x-shopify-event-id",
@@ -115,7 +116,7 @@ impl Gateway {
 
     async fn get(&self, address: std::net::SocketAddr, path: &str) -> String {
         let request = self.client.get(format!("http://{address}{path}"));
-        // A token that is none is refused, also where everyone may watch.
+        // The public listener refuses this token, even if everyone may watch, so it gets none.
         let is_public = address == self.running.listen.public;
         let request = if is_public { request } else { request.bearer_auth(ADMIN) };
         let answer = request.send().await.unwrap();
@@ -123,7 +124,7 @@ impl Gateway {
         answer.text().await.unwrap()
     }
 
-    /// All of a source's records, once there are as many as it had events.
+    /// Returns all records of a source, once there are as many as the source had events.
     async fn records(&self, source: &str) -> String {
         let admin = self.running.listen.admin;
         let metrics = self.get(admin, "/metrics").await;
@@ -141,7 +142,7 @@ impl Gateway {
         }
     }
 
-    /// A payment's snapshot, and its stream up to there.
+    /// Returns the snapshot of a payment, and its stream up to the snapshot.
     async fn watch(&self, payment: &str, mut live: reqwest::Response) -> String {
         let payment = utf8_percent_encode(payment, NON_ALPHANUMERIC);
         let snapshot = self.get(self.running.listen.public, &format!("/v1/payments/{payment}")).await;
@@ -160,7 +161,7 @@ impl Gateway {
     }
 }
 
-/// The payment that a fixture is about.
+/// Returns the payment that a sender's fixture is about.
 fn payment(sender: &Sender) -> String {
     match sender.preset {
         "stripe" => "pi_3PqJt2KZvKYlo2C1".to_owned(),
@@ -184,7 +185,7 @@ async fn i8_card_data_anywhere_in_any_provider_s_deliveries_comes_out_nowhere() 
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    // While there is one subscriber alone, a line that another thread comes to first is off for all of them.
+    // With a single subscriber, a log line that another thread reaches first is switched off for all threads.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let logged = tracing::subscriber::set_default(subscriber);
     let senders = Sender::all();
@@ -199,7 +200,7 @@ async fn i8_card_data_anywhere_in_any_provider_s_deliveries_comes_out_nowhere() 
     let mut kept = Vec::new();
     for (sender, live) in senders.iter().zip(streams) {
         let records = gateway.records(sender.preset).await;
-        // Or another preset's fixtures are about a payment of the same name, which then belongs to that one.
+        // If the fixtures of another preset are about a payment of the same name, the payment belongs to the other provider.
         let is_taken =
             ["accepted", "other_provider"].iter().any(|word| records.contains(&format!("\"{word}\"")));
         assert!(is_taken, "{} had some accepted", sender.preset);
@@ -215,14 +216,14 @@ async fn i8_card_data_anywhere_in_any_provider_s_deliveries_comes_out_nowhere() 
     doors.saw("the data folder", text_below(gateway.folder.path()));
     assert!(doors.0.last().unwrap().1.contains("pi_3PqJt2KZvKYlo2C1"), "the data folder can be searched");
     doors.check(&cards);
-    // It was seen, and kept from leaving.
+    // The card data was seen, and masked or quarantined.
     for word in ["outcome=\"accepted\"", "reason=\"pan_like_id\"", "******"] {
         assert!(log.contains(word), "{word} is not in the log of {} bytes", log.len());
     }
     assert!(kept.concat().contains("******"));
 }
 
-/// Each fixture with cards in several places; and what is not signed, not to be read, or to nobody.
+/// Delivers each fixture with cards in several places, and also deliveries that are unsigned, unreadable or to an unknown source.
 async fn deliver(
     gateway: &Gateway,
     sender: &Sender,
@@ -232,7 +233,7 @@ async fn deliver(
 ) {
     let preset = sender.preset;
     let strategy = (card(), place(), any::<Index>());
-    // One without, so that there is something to watch.
+    // One delivery has no card data, so that there is something to watch.
     let (card, ..) = strategy.new_tree(runner).unwrap().current();
     let plain = sender.post(Keys::New, &sender.payload(), clock::now());
     assert_eq!(gateway.post(preset, &plain, &card, false).await.0, 200, "{preset}");
@@ -241,7 +242,7 @@ async fn deliver(
             let (card, place, index) = strategy.new_tree(runner).unwrap().current();
             let payload = salted(sender, &sender.payload_of(case), &card, &place, index);
             let post = sender.post(Keys::New, &payload, clock::now());
-            let (status, answer) = gateway.post(preset, &post, &card, matches!(place, Place::Around)).await;
+            let (status, answer) = gateway.post(preset, &post, &card, matches!(place, Place::Beside)).await;
             assert_eq!(status, 200, "{preset}, {place:?}: {answer}\n{payload}");
             doors.saw(format!("an answer to {preset}"), answer);
             cards.push((card, format!("{place:?} in {preset}: {payload}")));
@@ -273,7 +274,7 @@ async fn deliver(
     cards.push((card, format!("in what {preset} did not sign")));
 }
 
-/// All that the files below a folder hold, as text where it is text.
+/// Returns the contents of all files below a folder, as text where possible.
 fn text_below(folder: &Path) -> String {
     let mut all = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {

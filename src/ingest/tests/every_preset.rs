@@ -1,4 +1,4 @@
-//! What every preset has to stand, whatever it signs and how: each test asks all of them.
+//! Properties of every preset, whatever it signs and how. Each test checks all presets.
 
 use super::{
     senders::{Keys, Post, Sender},
@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     fuzzing::NOW_S,
-    ingest::{SourceError, preset::Scheme},
+    source::{SourceError, presets, testing::Scheme},
     store::{self, embedded},
 };
+use std::time::Duration;
 
 /// A gateway with one source.
 struct Desk {
@@ -32,15 +33,15 @@ impl Desk {
     fn with(sender: &Sender, settings: SourceSettings) -> Self {
         let limits = Limits { failed_signatures_per_second: u32::MAX, ..Limits::default() };
         let bench = bench(&limits);
-        bench.ingest.replace_sources(vec![Source::build(settings).unwrap()]);
+        bench.sources.replace(vec![Source::build(settings).unwrap()]);
         Self { bench, preset: sender.preset }
     }
 
     async fn take(&self, post: &Post, at: Time) -> Verdict {
         let Post { headers, query, body, .. } = post;
-        let delivery = Delivery { source: self.preset, headers, query, body, received_at: at, peer: None };
+        let delivery = Delivery { headers, query, body, received_at: at, peer: None };
         let before = (self.kept(), self.counted("duplicate", ""));
-        let reply = self.bench.ingest.deliver(delivery).await;
+        let reply = self.bench.deliver(self.preset, delivery).await;
         match (reply.status, self.kept() - before.0) {
             (200, 1) => Verdict::Accepted,
             (200, 0) if self.counted("duplicate", "") > before.1 => Verdict::Duplicate,
@@ -127,14 +128,14 @@ async fn every_preset_refuses_a_change_of_any_byte_that_is_signed() {
     }
 }
 
-/// What a preset says of the time that it signs: how old it may be, if that is limited by itself, and how far ahead.
+/// Returns the window of the time that a preset signs, in seconds: how old the time may be, if the preset limits it, and how far ahead.
 fn window(sender: &Sender) -> Option<(Option<i64>, i64)> {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap();
     match &sender.scheme {
         Scheme::Recipe(recipe) => {
             recipe.time.as_ref().map(|time| (time.max_age.map(seconds), seconds(time.max_future)))
         }
-        Scheme::Coded(adapter) => adapter.max_age_s().map(|age| (i64::try_from(age).ok(), 60)),
+        Scheme::Adapter(adapter) => adapter.max_age_s().map(|age| (i64::try_from(age).ok(), 60)),
     }
 }
 
@@ -153,7 +154,7 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
         timed.push(preset);
         let post = sender.post(Keys::New, &sender.payload(), at(0));
         let own = own.map(|age| (age, sender.settings(&[Keys::New])));
-        // What an adapter allows is not the source's to say.
+        // A source cannot set the window of an adapter.
         let asked = sender.recipe().map(|_| (60, limited));
         for (age, settings) in own.into_iter().chain(asked) {
             for (received, reason) in [
@@ -174,7 +175,7 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
             }
         }
     }
-    // Those that the providers' manuals say sign one.
+    // By their manuals, these providers sign a time.
     let expected = [
         "cashfree",
         "coinbase",
@@ -203,16 +204,15 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
     let (senders, mut entries) = (Sender::all(), 0);
     for sender in &senders {
         let preset = sender.preset;
-        // The fixtures of two may be about payments of one name.
+        // The fixtures of two presets may be about payments of the same name.
         let settings = SourceSettings { realm: preset.parse().unwrap(), ..sender.settings(&[Keys::New]) };
-        let source = vec![Source::build(settings).unwrap()];
+        let source = Source::build(settings).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let ingest =
-            Ingest::new(source, Arc::clone(&store), Arc::clone(&metrics), Live::new(Limits::default()));
+        let (kept, counted, hints) = (Arc::clone(&store), Arc::clone(&metrics), Arc::default());
+        let ingest = Ingest::new(kept, counted, Live::new(Limits::default()), hints);
         let Post { headers, query, body, .. } = &sender.post(Keys::New, &sender.payload(), at(0));
-        let deliver = || {
-            ingest.deliver(Delivery { source: preset, headers, query, body, received_at: at(0), peer: None })
-        };
+        let deliver =
+            || ingest.deliver(&source, Delivery { headers, query, body, received_at: at(0), peer: None });
         let at_once = join_all([deliver(), deliver(), deliver()]).await;
         assert!(at_once.iter().all(|reply| reply.status == 200), "{preset}: {at_once:?}");
         assert_eq!(deliver().await.status, 200, "{preset}");
@@ -224,6 +224,6 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
         let written: u64 = store.heads().await.unwrap().iter().map(|head| head.pos).sum();
         assert_eq!(written, entries, "{preset} wrote one entry");
     }
-    assert_eq!(entries, preset::presets().count() as u64);
+    assert_eq!(entries, presets().count() as u64);
     store.close().await;
 }

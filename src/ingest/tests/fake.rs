@@ -3,25 +3,32 @@
 use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
-    store::{Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Settlement},
+    store::{
+        Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        RecordPage, Settlement,
+    },
 };
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+    time::Duration,
+};
 use tokio::sync::broadcast;
 
 /// A store that keeps what it is given in memory, and fails or waits where a test wants it to.
 #[derive(Default)]
-pub(in crate::ingest) struct Fake {
+pub(crate) struct Fake {
     pub(super) events: Mutex<Vec<Event>>,
     pub(super) records: Mutex<Vec<Record>>,
     recorded: Notify,
     pub(super) fails: Mutex<Option<StoreError>>,
     pub(super) conflicts: Mutex<Option<Conflict>>,
-    /// How often each payment came to be owed …
+    /// How often a confirmation of each payment became pending.
     pub(super) owed: Mutex<HashMap<String, usize>>,
-    /// … and how it fails.
+    /// The error with which noting a pending confirmation fails, if it fails.
     pub(super) owes: Mutex<Option<StoreError>>,
-    /// While it is held, appends wait.
+    /// Appends wait while a test holds this lock.
     pub(super) gate: tokio::sync::Mutex<()>,
 }
 
@@ -30,7 +37,7 @@ impl Fake {
         self.fails.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
-    /// The first record of a log, once it is there.
+    /// Returns the first record of a log, once it is there.
     pub(super) async fn first(&self, log: RecordLog) -> Record {
         loop {
             let recorded = self.recorded.notified();
@@ -82,8 +89,14 @@ impl Store for Fake {
         Ok(Vec::new())
     }
 
-    async fn records(&self, _: RecordLog, _: &str, _: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(self.records.lock().unwrap().clone())
+    async fn records(
+        &self,
+        _: RecordLog,
+        _: &str,
+        _: Option<RecordCursor>,
+        _: usize,
+    ) -> Result<RecordPage, StoreError> {
+        Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
     }
 
     async fn owe(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
-//! What each delivery owes: the provider has to be asked, where it can be.
+//! Pending confirmations: each hint of a source whose provider can be asked leaves one in the store.
 
 use super::*;
+use crate::source::ApiSettings;
 
 /// A bench whose source can ask its provider.
 fn bench_with_api() -> Bench {
@@ -9,7 +10,7 @@ fn bench_with_api() -> Bench {
         api: Some(ApiSettings { client_id: None, key: "sk_Zq81LmXw0tB7cYhKdN5v".into(), url: None }),
         ..settings_of("acme", "revolut")
     };
-    bench.ingest.replace_sources(vec![Source::build(settings.clone()).unwrap()]);
+    bench.sources.replace(vec![Source::build(settings.clone()).unwrap()]);
     bench.signer = Source::build(settings).unwrap();
     bench
 }
@@ -21,14 +22,14 @@ async fn each_hint_owes_a_confirmation_a_repeated_one_too() {
     let bench = bench_with_api();
     for (times, outcome) in [(1, "accepted"), (2, "duplicate"), (3, "duplicate")] {
         assert_eq!(bench.send(ORDER).await, (200, outcome.to_owned()));
-        bench.ingest.owed().await;
+        bench.hints.notified().await;
         assert_eq!(bench.store.owed.lock().unwrap().get("9fc01989-3f61"), Some(&times));
     }
-    // What is not about a payment, and what is not signed, hint at nothing.
+    // A delivery that is not about a payment, or not signed, is no hint.
     bench.send(r#"{"event":"PAYOUT_COMPLETED","order_id":"9fc01989-3f62"}"#).await;
     bench.post(&HeaderMap::new(), ORDER.replace("61", "63").as_bytes()).await;
     assert_eq!(bench.store.owed.lock().unwrap().len(), 1);
-    assert_eq!(bench.ingest.confirming().len(), 1);
+    assert_eq!(bench.sources.confirming().len(), 1);
 }
 
 #[tokio::test]
@@ -48,5 +49,5 @@ async fn i1_a_hint_whose_confirmation_is_not_owed_is_not_acknowledged() {
 async fn a_source_without_credentials_owes_nothing() {
     let bench = bench_of(&Limits::default(), "revolut");
     assert_eq!(bench.send(ORDER).await, (200, "accepted".to_owned()));
-    assert!(bench.store.owed.lock().unwrap().is_empty() && bench.ingest.confirming().is_empty());
+    assert!(bench.store.owed.lock().unwrap().is_empty() && bench.sources.confirming().is_empty());
 }

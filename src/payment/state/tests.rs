@@ -1,5 +1,5 @@
 use super::*;
-use crate::payment::{Subject, Time};
+use crate::payment::{Reported, Subject, Time};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::HashMap;
@@ -28,15 +28,15 @@ fn phase(phase: Phase, amount: impl Into<Option<i64>>) -> Fact {
 }
 
 fn capture(id: &str, amount: i64, state: PartState) -> Fact {
-    Fact::Capture(Told { id: id.into(), amount, currency: None, state })
+    Fact::Capture(Reported { id: id.into(), amount, currency: None, state })
 }
 
 fn refund(id: &str, amount: i64, state: PartState) -> Fact {
-    Fact::Refund(Told { id: id.into(), amount, currency: None, state })
+    Fact::Refund(Reported { id: id.into(), amount, currency: None, state })
 }
 
 fn dispute(id: &str, state: DisputeState) -> Fact {
-    Fact::Dispute(Told { id: id.into(), amount: 10_000, currency: None, state })
+    Fact::Dispute(Reported { id: id.into(), amount: 10_000, currency: None, state })
 }
 
 fn refunded(amount: i64) -> Fact {
@@ -246,7 +246,7 @@ fn a_full_refund_is_full_although_no_capture_was_seen() {
 
 #[test]
 fn a_capture_before_its_authorisation_has_a_currency() {
-    let sum = |id: &str, amount, code: &str| Told {
+    let sum = |id: &str, amount, code: &str| Reported {
         id: id.into(),
         amount,
         currency: code.parse().ok(),
@@ -254,7 +254,8 @@ fn a_capture_before_its_authorisation_has_a_currency() {
     };
     let capture = event("e2", 2, &[Fact::Capture(sum("c1", 500, "JPY"))]);
     let refund = event("e3", 3, &[Fact::Refund(sum("r1", 200, "USD"))]);
-    let dispute = Told { id: "d1".into(), amount: 5, currency: "GBP".parse().ok(), state: DisputeState::Won };
+    let dispute =
+        Reported { id: "d1".into(), amount: 5, currency: "GBP".parse().ok(), state: DisputeState::Won };
     let dispute = event("e4", 4, &[Fact::Dispute(dispute)]);
     let authorized = event("e1", 1, &[phase(Phase::Authorized, 1_000)]);
     for (events, amount, currency) in [

@@ -24,7 +24,7 @@ fn an_id_is_a_card_number_by_prefix_length_and_check_digit() {
         ("5105105105105100", true),
         ("2223000048410010", true),
         ("6304000000000000", true),
-        // No issuer, no such length, no valid check digit.
+        // These have no issuer's prefix, a length that the issuer does not use, or an invalid check digit.
         ("1736846575470", false),
         ("order_1736846575470", false),
         ("1111111111111111", false),
@@ -59,10 +59,10 @@ fn every_issuer_s_numbers_are_found_at_both_ends_of_its_range_and_in_each_length
     }
 }
 
-/// Two years around the time of writing, in microseconds since 1970.
+/// A range of two years around the time of writing, in microseconds since 1970.
 const US: std::ops::Range<u64> = 1_764_460_800_000_000..1_827_619_200_000_000;
 
-/// `YYYYMMDDhhmmss` of a time in microseconds, by the calendar.
+/// Writes a time, given in microseconds since 1970, in a format such as `YYYYMMDDhhmmss`.
 fn digits_of(us: u64, format: &str) -> String {
     let time = jiff::Timestamp::from_microsecond(us.try_into().unwrap()).unwrap();
     let time = crate::payment::Time::from_unix_ms(time.as_millisecond()).unwrap().to_string();
@@ -74,7 +74,7 @@ fn digits_of(us: u64, format: &str) -> String {
     }
 }
 
-/// Ids that shops and providers make, by their kind.
+/// Returns generators of the ids that shops and providers make, by kind.
 fn ids() -> Vec<(&'static str, BoxedStrategy<String>)> {
     let us = || US;
     vec![
@@ -98,10 +98,10 @@ fn ids() -> Vec<(&'static str, BoxedStrategy<String>)> {
         ),
         ("RFC 3339", us().prop_map(|us| digits_of(us, "rfc3339")).boxed()),
         ("a counter", (0..10_000_000_u64).prop_map(|n| format!("INV-{n:013}")).boxed()),
-        // Orders of 2024 and later.
+        // These are orders of 2024 and later.
         ("Shopify's orders", (5_500_000_000_000..7_500_000_000_000_u64).prop_map(|n| n.to_string()).boxed()),
         ("Shopify's refunds", (900_000_000_000..999_999_999_999_u64).prop_map(|n| n.to_string()).boxed()),
-        // The older form of a `pspReference`: sixteen digits, in the examples of Adyen's documentation.
+        // The older form of a `pspReference` has sixteen digits, as in the examples of Adyen's documentation.
         ("Adyen's references", "(85|88|99)[0-9]{14}".boxed()),
         ("UUIDs", "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}".boxed()),
         ("ULIDs", "01[0-9A-HJKMNP-TV-Z]{24}".boxed()),

@@ -1,11 +1,12 @@
-//! Payloads and presets were written apart; here they meet.
+//! The payloads and the presets were written independently of each other; these tests compare them.
 
 use super::*;
 use crate::{
-    ingest::{Delivery, Ingest, Source, SourceSettings},
+    ingest::{Delivery, Ingest, ReplyBody},
     live::Live,
     metrics::Metrics,
     payment::{State, Status, Subject as Payment},
+    source::{Source, SourceSettings},
     store::{
         Store,
         embedded::{Embedded, Settings},
@@ -14,33 +15,34 @@ use crate::{
 use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 
-fn source(provider: &str) -> Source {
+fn source(provider: SimulatedProvider) -> Source {
     let secret = "whsec_0123456789abcdef0123456789abcdef".into();
-    let settings = SourceSettings::new("acme", provider, "default".parse().unwrap(), secret);
-    let live = Some(false).filter(|_| provider == "stripe");
+    let settings = SourceSettings::new("acme", provider.name(), "default".parse().unwrap(), secret);
+    let live = Some(false).filter(|_| provider == SimulatedProvider::Stripe);
     Source::build(SourceSettings { live, ..settings }).unwrap()
 }
 
-/// Delivers a life to the real gateway's first half, and gives what its log comes to.
-async fn outcome(provider: &str, life: Life) -> State {
+/// Delivers a life to the ingest half of a real gateway and returns the state that its log folds to.
+async fn outcome(provider: SimulatedProvider, life: Life) -> State {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new());
     let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
-    let ingest = Ingest::new(vec![source(provider)], Arc::clone(&store), metrics, Live::default());
+    let ingest = Ingest::new(Arc::clone(&store), metrics, Live::default(), Arc::default());
+    let receiver = source(provider);
     let mut seen = Vec::new();
     for (step, _) in play(provider, life).unwrap() {
         let mut headers = HeaderMap::new();
         for (name, value) in source(provider).sign(&step.body, start(), &step.event_id) {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let (source, body) = ("acme", step.body.as_slice());
-        let delivery =
-            Delivery { source, headers: &headers, query: "", body, received_at: start(), peer: None };
-        let reply = ingest.deliver(delivery).await;
+        let body = step.body.as_slice();
+        let delivery = Delivery { headers: &headers, query: "", body, received_at: start(), peer: None };
+        let reply = ingest.deliver(&receiver, delivery).await;
         let expected = if seen.contains(&step.event_id) { "duplicate" } else { "accepted" };
-        let word: Value = serde_json::from_str(&reply.body).unwrap();
-        assert_eq!(word["outcome"], expected, "{provider} {life} {}: {}", step.event_type, reply.body);
+        let ReplyBody::Json(body) = reply.body else { panic!("{provider} {life}: {reply:?}") };
+        let word: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(word["outcome"], expected, "{provider} {life} {}: {body}", step.event_type);
         seen.push(step.event_id);
     }
     let payment = Payment::payment("default".parse().unwrap(), "pay_1".parse().unwrap());
@@ -50,10 +52,10 @@ async fn outcome(provider: &str, life: Life) -> State {
 
 #[tokio::test]
 async fn every_life_of_every_provider_is_understood_and_ends_as_it_says() {
-    for provider in PROVIDERS {
-        for life in Life::of_provider(provider) {
+    for provider in SimulatedProvider::ALL {
+        for life in provider.lives() {
             let expected = match life {
-                Life::Canceled if provider == "stripe" => Status::Canceled,
+                Life::Canceled if provider == SimulatedProvider::Stripe => Status::Canceled,
                 Life::Canceled => Status::Expired,
                 Life::Refund => Status::Refunded,
                 Life::PartialRefund => Status::PartiallyRefunded,

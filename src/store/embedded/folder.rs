@@ -1,10 +1,9 @@
-//! The data folder: whose it is, which format it has, and that nobody else has it open.
+//! The data folder: its owner, its format, and the lock that keeps other processes out.
 //!
-//! A marker file says all three: it names the format, and it is what gets locked. Nothing that is not ours is ever
-//! touched: a folder that holds anything but lacks the marker is refused. The marker is written last, so an empty one
+//! A marker file says all three: it names the format, and it is the file that is locked. Nothing that belongs to others is ever
+//! touched: a folder that holds anything but has no marker is refused. The marker is written last, so an empty one
 //! means that a creation did not finish, and that nothing can have been promised yet.
 
-use super::OpenError;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
@@ -14,12 +13,55 @@ use std::{
 const MARKER: &str = "PAYSTREAM";
 const DATABASE: &str = "db";
 const TITLE: &str = "Paystream embedded store, format ";
-/// Grows whenever an older gateway could not read what a newer one writes.
+/// The format of the folder. It is raised whenever an older gateway could not read what a newer one writes.
 const FORMAT: u32 = 1;
-/// The marker has one short line; more than this is not ours.
+/// The marker has one short line. A longer file is not a marker.
 const MARKER_MAX: u64 = 256;
 
-/// An open data folder. Unlocked when dropped.
+/// Why a data folder was not opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process has it open.
+    #[error("{path}: in use by another gateway; stop that one, or name another folder in [store] path", path = path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds files, but none that say that it is a data folder of Paystream.
+    #[error("{path}: not empty, and no data folder of Paystream; name a new or empty folder in [store] path", path = path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is a data folder, but it cannot be read.
+    #[error("{path}: damaged ({reason}); move it away, then restore a backup or start with an empty folder", path = path.display())]
+    Corrupt {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer version wrote the folder.
+    #[error("{path}: written by a newer version (format {found}, this one knows {known}); run that version or a later one", path = path.display())]
+    TooNew {
+        /// The folder.
+        path: PathBuf,
+        /// The format of the folder.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+    },
+    /// The operating system refused an operation.
+    #[error("{path}: {source}; check the folder's owner, its permissions and the room on its disk", path = path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+/// An open data folder. Dropping it unlocks it.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -28,15 +70,15 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder if there is none, locks it, and checks that it is ours and that its format is known.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let io = |source| OpenError::Io { path: path.into(), source };
+    /// Creates the folder if there is none, locks it, and checks that it is a data folder of a known format.
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.into(), source };
         create(path).map_err(io)?;
         let marker = path.join(MARKER);
         if !marker.try_exists().map_err(io)? && fs::read_dir(path).map_err(io)?.next().is_some() {
-            // The other one of two gateways that start at once may have put its marker there just now.
+            // Two gateways may start at once: the other one may have created its marker just now.
             if !marker.try_exists().map_err(io)? {
-                return Err(OpenError::Foreign { path: path.into() });
+                return Err(FolderError::Foreign { path: path.into() });
             }
         }
         let marker = OpenOptions::new()
@@ -48,7 +90,7 @@ impl Folder {
             .map_err(io)?;
         match marker.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.into() }),
+            Err(TryLockError::WouldBlock) => return Err(FolderError::Locked { path: path.into() }),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let mut folder = Self { path: path.into(), marker, finished: false };
@@ -56,20 +98,20 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where the library keeps its files.
+    /// The path below which the library keeps its files.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
 
-    /// Whether the creation of this folder came to its end, so that a database has to be there.
+    /// Whether the creation of this folder was finished, so that a database has to be there.
     pub(super) const fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// Marks the folder as ours for good.
-    pub(super) fn finish(&mut self) -> Result<(), OpenError> {
+    /// Writes the marker, if the creation of the folder was not finished before.
+    pub(super) fn finish(&mut self) -> Result<(), FolderError> {
         if !self.finished {
-            self.write_marker().map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+            self.write_marker().map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
             self.finished = true;
         }
         Ok(())
@@ -79,7 +121,7 @@ impl Folder {
         self.marker.rewind()?;
         writeln!(self.marker, "{TITLE}{FORMAT}")?;
         self.marker.sync_all()?;
-        // The names of the new files must be as durable as what is in them, and so must the folder's own name.
+        // The names of the new files must be as durable as their contents, and so must the folder's own name.
         File::open(&self.path)?.sync_all()?;
         match self.path.canonicalize()?.parent() {
             Some(parent) => File::open(parent)?.sync_all(),
@@ -87,12 +129,12 @@ impl Folder {
         }
     }
 
-    fn check(&mut self) -> Result<bool, OpenError> {
+    fn check(&mut self) -> Result<bool, FolderError> {
         let mut text = Vec::new();
         (&mut self.marker)
             .take(MARKER_MAX)
             .read_to_end(&mut text)
-            .map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+            .map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
         if text.is_empty() {
             return Ok(false);
         }
@@ -102,7 +144,7 @@ impl Folder {
             .filter(|format| *format > 0);
         match format {
             Some(found) if found > FORMAT => {
-                Err(OpenError::TooNew { path: self.path.clone(), found, known: FORMAT })
+                Err(FolderError::TooNew { path: self.path.clone(), found, known: FORMAT })
             }
             Some(_) if !self.database().is_dir() => {
                 Err(self.corrupt(format!("its {DATABASE} folder is missing")))
@@ -113,22 +155,22 @@ impl Folder {
     }
 
     /// The refusal of a damaged folder.
-    pub(super) fn corrupt(&self, reason: String) -> OpenError {
-        OpenError::Corrupt { path: self.path.clone(), reason }
+    pub(super) fn corrupt(&self, reason: String) -> FolderError {
+        FolderError::Corrupt { path: self.path.clone(), reason }
     }
 
-    /// What the library's refusal means.
-    pub(super) fn refused(&self, error: fjall::Error) -> OpenError {
+    /// The error of the library as an error of the folder.
+    pub(super) fn refused(&self, error: fjall::Error) -> FolderError {
         match error {
-            fjall::Error::Locked => OpenError::Locked { path: self.path.clone() },
-            // A file that ends too early or holds what it should not is damage, whatever the library calls it.
+            fjall::Error::Locked => FolderError::Locked { path: self.path.clone() },
+            // A file that is missing, ends too early or holds invalid data is damage, whatever the library calls it.
             fjall::Error::Io(source)
                 if !matches!(
                     source.kind(),
                     io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound
                 ) =>
             {
-                OpenError::Io { path: self.path.clone(), source }
+                FolderError::Io { path: self.path.clone(), source }
             }
             other => self.corrupt(other.to_string()),
         }
@@ -137,8 +179,8 @@ impl Folder {
 
 /// Whether there is a data folder at `path`, whose creation came to its end. Looks, and changes nothing; what [`Folder::open`]
 /// would refuse at first sight is refused here too.
-pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
-    let io = |source| OpenError::Io { path: path.into(), source };
+pub(super) fn is_there(path: &Path) -> Result<bool, FolderError> {
+    let io = |source| FolderError::Io { path: path.into(), source };
     match fs::metadata(path.join(MARKER)) {
         Ok(marker) => return Ok(marker.len() > 0),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
@@ -147,7 +189,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {
             None => Ok(false),
-            Some(_) => Err(OpenError::Foreign { path: path.into() }),
+            Some(_) => Err(FolderError::Foreign { path: path.into() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io(error)),
@@ -157,7 +199,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
 fn create(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
-    // Payments are nobody's business but the gateway's.
+    // Only the gateway's user may read payments.
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)

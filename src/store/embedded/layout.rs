@@ -1,16 +1,16 @@
-//! How things are laid out in the one ordered tree. Pure: keys and values to bytes and back.
+//! The layout of the one ordered tree: keys and values to bytes and back. Pure.
 //!
 //! | key | value |
 //! |---|---|
-//! | `m` log                        | [`Meta`]: one per log, side by side, so that a sweep walks few bytes |
-//! | `e` log, `seq`                 | [`Stored`]: tag and event; a log is one range |
+//! | `m` log                         | [`Meta`]: one per log, side by side, so that a sweep reads few bytes |
+//! | `e` log, `seq`                  | [`Stored`]: tag and event; a log is one range |
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
-//! | `f` partition, `pos`           | [`Reference`](crate::store::Reference); the last one is the feed's head |
-//! | `q` or `d` source, number      | [`Record`](crate::store::Record) of the quarantine or the delivery log |
-//! | `c` source, payment            | [`Debt`]: a confirmation that is owed |
+//! | `f` partition, `pos`            | [`Reference`](crate::store::Reference); the last one is the feed's head |
+//! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
+//! | `c` source, payment             | [`PendingConfirmation`] |
 //!
 //! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold. Numbers are big endian, so that
-//! their order is the tree's. Values are JSON, for an operator's eyes, but for [`Seen`], of which there are most.
+//! their order is that of the tree. Values are JSON, so that an operator can read them, except [`Seen`], of which there are most.
 
 use crate::{
     payment::{Digest, Event, Name, Subject, Tag, Time},
@@ -19,69 +19,72 @@ use crate::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
-/// What is kept of a log besides its entries.
+/// What is kept about a log besides its entries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Meta {
-    /// Entries so far.
+    /// The number of its entries.
     pub(super) seq: u64,
-    /// Whose first event it was.
+    /// The provider of its first event, to which the log belongs.
     pub(super) provider: Arc<str>,
-    /// When the last entry was appended, by our clock: the time to live counts from here.
+    /// When the last entry was appended, by the gateway's clock. The time to live counts from here.
     pub(super) last: Time,
 }
 
-/// One entry of a log: `Stored<&Event>` to write, `Stored<Event>` to read.
+/// One entry of a log: `Stored<&Event>` for writing, `Stored<Event>` for reading.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Stored<E> {
-    /// Drawn at the append.
+    /// The tag that was drawn when the event was appended.
     pub(super) tag: Tag,
-    /// What was appended.
+    /// The event.
     pub(super) event: E,
 }
 
-/// A confirmation that is owed, as far as a restart has to know it.
+/// A pending confirmation, as far as a restart has to know it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Debt {
-    /// Whose.
+pub(super) struct PendingConfirmation {
+    /// The source whose provider is to be asked.
     pub(super) source: Arc<str>,
-    /// Which.
+    /// The payment to confirm.
     pub(super) payment: Name,
-    /// Since when.
+    /// When it became pending, or was answered last.
     pub(super) since: Time,
     /// When it may be claimed.
     pub(super) due: Time,
-    /// Why it was put off last, how often in a row for that reason, and since when.
+    /// The reason for the last delay, if there was one since the last hint.
     #[serde(default)]
     pub(super) delay: Option<Delay>,
+    /// How often in a row it was delayed for that reason.
     pub(super) attempts: u32,
+    /// When the first delay of that row began.
     #[serde(default)]
     pub(super) delayed_since: Time,
 }
 
-/// What is remembered of an identity.
+/// What is remembered about the identity of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Seen {
-    /// Of type and facts.
+    /// The digest of type and facts, by which another event of this identity is told apart.
     pub(super) digest: Digest,
-    /// The entry.
+    /// The number of its entry in the log.
     pub(super) seq: u64,
 }
 
 impl Seen {
-    /// The digest, then the number.
+    /// The digest, and then the number.
     pub(super) fn encode(self) -> Vec<u8> {
         [self.digest.as_slice(), &self.seq.to_be_bytes()].concat()
     }
 
-    /// Back from bytes.
+    /// The value that [`encode`](Self::encode) made these bytes of.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let parts = bytes.split_first_chunk().and_then(|(digest, seq)| Some((*digest, seq.try_into().ok()?)));
-        let (digest, seq) = parts.ok_or_else(|| StoreError::Corrupt("a record of what was seen".into()))?;
+        let (digest, seq) =
+            parts.ok_or_else(|| StoreError::Corrupt("what is remembered of an event".into()))?;
         Ok(Self { digest, seq: u64::from_be_bytes(seq) })
     }
 }
 
-/// All metas begin like this.
+/// The prefix of the keys of all metas.
 pub(super) const METAS: &[u8] = b"m";
 
 /// The key of a log's meta.
@@ -89,7 +92,7 @@ pub(super) fn meta(subject: &Subject) -> Vec<u8> {
     log(b'm', subject)
 }
 
-/// What the keys of a log's entries begin with.
+/// The prefix of the keys of a log's entries.
 pub(super) fn entries(subject: &Subject) -> Vec<u8> {
     log(b'e', subject)
 }
@@ -99,20 +102,20 @@ pub(super) fn entry(subject: &Subject, seq: u64) -> Vec<u8> {
     numbered(entries(subject), seq)
 }
 
-/// The key of what was seen under an event's identity, (source, id).
+/// The key of what is remembered about an event's identity, (source, id).
 pub(super) fn seen(event: &Event) -> Vec<u8> {
     let mut key = log(b's', &event.subject);
     key.extend(event.identity());
     key
 }
 
-/// What the keys of a log's entries and identities begin with, given the key of its meta.
+/// The prefixes of the keys of a log's entries and identities, given the key of its meta.
 pub(super) fn of_meta(meta: &[u8]) -> [Vec<u8>; 2] {
     let rest = meta.get(1..).unwrap_or_default();
     [[b"e", rest].concat(), [b"s", rest].concat()]
 }
 
-/// What the keys of a partition's feed begin with.
+/// The prefix of the keys of a partition's feed.
 pub(super) fn feed(partition: u8) -> Vec<u8> {
     vec![b'f', partition]
 }
@@ -122,7 +125,7 @@ pub(super) fn reference(partition: u8, pos: u64) -> Vec<u8> {
     numbered(feed(partition), pos)
 }
 
-/// What the keys of a source's records begin with.
+/// The prefix of the keys of a source's records.
 pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
     let kind = match log {
         RecordLog::Quarantine => b'q',
@@ -131,11 +134,11 @@ pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
     of_source(kind, source)
 }
 
-/// What the keys of all debts begin with.
-pub(super) const DEBTS: &[u8] = b"c";
+/// The prefix of the keys of all pending confirmations.
+pub(super) const CONFIRMATIONS: &[u8] = b"c";
 
-/// The key of a debt.
-pub(super) fn debt(source: &str, payment: &Name) -> Vec<u8> {
+/// The key of a pending confirmation.
+pub(super) fn confirmation(source: &str, payment: &Name) -> Vec<u8> {
     let mut key = of_source(b'c', source);
     key.extend(payment.as_str().as_bytes());
     key
@@ -143,7 +146,7 @@ pub(super) fn debt(source: &str, payment: &Name) -> Vec<u8> {
 
 fn of_source(kind: u8, source: &str) -> Vec<u8> {
     let mut key = vec![kind];
-    // The length keeps what is of `acme` apart from what is of `acme-test`.
+    // The length keeps the keys of `acme` apart from those of `acme-test`.
     key.extend((source.len() as u64).to_be_bytes());
     key.extend(source.as_bytes());
     key
@@ -155,18 +158,18 @@ pub(super) fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
     prefix
 }
 
-/// The number at a key's end.
+/// The number at the end of a key.
 pub(super) fn number(key: &[u8]) -> Result<u64, StoreError> {
-    let last = key.last_chunk().ok_or_else(|| StoreError::Corrupt("a key without its number".into()))?;
+    let last = key.last_chunk().ok_or_else(|| StoreError::Corrupt("a key lacks its number".into()))?;
     Ok(u64::from_be_bytes(*last))
 }
 
-/// A value as JSON.
+/// Encodes a value as JSON.
 pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-/// A value back from JSON.
+/// Decodes a value from JSON.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

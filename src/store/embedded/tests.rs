@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    payment::{Cursor, Event, Fact, Trust},
+    payment::{Cursor, Event, Fact, Time, Trust},
     store::MAX_PAUSE,
 };
 use std::{
@@ -16,7 +16,7 @@ fn settings(path: &Path) -> Settings {
     Settings { path: path.into(), history: Duration::from_secs(180 * 86_400) }
 }
 
-fn open(path: &Path) -> Result<Embedded, OpenError> {
+fn open(path: &Path) -> Result<Embedded, FolderError> {
     Embedded::open(&settings(path), Arc::new(Metrics::new()))
 }
 
@@ -124,7 +124,7 @@ async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
     };
     let set_back = |hours: i64| now.fetch_sub(hours * HOUR_MS, Ordering::SeqCst);
 
-    // While it runs: spacing, debounce and pauses pass as if nothing had happened.
+    // While the process runs, spacing, debounce and pauses pass as if the clock were right.
     let store = open();
     let payment: Name = "pay".parse().unwrap();
     store.owe("acme", &payment, Duration::from_millis(50)).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
     set_back(2);
     let owed = claim(&store).await;
 
-    // Over a restart, what was noted in times to come is due at once …
+    // After a restart, a confirmation that became pending in the future is due at once.
     store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
     store.close_blocking();
     set_back(2);
@@ -143,7 +143,7 @@ async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
     assert_eq!(owed.attempts, 2);
     assert_eq!(store.backlogs().await.unwrap()["acme"].oldest, Duration::ZERO);
 
-    // … and what is older waits for no longer than the longest pause.
+    // An older one waits no longer than the longest pause.
     set_back(-100);
     store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
     store.close_blocking();
@@ -160,7 +160,7 @@ fn a_folder_is_locked_until_its_store_is_closed() {
     let path = dir.path().join("deep/data");
     let store = open(&path).unwrap();
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    assert!(matches!(error, FolderError::Locked { .. }), "{error}");
     store.close_blocking();
     let second = open(&path).unwrap();
     drop(second);
@@ -201,7 +201,7 @@ async fn what_is_asked_after_the_close_is_refused() {
     }
 }
 
-/// Commands that are queued before the writer starts are one batch, so what they decide upon is not committed yet.
+/// Commands that are queued before the writer starts are one batch, so the earlier ones are not committed when the later ones are decided.
 #[test]
 fn i2_duplicates_within_one_uncommitted_batch_are_found() {
     let dir = tempfile::tempdir().unwrap();
@@ -233,7 +233,7 @@ fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
         published: Arc::default(),
         heads,
         numbers: HashMap::new(),
-        owed: owed::Queues::default(),
+        work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),
         sweep: Sweep::new(),
@@ -247,7 +247,7 @@ async fn expired_logs_are_swept_and_living_ones_stay() {
     let clock = Arc::clone(&now);
     let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
     let store = Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap();
-    // More than one step looks at.
+    // These are more logs than one step looks at.
     for number in 0..600 {
         append(&store, &format!("old_{number}"), "evt").await;
     }
@@ -266,7 +266,7 @@ async fn expired_logs_are_swept_and_living_ones_stay() {
         [b"m", b"e", b"s"].map(|prefix| batch.keys(prefix).count())
     };
     let started = Instant::now();
-    // Two logs, three events.
+    // Two logs with three events are left.
     while kept() != [2, 3, 3] {
         assert!(started.elapsed() < Duration::from_secs(30), "{:?} are left", kept());
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -296,7 +296,7 @@ async fn an_expired_log_leaves_nothing_to_the_one_begun_anew() {
     assert_eq!(ids, ["evt_3", "evt_1"]);
 }
 
-/// A copy that is taken while appends run is what a power cut leaves: torn at the tail, never closed.
+/// A copy that is taken while appends run is like the folder after a power cut: its tail is torn, and it was never closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
@@ -307,7 +307,7 @@ async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
     let stop = tokio_util::sync::CancellationToken::new();
     let stopped = stop.clone();
     let writer = tokio::spawn(async move {
-        // Few enough to stay in the journal: a copy while files are being merged would be no moment's picture.
+        // There are so few events that they stay in the journal: a copy that is taken while files are merged would mix several moments.
         for number in 0..5_000 {
             if stopped.is_cancelled() {
                 break;
@@ -344,7 +344,7 @@ async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
     writer.await.unwrap();
 }
 
-/// Half a batch at the journal's end, as a write leaves it that the crash cut short.
+/// Adds half a batch to the end of the journal, like a write that a crash interrupted.
 fn tear(folder: &Path, round: usize) {
     use std::io::Write as _;
     let journal =
@@ -368,7 +368,7 @@ async fn damage_is_refused_without_a_panic() {
         copy(&sound, &damaged);
         fs::write(damaged.join(name), [0xa5; 64]).unwrap();
         if let Err(error) = open(&damaged) {
-            assert!(matches!(error, OpenError::Corrupt { .. }), "{}: {error}", name.display());
+            assert!(matches!(error, FolderError::Corrupt { .. }), "{}: {error}", name.display());
             refused += 1;
         }
     }

@@ -1,44 +1,51 @@
-//! The tree on disk, and what is read from it. Knows the library and the layout, neither tasks nor notices.
+//! The tree on disk, and what is read from it. It knows the library and the layout; it knows neither tasks nor notices.
 
-use super::{OpenError, folder::Folder, layout};
+use super::{
+    folder::{Folder, FolderError},
+    layout,
+};
 use crate::{
     payment::{Event, PARTITIONS, Subject, Time},
-    store::{Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, Record, RecordLog, Reference, StoreError},
+    store::{
+        Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
+        RecordPage, Reference, StoreError,
+    },
 };
 use fjall::{KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase, SingleWriterTxKeyspace};
 use std::{path::Path, sync::Arc};
 
-/// What is written before a flush to a sorted file. There are at most a few such buffers at once, so with the cache this
-/// holds the store's memory below about 100 MB, however much is on disk.
+/// The size of the buffer that is filled before it is flushed to a sorted file. There are at most a few such buffers at once, so with
+/// the cache this keeps the store's memory below about 100 MB, however much is on disk.
 const WRITE_BUFFER_BYTES: u64 = 8 << 20;
 
-/// Blocks of sorted files that are kept in memory: enough for the payments of the last hours, which is what gets read.
+/// The size of the cache of blocks of sorted files: enough for the payments of the last hours, which are the ones that are read.
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// The library's least. It bounds what a start after a crash has to replay: well below a second.
+/// The size of the journal: the least that the library accepts. It bounds what a start after a crash has to replay, which takes well
+/// below a second.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// One that flushes while another merges files; neither is in the way of appends.
+/// Two threads: one flushes while the other merges files, and neither delays appends.
 const BACKGROUND_THREADS: usize = 2;
 
-/// A handle of the open tree; the folder is unlocked when the last one is dropped.
+/// A handle of the open tree. The folder is unlocked when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Tree {
     db: SingleWriterTxDatabase,
     keys: SingleWriterTxKeyspace,
-    // Last, because fields are dropped in order.
+    // The folder stands last, because fields are dropped in order.
     _folder: Arc<Folder>,
 }
 
-/// A batch of writes that sees itself.
+/// A batch of writes. Its reads see its own writes.
 pub(super) struct Batch<'a> {
     tree: &'a Tree,
     tx: fjall::SingleWriterWriteTx<'a>,
 }
 
 impl Tree {
-    /// Opens the tree in a data folder, and creates either if it is not there yet.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Opens the tree in a data folder, and creates the folder or the tree if it is not there yet.
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let mut folder = Folder::open(path)?;
         let db = SingleWriterTxDatabase::builder(folder.database())
             .cache_size(CACHE_BYTES)
@@ -46,7 +53,7 @@ impl Tree {
             .worker_threads(BACKGROUND_THREADS)
             .open()
             .map_err(|error| folder.refused(error))?;
-        // The library takes a folder that lost its files for a new one. We do not.
+        // The library takes a folder that lost its files for a new one. That would hide the loss.
         if folder.is_finished() && !db.keyspace_exists(KEYSPACE) {
             return Err(folder.corrupt("its database lost its files".into()));
         }
@@ -57,24 +64,25 @@ impl Tree {
         Ok(Self { db, keys, _folder: Arc::new(folder) })
     }
 
-    /// A batch of writes. There is one at a time.
+    /// Begins a batch of writes. There is one at a time.
     pub(super) fn batch(&self) -> Batch<'_> {
         Batch { tree: self, tx: self.db.write_tx() }
     }
 
-    /// Makes durable what was written without being.
+    /// Makes durable what batches wrote without a sync.
     pub(super) fn persist(&self) -> Result<(), StoreError> {
         self.db.persist(PersistMode::SyncAll).map_err(failed)
     }
 
-    /// A subject's whole log; an empty one if it is past its time to live.
-    pub(super) fn log(&self, subject: &Subject, lives: impl Fn(Time) -> bool) -> Result<Log, StoreError> {
+    /// Reads a subject's whole log. The log is empty if `is_alive` says that it is past its time to live, given the time of its last
+    /// append.
+    pub(super) fn log(&self, subject: &Subject, is_alive: impl Fn(Time) -> bool) -> Result<Log, StoreError> {
         let snapshot = self.db.read_tx();
         let Some(meta) = snapshot.get(&self.keys, layout::meta(subject)).map_err(failed)? else {
             return Ok(Log::default());
         };
         let meta: layout::Meta = layout::decode(&meta)?;
-        if !lives(meta.last) {
+        if !is_alive(meta.last) {
             return Ok(Log::default());
         }
         let mut entries = Vec::with_capacity(usize::try_from(meta.seq).unwrap_or_default().min(MAX_LOG));
@@ -93,13 +101,13 @@ impl Tree {
         }
     }
 
-    /// The references of a feed from `from` on.
+    /// Reads the references of a feed from place `from` on.
     pub(super) fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
         let snapshot = self.db.read_tx();
         let newest = self.head(&snapshot, partition)?;
         let head = newest.pos;
         let oldest = (head + 1).saturating_sub(FEED_LEN).max(1);
-        // Before the first entry stands the empty feed's head, 0: who starts there has missed nothing yet.
+        // The head of an empty feed is 0, before the first entry: a reader that starts there has missed nothing yet.
         let from = from.max(1);
         if from < oldest || from > head.max(1) {
             return Ok(Feed::Gone(newest));
@@ -109,7 +117,7 @@ impl Tree {
         references.collect::<Result<_, _>>().map(Feed::References)
     }
 
-    /// The newest place of each feed.
+    /// Reads the newest place of each feed.
     pub(super) fn heads(&self) -> Result<Vec<Head>, StoreError> {
         let snapshot = self.db.read_tx();
         (0..PARTITIONS)
@@ -126,35 +134,45 @@ impl Tree {
         Ok(Head { pos, tag })
     }
 
-    /// All confirmations that are owed.
-    pub(super) fn debts(&self) -> Result<Vec<layout::Debt>, StoreError> {
+    /// Reads all pending confirmations.
+    pub(super) fn confirmations(&self) -> Result<Vec<layout::PendingConfirmation>, StoreError> {
         let snapshot = self.db.read_tx();
-        snapshot.prefix(&self.keys, layout::DEBTS).map(|pair| decoded(pair.value())).collect()
+        snapshot.prefix(&self.keys, layout::CONFIRMATIONS).map(|pair| decoded(pair.value())).collect()
     }
 
-    /// The newest records of a source, newest first.
+    /// Reads a page of a source's records, newest first. The number of a record in the tree is its cursor.
     pub(super) fn records(
         &self,
         log: RecordLog,
         source: &str,
+        before: Option<RecordCursor>,
         limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+    ) -> Result<RecordPage, StoreError> {
         let snapshot = self.db.read_tx();
-        let newest = snapshot.prefix(&self.keys, layout::records(log, source)).rev();
-        newest.take(limit).map(|pair| decoded(pair.value())).collect()
+        let prefix = layout::records(log, source);
+        let end = before.map_or(u64::MAX, |cursor| cursor.major);
+        let range = layout::numbered(prefix.clone(), 0)..layout::numbered(prefix, end);
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let read = |pair: fjall::Guard| {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
+            Ok((cursor, Record::from_bytes(&value)?))
+        };
+        let newest = snapshot.range(&self.keys, range).rev().take(limit + 1).map(read);
+        Ok(RecordPage::first(newest.collect::<Result<_, StoreError>>()?, limit))
     }
 }
 
-/// The one keyspace: everything is one tree, so there is one write buffer and one set of files.
+/// The name of the only keyspace: everything is in one tree, so there is one write buffer and one set of files.
 const KEYSPACE: &str = "paystream";
 
 impl Batch<'_> {
-    /// What a key holds, as of this batch.
+    /// Reads the value of a key, as of this batch.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         self.tx.get(&self.tree.keys, key).map_err(failed)
     }
 
-    /// All keys that begin so, as of this batch.
+    /// All keys with a prefix, as of this batch.
     pub(super) fn keys(
         &self,
         prefix: &[u8],
@@ -162,12 +180,12 @@ impl Batch<'_> {
         self.tx.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed))
     }
 
-    /// The keys of all that a log holds besides its meta: at most two for each of its [`MAX_LOG`] entries.
+    /// The keys of everything that a log holds besides its meta: at most two for each of its [`MAX_LOG`] entries.
     pub(super) fn keys_of(&self, meta: &[u8]) -> Result<Vec<fjall::UserKey>, StoreError> {
         layout::of_meta(meta).iter().flat_map(|prefix| self.keys(prefix)).collect()
     }
 
-    /// All pairs that begin so and come after `key`.
+    /// All pairs whose keys have a prefix and come after `key`.
     pub(super) fn after(
         &self,
         prefix: &[u8],
@@ -189,7 +207,8 @@ impl Batch<'_> {
         self.tx.remove(&self.tree.keys, key);
     }
 
-    /// Writes it all or nothing; durably before it returns if `durable`, else with the next batch that is.
+    /// Commits the batch, all of it or nothing. It is durable before this returns if `durable` is true, and otherwise with the next
+    /// batch that is.
     pub(super) fn commit(self, durable: bool) -> Result<(), StoreError> {
         let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
         self.tx.durability(Some(mode)).commit().map_err(failed)

@@ -1,112 +1,73 @@
-//! The one writer: a thread that takes what waits, writes it as one batch, syncs once, and only then answers.
+//! The one writer: a thread that takes the commands that wait, writes them as one batch, syncs once, and only then answers.
 //!
-//! While a sync runs, the next batch gathers; so the batches grow with the load, and nothing waits for a timer. Everything
+//! While a sync runs, the next batch gathers. So the batches grow with the load, and nothing waits for a timer. Everything
 //! that is decided about an append (seen before? whose log? full?) is decided here, by one thread, on what is stored and
 //! on what this batch has written so far.
 
 use super::{
-    Clock, layout,
-    owed::{Now, Queues},
+    clock::{Clock, Now},
+    command::{Answer, Command},
+    layout,
     sweep::Sweep,
     tree::{Batch, Tree},
+    work_queue::WorkQueues,
 };
 use crate::{
-    payment::{Cursor, Event, Name, Tag, Time},
+    payment::{Cursor, Event, Tag, Time},
     store::{
-        Appended, Backlog, Claim, ClaimTerms, Conflict, FEED_LEN, Head, MAX_LOG, Notice, Owed,
-        RECORDS_PER_SOURCE, Record, RecordLog, Reference, Settlement, StoreError,
+        Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog,
+        Reference, StoreError,
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::{Duration, Instant},
 };
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
-/// Commands of one batch. At 30 µs of work each, one batch keeps those behind it waiting for at most some 10 ms, and its
-/// part of the fsync is long below 1 % of each.
+/// The most commands of one batch. At 30 µs of work each, a batch delays the commands behind it by at most some 10 ms; with so many
+/// commands to share it, the cost of the fsync is far below 1 % for each.
 const BATCH: usize = 256;
 
-/// Where an answer goes. Whoever asked may have left; that changes nothing.
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    /// Append an event.
-    Append { event: Arc<Event>, shared_ids: bool, reply: Reply<Appended> },
-    /// Keep a record; without a reply, it need not be durable.
-    Record { record: Box<Record>, reply: Option<Reply<()>> },
-    /// Note that a confirmation is owed.
-    Owe { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
-    /// Give one of them to whoever asks.
-    Claim { source: Arc<str>, terms: ClaimTerms, reply: Reply<Claim> },
-    /// Do what became of it.
-    Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
-    /// Tell what is owed.
-    Backlogs { reply: Reply<BTreeMap<Arc<str>, Backlog>> },
-    /// Show that you are alive.
-    Ping { reply: Reply<()> },
-}
-
-/// An answer that waits for its batch to be durable.
-enum Answer {
-    Append(Reply<Appended>, Result<Appended, StoreError>),
-    Done(Reply<()>, Result<(), StoreError>),
-    Claim(Reply<Claim>, Claim),
-    Backlogs(Reply<BTreeMap<Arc<str>, Backlog>>, BTreeMap<Arc<str>, Backlog>),
-}
-
-impl Answer {
-    fn send(self) {
-        // A failed send means that nobody waits any more.
-        let _gone = match self {
-            Self::Append(reply, result) => reply.send(result).is_err(),
-            Self::Done(reply, result) => reply.send(result).is_err(),
-            Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
-            Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
-        };
-    }
-}
-
-/// What a batch comes to, besides what it writes.
+/// The effects of a batch besides its writes.
 #[derive(Default)]
 struct Effects {
     answers: Vec<Answer>,
     notices: Vec<Notice>,
-    /// Whether it has to be synced before anybody is answered.
+    /// Whether the batch has to be synced before anybody is answered.
     durable: bool,
 }
 
-/// What the writer needs to live.
+/// The state of the writer's thread.
 pub(super) struct Writer {
     pub(super) tree: Tree,
     pub(super) commands: Receiver<Command>,
     pub(super) notices: broadcast::Sender<Arc<Notice>>,
-    /// The durable heads, for everyone to read.
+    /// The durable heads, which other threads read.
     pub(super) published: Arc<Mutex<Vec<Head>>>,
-    /// The heads as of the batch in work.
+    /// The heads as of the batch that is being written.
     pub(super) heads: Vec<Head>,
-    /// The last record's number by key prefix. As many as there are sources, twice.
+    /// The number of the last record by key prefix: two for each source.
     pub(super) numbers: HashMap<Vec<u8>, u64>,
-    /// The confirmations that are owed.
-    pub(super) owed: Queues,
+    /// The pending confirmations.
+    pub(super) work: WorkQueues,
+    /// How long a log lives after its last event, in milliseconds.
     pub(super) history_ms: i64,
     pub(super) clock: Clock,
     pub(super) sweep: Sweep,
 }
 
-/// Ends the process if its thread panics: a gateway whose writer is gone would refuse every webhook and still look alive.
-struct EndWithUs;
+/// Ends the process if the writer's thread panics: a gateway without its writer would refuse every webhook and still look alive.
+struct AbortOnPanic;
 
-impl Drop for EndWithUs {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!(
-                "the store's writer has a defect: ending, so that a restart can go on from what is durable"
+                "the store's writer has a defect; the process ends, so that a restart can go on from what is durable"
             );
             std::process::abort();
         }
@@ -114,9 +75,9 @@ impl Drop for EndWithUs {
 }
 
 impl Writer {
-    /// Works until the last sender is gone and what it sent is done.
+    /// Works until the last sender is dropped and everything that it sent is done.
     pub(super) fn run(mut self) {
-        let _guard = EndWithUs;
+        let _guard = AbortOnPanic;
         loop {
             match self.commands.recv_timeout(self.sweep.due_in()) {
                 Ok(first) => self.batch(first),
@@ -126,20 +87,20 @@ impl Writer {
             if self.sweep.due_in().is_zero() {
                 let deadline_ms = (self.clock)().unix_ms().saturating_sub(self.history_ms);
                 if let Err(error) = self.sweep.step(&self.tree, deadline_ms) {
-                    // What it left behind, the next pass finds again.
-                    tracing::warn!(%error, "could not remove expired logs");
+                    // The next pass finds again what this step left behind.
+                    tracing::warn!(%error, "expired logs were not removed");
                 }
             }
         }
         if let Err(error) = self.tree.persist() {
-            tracing::error!(%error, "the last records of deliveries may be lost");
+            tracing::error!(%error, "the last records of the delivery logs may be lost");
         }
     }
 
     fn batch(&mut self, first: Command) {
         let tree = self.tree.clone();
         let mut batch = tree.batch();
-        let now = Now { wall: (self.clock)(), steady: Instant::now() };
+        let now = Now::by(&self.clock);
         let mut effects = Effects::default();
         let rest: Vec<Command> = self.commands.try_iter().take(BATCH - 1).collect();
         for command in std::iter::once(first).chain(rest) {
@@ -147,25 +108,25 @@ impl Writer {
         }
         let Effects { answers, notices, durable } = effects;
         if let Err(error) = batch.commit(durable) {
-            // After a failed fsync the kernel may have dropped the dirty pages and call them clean: a second fsync would
-            // succeed without them, and what a read shows may be on no disk. Nothing that this process believes about
-            // its data can be trusted any more. A restart replays what truly is there, and providers retry what was
-            // not acknowledged.
-            tracing::error!(%error, "a commit failed: ending, so that nothing is acknowledged that is not durable");
+            // After a failed fsync the kernel may drop the dirty pages and mark them clean: a second fsync would
+            // succeed without them, and a read may show data that is on no disk. What this process knows about its data
+            // cannot be trusted any more. A restart replays what is on disk, and providers retry what was not
+            // acknowledged.
+            tracing::error!(%error, "a commit failed; the process ends, so that nothing is acknowledged that is not durable");
             std::process::abort();
         }
         if durable {
             self.published.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.heads);
         }
-        // Notices go first, so that whoever is answered can rely on the news being out.
+        // Notices are sent first, so that whoever is answered can rely on them.
         for notice in notices {
-            // Fails if nobody watches, which is fine.
+            // The send fails if nobody watches, which is no error.
             let _watchers = self.notices.send(Arc::new(notice));
         }
         answers.into_iter().for_each(Answer::send);
     }
 
-    /// Does one command, as part of a batch.
+    /// Applies one command, as part of a batch.
     fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Now, effects: &mut Effects) {
         let answer = match command {
             Command::Append { event, shared_ids, reply } => {
@@ -180,7 +141,7 @@ impl Writer {
                 let result = self.record(batch, &record);
                 let Some(reply) = reply else {
                     if let Err(error) = result {
-                        tracing::warn!(%error, "lost a record of a delivery");
+                        tracing::warn!(%error, "a record of a delivery was lost");
                     }
                     return;
                 };
@@ -188,22 +149,22 @@ impl Writer {
                 Answer::Done(reply, result)
             }
             Command::Owe { source, payment, after, reply } => {
-                let result = self.owed.owe(batch, (source, payment), after, now);
+                let result = self.work.owe(batch, (source, payment), after, now);
                 Answer::Done(reply, result.map(|is_new| effects.durable |= is_new))
             }
             Command::Claim { source, terms, reply } => {
-                Answer::Claim(reply, self.owed.claim(&source, terms, now))
+                Answer::Claim(reply, self.work.claim(&source, terms, now))
             }
             Command::Settle { owed, settlement, reply } => {
-                Answer::Done(reply, self.owed.settle(batch, &owed, settlement, now))
+                Answer::Done(reply, self.work.settle(batch, &owed, settlement, now))
             }
-            Command::Backlogs { reply } => Answer::Backlogs(reply, self.owed.backlogs(now.wall)),
+            Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
         };
         effects.answers.push(answer);
     }
 
-    /// Reads and checks everything before its first write, so that an error leaves the batch as it was.
+    /// Appends an event. Reads and checks everything before the first write, so that an error leaves the batch as it was.
     fn append(
         &mut self,
         batch: &mut Batch<'_>,
@@ -223,7 +184,7 @@ impl Writer {
         let digest = event.digest();
         if let Some(meta) = &meta {
             if let Some(seen) = batch.get(&seen_key)? {
-                return Ok((again(batch, event, layout::Seen::decode(&seen)?, digest)?, None));
+                return Ok((seen_before(batch, event, layout::Seen::decode(&seen)?, digest)?, None));
             }
             if meta.provider != event.provider && !shared_ids {
                 return Ok((Appended::Conflict(Conflict::OtherProvider), None));
@@ -236,7 +197,7 @@ impl Writer {
         let head = self
             .heads
             .get_mut(usize::from(partition))
-            .ok_or_else(|| StoreError::Corrupt("a partition without a head".into()))?;
+            .ok_or_else(|| StoreError::Corrupt("a partition has no head".into()))?;
         let previous = *head;
         let seq = meta.as_ref().map_or(0, |meta| meta.seq) + 1;
         let cursor = Cursor { tag: Tag::from_random(rand::random()), seq };
@@ -264,13 +225,14 @@ impl Writer {
         Ok((Appended::New { cursor }, Some(notice)))
     }
 
+    /// Writes a record under the next number of its log, and removes the oldest one if there are too many.
     fn record(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
         let prefix = layout::records(record.log, &record.source);
         let last = match self.numbers.get(&prefix) {
             Some(number) => *number,
             None => batch.keys(&prefix).next_back().transpose()?.map_or(Ok(0), |key| layout::number(&key))?,
         };
-        let value = layout::encode(record)?;
+        let value = record.to_bytes()?;
         let number = last + 1;
         batch.put(layout::numbered(prefix.clone(), number), value);
         if let Some(oldest) = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0) {
@@ -281,14 +243,14 @@ impl Writer {
     }
 }
 
-/// Whether a record must be durable before its sender goes on: a quarantined event is acknowledged on the strength of it;
-/// a line of the delivery log is not, and may be lost with the power.
+/// Whether a record must be durable before its sender goes on. A quarantined event is acknowledged because its record is durable; a line
+/// of the delivery log may be lost when the power fails.
 pub(super) const fn must_last(log: RecordLog) -> bool {
     matches!(log, RecordLog::Quarantine)
 }
 
-/// The answer to an identity that was seen before.
-fn again(
+/// The answer to an append whose identity was seen before.
+fn seen_before(
     batch: &Batch<'_>,
     event: &Event,
     seen: layout::Seen,

@@ -3,7 +3,7 @@
 use super::{
     error::in_words,
     link::Connector,
-    settings::{OpenError, Settings},
+    settings::{ServerError, Settings},
 };
 use crate::metrics::Metrics;
 use redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 const STEP: usize = 1000;
 
 /// Deletes every key under the prefix of `settings`, on one server. No gateway should write there any more.
-pub async fn erase(settings: &Settings) -> Result<(), OpenError> {
-    let unreachable = |reason| OpenError::Unreachable { address: settings.address(), reason };
+pub async fn erase(settings: &Settings) -> Result<(), ServerError> {
+    let unreachable = |reason| ServerError::Unreachable { address: settings.address(), reason };
     let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
     let mut connection = connector
         .connect(AsyncConnectionConfig::new())

@@ -9,7 +9,8 @@ use super::{
     error::{Unfit, in_words, passes, refusal, told},
 };
 use crate::{
-    metrics::{CountReason as _, Metrics},
+    backoff::Backoff,
+    metrics::{Metrics, StoreFault},
     store::StoreError,
 };
 use redis::{
@@ -73,28 +74,30 @@ impl Connector {
     }
 
     /// Counts a fault of a connection.
-    pub(super) fn count(&self, fault: &'static str) {
+    pub(super) fn count(&self, fault: StoreFault) {
         self.metrics.store_faults.count(fault);
     }
 }
 
-/// A pause between attempts to connect. It doubles each time, and its length is random within the upper half, so that nodes
-/// do not come back in step.
+/// The pauses between attempts to connect.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(250));
+
+/// Pauses between attempts to connect, each longer than the one before.
 #[derive(Debug)]
-pub(super) struct Pause(Duration);
+pub(super) struct Pause {
+    /// How many were taken.
+    taken: u32,
+}
 
 impl Pause {
-    const LEAST: Duration = Duration::from_millis(10);
-    const MOST: Duration = Duration::from_millis(250);
-
     pub(super) const fn new() -> Self {
-        Self(Self::LEAST)
+        Self { taken: 0 }
     }
 
     /// Waits, and lengthens the next pause.
     pub(super) async fn take(&mut self) {
-        sleep(self.0.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.0 = (self.0 * 2).min(Self::MOST);
+        sleep(RECONNECT.random(self.taken)).await;
+        self.taken = self.taken.saturating_add(1);
     }
 }
 
@@ -170,7 +173,7 @@ impl Link {
     /// Gives up connection `number`, if it is still the present one.
     pub(super) fn broken(&self, number: u64, why: &str) {
         if take_out(&self.state, number, why) {
-            self.connector.count("lost");
+            self.connector.count(StoreFault::Lost);
         }
     }
 
@@ -240,7 +243,7 @@ async fn keep(
                 }
             }
             Err(why) => {
-                connector.count("connect");
+                connector.count(StoreFault::Connect);
                 let why: Arc<str> = why.to_string().into();
                 let before = state.send_replace(State::Down(Arc::clone(&why)));
                 // The log tells each reason once, because an operator may have to change something.

@@ -5,7 +5,7 @@
 //! quarantine is rarely written to and has one stream.
 
 use super::plan::{DELIVERY_STREAMS, Plan};
-use crate::store::{RECORDS_PER_SOURCE, Record, RecordLog};
+use crate::store::{RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
 use redis::{Cmd, Pipeline};
 use std::{
     collections::HashMap,
@@ -14,6 +14,9 @@ use std::{
 
 /// Delivery records that each stream of a source keeps.
 const DELIVERIES_PER_STREAM: usize = RECORDS_PER_SOURCE / DELIVERY_STREAMS as usize;
+
+/// The most records that one stream takes in one millisecond. A server adds some 30 to 40 in that time, to all of its streams.
+const OF_ONE_MS: usize = 128;
 
 /// Builds the commands that write and read records.
 #[derive(Debug)]
@@ -59,18 +62,26 @@ impl Records {
         *turn
     }
 
-    /// Returns the commands that read the newest `limit` records of each stream of a log, and their number. Their answers are for
-    /// [`reply::records`](super::reply::records).
-    pub(super) fn newest(&self, log: RecordLog, source: &str, limit: usize) -> (Pipeline, usize) {
+    /// Returns the commands that read the newest records of each stream of a log, and their number: one more than `limit` before
+    /// `before`, and those beside them of the same millisecond, which [`reply::records`](super::reply::records) sorts out.
+    pub(super) fn newest(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> (Pipeline, usize) {
         let streams: Vec<String> = match log {
             RecordLog::Quarantine => vec![self.plan.quarantine(source)],
             RecordLog::Deliveries => {
                 (0..DELIVERY_STREAMS).map(|turn| self.plan.deliveries(source, turn)).collect()
             }
         };
+        let end = before.map_or_else(|| "+".to_owned(), |before| before.major.to_string());
+        let count = limit + 1 + before.map_or(0, |_| OF_ONE_MS);
         let mut commands = Pipeline::with_capacity(streams.len());
         for stream in &streams {
-            commands.cmd("XREVRANGE").arg(stream).arg("+").arg("-").arg("COUNT").arg(limit);
+            commands.cmd("XREVRANGE").arg(stream).arg(&end).arg("-").arg("COUNT").arg(count);
         }
         (commands, streams.len())
     }

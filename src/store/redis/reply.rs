@@ -4,7 +4,9 @@
 use super::plan::Plan;
 use crate::{
     payment::{Cursor, Tag},
-    store::{Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, Reference, StoreError},
+    store::{
+        Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference, StoreError,
+    },
 };
 use redis::Value;
 use std::{cmp::Reverse, str::FromStr, sync::Arc};
@@ -99,29 +101,36 @@ pub(super) fn head(answer: &Value) -> Result<Head, StoreError> {
     }
 }
 
-/// Reads records from the answers of all streams of one log, and returns the newest `limit` of them, the newest first: by the
-/// millisecond of the server in which they were added, and within one by the time of their deliveries.
-pub(super) fn records(answers: Vec<Value>, limit: usize) -> Result<Vec<Record>, StoreError> {
+/// Reads records from the answers of all streams of one log, in the order of the streams: those before `before`, the newest first.
+pub(super) fn records(
+    answers: Vec<Value>,
+    before: Option<RecordCursor>,
+) -> Result<Vec<(RecordCursor, Record)>, StoreError> {
     let mut records = Vec::new();
-    for answer in answers {
+    for (stream, answer) in (0..).zip(answers) {
         for entry in list(answer)? {
-            records.push(record(entry)?);
+            records.push(record(stream, entry)?);
         }
     }
-    // The sort is stable, so records of the same stream that are equal in both keep their order.
-    records.sort_by_key(|(added, record)| Reverse((*added, record.at)));
-    records.truncate(limit);
-    Ok(records.into_iter().map(|(_, record)| record).collect())
+    records.retain(|(cursor, _)| before.is_none_or(|before| *cursor < before));
+    records.sort_unstable_by_key(|(cursor, _)| Reverse(*cursor));
+    Ok(records)
 }
 
-/// Reads one record, and the server's time in milliseconds at which it was added.
-fn record(entry: Value) -> Result<(u64, Record), StoreError> {
+/// Reads one record of a stream. Its cursor orders the records of all streams of a log: by the millisecond of the server in which they
+/// were added, within one by the times of their deliveries, and then by the numbers of entry and stream.
+fn record(stream: u64, entry: Value) -> Result<(RecordCursor, Record), StoreError> {
+    /// Bits of the number of a stream, and of that of an entry among those of one millisecond.
+    const STREAM: u32 = 4;
+    const ENTRY: u32 = 12;
     let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
-    let added = text(&id).and_then(|id| id.split_once('-')).map_or("", |(added, _)| added);
     let body = Fields(list(fields)?).get("r");
-    let record = serde_json::from_slice(bytes(body.as_ref()).unwrap_or_default())
-        .map_err(|error| StoreError::Corrupt(format!("a record: {error}")))?;
-    Ok((parse(added)?, record))
+    let record = Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?;
+    let RecordCursor { major, minor } = parse(text(&id).unwrap_or_default())?;
+    let at = u64::try_from(record.at.unix_ms()).unwrap_or_default().min((1 << (64 - STREAM - ENTRY)) - 1);
+    let entry = minor.min((1 << ENTRY) - 1);
+    let minor = at << (STREAM + ENTRY) | entry << STREAM | stream.min((1 << STREAM) - 1);
+    Ok((RecordCursor { major, minor }, record))
 }
 
 /// Reads the number before the dash of an entry's id, and its fields.

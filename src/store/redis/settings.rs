@@ -64,7 +64,7 @@ impl fmt::Display for Durability {
 
 /// Why the store was not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum ServerError {
     /// The address cannot be parsed.
     #[error("[store] url {0}")]
     Url(&'static str),
@@ -129,16 +129,16 @@ impl Settings {
     }
 
     /// Builds the client, and reads the certificates.
-    pub(super) fn client(&self) -> Result<Client, OpenError> {
-        let info = self.connection_info().map_err(OpenError::Url)?;
+    pub(super) fn client(&self) -> Result<Client, ServerError> {
+        let info = self.connection_info().map_err(ServerError::Url)?;
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Client::open(info).map_err(|_| OpenError::Url("is no address of a Redis server"));
+            return Client::open(info).map_err(|_| ServerError::Url("is no address of a Redis server"));
         }
         let read =
-            |path: &PathBuf| fs::read(path).map_err(|source| OpenError::Ca { path: path.clone(), source });
+            |path: &PathBuf| fs::read(path).map_err(|source| ServerError::Ca { path: path.clone(), source });
         let root_cert = self.ca.as_ref().map(read).transpose()?;
         let certificates = TlsCertificates { client_tls: None, root_cert };
-        Client::build_with_tls(info, certificates).map_err(|_| OpenError::NoCa)
+        Client::build_with_tls(info, certificates).map_err(|_| ServerError::NoCa)
     }
 }
 

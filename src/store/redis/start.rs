@@ -4,7 +4,7 @@ use super::{
     check::Checks,
     error::Unfit,
     link::{Connector, Pause},
-    settings::OpenError,
+    settings::ServerError,
 };
 use redis::AsyncConnectionConfig;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) async fn until_fit(
     connector: &Connector,
     checks: &Checks,
     address: &str,
-) -> Result<(), OpenError> {
+) -> Result<(), ServerError> {
     let until = Instant::now() + START_PATIENCE;
     let mut pause = Pause::new();
     loop {
@@ -27,11 +27,11 @@ pub(super) async fn until_fit(
             Ok(()) => return Ok(()),
             Err(Unfit::NotYet(reason)) => reason,
             Err(unfit @ Unfit::Wrong(_)) => {
-                return Err(OpenError::Unfit { address: address.to_owned(), reason: unfit.to_string() });
+                return Err(ServerError::Unfit { address: address.to_owned(), reason: unfit.to_string() });
             }
         };
         if Instant::now() >= until {
-            return Err(OpenError::Unreachable { address: address.to_owned(), reason });
+            return Err(ServerError::Unreachable { address: address.to_owned(), reason });
         }
         pause.take().await;
     }

@@ -13,7 +13,7 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    metrics::{CountReason as _, Metrics},
+    metrics::{Metrics, StoreFault},
     payment::PARTITIONS,
     store::{Interruption, Notice},
 };
@@ -101,7 +101,7 @@ impl Heard {
                     // This fails only if no receiver is left, and a later one begins by reading the store.
                     let _ = self.notices.send(Arc::new(notice));
                 }
-                None => self.metrics.store_faults.count("bad_notice"),
+                None => self.metrics.store_faults.count(StoreFault::BadNotice),
             },
             PushKind::SUnsubscribe | PushKind::Disconnection => self.deaf.notify_one(),
             _ => {}
@@ -125,11 +125,11 @@ pub(super) async fn run(connector: Connector, checks: Checks, heard: Arc<Heard>)
                 pause = Pause::new();
                 let why = until_deaf(connection, &heard).await;
                 tracing::warn!(why, "the subscription to the store's notices is lost; subscribing again");
-                connector.count("deaf");
+                connector.count(StoreFault::Deaf);
             }
             Err(why) => {
                 tracing::debug!(%why, "no subscription to the store's notices");
-                connector.count("connect");
+                connector.count(StoreFault::Connect);
             }
         }
         pause.take().await;

@@ -11,7 +11,8 @@ use super::{
     scripts::LOADED,
 };
 use crate::{
-    metrics::{CountReason as _, Metrics},
+    limits::LimitHit,
+    metrics::{Metrics, StoreFault},
     store::StoreError,
 };
 use redis::{Cmd, Pipeline, ServerErrorKind, Value};
@@ -71,7 +72,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         self.jobs.try_send(Job { command, must_last, reply }).map_err(|error| match error {
             TrySendError::Full(_) => {
-                self.metrics.limit_hits.count("store_queue");
+                self.metrics.limit_hits.count(LimitHit::StoreQueue);
                 StoreError::Overloaded
             }
             TrySendError::Closed(_) => closed(),
@@ -168,7 +169,7 @@ impl Lane {
             let acknowledged = answers.pop();
             lasts = matches!(acknowledged, Some(Value::Int(count)) if count >= i64::from(self.replicas));
             if !lasts {
-                self.metrics.store_faults.count("replicas");
+                self.metrics.store_faults.count(StoreFault::Replicas);
             }
         }
         let mut again = Vec::new();

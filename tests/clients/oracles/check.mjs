@@ -27,7 +27,7 @@ const Razorpay = require("razorpay");
 const braintree = require("braintree");
 
 const root = new URL("../../../", import.meta.url);
-const vectors = JSON.parse(await readFile(new URL("src/ingest/fixtures/signed.json", root), "utf8"));
+const vectors = JSON.parse(await readFile(new URL("src/source/fixtures/signed.json", root), "utf8"));
 
 /** What a library says of a vector: true, or false, or it throws where it refuses. */
 const libraries = {
@@ -108,7 +108,7 @@ for (const [preset, check] of Object.entries(libraries)) {
   agreed.push(preset);
 }
 
-const fixture = async (name) => readFile(new URL(`src/ingest/fixtures/adapters/${name}`, root), "utf8");
+const fixture = async (name) => readFile(new URL(`src/source/fixtures/adapters/${name}`, root), "utf8");
 
 // --- Adyen: the published item.
 const adyen = JSON.parse(await fixture("adyen.json"));

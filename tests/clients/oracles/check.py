@@ -41,7 +41,7 @@ from svix.webhooks import Webhook as SvixWebhook
 
 import sign
 
-FIXTURES = Path(__file__).parents[3] / "src/ingest/fixtures"
+FIXTURES = Path(__file__).parents[3] / "src/source/fixtures"
 BY_KEYS = FIXTURES / "signed-by-keys.json"
 
 

@@ -1,6 +1,6 @@
 """Signs webhooks as the providers' manuals say, with Python's standard library, and prints them as JSON.
 
-    python3 tests/clients/oracles/sign.py > src/ingest/fixtures/signed.json
+    python3 tests/clients/oracles/sign.py > src/source/fixtures/signed.json
 
 It shares nothing with the gateway: the unit tests check that the gateway takes what is signed here and signs alike, and
 `check.mjs` that the providers' own libraries do too.

@@ -1,6 +1,6 @@
 //! A provider whose API lags behind its webhooks: an answer that may be out of date is asked for again.
 
-use super::{SECOND, confirmations, confirmed, hint, until_nothing_is_owed, until_status};
+use super::{SECOND, confirmations, confirmed, hint, until_nothing_is_pending, until_status};
 use crate::support::{Gateway, ProviderApi, eventually, next_message};
 use serde_json::json;
 
@@ -15,7 +15,7 @@ async fn an_answer_that_leaves_a_payment_open_is_asked_for_again_without_another
     // The webhook had said that it was paid; now the API says so too.
     api.set("tr_1", "paid");
     while next_message(&mut stream).await.1["status"] != "captured" {}
-    until_nothing_is_owed(&gateway, &api).await;
+    until_nothing_is_pending(&gateway, &api).await;
     let gaps = api.gaps();
     assert_eq!(gaps.len(), 1, "what is new and final settles at once");
     assert!(gaps[0] >= 4 * SECOND, "{gaps:?}");
@@ -48,6 +48,6 @@ async fn a_hint_is_not_kept_waiting_by_the_doubts_about_the_last_one() {
     hint(&gateway, "tr_1").await;
     let snapshot = until_status(&gateway, "tr_1", "captured").await;
     assert_eq!(confirmed(&snapshot), ["open", "paid"]);
-    until_nothing_is_owed(&gateway, &api).await;
+    until_nothing_is_pending(&gateway, &api).await;
     assert_eq!(api.asked().len(), 3);
 }

@@ -27,7 +27,7 @@ async fn reconcile_tells_where_gateway_and_provider_differ_and_mends_it() {
     assert_eq!(code, Some(1), "{said}");
     let paid = "captured, 10.00 EUR (captured 10.00, refunded 0.00)";
     for line in [
-        "tr_1 of mollie".to_owned(),
+        "payment tr_1 of source mollie".to_owned(),
         "  gateway   unknown".to_owned(),
         format!("  provider  {paid}"),
         format!("they differ in status, amount, currency, captured; appended paid as event 1; now {paid}"),
@@ -56,7 +56,7 @@ async fn reconcile_tells_where_gateway_and_provider_differ_and_mends_it() {
     }
     let (code, said) = reconcile(&gateway, "mollie", "tr_1", &["--url", "http://127.0.0.1:1"]).await;
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("is the gateway running?"), "{said}");
+    assert!(said.contains("check that the gateway is running"), "{said}");
 }
 
 #[tokio::test]

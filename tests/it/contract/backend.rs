@@ -1,4 +1,4 @@
-//! Where the suite's stores are kept: one implementation for each store.
+//! Backends: the places where the stores of the suite are kept, one implementation for each store.
 
 use crate::support::RedisServer;
 use paystream::{
@@ -7,7 +7,7 @@ use paystream::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// A place for one store, empty at first. What was opened there must be dropped before it is opened again.
+/// A place for one store, empty at first. A store that was opened there must be dropped before another is opened.
 pub(crate) trait Backend: Send + Sized {
     /// A new place with nothing in it.
     fn fresh() -> impl Future<Output = Self> + Send;
@@ -32,7 +32,7 @@ impl Backend for Embedded {
 /// A Redis server of its own.
 pub(super) struct Redis(RedisServer);
 
-/// The same, as the only node of a cluster: what one append touches has to lie in one slot there.
+/// A Redis server of its own that is the only node of a cluster. There, all keys of one append have to be in one slot.
 pub(super) struct RedisCluster(RedisServer);
 
 impl Backend for Redis {

@@ -43,7 +43,7 @@ pub(super) async fn notices_come_in_order_with_an_unbroken_chain(place: impl Bac
     let mut watcher = store.watch().await;
     let mut last = HashMap::new();
     for number in 0..300 {
-        // Few enough payments that partitions are met several times.
+        // There are so few payments that several events meet in one partition.
         let payment = format!("pay_{}", number % 50);
         let sent = event(&payment, &format!("evt_{number}"), number);
         let cursor = append_new(&*store, sent.clone()).await;
@@ -61,7 +61,7 @@ pub(super) async fn notices_come_in_order_with_an_unbroken_chain(place: impl Bac
 
 pub(super) async fn a_feed_is_read_from_a_place_on_or_gone(place: impl Backend) {
     let store = place.open(LONG).await;
-    // Payments of one partition, since a log ends at 512 events and a feed is longer.
+    // All payments are of one partition. One payment is not enough, since a log holds 512 events and a feed is longer.
     let partition = subject("default", "pay_0").partition();
     let in_one = |number: &u64| subject("default", &format!("pay_{number}")).partition() == partition;
     let payments: Vec<_> = (0..).filter(in_one).take(3).map(|number| format!("pay_{number}")).collect();
@@ -141,7 +141,7 @@ pub(super) async fn i3_a_watcher_that_lags_heals_from_the_feeds(place: impl Back
     }
     tasks.join_all().await;
     assert!(matches!(watcher.recv().await, Err(RecvError::Lagged(_))));
-    // What it has before it heals is a suffix; the feeds from the start give all, in the same chain.
+    // Before it heals, the watcher has only the newest notices; the feeds hold all events, in the same chain.
     let mut seen = BTreeSet::new();
     for (partition, head) in (0..=u8::MAX).zip(store.heads().await.unwrap()) {
         let feed = references(&*store, partition, 1).await.expect("far below the bound");

@@ -1,4 +1,4 @@
-//! What every store promises about the confirmations that are owed.
+//! What every store promises about the work queue of pending confirmations.
 
 use super::{LONG, PATIENCE, backend::Backend};
 use paystream::{
@@ -13,9 +13,9 @@ use std::{
 use tokio::task::JoinSet;
 
 const NOW: Duration = Duration::ZERO;
-/// Longer than a busy machine holds up a test, short enough to be waited for.
+/// A time that is longer than a busy machine delays a test, and short enough to wait for.
 const SOON: Duration = Duration::from_secs(2);
-/// No spacing, and a lease that does not end.
+/// Terms of a claim with no spacing, and with a lease that does not end during a test.
 const FREELY: ClaimTerms = ClaimTerms { spacing: NOW, lease: LONG };
 
 fn name(payment: &str) -> Name {
@@ -33,7 +33,7 @@ async fn claim(store: &dyn Store, terms: ClaimTerms) -> Owed {
     }
 }
 
-/// Claims again and again, as told, until there is something.
+/// Claims until there is a claim, each time after the delay that the store asks for.
 async fn claim_in_time(store: &dyn Store, terms: ClaimTerms) -> (Owed, Duration) {
     let began = Instant::now();
     loop {
@@ -88,7 +88,7 @@ pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
     let mut last = claim(&*store, FREELY).await;
     let answered = [Settlement::Done, Settlement::Doubted { after: LONG }];
     for settlement in [Settlement::Postponed { after: LONG }, answered[0], answered[1]] {
-        // The first of them is the one that counts.
+        // The earliest of the hints counts.
         for after in [SOON, LONG] {
             store.owe("acme", &name("pay_1"), after).await.unwrap();
         }
@@ -188,7 +188,7 @@ pub(super) async fn what_delays_are_counted_by_is_their_reason(place: impl Backe
         (doubted, Delay::Doubted, 2),
     ] {
         let before = last.delayed_since;
-        // Later than before, by any clock.
+        // The time is later than before by any clock.
         tokio::time::sleep(Duration::from_millis(20)).await;
         store.settle(last, settlement).await.unwrap();
         drop(store);
@@ -215,7 +215,7 @@ pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(pla
     }
     store.settle(second.clone(), Settlement::Done).await.unwrap();
     assert_eq!(count(&*store).await, 0);
-    // The answer of the first time was lost, so it is said again.
+    // A caller repeats a settlement whose answer was lost.
     store.settle(second, Settlement::Done).await.unwrap();
 }
 
@@ -243,7 +243,7 @@ pub(super) async fn all_sources_that_are_owed_something_are_told(place: impl Bac
     }
     for settled in [false, true] {
         if settled {
-            // What was owed once and is not any more is not told.
+            // A source whose confirmations are all settled has no backlog.
             let Claim::Owed(owed) = store.claim("owed", FREELY).await.unwrap() else { panic!() };
             store.settle(owed, Settlement::Done).await.unwrap();
         }
@@ -282,7 +282,7 @@ pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
     owe(&*store, "pay_2").await;
     let postponed = claim(&*store, FREELY).await;
     store.settle(postponed, Settlement::Postponed { after: NOW }).await.unwrap();
-    // Claimed and not settled: whoever had it is gone.
+    // This one is claimed and not settled, as by a node that died.
     let held = claim(&*store, ClaimTerms { lease: SOON, ..FREELY }).await;
     drop(store);
     store = place.open(LONG).await;
@@ -304,7 +304,7 @@ pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
 
 pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
     let store = place.open(LONG).await;
-    // As many at once as the writer takes.
+    // As many run at once as the writer takes in one batch.
     const AT_ONCE: usize = 2048;
     for first in (0..MAX_OWED).step_by(AT_ONCE) {
         let mut tasks = JoinSet::new();

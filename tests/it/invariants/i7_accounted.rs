@@ -2,6 +2,7 @@
 
 use crate::support::{ADMIN_TOKEN, Gateway, Setup, eventually, generic, header, signed, stripe};
 use load::http::request;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -74,10 +75,31 @@ async fn i7_what_was_not_read_to_its_end_is_accounted_for_too() {
         assert_eq!(lines, expected, "{}", gateway.log());
     }
     let operator = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
+    let listed = async |query: &str| {
+        let path = format!("/admin/deliveries?source=acme{query}");
+        request(gateway.admin, "GET", &path, &operator, b"").await.unwrap().json()
+    };
     eventually("each is in the delivery log", async || {
-        let path = "/admin/sources/acme/deliveries";
-        let deliveries = request(gateway.admin, "GET", path, &operator, b"").await.unwrap().json();
-        deliveries["records"].as_array().unwrap().len() == 4
+        listed("").await["records"].as_array().unwrap().len() == 4
     })
     .await;
+    // A page at a time, and with fields of their own.
+    let mut reasons = Vec::new();
+    let mut page = listed("&limit=3").await;
+    loop {
+        for record in page["records"].as_array().unwrap() {
+            assert_eq!(
+                (&record["outcome"], &record["source"]),
+                (&json!("rejected"), &json!("acme")),
+                "{record}"
+            );
+            assert!(record["bytes"].is_u64() && record.get("detail").is_none(), "{record}");
+            reasons.push(record["reason"].as_str().unwrap().to_owned());
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        assert_eq!(reasons.len(), 3, "{page}");
+        page = listed(&format!("&limit=3&before={next}")).await;
+    }
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["body_timeout", "body_too_large", "body_too_large", "broken_body"]);
 }

@@ -8,7 +8,7 @@ use paystream::{
     limits::Limits,
     payment::{Event, Time},
     shutdown::Shutdown,
-    store::{Append, Record, RecordLog, Store},
+    store::{Append, OutcomeKind, Record, RecordLog, Store},
 };
 use std::{
     sync::Arc,
@@ -43,7 +43,7 @@ async fn twenty_thousand_watched_payments_are_read_again_without_a_storm_after_a
     }
     appends.join_all().await;
     for watch in &watches {
-        eventually("its notice has come", async || watch.standing().cursor.seq == 1).await;
+        eventually("its notice has come", async || watch.log_end().cursor.seq == 1).await;
     }
 
     // The server comes back with all its data, but the nodes cannot know that, so they read every watched log again.
@@ -75,7 +75,7 @@ async fn twenty_thousand_watched_payments_are_read_again_without_a_storm_after_a
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     for number in [0, PAYMENTS - 1] {
         append_new(&store, &format!("pay_{number}"), "evt_2").await;
-        eventually("new notices come", async || watches[number].standing().cursor.seq == 2).await;
+        eventually("new notices come", async || watches[number].log_end().cursor.seq == 2).await;
     }
     assert!(reads(&server) <= PAYMENTS + 1000, "each log is read once: {}", reads(&server));
     shutdown.stop();
@@ -181,8 +181,16 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 log: RecordLog::Deliveries,
                 source: "acme".into(),
                 at: Time::from_unix_s(number as i64).unwrap(),
-                reason: "accepted".to_owned(),
-                detail: "x".repeat(300),
+                outcome: OutcomeKind::Accepted,
+                reason: None,
+                event: Some("x".repeat(128).into()),
+                unsigned_id: None,
+                kind: Some("note".into()),
+                payment: None,
+                seq: Some(1),
+                place: None,
+                bytes: Some(300),
+                confirmation: None,
             };
             store.record(record).await.unwrap();
         }

@@ -5,7 +5,7 @@ use super::{append, append_new, event, open, settings, subject, try_open};
 use crate::support::{PATIENCE, RedisServer, eventually};
 use paystream::{
     payment::{PARTITIONS, Time},
-    store::{Append, RECORDS_PER_SOURCE, Record, RecordLog, Store, StoreError, redis::Settings},
+    store::{Append, OutcomeKind, RECORDS_PER_SOURCE, Record, RecordLog, Store, StoreError, redis::Settings},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -62,8 +62,16 @@ fn delivery(number: usize) -> Record {
         log: RecordLog::Deliveries,
         source: "acme".into(),
         at: Time::from_unix_s(number as i64).unwrap(),
-        reason: "accepted".into(),
-        detail: format!("{number}"),
+        outcome: OutcomeKind::Accepted,
+        reason: None,
+        event: Some(format!("evt_{number}").into()),
+        unsigned_id: None,
+        kind: Some("note".into()),
+        payment: None,
+        seq: Some(1),
+        place: None,
+        bytes: Some(300),
+        confirmation: None,
     }
 }
 
@@ -91,9 +99,18 @@ async fn delivery_records_of_a_source_are_spread_over_sixteen_slots_and_read_as_
     }
     let expected: Vec<_> = (0..TOTAL).rev().map(delivery).collect();
     for limit in [0, 1, 5, 100, RECORDS_PER_SOURCE, usize::MAX] {
-        let newest = store.records(RecordLog::Deliveries, "acme", limit).await.unwrap();
-        assert_eq!(newest, expected[..limit.min(RECORDS_PER_SOURCE)], "{limit}");
+        let newest = store.records(RecordLog::Deliveries, "acme", None, limit).await.unwrap();
+        assert_eq!(newest.records, expected[..limit.min(RECORDS_PER_SOURCE)], "{limit}");
     }
+    // Page by page the same records come, each once.
+    let (mut before, mut listed) = (None, Vec::new());
+    while listed.len() < RECORDS_PER_SOURCE {
+        let page = store.records(RecordLog::Deliveries, "acme", before, 37).await.unwrap();
+        assert!(!page.records.is_empty() && page.records.len() <= 37);
+        listed.extend(page.records);
+        before = page.next;
+    }
+    assert_eq!(listed[..], expected[..listed.len()]);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl ProviderApi {
 
     /// The same, whose provider is asked once in so many milliseconds.
     pub(crate) fn source_with_spacing(&self, spacing_ms: u32) -> Source {
-        let built_in = include_str!("../../../src/ingest/providers/mollie-classic.toml");
+        let built_in = include_str!("../../../src/source/providers/mollie-classic.toml");
         let preset = built_in.replace("spacing_ms = 100", &format!("spacing_ms = {spacing_ms}"));
         assert_ne!(preset, built_in);
         let path = self.folder.path().join("spaced.toml");

@@ -1,7 +1,7 @@
-//! Cards of all networks, and how they get into payloads.
+//! Cards of all networks, and the ways in which they get into payloads.
 
 use super::super::{senders::Sender, *};
-use crate::ingest::preset::raw::BodyForm;
+use crate::source::testing::BodyForm;
 use proptest::sample::{Index, select};
 
 /// A card, as somebody wrote it into a payload.
@@ -9,30 +9,30 @@ use proptest::sample::{Index, select};
 pub(super) struct Card {
     pub(super) digits: String,
     pub(super) written: String,
-    /// Digits.
+    /// The digits of the security code.
     cvv: String,
-    /// What no digits of anything else can be: it stands where a code or track would.
+    /// A text that occurs nowhere else, in place of a code or track.
     pub(super) mark: String,
 }
 
-/// Where it was written.
+/// Where a card was written into a delivery.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// In place of a text or number.
+    /// The card replaces a text or number.
     Instead,
-    /// As a number.
+    /// The card replaces a value, as a number.
     Number,
-    /// Amid a text, with its code.
+    /// The card is in the middle of a text, with its code.
     Amid,
-    /// As a key, with another beside it whose name says what it holds.
+    /// The card is a key, beside another key whose name says what it holds.
     Key(&'static str),
-    /// In an object of its own.
+    /// The card is in an object of its own.
     Nested,
-    /// Beside the body.
-    Around,
+    /// The card is in the headers and the query.
+    Beside,
 }
 
-/// The networks' prefixes, and how many digits their numbers have.
+/// The prefixes of the networks, and how many digits their numbers have.
 const SCHEMES: [(&str, usize); 22] = [
     ("4", 13),
     ("4", 16),
@@ -76,8 +76,9 @@ pub(super) fn card() -> impl Strategy<Value = Card> {
         |((prefix, length), random)| {
             let random = random.iter().filter_map(|digit| char::from_digit(*digit, 10));
             let body: String = prefix.chars().chain(random).take(length - 1).collect();
-            let check =
-                (0..10).map(|check| format!("{body}{check}")).find(|number| redact::is_pan_like(number));
+            let check = (0..10)
+                .map(|check| format!("{body}{check}"))
+                .find(|number| crate::redact::is_pan_like(number));
             check.expect("one of ten digits passes")
         },
     );
@@ -107,16 +108,16 @@ pub(super) fn place() -> impl Strategy<Value = Place> {
         2 => Just(Place::Amid),
         2 => select(CARD_KEYS.to_vec()).prop_map(Place::Key),
         1 => Just(Place::Nested),
-        1 => Just(Place::Around),
+        1 => Just(Place::Beside),
     ]
 }
 
 impl Card {
-    /// What may be found nowhere. The first six digits and the last four may be shown.
+    /// Returns the texts that may not be found anywhere. The first six digits and the last four may be shown.
     pub(super) fn forbidden(&self) -> Vec<String> {
         let Self { digits, written, cvv, mark } = self;
         let mut all = vec![digits.clone(), written.clone()];
-        // Fewer digits may well be those of a time.
+        // Fewer digits could be part of a time.
         all.extend(digits.get(..digits.len() - 4).filter(|start| start.len() > 10).map(str::to_owned));
         all.extend([mark.clone(), format!("cvv={cvv}"), format!("cvc: {cvv}"), format!("cvc\":\"{cvv}")]);
         all
@@ -130,7 +131,7 @@ impl Card {
     }
 }
 
-/// The payload with the card in it.
+/// Returns the payload with the card in it.
 pub(super) fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Place, index: Index) -> Value {
     let mut payload = payload.clone();
     let (mut leaves, mut objects) = (Vec::new(), Vec::new());
@@ -146,7 +147,7 @@ pub(super) fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Plac
     let object = objects.get(index.index(objects.len().max(1))).and_then(|at| payload.pointer_mut(at));
     let Some(object) = object.and_then(Value::as_object_mut) else { return payload };
     match place {
-        // No element of XML begins with a digit.
+        // The name of an XML element cannot begin with a digit.
         Place::Key(key) => {
             let number = if matches!(sender.body, BodyForm::Json | BodyForm::JsonOrEmpty) {
                 card.written.clone()
@@ -165,7 +166,7 @@ pub(super) fn salted(sender: &Sender, payload: &Value, card: &Card, place: &Plac
     payload
 }
 
-/// The pointers to all scalars and to all objects.
+/// Collects the pointers to all scalars and to all objects.
 fn places(value: &Value, at: String, leaves: &mut Vec<String>, objects: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -184,10 +185,10 @@ fn places(value: &Value, at: String, leaves: &mut Vec<String>, objects: &mut Vec
     }
 }
 
-/// A pointer into a payload as the mapping has it, which begins at an event.
+/// Returns a pointer into a payload as the mapping has it, which begins at an event.
 fn within_event(sender: &Sender, at: &str) -> String {
     let item = sender.each.as_ref().and_then(|each| at.strip_prefix(each.as_str())?.strip_prefix('/'));
     let within = item.map_or(at, |item| item.find('/').map_or("", |slash| &item[slash..]));
-    // An expanded object stands for its id.
+    // For an expanded object, its id counts.
     within.to_owned()
 }

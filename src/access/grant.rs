@@ -1,0 +1,46 @@
+//! A grant: what an admitted request may see, and for how long.
+
+use super::key::Fingerprint;
+use crate::payment::{Name, Time};
+use std::sync::Arc;
+
+/// The payments of its realm that a grant covers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Payments {
+    /// All payments, for operators.
+    All,
+    /// Only these payments.
+    Ids(Vec<Name>),
+}
+
+/// What an admitted request may see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// The realm. The request sees nothing of other realms.
+    pub realm: Name,
+    /// The payments of the realm.
+    pub payments: Payments,
+    /// The `exp` of the token plus the leeway: from this time on, admission refuses the token too. `None` for a request
+    /// without a token.
+    pub expires_at: Option<Time>,
+    /// The name of the key that signed the token. `None` for a request without a token.
+    pub kid: Option<Arc<str>>,
+    /// Identifies the key that signed the token, because a reload may bring another key of the same name.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+impl Grant {
+    /// The grant of a request without a token, where the settings allow that: all payments of `realm`.
+    pub(super) const fn anonymous(realm: Name) -> Self {
+        Self { realm, payments: Payments::All, expires_at: None, kid: None, fingerprint: None }
+    }
+
+    /// Whether the grant covers `payment`, which has to be an id of the grant's realm.
+    #[must_use]
+    pub fn allows(&self, payment: &Name) -> bool {
+        match &self.payments {
+            Payments::All => true,
+            Payments::Ids(ids) => ids.contains(payment),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A simulation of Stripe: posts the signed webhooks of a life over HTTP and retries each until the gateway accepts it.
+
+use crate::{
+    backoff::Backoff,
+    clock,
+    scenario::{SimulatedProvider, Webhook},
+    source::Source,
+};
+use reqwest::{Client, StatusCode};
+use std::{net::SocketAddr, time::Duration};
+use tokio::time::sleep;
+
+/// The provider that is simulated.
+pub(super) const PROVIDER: SimulatedProvider = SimulatedProvider::Stripe;
+
+/// The name of the source, which is also the name of its preset.
+pub(super) const SOURCE: &str = PROVIDER.name();
+
+/// The pauses between two attempts. Stripe itself waits for minutes and retries for three days, but the restart in a demo takes seconds.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
+
+/// The number of attempts before a webhook is given up: 40 attempts take about a minute.
+const ATTEMPTS: u32 = 40;
+
+/// How long to wait for an answer: far longer than a gateway on the same machine needs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Posts webhooks to the gateway of the demo.
+pub(super) struct StripeSimulator {
+    source: Source,
+    client: Client,
+}
+
+impl StripeSimulator {
+    /// A simulation that signs its webhooks with the secret of `source`.
+    pub(super) fn new(source: Source) -> anyhow::Result<Self> {
+        // The gateway is on loopback, which a proxy of the environment cannot reach.
+        let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
+        Ok(Self { source, client })
+    }
+
+    /// Posts the webhooks one after the other, each after its delay.
+    pub(super) async fn post_all(&self, webhooks: Vec<Webhook>, gateway: SocketAddr) {
+        for webhook in webhooks {
+            sleep(webhook.delay).await;
+            self.deliver(&webhook, gateway).await;
+        }
+    }
+
+    /// Posts one webhook, with retries.
+    async fn deliver(&self, webhook: &Webhook, gateway: SocketAddr) {
+        for failures in 0..ATTEMPTS {
+            match self.post(webhook, gateway).await {
+                Ok(status) if status.is_success() => return,
+                Ok(status) => {
+                    tracing::warn!(event = %webhook.event_id, %status, "the gateway refused the webhook; it is retried");
+                }
+                Err(error) => {
+                    tracing::info!(event = %webhook.event_id, %error, "the gateway could not be reached; the webhook is retried");
+                }
+            }
+            sleep(RETRY.random(failures)).await;
+        }
+        tracing::error!(event = %webhook.event_id, "the webhook is given up");
+    }
+
+    /// Posts one webhook once. Each attempt is signed anew, as Stripe does, so that the signature has the time of the attempt.
+    async fn post(&self, webhook: &Webhook, gateway: SocketAddr) -> reqwest::Result<StatusCode> {
+        let url = format!("http://{gateway}/webhooks/{SOURCE}");
+        let request = self.client.post(url).header("content-type", "application/json");
+        let signature = self.source.sign(&webhook.body, clock::now(), &webhook.event_id);
+        let request =
+            signature.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        Ok(request.body(webhook.body.clone()).send().await?.status())
+    }
+}

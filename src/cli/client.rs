@@ -1,0 +1,40 @@
+//! The HTTP client of the commands, and the URLs that they request.
+
+use anyhow::Context;
+use reqwest::{Client, Url};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// How long a command waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client for `url`. It connects to loopback directly, even if the environment names a proxy. It does not follow redirects,
+/// because they could send a token or a webhook to another server.
+pub(super) fn for_url(url: &Url) -> anyhow::Result<Client> {
+    let builder =
+        Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let loopback = url.host_str().is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    });
+    let builder = if loopback { builder.no_proxy() } else { builder };
+    builder.build().context("the HTTP client cannot be created")
+}
+
+/// The URL of a listener as seen from this machine. For a listener on all addresses (0.0.0.0) that is loopback, because a client
+/// cannot connect to the unspecified address.
+pub(super) fn url_of(listener: SocketAddr) -> String {
+    let ip = if listener.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listener.ip() };
+    format!("http://{}", SocketAddr::new(ip, listener.port()))
+}
+
+/// `url` with more path segments, each of them escaped.
+pub(super) fn below(url: &Url, segments: &[&str]) -> Url {
+    let mut url = url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}

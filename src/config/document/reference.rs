@@ -1,0 +1,47 @@
+//! Reads the keys of a table whose values are references to secrets.
+
+use super::{Location, Section};
+use crate::config::secret;
+use secrecy::SecretString;
+use std::path::Path;
+
+impl Section<'_> {
+    /// The secret that the value of `key` refers to.
+    pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let (place, reference) = self.text(key, secret::ALLOWED)?;
+        self.resolve(&place, key, &reference)
+    }
+
+    /// The secrets that a list of references refers to.
+    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
+        let references = self.texts(key, secret::ALLOWED)?;
+        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
+    }
+
+    /// The same table, with its references to secrets resolved or not. A reference that is not resolved has no value, and that is no
+    /// mistake.
+    pub(in crate::config) const fn resolving_secrets(mut self, resolves: bool) -> Self {
+        self.resolves_secrets = resolves;
+        self
+    }
+
+    /// The secret that a reference refers to. It is `None` after a mistake, or if this table does not resolve secrets.
+    pub(in crate::config) fn resolve(
+        &self,
+        place: &Location,
+        key: &str,
+        reference: &str,
+    ) -> Option<SecretString> {
+        if secret::is_reference(reference) && !self.resolves_secrets {
+            return None;
+        }
+        let locate = |path: &str| self.document.absolute(place, Path::new(path));
+        match secret::resolve(reference, self.document.environment, locate) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                self.wrong(place, key, &why);
+                None
+            }
+        }
+    }
+}

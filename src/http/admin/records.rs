@@ -1,0 +1,225 @@
+//! The records of a source: its quarantine and its delivery log, newest first, a page at a time.
+
+use crate::{
+    http::problem::{self, Problem},
+    source::Sources,
+    store::{RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Store},
+};
+use axum::{
+    Router,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// When to ask again after the store did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How many records are listed without `?limit=`.
+const RECORDS: usize = 100;
+
+/// Lists records.
+#[derive(Clone)]
+pub(super) struct Records {
+    /// Knows the sources. `None` if the node takes no webhooks.
+    pub(super) sources: Option<Arc<Sources>>,
+    /// Holds the records.
+    pub(super) store: Arc<dyn Store>,
+}
+
+/// The query of a request for typed records.
+#[derive(Deserialize)]
+struct Wanted {
+    /// The source whose records are wanted.
+    source: String,
+    /// The most records of one answer.
+    limit: Option<usize>,
+    /// The `next` of an earlier answer: only older records are listed.
+    before: Option<RecordCursor>,
+}
+
+/// The query of a request for records in their first form.
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+impl Records {
+    /// The routes. Those below `/sources` answer in the form that records had first, for the tools that read it.
+    pub(super) fn routes(self) -> Router {
+        Router::new()
+            .route("/quarantine", get(quarantine))
+            .route("/deliveries", get(deliveries))
+            .route("/sources/{source}/quarantine", get(quarantine_of))
+            .route("/sources/{source}/deliveries", get(deliveries_of))
+            .with_state(self)
+    }
+
+    /// One page of a source's records.
+    async fn page(
+        &self,
+        log: RecordLog,
+        source: Option<&str>,
+        before: Option<RecordCursor>,
+        limit: Option<usize>,
+    ) -> Result<RecordPage, Problem> {
+        let sources = self.sources.as_deref().ok_or_else(problem::other_role)?;
+        let source =
+            source.filter(|source| sources.get(source).is_some()).ok_or_else(problem::unknown_source)?;
+        let limit = limit.unwrap_or(RECORDS);
+        if !(1..=RECORDS_PER_SOURCE).contains(&limit) {
+            return Err(bad_parameter());
+        }
+        let page = self.store.records(log, source, before, limit).await;
+        page.map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))
+    }
+
+    async fn typed(
+        &self,
+        log: RecordLog,
+        wanted: Result<Query<Wanted>, QueryRejection>,
+    ) -> Result<Response, Problem> {
+        // A node that takes no webhooks has no records, whatever is asked of it.
+        self.sources.as_deref().ok_or_else(problem::other_role)?;
+        let Query(Wanted { source, limit, before }) = wanted.map_err(|_| bad_parameter())?;
+        let page = self.page(log, Some(&source), before, limit).await?;
+        Ok(answer(&json!({ "source": source, "records": page.records, "next": page.next })))
+    }
+
+    async fn first_form(
+        &self,
+        log: RecordLog,
+        source: Result<Path<String>, PathRejection>,
+        limit: Result<Query<Limit>, QueryRejection>,
+    ) -> Result<Response, Problem> {
+        let source = source.ok().map(|Path(source)| source);
+        let limit = limit.map(|Query(limit)| limit.limit);
+        let page = match limit {
+            Ok(limit) => self.page(log, source.as_deref(), None, limit).await?,
+            Err(_) => return Err(bad_parameter()),
+        };
+        let records: Vec<Value> = page.records.iter().map(in_first_form).collect();
+        Ok(answer(&json!({ "source": source, "records": records })))
+    }
+}
+
+/// A record as `reason` and `detail`, a text that is JSON again. In the delivery log `reason` is the outcome.
+fn in_first_form(record: &Record) -> Value {
+    let code = record.reason.as_ref().map_or("", |reason| reason.as_str());
+    let mut detail = json!({
+        "event": record.event,
+        "unsigned_id": record.unsigned_id,
+        "type": record.kind.as_deref().unwrap_or_default(),
+        "payment": record.payment,
+    });
+    let more = match (record.log, record.confirmation) {
+        (RecordLog::Deliveries, _) => json!({ "seq": record.seq, "reason": code }),
+        (RecordLog::Quarantine, None) => json!({ "at": record.place, "bytes": record.bytes }),
+        (RecordLog::Quarantine, Some(confirmation)) => json!({
+            "at": record.place,
+            "asked": confirmation.attempts,
+            "since": confirmation.since,
+            "step": "confirm",
+        }),
+    };
+    if let (Value::Object(detail), Value::Object(more)) = (&mut detail, more) {
+        detail.extend(more);
+    }
+    let reason = match record.log {
+        RecordLog::Deliveries => record.outcome.word(),
+        RecordLog::Quarantine => code,
+    };
+    json!({ "log": record.log, "source": record.source, "at": record.at, "reason": reason, "detail": detail.to_string() })
+}
+
+fn bad_parameter() -> Problem {
+    let detail = format!(
+        "`source` names a source, `limit` is a number from 1 to {RECORDS_PER_SOURCE}, and `before` is the `next` of an earlier answer"
+    );
+    Problem::bad_request("bad_parameter", detail)
+}
+
+fn answer(body: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+async fn quarantine(
+    State(records): State<Records>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    records.typed(RecordLog::Quarantine, wanted).await
+}
+
+async fn deliveries(
+    State(records): State<Records>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    records.typed(RecordLog::Deliveries, wanted).await
+}
+
+async fn quarantine_of(
+    State(records): State<Records>,
+    source: Result<Path<String>, PathRejection>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Response, Problem> {
+    records.first_form(RecordLog::Quarantine, source, limit).await
+}
+
+async fn deliveries_of(
+    State(records): State<Records>,
+    source: Result<Path<String>, PathRejection>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Response, Problem> {
+    records.first_form(RecordLog::Deliveries, source, limit).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{GivenUp, OutcomeKind, ReasonCode};
+
+    #[test]
+    fn tools_that_read_the_first_form_of_records_find_what_they_look_for() {
+        let record = Record {
+            log: RecordLog::Deliveries,
+            source: "acme".into(),
+            at: "2026-11-30T10:00:00Z".parse().unwrap(),
+            outcome: OutcomeKind::Quarantined,
+            reason: ReasonCode::known("bad_time"),
+            event: Some("evt_1".into()),
+            unsigned_id: None,
+            kind: Some("paid".into()),
+            payment: Some("pay_1".parse().unwrap()),
+            seq: None,
+            place: Some("/at".to_owned()),
+            bytes: Some(42),
+            confirmation: None,
+        };
+        let detail = |record: &Record| -> (String, Value) {
+            let form = in_first_form(record);
+            let detail = serde_json::from_str(form["detail"].as_str().unwrap()).unwrap();
+            (form["reason"].as_str().unwrap().to_owned(), detail)
+        };
+        let (reason, said) = detail(&record);
+        assert_eq!(
+            (reason.as_str(), &said["reason"], &said["event"]),
+            ("quarantined", &json!("bad_time"), &json!("evt_1"))
+        );
+        let record = Record { log: RecordLog::Quarantine, ..record };
+        let (reason, said) = detail(&record);
+        assert_eq!(
+            (reason.as_str(), &said["at"], &said["payment"]),
+            ("bad_time", &json!("/at"), &json!("pay_1"))
+        );
+        let confirmation = Some(GivenUp { attempts: 3, since: record.at });
+        let (_, said) = detail(&Record { confirmation, ..record });
+        assert_eq!((&said["asked"], &said["step"]), (&json!(3), &json!("confirm")));
+    }
+}

@@ -1,0 +1,170 @@
+//! The label sets of the metrics, and the closed sets of words that appear in them. Each word is the variant's name in snake case.
+//!
+//! Renaming a variant renames a label value that operators may query; a test shows all values.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use strum::{IntoStaticStr, VariantArray};
+
+/// Labels of an event's outcome.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct EventLabels {
+    /// The name of the source.
+    pub source: String,
+    /// `accepted`, `duplicate`, `ignored`, `quarantined`, `rejected` or `deferred`.
+    pub outcome: &'static str,
+    /// The reason code; empty if the outcome needs none.
+    pub reason: &'static str,
+}
+
+/// One label from a closed set.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// The word.
+    pub reason: &'static str,
+}
+
+/// Labels of a look-up's outcome.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ConfirmationLabels {
+    /// The name of the source.
+    pub source: String,
+    /// The word of a [`ConfirmationOutcome`].
+    pub outcome: &'static str,
+}
+
+/// The label of a metric that each source has once.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct SourceLabel {
+    /// The name of the source.
+    pub source: String,
+}
+
+/// The outcome of one question to a provider about a payment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConfirmationOutcome {
+    /// The answer was new and is appended.
+    Appended,
+    /// The answer repeats the last one.
+    Same,
+    /// The provider's API is down, or cannot be reached.
+    Unavailable,
+    /// The provider's rate limit is exceeded.
+    Throttled,
+    /// The provider refuses the credentials.
+    Denied,
+    /// The provider does not know the payment.
+    Unknown,
+    /// The answer does not fit the preset.
+    Unclear,
+    /// The confirmation is given up, because the answer does not fit the preset or the payment's log.
+    Quarantined,
+    /// The confirmation is given up, because it was pending for too long.
+    GivenUp,
+    /// The store failed.
+    Store,
+}
+
+impl ConfirmationOutcome {
+    /// The word for metrics and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// How a stream, or one payment of it, was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ResumeKind {
+    /// The client sent no cursor and got a snapshot.
+    Fresh,
+    /// The client got the events after its cursor.
+    Exact,
+    /// The client's cursor was that of the last event, so there was nothing to send.
+    Ready,
+    /// The client got a snapshot, because the payment's log is empty: its history has expired.
+    Evicted,
+    /// The client got a snapshot, because its cursor is not one of the payment's log.
+    UnknownCursor,
+    /// The client got a snapshot, because the log lost events that the client had seen.
+    RolledBack,
+}
+
+impl ResumeKind {
+    /// The word for metrics and for the `reason` of a snapshot.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum CloseReason {
+    /// The client closed it or was lost.
+    Gone,
+    /// The node is draining.
+    Drain,
+    /// The stream reached its maximum age.
+    MaxAge,
+    /// The token expired, or its key was removed.
+    TokenExpired,
+    /// The node was overloaded, or lost its store.
+    Overload,
+    /// The client did not read for too long.
+    Stalled,
+    /// The payment is finished, and the client asked for the end.
+    Finished,
+}
+
+/// Why the hub read feeds or logs instead of relying on notices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HealCause {
+    /// A notice did not continue its partition's chain.
+    Gap,
+    /// The hub fell behind and notices were dropped.
+    Lagged,
+    /// The store renewed its subscription.
+    Interrupted,
+    /// The feed was ahead of the notices although the subscription stood.
+    Deaf,
+    /// The feed went back, as after a failover.
+    RolledBack,
+    /// The subscription was renewed on another server. One heal of all partitions.
+    Elsewhere,
+}
+
+/// A fault of the connections to a Redis store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum StoreFault {
+    /// No connection could be opened.
+    Connect,
+    /// A connection broke, or its server did not answer in time.
+    Lost,
+    /// The subscription to notices broke, or no notices came through it.
+    Deaf,
+    /// A notice could not be read.
+    BadNotice,
+    /// Too few replicas acknowledged a write.
+    Replicas,
+}
+
+/// Why a stream or a snapshot was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum RefusalReason {
+    /// There is no valid token.
+    Token,
+    /// The token does not grant the payment.
+    Forbidden,
+    /// The node is draining.
+    Drain,
+    /// The node has as many streams as it may have.
+    Overload,
+    /// The store did not answer in time.
+    Store,
+}

@@ -1,0 +1,233 @@
+//! Source: what a webhook endpoint of one provider account *is*. What happens to a delivery is another room's subject.
+//!
+//! A source verifies deliveries with its secrets, reads by its preset what their payloads mean, and knows how its provider is asked
+//! for a payment. It knows no store, no metrics and no limits, and stands below the store.
+//!
+//! | module | for |
+//! |---|---|
+//! | `payload` | the way from bytes to values, and the places in a delivery where values are found |
+//! | `mapping` | the way from values to the facts of an event |
+//! | `verify`  | recipes and adapters, secrets, fetched keys, reasons to reject |
+//! | `inquiry` | the request that asks the provider for a payment, and the meaning of the answer |
+//! | `preset`  | a provider in one file: loading, checking and compiling it, and the tables for people |
+//! | `build` | the way from settings to a source that works |
+//! | `settings`, `error` | the configuration of a source, and what can be wrong with it |
+//! | `sources` | the registry of sources, by name |
+//! | `throttle` | the rate limit for deliveries without a valid signature |
+//! | `providers/*.toml` | the built-in presets |
+
+mod build;
+mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod inquiry;
+mod mapping;
+mod payload;
+mod preset;
+mod settings;
+mod sources;
+#[cfg(test)]
+pub(crate) mod testing;
+mod throttle;
+mod verify;
+
+pub use error::SourceError;
+pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
+pub(crate) use mapping::{EventSummary, MappedEvent};
+pub(crate) use payload::RequestParts;
+pub use payload::{PointerError, Unclear};
+pub(crate) use preset::ReplyRule;
+pub use preset::{PresetError, ignored_table, preset_table, presets};
+pub use settings::{Provider, SourceSettings};
+pub use sources::Sources;
+pub(crate) use throttle::Throttled;
+pub use verify::SecretError;
+pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
+
+use crate::payment::{Name, Subject, Time, Trust};
+use http::HeaderMap;
+use mapping::{Mapping, Terms};
+use payload::{OptionValues, Reader};
+use serde_json::Value;
+use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
+use throttle::Throttle;
+use verify::{KeyRing, Verifier};
+
+/// A source: it verifies, reads and signs the deliveries of one provider account. Every delivery shares it; nothing in it changes
+/// but the keys that it fetches and its rate limit.
+pub struct Source {
+    /// The name of the source.
+    pub(crate) name: Arc<str>,
+    /// The name of its preset.
+    pub(crate) provider: Arc<str>,
+    /// The realm of its payments.
+    pub(crate) realm: Name,
+    /// Whether its payment ids are the shop's own, so that several providers may report on one payment.
+    pub(crate) shared_ids: bool,
+    /// The verifier of its deliveries.
+    pub(crate) verifier: Verifier,
+    /// The keys that are fetched, if the source has no secrets of its own.
+    pub(crate) keys: Option<KeyRing>,
+    /// How far the provider's word is believed.
+    pub(crate) trust: Trust,
+    /// The reader of bodies.
+    pub(crate) reader: Reader,
+    /// The values of the preset's options.
+    pub(crate) options: OptionValues,
+    /// How the provider expects to be answered.
+    pub(crate) reply_rule: ReplyRule,
+    /// What its payloads mean.
+    pub(crate) mapping: Mapping,
+    /// What its settings say about how payloads are read.
+    pub(crate) terms: Terms,
+    /// How the provider is asked for payments, if it is.
+    pub(crate) api: Option<Api>,
+    /// The rate limit for deliveries without a valid signature.
+    pub(crate) throttle: Throttle,
+}
+
+impl Source {
+    /// Takes over the keys that an earlier source of the same name has fetched, if both fetch from the same place.
+    fn inherit(&mut self, earlier: &Self) {
+        if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
+            keys.inherit(earlier);
+        }
+    }
+
+    /// Returns the parts of a delivery beside its body, together with the source's options.
+    pub(crate) fn request_parts<'a>(&'a self, headers: &'a HeaderMap, query: &'a str) -> RequestParts<'a> {
+        RequestParts { headers, query, options: &self.options }
+    }
+
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The outer error says why
+    /// the request is rejected, the inner one why its verified body cannot be read.
+    pub(crate) fn open(
+        &self,
+        request: UnverifiedRequest<'_>,
+        json_depth: usize,
+    ) -> Result<Result<Value, Unclear>, Rejection> {
+        self.verifier.open(request, &self.reader, json_depth)
+    }
+
+    /// Returns the key that a request of `peer` names, and fetches it if it is not held. Returns `None` if the source has secrets of
+    /// its own.
+    pub(crate) async fn fetched_key(
+        &self,
+        request: UnverifiedRequest<'_>,
+        peer: Option<IpAddr>,
+    ) -> Option<Result<Arc<verify::FetchedKey>, NoKey>> {
+        match &self.keys {
+            Some(keys) => Some(keys.key(request, peer).await),
+            None => None,
+        }
+    }
+
+    /// Returns the events that a payload carries. Fails if the payload lacks the list of events, or the list is too long.
+    pub(crate) fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {
+        self.reader.events(payload)
+    }
+
+    /// Returns what an event means, or `None` if it is not about a payment. Writes what is known about the event to `summary`, even if
+    /// the event is not understood.
+    pub(crate) fn read(
+        &self,
+        parts: RequestParts<'_>,
+        event: &Value,
+        summary: &mut EventSummary,
+    ) -> Result<Option<MappedEvent>, Unclear> {
+        self.mapping.read(&self.terms, parts, event, summary)
+    }
+
+    /// Admits one more delivery without a valid signature, and returns how many were refused since the last one that was admitted.
+    /// Fails if this one exceeds the rate limit.
+    pub(crate) fn admit_unproven(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
+        self.throttle.admit(per_second, now)
+    }
+
+    /// Returns the answer to a provider's challenge, which comes by GET, or `None` if the provider only checks that the endpoint exists.
+    #[must_use]
+    pub fn answer(&self, query: &str) -> Option<String> {
+        match &self.verifier {
+            Verifier::Adapter(adapter) => adapter.answer(self.request_parts(&HeaderMap::new(), query)),
+            Verifier::Recipe(_) => None,
+        }
+    }
+
+    /// Returns how the provider is asked for payments, if it can be asked. Each event then needs a confirmation.
+    #[must_use]
+    pub const fn api(&self) -> Option<&Api> {
+        self.api.as_ref()
+    }
+
+    /// Returns the log of one of the source's payments.
+    #[must_use]
+    pub fn subject(&self, payment: &Name) -> Subject {
+        Subject::payment(self.realm.clone(), payment.clone())
+    }
+
+    /// Returns how far the provider's word is believed.
+    pub(crate) const fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Returns how the provider expects to be answered.
+    pub(crate) const fn reply_rule(&self) -> &ReplyRule {
+        &self.reply_rule
+    }
+
+    /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret.
+    /// There are none if the source is verified by an adapter. If only the provider's private key can sign, the signature is empty.
+    #[must_use]
+    pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
+        match &self.verifier {
+            Verifier::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
+            Verifier::Adapter(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the name of the source's preset.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Returns the name of the source.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the name of the source, for the caller to keep.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Returns the name of the source's preset, for the caller to keep.
+    pub(crate) fn shared_provider(&self) -> Arc<str> {
+        Arc::clone(&self.provider)
+    }
+
+    /// Returns whether the payment ids are the shop's own.
+    #[must_use]
+    pub const fn shares_ids(&self) -> bool {
+        self.shared_ids
+    }
+
+    /// Returns the realm of the source's payments.
+    #[must_use]
+    pub const fn realm(&self) -> &Name {
+        &self.realm
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The table of the built-in presets, in Markdown, for people.
+
+use super::{
+    builtin::{presets, text_of},
+    compile,
+    load::whole,
+    raw,
+};
+use crate::source::verify::{Algorithm, Carrier, Recipe};
+
+/// Returns one row for each built-in preset: how it is verified, how old a delivery may be, how far the provider's word is
+/// believed, and how the preset was checked.
+#[must_use]
+pub fn preset_table() -> String {
+    let mut table =
+        "| preset | provider | verified by | age limit | trust | mapping | checked against | options |\n\
+                     |---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for row in presets().filter_map(row) {
+        table.push_str(&row);
+    }
+    table
+}
+
+/// Returns the row of a preset. A preset that cannot be compiled has no row; a test shows that all built-in ones can.
+fn row(name: &str) -> Option<String> {
+    let raw = whole(text_of(name)?).ok()?;
+    let about = raw.about?;
+    let (scheme, max_age_s) = match (raw.signature, raw.adapter) {
+        (Some(signature), _) => {
+            let recipe = compile::recipe(signature, &raw.options).ok()?;
+            let max_age = recipe.time.as_ref().map(|time| time.max_age.map(|age| age.as_secs()));
+            (scheme(&recipe), max_age)
+        }
+        (None, adapter) => (adapter?.scheme().to_owned(), adapter?.max_age_s().map(Some)),
+    };
+    let age = match max_age_s {
+        None => "none is signed".to_owned(),
+        Some(None) => "the source's `max_age`".to_owned(),
+        Some(Some(seconds)) => format!("{seconds} s"),
+    };
+    let trust = match (raw.trust, raw.confirm.is_some()) {
+        (Some(raw::Trust::Hint), true) => "hint; confirmed with `api`",
+        (Some(raw::Trust::Hint), false) => "hint",
+        (_, true) => "verified; completed with `api`",
+        (_, false) => "verified",
+    };
+    let mapping = match (raw.map.is_empty(), about.verified) {
+        (true, _) => "by your own file",
+        (false, true) => "verified",
+        (false, false) => "unverified",
+    };
+    let oracle = about.oracle.unwrap_or_else(|| "nothing else".to_owned());
+    let options: Vec<String> = raw
+        .options
+        .iter()
+        .map(|(name, choice)| {
+            let default =
+                choice.default.as_ref().map(|default| format!(" (`{default}`)")).unwrap_or_default();
+            format!("`{name}`{default}: {}", choice.means)
+        })
+        .collect();
+    Some(format!(
+        "| `{name}` | {} | {scheme} | {age} | {trust} | {mapping} | {oracle} | {} |\n",
+        about.title,
+        options.join("; ")
+    ))
+}
+
+fn scheme(recipe: &Recipe) -> String {
+    let carrier = match &recipe.carrier {
+        Carrier::Header(name) => format!("`{name}`"),
+        Carrier::Query(name) => format!("`?{name}=` in the address"),
+    };
+    let algorithms: Vec<&str> = recipe.methods.iter().map(|method| word(method.algorithm)).collect();
+    let keys = match (&recipe.certificates, recipe.names_keys()) {
+        (Some(_), _) => "; certificates fetched, or pinned",
+        (None, true) => ", keys by id",
+        (None, false) => "",
+    };
+    format!("{carrier}: {}{keys}", algorithms.join(" or "))
+}
+
+/// Returns the name of an algorithm for people.
+const fn word(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HmacSha1 => "HMAC-SHA1",
+        Algorithm::HmacSha256 => "HMAC-SHA256",
+        Algorithm::HmacSha512 => "HMAC-SHA512",
+        Algorithm::Ed25519 => "Ed25519",
+        Algorithm::RsaSha256 => "RSA-SHA256",
+        Algorithm::Token => "the secret itself",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The line that ends a table in a page.
+    const END: &str = "<!-- end of presets -->";
+
+    /// Checks that a page of the project has a table between the line `begin` and [`END`], or writes it there if the environment
+    /// says so.
+    pub(in crate::source::preset) fn stands_in(page: &str, begin: &str, table: &str) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(begin).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        let expected = format!("\n{table}\n");
+        if found != expected && std::env::var_os("PAYSTREAM_WRITE_README").is_some() {
+            std::fs::write(path, format!("{before}{begin}{expected}{END}{after}")).unwrap();
+        }
+        assert!(found == expected, "run this test once with PAYSTREAM_WRITE_README=1 in the environment");
+    }
+
+    #[test]
+    fn the_readme_has_the_table_of_presets() {
+        stands_in("README.md", "<!-- presets: `paystream check --presets` -->\n", &preset_table());
+    }
+
+    #[test]
+    fn every_preset_has_a_row() {
+        assert_eq!(preset_table().lines().count(), 2 + presets().count());
+    }
+}

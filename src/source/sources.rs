@@ -1,0 +1,55 @@
+//! The registry of sources. Each delivery looks its source up by name; a reload replaces all sources at once.
+
+use super::Source;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// Sources by name.
+type ByName = HashMap<Arc<str>, Arc<Source>>;
+
+/// All sources of this process, by name.
+#[derive(Debug)]
+pub struct Sources {
+    /// The map is replaced and never changed, so that a reader holds the lock only while it clones the `Arc`.
+    by_name: RwLock<Arc<ByName>>,
+}
+
+impl Sources {
+    /// Builds a registry of these sources.
+    #[must_use]
+    pub fn new(sources: Vec<Source>) -> Self {
+        Self { by_name: RwLock::new(Arc::new(by_name(sources))) }
+    }
+
+    /// Replaces all sources by these. Each keeps the keys that the earlier source of its name has fetched. A delivery in progress
+    /// ends with the source that it began with.
+    pub fn replace(&self, mut sources: Vec<Source>) {
+        let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        for source in &mut sources {
+            if let Some(earlier) = known.get(source.name()) {
+                source.inherit(earlier);
+            }
+        }
+        *known = Arc::new(by_name(sources));
+    }
+
+    /// Returns the source of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Source>> {
+        self.current().get(name).map(Arc::clone)
+    }
+
+    /// Returns the sources whose providers can be asked for payments.
+    pub fn confirming(&self) -> Vec<Arc<Source>> {
+        self.current().values().filter(|source| source.api().is_some()).map(Arc::clone).collect()
+    }
+
+    fn current(&self) -> Arc<ByName> {
+        Arc::clone(&self.by_name.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn by_name(sources: Vec<Source>) -> ByName {
+    sources.into_iter().map(|source| (source.name().into(), Arc::new(source))).collect()
+}

@@ -1,0 +1,52 @@
+//! Commands: what tasks ask of the writer's thread, each with the way back for its answer.
+
+use crate::{
+    payment::{Event, Name},
+    store::{Appended, Backlog, Claim, ClaimTerms, Owed, Record, Settlement, StoreError},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// The way back for an answer. The receiver may be dropped meanwhile, which changes nothing.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// The backlog of each source that has pending confirmations.
+pub(super) type Backlogs = BTreeMap<Arc<str>, Backlog>;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    /// Append an event.
+    Append { event: Arc<Event>, shared_ids: bool, reply: Reply<Appended> },
+    /// Keep a record. Without a reply, the record need not be durable.
+    Record { record: Box<Record>, reply: Option<Reply<()>> },
+    /// Add a pending confirmation.
+    Owe { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
+    /// Claim a pending confirmation.
+    Claim { source: Arc<str>, terms: ClaimTerms, reply: Reply<Claim> },
+    /// Settle a claimed confirmation.
+    Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
+    /// Report the backlogs.
+    Backlogs { reply: Reply<Backlogs> },
+    /// Answer, to show that the writer works.
+    Ping { reply: Reply<()> },
+}
+
+/// An answer that waits until its batch is durable.
+pub(super) enum Answer {
+    Append(Reply<Appended>, Result<Appended, StoreError>),
+    Done(Reply<()>, Result<(), StoreError>),
+    Claim(Reply<Claim>, Claim),
+    Backlogs(Reply<Backlogs>, Backlogs),
+}
+
+impl Answer {
+    /// Sends the answer. A failed send means that nobody waits for it any more.
+    pub(super) fn send(self) {
+        let _gone = match self {
+            Self::Append(reply, result) => reply.send(result).is_err(),
+            Self::Done(reply, result) => reply.send(result).is_err(),
+            Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
+            Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
+        };
+    }
+}

@@ -1,0 +1,77 @@
+//! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
+
+use super::{
+    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Interruption, Log, Notice, Owed, Record,
+    RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+};
+use crate::payment::{Name, Subject};
+use async_trait::async_trait;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::broadcast;
+
+/// The place where events are kept. All tasks share it; every method may be called concurrently.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Appends one event, durably and at most once, in one atomic step. Returns only after its answer is as durable as
+    /// configured (a duplicate's original too), so the caller may acknowledge at once.
+    async fn append(&self, append: Append) -> Result<Appended, StoreError>;
+
+    /// Reads the whole log of a subject, in order. The log is empty if the subject is unknown or past its time to live.
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError>;
+
+    /// Subscribes to the notices from now on, in order within a partition. A receiver that lags, or that sees a broken chain of tags,
+    /// reads the feed.
+    async fn watch(&self) -> broadcast::Receiver<Arc<Notice>>;
+
+    /// Reads the references of a partition's feed from place `from` on, in order, at most [`FEED_LEN`](super::FEED_LEN). The
+    /// answer is [`Feed::Gone`] if the feed does not hold that place, because it is older than what is kept or newer than the
+    /// head; an empty feed is read from 1.
+    async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError>;
+
+    /// The newest place of each partition's feed, indexed by partition: 256 of them.
+    async fn heads(&self) -> Result<Vec<Head>, StoreError>;
+
+    /// Keeps a record for the operators' tools in a bounded log of its source; the oldest records are removed first. A record of the
+    /// quarantine is durable before this returns; one of the delivery log may be lost in a crash.
+    async fn record(&self, record: Record) -> Result<(), StoreError>;
+
+    /// Reads a page of a source's records, newest first: at most `limit` of those that are older than `before`, or else of all.
+    async fn records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        before: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError>;
+
+    /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. If it is pending
+    /// already, it is due no later than that, and its attempts begin anew; if it is claimed, it will be pending again after its
+    /// settlement.
+    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
+
+    /// Claims the pending confirmation of a source that has been due longest, for this caller alone until its lease ends.
+    async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError>;
+
+    /// Settles a claimed confirmation. Does nothing if the lease has ended and another caller holds the claim.
+    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError>;
+
+    /// The backlog of each source that has pending confirmations, claimed or not, whether the source is still configured or not.
+    async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
+
+    /// Checks whether an append would succeed now: the store is reachable, and durable as configured.
+    async fn health(&self) -> Result<(), StoreError>;
+
+    /// Returns each time that notices may have been lost, and says what else may be. There may be one waiter at a time. A store whose
+    /// notices cannot be lost never returns.
+    async fn interrupted(&self) -> Interruption {
+        std::future::pending().await
+    }
+
+    /// Tells the store that the notice of place `pos` in `partition`'s feed should have come by now. A store that never received
+    /// it subscribes again.
+    fn missed(&self, _partition: u8, _pos: u64) {}
+
+    /// Releases everything that the store holds. Nothing is lost, as all that must last was written before it was acknowledged.
+    /// Later calls fail.
+    async fn close(&self);
+}

@@ -1,0 +1,127 @@
+//! A lane: one payment of a stream, and how far the stream has come in its log.
+
+use super::{reason::Reset, settings::Settings};
+use crate::{
+    hub::{Frame, History, LogEnd, Pull, Watch},
+    payment::{Cursor, Phase, Time},
+};
+use std::{sync::Arc, time::Duration};
+
+/// An expired payment may still be paid for a while, so a stream that ends with its payment waits at least this long.
+const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
+
+/// One payment of a stream.
+pub(super) struct Lane {
+    watch: Watch,
+    /// The last entry that the stream has written.
+    cursor: Cursor,
+    wants: Wants,
+    /// The `seq` of the last entry in the history that the lane began with. Events up to it are a replay; later ones are
+    /// news, whose latency is measured however they reach the stream.
+    began_at: u64,
+}
+
+/// What a lane has to write next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wants {
+    /// The whole payment; with the reason why the client's cursor cannot be honoured, if it sent one.
+    Snapshot(Option<Reset>),
+    /// What the client missed since its cursor.
+    Resume,
+    /// Whatever happens next.
+    Live,
+}
+
+/// What a history holds for a lane.
+pub(super) enum Missed<'a> {
+    /// The client resumes and has missed nothing.
+    Nothing,
+    /// The client resumes and has missed these updates.
+    Replay(&'a [Arc<Frame>]),
+    /// These updates follow what the stream has written.
+    Updates(&'a [Arc<Frame>]),
+    /// The client needs the whole payment; with the reason why its cursor cannot be honoured, if it sent one.
+    Snapshot(Option<Reset>),
+}
+
+impl Lane {
+    /// A lane that begins at what the client sent: nothing, a cursor, or a text that is no cursor (`Some(None)`).
+    pub(super) fn new(watch: Watch, sent: Option<Option<Cursor>>) -> Self {
+        let (cursor, wants) = match sent {
+            None => (Cursor::START, Wants::Snapshot(None)),
+            Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
+            Some(Some(cursor)) => (cursor, Wants::Resume),
+        };
+        Self { watch, cursor, wants, began_at: 0 }
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// The text of the payment's id.
+    pub(super) fn payment(&self) -> &str {
+        self.watch.subject().id.as_str()
+    }
+
+    /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
+    pub(super) fn pull(&self) -> Pull {
+        if self.wants == Wants::Live { self.watch.pull(self.cursor) } else { Pull::Behind }
+    }
+
+    /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
+    /// updates move it one by one, through [`Lane::pass`].
+    pub(super) fn catch_up<'a>(&mut self, history: &'a History) -> Missed<'a> {
+        let wants = std::mem::replace(&mut self.wants, Wants::Live);
+        if wants != Wants::Live {
+            self.began_at = history.head.seq;
+        }
+        let reset = match (wants, history.after(self.cursor)) {
+            (Wants::Snapshot(reset), _) => reset,
+            (Wants::Resume, Some([])) => return Missed::Nothing,
+            (Wants::Resume, Some(frames)) => return Missed::Replay(frames),
+            (Wants::Live, Some(frames)) => return Missed::Updates(frames),
+            (Wants::Live, None) => Some(Reset::RolledBack),
+            (Wants::Resume, None) if history.head == Cursor::START => Some(Reset::Evicted),
+            (Wants::Resume, None) if self.cursor.seq > history.head.seq => Some(Reset::RolledBack),
+            (Wants::Resume, None) => Some(Reset::UnknownCursor),
+        };
+        self.cursor = history.head;
+        Missed::Snapshot(reset)
+    }
+
+    /// Moves the cursor to this update. Returns whether it is news rather than replay.
+    pub(super) fn pass(&mut self, frame: &Frame) -> bool {
+        self.cursor = frame.cursor;
+        frame.cursor.seq > self.began_at
+    }
+
+    /// Whether the client has seen the whole log, and the payment is finished.
+    pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
+        let end = self.watch.log_end();
+        self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
+    }
+
+    /// When the payment is finished, if nothing more happens to it.
+    pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
+        finish(&self.watch.log_end(), settings)
+    }
+}
+
+/// When a payment is finished: it is captured, canceled or expired, and has been silent for long enough. Refunds and disputes
+/// may follow, but a checkout page need not wait for them.
+fn finish(end: &LogEnd, settings: &Settings) -> Option<Time> {
+    let linger = match end.phase? {
+        Phase::Captured | Phase::Canceled => settings.linger,
+        Phase::Expired => settings.linger.max(EXPIRED_LINGER),
+        Phase::Created | Phase::RequiresAction | Phase::Processing | Phase::Failed | Phase::Authorized => {
+            return None;
+        }
+    };
+    let linger_ms = i64::try_from(linger.as_millis()).ok()?;
+    Time::from_unix_ms(end.last_at?.unix_ms().saturating_add(linger_ms)).ok()
+}
