@@ -23,7 +23,7 @@ use paystream::{
     payment::{Cursor, Name, Subject, Tag, Time},
     source::{Source, SourceSettings},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Pending, Record, RecordCursor,
         RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
@@ -81,7 +81,7 @@ impl Store for Nowhere {
         Ok(RecordPage::default())
     }
 
-    async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
+    async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Store for Nowhere {
         Ok(Claim::Nothing)
     }
 
-    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, _: Pending, _: Settlement) -> Result<(), StoreError> {
         Ok(())
     }
 

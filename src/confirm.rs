@@ -39,7 +39,7 @@ use crate::{
     shutdown::Shutdown,
     source::{Api, DEBOUNCE, Source, Sources},
     store::{
-        Claim, ClaimTerms, GivenUp, OutcomeKind, Owed, ReasonCode, Record, RecordLog, Settlement, Store,
+        Claim, ClaimTerms, GivenUp, OutcomeKind, Pending, ReasonCode, Record, RecordLog, Settlement, Store,
         StoreError,
     },
 };
@@ -152,7 +152,7 @@ impl Confirmations {
         // If no permit is free, the end of a look-up wakes the worker.
         while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             match self.store.claim(source.name(), terms).await {
-                Ok(Claim::Owed(pending)) => {
+                Ok(Claim::Pending(pending)) => {
                     let (this, source) = (Arc::clone(self), Arc::clone(source));
                     tasks.spawn(async move { this.work(&source, pending, permit).await });
                 }
@@ -168,7 +168,7 @@ impl Confirmations {
     }
 
     /// Looks up the payment of one claimed confirmation, and settles it.
-    async fn work(&self, source: &Source, pending: Owed, permit: OwnedSemaphorePermit) {
+    async fn work(&self, source: &Source, pending: Pending, permit: OwnedSemaphorePermit) {
         let Some(api) = source.api() else { return };
         let settlement = tokio::select! {
             settlement = self.confirm(source, api, &pending) => settlement,
@@ -183,7 +183,7 @@ impl Confirmations {
     }
 
     /// Looks up one payment, counts and logs the result, and returns how to settle its confirmation.
-    async fn confirm(&self, asked: &Source, api: &Api, pending: &Owed) -> Settlement {
+    async fn confirm(&self, asked: &Source, api: &Api, pending: &Pending) -> Settlement {
         let (source, payment, attempts) = (&*pending.source, &pending.payment, pending.attempts);
         let failed = match self.lookups.look_up(asked, api, payment).await {
             Ok(lookup) => {
@@ -231,25 +231,28 @@ impl Confirmations {
     /// Keeps a record of a confirmation that was given up. It holds nothing of the provider's answer.
     async fn quarantine(
         &self,
-        owed: &Owed,
+        pending: &Pending,
         code: &'static str,
         failed: &Failed,
         at: Time,
     ) -> Result<(), StoreError> {
         let record = Record {
             log: RecordLog::Quarantine,
-            source: Arc::clone(&owed.source),
+            source: Arc::clone(&pending.source),
             at,
             outcome: OutcomeKind::Quarantined,
             reason: ReasonCode::known(code),
             event: None,
             unsigned_id: None,
             kind: None,
-            payment: Some(owed.payment.clone()),
+            payment: Some(pending.payment.clone()),
             seq: None,
             place: failed.place().map(str::to_owned),
             bytes: None,
-            confirmation: Some(GivenUp { attempts: owed.attempts.saturating_add(1), since: owed.since }),
+            confirmation: Some(GivenUp {
+                attempts: pending.attempts.saturating_add(1),
+                since: pending.since,
+            }),
         };
         self.store.record(record).await
     }

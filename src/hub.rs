@@ -82,7 +82,7 @@ pub struct Hub {
     /// The store did not answer at the last tick.
     stale: AtomicBool,
     /// Notices do not arrive although the store answers.
-    deaf: AtomicBool,
+    misses_notices: AtomicBool,
     /// Ends the heals that wait for the store, so that it can be closed.
     stopped: CancellationToken,
 }
@@ -99,7 +99,7 @@ impl Hub {
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
             stale: AtomicBool::new(false),
-            deaf: AtomicBool::new(false),
+            misses_notices: AtomicBool::new(false),
             stopped: CancellationToken::new(),
         })
     }
@@ -158,8 +158,8 @@ impl Hub {
 
     /// Whether notices fail to arrive although the store answers.
     #[must_use]
-    pub fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Relaxed)
+    pub fn misses_notices(&self) -> bool {
+        self.misses_notices.load(Ordering::Relaxed)
     }
 
     /// Whether the store does not answer at present, so that what streams show may be out of date.

@@ -188,8 +188,8 @@ impl Ingest {
         // Both go to the store at once, so that they wait for one sync of the disk. If only the confirmation is stored, it costs one
         // request in vain.
         let append = Append { event, shared_ids: source.shares_ids() };
-        let (owed, appended) = join(self.owe(source, &payment), self.store.append(append)).await;
-        if let Err(why) = owed {
+        let (pending, appended) = join(self.enqueue(source, &payment), self.store.append(append)).await;
+        if let Err(why) = pending {
             return store_failed(source, &why);
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
@@ -206,17 +206,17 @@ impl Ingest {
 
     /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
     /// repeated hint counts again, because it says that something changed again.
-    async fn owe(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
+    async fn enqueue(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
         if source.api().is_none() {
             return Ok(());
         }
-        let owed = self.store.owe(source.name(), payment, DEBOUNCE).await;
-        match &owed {
+        let pending = self.store.enqueue(source.name(), payment, DEBOUNCE).await;
+        match &pending {
             Ok(()) => self.hints.notify_one(),
-            Err(StoreError::TooMuchOwed) => self.metrics.limit_hits.count(LimitHit::Owed),
+            Err(StoreError::TooManyPending) => self.metrics.limit_hits.count(LimitHit::PendingConfirmations),
             Err(_) => {}
         }
-        owed
+        pending
     }
 
     /// Puts an event in quarantine. The provider is answered with 2xx, so the record has to be durable first.

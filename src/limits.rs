@@ -5,7 +5,7 @@
 use std::time::Duration;
 use strum::{IntoStaticStr, VariantArray};
 
-/// A limit whose hits `paystream_limit_hits_total` counts, by the variant's name in snake case. Limits that are missing here are not
+/// A limit whose hits `paystream_limit_hits_total` counts, by the variant's name in snake case if no other is given. Limits that are missing here are not
 /// counted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -31,7 +31,8 @@ pub enum LimitHit {
     /// A connection could not be accepted, because the process has as many open files as it may have.
     OpenFiles,
     /// A webhook was refused, because its source had as many pending confirmations as it may have.
-    Owed,
+    #[strum(serialize = "owed")]
+    PendingConfirmations,
     /// A reader did not read within [`Limits::stall`].
     Stall,
     /// A write was refused, because the store's queue was full.

@@ -12,7 +12,7 @@
 //! | `feed`      | references to the newest events of a partition |
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
-//! | `owed`      | the work queue of pending confirmations |
+//! | `work_queue` | the work queue of pending confirmations |
 //! | `error`     | why a store could not do it |
 //! | `embedded`, `redis` | the two stores |
 
@@ -23,9 +23,9 @@ mod feed;
 mod interface;
 mod log;
 mod notice;
-mod owed;
 mod record;
 pub mod redis;
+mod work_queue;
 
 pub use append::{Append, Appended, Conflict};
 pub use error::StoreError;
@@ -33,11 +33,11 @@ pub use feed::{FEED_LEN, Feed, Head, Reference};
 pub use interface::Store;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice};
-pub use owed::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, MAX_PAUSE, Owed, Settlement};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record, RecordCursor,
     RecordCursorError, RecordLog, RecordPage,
 };
+pub use work_queue::{Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, Settlement};
 
 use crate::metrics::Metrics;
 use std::{fmt, sync::Arc};

@@ -5,7 +5,7 @@ use crate::{
     backoff::Backoff,
     metrics::ConfirmationOutcome,
     payment::Time,
-    store::{Delay, MAX_PAUSE, Owed, Settlement},
+    store::{Delay, MAX_PAUSE, Pending, Settlement},
 };
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) struct Past {
 
 impl Past {
     /// The past of a claimed confirmation, as of `now`.
-    pub(super) fn of(pending: &Owed, now: Time) -> Self {
+    pub(super) fn of(pending: &Pending, now: Time) -> Self {
         let until_now = |since| Duration::from_millis(u64::try_from(now.since_ms(since)).unwrap_or_default());
         let (pending_for, delayed_for) = (until_now(pending.since), until_now(pending.delayed_since));
         Self { pending_for, delay: pending.delay, attempts: pending.attempts, delayed_for }

@@ -45,14 +45,14 @@ impl Hub {
                 return false;
             }
         };
-        let (mut deaf, mut ahead) = (false, false);
+        let (mut misses_notices, mut ahead) = (false, false);
         for (index, ((head, known), missed)) in (0_u8..=u8::MAX).zip(heads.iter().zip(&known).zip(&*before)) {
             let is_back = head.pos < known.pos || (head.pos == known.pos && head.tag != known.tag);
             let last = self.partition(index).last();
             // If the head was rolled back since then, its notice is not missing.
             let stands = missed.pos < head.pos || missed == head;
             if stands && missed.pos > last.pos {
-                deaf = true;
+                misses_notices = true;
                 self.store.missed(index, missed.pos);
                 self.heal(index, HealCause::Deaf);
             } else if is_back {
@@ -62,7 +62,7 @@ impl Hub {
             }
         }
         *before = heads;
-        self.deaf.store(deaf, Ordering::Relaxed);
+        self.misses_notices.store(misses_notices, Ordering::Relaxed);
         self.set_stale(false, None);
         ahead
     }

@@ -13,7 +13,7 @@ pub(crate) use fake::Fake;
 mod card_data;
 mod every_preset;
 mod fake;
-mod owed;
+mod pending;
 mod senders;
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";

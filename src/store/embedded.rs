@@ -35,8 +35,8 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Owed, Record,
-        RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Pending,
+        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use async_trait::async_trait;
@@ -249,9 +249,9 @@ impl Store for Embedded {
         self.read_with(move |tree| tree.records(log, &source, before, limit)).await
     }
 
-    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
+    async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Command::Owe { source: source.into(), payment: payment.clone(), after, reply })?;
+        self.send(Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })?;
         answer(answered).await
     }
 
@@ -261,9 +261,9 @@ impl Store for Embedded {
         answer(answered).await
     }
 
-    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Command::Settle { owed: Box::new(owed), settlement, reply })?;
+        self.send(Command::Settle { pending: Box::new(pending), settlement, reply })?;
         answer(answered).await
     }
 

@@ -12,7 +12,7 @@ pub enum StoreError {
     /// As many commands wait for the store as may wait.
     #[error("the store has too many appends waiting")]
     Overloaded,
-    /// The source has [`MAX_OWED`](super::MAX_OWED) pending confirmations.
+    /// The source has [`MAX_PENDING`](super::MAX_PENDING) pending confirmations.
     #[error("the source has too many pending confirmations")]
-    TooMuchOwed,
+    TooManyPending,
 }

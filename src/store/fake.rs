@@ -3,7 +3,7 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Feed, Head, Interruption, Log, NOTICE_BACKLOG,
-    Notice, Owed, Record, RecordCursor, RecordLog, RecordPage, Reference, Settlement, Store, StoreError,
+    Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Settlement, Store, StoreError,
 };
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
 use async_trait::async_trait;
@@ -197,7 +197,7 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
-    async fn owe(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
+    async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::Unavailable("has no work queue".into()))
     }
 
@@ -205,7 +205,7 @@ impl Store for Fake {
         Ok(Claim::Nothing)
     }
 
-    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, _: Pending, _: Settlement) -> Result<(), StoreError> {
         Err(StoreError::Unavailable("has no work queue".into()))
     }
 

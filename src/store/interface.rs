@@ -1,7 +1,7 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Interruption, Log, Notice, Owed, Record,
+    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Interruption, Log, Notice, Pending, Record,
     RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
 };
 use crate::payment::{Name, Subject};
@@ -47,13 +47,13 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. If it is pending
     /// already, it is due no later than that, and its attempts begin anew; if it is claimed, it will be pending again after its
     /// settlement.
-    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
+    async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
 
     /// Claims the pending confirmation of a source that has been due longest, for this caller alone until its lease ends.
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError>;
 
     /// Settles a claimed confirmation. Does nothing if the lease has ended and another caller holds the claim.
-    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError>;
+    async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError>;
 
     /// The backlog of each source that has pending confirmations, claimed or not, whether the source is still configured or not.
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;

@@ -7,7 +7,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `append.lua` | the one step of an append |
-//! | `owed.lua`   | pending confirmations: adding, claiming and settling them |
+//! | `work_queue.lua` | pending confirmations: adding, claiming and settling them |
 //! | `probe.lua`  | what fails wherever an append would fail |
 //! | `settings`   | which server, and what is asked of it |
 //! | `error`      | what an error of the server means |
@@ -22,7 +22,7 @@
 //! | `supervisor` | the subscription to all channels |
 //! | `notice`     | the messages of the channels |
 //! | `records`    | which streams hold the records of a source |
-//! | `owed`       | the commands that run `owed.lua`, and their results |
+//! | `work_queue` | the commands that run `work_queue.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
 //! | `erase`      | deleting a prefix |
 
@@ -32,7 +32,6 @@ mod error;
 mod layout;
 mod link;
 mod notice;
-mod owed;
 mod plan;
 mod records;
 mod reply;
@@ -41,6 +40,7 @@ mod settings;
 mod start;
 mod supervisor;
 mod tags;
+mod work_queue;
 mod writer;
 
 pub use erase::erase;
@@ -48,7 +48,7 @@ pub use settings::{Durability, ServerError, Settings};
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG,
-    NOTICE_BACKLOG, Notice, Owed, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
+    NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
     Settlement, Store, StoreError,
 };
 use crate::{
@@ -59,7 +59,6 @@ use async_trait::async_trait;
 use check::Checks;
 use futures_util::future::{try_join, try_join_all};
 use link::{Connector, Link, PATIENCE};
-use owed::Confirmations;
 use plan::Plan;
 use records::Records;
 use redis::{Cmd, Pipeline};
@@ -74,6 +73,7 @@ use std::{
 };
 use supervisor::Heard;
 use tokio::{sync::broadcast, task::AbortHandle};
+use work_queue::Confirmations;
 use writer::Writer;
 
 /// The store. Dropping it ends its connections.
@@ -245,22 +245,22 @@ impl Store for Redis {
         Ok(RecordPage::first(records, limit))
     }
 
-    async fn owe(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
+    async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
         let writer = self.writer()?;
         let add_source = writer.write(self.confirmations.add_source(source), true);
         let add = writer.write(self.confirmations.add(source, payment, after), true);
         let (_, answer) = try_join(add_source, add).await?;
-        owed::added(&answer)
+        work_queue::added(&answer)
     }
 
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
         let ticket: u64 = rand::random();
         let command = self.confirmations.claim(source, ticket, terms);
-        owed::claimed(self.writer()?.write(command, false).await?, source, ticket)
+        work_queue::claimed(self.writer()?.write(command, false).await?, source, ticket)
     }
 
-    async fn settle(&self, owed: Owed, settlement: Settlement) -> Result<(), StoreError> {
-        self.writer()?.write(self.confirmations.settle(&owed, settlement), false).await.map(drop)
+    async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError> {
+        self.writer()?.write(self.confirmations.settle(&pending, settlement), false).await.map(drop)
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
@@ -268,7 +268,7 @@ impl Store for Redis {
         let writer = self.writer()?;
         let backlog = |source: Arc<str>| async move {
             let answer = writer.write(self.confirmations.backlog(&source), false).await?;
-            Ok((source, owed::backlog(answer)?))
+            Ok((source, work_queue::backlog(answer)?))
         };
         let backlogs = try_join_all(sources.into_iter().map(backlog)).await?;
         Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())

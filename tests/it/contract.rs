@@ -12,21 +12,12 @@
 
 mod backend;
 mod feeds;
-mod owed;
+mod work_queue;
 
 use backend::{Backend, Embedded, Redis, RedisCluster};
 use feeds::{
     a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
     i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
-};
-use owed::{
-    a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_owed_since_it_came,
-    a_hint_brings_what_is_owed_forward, a_hint_during_the_work_is_owed_anew,
-    a_lease_that_is_over_leaves_its_holder_nothing_to_settle, a_source_is_owed_so_many_and_no_more,
-    all_sources_that_are_owed_something_are_told, claims_of_a_source_keep_their_spacing_and_its_pauses,
-    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening,
-    what_delays_are_counted_by_is_their_reason, what_is_due_first_is_claimed_first,
-    what_is_postponed_comes_back_with_its_attempts,
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
@@ -41,6 +32,15 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::broadcast::error::TryRecvError, task::JoinSet};
+use work_queue::{
+    a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_pending_since_it_came,
+    a_hint_brings_a_pending_confirmation_forward, a_hint_during_the_work_is_pending_anew,
+    a_lease_that_is_over_leaves_its_holder_nothing_to_settle, a_source_has_so_many_pending_and_no_more,
+    all_sources_with_a_backlog_are_listed, claims_of_a_source_keep_their_spacing_and_its_pauses,
+    each_is_claimed_by_one_of_many, i1_what_is_owed_survives_a_reopening,
+    what_delays_are_counted_by_is_their_reason, what_is_due_first_is_claimed_first,
+    what_is_postponed_comes_back_with_its_attempts,
+};
 
 macro_rules! stamp {
     ($module:ident, $backend:ty: $($property:ident)+) => {
@@ -77,18 +77,18 @@ macro_rules! suite {
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at
-            a_hint_during_the_work_is_owed_anew
-            a_hint_brings_what_is_owed_forward
-            a_doubted_answer_is_owed_since_it_came
+            a_hint_during_the_work_is_pending_anew
+            a_hint_brings_a_pending_confirmation_forward
+            a_doubted_answer_is_pending_since_it_came
             what_is_due_first_is_claimed_first
             what_is_postponed_comes_back_with_its_attempts
             what_delays_are_counted_by_is_their_reason
             a_lease_that_is_over_leaves_its_holder_nothing_to_settle
             claims_of_a_source_keep_their_spacing_and_its_pauses
-            all_sources_that_are_owed_something_are_told
+            all_sources_with_a_backlog_are_listed
             each_is_claimed_by_one_of_many
             i1_what_is_owed_survives_a_reopening
-            a_source_is_owed_so_many_and_no_more
+            a_source_has_so_many_pending_and_no_more
         }
     };
 }

@@ -194,10 +194,10 @@ async fn confirmations_that_were_pending_in_the_version_before_are_claimed() {
     let mut payments = BTreeSet::new();
     for _ in 0..2 {
         let claim = store.claim("mollie", terms).await.unwrap();
-        let Claim::Owed(owed) = claim else { panic!("{claim:?}") };
-        assert_eq!(owed.delay, Some(Delay::Failed));
-        assert!(owed.attempts >= 2, "{owed:?}");
-        payments.insert(owed.payment.to_string());
+        let Claim::Pending(pending) = claim else { panic!("{claim:?}") };
+        assert_eq!(pending.delay, Some(Delay::Failed));
+        assert!(pending.attempts >= 2, "{pending:?}");
+        payments.insert(pending.payment.to_string());
     }
     assert_eq!(payments, BTreeSet::from(["tr_late".to_owned(), "tr_open".to_owned()]));
 }

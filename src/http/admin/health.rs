@@ -49,7 +49,7 @@ impl Health {
 
 async fn ready(State(health): State<Health>) -> Result<&'static str, Problem> {
     health.check_not_draining()?;
-    if health.hub.is_some_and(|hub| hub.is_deaf()) {
+    if health.hub.is_some_and(|hub| hub.misses_notices()) {
         let detail = "the store works, but its notices do not reach this node";
         return Err(Problem::unavailable("deaf", detail, RETRY_AFTER));
     }

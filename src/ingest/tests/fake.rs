@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Owed, Record, RecordCursor,
+        Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Pending, Record, RecordCursor,
         RecordPage, Settlement,
     },
 };
@@ -25,9 +25,9 @@ pub(crate) struct Fake {
     pub(super) fails: Mutex<Option<StoreError>>,
     pub(super) conflicts: Mutex<Option<Conflict>>,
     /// How often a confirmation of each payment became pending.
-    pub(super) owed: Mutex<HashMap<String, usize>>,
+    pub(super) pending: Mutex<HashMap<String, usize>>,
     /// The error with which noting a pending confirmation fails, if it fails.
-    pub(super) owes: Mutex<Option<StoreError>>,
+    pub(super) refuses: Mutex<Option<StoreError>>,
     /// Appends wait while a test holds this lock.
     pub(super) gate: tokio::sync::Mutex<()>,
 }
@@ -99,16 +99,16 @@ impl Store for Fake {
         Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
     }
 
-    async fn owe(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {
-        *self.owed.lock().unwrap().entry(payment.to_string()).or_default() += 1;
-        self.owes.lock().unwrap().clone().map_or(Ok(()), Err)
+    async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {
+        *self.pending.lock().unwrap().entry(payment.to_string()).or_default() += 1;
+        self.refuses.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
     async fn claim(&self, _: &str, _: ClaimTerms) -> Result<Claim, StoreError> {
         Ok(Claim::Nothing)
     }
 
-    async fn settle(&self, _: Owed, _: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, _: Pending, _: Settlement) -> Result<(), StoreError> {
         Ok(())
     }
 

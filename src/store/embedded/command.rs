@@ -2,7 +2,7 @@
 
 use crate::{
     payment::{Event, Name},
-    store::{Appended, Backlog, Claim, ClaimTerms, Owed, Record, Settlement, StoreError},
+    store::{Appended, Backlog, Claim, ClaimTerms, Pending, Record, Settlement, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -20,11 +20,11 @@ pub(super) enum Command {
     /// Keep a record. Without a reply, the record need not be durable.
     Record { record: Box<Record>, reply: Option<Reply<()>> },
     /// Add a pending confirmation.
-    Owe { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
+    Enqueue { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
     /// Claim a pending confirmation.
     Claim { source: Arc<str>, terms: ClaimTerms, reply: Reply<Claim> },
     /// Settle a claimed confirmation.
-    Settle { owed: Box<Owed>, settlement: Settlement, reply: Reply<()> },
+    Settle { pending: Box<Pending>, settlement: Settlement, reply: Reply<()> },
     /// Report the backlogs.
     Backlogs { reply: Reply<Backlogs> },
     /// Answer, to show that the writer works.

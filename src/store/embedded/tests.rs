@@ -104,7 +104,7 @@ fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
+async fn a_clock_that_is_set_back_holds_up_no_pending_confirmation() {
     const HOUR: Duration = Duration::from_secs(3600);
     const HOUR_MS: i64 = 3_600_000;
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
     let terms = ClaimTerms { spacing: Duration::from_millis(50), lease: HOUR };
     let claim = async |store: &Embedded| loop {
         match store.claim("acme", terms).await.unwrap() {
-            Claim::Owed(owed) => return owed,
+            Claim::Pending(pending) => return pending,
             Claim::Later(after) if after < HOUR => tokio::time::sleep(after).await,
             other => panic!("{other:?}"),
         }
@@ -127,25 +127,25 @@ async fn a_clock_that_is_set_back_holds_up_nothing_that_is_owed() {
     // While the process runs, spacing, debounce and pauses pass as if the clock were right.
     let store = open();
     let payment: Name = "pay".parse().unwrap();
-    store.owe("acme", &payment, Duration::from_millis(50)).await.unwrap();
+    store.enqueue("acme", &payment, Duration::from_millis(50)).await.unwrap();
     set_back(2);
-    let owed = claim(&store).await;
-    store.settle(owed, Settlement::Paused { after: Duration::from_millis(50) }).await.unwrap();
+    let pending = claim(&store).await;
+    store.settle(pending, Settlement::Paused { after: Duration::from_millis(50) }).await.unwrap();
     set_back(2);
-    let owed = claim(&store).await;
+    let pending = claim(&store).await;
 
     // After a restart, a confirmation that became pending in the future is due at once.
-    store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
+    store.settle(pending, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
     store.close_blocking();
     set_back(2);
     let store = open();
-    let owed = claim(&store).await;
-    assert_eq!(owed.attempts, 2);
+    let pending = claim(&store).await;
+    assert_eq!(pending.attempts, 2);
     assert_eq!(store.backlogs().await.unwrap()["acme"].oldest, Duration::ZERO);
 
     // An older one waits no longer than the longest pause.
     set_back(-100);
-    store.settle(owed, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
+    store.settle(pending, Settlement::Postponed { after: HOUR / 2 }).await.unwrap();
     store.close_blocking();
     set_back(50);
     match open().claim("acme", terms).await.unwrap() {

@@ -9,7 +9,7 @@
 use super::{clock::Now, command::Backlogs, layout, tree::Batch};
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, MAX_OWED, MAX_PAUSE, Owed, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, Settlement, StoreError},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -58,7 +58,7 @@ impl WorkQueues {
     }
 
     /// Adds a pending confirmation, or brings it forward. Returns whether something was written that has to be made durable.
-    pub(super) fn owe(
+    pub(super) fn enqueue(
         &mut self,
         batch: &mut Batch<'_>,
         (source, payment): (Arc<str>, Name),
@@ -66,7 +66,7 @@ impl WorkQueues {
         now: Now,
     ) -> Result<bool, StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
-        let (wanted, is_full) = (now.after(after), queue.items.len() >= MAX_OWED);
+        let (wanted, is_full) = (now.after(after), queue.items.len() >= MAX_PENDING);
         let (stored, due) = match queue.items.get_mut(&payment) {
             Some(item) if item.ticket.is_some() => {
                 item.hinted = Some(item.hinted.map_or(wanted, |due| due.min(wanted)));
@@ -82,7 +82,7 @@ impl WorkQueues {
                     due,
                 )
             }
-            None if is_full => return Err(StoreError::TooMuchOwed),
+            None if is_full => return Err(StoreError::TooManyPending),
             None => {
                 let due = now.wall_time_of(wanted);
                 let (since, delayed_since) = (now.wall, now.wall);
@@ -120,28 +120,28 @@ impl WorkQueues {
         (item.ticket, item.hinted) = (Some(ticket), None);
         let layout::PendingConfirmation { source, payment, since, delay, attempts, delayed_since, .. } =
             item.stored.clone();
-        Claim::Owed(Owed { source, payment, delay, attempts, delayed_since, since, ticket })
+        Claim::Pending(Pending { source, payment, delay, attempts, delayed_since, since, ticket })
     }
 
     /// Settles a claim. This need not be durable: after a crash, a payment is at worst asked for once more.
     pub(super) fn settle(
         &mut self,
         batch: &mut Batch<'_>,
-        owed: &Owed,
+        pending: &Pending,
         settlement: Settlement,
         now: Now,
     ) -> Result<(), StoreError> {
-        let Some(queue) = self.0.get_mut(&owed.source) else { return Ok(()) };
-        let Some(item) = queue.items.get(&owed.payment) else { return Ok(()) };
-        if item.ticket != Some(owed.ticket) {
+        let Some(queue) = self.0.get_mut(&pending.source) else { return Ok(()) };
+        let Some(item) = queue.items.get(&pending.payment) else { return Ok(()) };
+        if item.ticket != Some(pending.ticket) {
             return Ok(());
         }
         let hinted = item.hinted;
         let mut stored = item.stored.clone();
         let again = settlement.delay().map(|(_, after)| now.after(after));
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
-            batch.remove(layout::confirmation(&owed.source, &owed.payment));
-            queue.remove(&owed.payment);
+            batch.remove(layout::confirmation(&pending.source, &pending.payment));
+            queue.remove(&pending.payment);
             return Ok(());
         };
         stored.due = now.wall_time_of(due);
@@ -157,7 +157,7 @@ impl WorkQueues {
             queue.next = queue.next.max(Some(now.after(after)));
         }
         write(batch, &stored)?;
-        queue.remove(&owed.payment);
+        queue.remove(&pending.payment);
         queue.add(stored, due);
         Ok(())
     }

@@ -148,15 +148,15 @@ impl Writer {
                 effects.durable = true;
                 Answer::Done(reply, result)
             }
-            Command::Owe { source, payment, after, reply } => {
-                let result = self.work.owe(batch, (source, payment), after, now);
+            Command::Enqueue { source, payment, after, reply } => {
+                let result = self.work.enqueue(batch, (source, payment), after, now);
                 Answer::Done(reply, result.map(|is_new| effects.durable |= is_new))
             }
             Command::Claim { source, terms, reply } => {
                 Answer::Claim(reply, self.work.claim(&source, terms, now))
             }
-            Command::Settle { owed, settlement, reply } => {
-                Answer::Done(reply, self.work.settle(batch, &owed, settlement, now))
+            Command::Settle { pending, settlement, reply } => {
+                Answer::Done(reply, self.work.settle(batch, &pending, settlement, now))
             }
             Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
             Command::Ping { reply } => Answer::Done(reply, Ok(())),

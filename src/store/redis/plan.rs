@@ -9,8 +9,8 @@
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
 //! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
 //! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
-//! | `ps:{acme}:owed`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
-//! | `ps:owed` | set: the sources that ever had a pending confirmation |
+//! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
+//! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
 //! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table needs another
@@ -80,15 +80,15 @@ impl Plan {
         format!("{}:deliveries:{source}", self.channel(turn % DELIVERY_STREAMS * STEP + hash % STEP))
     }
 
-    /// The keys of a source's pending confirmations, in the order in which `owed.lua` takes them.
-    pub(super) fn owed(&self, source: &str) -> [String; 4] {
-        ["owed", "due", "since", "pace"].map(|what| format!("{}:{{{source}}}:{what}", self.prefix))
+    /// The keys of a source's pending confirmations, in the order in which `work_queue.lua` takes them.
+    pub(super) fn pending(&self, source: &str) -> [String; 4] {
+        ["pending", "due", "since", "pace"].map(|what| format!("{}:{{{source}}}:{what}", self.prefix))
     }
 
     /// The key of the set of all sources that ever had a pending confirmation. It lies in a slot of its own, and holds no other names than
     /// those of sources that were configured once.
-    pub(super) fn owed_sources(&self) -> String {
-        format!("{}:owed", self.prefix)
+    pub(super) fn pending_sources(&self) -> String {
+        format!("{}:pending", self.prefix)
     }
 
     /// Returns the partition to which a channel belongs.

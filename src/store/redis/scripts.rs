@@ -6,13 +6,13 @@ use redis::Script;
 pub(super) const APPEND: &str = include_str!("append.lua");
 
 /// Keeps the pending confirmations of one source.
-pub(super) const OWED: &str = include_str!("owed.lua");
+pub(super) const WORK_QUEUE: &str = include_str!("work_queue.lua");
 
 /// Changes nothing, and fails wherever an append would fail.
 pub(super) const PROBE: &str = include_str!("probe.lua");
 
 /// The scripts that a connection loads before its first write, because writes name a script by its digest only.
-pub(super) const LOADED: [&str; 2] = [APPEND, OWED];
+pub(super) const LOADED: [&str; 2] = [APPEND, WORK_QUEUE];
 
 /// Returns the digest by which `EVALSHA` names a script: SHA-1 as 40 hexadecimal digits.
 pub(super) fn digest(script: &str) -> String {

@@ -52,14 +52,14 @@ pub(super) struct Heard {
     /// Notified whenever all channels have been subscribed to.
     subscribed: Notify,
     /// Notified when the subscriptions have become useless.
-    deaf: Notify,
+    lost: Notify,
 }
 
 impl Heard {
     pub(super) fn new(plan: Plan, notices: broadcast::Sender<Arc<Notice>>, metrics: Arc<Metrics>) -> Self {
         let newest = [const { AtomicU64::new(0) }; PARTITIONS];
-        let (server, moved, subscribed, deaf) = Default::default();
-        Self { plan, notices, metrics, newest, server, moved, subscribed, deaf }
+        let (server, moved, subscribed, lost) = Default::default();
+        Self { plan, notices, metrics, newest, server, moved, subscribed, lost }
     }
 
     /// Returns once all channels have been subscribed to again.
@@ -85,7 +85,7 @@ impl Heard {
     pub(super) fn missed(&self, partition: u8, pos: u64) {
         let newest = self.newest.get(usize::from(partition));
         if newest.is_some_and(|newest| newest.load(Ordering::Relaxed) < pos) {
-            self.deaf.notify_one();
+            self.lost.notify_one();
         }
     }
 
@@ -103,7 +103,7 @@ impl Heard {
                 }
                 None => self.metrics.store_faults.count(StoreFault::BadNotice),
             },
-            PushKind::SUnsubscribe | PushKind::Disconnection => self.deaf.notify_one(),
+            PushKind::SUnsubscribe | PushKind::Disconnection => self.lost.notify_one(),
             _ => {}
         }
     }
@@ -123,7 +123,7 @@ pub(super) async fn run(connector: Connector, checks: Checks, heard: Arc<Heard>)
             Ok((connection, server)) => {
                 heard.subscribed_on(server);
                 pause = Pause::new();
-                let why = until_deaf(connection, &heard).await;
+                let why = until_lost(connection, &heard).await;
                 tracing::warn!(why, "the subscription to the store's notices is lost; subscribing again");
                 connector.count(StoreFault::Deaf);
             }
@@ -143,7 +143,7 @@ async fn subscribe(
     heard: &Arc<Heard>,
 ) -> Result<(MultiplexedConnection, Server), Unfit> {
     // A notification that is left over was about the last connection.
-    let _said = heard.deaf.notified().now_or_never();
+    let _said = heard.lost.notified().now_or_never();
     heard.newest.iter().for_each(|newest| newest.store(0, Ordering::Relaxed));
     let taker = Arc::clone(heard);
     let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
@@ -164,16 +164,16 @@ async fn subscribe(
 }
 
 /// Watches over the connection until its subscriptions are useless, and returns why they are.
-async fn until_deaf(mut connection: MultiplexedConnection, heard: &Heard) -> String {
+async fn until_lost(mut connection: MultiplexedConnection, heard: &Heard) -> String {
     let mut question = Pipeline::new();
     question.cmd("ROLE");
     loop {
         tokio::select! {
-            () = heard.deaf.notified() => return "it was closed, or a notice is overdue".to_owned(),
+            () = heard.lost.notified() => return "it was closed, or a notice is overdue".to_owned(),
             () = sleep(KEEPALIVE) => {}
         }
         tokio::select! {
-            () = heard.deaf.notified() => return "it was closed, or a notice is overdue".to_owned(),
+            () = heard.lost.notified() => return "it was closed, or a notice is overdue".to_owned(),
             answer = connection.send_packed_commands(&question, 0, 1) => match answer {
                 Ok(answer) if is_primary(&answer) => {}
                 Ok(_) => return "it has become a replica".to_owned(),

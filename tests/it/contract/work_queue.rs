@@ -3,7 +3,7 @@
 use super::{LONG, PATIENCE, backend::Backend};
 use paystream::{
     payment::Name,
-    store::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, Owed, Settlement, Store, StoreError},
+    store::{Backlog, Claim, ClaimTerms, Delay, MAX_PENDING, Pending, Settlement, Store, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,28 +22,28 @@ fn name(payment: &str) -> Name {
     payment.parse().unwrap()
 }
 
-async fn owe(store: &dyn Store, payment: &str) {
-    store.owe("acme", &name(payment), NOW).await.unwrap();
+async fn enqueue(store: &dyn Store, payment: &str) {
+    store.enqueue("acme", &name(payment), NOW).await.unwrap();
 }
 
-async fn claim(store: &dyn Store, terms: ClaimTerms) -> Owed {
+async fn claim(store: &dyn Store, terms: ClaimTerms) -> Pending {
     match store.claim("acme", terms).await.unwrap() {
-        Claim::Owed(owed) => owed,
+        Claim::Pending(pending) => pending,
         other => panic!("{other:?}"),
     }
 }
 
 /// Claims until there is a claim, each time after the delay that the store asks for.
-async fn claim_in_time(store: &dyn Store, terms: ClaimTerms) -> (Owed, Duration) {
+async fn claim_in_time(store: &dyn Store, terms: ClaimTerms) -> (Pending, Duration) {
     let began = Instant::now();
     loop {
         match store.claim("acme", terms).await.unwrap() {
-            Claim::Owed(owed) => return (owed, began.elapsed()),
+            Claim::Pending(pending) => return (pending, began.elapsed()),
             Claim::Later(after) => {
                 assert!(after <= PATIENCE && began.elapsed() < PATIENCE, "{after:?}");
                 tokio::time::sleep(after).await;
             }
-            Claim::Nothing => panic!("nothing is owed any more"),
+            Claim::Nothing => panic!("nothing is pending any more"),
         }
     }
 }
@@ -69,28 +69,28 @@ pub(super) async fn a_confirmation_is_owed_once_however_often_it_is_hinted_at(pl
     let mut tasks = JoinSet::new();
     for _ in 0..100 {
         let store = Arc::clone(&store);
-        tasks.spawn(async move { owe(&*store, "pay_1").await });
+        tasks.spawn(async move { enqueue(&*store, "pay_1").await });
     }
     tasks.join_all().await;
     assert_eq!(count(&*store).await, 1);
-    let owed = claim(&*store, FREELY).await;
-    assert_eq!((&*owed.source, owed.payment.as_str(), owed.attempts), ("acme", "pay_1", 0));
-    assert_eq!(count(&*store).await, 1, "it is owed until it is settled");
+    let pending = claim(&*store, FREELY).await;
+    assert_eq!((&*pending.source, pending.payment.as_str(), pending.attempts), ("acme", "pay_1", 0));
+    assert_eq!(count(&*store).await, 1, "it is pending until it is settled");
     is_held_back(&*store, LONG).await;
-    store.settle(owed, Settlement::Done).await.unwrap();
+    store.settle(pending, Settlement::Done).await.unwrap();
     assert_eq!(store.claim("acme", FREELY).await.unwrap(), Claim::Nothing);
     assert_eq!(store.backlogs().await.unwrap(), BTreeMap::new());
 }
 
-pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
+pub(super) async fn a_hint_during_the_work_is_pending_anew(place: impl Backend) {
     let store = place.open(LONG).await;
-    owe(&*store, "pay_1").await;
+    enqueue(&*store, "pay_1").await;
     let mut last = claim(&*store, FREELY).await;
     let answered = [Settlement::Done, Settlement::Doubted { after: LONG }];
     for settlement in [Settlement::Postponed { after: LONG }, answered[0], answered[1]] {
         // The earliest of the hints counts.
         for after in [SOON, LONG] {
-            store.owe("acme", &name("pay_1"), after).await.unwrap();
+            store.enqueue("acme", &name("pay_1"), after).await.unwrap();
         }
         is_held_back(&*store, LONG).await;
         store.settle(last.clone(), settlement).await.unwrap();
@@ -105,18 +105,18 @@ pub(super) async fn a_hint_during_the_work_is_owed_anew(place: impl Backend) {
     assert_eq!(count(&*store).await, 0);
 }
 
-pub(super) async fn a_hint_brings_what_is_owed_forward(place: impl Backend) {
+pub(super) async fn a_hint_brings_a_pending_confirmation_forward(place: impl Backend) {
     let mut store = place.open(LONG).await;
-    store.owe("acme", &name("pay_1"), LONG).await.unwrap();
+    store.enqueue("acme", &name("pay_1"), LONG).await.unwrap();
     for after in [SOON, LONG] {
-        store.owe("acme", &name("pay_1"), after).await.unwrap();
+        store.enqueue("acme", &name("pay_1"), after).await.unwrap();
         is_held_back(&*store, SOON).await;
     }
     let mut last = claim_in_time(&*store, FREELY).await.0;
     for put_off in [Settlement::Doubted { after: LONG }, Settlement::Postponed { after: LONG }] {
         store.settle(last, put_off).await.unwrap();
         is_held_back(&*store, LONG).await;
-        owe(&*store, "pay_1").await;
+        enqueue(&*store, "pay_1").await;
         drop(store);
         store = place.open(LONG).await;
         last = claim(&*store, FREELY).await;
@@ -124,15 +124,15 @@ pub(super) async fn a_hint_brings_what_is_owed_forward(place: impl Backend) {
     }
     let since = last.since;
     store.settle(last, Settlement::Paused { after: 2 * SOON }).await.unwrap();
-    owe(&*store, "pay_1").await;
+    enqueue(&*store, "pay_1").await;
     let (last, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON, "the pause is all payments': {waited:?}");
     assert_eq!(last.since, since, "nobody has answered it yet");
 }
 
-pub(super) async fn a_doubted_answer_is_owed_since_it_came(place: impl Backend) {
+pub(super) async fn a_doubted_answer_is_pending_since_it_came(place: impl Backend) {
     let store = place.open(LONG).await;
-    store.owe("acme", &name("pay_1"), SOON / 2).await.unwrap();
+    store.enqueue("acme", &name("pay_1"), SOON / 2).await.unwrap();
     let mut last = claim_in_time(&*store, FREELY).await.0;
     for attempts in 1..=2 {
         let first = last.clone();
@@ -146,18 +146,18 @@ pub(super) async fn a_doubted_answer_is_owed_since_it_came(place: impl Backend) 
 pub(super) async fn what_is_due_first_is_claimed_first(place: impl Backend) {
     let store = place.open(LONG).await;
     for (payment, after) in [("c", 3 * SOON), ("a", NOW), ("b", SOON)] {
-        store.owe("acme", &name(payment), after).await.unwrap();
+        store.enqueue("acme", &name(payment), after).await.unwrap();
     }
     for (payment, least) in [("a", NOW), ("b", SOON / 2), ("c", SOON)] {
-        let (owed, waited) = claim_in_time(&*store, FREELY).await;
-        assert_eq!(owed.payment.as_str(), payment);
+        let (pending, waited) = claim_in_time(&*store, FREELY).await;
+        assert_eq!(pending.payment.as_str(), payment);
         assert!(waited >= least, "{payment} was claimed after {waited:?}");
     }
 }
 
 pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl Backend) {
     let store = place.open(LONG).await;
-    owe(&*store, "pay_1").await;
+    enqueue(&*store, "pay_1").await;
     let mut last = claim(&*store, FREELY).await;
     for attempts in 1..=3 {
         let since = last.since;
@@ -172,7 +172,7 @@ pub(super) async fn what_is_postponed_comes_back_with_its_attempts(place: impl B
 
 pub(super) async fn what_delays_are_counted_by_is_their_reason(place: impl Backend) {
     let mut store = place.open(LONG).await;
-    owe(&*store, "pay_1").await;
+    enqueue(&*store, "pay_1").await;
     let mut last = claim(&*store, FREELY).await;
     assert_eq!((last.delay, last.attempts), (None, 0));
     let (doubted, puzzled) = (Settlement::Doubted { after: NOW }, Settlement::Puzzled { after: NOW });
@@ -202,7 +202,7 @@ pub(super) async fn what_delays_are_counted_by_is_their_reason(place: impl Backe
 
 pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(place: impl Backend) {
     let store = place.open(LONG).await;
-    owe(&*store, "pay_1").await;
+    enqueue(&*store, "pay_1").await;
     let first = claim(&*store, ClaimTerms { lease: SOON, ..FREELY }).await;
     let (second, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON / 2 && second.ticket != first.ticket, "{waited:?}");
@@ -222,13 +222,13 @@ pub(super) async fn a_lease_that_is_over_leaves_its_holder_nothing_to_settle(pla
 pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: impl Backend) {
     let store = place.open(LONG).await;
     for payment in ["a", "b", "c"] {
-        owe(&*store, payment).await;
+        enqueue(&*store, payment).await;
     }
-    store.owe("other", &name("a"), NOW).await.unwrap();
+    store.enqueue("other", &name("a"), NOW).await.unwrap();
     let spaced = ClaimTerms { spacing: SOON, lease: LONG };
     let first = claim(&*store, spaced).await;
     is_held_back(&*store, SOON).await;
-    assert!(matches!(store.claim("other", spaced).await.unwrap(), Claim::Owed(_)), "sources are apart");
+    assert!(matches!(store.claim("other", spaced).await.unwrap(), Claim::Pending(_)), "sources are apart");
     let (_, waited) = claim_in_time(&*store, FREELY).await;
     assert!(waited >= SOON / 2, "{waited:?}");
     store.settle(first, Settlement::Paused { after: 2 * SOON }).await.unwrap();
@@ -236,24 +236,24 @@ pub(super) async fn claims_of_a_source_keep_their_spacing_and_its_pauses(place: 
     assert!(waited >= SOON, "{waited:?}");
 }
 
-pub(super) async fn all_sources_that_are_owed_something_are_told(place: impl Backend) {
+pub(super) async fn all_sources_with_a_backlog_are_listed(place: impl Backend) {
     let mut store = place.open(LONG).await;
-    for (source, payment) in [("acme", "a"), ("acme", "b"), ("owed", "a"), ("owed:{acme}", "a")] {
-        store.owe(source, &name(payment), NOW).await.unwrap();
+    for (source, payment) in [("acme", "a"), ("acme", "b"), ("pending", "a"), ("pending:{acme}", "a")] {
+        store.enqueue(source, &name(payment), NOW).await.unwrap();
     }
     for settled in [false, true] {
         if settled {
             // A source whose confirmations are all settled has no backlog.
-            let Claim::Owed(owed) = store.claim("owed", FREELY).await.unwrap() else { panic!() };
-            store.settle(owed, Settlement::Done).await.unwrap();
+            let Claim::Pending(pending) = store.claim("pending", FREELY).await.unwrap() else { panic!() };
+            store.settle(pending, Settlement::Done).await.unwrap();
         }
         let counts = async |store: &dyn Store| {
             let backlogs = store.backlogs().await.unwrap().into_iter();
             backlogs.map(|(source, backlog)| (source.to_string(), backlog.count)).collect::<Vec<_>>()
         };
         let mut expected =
-            vec![("acme".to_owned(), 2), ("owed".to_owned(), 1), ("owed:{acme}".to_owned(), 1)];
-        expected.retain(|(source, _)| !settled || source != "owed");
+            vec![("acme".to_owned(), 2), ("pending".to_owned(), 1), ("pending:{acme}".to_owned(), 1)];
+        expected.retain(|(source, _)| !settled || source != "pending");
         assert_eq!(counts(&*store).await, expected);
         drop(store);
         store = place.open(LONG).await;
@@ -265,7 +265,7 @@ pub(super) async fn each_is_claimed_by_one_of_many(place: impl Backend) {
     const PAYMENTS: usize = 60;
     let store = place.open(LONG).await;
     for number in 0..PAYMENTS {
-        owe(&*store, &format!("pay_{number}")).await;
+        enqueue(&*store, &format!("pay_{number}")).await;
     }
     let mut tasks = JoinSet::new();
     for _ in 0..PAYMENTS {
@@ -278,8 +278,8 @@ pub(super) async fn each_is_claimed_by_one_of_many(place: impl Backend) {
 
 pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
     let mut store = place.open(LONG).await;
-    owe(&*store, "pay_1").await;
-    owe(&*store, "pay_2").await;
+    enqueue(&*store, "pay_1").await;
+    enqueue(&*store, "pay_2").await;
     let postponed = claim(&*store, FREELY).await;
     store.settle(postponed, Settlement::Postponed { after: NOW }).await.unwrap();
     // This one is claimed and not settled, as by a node that died.
@@ -292,34 +292,34 @@ pub(super) async fn i1_what_is_owed_survives_a_reopening(place: impl Backend) {
         again.push(claim_in_time(&*store, FREELY).await.0);
     }
     again.sort_by(|a, b| a.payment.cmp(&b.payment));
-    assert_eq!(again.iter().map(|owed| owed.payment.as_str()).collect::<Vec<_>>(), ["pay_1", "pay_2"]);
-    assert_eq!(again.iter().map(|owed| owed.attempts).sum::<u32>(), 1);
-    assert!(again.iter().any(|owed| (&owed.payment, owed.since) == (&held.payment, held.since)));
-    for owed in again {
-        store.settle(owed, Settlement::Done).await.unwrap();
+    assert_eq!(again.iter().map(|pending| pending.payment.as_str()).collect::<Vec<_>>(), ["pay_1", "pay_2"]);
+    assert_eq!(again.iter().map(|pending| pending.attempts).sum::<u32>(), 1);
+    assert!(again.iter().any(|pending| (&pending.payment, pending.since) == (&held.payment, held.since)));
+    for pending in again {
+        store.settle(pending, Settlement::Done).await.unwrap();
     }
     drop(store);
     assert_eq!(count(&*place.open(LONG).await).await, 0, "what is settled stays settled");
 }
 
-pub(super) async fn a_source_is_owed_so_many_and_no_more(place: impl Backend) {
+pub(super) async fn a_source_has_so_many_pending_and_no_more(place: impl Backend) {
     let store = place.open(LONG).await;
     // As many run at once as the writer takes in one batch.
     const AT_ONCE: usize = 2048;
-    for first in (0..MAX_OWED).step_by(AT_ONCE) {
+    for first in (0..MAX_PENDING).step_by(AT_ONCE) {
         let mut tasks = JoinSet::new();
         for number in first..first + AT_ONCE {
             let store = Arc::clone(&store);
-            tasks.spawn(async move { owe(&*store, &format!("pay_{number}")).await });
+            tasks.spawn(async move { enqueue(&*store, &format!("pay_{number}")).await });
         }
         tasks.join_all().await;
     }
-    assert_eq!(count(&*store).await, MAX_OWED as u64);
-    let refused = store.owe("acme", &name("one_more"), NOW).await;
-    assert!(matches!(refused, Err(StoreError::TooMuchOwed)), "{refused:?}");
-    owe(&*store, "pay_7").await;
-    store.owe("other", &name("one_more"), NOW).await.unwrap();
-    let owed = claim(&*store, FREELY).await;
-    store.settle(owed, Settlement::Done).await.unwrap();
-    owe(&*store, "one_more").await;
+    assert_eq!(count(&*store).await, MAX_PENDING as u64);
+    let refused = store.enqueue("acme", &name("one_more"), NOW).await;
+    assert!(matches!(refused, Err(StoreError::TooManyPending)), "{refused:?}");
+    enqueue(&*store, "pay_7").await;
+    store.enqueue("other", &name("one_more"), NOW).await.unwrap();
+    let pending = claim(&*store, FREELY).await;
+    store.settle(pending, Settlement::Done).await.unwrap();
+    enqueue(&*store, "one_more").await;
 }

@@ -3,27 +3,27 @@
 -- settled. All times are the server's, in ms, so that the clocks of the nodes do not matter. Redis does not roll a script
 -- back, so the script reads everything before its first write.
 --
--- KEYS  owed   hash: for each payment '<hinted> <ticket> <delay> <attempts> <delayed since>':
---                hinted         when it is due by the hints that came since the claim; 0 if none came
---                ticket         the ticket of the present claim; '-' if there is none
---                delay          why it was postponed last; '-' if it was not postponed since the last hint
---                attempts       how often in a row it was postponed for that reason
---                delayed since  when it was first postponed for that reason; 0 if it was not
---       due    sorted set: payments by the time at which they may be claimed: when they are due, or when their lease ends
---       since  sorted set: payments by the time since which they are pending, or at which they were answered last
---       pace   hash: next (the earliest time of the next claim), ticket and payment of the last claim
--- ARGV  'owe', payment, after, most           returns 'owed' or 'full'
---       'claim', ticket, spacing, lease       returns {'owed', payment, since, delay, attempts, delayed since}, {'later', ms}
+-- KEYS  pending  hash: for each payment '<hinted> <ticket> <delay> <attempts> <delayed since>':
+--                  hinted         when it is due by the hints that came since the claim; 0 if none came
+--                  ticket         the ticket of the present claim; '-' if there is none
+--                  delay          why it was postponed last; '-' if it was not postponed since the last hint
+--                  attempts       how often in a row it was postponed for that reason
+--                  delayed since  when it was first postponed for that reason; 0 if it was not
+--       due      sorted set: payments by the time at which they may be claimed: when they are due, or when their lease ends
+--       since    sorted set: payments by the time since which they are pending, or at which they were answered last
+--       pace     hash: next (the earliest time of the next claim), ticket and payment of the last claim
+-- ARGV  'enqueue', payment, after, most       returns 'enqueued' or 'full'
+--       'claim', ticket, spacing, lease       returns {'pending', payment, since, delay, attempts, delayed since}, {'later', ms}
 --                                             or {'nothing'}
 --       'settle', payment, ticket, delay ('-' if it is done), after, 'paused' or '-'
 --                                             returns 'settled', or 'lost' if the claim has passed to another node
 --       'backlog'                             returns {count, ms for which the oldest has been pending}
-local owed, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local pending, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function entry(payment)
-  local text = redis.call('HGET', owed, payment)
+  local text = redis.call('HGET', pending, payment)
   if not text then
     return nil
   end
@@ -38,10 +38,10 @@ local none = {delay = '-', attempts = 0, since = 0}
 
 local function put(payment, hinted, ticket, delayed)
   local text = string.format('%d %s %s %d %d', hinted, ticket, delayed.delay, delayed.attempts, delayed.since)
-  redis.call('HSET', owed, payment, text)
+  redis.call('HSET', pending, payment, text)
 end
 
-if ARGV[1] == 'owe' then
+if ARGV[1] == 'enqueue' then
   local payment, wanted, most = ARGV[2], now + tonumber(ARGV[3]), tonumber(ARGV[4])
   local hinted, ticket = entry(payment)
   if not hinted and redis.call('ZCARD', due) >= most then
@@ -55,7 +55,7 @@ if ARGV[1] == 'owe' then
     redis.call('ZADD', due, 'LT', wanted, payment)
     redis.call('ZADD', since, 'NX', now, payment)
   end
-  return 'owed'
+  return 'enqueued'
 end
 
 if ARGV[1] == 'claim' then
@@ -78,11 +78,11 @@ if ARGV[1] == 'claim' then
   end
   local _, _, delayed = entry(payment)
   delayed = delayed or none
-  local owed_since = redis.call('ZSCORE', since, payment) or now
+  local pending_since = redis.call('ZSCORE', since, payment) or now
   put(payment, 0, ticket, delayed)
   redis.call('ZADD', due, now + lease, payment)
   redis.call('HSET', pace, 'next', now + spacing, 'ticket', ticket, 'payment', payment)
-  return {'owed', payment, tonumber(owed_since), delayed.delay, delayed.attempts, delayed.since}
+  return {'pending', payment, tonumber(pending_since), delayed.delay, delayed.attempts, delayed.since}
 end
 
 if ARGV[1] == 'settle' then
@@ -93,7 +93,7 @@ if ARGV[1] == 'settle' then
   end
   local next = tonumber(redis.call('HGET', pace, 'next') or 0)
   if delay == '-' and hinted == 0 then
-    redis.call('HDEL', owed, payment)
+    redis.call('HDEL', pending, payment)
     redis.call('ZREM', due, payment)
     redis.call('ZREM', since, payment)
     return 'settled'

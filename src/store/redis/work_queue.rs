@@ -1,13 +1,13 @@
-//! Pending confirmations: the commands that run `owed.lua`, and their results. Pure.
+//! Pending confirmations: the commands that run `work_queue.lua`, and their results. Pure.
 
 use super::{
     plan::Plan,
     reply::{corrupt, list, parse, text},
-    scripts::{OWED, digest},
+    scripts::{WORK_QUEUE, digest},
 };
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, Delay, MAX_OWED, Owed, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, Delay, MAX_PENDING, Pending, Settlement, StoreError},
 };
 use redis::{Cmd, Value};
 use std::time::Duration;
@@ -22,13 +22,13 @@ pub(super) struct Confirmations {
 
 impl Confirmations {
     pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, script: digest(OWED) }
+        Self { plan, script: digest(WORK_QUEUE) }
     }
 
     /// Returns the command that adds a pending confirmation; [`added`] reads its result.
     pub(super) fn add(&self, source: &str, payment: &Name, after: Duration) -> Cmd {
-        let mut command = self.command(source, "owe");
-        command.arg(payment.as_str()).arg(ms(after)).arg(MAX_OWED);
+        let mut command = self.command(source, "enqueue");
+        command.arg(payment.as_str()).arg(ms(after)).arg(MAX_PENDING);
         command
     }
 
@@ -36,14 +36,14 @@ impl Confirmations {
     /// of sources is one key for all of them and lies in another slot, to which the script cannot write.
     pub(super) fn add_source(&self, source: &str) -> Cmd {
         let mut command = redis::cmd("SADD");
-        command.arg(self.plan.owed_sources()).arg(source);
+        command.arg(self.plan.pending_sources()).arg(source);
         command
     }
 
     /// Returns the command that reads that set.
     pub(super) fn sources(&self) -> Cmd {
         let mut command = redis::cmd("SMEMBERS");
-        command.arg(self.plan.owed_sources());
+        command.arg(self.plan.pending_sources());
         command
     }
 
@@ -55,11 +55,11 @@ impl Confirmations {
     }
 
     /// Returns the command that settles a claimed confirmation.
-    pub(super) fn settle(&self, owed: &Owed, settlement: Settlement) -> Cmd {
+    pub(super) fn settle(&self, pending: &Pending, settlement: Settlement) -> Cmd {
         let (delay, after) = settlement.delay().unzip();
         let is_paused = matches!(settlement, Settlement::Paused { .. });
-        let mut command = self.command(&owed.source, "settle");
-        command.arg(owed.payment.as_str()).arg(owed.ticket).arg(word(delay));
+        let mut command = self.command(&pending.source, "settle");
+        command.arg(pending.payment.as_str()).arg(pending.ticket).arg(word(delay));
         command.arg(ms(after.unwrap_or_default())).arg(if is_paused { "paused" } else { "-" });
         command
     }
@@ -70,7 +70,7 @@ impl Confirmations {
     }
 
     fn command(&self, source: &str, what: &str) -> Cmd {
-        let keys = self.plan.owed(source);
+        let keys = self.plan.pending(source);
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.script).arg(keys.len()).arg(&keys[..]).arg(what);
         command
@@ -80,8 +80,8 @@ impl Confirmations {
 /// Reads whether a confirmation was added.
 pub(super) fn added(answer: &Value) -> Result<(), StoreError> {
     match text(answer) {
-        Some("owed") => Ok(()),
-        Some("full") => Err(StoreError::TooMuchOwed),
+        Some("enqueued") => Ok(()),
+        Some("full") => Err(StoreError::TooManyPending),
         _ => Err(corrupt("the result of adding a pending confirmation")),
     }
 }
@@ -93,13 +93,13 @@ pub(super) fn claimed(answer: Value, source: &str, ticket: u64) -> Result<Claim,
         (Some("nothing"), []) => Ok(Claim::Nothing),
         (Some("later"), [Value::Int(ms)]) => Ok(Claim::Later(span(*ms))),
         (
-            Some("owed"),
+            Some("pending"),
             [payment, Value::Int(since), delay, Value::Int(attempts), Value::Int(delayed_since)],
         ) => {
             let time = |ms: &i64| Time::from_unix_ms(*ms).map_err(|_| corrupt("a time"));
             let delays = [None, Some(Delay::Doubted), Some(Delay::Puzzled), Some(Delay::Failed)];
             let delay = delays.into_iter().find(|known| text(delay) == Some(word(*known)));
-            Ok(Claim::Owed(Owed {
+            Ok(Claim::Pending(Pending {
                 source: source.into(),
                 payment: parse(text(payment).unwrap_or_default())?,
                 delay: delay.ok_or_else(|| corrupt("a delay"))?,

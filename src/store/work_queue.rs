@@ -8,10 +8,10 @@ use crate::payment::{Name, Time};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 
-/// Pending confirmations that one source may have. One more is a [`StoreError::TooMuchOwed`](super::StoreError), so that the
+/// Pending confirmations that one source may have. One more is a [`StoreError::TooManyPending`](super::StoreError), so that the
 /// provider sends its webhook again. 65 536 of about 300 bytes are 20 MB; at ten questions a second they are two hours' work, or up to
 /// six if every answer is doubted.
-pub const MAX_OWED: usize = 65_536;
+pub const MAX_PENDING: usize = 65_536;
 
 /// The longest that a confirmation is postponed. If a clock was set back, a store may find one that is postponed for longer; it is due
 /// after this time.
@@ -30,7 +30,7 @@ pub struct ClaimTerms {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claim {
     /// The pending confirmation that has been due longest.
-    Owed(Owed),
+    Pending(Pending),
     /// None is due yet. The next one may be claimed after this time, unless another node claims it first.
     Later(Duration),
     /// The source has no pending confirmations.
@@ -39,7 +39,7 @@ pub enum Claim {
 
 /// A pending confirmation that was claimed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Owed {
+pub struct Pending {
     /// The source whose provider is to be asked.
     pub source: Arc<str>,
     /// The payment to confirm.
