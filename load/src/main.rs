@@ -47,7 +47,7 @@ use anyhow::{Context as _, Result};
 use arguments::{Arguments, Command};
 use clap::Parser as _;
 use common::Common;
-use report::Report;
+use report::{Report, Workload};
 use std::{fs, path::Path, process::ExitCode};
 
 /// Default length of a soak and of a mixed run, in seconds.
@@ -73,8 +73,12 @@ fn run(command: &Command) -> Result<bool> {
         Command::Unicast(arguments) => (workload::unicast(arguments)?, &arguments.common),
         Command::Storm(arguments) => (workload::storm(arguments)?, &arguments.common),
         Command::Webhooks(arguments) => (workload::webhooks(arguments)?, &arguments.common),
-        Command::Mixed(arguments) => (workload::mixed("mixed", arguments, MIXED_SECONDS)?, &arguments.common),
-        Command::Soak(arguments) => (workload::mixed("soak", arguments, SOAK_SECONDS)?, &arguments.common),
+        Command::Mixed(arguments) => {
+            (workload::mixed(Workload::Mixed, arguments, MIXED_SECONDS)?, &arguments.common)
+        }
+        Command::Soak(arguments) => {
+            (workload::mixed(Workload::Soak, arguments, SOAK_SECONDS)?, &arguments.common)
+        }
         Command::Compare { before, after } => {
             let reports = [(before, read(before)?), (after, read(after)?)];
             output::print(&report::compare::table(&reports), &mut std::io::stdout());
@@ -102,6 +106,6 @@ fn publish(report: &Report, common: &Common) -> Result<()> {
 /// Reads a report that `--json` wrote.
 fn read(path: &Path) -> Result<Report> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let report = serde_json::from_str(&text).ok().filter(|report: &Report| !report.workload.is_empty());
+    let report = serde_json::from_str(&text).ok().filter(|report: &Report| !report.version.is_empty());
     report.with_context(|| format!("{} is not a report of this tool: write one with --json", path.display()))
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let mut problems = Vec::new();
     for repeat in 1..=arguments.repeats {
         for measure in &measures {
-            for peer in peers.iter().filter(|peer| peer.takes(measure.name)) {
+            for peer in peers.iter().filter(|peer| peer.takes(measure.trial)) {
                 progress(&format!("{repeat} of {}: {} {peer}", arguments.repeats, measure.name));
                 match run_one(arguments, *peer, measure) {
                     Ok(report) => {
@@ -98,7 +98,7 @@ fn take(report: &Report, peer: Peer, measure: &Measure, repeat: usize, values: &
 
 fn run_one(arguments: &Arguments, peer: Peer, measure: &Measure) -> Result<Report> {
     let folder = TempDir::with_prefix("load-peers-")?;
-    let running = Running::start(peer, measure.name, arguments, folder.path())?;
+    let running = Running::start(peer, measure.trial, arguments, folder.path())?;
     let json = folder.path().join("report.json");
     let output = Command::new("taskset")
         .args(["-c", &arguments.client_core.to_string()])

@@ -13,15 +13,36 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// This tool's name and version.
 pub(crate) const VERSION: &str = concat!("load ", env!("CARGO_PKG_VERSION"));
+
+/// What a run does; named as its command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Workload {
+    #[default]
+    Hold,
+    Fanout,
+    Unicast,
+    Storm,
+    Webhooks,
+    Mixed,
+    Soak,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
 
 /// The result of one run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Report {
-    pub(crate) workload: String,
+    pub(crate) workload: Workload,
     /// This tool's name and version.
     pub(crate) version: String,
     /// The command line, without secrets.
@@ -237,7 +258,7 @@ impl Report {
             put("events per second", as_f64(self.posted.accepted) / posting, "/s");
             put("deliveries per second", as_f64(self.seen.latency.count()) / posting, "/s");
         }
-        if self.workload == "soak" {
+        if self.workload == Workload::Soak {
             // Memory that grows in the first half fills caches and logs. Growth in the second half may have no end.
             let second_half = self.series.iter().filter(|second| second.at > self.seconds / 2.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]

@@ -14,7 +14,7 @@ use crate::{
     proc::{self, Process},
     reader::{Command, Shared},
     readers::Readers,
-    report::{Opening, Report, Second, Size, VERSION},
+    report::{Opening, Report, Second, Size, VERSION, Workload},
     setup::{ensure_listening, plan, raise_descriptors, start_gateway},
     stats::Posted,
     team::{Standing, Team},
@@ -53,7 +53,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts the server if the run has one of its own, and the readers.
-    pub(crate) fn start(workload: &str, common: &Common, readers: &Readers) -> Result<Self> {
+    pub(crate) fn start(workload: Workload, common: &Common, readers: &Readers) -> Result<Self> {
         ensure!(
             common.processes == 1 || !readers.tells_deliveries,
             "--in-flight needs all streams in one process: leave out --processes, or post at a --rate"
@@ -77,7 +77,7 @@ impl Session {
         let now_us = clock::now_us();
         let mut session = Self {
             report: Report {
-                workload: workload.to_owned(),
+                workload,
                 arguments: common.told_arguments(),
                 started: unix_s(),
                 streams: readers.streams,

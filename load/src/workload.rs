@@ -5,7 +5,7 @@ use crate::{
     plan::{Dialect, EVENTS_PER_PAYMENT},
     poster::{Pace, Task},
     readers::Readers,
-    report::Report,
+    report::{Report, Workload},
     session::Session,
     values,
 };
@@ -130,7 +130,7 @@ pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
         "--sizes must go from the smallest number of streams to the largest"
     );
     let payments = if arguments.one_payment { 1 } else { most };
-    let mut session = Session::start("hold", &arguments.common, &Readers::brisk(most, payments))?;
+    let mut session = Session::start(Workload::Hold, &arguments.common, &Readers::brisk(most, payments))?;
     let mut accepted = Vec::new();
     if arguments.events > 0 {
         session.post(Task::batch(0, payments * arguments.events), &mut accepted)?;
@@ -146,7 +146,7 @@ pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
     session.finish()
 }
 
-pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> Result<Report> {
+pub(crate) fn deliver(workload: Workload, arguments: &Deliver, payments: usize) -> Result<Report> {
     let readers = Readers {
         tells_deliveries: arguments.in_flight.is_some(),
         ..Readers::brisk(arguments.streams, payments)
@@ -174,18 +174,18 @@ pub(crate) fn deliver(workload: &str, arguments: &Deliver, payments: usize) -> R
 }
 
 pub(crate) fn fanout(arguments: &Deliver) -> Result<Report> {
-    deliver("fanout", arguments, 1)
+    deliver(Workload::Fanout, arguments, 1)
 }
 
 pub(crate) fn unicast(arguments: &Deliver) -> Result<Report> {
-    deliver("unicast", arguments, arguments.streams)
+    deliver(Workload::Unicast, arguments, arguments.streams)
 }
 
 pub(crate) fn storm(arguments: &Storm) -> Result<Report> {
     let streams = arguments.streams;
     let payments = if arguments.one_payment { 1 } else { streams };
     let readers = Readers { opening: streams, ..Readers::brisk(streams, payments) };
-    let mut session = Session::start("storm", &arguments.common, &readers)?;
+    let mut session = Session::start(Workload::Storm, &arguments.common, &readers)?;
     let mut accepted = Vec::new();
     let mut complete = session.open("arrive", streams)?;
     for wave in 1..=arguments.waves {
@@ -210,14 +210,14 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     let pace = arguments.rate.map_or(Pace::Acked(arguments.in_flight), Pace::Rate);
     let task = posts(pace, arguments.seconds);
     task.ensure_fits(arguments.common.dialect, arguments.payments)?;
-    let mut session = Session::start("webhooks", &arguments.common, &readers)?;
+    let mut session = Session::start(Workload::Webhooks, &arguments.common, &readers)?;
     if arguments.streams == 0 || session.open("open", arguments.streams)? {
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }
     session.finish()
 }
 
-pub(crate) fn mixed(workload: &str, arguments: &Mixed, seconds: f64) -> Result<Report> {
+pub(crate) fn mixed(workload: Workload, arguments: &Mixed, seconds: f64) -> Result<Report> {
     let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
     let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
     let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(seconds));

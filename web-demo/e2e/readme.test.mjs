@@ -22,10 +22,10 @@ before(async () => {
 
 after(() => browser?.close());
 
-/** The blocks of JavaScript in the README's step "Read it in the page". */
+/** The blocks of JavaScript in the README's step "Read the status in the page". */
 async function blocks() {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  const step = /\*\*5\. Read it in the page\*\*(.*?)\n## /s.exec(readme)?.[1] ?? "";
+  const step = /\*\*5\. Read the status in the page\*\*(.*?)\n## /s.exec(readme)?.[1] ?? "";
   const found = [...step.matchAll(/```js\n(.*?)```/gs)].map(([, block = ""]) => block);
   assert.equal(found.length, 2, "the page with the module, and the one without");
   const [withModule = "", plain = ""] = found;

@@ -1,8 +1,24 @@
 //! What is measured of each peer: workloads of this tool, and the figures of their reports that become rows of the table.
 
+/// What a measure asks of a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trial {
+    /// Streams that get nothing.
+    Idle,
+    /// Streams that get heartbeats only.
+    Heartbeats,
+    /// All streams arrive at once.
+    Storm,
+    /// Events at a given rate.
+    Paced,
+    /// Events as fast as one processor delivers them.
+    Saturated,
+}
+
 /// One run of a workload, and the figures that are taken from its report.
 pub(super) struct Measure {
     pub(super) name: &'static str,
+    pub(super) trial: Trial,
     pub(super) arguments: Vec<String>,
     /// The name of each row, and the beginning of the name of its figure in the report.
     pub(super) rows: &'static [(&'static str, &'static str)],
@@ -19,8 +35,9 @@ const WEBHOOK_ROWS: &[(&str, &str)] = &[
 
 /// All measures, with this number of streams and this length in seconds.
 pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
-    let measure = |name, line: String, rows| Measure {
+    let measure = |name, trial, line: String, rows| Measure {
         name,
+        trial,
         arguments: line.split(' ').map(str::to_owned).collect(),
         rows,
     };
@@ -29,6 +46,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
     vec![
         measure(
             "memory",
+            Trial::Idle,
             format!("hold --sizes {quarter},{half},{streams} --seconds 1"),
             &[
                 ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
@@ -37,16 +55,19 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "shared",
+            Trial::Idle,
             format!("hold --one-payment --sizes {quarter},{half},{streams} --seconds 1"),
             &[("memory per further stream of one payment, B", "server memory per stream (anonymous)")],
         ),
         measure(
             "heartbeats",
+            Trial::Heartbeats,
             format!("hold --sizes {streams} --seconds 45"),
             &[("idle streams with heartbeats, CPU %", "server's share of a processor while idle")],
         ),
         measure(
             "storm",
+            Trial::Storm,
             format!("storm --streams {streams} --waves 1 --silent"),
             &[
                 ("all clients arrive at once, s", "arrive"),
@@ -56,6 +77,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "one-storm",
+            Trial::Storm,
             format!("storm --one-payment --streams {streams} --waves 1 --silent"),
             &[
                 ("all arrive at once at one payment, s", "arrive"),
@@ -64,6 +86,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "fanout",
+            Trial::Paced,
             format!("fanout --streams {streams} --rate 1 --warm-up 3 --seconds {seconds}"),
             &[
                 ("one payment, 1 event/s: CPU µs per delivery", "server time per delivery"),
@@ -73,21 +96,25 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         ),
         measure(
             "unicast",
+            Trial::Paced,
             format!("unicast --streams {streams} --rate 5000 --warm-up 3 --seconds {seconds}"),
             WEBHOOK_ROWS,
         ),
         measure(
             "saturated-4",
+            Trial::Saturated,
             format!("fanout --streams {streams} --in-flight 4 --seconds {seconds}"),
             &[("saturated, one payment, 4 in flight, deliveries/s", "deliveries per second")],
         ),
         measure(
             "saturated-1",
+            Trial::Saturated,
             format!("fanout --streams {} --in-flight 1 --seconds {seconds}", part(10)),
             &[("saturated, a tenth of the streams, 1 in flight, deliveries/s", "deliveries per second")],
         ),
         measure(
             "saturated-64",
+            Trial::Saturated,
             format!("unicast --streams {streams} --in-flight 64 --seconds {seconds}"),
             &[("saturated, one payment each, 64 in flight, events/s", "events per second")],
         ),

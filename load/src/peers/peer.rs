@@ -1,5 +1,6 @@
 //! The servers that are measured, the programs that they need, and the measures that apply to them.
 
+use super::measure::Trial;
 use anyhow::Result;
 use clap::Args;
 use std::{
@@ -110,11 +111,11 @@ impl Peer {
 
     /// Whether a measure applies to this peer. durable-streams did not complete a storm within a minute, and only Paystream and `bare` can be
     /// given the same heartbeats.
-    pub(super) fn takes(self, measure: &str) -> bool {
-        match measure {
-            "storm" | "one-storm" => self != Self::DurableStreams,
-            "heartbeats" => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
-            _ => true,
+    pub(super) fn takes(self, trial: Trial) -> bool {
+        match trial {
+            Trial::Storm => self != Self::DurableStreams,
+            Trial::Heartbeats => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
+            Trial::Idle | Trial::Paced | Trial::Saturated => true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     arguments::Arguments,
+    measure::Trial,
     peer::{MODULES, Peer},
 };
 use crate::gateway::{free_address, pinned};
@@ -36,7 +37,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a peer for a measure, with its files in this folder, and waits until it is ready.
-    pub(super) fn start(peer: Peer, measure: &str, arguments: &Arguments, folder: &Path) -> Result<Self> {
+    pub(super) fn start(peer: Peer, trial: Trial, arguments: &Arguments, folder: &Path) -> Result<Self> {
         let mut running = Self { arguments: Vec::new(), children: Vec::new() };
         let program = peer.program(&arguments.programs).context("its program is not installed")?;
         let core = arguments.server_core;
@@ -53,11 +54,10 @@ impl Running {
         let listen = ["--listen".to_owned(), address.to_string()];
         // Node serves with one thread. Its other threads collect garbage, and would delay that one if they shared its processor. But in the
         // saturated measures everything runs on one processor, because they tell what one processor can do.
-        let frees_helpers =
-            matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) && !measure.starts_with("saturated");
+        let frees_helpers = matches!(peer, Peer::NodeHttp | Peer::NodeBetterSse) && trial != Trial::Saturated;
         match peer {
             Peer::Bare => {
-                let seconds = if measure == "heartbeats" { "15" } else { "0" };
+                let seconds = if trial == Trial::Heartbeats { "15" } else { "0" };
                 let more = ["--heartbeat".to_owned(), seconds.to_owned()];
                 running.spawn(&program, &[core], listen.into_iter().chain(more))?;
             }

@@ -60,12 +60,12 @@ fn names(first: &Path, second: &Path) -> [String; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Opening;
+    use crate::report::{Opening, Workload};
 
     fn storm(seconds: f64, overflows: u64) -> Report {
         let opening =
             Opening { what: "arrive".to_owned(), streams: 5, seconds, overflows, ..Opening::default() };
-        Report { workload: "storm".to_owned(), openings: vec![opening], ..Report::default() }
+        Report { workload: Workload::Storm, openings: vec![opening], ..Report::default() }
     }
 
     fn compared(first: (&str, Report), second: (&str, Report)) -> String {

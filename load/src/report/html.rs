@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 /// The whole page.
 pub(crate) fn page(report: &Report) -> String {
     let verdict = if report.problems.is_empty() { "ok" } else { "failed" };
-    let workload = escape(&report.workload);
+    let workload = report.workload;
     let Report { streams, payments, seconds, .. } = report;
     let mut out = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
