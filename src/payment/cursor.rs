@@ -29,12 +29,6 @@ impl Tag {
         let low = bits & ((1 << (5 * TAG_DIGITS)) - 1);
         if low == 0 { Self(1) } else { Self(low) }
     }
-
-    /// The tag as a number, for stores that keep it so.
-    #[must_use]
-    pub const fn bits(self) -> u64 {
-        self.0
-    }
 }
 
 impl fmt::Display for Tag {

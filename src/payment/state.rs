@@ -26,7 +26,7 @@ pub struct State {
     /// The phase of each tier.
     tiers: [Option<Register<Tier>>; TIERS],
     /// The amount of the newest phase that states one.
-    told: Option<Register<Money>>,
+    stated: Option<Register<Money>>,
     captures: Parts<PartState>,
     refunds: Parts<PartState>,
     disputes: Parts<DisputeState>,
@@ -95,9 +95,10 @@ impl State {
         match fact {
             Fact::Phase { phase, money } => {
                 let stamp = stamp(*phase as u8);
-                let told = money.is_some_and(|money| Register::join(&mut self.told, stamp.clone(), money));
+                let stated =
+                    money.is_some_and(|money| Register::join(&mut self.stated, stamp.clone(), money));
                 let tier = self.tiers.get_mut(tier(*phase));
-                tier.is_some_and(|place| Register::join(place, stamp, (*phase, *money))) || told
+                tier.is_some_and(|place| Register::join(place, stamp, (*phase, *money))) || stated
             }
             Fact::Capture(reported) => self.captures.join(reported, stamp(reported.state as u8)),
             Fact::Refund(reported) => self.refunds.join(reported, stamp(reported.state as u8)),
@@ -158,8 +159,8 @@ impl State {
 
     /// The amount of the newest phase that states one, with its currency.
     #[must_use]
-    pub fn told(&self) -> Option<Money> {
-        self.told.as_ref().map(|register| register.value)
+    pub fn stated(&self) -> Option<Money> {
+        self.stated.as_ref().map(|register| register.value)
     }
 
     /// The payment's amount in minor units: that of the newest phase that states one; as long as none does, the sum that was
@@ -167,15 +168,16 @@ impl State {
     #[must_use]
     pub fn amount(&self) -> Option<i64> {
         let captured = Some(self.captured()).filter(|captured| *captured > 0);
-        self.told().map(|money| money.amount).or(captured)
+        self.stated().map(|money| money.amount).or(captured)
     }
 
     /// The payment's currency: that of the newest phase that states an amount, else of the newest capture, refund or dispute,
     /// in this order.
     #[must_use]
     pub fn currency(&self) -> Option<Currency> {
-        let told = self.told().map(|money| money.currency);
-        told.or_else(|| self.captures.newest_currency(self.total_captured.as_ref()))
+        let stated = self.stated().map(|money| money.currency);
+        stated
+            .or_else(|| self.captures.newest_currency(self.total_captured.as_ref()))
             .or_else(|| self.refunds.newest_currency(self.total_refunded.as_ref()))
             .or_else(|| self.disputes.newest_currency(None))
     }
@@ -192,7 +194,7 @@ impl State {
         let [.., top] = &self.tiers;
         top.as_ref()
             .filter(|top| !self.is_taken_back(top))
-            .and_then(|register| register.value.1.or_else(|| self.told()))
+            .and_then(|register| register.value.1.or_else(|| self.stated()))
             .map_or(0, |money| money.amount)
     }
 

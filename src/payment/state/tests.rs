@@ -96,7 +96,7 @@ fn the_status_is_the_first_match() {
 fn money_is_what_was_told_last() {
     let state =
         life(&[phase(Phase::Created, 10_000), phase(Phase::Authorized, 9_000), phase(Phase::Captured, None)]);
-    assert_eq!(state.told(), Some(eur(9_000)));
+    assert_eq!(state.stated(), Some(eur(9_000)));
     assert_eq!(state.captured(), 9_000);
     let parts = life(&[capture("a", 10, PartState::Succeeded), capture("b", 20, PartState::Pending)]);
     assert_eq!(parts.captured(), 10);
@@ -111,7 +111,7 @@ fn an_absent_time_sorts_first_and_ties_go_by_rank_then_id() {
         [event("b", 5, &[phase(Phase::Processing, 2)]), event("a", 5, &[phase(Phase::Created, 1)])];
     assert_eq!(State::fold(&same_second).status(), Status::Processing);
     let same_rank = [event("b", 5, &[phase(Phase::Created, 2)]), event("a", 5, &[phase(Phase::Created, 1)])];
-    assert_eq!(State::fold(&same_rank).told(), Some(eur(2)));
+    assert_eq!(State::fold(&same_rank).stated(), Some(eur(2)));
 }
 
 #[test]

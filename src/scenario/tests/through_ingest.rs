@@ -64,8 +64,8 @@ async fn every_life_of_every_provider_is_understood_and_ends_as_it_says() {
             };
             let state = outcome(provider, life).await;
             assert_eq!(state.status(), expected, "{provider} {life}");
-            let told = state.told().map(|money| (money.amount, money.currency.to_string()));
-            assert_eq!(told, Some((4200, "EUR".to_owned())), "{provider} {life}");
+            let stated = state.stated().map(|money| (money.amount, money.currency.to_string()));
+            assert_eq!(stated, Some((4200, "EUR".to_owned())), "{provider} {life}");
             assert!(!state.conflict(), "{provider} {life}");
         }
     }

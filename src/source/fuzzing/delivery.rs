@@ -228,8 +228,8 @@ fn check_event(source: &Source, event: &Event) {
     for fact in &event.facts {
         let (id, amount) = match fact {
             Fact::Phase { money, .. } => (None, money.map_or(0, |money| money.amount)),
-            Fact::Capture(told) | Fact::Refund(told) => (Some(&told.id), told.amount),
-            Fact::Dispute(told) => (Some(&told.id), told.amount),
+            Fact::Capture(reported) | Fact::Refund(reported) => (Some(&reported.id), reported.amount),
+            Fact::Dispute(reported) => (Some(&reported.id), reported.amount),
             Fact::Total { amount, .. } => (None, *amount),
             Fact::Note => (None, 0),
         };

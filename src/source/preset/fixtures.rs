@@ -124,16 +124,16 @@ pub(crate) fn fact(fact: &Fact) -> String {
         Fact::Phase { phase, money: Some(money) } => {
             format!("{} {} {}", word(phase), money.amount, money.currency)
         }
-        Fact::Capture(told) => part("capture", told),
-        Fact::Refund(told) => part("refund", told),
-        Fact::Dispute(told) => part::<DisputeState>("dispute", told),
+        Fact::Capture(reported) => part("capture", reported),
+        Fact::Refund(reported) => part("refund", reported),
+        Fact::Dispute(reported) => part::<DisputeState>("dispute", reported),
         Fact::Total { of, amount, currency } => format!("{} {} in all", word(of), sum(*amount, *currency)),
         Fact::Note => "note".to_owned(),
     }
 }
 
-fn part<S: Debug>(kind: &str, told: &Reported<S>) -> String {
-    format!("{kind} {} of {} {}", told.id, sum(told.amount, told.currency), word(&told.state))
+fn part<S: Debug>(kind: &str, reported: &Reported<S>) -> String {
+    format!("{kind} {} of {} {}", reported.id, sum(reported.amount, reported.currency), word(&reported.state))
 }
 
 fn sum(amount: i64, currency: Option<Currency>) -> String {
