@@ -4,11 +4,10 @@
 //! Each function asserts what its parser promises in a way of its own: what is written is read again as the same, a plain model
 //! agrees, nobody passes without a secret. None of this is built into the program.
 
-mod request;
+pub(crate) mod request;
 mod token;
 mod values;
 
-pub(crate) use request::{NOW_S, Request, line, now};
 pub use token::token;
 pub use values::{cursor, money};
 

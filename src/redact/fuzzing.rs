@@ -1,7 +1,7 @@
 //! Properties that hold for any text that is masked, and for any id. See [`crate::fuzzing`].
 
 use super::{id, is_card_key, is_pan_like, text};
-use crate::fuzzing::line;
+use crate::fuzzing::request::line;
 
 /// A plain model finds no card number in masked text; masked text is short and printable, and masking it again changes nothing; an
 /// id that holds a card number is masked; and the value of a key of card data, which is the first line, is dropped.

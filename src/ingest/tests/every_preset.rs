@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    fuzzing::NOW_S,
+    fuzzing::request::NOW_S,
     source::{SourceError, presets, testing::Scheme},
     store::{self, embedded},
 };

@@ -8,7 +8,7 @@ mod post;
 pub(super) use post::{Keys, Post, Signed};
 
 use crate::{
-    fuzzing,
+    fuzzing::request,
     payment::Time,
     source::{
         Provider, SourceSettings,
@@ -187,7 +187,7 @@ fn cases(preset: &str) -> Vec<Case> {
         }
         "generic" | "generic-timestamped" => ["pending", "confirmed", "expired", "failed"]
             .map(|event| {
-                plain(json!({ "id": format!("evt_{event}"), "event": format!("payment.{event}"), "timestamp": fuzzing::NOW_S,
+                plain(json!({ "id": format!("evt_{event}"), "event": format!("payment.{event}"), "timestamp": request::NOW_S,
                     "payment": { "id": "pay_1", "status": event, "amount": "12.34", "currency": "EUR", "tx_hash": "0xabc" } }))
             })
             .into(),

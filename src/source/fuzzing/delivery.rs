@@ -1,7 +1,7 @@
 //! Properties of every preset: what passes its recipe, and what its mapping makes of a payload.
 
 use crate::{
-    fuzzing::{NOW_S, Request, now},
+    fuzzing::request::{NOW_S, Request, now},
     payment::{Event, Fact, MAX_FACTS, Name, State, Subject, Time},
     redact,
     source::{

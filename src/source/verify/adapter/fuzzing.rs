@@ -8,7 +8,7 @@
 
 use super::{Adapter, AdapterVerifier, nowpayments, unproven::parse_unproven};
 use crate::{
-    fuzzing::{Request, now},
+    fuzzing::request::{Request, now},
     source::{
         payload::{OptionValues, RequestParts},
         verify::{

@@ -10,7 +10,10 @@ use super::{
     header::{self, Claim, Line, MAX_SIGNATURES},
     recipe::{Gap, Item, ItemToken, Recipe},
 };
-use crate::{fuzzing, source::preset};
+use crate::{
+    fuzzing::request::{self, Request},
+    source::preset,
+};
 use std::sync::LazyLock;
 
 /// The parser of lines invents nothing: every claim, written back, is one of the line's items, and a line that is written with the
@@ -18,9 +21,9 @@ use std::sync::LazyLock;
 pub fn header(input: &[u8]) {
     static RECIPES: LazyLock<Vec<(&str, Recipe)>> =
         LazyLock::new(|| preset::recipes().into_iter().map(|name| (name, preset::recipe_of(name))).collect());
-    let request = fuzzing::Request::read(input);
+    let request = Request::read(input);
     let (_, recipe) = request.pick(&RECIPES);
-    let (_, line) = fuzzing::line(input);
+    let (_, line) = request::line(input);
     let Ok(line) = std::str::from_utf8(line) else { return };
     let items: Vec<&str> = match recipe.separator {
         None => vec![line.trim()],
