@@ -92,7 +92,7 @@ pub(crate) fn text(text: &str, max: usize) -> String {
         return text.get(..max).unwrap_or(text).to_owned();
     }
     let read: String = text.chars().take(MAX_READ).collect();
-    cut(mask_values(&printable(&mask_pans(&fold::fold(&read)))), max)
+    without_values(&printable(&mask_pans(&fold::fold(&read))), max)
 }
 
 /// Makes an id fit to leave. Only what is a card number by the rule for ids is masked.
@@ -100,12 +100,19 @@ pub(crate) fn id(id: &str, max: usize) -> String {
     if !id.is_ascii() || is_pan_like(id) {
         return text(id, max);
     }
-    cut(mask_values(&printable(id)), max)
+    without_values(&printable(id), max)
 }
 
-fn cut(mut text: String, max: usize) -> String {
-    text.truncate(max);
-    text
+/// Drops the values of keys for card data, and cuts the text. The cut may leave the beginning of a longer number after such a key,
+/// which then reads like a security code; so a text that was cut is examined again.
+fn without_values(text: &str, max: usize) -> String {
+    let mut shown = mask_values(text);
+    if shown.len() > max {
+        shown.truncate(max);
+        shown = mask_values(&shown);
+        shown.truncate(max);
+    }
+    shown
 }
 
 /// Writes control characters (CR, LF, NUL, the ESC of terminal sequences) and all characters beyond ASCII as escapes.

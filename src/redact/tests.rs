@@ -83,6 +83,17 @@ fn i8_a_security_code_without_a_sign_is_masked() {
 }
 
 #[test]
+fn i8_what_a_cut_makes_a_security_code_is_masked() {
+    // The number is too long for a code, but not what the cut leaves of it.
+    for number in ["00200000002624635", "00200000 2624635"] {
+        let given = format!("cvv {number}");
+        assert_eq!(text(&given, 8), "cvv ***");
+        assert_eq!(id(&given, 8), "cvv ***");
+    }
+    assert_eq!(text("cvv 00200000002624635", 100), "cvv 00200000002624635");
+}
+
+#[test]
 fn an_id_is_masked_where_it_holds_a_card_number_and_only_there() {
     for (input, expected) in [
         ("evt-1736846575470", "evt-1736846575470"),
