@@ -28,6 +28,7 @@ pub mod ingest;
 pub mod jwt;
 pub mod limits;
 pub mod live;
+mod loopback;
 pub mod metrics;
 pub mod outbound;
 pub mod payment;

@@ -4,8 +4,8 @@
 //! development, pages of every origin on the loopback interface may read answers too, but without credentials, which only an
 //! origin on the list ever gets.
 
+use crate::loopback::is_loopback;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::net::IpAddr;
 
 /// The list of allowed origins.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,7 @@ impl Cors {
 
     /// Returns `origin` if its pages may read answers.
     fn allowed<'a>(&self, origin: Option<&'a HeaderValue>) -> Option<&'a HeaderValue> {
-        origin.filter(|origin| self.is_listed(origin) || self.loopback && is_loopback(origin))
+        origin.filter(|origin| self.is_listed(origin) || self.loopback && is_loopback_origin(origin))
     }
 
     fn is_listed(&self, origin: &HeaderValue) -> bool {
@@ -99,17 +99,14 @@ impl Cors {
 
 /// Whether this is an origin on this machine, in the form that browsers send: `http://localhost:3000`, `https://127.0.0.1`,
 /// `http://[::1]:5173`.
-fn is_loopback(origin: &HeaderValue) -> bool {
+fn is_loopback_origin(origin: &HeaderValue) -> bool {
     let Ok(text) = origin.to_str() else { return false };
     // A browser sends no other form, so nothing can be hidden before or behind the host.
     if normalise(text).ok().as_ref() != Some(origin) {
         return false;
     }
     let uri: Option<http::Uri> = text.parse().ok();
-    uri.as_ref().and_then(http::Uri::host).is_some_and(|host| {
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-    })
+    uri.as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
 }
 
 /// Brings an origin into the form that browsers send: scheme and host in lower case, no default port, no trailing slash.

@@ -1,5 +1,6 @@
 //! The HTTP client of the commands, and the URLs that they request.
 
+use crate::loopback::is_loopback;
 use anyhow::Context;
 use reqwest::{Client, Url};
 use std::{
@@ -15,10 +16,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn for_url(url: &Url) -> anyhow::Result<Client> {
     let builder =
         Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-    let loopback = url.host_str().is_some_and(|host| {
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-    });
+    let loopback = url.host_str().is_some_and(is_loopback);
     let builder = if loopback { builder.no_proxy() } else { builder };
     builder.build().context("the HTTP client cannot be created")
 }

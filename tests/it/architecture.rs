@@ -35,8 +35,10 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 10] =
-    ["backoff", "jwt", "limits", "live", "metrics", "outbound", "redact", "secret", "shutdown", "clock"];
+const LEAVES: [&str; 11] = [
+    "backoff", "jwt", "limits", "live", "loopback", "metrics", "outbound", "redact", "secret", "shutdown",
+    "clock",
+];
 
 /// Names that once stood for several things. Each may be the name of one type in the whole program.
 const FORMER_HOMONYMS: [&str; 6] = ["Heard", "Key", "Options", "Place", "Standing", "Told"];

@@ -1,12 +1,15 @@
 //! `[source.api]`: the access by which a source asks its provider for payments, or for the keys that it publishes.
 
-use crate::secret::{self, Weakness};
+use crate::{
+    loopback::is_loopback,
+    secret::{self, Weakness},
+};
 use http::{
     Uri,
     uri::{PathAndQuery, Scheme},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// The least length of an API key in bytes. The shortest key of a provider has many more.
 const MIN_KEY_BYTES: usize = 16;
@@ -57,8 +60,7 @@ impl ApiSettings {
     pub(crate) fn origin(&self) -> Result<Option<String>, ApiError> {
         let Some(url) = &self.url else { return Ok(None) };
         let uri: Uri = url.parse().map_err(|_| ApiError::Url)?;
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let is_here = uri.host().is_some_and(is_loopback);
         let is_fine = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP) && is_here;
         let is_bare = matches!(uri.path_and_query().map(PathAndQuery::as_str), None | Some("/" | ""));
         origin(&uri).filter(|_| is_fine && is_bare).ok_or(ApiError::Url).map(Some)
