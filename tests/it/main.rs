@@ -12,6 +12,7 @@
 
 mod access;
 mod architecture;
+mod attacks;
 mod bad_input;
 mod behind_nginx;
 mod chaos;
