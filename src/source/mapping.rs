@@ -3,9 +3,11 @@
 //! A mapping is the compiled form of `[event]` and `[[map]]` of a preset, and pure. It states no more than the payload does:
 //! what it cannot tell for certain is an error, which puts the event in quarantine. It does not know who reads the events.
 
+mod coded;
 mod entry;
 mod money;
 
+pub(crate) use coded::{Coded, Codes};
 pub(crate) use entry::{FactEntry, FactRule, MapEntry, PartRule, Word, glob};
 pub(crate) use money::{Amounts, MoneyRule};
 
@@ -83,6 +85,8 @@ pub(crate) struct EventSummary {
     pub(crate) kind: Arc<str>,
     /// The payment that the event is about.
     pub(crate) payment: Option<Name>,
+    /// The provider's own code for the failure, masked and printable. Only operators see it.
+    pub(crate) failure_code: Option<String>,
 }
 
 /// What an event means, once its payload was understood.
@@ -124,7 +128,7 @@ impl Mapping {
     pub(crate) fn needs_currency(&self) -> bool {
         let needs = |rule: &Option<MoneyRule>| rule.as_ref().is_some_and(|rule| rule.currency.is_none());
         self.entries.iter().flat_map(|entry| &entry.facts).any(|fact| match &fact.rule {
-            FactRule::Phase { phase, money } => phase.may_be(Phase::Captured) && needs(money),
+            FactRule::Phase { phase, money, .. } => phase.may_be(Phase::Captured) && needs(money),
             FactRule::Capture(part) => needs(&part.amount),
             FactRule::Total { of: TotalOf::Captured, amount } => amount.currency.is_none(),
             FactRule::Total { .. } | FactRule::Refund(_) | FactRule::Dispute(_) | FactRule::Note => false,
@@ -156,8 +160,10 @@ impl Mapping {
         let (amounts, exponents, currency) = (self.amounts, &*self.exponents, terms.currency);
         let money = MoneyReader { amounts, exponents, currency, payload };
         let reader = FactReader { money, own_ids: &self.own_ids, shared_ids: terms.shared_ids };
-        let present = entry.facts.iter().filter(|fact| fact.is_present(payload));
-        let facts: Vec<Fact> = present.map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
+        let present = || entry.facts.iter().filter(|fact| fact.is_present(payload));
+        let code = present().find_map(|fact| fact.rule.failure_code(payload));
+        summary.failure_code = code.map(|code| redact::text(&code, MAX_WORD));
+        let facts: Vec<Fact> = present().map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
         let id = summary.id.take().unwrap_or_else(|| digest_identity(&summary.kind, &facts, occurred_at));
         summary.id = Some(Arc::clone(&id));
         Ok(Some(MappedEvent { id, payment, occurred_at, live, facts }))

@@ -52,6 +52,9 @@ pub struct Record {
     /// The payment that the event is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Name>,
+    /// The provider's own code for why the payment failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_code: Option<String>,
     /// The event's place in the payment's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,

@@ -117,10 +117,7 @@ pub(crate) fn event(payment: &str, id: &str, amount: i64) -> Event {
         subject: subject("default", payment),
         live: true,
         trust: Trust::Verified,
-        facts: vec![Fact::Phase {
-            phase: Phase::Captured,
-            money: Some(Money { amount, currency: "EUR".parse().unwrap() }),
-        }],
+        facts: vec![Fact::phase(Phase::Captured, Some(Money { amount, currency: "EUR".parse().unwrap() }))],
     }
 }
 
@@ -314,6 +311,7 @@ fn record(log: RecordLog, source: &str, number: i64) -> Record {
         reason: ReasonCode::known("unknown_state"),
         event: Some(format!("evt_{number}").into()),
         unsigned_id: None,
+        failure_code: None,
         kind: Some("note".into()),
         payment: Some("pay".parse().unwrap()),
         seq: None,

@@ -352,6 +352,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         reason: ReasonCode::known("unknown_state"),
         event: None,
         unsigned_id: None,
+        failure_code: None,
         kind: None,
         payment: None,
         seq: None,

@@ -54,10 +54,7 @@ fn reconciled(known: Vec<Event>, answer: Event) -> (Vec<&'static str>, Status) {
 }
 
 fn captured() -> Fact {
-    Fact::Phase {
-        phase: Phase::Captured,
-        money: Some(Money { amount: 1000, currency: "GBP".parse().unwrap() }),
-    }
+    Fact::phase(Phase::Captured, Some(Money { amount: 1000, currency: "GBP".parse().unwrap() }))
 }
 
 fn dispute(state: DisputeState) -> Fact {

@@ -17,7 +17,7 @@ fn phase(phase: Phase, amount: i64) -> Fact {
 }
 
 fn money(phase: Phase, amount: i64, currency: &str) -> Fact {
-    Fact::Phase { phase, money: Some(Money { amount, currency: currency.parse().unwrap() }) }
+    Fact::phase(phase, Some(Money { amount, currency: currency.parse().unwrap() }))
 }
 
 fn total(of: TotalOf, amount: i64) -> Fact {
@@ -96,7 +96,7 @@ fn an_amount_of_what_was_not_captured_may_lack_a_currency() {
     let stripe = built_in("stripe").unwrap().unwrap().mapping;
     let text = fixture("payment_intent.processing").replace(r#""currency": "eur""#, r#""currency": null"#);
     let facts = read(&stripe, &Terms::default(), &text).unwrap().unwrap().facts;
-    assert_eq!(facts, [Fact::Phase { phase: Processing, money: None }]);
+    assert_eq!(facts, [Fact::phase(Processing, None)]);
 }
 
 #[test]
@@ -285,6 +285,6 @@ fn a_user_s_preset_reads_parts_totals_and_several_facts() {
     assert_eq!(mapped.facts, [Fact::Capture(captured), total(TotalOf::Captured, 750)]);
     assert_eq!(read(&capture.replace("\"EUR\"", "null")), unclear("missing_currency", "/data/amount"));
     let state = |state: &str| read(&format!(r#"{{"type":"x","data":{{"order":7,"state":"{state}"}}}}"#));
-    assert_eq!(state("b").unwrap().unwrap().facts, [Fact::Phase { phase: Canceled, money: None }]);
+    assert_eq!(state("b").unwrap().unwrap().facts, [Fact::phase(Canceled, None)]);
     assert_eq!(state("c"), Ok(None));
 }

@@ -120,9 +120,12 @@ fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
 /// Describes a fact in a few words.
 pub(crate) fn fact(fact: &Fact) -> String {
     match fact {
-        Fact::Phase { phase, money: None } => word(phase),
-        Fact::Phase { phase, money: Some(money) } => {
-            format!("{} {} {}", word(phase), money.amount, money.currency)
+        Fact::Phase { phase, money, failure, action } => {
+            let money =
+                money.map(|money| format!(" {} {}", money.amount, money.currency)).unwrap_or_default();
+            let failure = failure.map(|reason| format!(", because {}", spelled(&reason))).unwrap_or_default();
+            let action = action.map(|action| format!(", next {}", spelled(&action))).unwrap_or_default();
+            format!("{}{money}{failure}{action}", word(phase))
         }
         Fact::Capture(reported) => part("capture", reported),
         Fact::Refund(reported) => part("refund", reported),
@@ -138,6 +141,10 @@ fn part<S: Debug>(kind: &str, reported: &Reported<S>) -> String {
 
 fn sum(amount: i64, currency: Option<Currency>) -> String {
     currency.map_or_else(|| amount.to_string(), |currency| format!("{amount} {currency}"))
+}
+
+fn spelled(word: &impl Serialize) -> String {
+    serde_json::to_string(word).unwrap().replace('"', "")
 }
 
 fn word(word: &impl Debug) -> String {

@@ -44,7 +44,7 @@ fn adyen_s_published_item_is_verified_and_reduced_to_what_it_signs() {
         assert_eq!(item["id"], "7914073381342284:AUTHORISATION:true");
         assert_eq!(item["amount"], json!({ "value": "1130", "currency": "EUR" }));
         assert_eq!(
-            (&item["live"], &item["reason"], &item["originalReference"]),
+            (&item["live"], &item["additionalData"], &item["originalReference"]),
             (&json!("false"), &Value::Null, &Value::Null)
         );
     }
