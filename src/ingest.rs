@@ -119,7 +119,7 @@ impl Ingest {
     async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
         let mut summary = EventSummary::default();
         let parts = source.request_parts(delivery.headers, delivery.query);
-        let outcome = match source.read(parts, payload, &mut summary) {
+        let outcome = match source.read(delivery.received_at, parts, payload, &mut summary) {
             Ok(None) => Outcome::Ignored,
             Ok(Some(mapped)) => {
                 let event = Event {

@@ -68,7 +68,7 @@ impl AdapterVerifier for Braintree {
             return Err(Rejection::BadSignature);
         }
         let encoded: String = payload.split_ascii_whitespace().collect();
-        let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document));
+        let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document).ok());
         // A signed document that cannot be read is not rejected but quarantined, because it has no type.
         Ok(document.unwrap_or_default())
     }

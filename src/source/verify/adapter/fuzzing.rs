@@ -12,7 +12,7 @@ use crate::{
     source::{
         payload::{OptionValues, RequestParts},
         verify::{
-            UnverifiedRequest,
+            TimeLimits, UnverifiedRequest,
             signature::{Algorithm, KeyForm, Mac},
         },
     },
@@ -53,7 +53,7 @@ pub(crate) fn secret(preset: &str) -> &'static str {
 type Pair = [Box<dyn AdapterVerifier>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
-    secrets.map(|secret| adapter.ready(&[secret.into()], None).expect("it is a secret"))
+    secrets.map(|secret| adapter.ready(&[secret.into()], TimeLimits::default()).expect("it is a secret"))
 }
 
 /// Nobody passes without the secret; what passes is a payload, and the same one each time; and only a challenge is answered.
@@ -89,8 +89,9 @@ pub fn adapter(input: &[u8]) {
 /// The sorted form of JSON equals what a plain model writes that sorts the keys itself; it does not depend on how the same value
 /// was written; it is its own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
-    static READY: LazyLock<Box<dyn AdapterVerifier>> =
-        LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
+    static READY: LazyLock<Box<dyn AdapterVerifier>> = LazyLock::new(|| {
+        Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], TimeLimits::default()).expect("it is a secret")
+    });
     static MAC: LazyLock<Mac> = LazyLock::new(|| {
         Mac::new(Algorithm::HmacSha512, KeyForm::Utf8, NOWPAYMENTS).expect("it is a secret")
     });
