@@ -97,6 +97,15 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     for query in ["", "bt_challenge=", "bt_challenge=20f9", "bt_challenge=20F9F8ED05F77439FE95", "x=1"] {
         assert_eq!(answer(query), None, "{query}");
     }
+    // What is answered is not taken for a delivery, in whatever way it is written.
+    for challenge in [challenge, "20f9f8ed05f77439fe95"] {
+        let signature = answer(&format!("bt_challenge={challenge}")).unwrap();
+        for payload in [challenge.to_owned(), format!("{challenge}\n"), format!(" {challenge}")] {
+            let form = braintree_form(&signature, &payload);
+            let verdict = open(Adapter::Braintree, &["pub1:private-key-5f0c"], &HeaderMap::new(), &form);
+            assert_eq!(verdict, Err(Rejection::BadSignature), "{payload:?}");
+        }
+    }
     for (secret, why) in
         [("private-key-5f0c", SecretError::NoKeyId), (":private-key-5f0c", SecretError::NoKeyId)]
     {
