@@ -27,6 +27,6 @@ pub(crate) use reader::Reader;
 pub(crate) use sieve::Sieve;
 pub use unclear::Unclear;
 pub(crate) use unclear::unclear;
-pub(crate) use xml::parse as parse_xml;
+pub(crate) use xml::{XmlBounds, parse_within as parse_xml_within};
 #[cfg(any(test, fuzzing))]
-pub(crate) use xml::{XmlBounds, XmlError, parse_within as parse_xml_within};
+pub(crate) use xml::{XmlError, parse as parse_xml};

@@ -6,7 +6,7 @@
 
 use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::{
-    payload::{RequestParts, form, parse_xml},
+    payload::{RequestParts, XmlBounds, form, parse_xml_within},
     verify::{
         rejection::Rejection,
         request::UnverifiedRequest,
@@ -69,8 +69,9 @@ impl AdapterVerifier for Braintree {
         if is_challenge(payload) || !self.is_good(signatures, payload) {
             return Err(Rejection::BadSignature);
         }
+        let read = |document: Vec<u8>| parse_xml_within(&document, XmlBounds::BRAINTREE).ok();
         let encoded: String = payload.split_ascii_whitespace().collect();
-        let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document).ok());
+        let document = STANDARD.decode(encoded).ok().and_then(read);
         // A signed document that cannot be read is not rejected but quarantined, because it has no type.
         Ok(document.unwrap_or_default())
     }
