@@ -50,7 +50,7 @@ impl XmlBounds {
     }
 
     /// Returns what follows the tag or document type that has begun. Fails if it has too many attributes, or an internal DTD.
-    fn after_tag<'a>(self, tag: &'a [u8]) -> Result<&'a [u8], XmlError> {
+    fn after_tag(self, tag: &[u8]) -> Result<&[u8], XmlError> {
         let is_doctype = tag.starts_with(b"<!");
         let (mut rest, mut values) = (tag.get(1..).unwrap_or_default(), 0);
         loop {
