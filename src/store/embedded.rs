@@ -12,6 +12,7 @@
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
+//! | `records`    | the numbers of records, and which of them are removed |
 //! | `sweep`      | removal of logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
@@ -23,6 +24,7 @@ mod clock;
 mod command;
 mod folder;
 mod layout;
+mod records;
 mod sweep;
 mod tree;
 mod work_queue;
@@ -42,8 +44,9 @@ use crate::{
 use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
+use records::RecordLogs;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     path::PathBuf,
     sync::{
@@ -135,7 +138,7 @@ impl Embedded {
             notices: notices.clone(),
             published: Arc::clone(&published),
             heads,
-            numbers: HashMap::new(),
+            records: RecordLogs::default(),
             work,
             history_ms,
             clock: Arc::clone(&clock),

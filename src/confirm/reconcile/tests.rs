@@ -24,7 +24,7 @@ fn answer(status: &str, refunded: i64) -> Event {
     let body = json!({ "payments": {
         "id": payment(), "status": status, "amount": 1000, "amount_refunded": refunded, "currency": "GBP"
     }});
-    let answer = source.api().unwrap().read(&payment(), body.to_string().as_bytes(), 64).unwrap();
+    let answer = source.api().unwrap().read(&payment(), body.to_string().as_bytes(), Time::LAST, 64).unwrap();
     let asked = Time::from_unix_s(9000).unwrap();
     event::following(None, &source, &payment(), answer, (asked, asked))
 }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 fn read(mapping: &Mapping, terms: &Terms, payload: &str) -> Result<Option<MappedEvent>, Unclear> {
     let payload = serde_json::from_str(payload).unwrap();
     let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
-    mapping.read(terms, parts, &payload, &mut EventSummary::default())
+    mapping.read(terms, Time::LAST, parts, &payload, &mut EventSummary::default())
 }
 
 fn phase(phase: Phase, amount: i64) -> Fact {
@@ -54,6 +54,34 @@ fn generic_events_mean_what_they_say() {
     assert_eq!(read(&mapping, &Terms::default(), &other), Ok(None));
     let seconds = read(&mapping, &Terms::default(), &generic(r#""2026-09-21T14:13:20Z""#, "1790000000"));
     assert_eq!(seconds.unwrap().unwrap().occurred_at, Time::from_unix_s(1_790_000_000).ok());
+}
+
+#[test]
+fn an_event_does_not_happen_after_it_was_received() {
+    let mapping = built_in("generic").unwrap().unwrap().mapping;
+    let received_at = Time::from_unix_s(1_790_000_000).unwrap();
+    let at = |terms: &Terms, time: &str| {
+        let payload = serde_json::from_str(&generic(r#""2026-09-21T14:13:20Z""#, time)).unwrap();
+        let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
+        let read = mapping.read(terms, received_at, parts, &payload, &mut EventSummary::default());
+        read.map(|mapped| mapped.unwrap().occurred_at.unwrap())
+    };
+    let future = || unclear("future_time", "/timestamp");
+    let patient = Terms { max_future: Some(Duration::from_secs(3600)), ..Terms::default() };
+    for (time, by_default, by_patient) in [
+        ("0", Ok(0), Ok(0)),
+        ("1790000300", Ok(1_790_000_300), Ok(1_790_000_300)),
+        ("1790000301", future(), Ok(1_790_000_301)),
+        ("1790003600", future(), Ok(1_790_003_600)),
+        ("1790003601", future(), future()),
+        ("9999999999", future(), future()),
+        (r#""2286-11-20T17:46:39Z""#, future(), future()),
+        (r#""9998-12-31T23:59:59.999Z""#, future(), future()),
+    ] {
+        let expected = |read: Result<i64, Unclear>| read.map(|s| Time::from_unix_s(s).unwrap());
+        assert_eq!(at(&Terms::default(), time), expected(by_default), "{time}");
+        assert_eq!(at(&patient, time), expected(by_patient), "{time}");
+    }
 }
 
 #[test]

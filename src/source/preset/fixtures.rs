@@ -2,7 +2,7 @@
 //! makes of it.
 
 use crate::{
-    payment::{Currency, DisputeState, Fact, Reported, Trust},
+    payment::{Currency, DisputeState, Fact, Reported, Time, Trust},
     source::{
         Source,
         mapping::{EventSummary, FactRule, Mapping},
@@ -103,7 +103,7 @@ impl Case {
 
 fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
     let mut summary = EventSummary::default();
-    match source.read(parts, event, &mut summary) {
+    match source.read(Time::LAST, parts, event, &mut summary) {
         Ok(None) => "ignored".to_owned(),
         Err(unclear) => format!("quarantined: {} at {}", unclear.code, unclear.at),
         Ok(Some(mapped)) => {

@@ -5,7 +5,7 @@ use crate::{
     payment::{ActionKind, FailureReason},
     source::{
         mapping::Amounts,
-        payload::{BodyForm, TimeForm},
+        payload::{BodyForm, MAX_FUTURE, TimeForm},
         verify::{Adapter, Algorithm, Encoding, KeyForm, Published},
     },
 };
@@ -178,8 +178,13 @@ pub(super) struct TimeRule {
     pub(super) form: TimeForm,
     /// How far the time may lie behind our clock, in seconds. Without it, a source may set the limit.
     pub(super) max_age_s: Option<u64>,
-    /// How far the time may lie ahead of our clock, in seconds.
+    /// How far the time may lie ahead of our clock, in seconds. Without it, that is [`MAX_FUTURE`].
+    #[serde(default = "max_future_s")]
     pub(super) max_future_s: u64,
+}
+
+fn max_future_s() -> u64 {
+    MAX_FUTURE.as_secs()
 }
 
 /// `[event]`: where the values are that every event has.

@@ -4,6 +4,7 @@ use crate::{
     store::MAX_PAUSE,
 };
 use std::{
+    collections::HashMap,
     fs,
     path::Path,
     sync::atomic::{AtomicI64, Ordering},
@@ -232,7 +233,7 @@ fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
         notices: broadcast::channel(16).0,
         published: Arc::default(),
         heads,
-        numbers: HashMap::new(),
+        records: RecordLogs::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),

@@ -8,23 +8,18 @@ use super::{
     clock::{Clock, Now},
     command::{Answer, Command},
     layout,
+    records::RecordLogs,
     sweep::Sweep,
     tree::{Batch, Tree},
     work_queue::WorkQueues,
 };
 use crate::{
     payment::{Cursor, Event, Tag, Time},
-    store::{
-        Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog,
-        Reference, StoreError,
-    },
+    store::{Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RecordLog, Reference, StoreError},
 };
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    mpsc::{Receiver, RecvTimeoutError},
 };
 use tokio::sync::broadcast;
 
@@ -50,8 +45,8 @@ pub(super) struct Writer {
     pub(super) published: Arc<Mutex<Vec<Head>>>,
     /// The heads as of the batch that is being written.
     pub(super) heads: Vec<Head>,
-    /// The number of the last record by key prefix: two for each source.
-    pub(super) numbers: HashMap<Vec<u8>, u64>,
+    /// The records of all sources.
+    pub(super) records: RecordLogs,
     /// The pending confirmations.
     pub(super) work: WorkQueues,
     /// How long a log lives after its last event, in milliseconds.
@@ -138,7 +133,7 @@ impl Writer {
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.record(batch, &record);
+                let result = self.records.write(batch, &record);
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");
@@ -223,23 +218,6 @@ impl Writer {
         *head = Head { pos, tag: cursor.tag };
         let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
         Ok((Appended::New { cursor }, Some(notice)))
-    }
-
-    /// Writes a record under the next number of its log, and removes the oldest one if there are too many.
-    fn record(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
-        let prefix = layout::records(record.log, &record.source);
-        let last = match self.numbers.get(&prefix) {
-            Some(number) => *number,
-            None => batch.keys(&prefix).next_back().transpose()?.map_or(Ok(0), |key| layout::number(&key))?,
-        };
-        let value = record.to_bytes()?;
-        let number = last + 1;
-        batch.put(layout::numbered(prefix.clone(), number), value);
-        if let Some(oldest) = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0) {
-            batch.remove(layout::numbered(prefix.clone(), oldest));
-        }
-        self.numbers.insert(prefix, number);
-        Ok(())
     }
 }
 

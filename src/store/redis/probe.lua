@@ -12,6 +12,7 @@ local needed = {
   {'TIME'}, {'HGET', head, 'pos'}, {'HDEL', head, 'pos'}, {'ZADD', head, '1', '1'}, {'ZCARD', head},
   {'ZRANGE', head, '0', '0'}, {'ZSCORE', head, '1'}, {'ZREM', head, '1'},
   {'SADD', head, '1'}, {'SMEMBERS', head}, {'XREVRANGE', head, '+', '-'}, {'SET', head, '1'}, {'EXISTS', head},
+  {'RPUSH', head, '1'}, {'LLEN', head}, {'LPOP', head}, {'XDEL', head, '1-1'},
 }
 for _, command in ipairs(needed) do
   if not redis.acl_check_cmd(unpack(command)) then

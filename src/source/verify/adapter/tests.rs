@@ -5,7 +5,7 @@ use super::{
 use crate::payment::Time;
 use crate::source::{
     payload::{OptionValues, RequestParts},
-    verify::{Rejection, UnverifiedRequest},
+    verify::{Rejection, TimeLimits, UnverifiedRequest},
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> 
     let parts = RequestParts { headers, query: "", options: &OptionValues::new() };
     let received_at = Time::from_unix_s(NOW_S).unwrap();
     let request = UnverifiedRequest { parts, body: body.as_bytes(), received_at, key: None };
-    adapter.ready(&secrets, None).ok().unwrap().open(request)
+    adapter.ready(&secrets, TimeLimits::default()).ok().unwrap().open(request)
 }
 
 fn adyen_item() -> Value {
