@@ -105,8 +105,10 @@ impl Buf for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // What is dropped unsent belongs to a response that was reset.
-        self.progress.left(self.bytes.remaining());
+        // What is dropped unsent belongs to a response that was reset, which is no progress.
+        if self.bytes.has_remaining() {
+            self.progress.backlog().take(self.bytes.remaining(), Instant::now());
+        }
     }
 }
 
