@@ -128,9 +128,13 @@ impl Raw {
     async fn read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.socket.read_exact(&mut head).await?;
-        let [a, b, c, kind, _flags, stream @ ..] = head;
+        let [a, b, c, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.socket.read_exact(&mut payload).await?;
+        if (kind, flags) == (PING, 0) {
+            // Or else the gateway takes the client for one that has vanished.
+            self.send(&frame(PING, 1, 0, &payload)).await?;
+        }
         Ok(Frame { kind, stream: u32::from_be_bytes(stream), payload })
     }
 

@@ -83,6 +83,7 @@ async fn many_connections_with_all_their_streams_stalled_are_gone_soon() {
     let gateway =
         Gateway::with(Setup::limits("stall = \"2s\"\nhead_timeout = \"75s\"\nconnections = 60")).await;
     for round in 0..2 {
+        let begun = Instant::now();
         let mut clients = JoinSet::new();
         for _ in 0..50 {
             let address = gateway.public;
@@ -97,6 +98,7 @@ async fn many_connections_with_all_their_streams_stalled_are_gone_soon() {
         timeout(PATIENCE, clients.join_all())
             .await
             .unwrap_or_else(|_| panic!("round {round}: they are held"));
+        assert!(begun.elapsed() < Duration::from_secs(40), "round {round}: {:?}", begun.elapsed());
     }
     // There is room for everybody again, although these were nearly all connections that there may be.
     let mut honest = Vec::new();
@@ -269,6 +271,26 @@ async fn requests_that_are_reset_at_once_end_the_connection() {
             }
             sent += 100;
             assert!(sent < 100_000, "requests are reset for ever");
+        }
+    };
+    timeout(PATIENCE, ended).await.unwrap();
+}
+
+/// The client makes the gateway reset its requests, by what it may not do (CVE-2025-8671).
+#[tokio::test]
+async fn requests_that_the_gateway_has_to_reset_end_the_connection() {
+    let gateway = Gateway::start().await;
+    let block = block("GET", "/v1/payments/pay_1", &[]);
+    let mut client = Raw::open(gateway.public, 65_535).await;
+    let ended = async {
+        for sent in 0.. {
+            assert!(sent < 100_000, "requests are reset for ever");
+            let stream = client.new_stream();
+            let mut bytes = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block);
+            bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, 0]));
+            if client.send(&bytes).await.is_err() {
+                return;
+            }
         }
     };
     timeout(PATIENCE, ended).await.unwrap();

@@ -76,7 +76,7 @@ async fn a_close_waits_for_a_client_that_is_still_sending_but_not_for_long() {
         let mut gate = gate(stream);
         client.write_all(sent).await.unwrap();
         let mut buffer = [0; 1024];
-        gate.read(&mut buffer).await.unwrap();
+        assert_eq!(gate.read(&mut buffer).await.unwrap(), sent.len());
         (gate, client)
     };
     // One that ends its direction when it sees the end of ours.
