@@ -136,3 +136,40 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const REQUEST: [u8; 10] = [0, 0, 1, HEADERS, 5, 0, 0, 0, 7, 0x82];
+
+    /// Floods a connection after `sent` was written to the client, and gives what the client reads.
+    async fn flood(sent: &[u8]) -> Vec<u8> {
+        let (stream, mut client) = duplex(1 << 20);
+        let metrics = Arc::new(Metrics::new());
+        let mut observed = Observed::new(stream, Arc::clone(&metrics));
+        observed.write_all(sent).await.unwrap();
+        client.write_all(&[PREFACE, &REQUEST, &PING.repeat(10_000)].concat()).await.unwrap();
+        let error = tokio::io::copy(&mut observed, &mut tokio::io::sink()).await.unwrap_err();
+        assert!(error.to_string().contains("floods"), "{error}");
+        assert!(metrics.render().contains(r#"reason="control_frames"} 1"#));
+        drop(observed);
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        read.split_off(sent.len())
+    }
+
+    #[tokio::test]
+    async fn a_flood_ends_with_a_goaway_that_names_the_last_stream() {
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let goaway = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0xb];
+        assert_eq!(flood(&settings).await, goaway);
+    }
+
+    #[tokio::test]
+    async fn no_goaway_is_put_into_the_middle_of_a_frame() {
+        assert!(flood(&[0, 0, 5, 0, 0, 0, 0, 0, 1, b'h', b'a']).await.is_empty());
+    }
+}

@@ -129,3 +129,34 @@ fn after_a_broken_body_nothing_is_taken_for_a_head() {
         follow("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\n\n");
     assert_eq!((framing, passed), (Framing::Lost, Passed::All));
 }
+
+/// What `framing` makes of `bytes` in pieces of `size`, as the gate follows them: how many pass, and whether a head is refused.
+fn in_pieces(bytes: &[u8], size: usize) -> (usize, bool) {
+    let mut framing = Framing::Head;
+    let mut passed = 0;
+    for end in (0..bytes.len()).step_by(size).map(|begin| (begin + size).min(bytes.len())) {
+        match framing.follow(&bytes[passed..end], HeadLimits::new(1 << 20, 100)) {
+            Passed::All => passed = end,
+            Passed::Until(more) => passed += more,
+            Passed::Refused(more, _) => return (passed + more, true),
+        }
+    }
+    (passed, false)
+}
+
+proptest::proptest! {
+    /// A refusal must not depend on how the network cuts what the client sends.
+    #[test]
+    fn the_cut_of_the_bytes_decides_nothing(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "GET / HTTP/1.1\r\n", "POST /a HTTP/1.1\r\n", "host: a\r\n", "content-length: 5\r\n", "\r\n",
+            "transfer-encoding: chunked\r\n", "5\r\nab\ncd\r\n", "0\r\n", "x: y", "\n", "\r", "a", ";", " ",
+        ]), 0..30),
+    ) {
+        let bytes = parts.concat().into_bytes();
+        let whole = in_pieces(&bytes, bytes.len().max(1));
+        for size in 1..bytes.len() {
+            proptest::prop_assert_eq!(in_pieces(&bytes, size), whole, "in pieces of {}", size);
+        }
+    }
+}
