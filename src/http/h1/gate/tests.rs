@@ -1,6 +1,13 @@
 //! The gate between two ends of a pipe.
 
 use super::*;
+use crate::http::refusal::Refusal;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use proptest::{collection::vec, prelude::*};
+use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     time::Instant,
@@ -41,7 +48,7 @@ async fn read(bytes: &str, size: usize, room: usize) -> String {
 async fn requests_pass_unchanged_and_a_refused_one_is_replaced() {
     let good = "POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nx: y\n\n\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n";
     let bad = "GET /3 HTTP/1.1\r\nhost: a\n\n";
-    let refused = crate::http::refusal::Refusal::BareLineFeed.head();
+    let refused = Refusal::BareLineFeed.head();
     for size in [1, 2, 7, 1000] {
         for room in [1, 13, 8192] {
             assert_eq!(read(good, size, room).await, good, "in pieces of {size}, read by {room}");
@@ -107,4 +114,70 @@ async fn a_close_waits_for_a_client_that_is_still_sending_but_not_for_long() {
     let started = Instant::now();
     gate.shutdown().await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+/// Serves what a client sends in pieces of `size` by hyper, and gives the paths of the requests that hyper finds.
+async fn served(bytes: Vec<u8>, size: usize) -> Vec<String> {
+    let (stream, client) = duplex(64 << 10);
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let service = service_fn(|request: Request<Incoming>| {
+        let found = Arc::clone(&found);
+        async move {
+            let (head, body) = request.into_parts();
+            let is_refused = Refusal::of(&head.headers).is_some();
+            let path = if is_refused { "refused".to_owned() } else { head.uri.path().to_owned() };
+            found.lock().unwrap().push(path);
+            body.collect().await.map(|_| Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    let gate = Gate::new(stream, HeadLimits::new(4096, 10));
+    let exchange = async move {
+        let (mut answers, mut requests) = tokio::io::split(client);
+        let sending = async {
+            for piece in bytes.chunks(size) {
+                requests.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut ignored = Vec::new();
+        let (read, ()) = tokio::join!(answers.read_to_end(&mut ignored), sending);
+        read.unwrap();
+    };
+    let (served, ()) =
+        tokio::join!(http1::Builder::new().serve_connection(TokioIo::new(gate), service), exchange);
+    served.unwrap();
+    Arc::into_inner(found).unwrap().into_inner().unwrap()
+}
+
+/// Requests with bodies that look like heads.
+fn request() -> impl Strategy<Value = String> {
+    let text = "(GET / HTTP/1\\.1|\r\n|\n|\r|0|;|x: y|a){0,8}";
+    let plain =
+        text.prop_map(|body| format!("POST /plain HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let chunk = (text, "0{0,3}", "[ \t]{0,2}(;[a-z\"=;]{0,9})?");
+    let chunks = (vec(chunk, 0..4), "(x: [a-z]{0,5}\r\n){0,2}", "0{1,3}");
+    let chunked = chunks.prop_map(|(chunks, trailers, last)| {
+        let chunks = chunks.into_iter().filter(|(data, ..)| !data.is_empty());
+        let body: String = chunks
+            .map(|(data, zeros, extension)| format!("{zeros}{:X}{extension}\r\n{data}\r\n", data.len()))
+            .collect();
+        format!("POST /chunked HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{body}{last}\r\n{trailers}\r\n")
+    });
+    let empty = "(\r\n)?".prop_map(|line| format!("{line}GET /empty HTTP/1.1\r\nhost: a\r\n\r\n"));
+    prop_oneof![plain, chunked, empty]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// If the gate took a part of a body for a head, or missed where a head begins, one that has to be refused would pass.
+    #[test]
+    fn the_gate_and_hyper_agree_where_requests_begin(requests in vec(request(), 0..6), size in 1_usize..300) {
+        let path = |request: &String| request.split(' ').nth(1).unwrap().to_owned();
+        let mut expected: Vec<_> = requests.iter().map(path).collect();
+        expected.push("refused".to_owned());
+        let bytes = format!("{}GET /bad HTTP/1.1\nhost: a\n\n", requests.concat()).into_bytes();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        prop_assert_eq!(runtime.block_on(served(bytes, size)), expected);
+    }
 }
