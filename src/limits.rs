@@ -74,7 +74,7 @@ pub struct Limits {
     /// The most logs that are read at once for streams that open. Read once, at start.
     pub log_reads: usize,
     /// How long written bytes may wait for a reader that takes none. A reader that takes them later gets the closing reason `stalled`;
-    /// one that takes none for twice as long is cut off. An answer over HTTP/2 that is no stream is reset after this time once.
+    /// one that takes none for twice as long is cut off. Over HTTP/2, an answer that is no stream is reset after this time already.
     pub stall: Duration,
     /// How many clients this node can take back per second. The `retry:` times of a drain are spread by it.
     pub accepts_per_second: usize,

@@ -82,6 +82,7 @@ async fn a_connection_that_collects_stalled_answers_is_closed() {
 async fn many_connections_with_all_their_streams_stalled_are_gone_soon() {
     let gateway =
         Gateway::with(Setup::limits("stall = \"2s\"\nhead_timeout = \"75s\"\nconnections = 60")).await;
+    let mut memory = Vec::new();
     for round in 0..2 {
         let begun = Instant::now();
         let mut clients = JoinSet::new();
@@ -99,7 +100,10 @@ async fn many_connections_with_all_their_streams_stalled_are_gone_soon() {
             .await
             .unwrap_or_else(|_| panic!("round {round}: they are held"));
         assert!(begun.elapsed() < Duration::from_secs(40), "round {round}: {:?}", begun.elapsed());
+        memory.push(gateway.memory());
     }
+    // What the first round left is what the second used again.
+    assert!(memory[1] < memory[0] + (8 << 20), "memory after each round: {memory:?}");
     // There is room for everybody again, although these were nearly all connections that there may be.
     let mut honest = Vec::new();
     for _ in 0..55 {
