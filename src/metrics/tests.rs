@@ -48,7 +48,7 @@ fn label_values_are_those_that_operators_query() {
         (
             "limit_hits",
             "reason",
-            "body_bytes body_timeout buffered_bytes connections deliveries delivery_records \
+            "body_bytes body_timeout buffered_bytes connections control_frames deliveries delivery_records \
              failed_signatures_per_second head_timeout key_fetches open_files owed stall store_queue streams",
         ),
         ("refusals", "reason", "drain forbidden overload store token"),
