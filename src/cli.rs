@@ -15,6 +15,7 @@ mod check;
 mod client;
 mod config_file;
 mod demo;
+mod erase;
 mod exit;
 mod output;
 mod port;
@@ -54,6 +55,7 @@ enum Command {
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Erase(erase::EraseArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
 }
@@ -74,6 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
+        Command::Erase(erase) => block_on(erase.run()),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),

@@ -11,6 +11,7 @@
 //! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
+//! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `sweep`      | removal of logs past their time to live |
 //! | `clock`      | wall time and steady time |
@@ -21,6 +22,7 @@
 
 mod clock;
 mod command;
+mod erase;
 mod folder;
 mod layout;
 mod sweep;
@@ -35,8 +37,8 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Pending,
-        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Log, NOTICE_BACKLOG,
+        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use async_trait::async_trait;
@@ -271,6 +273,21 @@ impl Store for Embedded {
         let (reply, answered) = oneshot::channel();
         self.send(Command::Backlogs { reply })?;
         answer(answered).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
+        let mut erased = answer(answered).await?;
+        // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
+        let find = move |tree: &Tree| tree.records_of(&erasure.subject.id, &erasure.others);
+        let keys = self.read_with(find).await?;
+        if !keys.is_empty() {
+            let (reply, answered) = oneshot::channel();
+            self.send(Command::EraseRecords { keys, reply })?;
+            erased += answer(answered).await?;
+        }
+        Ok(erased)
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 7] = ["serve", "demo", "trigger", "watch", "reconcile", "token", "check"];
+const COMMANDS: [&str; 8] = ["serve", "demo", "trigger", "watch", "reconcile", "erase", "token", "check"];
 
 /// Runs a command on a blocking thread, so that the gateway can answer it on the runtime's threads.
 async fn run(mut command: Command) -> Output {

@@ -22,6 +22,7 @@ mod confirm;
 mod contract;
 mod demo;
 mod dev;
+mod erase;
 mod faults;
 mod fetched_keys;
 mod invariants;

@@ -140,6 +140,20 @@ impl Tree {
         snapshot.prefix(&self.keys, layout::CONFIRMATIONS).map(|pair| decoded(pair.value())).collect()
     }
 
+    /// Reads all records of one kind of log, of all sources.
+    pub(super) fn each_record(
+        &self,
+        log: RecordLog,
+        mut take: impl FnMut(Vec<u8>, Record),
+    ) -> Result<(), StoreError> {
+        let snapshot = self.db.read_tx();
+        for pair in snapshot.prefix(&self.keys, layout::all_records(log)) {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            take(key.to_vec(), Record::from_bytes(&value)?);
+        }
+        Ok(())
+    }
+
     /// Reads a page of a source's records, newest first. The number of a record in the tree is its cursor.
     pub(super) fn records(
         &self,
@@ -195,6 +209,13 @@ impl Batch<'_> {
         let pairs = self.tx.range(&self.tree.keys, first..);
         let pairs = pairs.map(|pair| pair.into_inner().map_err(failed));
         pairs.take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+    }
+
+    /// Removes the reference that is too old once the feed of a partition has reached `pos`.
+    pub(super) fn trim_feed(&mut self, partition: u8, pos: u64) {
+        if let Some(last) = pos.checked_sub(FEED_LEN).filter(|last| *last > 0) {
+            self.remove(layout::reference(partition, last));
+        }
     }
 
     /// Writes a key.
