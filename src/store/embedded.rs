@@ -7,6 +7,8 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
+//! | `check`      | whether the library's files are whole, before it opens them |
+//! | `rights`     | who may look into the folder |
 //! | `layout`     | keys and values, to bytes and back |
 //! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
 //! | `command`    | what tasks ask of the writer, and its answers |
@@ -20,16 +22,19 @@
 //! commits groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
 //! file. The B-tree needs 25 MB less memory.
 
+mod check;
 mod clock;
 mod command;
 mod erase;
 mod folder;
 mod layout;
+mod rights;
 mod sweep;
 mod tree;
 mod work_queue;
 mod writer;
 
+pub use check::{Damage, Findings, Unfinished};
 pub use folder::FolderError;
 
 use crate::{
@@ -44,10 +49,11 @@ use crate::{
 use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
+use folder::Folder;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -78,10 +84,23 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Warns if other users of the machine may open the data folder or what it holds. A folder that cannot be looked at is no matter of
+    /// rights.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        rights::Rights::of(&self.path).ok()?.warning(&self.path)
+    }
+
     /// Whether there is a data folder already. Looks, and changes nothing; an error says why it could not be opened.
     pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
+}
+
+/// Checks all files of a data folder that no gateway has open, and changes none.
+pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
+    let folder = Folder::look(path)?;
+    check::check(&folder.database(), u64::MAX).map_err(|source| FolderError::Io { path: path.into(), source })
 }
 
 /// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.
@@ -119,6 +138,9 @@ impl Embedded {
             tracing::info!(%path, "data folder found");
         } else {
             tracing::info!(%path, "data folder made, since there was none");
+        }
+        if let Some(warning) = settings.warning() {
+            tracing::warn!("{warning}");
         }
         let damaged = |error: StoreError| FolderError::Corrupt {
             path: settings.path.clone(),

@@ -19,7 +19,7 @@ mod chaos;
 mod clients;
 mod commands;
 mod confirm;
-mod contract;
+pub(crate) mod contract;
 mod demo;
 mod dev;
 mod erase;
