@@ -84,17 +84,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Warns if other users of the machine may open the data folder or what it holds. A folder that cannot be looked at is no matter of
-    /// rights.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        rights::Rights::of(&self.path).ok()?.warning(&self.path)
-    }
-
     /// Whether there is a data folder already. Looks, and changes nothing; an error says why it could not be opened.
     pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
+}
+
+/// Warns if other users of the machine may open a data folder or what it holds. A folder that cannot be looked at is no matter of rights.
+#[must_use]
+pub fn warning_of(path: &Path) -> Option<String> {
+    rights::Rights::of(path).ok()?.warning(path)
 }
 
 /// Checks all files of a data folder that no gateway has open, and changes none.
@@ -139,7 +138,7 @@ impl Embedded {
         } else {
             tracing::info!(%path, "data folder made, since there was none");
         }
-        if let Some(warning) = settings.warning() {
+        if let Some(warning) = warning_of(&settings.path) {
             tracing::warn!("{warning}");
         }
         let damaged = |error: StoreError| FolderError::Corrupt {

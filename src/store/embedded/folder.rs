@@ -47,7 +47,7 @@ pub enum FolderError {
         reason: String,
     },
     /// A newer version wrote the folder.
-    #[error("{path}: written by a newer version (format {found}, this one knows {known}); run that version or a later one", path = path.display())]
+    #[error("{path}: written by a newer version (its PAYSTREAM file says format {found}, this one knows {known}); run that version or a later one", path = path.display())]
     TooNew {
         /// The folder.
         path: PathBuf,
