@@ -27,6 +27,12 @@ fn open(path: &Path) -> Result<embedded::Embedded, embedded::FolderError> {
     embedded::Embedded::open(&settings(path), Arc::new(Metrics::new()))
 }
 
+/// A text that cannot be compressed much.
+fn text(length: usize, seed: u64) -> String {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..length).map(|_| random.sample(Alphanumeric) as char).collect()
+}
+
 /// Appends an event of about `length` bytes to each of these payments at once.
 async fn append(
     store: &embedded::Embedded,
@@ -38,7 +44,7 @@ async fn append(
     let appends = (0..payments).map(|number| async move {
         let payment = format!("pay_{number}");
         let mut event = event(&payment, &format!("evt_{round}"), 1);
-        event.kind = "x".repeat(length).into();
+        event.kind = text(length, number as u64 + round as u64 * 1000).into();
         match store.append(Append { event, shared_ids: false }).await.unwrap() {
             Appended::New { cursor } => (payment, cursor.tag),
             other => panic!("{other:?}"),
@@ -99,9 +105,8 @@ async fn folder() -> Folder {
     let journals = files(&killed.join("db")).into_iter().filter(|path| path.extension().is_some());
     let journal = journals.last().unwrap().strip_prefix(&killed).unwrap().to_path_buf();
     let store = open(&running).unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut event = event("pay_0", "evt_last", 1);
-    event.kind = (0..20_000).map(|_| random.sample(Alphanumeric) as char).collect::<String>().into();
+    event.kind = text(20_000, 5).into();
     store.append(Append { event, shared_ids: false }).await.unwrap();
     store.close().await;
     let mut longer = fs::read(running.join(&journal)).unwrap();
@@ -309,4 +314,25 @@ async fn a_missing_file_is_refused_and_not_taken_for_a_new_folder() {
         assert!(said.contains(name) && said.contains("missing"), "{name}: {said}");
         assert_eq!(contents(&path), before, "{name}");
     }
+}
+
+/// Whatever the library does with its files meanwhile, a folder that nothing has damaged is whole.
+/// `PAYSTREAM_ROUNDS=12 cargo test --test it attacks::store::damage` goes on until journals are replaced, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_used_and_opened_again_and_again_is_never_refused() {
+    let rounds: usize = std::env::var("PAYSTREAM_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("data");
+    let mut acknowledged = Acknowledged::new();
+    for round in 0..rounds {
+        let store = open(&path).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(missing(&store, &acknowledged).await, None, "round {round}");
+        for step in 0..20 {
+            append(&store, round * 20 + step, 16, 25_000 + step, &mut acknowledged).await;
+        }
+        store.close().await;
+        let findings = embedded::check_folder(&path).unwrap();
+        assert!(findings.damage.is_empty() && findings.unfinished.is_none(), "round {round}: {findings:?}");
+    }
+    assert!(embedded::check_folder(&path).unwrap().tables > 1);
 }
