@@ -102,8 +102,8 @@ async fn folder() -> Folder {
     }
     store.close().await;
     copy(&running, &killed);
-    let journals = files(&killed.join("db")).into_iter().filter(|path| path.extension().is_some());
-    let journal = journals.last().unwrap().strip_prefix(&killed).unwrap().to_path_buf();
+    let mut journals = files(&killed.join("db")).into_iter().filter(|path| path.extension().is_some());
+    let journal = journals.next_back().unwrap().strip_prefix(&killed).unwrap().to_path_buf();
     let store = open(&running).unwrap();
     let mut event = event("pay_0", "evt_last", 1);
     event.kind = text(20_000, 5).into();
@@ -305,9 +305,9 @@ async fn a_missing_file_is_refused_and_not_taken_for_a_new_folder() {
         let path = folder.with_journal(&folder.written());
         let lost = path.join(name);
         if lost.is_dir() {
-            fs::remove_dir_all(&lost).unwrap()
+            fs::remove_dir_all(&lost).unwrap();
         } else {
-            fs::remove_file(&lost).unwrap()
+            fs::remove_file(&lost).unwrap();
         }
         let before = contents(&path);
         let said = open(&path).map(|_| ()).unwrap_err().to_string();
