@@ -7,10 +7,13 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
+//! | `check`      | whether the library's files are whole, before it opens them |
+//! | `rights`     | who may look into the folder |
 //! | `layout`     | keys and values, to bytes and back |
 //! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
+//! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `records`    | the numbers of records, and which of them are removed |
 //! | `sweep`      | removal of logs past their time to live |
@@ -20,16 +23,20 @@
 //! commits groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
 //! file. The B-tree needs 25 MB less memory.
 
+mod check;
 mod clock;
 mod command;
+mod erase;
 mod folder;
 mod layout;
 mod records;
+mod rights;
 mod sweep;
 mod tree;
 mod work_queue;
 mod writer;
 
+pub use check::{Damage, Findings, Unfinished};
 pub use folder::FolderError;
 
 use crate::{
@@ -37,18 +44,19 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Pending,
-        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Log, NOTICE_BACKLOG,
+        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
+use folder::Folder;
 use records::RecordLogs;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -83,6 +91,18 @@ impl Settings {
     pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
+}
+
+/// Warns if other users of the machine may open a data folder or what it holds. A folder that cannot be looked at is no matter of rights.
+#[must_use]
+pub fn warning_of(path: &Path) -> Option<String> {
+    rights::Rights::of(path).ok()?.warning(path)
+}
+
+/// Checks all files of a data folder that no gateway has open, and changes none.
+pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
+    let folder = Folder::look(path)?;
+    check::check(&folder.database(), u64::MAX).map_err(|source| FolderError::Io { path: path.into(), source })
 }
 
 /// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.
@@ -120,6 +140,9 @@ impl Embedded {
             tracing::info!(%path, "data folder found");
         } else {
             tracing::info!(%path, "data folder made, since there was none");
+        }
+        if let Some(warning) = warning_of(&settings.path) {
+            tracing::warn!("{warning}");
         }
         let damaged = |error: StoreError| FolderError::Corrupt {
             path: settings.path.clone(),
@@ -274,6 +297,21 @@ impl Store for Embedded {
         let (reply, answered) = oneshot::channel();
         self.send(Command::Backlogs { reply })?;
         answer(answered).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
+        let mut erased = answer(answered).await?;
+        // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
+        let find = move |tree: &Tree| tree.records_of(&erasure.subject.id, &erasure.others);
+        let keys = self.read_with(find).await?;
+        if !keys.is_empty() {
+            let (reply, answered) = oneshot::channel();
+            self.send(Command::EraseRecords { keys, reply })?;
+            erased += answer(answered).await?;
+        }
+        Ok(erased)
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -4,3 +4,4 @@ mod frames;
 mod heads;
 mod http2;
 mod ingest;
+mod store;

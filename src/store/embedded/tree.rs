@@ -1,6 +1,7 @@
 //! The tree on disk, and what is read from it. It knows the library and the layout; it knows neither tasks nor notices.
 
 use super::{
+    check::{self, Unfinished},
     folder::{Folder, FolderError},
     layout,
 };
@@ -12,7 +13,7 @@ use crate::{
     },
 };
 use fjall::{KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase, SingleWriterTxKeyspace};
-use std::{path::Path, sync::Arc};
+use std::{fs::OpenOptions, path::Path, sync::Arc};
 
 /// The size of the buffer that is filled before it is flushed to a sorted file. There are at most a few such buffers at once, so with
 /// the cache this keeps the store's memory below about 100 MB, however much is on disk.
@@ -47,6 +48,9 @@ impl Tree {
     /// Opens the tree in a data folder, and creates the folder or the tree if it is not there yet.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let mut folder = Folder::open(path)?;
+        if folder.is_finished() {
+            check_files(&folder)?;
+        }
         let db = SingleWriterTxDatabase::builder(folder.database())
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
@@ -140,6 +144,20 @@ impl Tree {
         snapshot.prefix(&self.keys, layout::CONFIRMATIONS).map(|pair| decoded(pair.value())).collect()
     }
 
+    /// Reads all records of one kind of log, of all sources.
+    pub(super) fn each_record(
+        &self,
+        log: RecordLog,
+        mut take: impl FnMut(Vec<u8>, Record),
+    ) -> Result<(), StoreError> {
+        let snapshot = self.db.read_tx();
+        for pair in snapshot.prefix(&self.keys, layout::all_records(log)) {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            take(key.to_vec(), Record::from_bytes(&value)?);
+        }
+        Ok(())
+    }
+
     /// Reads a page of a source's records, newest first. The number of a record in the tree is its cursor.
     pub(super) fn records(
         &self,
@@ -161,6 +179,27 @@ impl Tree {
         let newest = snapshot.range(&self.keys, range).rev().take(limit + 1).map(read);
         Ok(RecordPage::first(newest.collect::<Result<_, StoreError>>()?, limit))
     }
+}
+
+/// Checks the library's files before it opens them, and cuts the end of a journal that was not written wholly, so that the library finds
+/// only whole writes.
+fn check_files(folder: &Folder) -> Result<(), FolderError> {
+    let io = |source| folder.refused(fjall::Error::Io(source));
+    let findings = check::check(&folder.database(), check::AT_START).map_err(io)?;
+    if let Some((first, more)) = findings.damage.split_first() {
+        let others = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+        return Err(folder.corrupt(format!("{first}{others}")));
+    }
+    if findings.unread > 0 {
+        tracing::info!(files = findings.unread, "files of the store were not checked, since there are many");
+    }
+    if let Some(Unfinished { file, at, bytes }) = findings.unfinished {
+        let file_at = file.display();
+        tracing::warn!(file = %file_at, at, bytes, "the last write was not finished, so nobody relies on it; it is removed");
+        let journal = OpenOptions::new().write(true).open(&file).map_err(io)?;
+        journal.set_len(at).and_then(|()| journal.sync_all()).map_err(io)?;
+    }
+    Ok(())
 }
 
 /// The name of the only keyspace: everything is in one tree, so there is one write buffer and one set of files.
@@ -195,6 +234,13 @@ impl Batch<'_> {
         let pairs = self.tx.range(&self.tree.keys, first..);
         let pairs = pairs.map(|pair| pair.into_inner().map_err(failed));
         pairs.take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+    }
+
+    /// Removes the reference that is too old once the feed of a partition has reached `pos`.
+    pub(super) fn trim_feed(&mut self, partition: u8, pos: u64) {
+        if let Some(last) = pos.checked_sub(FEED_LEN).filter(|last| *last > 0) {
+            self.remove(layout::reference(partition, last));
+        }
     }
 
     /// Writes a key.

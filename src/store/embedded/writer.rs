@@ -7,7 +7,7 @@
 use super::{
     clock::{Clock, Now},
     command::{Answer, Command},
-    layout,
+    erase, layout,
     records::RecordLogs,
     sweep::Sweep,
     tree::{Batch, Tree},
@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, FEED_LEN, Head, MAX_LOG, Notice, RecordLog, Reference, StoreError},
+    store::{
+        Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, Reference, Referent, StoreError,
+    },
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -154,6 +156,20 @@ impl Writer {
                 Answer::Done(reply, self.work.settle(batch, &pending, settlement, now))
             }
             Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
+            Command::Erase { erasure, reply } => {
+                let erased = erase::erase(batch, &mut self.heads, &mut self.work, &erasure);
+                let result = erased.map(|(erased, notice)| {
+                    effects.durable |= !erased.is_nothing() || notice.is_some();
+                    effects.notices.extend(notice);
+                    erased
+                });
+                Answer::Erased(reply, result)
+            }
+            Command::EraseRecords { keys, reply } => {
+                let result = erase::remove_records(batch, keys);
+                effects.durable = true;
+                Answer::Erased(reply, result)
+            }
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
         };
         effects.answers.push(answer);
@@ -198,7 +214,8 @@ impl Writer {
         let cursor = Cursor { tag: Tag::from_random(rand::random()), seq };
         let pos = previous.pos + 1;
         let provider = meta.map_or_else(|| Arc::clone(&event.provider), |meta| meta.provider);
-        let reference = Reference { pos, tag: cursor.tag, subject: subject.clone(), seq };
+        let to = Referent::Entry { subject: subject.clone(), seq };
+        let reference = Reference { pos, tag: cursor.tag, to };
         let writes = [
             (
                 layout::entry(subject, seq),
@@ -212,11 +229,10 @@ impl Writer {
 
         stale.into_iter().for_each(|key| batch.remove(key));
         writes.into_iter().for_each(|(key, value)| batch.put(key, value));
-        if let Some(last) = pos.checked_sub(FEED_LEN).filter(|last| *last > 0) {
-            batch.remove(layout::reference(partition, last));
-        }
+        batch.trim_feed(partition, pos);
         *head = Head { pos, tag: cursor.tag };
-        let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let notice = Notice { partition, pos, previous: previous.tag, tag: cursor.tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }
 }
