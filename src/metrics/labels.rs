@@ -157,8 +157,34 @@ pub enum StoreFault {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum RefusalReason {
-    /// There is no valid token.
-    Token,
+    /// The request carries no token.
+    MissingToken,
+    /// The token is not a JWT, or it is too long.
+    MalformedToken,
+    /// The token names no key, and several keys have its algorithm.
+    MissingKid,
+    /// No key has the name that the token states.
+    UnknownKey,
+    /// The token's algorithm is not that of its key.
+    WrongAlgorithm,
+    /// The token was forged, damaged, or signed with another key of the same name.
+    BadSignature,
+    /// A claim is missing or has the wrong shape.
+    BadClaim,
+    /// The token has expired.
+    Expired,
+    /// The token is not valid yet.
+    NotYetValid,
+    /// The token's lifetime is too long.
+    LifetimeTooLong,
+    /// The token ends before it begins.
+    NeverValid,
+    /// The token is for another audience.
+    WrongAudience,
+    /// The token's key may not sign for its realm.
+    RealmNotAllowed,
+    /// The token's key may not sign for all payments.
+    OperatorNotAllowed,
     /// The token does not grant the payment.
     Forbidden,
     /// The node is draining.

@@ -51,7 +51,13 @@ fn label_values_are_those_that_operators_query() {
             "body_bytes body_timeout buffered_bytes connections deliveries delivery_records \
              failed_signatures_per_second head_timeout key_fetches open_files owed stall store_queue streams",
         ),
-        ("refusals", "reason", "drain forbidden overload store token"),
+        (
+            "refusals",
+            "reason",
+            "bad_claim bad_signature drain expired forbidden lifetime_too_long malformed_token missing_kid missing_token \
+             never_valid not_yet_valid operator_not_allowed overload realm_not_allowed store unknown_key \
+             wrong_algorithm wrong_audience",
+        ),
         (
             "confirmations",
             r#"source="acme",outcome"#,
