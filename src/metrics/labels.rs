@@ -194,3 +194,46 @@ pub enum RefusalReason {
     /// The store did not answer in time.
     Store,
 }
+
+/// Why the admin listener refused a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum AdminRefusal {
+    /// No admin token is configured, so the operators' routes are closed.
+    Closed,
+    /// The request is for a host that is not one of this gateway's.
+    Host,
+    /// The request carries no token.
+    MissingToken,
+    /// The token is not the configured one.
+    WrongToken,
+}
+
+/// What asked for a reload of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReloadCause {
+    /// The signal SIGHUP.
+    Signal,
+    /// A file that holds a secret changed.
+    SecretFile,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// The new configuration is in use.
+    Done,
+    /// It has a mistake, so the old one stays in use.
+    Refused,
+}
+
+/// Labels of a reload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// The word of a [`ReloadCause`].
+    pub cause: &'static str,
+    /// The word of a [`ReloadOutcome`].
+    pub outcome: &'static str,
+}
