@@ -64,6 +64,11 @@ pub struct Config {
     pub stream: stream::Settings,
     /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
     pub admin_token: Option<SecretString>,
+    /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
+    pub admin_hosts: Vec<String>,
+    /// Whether the public listener is for this machine alone, and so refuses requests for hosts that are not this machine: `serve
+    /// --dev` and `demo`, which trust whoever reaches them.
+    pub is_local: bool,
     /// The bounds of memory, time and connections.
     pub limits: Limits,
     /// The format of log lines.
@@ -119,9 +124,20 @@ impl Config {
 
     /// The whole configuration. It is `None` only if a mistake was reported.
     fn read(document: &Document<'_>) -> Option<Self> {
-        let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
+        let Parts { listen, store, sources, access, stream, admin_token, admin_hosts, limits, log, .. } =
             read::parts(document, &SecretScope::All);
-        Some(Self { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
+        Some(Self {
+            listen,
+            store: store?,
+            sources,
+            access: access?,
+            stream,
+            admin_token,
+            admin_hosts,
+            is_local: false,
+            limits,
+            log,
+        })
     }
 
     /// The settings that apply only after a restart, with their keys.
@@ -142,9 +158,31 @@ impl Config {
         ]
     }
 
-    /// Settings that are allowed but probably not intended, in one sentence each.
+    /// Settings that are allowed but probably not intended, in one sentence each. A node that runs one half is not warned of what
+    /// seems to be missing, because it may be configured on the nodes of the other half.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self, role: Role) -> Vec<String> {
+        let mut warnings = self.exposures();
+        if role == Role::All {
+            warnings.extend(self.blind_spots());
+        }
+        warnings
+    }
+
+    /// What others could read on the network.
+    fn exposures(&self) -> Vec<String> {
+        match &self.store {
+            store::Settings::Redis(redis) if redis.exposes_password() => vec![
+                "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
+                 rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Payments that nobody can watch.
+    fn blind_spots(&self) -> Vec<String> {
         let Self { sources, access, .. } = self;
         if !sources.is_empty() && access.is_shut() {
             let nobody = "there is no [[access.key]], so nobody can watch a payment on this node; add a key, unless the node only takes \

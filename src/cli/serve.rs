@@ -53,8 +53,7 @@ impl ServeArgs {
         }
         let config = self.config.load()?;
         config.check_role(self.role)?;
-        // A node that runs one half cannot warn: what seems to be missing may be configured on the nodes of the other half.
-        let warnings = if self.role == Role::All { config.warnings() } else { Vec::new() };
+        let warnings = config.warnings(self.role);
         let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         serve(config, self.role, Some(&self.config), warn).await
     }
