@@ -21,7 +21,7 @@ use crate::{
     config::{Config, Fixed, Listen, Role},
     http::{self, Admin, HostNames},
     live::Live,
-    metrics::Metrics,
+    metrics::{Metrics, ReloadCause, ReloadOutcome},
     shutdown::Shutdown,
     store,
 };
@@ -60,6 +60,7 @@ impl App {
         let access = role.streams().then_some(config.access);
 
         let metrics = Arc::new(Metrics::new());
+        let store_settings = config.store.clone();
         let data = match &config.store {
             store::Settings::Embedded(settings) => Some(settings.path.clone()),
             store::Settings::Redis(_) => None,
@@ -123,7 +124,17 @@ impl App {
             admin = %listen.admin,
             "serving"
         );
-        Ok(Running { listen, ingest, streaming, admin_token, admin_hosts, common, fixed, tasks })
+        Ok(Running {
+            listen,
+            ingest,
+            streaming,
+            admin_token,
+            admin_hosts,
+            common,
+            store_settings,
+            fixed,
+            tasks,
+        })
     }
 }
 
@@ -137,6 +148,8 @@ pub struct Running {
     admin_token: Arc<RwLock<Option<SecretString>>>,
     admin_hosts: HostNames,
     common: Common,
+    /// The store of the start, with its password, which no setting shows.
+    store_settings: store::Settings,
     /// The settings that apply only after a restart, as they were at the start.
     fixed: Fixed,
     /// The tasks that run until the shutdown: confirmations, the hub, the accounting of streams, and the listeners.
@@ -168,8 +181,19 @@ impl Running {
         for ((key, started), (_, asked)) in self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new) {
             tracing::warn!(key, %started, %asked, "the changed setting applies after a restart");
         }
+        if let (store::Settings::Redis(started), store::Settings::Redis(asked)) =
+            (&self.store_settings, &config.store)
+            && !started.has_login_of(asked)
+        {
+            tracing::warn!(key = "store", "the changed address or password applies after a restart");
+        }
         tracing::info!("configuration reloaded");
         Ok(())
+    }
+
+    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake.
+    pub fn count_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
+        self.common.metrics.reload(cause, outcome);
     }
 
     /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.
@@ -184,7 +208,7 @@ impl Running {
     /// Drains for at most the configured window and then stops. When it returns, the data folder can be used again.
     pub async fn shutdown(mut self) {
         let window = self.common.stream.get().drain;
-        tracing::info!(?window, "draining");
+        tracing::info!(window_s = window.as_secs_f64(), "draining");
         self.common.shutdown.drain();
         if timeout(window, self.drained()).await.is_err() {
             tracing::warn!("the drain window is over; closing the remaining connections");

@@ -19,6 +19,7 @@ mod exit;
 mod output;
 mod port;
 mod reconcile;
+mod rotation;
 mod serve;
 mod token;
 mod trigger;

@@ -5,6 +5,7 @@ use super::{
     document::Document,
     duration::DAY,
     environment::Environment,
+    files::SecretFiles,
     listen::{Listen, ListenerKind},
     mistake::{Collector, ConfigMistakes},
     read,
@@ -100,6 +101,7 @@ impl Config {
             is_local: true,
             limits: Limits::default(),
             log: telemetry::Format::Text,
+            secret_files: SecretFiles::default(),
         })
     }
 }

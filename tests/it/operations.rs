@@ -246,9 +246,21 @@ async fn each_delivery_is_one_line_and_no_secret_is_in_any() {
         }
         if format == "json" {
             for line in log.lines() {
-                serde_json::from_str::<serde_json::Value>(line)
-                    .unwrap_or_else(|error| panic!("{error}: {line}"));
+                let fields: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                for (name, value) in fields {
+                    let text = value.as_str().unwrap_or("text");
+                    assert!(!text.is_empty(), "{name} is empty, and could be left out: {line}");
+                    assert!(text.parse::<f64>().is_err(), "{name} is a number in quotes: {line}");
+                    assert!(!value.is_null(), "{name}: {line}");
+                }
             }
+            let accepted: serde_json::Value = serde_json::from_str(deliveries[0]).unwrap();
+            for number in ["seq", "bytes", "duration_us", "suppressed"] {
+                assert!(accepted[number].is_u64(), "{number}: {accepted}");
+            }
+            let rejected: serde_json::Value = serde_json::from_str(deliveries[2]).unwrap();
+            assert_eq!((rejected.get("event"), rejected.get("payment")), (None, None), "{rejected}");
         }
     }
 }

@@ -110,6 +110,16 @@ impl Settings {
         self.url.expose_secret().starts_with("rediss://")
     }
 
+    /// Whether the user, the password and all else that a server is told at login are those of `other`.
+    #[must_use]
+    pub fn has_login_of(&self, other: &Self) -> bool {
+        let login = |settings: &Self| {
+            let password = settings.password.as_ref().map(|password| password.expose_secret().to_owned());
+            (settings.url.expose_secret().to_owned(), password)
+        };
+        login(self) == login(other)
+    }
+
     /// Whether the password goes over a network without TLS: there is one, and the server is not on this machine.
     #[must_use]
     pub fn exposes_password(&self) -> bool {
