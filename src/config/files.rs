@@ -12,10 +12,14 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The largest file that may hold a secret. An RSA key of 8192 bits in PEM, the longest useful one, has 6.4 kB.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// How long after a change the next one certainly bears another time, on any filesystem.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The files with secrets that a configuration refers to. Their number is bounded by the length of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -38,6 +42,9 @@ struct Stamp {
     length: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+    /// Whether another change would bear another time. It might not while the last one is only moments old, because the times of
+    /// files advance in steps of some milliseconds. Such a file looks changed at the next look, and is compared by its content.
+    is_settled: bool,
 }
 
 /// How all files looked at one moment.
@@ -49,7 +56,8 @@ impl SecretFiles {
     pub(super) fn read(&mut self, path: &Path) -> io::Result<String> {
         // The metadata is read first: what is written in between is then taken for a change, and not overlooked.
         let found = fs::metadata(path);
-        let stamp = found.as_ref().ok().map(Stamp::of);
+        let stamp =
+            found.as_ref().ok().map(|found| Stamp { is_settled: is_settled(found), ..Stamp::of(found) });
         let is_pipe = found.as_ref().is_ok_and(|found| !found.is_file());
         let content = found.and_then(|found| secret(path, &found));
         if !is_pipe {
@@ -99,8 +107,15 @@ impl Stamp {
             length: found.len(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
+            is_settled: true,
         }
     }
+}
+
+/// Whether the last change is old enough for the next one to bear another time.
+fn is_settled(found: &Metadata) -> bool {
+    let age = found.modified().ok().and_then(|modified| modified.elapsed().ok());
+    age.is_some_and(|age| age >= SETTLED_AFTER)
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -122,12 +137,18 @@ fn secret(path: &Path, found: &Metadata) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{fs::File, os::unix::fs::symlink, time::SystemTime};
 
     fn files(paths: &[&Path]) -> SecretFiles {
         let mut files = SecretFiles::default();
         paths.iter().for_each(|path| drop(files.read(path)));
         files
+    }
+
+    /// Sets the time of the last change to an hour ago.
+    fn age(path: &Path) {
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        File::options().append(true).open(path).unwrap().set_modified(hour_ago).unwrap();
     }
 
     #[test]
@@ -136,23 +157,39 @@ mod tests {
         let path = folder.path().join("secret");
         fs::write(&path, "one").unwrap();
         let replace = |how: fn(&Path, &Path)| {
+            if path.exists() {
+                age(&path);
+            }
             let files = files(&[&path]);
             assert_eq!(files.look(), files.read_as(), "nothing has changed yet");
             how(&path, &folder.path().join("other"));
             assert_ne!(files.look(), files.read_as());
-            files.reread().1
+            files.reread().1.len()
         };
-        let in_place = replace(|path, _| fs::write(path, "two").unwrap());
-        assert_eq!(in_place, [path.clone()], "same length, same inode");
+        assert_eq!(replace(|path, _| fs::write(path, "two").unwrap()), 1, "same length, same inode");
         let renamed = replace(|path, other| {
             fs::write(other, "six").unwrap();
             fs::rename(other, path).unwrap();
         });
-        assert_eq!(renamed, [path.clone()]);
-        let touched = replace(|path, _| fs::write(path, "six").unwrap());
-        assert!(touched.is_empty(), "its content is the same");
-        assert_eq!(replace(|path, _| fs::remove_file(path).unwrap()), [path.clone()]);
-        assert_eq!(replace(|path, _| fs::write(path, "ten").unwrap()), [path.clone()]);
+        assert_eq!(renamed, 1);
+        assert_eq!(replace(|path, _| fs::write(path, "six").unwrap()), 0, "its content is the same");
+        assert_eq!(replace(|path, _| fs::remove_file(path).unwrap()), 1);
+        assert_eq!(replace(|path, _| fs::write(path, "ten").unwrap()), 1);
+    }
+
+    /// Two changes within one step of the clock of a filesystem have the same time.
+    #[test]
+    fn a_file_that_was_just_written_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(&path, "one").unwrap();
+        let files = files(&[&path]);
+        assert_ne!(files.look(), files.read_as());
+        assert!(files.reread().1.is_empty());
+        age(&path);
+        let (settled, changed) = files.reread();
+        assert!(changed.is_empty());
+        assert_eq!(settled.look(), settled.read_as());
     }
 
     #[test]
@@ -162,6 +199,7 @@ mod tests {
         for (version, secret) in [("..v1", "one"), ("..v2", "two")] {
             fs::create_dir(at(version)).unwrap();
             fs::write(at(version).join("secret"), secret).unwrap();
+            age(&at(version).join("secret"));
         }
         symlink("..v1", at("..data")).unwrap();
         symlink("..data/secret", at("secret")).unwrap();
