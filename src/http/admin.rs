@@ -65,7 +65,7 @@ impl Admin {
             .fallback(problem::not_found);
         let operators = Operators::new(token, Arc::clone(&metrics));
         let guarded = metrics::routes(Arc::clone(&metrics)).nest("/admin", operators.only(tools));
-        // Health is not guarded: a probe may use any name, and learns one word.
+        // Health is not guarded: a probe may use any name, and learns no more than whether the node is well.
         Health { hub, store, takes_webhooks, shutdown }
             .routes()
             .merge(Hosts::of_admin(hosts, metrics).only(guarded))

@@ -57,7 +57,7 @@ async fn a_page_that_rebinds_its_name_reads_nothing_of_the_admin_listener() {
                 assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST, "{host}{path} h2: {h2}");
                 assert_eq!(reason(answer).await, "foreign_host");
             }
-            // A probe may use any name, and learns one word.
+            // A probe may use any name, and learns no more than whether the node is well.
             assert_eq!(ask(&browser, Method::GET, host, port, "/livez").await.status(), 200);
             assert_eq!(ask(&browser, Method::GET, host, port, "/readyz").await.status(), 200);
         }
