@@ -18,6 +18,7 @@
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
+//! | `hosts`      | the hosts that a request may be for, where that matters |
 //! | `problem`    | errors as `application/problem+json` |
 
 mod accept;
@@ -27,6 +28,7 @@ pub mod demo;
 mod guarded;
 mod h1;
 mod h2;
+mod hosts;
 mod ingest;
 mod pages;
 mod problem;
@@ -37,12 +39,19 @@ mod service;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;
+pub use hosts::HostNames;
 pub use ingest::Webhooks;
 pub use public::Public;
 
 use axum::Router;
+use hosts::Hosts;
 
 /// Adds to the routes of one listener the answer for all other paths.
 pub fn finish(routes: Router) -> Router {
     routes.fallback(problem::not_found)
+}
+
+/// The same routes, for requests to this machine's own names and addresses only.
+pub fn only_for_this_machine(routes: Router) -> Router {
+    Hosts::of_this_machine().only(routes)
 }

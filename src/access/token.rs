@@ -89,7 +89,7 @@ fn signer<'a>(rules: &'a Rules, jwt: Jwt<'_>) -> Result<&'a TokenKey, Denied> {
     Ok(key)
 }
 
-/// Checks `iat`, `nbf` and `exp`. Returns the time from which the token is refused.
+/// Checks `iat`, `nbf` and `exp`, against `now` and against each other. Returns the time from which the token is refused.
 fn check_times(claims: &Members, leeway: Duration, now: Time) -> Result<Time, Denied> {
     let leeway_ms = i64::try_from(leeway.as_millis()).unwrap_or(i64::MAX);
     let issued_at = time(claims, "iat")?.ok_or(Denied::BadClaim("iat"))?;
@@ -105,6 +105,10 @@ fn check_times(claims: &Members, leeway: Duration, now: Time) -> Result<Time, De
     }
     if not_before.since_ms(now) > leeway_ms {
         return Err(Denied::NotYetValid);
+    }
+    // The leeway, which is for differing clocks, would else make a token valid whose own times contradict each other.
+    if expires < not_before {
+        return Err(Denied::NeverValid);
     }
     Ok(refused_from)
 }

@@ -5,6 +5,7 @@ use super::{
     document::Document,
     duration::DAY,
     environment::Environment,
+    files::SecretFiles,
     listen::{Listen, ListenerKind},
     mistake::{Collector, ConfigMistakes},
     read,
@@ -96,8 +97,11 @@ impl Config {
             // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
+            admin_hosts: Vec::new(),
+            is_local: true,
             limits: Limits::default(),
             log: telemetry::Format::Text,
+            secret_files: SecretFiles::default(),
         })
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Parts {
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
     pub(super) admin_token: Option<SecretString>,
+    pub(super) admin_hosts: Vec<String>,
     pub(super) limits: Limits,
     pub(super) log: telemetry::Format,
 }
@@ -51,11 +52,23 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
     let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
-    let admin_token = admin(document.section("admin").resolving_secrets(is_admin));
+    let (admin_token, admin_hosts) = admin(document.section("admin").resolving_secrets(is_admin));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
     document.end(&SECTIONS);
-    Parts { listen, store, sources, source_names, access, kids, stream, admin_token, limits, log }
+    Parts {
+        listen,
+        store,
+        sources,
+        source_names,
+        access,
+        kids,
+        stream,
+        admin_token,
+        admin_hosts,
+        limits,
+        log,
+    }
 }
 
 /// The addresses that `[listen]` gives. A missing or wrong one is `None`.
@@ -119,7 +132,8 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
     }
 }
 
-fn admin(mut section: Section<'_>) -> Option<SecretString> {
+fn admin(mut section: Section<'_>) -> (Option<SecretString>, Vec<String>) {
+    const NAMES: &str = "names of hosts without a port, e.g. [\"gateway-1\", \"gateway.internal\"]";
     let token = section.secret("token");
     let checked =
         token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
@@ -127,8 +141,25 @@ fn admin(mut section: Section<'_>) -> Option<SecretString> {
         let remedy = "create one with `openssl rand -base64 24`";
         section.wrong(&section.place("token"), "token", &format!("the token {weakness}; {remedy}"));
     }
+    let mut hosts = Vec::new();
+    for (place, host) in section.texts("hosts", NAMES).unwrap_or_default() {
+        if is_host_name(&host) {
+            hosts.push(host);
+        } else {
+            section.wrong(&place, "hosts", &format!("{host:?} is no name of a host; allowed: {NAMES}"));
+        }
+    }
     section.end();
-    token
+    (token, hosts)
+}
+
+/// Whether the text is a name as DNS has them: labels of letters, digits, "-" and "_", with dots between.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Reads `[limits]`. Every field is written out, so that the compiler reports a limit that is missing here.

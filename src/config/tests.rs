@@ -40,7 +40,7 @@ pub(super) fn all_of_the_manual() -> String {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
     };
-    let is_other = |line: &&str| !["cors = []", "kind = \"embedded\""].contains(line);
+    let is_other = |line: &&str| !["cors = []", "hosts = []", "kind = \"embedded\""].contains(line);
     let lines: Vec<String> = DEFAULT.lines().filter(is_other).map(uncomment).collect();
     lines.join("\n")
 }
@@ -83,6 +83,7 @@ fn all_examples_of_the_manual_are_valid() {
     let origin = http::HeaderValue::from_static("https://shop.example");
     let preflight = config.access.cors_preflight(Some(&origin));
     assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
+    assert_eq!(config.admin_hosts, ["gateway-1", "gateway.internal"]);
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
 }
@@ -426,7 +427,7 @@ fn a_source_whose_realm_no_key_opens_is_warned_of() {
         )
     };
     let key = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\", \"live\"]\n";
-    let warnings = |text: &str| parse(text).unwrap().warnings();
+    let warnings = |text: &str| parse(text).unwrap().warnings(Role::All);
     assert!(warnings("").is_empty());
     assert!(warnings(&format!("{}{}{key}", source("default"), source("live"))).is_empty());
     let found = warnings(&format!("{}{}{key}", source("live"), source("lvie")));
@@ -436,10 +437,37 @@ fn a_source_whose_realm_no_key_opens_is_warned_of() {
         "{found:?}"
     );
     let dev = Config::dev("data".into(), &fresh_secret()).unwrap();
-    assert!(dev.warnings().is_empty(), "it is open");
+    assert!(dev.warnings(Role::All).is_empty(), "it is open");
     let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
     assert_eq!(without_keys.len(), 1, "{without_keys:?}");
     assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");
+}
+
+#[test]
+fn a_redis_password_in_clear_is_warned_of_whatever_the_role() {
+    let warnings = |url: &str, role| {
+        let store = format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\npassword = \"env:ACME_SECRET\"\n");
+        parse(&store).unwrap().warnings(role)
+    };
+    for role in [Role::All, Role::Ingest, Role::Stream] {
+        let found = warnings("redis://redis.internal:6379", role);
+        assert!(found.iter().any(|warning| warning.contains("rediss://")), "{role}: {found:?}");
+        for safe in ["rediss://redis.internal:6379", "redis://127.0.0.1:6379", "redis://localhost"] {
+            assert!(warnings(safe, role).is_empty(), "{role}: {safe}");
+        }
+    }
+}
+
+#[test]
+fn hosts_of_the_admin_listener_are_names_without_anything_else() {
+    let config = parse("[admin]\nhosts = [\"gateway-1\", \"Metrics.shop.example\"]").unwrap();
+    assert_eq!(config.admin_hosts, ["gateway-1", "Metrics.shop.example"]);
+    for wrong in
+        ["", "*", "*.example", "gateway-1:9090", "http://gateway-1", "a b", "a..b", ".a", "user@a", "[::1]"]
+    {
+        let found = mistakes(&format!("[admin]\nhosts = [\"{wrong}\"]"));
+        assert!(found[0].contains("is no name of a host"), "{wrong}: {found:?}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Public {
 
     fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
-            self.metrics.refusals.count(RefusalReason::Token);
+            self.metrics.refusals.count(denied.counted());
             unauthorized(denied)
         })
     }

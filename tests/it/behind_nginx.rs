@@ -1,6 +1,9 @@
 //! Two gateways over one Redis server behind nginx, as `deploy/` has them: TLS and HTTP/2 in front, one node restarted,
 //! one killed, both away. (Browsers and npm's clients are tested in `web-demo/e2e`.)
 
+mod images;
+mod limits;
+
 use crate::support::{
     Gateway, Nginx, PATIENCE, Program, RedisServer, STRIPE_SECRET, Setup, eventually, generic, now_s,
     read_until, signed, token,
@@ -25,13 +28,22 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With other values in `nginx.conf`.
+    async fn with(swaps: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start().await;
         let setup = || Setup { stream: "linger = \"1s\"\ndrain = \"3s\"".to_owned(), ..Setup::on(&redis) };
         let nodes = [Gateway::with(setup()).await, Gateway::with(setup()).await];
-        let nginx = Nginx::before([&nodes[0], &nodes[1]]).await;
-        let certificate = Certificate::from_pem(&fs::read(nginx.certificate()).unwrap()).unwrap();
-        let client = Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
+        let nginx = Nginx::with([&nodes[0], &nodes[1]], swaps).await;
+        let client = client_of(&nginx);
         Self { redis, nodes, nginx, client }
+    }
+
+    /// A client with connections of its own.
+    fn another_client(&self) -> Client {
+        client_of(&self.nginx)
     }
 
     /// Posts a payload of the source `acme` through nginx.
@@ -45,13 +57,26 @@ impl Cluster {
 
     /// As a page asks, with the token in the query.
     fn get(&self, payment: &str, what: &str) -> RequestBuilder {
+        self.get_by(&self.client, payment, what)
+    }
+
+    fn get_by(&self, client: &Client, payment: &str, what: &str) -> RequestBuilder {
         let token = token("default", &[payment]);
-        self.client.get(format!("{}/v1/payments/{payment}{what}?access_token={token}", self.nginx.url()))
+        client.get(format!("{}/v1/payments/{payment}{what}?access_token={token}", self.nginx.url()))
     }
 
     fn events(&self, payment: &str) -> RequestBuilder {
-        self.get(payment, "/events").header("accept", "text/event-stream")
+        self.events_by(&self.client, payment)
     }
+
+    fn events_by(&self, client: &Client, payment: &str) -> RequestBuilder {
+        self.get_by(client, payment, "/events").header("accept", "text/event-stream")
+    }
+}
+
+fn client_of(nginx: &Nginx) -> Client {
+    let certificate = Certificate::from_pem(&fs::read(nginx.certificate()).unwrap()).unwrap();
+    Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap()
 }
 
 fn python() -> PathBuf {
@@ -240,17 +265,19 @@ async fn no_log_of_nginx_holds_a_token() {
 }
 
 /// What Docker would read; Docker itself is not needed.
+fn compose() -> Value {
+    let read = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose.yaml");
+    let output =
+        Command::new(python()).args(["-c", read]).stdin(fs::File::open(file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
 fn compose_names_files_and_secrets_that_are_there_and_settings_that_are_checked() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
-    let output = Command::new(python())
-        .args(["-c", read])
-        .stdin(fs::File::open(root.join("compose.yaml")).unwrap())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let compose: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let compose = compose();
     let services = compose["services"].as_object().unwrap();
     for (name, service) in services {
         for volume in service["volumes"].as_array().into_iter().flatten() {

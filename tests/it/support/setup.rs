@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     pub(crate) access: String,
     /// Lines under `[stream]`.
     pub(crate) stream: String,
+    /// Lines under `[admin]`.
+    pub(crate) admin: String,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -84,6 +86,7 @@ impl Default for Setup {
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
+            admin: String::new(),
             limits: String::new(),
             log: String::new(),
         }
@@ -149,10 +152,10 @@ impl Setup {
             .unwrap();
         }
         let admin_token = secret("admin.token", ADMIN_TOKEN);
-        let Self { stream, limits, log, .. } = self;
+        let Self { stream, admin, limits, log, .. } = self;
         write!(
             toml,
-            "[stream]\n{stream}\n[admin]\ntoken = {admin_token}\n[limits]\n{limits}\n[log]\n{log}\n"
+            "[stream]\n{stream}\n[admin]\ntoken = {admin_token}\n{admin}\n[limits]\n{limits}\n[log]\n{log}\n"
         )
         .unwrap();
         fs::write(folder.join("paystream.toml"), toml).unwrap();
