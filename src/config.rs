@@ -15,6 +15,7 @@
 //! | `excerpt`   | the part of a configuration that a single command needs |
 //! | `dev`       | the configuration without a file |
 //! | `mistake`   | mistakes, and how they are collected |
+//! | `proxying`  | the proxies in front of the gateway |
 //! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
@@ -24,6 +25,7 @@ mod environment;
 mod excerpt;
 mod listen;
 mod mistake;
+mod proxying;
 mod read;
 mod realm;
 mod role;
@@ -38,6 +40,7 @@ pub use environment::{Environment, environment};
 pub use excerpt::{Operating, Posting, Signing};
 pub use listen::{Listen, ListenerKind};
 pub use mistake::{ConfigMistake, ConfigMistakes};
+pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
@@ -54,6 +57,8 @@ use std::{fs, path::Path};
 pub struct Config {
     /// The addresses of the listeners.
     pub listen: Listen,
+    /// The proxies in front of the gateway.
+    pub proxying: Proxying,
     /// The store of the events.
     pub store: store::Settings,
     /// The webhook endpoints, one for each provider account.
@@ -71,7 +76,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 10];
+pub type Fixed = [(&'static str, String); 11];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -119,19 +124,30 @@ impl Config {
 
     /// The whole configuration. It is `None` only if a mistake was reported.
     fn read(document: &Document<'_>) -> Option<Self> {
-        let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
+        let Parts { listen, proxying, store, sources, access, stream, admin_token, limits, log, .. } =
             read::parts(document, &SecretScope::All);
-        Some(Self { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
+        Some(Self {
+            listen,
+            proxying,
+            store: store?,
+            sources,
+            access: access?,
+            stream,
+            admin_token,
+            limits,
+            log,
+        })
     }
 
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, store, limits, log, .. } = self;
+        let Self { listen, proxying, store, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
+            ("listen: proxies", proxying.to_string()),
             ("store", store.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),

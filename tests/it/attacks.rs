@@ -1,1 +1,4 @@
 //! What an attacker tries on the running gateway, and what it answers. `docs/security.md` names the test of each attack.
+
+mod descriptors;
+mod fairness;
