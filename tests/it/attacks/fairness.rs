@@ -62,7 +62,9 @@ async fn half_sent(address: SocketAddr, forwarded: &str, bytes: usize) -> TcpStr
 
 #[tokio::test]
 async fn half_sent_bodies_do_not_keep_out_honest_webhooks() {
-    let gateway = Gateway::with(Setup::limits("body_bytes = 8192\nbuffered_bytes = 65536")).await;
+    let gateway =
+        Gateway::with(Setup::limits("body_bytes = 8192\nbuffered_bytes = 65536\nbody_timeout = \"60s\""))
+            .await;
     let over = Arc::new(AtomicBool::new(false));
     // From one address with the honest sender, and in every size, so that no fixed share of the memory would help.
     let attackers: Vec<_> = (0..60)
@@ -92,7 +94,7 @@ async fn half_sent_bodies_do_not_keep_out_honest_webhooks() {
 
 #[tokio::test]
 async fn small_half_sent_bodies_of_one_peer_do_not_keep_out_a_larger_webhook_of_another() {
-    let setup = behind_proxy("", "body_bytes = 8192\nbuffered_bytes = 65536");
+    let setup = behind_proxy("", "body_bytes = 8192\nbuffered_bytes = 65536\nbody_timeout = \"60s\"");
     let gateway = Gateway::with(setup).await;
     let mut halves = Vec::new();
     for _ in 0..200 {
@@ -164,6 +166,10 @@ async fn a_long_poll_counts_as_a_stream_and_its_refusal_says_when_to_come_back()
     assert_eq!((refused.head.status, refused.json()["reason"].as_str()), (503, Some("overload")));
     assert!(refused.head.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
     drop(stream);
+    eventually("the stream's place is free", async || {
+        gateway.metric("paystream_streams_open", &[]).await < 0.5
+    })
+    .await;
     let (address, poll) = (gateway.public, headers.clone());
     let waiting =
         tokio::spawn(async move { request(address, "GET", "/v1/payments/pay_1", &poll, b"").await.unwrap() });
