@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `accept`     | the accept loop: timeouts, drain |
 //! | `admission`  | which connections are let in, and how long they may be silent |
+//! | `idle`       | the connections that make room for others |
 //! | `preamble`   | the header of the PROXY protocol before the first request |
 //! | `h1`, `h2`   | how a connection of each HTTP version is served |
 //! | `read_ahead` | a connection some of whose bytes were read already |
@@ -31,6 +32,7 @@ pub mod demo;
 mod guarded;
 mod h1;
 mod h2;
+mod idle;
 mod ingest;
 mod pages;
 mod preamble;

@@ -28,6 +28,8 @@ pub enum LimitHit {
     FailedSignaturesPerSecond,
     /// A connection did not send its first head within [`Limits::first_head_timeout`].
     FirstHeadTimeout,
+    /// A connection was closed, because no request ran on it while others waited for its place.
+    IdleConnections,
     /// A delivery named an unknown key, and too many such keys were being fetched, or too many deliveries waited for them.
     KeyFetches,
     /// A connection could not be accepted, or a stream not opened, because the process has as many open files as it may have.
@@ -35,8 +37,6 @@ pub enum LimitHit {
     /// A webhook was refused, because its source had as many pending confirmations as it may have.
     #[strum(serialize = "owed")]
     PendingConfirmations,
-    /// A connection was closed, because it was silent while others waited for its place.
-    SilentConnections,
     /// A connection was closed, because its peer had [`Limits::silent_connections_per_peer`].
     SilentConnectionsPerPeer,
     /// A reader did not read within [`Limits::stall`].

@@ -12,7 +12,9 @@
 use super::{
     admission::{Admission, Entrance},
     guarded::Guarded,
-    h1, h2, preamble,
+    h1, h2,
+    idle::Quiet,
+    preamble,
     read_ahead::ReadAhead,
     service::Routed,
 };
@@ -24,6 +26,7 @@ use crate::{
     shutdown::Shutdown,
 };
 use axum::Router;
+use futures_util::future::Abortable;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -76,9 +79,12 @@ pub async fn serve(
             () = server.shutdown.stopped() => break,
         };
         let server = Arc::clone(&server);
+        let (quiet, registration) = server.entrance.idle.quiet();
         connections.spawn(async move {
+            let served = server.connection(stream, address, admission, quiet);
             tokio::select! {
-                () = server.connection(stream, address, admission) => {}
+                // Ended early if it is idle while others wait for its place.
+                _ = Abortable::new(served, registration) => {}
                 () = server.shutdown.stopped() => {}
             }
         });
@@ -116,7 +122,13 @@ impl Server {
     }
 
     /// Serves one connection to its end. Its errors are only logged, because the client or its network causes them.
-    async fn connection(&self, mut stream: TcpStream, address: SocketAddr, mut admission: Admission) {
+    async fn connection(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        mut admission: Admission,
+        quiet: Arc<Quiet>,
+    ) {
         admission.open();
         let limits = self.limits.get();
         let deadline = Instant::now() + limits.first_head_timeout.min(limits.head_timeout);
@@ -125,15 +137,15 @@ impl Server {
             Ok(entered) => entered,
             Err(hit) => return self.metrics.limit_hits.count(hit),
         };
-        let service = Routed::new(self.router.clone(), peer, Arc::clone(&self.entrance), silent);
+        let service = Routed::new(self.router.clone(), peer, Arc::clone(&self.entrance), silent, quiet);
         let mut served = pin!(self.requests(stream, service));
         // Boxed, so that it takes no memory once the first request is there.
         let silence = Box::pin(silence.end(deadline));
         let served = tokio::select! {
             served = served.as_mut() => served,
-            hit = silence => match hit {
-                Some(hit) => return self.metrics.limit_hits.count(hit),
-                None => served.await,
+            spoke = silence => match spoke {
+                Ok(()) => served.await,
+                Err(hit) => return self.metrics.limit_hits.count(hit),
             },
         };
         if let Err(error) = served {

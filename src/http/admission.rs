@@ -2,9 +2,10 @@
 //! without saying anything.
 //!
 //! A connection holds one [`Admission`], whoever serves it, and gives everything back by dropping it. Until its first request it
-//! also holds a [`Silent`]; its counterpart [`Silence`] tells whoever serves the connection to give it up. This file counts; it
-//! reads and writes no socket and does not know HTTP.
+//! also holds a [`Silent`], and its counterpart [`Silence`] says when that has taken too long. Who waits for a place gets that of
+//! the connection that has been idle for longest (`idle`). This file counts; it reads and writes no socket and does not know HTTP.
 
+use super::idle::Idle;
 use crate::{
     limits::{LimitHit, Limits},
     metrics::{ListenerLabel, Metrics},
@@ -12,21 +13,11 @@ use crate::{
     tally::{Holder, Tally},
 };
 use prometheus_client::metrics::gauge::Gauge;
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, Semaphore, oneshot},
+    sync::{Semaphore, oneshot},
     time::{Instant, sleep_until, timeout},
 };
-
-/// How long a connection may be silent even while others wait for its place: several round trips around the world.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// How often a full listener looks for a connection to close.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -48,11 +39,6 @@ impl Places {
         let free = Semaphore::new(places.min(Semaphore::MAX_PERMITS));
         Arc::new(Self { free, kept, by_peer: Tally::default(), silent_by_peer: Tally::default() })
     }
-
-    /// Whether another stream on a connection of its own leaves enough places to others.
-    pub(super) fn has_room(&self) -> bool {
-        self.free.available_permits() >= self.kept
-    }
 }
 
 /// Lets connections into one listener.
@@ -67,10 +53,8 @@ pub struct Entrance {
     open: Gauge,
     silent: Gauge,
     metrics: Arc<Metrics>,
-    /// Wakes the connection that has been silent for longest of those that may be closed.
-    give_up: Notify,
-    /// How many wait for `give_up`.
-    may_give_up: AtomicUsize,
+    /// The connections that make room for others.
+    pub(super) idle: Arc<Idle>,
 }
 
 impl Entrance {
@@ -93,8 +77,7 @@ impl Entrance {
             open: metrics.connections_open.get_or_create_owned(&label),
             silent: metrics.connections_silent.get_or_create_owned(&label),
             metrics,
-            give_up: Notify::new(),
-            may_give_up: AtomicUsize::new(0),
+            idle: Arc::default(),
         })
     }
 
@@ -103,12 +86,14 @@ impl Entrance {
         &self.proxies
     }
 
-    /// Whether another stream on a connection of its own leaves enough places to others.
+    /// Whether another stream on a connection of its own leaves enough places to others: free ones, and those of idle
+    /// connections, which make room.
     pub(super) fn has_room(&self) -> bool {
-        self.shared.has_room()
+        let Places { free, kept, .. } = &*self.shared;
+        free.available_permits() + self.idle.count() >= *kept
     }
 
-    /// Waits until one more connection is allowed. While it waits, silent connections are closed, the longest silent first.
+    /// Waits until one more connection is allowed. While it waits, idle connections are closed, the longest idle first.
     pub(super) async fn admit(self: &Arc<Self>) -> Admission {
         self.place(&self.own).await;
         // Made before the next wait, so that its drop gives back the place if the wait is cancelled.
@@ -127,8 +112,8 @@ impl Entrance {
         }
         self.metrics.limit_hits.count(LimitHit::Connections);
         loop {
-            if self.may_give_up.load(Ordering::Relaxed) > 0 {
-                self.give_up.notify_one();
+            if self.idle.close_one() {
+                self.metrics.limit_hits.count(LimitHit::IdleConnections);
             }
             match timeout(LOOK_AGAIN, places.acquire()).await {
                 Ok(Ok(permit)) => return permit.forget(),
@@ -174,7 +159,7 @@ impl Admission {
         entrance.silent.inc();
         let (spoke, has_spoken) = oneshot::channel();
         let silent = Silent { entrance: Arc::clone(entrance), peer: holder, _spoke: spoke };
-        Ok((silent, Silence { entrance: Arc::clone(entrance), has_spoken }))
+        Ok((silent, Silence { has_spoken }))
     }
 }
 
@@ -209,48 +194,23 @@ impl Drop for Silent {
 
 /// The silence of a connection before its first request.
 pub(super) struct Silence {
-    entrance: Arc<Entrance>,
     has_spoken: oneshot::Receiver<()>,
 }
 
 impl Silence {
-    /// Returns when the silence is over: nothing if the connection has spoken, or else the limit for which it has to be
-    /// closed. It may be silent until `deadline` or, while others wait for a place, for [`GRACE`].
-    pub(super) async fn end(mut self, deadline: Instant) -> Option<LimitHit> {
-        let Self { entrance, has_spoken } = &mut self;
+    /// Returns when the silence is over: at the first request, or else at `deadline` with an error.
+    pub(super) async fn end(mut self, deadline: Instant) -> Result<(), LimitHit> {
         tokio::select! {
-            _ = &mut *has_spoken => return None,
-            () = sleep_until(deadline.min(Instant::now() + GRACE)) => {}
+            _ = &mut self.has_spoken => Ok(()),
+            () = sleep_until(deadline) => Err(LimitHit::FirstHeadTimeout),
         }
-        let _waits = Waits::new(&entrance.may_give_up);
-        tokio::select! {
-            _ = has_spoken => None,
-            // The waiters are woken in the order in which they came, so the one that has been silent for longest is first.
-            () = entrance.give_up.notified() => Some(LimitHit::SilentConnections),
-            () = sleep_until(deadline) => Some(LimitHit::FirstHeadTimeout),
-        }
-    }
-}
-
-/// Counts one who waits.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::Abortable;
     use tokio::time::sleep;
 
     fn entrance(most: usize, places: usize, proxies: Proxies) -> Arc<Entrance> {
@@ -297,7 +257,7 @@ mod tests {
         );
         drop(second);
         drop(silent);
-        assert_eq!(silence.end(Instant::now() + GRACE).await, None, "it has spoken");
+        assert_eq!(silence.end(Instant::now() + LOOK_AGAIN).await, Ok(()), "it has spoken");
         let mut second = entrance.admit().await;
         let _second = second.enter(peer("203.0.113.1"), &limits).unwrap();
         assert_eq!(third.enter(peer("203.0.113.1"), &limits).err(), Some(LimitHit::ConnectionsPerPeer));
@@ -323,25 +283,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_others_wait_the_connection_that_was_silent_for_longest_gives_up() {
+    async fn who_waits_gets_the_place_of_the_connection_that_was_idle_for_longest() {
         let entrance = entrance(2, 2, Proxies::default());
-        let mut ends = Vec::new();
+        let mut connections = Vec::new();
         for _ in 0..2 {
-            let mut admission = entrance.admit().await;
-            let (silent, silence) = admission.enter(peer("127.0.0.1"), &Limits::default()).unwrap();
-            let deadline = Instant::now() + Duration::from_secs(10);
-            ends.push(tokio::spawn(async move {
-                let hit = silence.end(deadline).await;
-                drop((admission, silent));
-                (hit, Instant::now())
-            }));
+            let admission = entrance.admit().await;
+            let (quiet, registration) = entrance.idle.quiet();
+            connections.push(tokio::spawn(Abortable::new(
+                async move {
+                    let (_admission, _quiet) = (admission, quiet);
+                    pending::<()>().await;
+                },
+                registration,
+            )));
             sleep(Duration::from_millis(10)).await;
         }
         let begun = Instant::now();
         drop(entrance.admit().await);
-        assert!(begun.elapsed() >= GRACE - Duration::from_millis(20), "each has its time");
-        let [first, second] = ends.try_into().unwrap();
-        assert_eq!(first.await.unwrap().0, Some(LimitHit::SilentConnections));
-        assert_eq!(second.await.unwrap().0, Some(LimitHit::FirstHeadTimeout), "one place was enough");
+        assert!(begun.elapsed() >= Duration::from_millis(400), "each has its time");
+        sleep(Duration::from_secs(60)).await;
+        assert!(connections[0].is_finished());
+        assert!(!connections[1].is_finished(), "one place was enough");
+        assert!(entrance.metrics.render().contains("limit_hits_total{reason=\"idle_connections\"} 1"));
     }
 }

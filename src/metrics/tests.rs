@@ -49,7 +49,7 @@ fn label_values_are_those_that_operators_query() {
             "limit_hits",
             "reason",
             "body_bytes body_timeout buffered_bytes connections connections_per_peer deliveries delivery_records \
-             failed_signatures_per_second first_head_timeout key_fetches open_files owed silent_connections \
+             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed \
              silent_connections_per_peer stall store_queue streams streams_per_payment streams_per_peer streams_per_token",
         ),
         ("refusals", "reason", "drain forbidden overload store token"),

@@ -112,14 +112,13 @@ async fn small_half_sent_bodies_of_one_peer_do_not_keep_out_a_larger_webhook_of_
     // The same from the attacker's address finds no room: it makes none for itself.
     headers.pop();
     headers.push(header("x-forwarded-for", "203.0.113.1"));
-    let mut is_refused = false;
-    for _ in 0..5 {
+    eventually("its own webhook finds no room", async || {
         for _ in 0..20 {
             halves.push(half_sent(gateway.ingest, "x-forwarded-for: 203.0.113.1\r\n", 500).await);
         }
-        is_refused |= gateway.post_raw("acme", &headers, &body).await.head.status == 503;
-    }
-    assert!(is_refused);
+        gateway.post_raw("acme", &headers, &body).await.head.status == 503
+    })
+    .await;
 }
 
 #[tokio::test]
