@@ -143,4 +143,19 @@ mod tests {
             assert_eq!(read(ForwardedHeader::Forwarded, lines), expected, "{lines:?}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a client writes, the first address that is read is the one that the proxy has added, or none.
+        #[test]
+        fn what_a_client_writes_does_not_hide_what_the_proxy_adds(
+            forged in "[ -~]{0,40}", letters in r#"[for=";,.0-9 \\a-z]{0,40}"#
+        ) {
+            for forged in [forged, letters] {
+                let x = read(ForwardedHeader::XForwardedFor, &[&format!("{forged}, 203.0.113.5")]);
+                proptest::prop_assert_eq!(&x[0], "203.0.113.5");
+                let forwarded = read(ForwardedHeader::Forwarded, &[&format!("{forged}, for=203.0.113.5")]);
+                proptest::prop_assert!(["203.0.113.5", "-"].contains(&&*forwarded[0]), "{forwarded:?}");
+            }
+        }
+    }
 }

@@ -54,6 +54,7 @@ async fn more_silent_sockets_than_descriptors_leave_health_checks_and_webhooks_a
     let gateway = Gateway::with(Setup { open_files: FEW_FILES, ..Setup::default() }).await;
     let _streams = strangers(gateway.public, 600, b"").await;
     let _webhooks = strangers(gateway.ingest, 600, b"POST /webhooks/acme HT").await;
+    let _operators = strangers(gateway.admin, 200, b"").await;
     health_is_up(&gateway).await;
     webhooks_are_taken(&gateway, "a").await;
     health_is_up(&gateway).await;
