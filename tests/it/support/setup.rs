@@ -130,8 +130,8 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}\n[store]\n{store}\n",
-            listen = self.listen,
+             {listen}[store]\n{store}\n",
+            listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)
