@@ -19,6 +19,7 @@ mod listeners;
 
 use crate::{
     config::{Config, Fixed, Listen, Role},
+    descriptors::Descriptors,
     http::{self, Admin, HostNames},
     live::Live,
     metrics::{Metrics, ReloadCause, ReloadOutcome},
@@ -29,7 +30,7 @@ use anyhow::{anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
-use listeners::Listeners;
+use listeners::{Doors, Listeners, Served};
 use secrecy::SecretString;
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -59,6 +60,7 @@ impl App {
         let sources = role.takes_webhooks().then_some(config.sources);
         let access = role.streams().then_some(config.access);
 
+        let descriptors = Descriptors::claim();
         let metrics = Arc::new(Metrics::new());
         let store_settings = config.store.clone();
         let data = match &config.store {
@@ -103,10 +105,15 @@ impl App {
         let public = streaming.as_ref().map(|half| half.routes(&common).merge(pages));
         let public = if config.is_local { public.map(http::only_for_this_machine) } else { public };
         let webhooks = ingest.as_ref().map(IngestHalf::routes);
-        for (listener, routes) in listeners.with_routes(public, webhooks, admin.routes()) {
+        let (proxying, connections) = (&config.proxying, config.limits.connections);
+        let doors = Doors { descriptors, proxying, connections, metrics: &common.metrics };
+        for Served { listener, router, entrance } in
+            listeners.with_routes(public, webhooks, admin.routes(), &doors)
+        {
             let served = http::serve(
                 listener,
-                http::finish(routes),
+                http::finish(router),
+                entrance,
                 common.limits.clone(),
                 Arc::clone(&common.metrics),
                 common.shutdown.clone(),

@@ -16,6 +16,7 @@
 //! | `files`     | the files that hold secrets, as they were when they were read |
 //! | `dev`       | the configuration without a file |
 //! | `mistake`   | mistakes, and how they are collected |
+//! | `proxying`  | the proxies in front of the gateway |
 //! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
@@ -26,6 +27,7 @@ mod excerpt;
 mod files;
 mod listen;
 mod mistake;
+mod proxying;
 mod read;
 mod realm;
 mod role;
@@ -41,6 +43,7 @@ pub use excerpt::{Operating, Posting, Signing};
 pub use files::{Look, SecretFiles};
 pub use listen::{Listen, ListenerKind};
 pub use mistake::{ConfigMistake, ConfigMistakes};
+pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
@@ -57,6 +60,8 @@ use std::{fs, path::Path};
 pub struct Config {
     /// The addresses of the listeners.
     pub listen: Listen,
+    /// The proxies in front of the gateway.
+    pub proxying: Proxying,
     /// The store of the events.
     pub store: store::Settings,
     /// The webhook endpoints, one for each provider account.
@@ -81,7 +86,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 10];
+pub type Fixed = [(&'static str, String); 11];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -151,10 +156,22 @@ impl Config {
 
     /// The whole configuration. It is `None` only if a mistake was reported.
     fn read(document: &Document<'_>) -> Option<Self> {
-        let Parts { listen, store, sources, access, stream, admin_token, admin_hosts, limits, log, .. } =
-            read::parts(document, &SecretScope::All);
+        let Parts {
+            listen,
+            proxying,
+            store,
+            sources,
+            access,
+            stream,
+            admin_token,
+            admin_hosts,
+            limits,
+            log,
+            ..
+        } = read::parts(document, &SecretScope::All);
         Some(Self {
             listen,
+            proxying,
             store: store?,
             sources,
             access: access?,
@@ -171,11 +188,12 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, store, limits, log, .. } = self;
+        let Self { listen, proxying, store, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
+            ("listen: proxies", proxying.to_string()),
             ("store", store.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),

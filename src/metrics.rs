@@ -10,8 +10,9 @@ mod process;
 
 pub use disk::DiskSpace;
 pub use labels::{
-    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, ReasonLabel,
-    RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind, SourceLabel, StoreFault,
+    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause,
+    ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
+    SourceLabel, StoreFault,
 };
 
 use crate::limits::LimitHit;
@@ -57,8 +58,14 @@ pub struct Metrics {
     pub receipt_to_write_seconds: Histogram,
     /// The time from the provider's own time of an event to the write of its frame to a stream, in seconds.
     pub provider_to_write_seconds: Histogram,
+    /// Connections open now, by listener.
+    pub connections_open: Family<ListenerLabel, Gauge>,
+    /// Those of them that have not sent a whole request head yet, by listener.
+    pub connections_silent: Family<ListenerLabel, Gauge>,
     /// Streams open now.
     pub streams_open: Gauge,
+    /// Long polls that wait now.
+    pub long_polls_open: Gauge,
     /// Streams opened, by how they were resumed.
     pub resumes: Counts<ResumeKind>,
     /// Streams closed, by reason.
@@ -110,7 +117,10 @@ impl Metrics {
             append_seconds: Histogram::new(LATENCY_BUCKETS),
             receipt_to_write_seconds: Histogram::new(LATENCY_BUCKETS),
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
+            connections_open: Family::default(),
+            connections_silent: Family::default(),
             streams_open: Gauge::default(),
+            long_polls_open: Gauge::default(),
             resumes: Counts::default(),
             closes: Counts::default(),
             heals: Counts::default(),
@@ -172,7 +182,8 @@ impl Metrics {
             Unit::Seconds,
             self.provider_to_write_seconds.clone(),
         );
-        to.register("streams_open", "Streams open now", self.streams_open.clone());
+        self.register_open();
+        let to = &mut self.registry;
         to.register(
             "stream_resumes",
             "Streams opened, by how they were resumed",
@@ -210,6 +221,19 @@ impl Metrics {
             self.success_ratio.clone(),
         );
         self
+    }
+
+    /// Registers the gauges of what clients hold open.
+    fn register_open(&mut self) {
+        let to = &mut self.registry;
+        to.register("connections_open", "Connections open now, by listener", self.connections_open.clone());
+        to.register(
+            "connections_silent",
+            "Open connections that have not sent a whole request head yet, by listener",
+            self.connections_silent.clone(),
+        );
+        to.register("streams_open", "Streams open now", self.streams_open.clone());
+        to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
     }
 
     /// Counts one event's outcome.

@@ -14,7 +14,7 @@
 //! | `wire`     | how each event is spelled; pure |
 //! | `reason`   | why a stream is refused, why it ends, and why it starts over |
 //! | `sink`     | the HTTP body that drives a stream |
-//! | `census`   | how many streams are open |
+//! | `census`   | how many streams and long polls are open, and whose |
 //! | `snapshot` | the same state as one JSON answer |
 //! | `settings` | `[stream]` of the configuration |
 
@@ -31,12 +31,13 @@ mod snapshot;
 mod streams;
 mod wire;
 
+pub use census::Holders;
 pub use drive::Stands;
 pub use open::{Open, Opened};
 pub use reason::Closing;
 pub use settings::Settings;
 pub use sink::{Body, Cut};
-pub use snapshot::Snapshot;
+pub use snapshot::{LongPoll, Snapshot};
 pub use streams::Streams;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::{
     fmt::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -230,9 +231,15 @@ pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A token for a payment. No two are the same, as if each belonged to a page of its own, since a server may limit what one token
+/// opens.
 fn minted(secret: &str, payment: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     let now = unix_s();
-    let claims = json!({ "realm": "default", "payments": [payment], "aud": "paystream", "iat": now, "exp": now + 86_400 });
+    let id = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let claims = json!({
+        "realm": "default", "payments": [payment], "aud": "paystream", "iat": now, "exp": now + 86_400, "jti": id,
+    });
     sign::jwt_hs256("k1", secret.as_bytes(), &claims)
 }
 

@@ -12,8 +12,10 @@ use super::{
 use crate::{
     jwt::Jwt,
     payment::{ALL_PAYMENTS, Name, Time},
+    tally::Holder,
 };
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
 /// The longest time from `iat` to `exp`.
@@ -51,9 +53,18 @@ pub(super) fn admit(rules: &Rules, token: &str, now: Time) -> Result<Grant, Deni
         realm,
         payments,
         expires_at: Some(expires_at),
+        holder: Some(holder(jwt)),
         kid: Some(Arc::clone(&key.kid)),
         fingerprint: Some(key.fingerprint.clone()),
     })
+}
+
+/// By whom what a token opens is counted: the first 64 bits of the digest of what was signed. The signature is left out, because
+/// its text can be changed so that it still verifies, and each change would be another holder.
+fn holder(jwt: Jwt<'_>) -> Holder {
+    let digest = Sha256::digest(jwt.signed.as_bytes());
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    Holder::new(u64::from_be_bytes(first))
 }
 
 /// Finds the key that signed the token. Nothing else in the token may be trusted before.

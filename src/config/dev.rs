@@ -8,6 +8,7 @@ use super::{
     files::SecretFiles,
     listen::{Listen, ListenerKind},
     mistake::{Collector, ConfigMistakes},
+    proxying::Proxying,
     read,
     realm::DEFAULT_REALM,
 };
@@ -91,6 +92,7 @@ impl Config {
         let access = Access::new(access).map_err(|why| ConfigMistakes::one(why.to_string()))?;
         Ok(Self {
             listen: Listen::or_default(None, None, None),
+            proxying: Proxying::default(),
             store: store::Settings::Embedded(embedded::Settings { path: data, history: 45 * DAY }),
             sources,
             access,

@@ -9,6 +9,7 @@ use super::{
     document::{Document, Section},
     duration::{DAY, HOUR},
     listen::Listen,
+    proxying::Proxying,
     scope::SecretScope,
 };
 use crate::{access::Access, limits::Limits, secret, source::Source, stream, telemetry};
@@ -29,6 +30,7 @@ const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
 /// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
     pub(super) listen: Listen,
+    pub(super) proxying: Proxying,
     pub(super) store: Option<crate::store::Settings>,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
@@ -46,7 +48,7 @@ pub(super) struct Parts {
 /// Reads and checks all sections. Resolves the secrets of `scope` only.
 pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
-    let listen = listen(document.section("listen"));
+    let (listen, proxying) = listen(document.section("listen"));
     let store = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
@@ -58,6 +60,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     document.end(&SECTIONS);
     Parts {
         listen,
+        proxying,
         store,
         sources,
         source_names,
@@ -84,7 +87,7 @@ pub(super) fn given_addresses(section: &mut Section<'_>) -> GivenAddresses {
     GivenAddresses { public: read("public"), ingest: read("ingest"), admin: read("admin") }
 }
 
-fn listen(mut section: Section<'_>) -> Listen {
+fn listen(mut section: Section<'_>) -> (Listen, Proxying) {
     let given = given_addresses(&mut section);
     let listen = Listen::or_default(given.public, given.ingest, given.admin);
     let Listen { public, ingest, admin } = listen;
@@ -96,8 +99,9 @@ fn listen(mut section: Section<'_>) -> Listen {
             "public or ingest has the same address; give admin an address of its own, e.g. 127.0.0.1:9090",
         );
     }
+    let proxying = Proxying::read(&mut section);
     section.end();
-    listen
+    (listen, proxying)
 }
 
 /// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
@@ -182,9 +186,18 @@ fn limits(mut section: Section<'_>) -> Limits {
         head_bytes: count("head_bytes", MOST, default.head_bytes),
         headers: count("headers", MOST, default.headers),
         connections: count("connections", MOST, default.connections),
+        connections_per_peer: count("connections_per_peer", MOST, default.connections_per_peer),
+        silent_connections_per_peer: count(
+            "silent_connections_per_peer",
+            MOST,
+            default.silent_connections_per_peer,
+        ),
         deliveries: count("deliveries", MOST, default.deliveries),
         payments_per_stream: count("payments_per_stream", WIDEST, default.payments_per_stream),
         streams: count("streams", MOST, default.streams),
+        streams_per_peer: count("streams_per_peer", MOST, default.streams_per_peer),
+        streams_per_token: count("streams_per_token", MOST, default.streams_per_token),
+        streams_per_payment: count("streams_per_payment", MOST, default.streams_per_payment),
         log_reads: count("log_reads", MOST, default.log_reads),
         accepts_per_second: count("accepts_per_second", MOST, default.accepts_per_second),
         ..default
@@ -200,6 +213,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         small("failed_signatures_per_second", default.failed_signatures_per_second);
     let mut span =
         |key, default| section.duration(key, &(Duration::from_millis(100)..=HOUR)).unwrap_or(default);
+    let first_head_timeout = span("first_head_timeout", default.first_head_timeout);
     let head_timeout = span("head_timeout", default.head_timeout);
     let body_timeout = span("body_timeout", default.body_timeout);
     let stall = span("stall", default.stall);
@@ -213,7 +227,16 @@ fn limits(mut section: Section<'_>) -> Limits {
         );
     }
     section.end();
-    Limits { backlog, failed_signatures_per_second, head_timeout, body_timeout, stall, wait, ..counts }
+    Limits {
+        backlog,
+        failed_signatures_per_second,
+        first_head_timeout,
+        head_timeout,
+        body_timeout,
+        stall,
+        wait,
+        ..counts
+    }
 }
 
 fn log(mut section: Section<'_>) -> telemetry::Format {

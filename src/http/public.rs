@@ -7,6 +7,7 @@
 use super::{
     asked::{self, Asked},
     problem::{self, Problem},
+    service::Arrival,
 };
 use crate::{
     access::{Access, Denied, Grant},
@@ -15,7 +16,7 @@ use crate::{
     live::Live,
     metrics::{Metrics, RefusalReason},
     payment::{Name, Subject},
-    stream::{Open, Opened, Snapshot, Streams},
+    stream::{Holders, LongPoll, Open, Opened, Snapshot, Streams},
 };
 use axum::{
     Router,
@@ -114,8 +115,11 @@ async fn events<'a>(
 
     let access = Arc::clone(&api.access);
     let expires_at = grant.expires_at;
+    let (holders, has_room) = counted(asked, &grant);
     let open = Open {
         subjects,
+        holders,
+        has_room,
         cursor: asked.cursor(),
         heartbeat_events,
         until_finished,
@@ -127,6 +131,13 @@ async fn events<'a>(
         // An `EventSource` does not reconnect after a 204.
         Opened::Finished => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),
     })
+}
+
+/// Whom a stream or a long poll is counted for, and whether the node has room for it.
+fn counted(asked: &Asked, grant: &Grant) -> (Holders, bool) {
+    let peer = asked.arrival.and_then(|Arrival { peer, .. }| peer.holder());
+    let has_room = asked.arrival.is_none_or(|arrival| arrival.has_room);
+    (Holders { peer, token: grant.holder }, has_room)
 }
 
 fn event_stream(body: Body) -> Response {
@@ -152,7 +163,9 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     // Without `If-None-Match` there is nothing to wait for: the client has to get the snapshot at once.
     let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.get().wait));
 
-    let taken = api.streams.snapshot(&subject, known, wait).await;
+    let (holders, has_room) = counted(asked, &grant);
+    let poll = wait.map(|wait| LongPoll { wait, holders, has_room });
+    let taken = api.streams.snapshot(&subject, known, poll).await;
     if wait.is_some() {
         // The token may have expired during the wait.
         api.admit(asked)?;
@@ -167,6 +180,10 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
         Snapshot::Unavailable => {
             let detail = "the store does not answer; try again";
             return Err(Problem::unavailable("store_unavailable", detail, RETRY_AFTER));
+        }
+        Snapshot::Overload => {
+            let detail = "too many streams and long polls are open; try again later, or ask without a wait";
+            return Err(Problem::unavailable("overload", detail, RETRY_AFTER));
         }
     };
     if let Some(Ok(applied)) = wait.map(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs()))) {

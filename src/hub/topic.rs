@@ -134,6 +134,11 @@ impl Topic {
         live.bells.is_empty()
     }
 
+    /// The number of watchers.
+    pub(super) fn watchers(&self) -> usize {
+        self.live().bells.len()
+    }
+
     /// Wakes the watchers.
     pub(super) fn ring(&self) {
         self.live().ring();

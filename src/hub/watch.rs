@@ -43,6 +43,12 @@ impl Watch {
         self.topic.subject()
     }
 
+    /// How many watch the log, this watcher included.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.topic.watchers()
+    }
+
     /// The updates after `cursor`, as far as the topic keeps them.
     #[must_use]
     pub fn pull(&self, cursor: Cursor) -> Pull {

@@ -39,6 +39,13 @@ pub struct SourceLabel {
     pub source: String,
 }
 
+/// The label of a metric that each listener has once.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ListenerLabel {
+    /// `public`, `ingest` or `admin`.
+    pub listener: &'static str,
+}
+
 /// The outcome of one question to a provider about a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

@@ -1,7 +1,7 @@
 //! Opening a stream: what a request asks for, and the answer to it.
 
 use super::{
-    census::Seat,
+    census::{Holders, Seat, SeatKind},
     drive::{Drive, Stands, Terms},
     lane::Lane,
     reason::Refusal,
@@ -22,6 +22,10 @@ use std::sync::Arc;
 pub struct Open {
     /// The payments, in the order of the request. At least one.
     pub subjects: Vec<Subject>,
+    /// Whom the stream is counted for.
+    pub holders: Holders,
+    /// Whether the node has room for another connection that stays open.
+    pub has_room: bool,
     /// What the client sent as its last event id.
     pub cursor: Option<String>,
     /// `heartbeat=event`: heartbeats are events that a script can see.
@@ -46,16 +50,17 @@ impl Streams {
     /// Opens a stream. A transient failure is answered with a stream too, a closing and an unclean end, since an `EventSource`
     /// never reconnects after a status other than 200.
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
-        let seat = Seat::take(&self.census);
+        // Taken before the drain is looked at, so that none which begins now overlooks this stream.
+        let seat = self.seat(SeatKind::Stream, open.holders, open.has_room);
         if self.shutdown.is_draining() {
             return self.refuse(Refusal::Drain, &open);
         }
-        if self.census.open() > self.limits.get().streams {
-            self.metrics.limit_hits.count(LimitHit::Streams);
-            return self.refuse(Refusal::Overload, &open);
-        }
+        let Ok(seat) = seat else { return self.refuse(Refusal::Overload, &open) };
         let bell = Arc::new(Bell::default());
         let lanes = self.lanes(&open, &bell);
+        if !self.may_watch(lanes.iter().map(Lane::watch)) {
+            return self.refuse(Refusal::Overload, &open);
+        }
         let reads = futures_util::future::try_join_all(lanes.iter().map(|lane| lane.watch().history()));
         let Ok(Ok(histories)) = tokio::time::timeout(STORE_PATIENCE, reads).await else {
             return self.refuse(Refusal::Store, &open);
@@ -70,6 +75,23 @@ impl Streams {
         let mut out = BytesMut::new();
         let drive = Drive::begin(seat, session, terms, &histories, &at, &mut out);
         Opened::Stream(Body::stream(Arc::clone(self), drive, bell, out))
+    }
+
+    /// Takes a seat for a stream or a long poll, or counts the limit that does not allow it.
+    pub(super) fn seat(&self, kind: SeatKind, holders: Holders, has_room: bool) -> Result<Seat, LimitHit> {
+        let room = if has_room { Ok(()) } else { Err(LimitHit::OpenFiles) };
+        let seat = room.and_then(|()| Seat::take(&self.census, kind, holders, &self.limits.get()));
+        seat.inspect_err(|hit| self.metrics.limit_hits.count(*hit))
+    }
+
+    /// Whether none of these payments has too many watchers, the new one included.
+    pub(super) fn may_watch<'a>(&self, mut watches: impl Iterator<Item = &'a Watch>) -> bool {
+        let most = self.limits.get().streams_per_payment;
+        let may = watches.all(|watch| watch.watchers() <= most);
+        if !may {
+            self.metrics.limit_hits.count(LimitHit::StreamsPerPayment);
+        }
+        may
     }
 
     fn lanes(self: &Arc<Self>, open: &Open, bell: &Arc<Bell>) -> Vec<Lane> {

@@ -1,6 +1,7 @@
 //! A payment as JSON for clients that cannot stream: one request, one answer, with an `ETag` and a long poll.
 
 use super::{
+    census::{Holders, SeatKind},
     streams::{STORE_PATIENCE, Streams},
     wire,
 };
@@ -31,19 +32,38 @@ pub enum Snapshot {
     },
     /// 503: the store does not answer.
     Unavailable,
+    /// 503: too many streams and long polls are open, in all, of the peer, of the token or of the payment.
+    Overload,
+}
+
+/// A long poll that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LongPoll {
+    /// How long it waits at most.
+    pub wait: Duration,
+    /// Whom it is counted for.
+    pub holders: Holders,
+    /// Whether the node has room for another connection that stays open.
+    pub has_room: bool,
 }
 
 impl Streams {
-    /// Reads a payment. If the client has its present state already (`If-None-Match`), waits up to `wait` for news.
+    /// Reads a payment. If the client has its present state already (`If-None-Match`), a long poll waits for news. Meanwhile it
+    /// counts as a stream.
     pub async fn snapshot(
         &self,
         subject: &Subject,
         if_none_match: Option<&IfNoneMatch>,
-        wait: Option<Duration>,
+        poll: Option<LongPoll>,
     ) -> Snapshot {
+        let seat = poll.map(|poll| self.seat(SeatKind::LongPoll, poll.holders, poll.has_room)).transpose();
         let bell = Arc::new(Bell::default());
         let watch = self.hub.join(subject, Arc::clone(&bell));
-        let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
+        if seat.is_err() || poll.is_some() && !self.may_watch(std::iter::once(&watch)) {
+            self.metrics.refusals.count(RefusalReason::Overload);
+            return Snapshot::Overload;
+        }
+        let deadline = poll.map(|poll| Instant::now() + poll.wait.min(self.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
                 self.metrics.refusals.count(RefusalReason::Store);

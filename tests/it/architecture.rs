@@ -35,9 +35,21 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 11] = [
-    "backoff", "jwt", "limits", "live", "loopback", "metrics", "outbound", "redact", "secret", "shutdown",
+const LEAVES: [&str; 14] = [
+    "backoff",
     "clock",
+    "descriptors",
+    "jwt",
+    "limits",
+    "live",
+    "loopback",
+    "metrics",
+    "outbound",
+    "peer",
+    "redact",
+    "secret",
+    "shutdown",
+    "tally",
 ];
 
 /// Names that once stood for several things. Each may be the name of one type in the whole program.

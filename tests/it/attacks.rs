@@ -1,6 +1,8 @@
 //! What an attacker tries on the running gateway, and what it answers. `docs/security.md` names the test of each attack.
 
 mod admin;
+mod descriptors;
+mod fairness;
 mod frames;
 mod heads;
 mod http2;

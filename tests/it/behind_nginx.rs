@@ -28,13 +28,18 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        Self::with(&[]).await
+        Self::with("", "", &[]).await
     }
 
-    /// With other values in `nginx.conf`.
-    async fn with(swaps: &[(&str, &str)]) -> Self {
+    /// Two gateways with these further lines under `[listen]` and `[limits]`, behind nginx with other values in `nginx.conf`.
+    async fn with(listen: &str, limits: &str, swaps: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start().await;
-        let setup = || Setup { stream: "linger = \"1s\"\ndrain = \"3s\"".to_owned(), ..Setup::on(&redis) };
+        let setup = || Setup {
+            stream: "linger = \"1s\"\ndrain = \"3s\"".to_owned(),
+            listen: listen.to_owned(),
+            limits: limits.to_owned(),
+            ..Setup::on(&redis)
+        };
         let nodes = [Gateway::with(setup()).await, Gateway::with(setup()).await];
         let nginx = Nginx::with([&nodes[0], &nodes[1]], swaps).await;
         let client = client_of(&nginx);
@@ -321,4 +326,21 @@ async fn the_images_health_check_tells_a_live_gateway_from_a_dead_one() {
     assert!(run().await);
     gateway.kill();
     assert!(!run().await);
+}
+
+/// Otherwise all clients of nginx would be one peer, or each as many as it likes.
+#[tokio::test]
+async fn nginx_says_who_a_client_is_whatever_the_client_says() {
+    let cluster = Cluster::with("trusted_proxies = [\"127.0.0.1\"]", "streams_per_peer = 1", &[]).await;
+    let mut streams = Vec::new();
+    let mut words = Vec::new();
+    // One for each node; then each node has as many of this client as it may have.
+    for number in 0..4 {
+        let asked = cluster.events("pay_1").header("x-forwarded-for", format!("198.51.100.{number}"));
+        let mut stream = asked.header("forwarded", "for=198.51.100.9").send().await.unwrap();
+        let chunk = timeout(PATIENCE, stream.chunk()).await.unwrap().unwrap().unwrap();
+        words.push(String::from_utf8_lossy(&chunk).contains("overload"));
+        streams.push(stream);
+    }
+    assert_eq!(words, [false, false, true, true]);
 }

@@ -2,7 +2,7 @@
 
 use super::guesses::{Guess, Guesses};
 use crate::{
-    http::{problem::Problem, service::Peer},
+    http::{problem::Problem, service::Arrival},
     limits::LimitHit,
     metrics::{AdminRefusal, Metrics},
 };
@@ -96,6 +96,6 @@ fn too_many(version: Version) -> Response {
 
 async fn check(State(operators): State<Operators>, request: Request, next: Next) -> Response {
     let Err(why) = operators.authorize(request.headers()) else { return next.run(request).await };
-    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip());
+    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer.address());
     operators.refuse(why, peer, request.version()).await
 }

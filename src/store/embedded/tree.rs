@@ -6,6 +6,7 @@ use super::{
     layout,
 };
 use crate::{
+    descriptors::STORE_FILES,
     payment::{Event, PARTITIONS, Subject, Time},
     store::{
         Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
@@ -55,6 +56,7 @@ impl Tree {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(BACKGROUND_THREADS)
+            .max_cached_files(Some(STORE_FILES))
             .open()
             .map_err(|error| folder.refused(error))?;
         // The library takes a folder that lost its files for a new one. That would hide the loss.

@@ -1,7 +1,11 @@
 //! The drive without a sink: a test says what time it is and looks at the decisions.
 
 use super::{
-    super::{census::Census, lane::Lane, settings::Settings},
+    super::{
+        census::{Census, Holders, SeatKind},
+        lane::Lane,
+        settings::Settings,
+    },
     *,
 };
 use crate::{
@@ -64,7 +68,8 @@ impl Stream {
         let session = Session::new(vec![Lane::new(watch, cursor.map(Some))], heartbeat_events);
         let terms = Terms { until_finished, expires_at, stands };
         let (is_stale, is_draining, after) = (false, false, Duration::ZERO);
-        let seat = Seat::take(&Census::new(Arc::clone(&metrics)));
+        let census = Census::new(Arc::clone(&metrics));
+        let seat = Seat::take(&census, SeatKind::Stream, Holders::default(), &Limits::default()).unwrap();
         let mut out = BytesMut::new();
         let at = moment(start, after, settings, (is_stale, is_draining), &metrics);
         let drive = Drive::begin(seat, session, terms, &[history], &at, &mut out);

@@ -40,7 +40,7 @@ async fn who_asks_too_often_gets_429_an_event_source_no_answer_and_webhooks_are_
         ("zone=reads:10m rate=100r/s", "zone=reads:10m rate=1r/m"),
         ("zone=reads burst=1000", "zone=reads burst=5"),
     ];
-    let cluster = Cluster::with(&swaps).await;
+    let cluster = Cluster::with("", "", &swaps).await;
     let mut stream = cluster.events("pay_1").send().await.unwrap();
     assert!(stream.chunk().await.unwrap().is_some());
     for _ in 0..5 {
@@ -66,10 +66,14 @@ async fn who_asks_too_often_gets_429_an_event_source_no_answer_and_webhooks_are_
 
 #[tokio::test]
 async fn an_address_holds_so_many_streams_and_gets_one_more_when_one_ends() {
-    let cluster = Cluster::with(&[(
-        "nodelay;\n            limit_conn clients 1000;\n            proxy_pass http://paystream_stream",
-        "nodelay;\n            limit_conn clients 3;\n            proxy_pass http://paystream_stream",
-    )])
+    let cluster = Cluster::with(
+        "",
+        "",
+        &[(
+            "nodelay;\n            limit_conn clients 1000;\n            proxy_pass http://paystream_stream",
+            "nodelay;\n            limit_conn clients 3;\n            proxy_pass http://paystream_stream",
+        )],
+    )
     .await;
     let mut streams = Vec::new();
     for _ in 0..3 {

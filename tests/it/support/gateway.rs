@@ -27,6 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
     role: &'static str,
+    open_files: Option<(u32, u32)>,
     /// What its environment has besides.
     env: Vec<(&'static str, PathBuf)>,
     folder: TempDir,
@@ -64,6 +65,20 @@ pub(crate) fn paystream() -> Command {
     command
 }
 
+/// The same command, with these limits of open files.
+fn limited(command: Command, open_files: Option<(u32, u32)>) -> Command {
+    let Some((soft, hard)) = open_files else { return command };
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--nofile={soft}:{hard}")).arg(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 impl Gateway {
     /// A gateway with the default setup, ready.
     pub(crate) async fn start() -> Self {
@@ -93,11 +108,13 @@ impl Gateway {
             Ok("redis") => Some(RedisServer::start().await),
             Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
         };
+        let public = free_address();
         let mut gateway = Self {
-            public: free_address(),
-            ingest: free_address(),
+            public,
+            ingest: if setup.one_socket { public } else { free_address() },
             admin: free_address(),
             role,
+            open_files: setup.open_files,
             env: env.iter().map(|(name, path)| (*name, path.to_path_buf())).collect(),
             folder: TempDir::new().unwrap(),
             child: None,
@@ -125,7 +142,7 @@ impl Gateway {
     pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = paystream()
+        let child = limited(paystream(), self.open_files)
             .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
             .envs(self.env.iter().cloned())
