@@ -182,8 +182,14 @@ impl Metrics {
             Unit::Seconds,
             self.provider_to_write_seconds.clone(),
         );
-        self.register_open();
-        let to = &mut self.registry;
+        to.register("connections_open", "Connections open now, by listener", self.connections_open.clone());
+        to.register(
+            "connections_silent",
+            "Open connections that have not sent a whole request head yet, by listener",
+            self.connections_silent.clone(),
+        );
+        to.register("streams_open", "Streams open now", self.streams_open.clone());
+        to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
         to.register(
             "stream_resumes",
             "Streams opened, by how they were resumed",
@@ -221,19 +227,6 @@ impl Metrics {
             self.success_ratio.clone(),
         );
         self
-    }
-
-    /// Registers the gauges of what clients hold open.
-    fn register_open(&mut self) {
-        let to = &mut self.registry;
-        to.register("connections_open", "Connections open now, by listener", self.connections_open.clone());
-        to.register(
-            "connections_silent",
-            "Open connections that have not sent a whole request head yet, by listener",
-            self.connections_silent.clone(),
-        );
-        to.register("streams_open", "Streams open now", self.streams_open.clone());
-        to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
     }
 
     /// Counts one event's outcome.
