@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Webhooks(workload::Webhooks),
     /// Does all at once: events, streams that come and go, readers that are slow or stalled.
     Mixed(workload::Mixed),
-    /// Does the same as `mixed` for ten minutes, to see whether memory grows.
+    /// Does the same for half an hour, and all streams return now and then, to see whether memory or descriptors grow.
     Soak(workload::Mixed),
     /// Shows two reports side by side.
     Compare {
@@ -34,6 +34,18 @@ pub(crate) enum Command {
         before: PathBuf,
         /// Another report, to compare with the first.
         after: PathBuf,
+    },
+    /// Adds the reports of several tools that took part in one run, such as on several machines.
+    Merge {
+        /// Reports that --json wrote.
+        #[arg(required = true, num_args = 2..)]
+        reports: Vec<PathBuf>,
+        /// Write the sum to this file, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Write the sum to this file, as a page.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Measures this gateway and its peers side by side.
     Peers(peers::Arguments),

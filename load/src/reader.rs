@@ -17,12 +17,12 @@ pub(crate) use wire::{Body, Head};
 use crate::{
     board::Board,
     clock,
-    pauses::Pauses,
+    pauses::{Pauses, SPAN_US},
     plan::{Dialect, Plan},
     proc,
     stats::Seen,
 };
-use calm::{Calm, SPAN_US};
+use calm::Calm;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
     cmp::Reverse,
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     /// The board that is told of deliveries, if the publisher waits for them.
     pub(crate) board: Option<Arc<Board>>,
     pub(crate) pauses: Arc<Pauses>,
+    /// Whether another process watches for pauses and tells of them.
+    pub(crate) is_apart: bool,
 }
 
 /// The streams of one process, and the loop that handles them.
@@ -69,6 +71,7 @@ pub(crate) struct Reader<F> {
     ready_at_us: Option<u64>,
     churn_due: f64,
     pauses: Arc<Pauses>,
+    /// When to look at the pauses again; `u64::MAX` if another process does so.
     next_span_us: u64,
     next_tick_us: u64,
     next_sweep_us: u64,
@@ -116,7 +119,7 @@ impl<F: FnMut(State)> Reader<F> {
             ready_at_us: None,
             churn_due: 0.0,
             pauses: shared.pauses,
-            next_span_us: now_us + SPAN_US,
+            next_span_us: if shared.is_apart { u64::MAX } else { now_us + SPAN_US },
             next_tick_us: now_us + TICK_US,
             next_sweep_us: now_us + SWEEP_US,
         }
@@ -158,7 +161,6 @@ impl<F: FnMut(State)> Reader<F> {
                 Err(mpsc::TryRecvError::Empty) => return Go::On,
                 Err(mpsc::TryRecvError::Disconnected) => return Go::Leave,
             };
-            self.taken += 1;
             match command {
                 Command::Open { upto } => self.want(upto),
                 Command::Drop => {
@@ -176,8 +178,18 @@ impl<F: FnMut(State)> Reader<F> {
                     // The session no longer asks what is missing of the warm-up, and counting it takes time.
                     self.expected.clear();
                 }
-                Command::Finish => return Go::Finish,
+                Command::Looks(looks) => {
+                    for look in looks {
+                        self.context.calm.take(look, &mut self.context.seen.undisturbed);
+                    }
+                    continue;
+                }
+                Command::Finish => {
+                    self.taken += 1;
+                    return Go::Finish;
+                }
             }
+            self.taken += 1;
             self.tell(None);
         }
     }
@@ -276,7 +288,7 @@ impl<F: FnMut(State)> Reader<F> {
         }
         if now_us >= self.next_span_us {
             self.next_span_us = now_us + SPAN_US;
-            self.context.calm.tick(self.pauses.while_quiet(now_us), &mut self.context.seen.undisturbed);
+            self.context.calm.take(self.pauses.look(now_us), &mut self.context.seen.undisturbed);
         }
         if now_us >= self.next_tick_us {
             self.next_tick_us = now_us + TICK_US;

@@ -31,6 +31,9 @@ use usage::{Usage, cpu_us, sum};
 /// How long the session waits for news of the readers before it checks its conditions again.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often readers in other processes are told of the machine's pauses, in microseconds.
+const NEWS_US: u64 = 100_000;
+
 /// A run in progress.
 pub(crate) struct Session {
     pub(crate) report: Report,
@@ -44,6 +47,10 @@ pub(crate) struct Session {
     patience: Duration,
     begun_us: u64,
     next_second_us: u64,
+    next_news_us: u64,
+    /// How often all streams are dropped while events are posted, and when this happens next; `u64::MAX` for never.
+    returns_us: u64,
+    next_return_us: u64,
     quiet: bool,
     /// The moment at which measuring began.
     since: Usage,
@@ -70,7 +77,7 @@ impl Session {
             .tells_deliveries
             .then(|| Waker::new(poll.registry(), NEWS).map(|waker| Arc::new(Board::new(waker))))
             .transpose()?;
-        let shared = Shared { board, pauses: Arc::default() };
+        let shared = Shared { board, ..Shared::default() };
         let team = Team::start(&plan, common.processes, &shared)?;
         let mut pids = common.pid.clone();
         pids.extend(gateway.as_ref().map(Gateway::pid));
@@ -84,6 +91,8 @@ impl Session {
                 payments: readers.payments,
                 version: VERSION.to_owned(),
                 machine: proc::machine(),
+                host: proc::host(),
+                pids: pids.clone(),
                 ..Report::default()
             },
             plan,
@@ -95,6 +104,9 @@ impl Session {
             patience: Duration::from_secs(common.patience),
             begun_us: now_us,
             next_second_us: now_us,
+            next_news_us: now_us,
+            returns_us: u64::MAX,
+            next_return_us: u64::MAX,
             quiet: common.quiet,
             since: Usage::default(),
             _gateway: gateway,
@@ -102,7 +114,7 @@ impl Session {
         if session.plan.target.create {
             session.create_channels()?;
         }
-        session.report.server_before = session.server();
+        session.report.before = session.size(0);
         session.measure_from_here();
         Ok(session)
     }
@@ -148,6 +160,9 @@ impl Session {
             overflows: proc::kernel().overflows.saturating_sub(overflows),
             complete,
         });
+        if complete && self.report.opened.is_none() {
+            self.report.opened = Some(self.size(upto));
+        }
         if !complete {
             let open = standing.ready;
             self.problem(format!("{what}: {open} of {upto} streams had their first message in time"));
@@ -170,6 +185,23 @@ impl Session {
         Ok(())
     }
 
+    /// From now on, drops all streams and lets them return every so many seconds while events are posted; never if it is 0.
+    pub(crate) fn return_every(&mut self, seconds: f64) {
+        if seconds > 0.0 {
+            self.returns_us = clock::micros(Duration::from_secs_f64(seconds));
+            self.next_return_us = clock::now_us() + self.returns_us;
+        }
+    }
+
+    fn return_if_due(&mut self) -> Result<()> {
+        if clock::now_us() >= self.next_return_us {
+            self.next_return_us += self.returns_us;
+            self.team.tell(&Command::Drop)?;
+            self.team.tell(&Command::Open { upto: self.report.streams })?;
+        }
+        Ok(())
+    }
+
     /// Runs a task of the publisher, and adds what was accepted of each payment to `accepted`.
     pub(crate) fn post(&mut self, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
         let poll = self.poll.take().map_or_else(Poll::new, Ok)?;
@@ -178,12 +210,13 @@ impl Session {
         let thread = thread::Builder::new().name("publisher".to_owned()).spawn(|| poster.run())?;
         while !thread.is_finished() {
             self.look(LOOK)?;
+            self.return_if_due()?;
         }
         let (done, poll) = thread.join().ok().context("the publisher failed")??;
         self.poll = Some(poll);
         accepted.resize(self.plan.payments, 0);
         accepted.iter_mut().zip(&done.accepted).for_each(|(sum, new)| *sum += new);
-        self.add_posted(&done.posted);
+        self.report.posted.add(&done.posted);
         Ok(())
     }
 
@@ -198,28 +231,10 @@ impl Session {
         Ok(usize::try_from(sent)?)
     }
 
-    fn add_posted(&mut self, new: &Posted) {
-        let sum = &mut self.report.posted;
-        sum.sent += new.sent;
-        sum.accepted += new.accepted;
-        sum.not_sent += new.not_sent;
-        sum.elapsed_us += new.elapsed_us;
-        sum.lag.add(&new.lag);
-        sum.ack.add(&new.ack);
-        for (word, count) in &new.failed {
-            *sum.failed.entry(word.clone()).or_default() += count;
-        }
-    }
-
-    /// Watches for pauses of the machine until the returned value is dropped. Readers in other processes would not know of the pauses.
+    /// Watches for pauses of the machine until the returned value is dropped.
     pub(crate) fn watch_pauses(&mut self) -> Option<Watch> {
-        if self.team.pids().len() > 1 {
-            self.report
-                .notes
-                .push("pauses of the machine were not watched: readers in several processes".to_owned());
-            return None;
-        }
-        match Watch::begin(&self.shared.pauses, &self.pids) {
+        let is_apart = self.team.pids().len() > 1;
+        match Watch::begin(&self.shared.pauses, &self.pids, is_apart) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 self.report.notes.push(format!("pauses of the machine were not watched: {error:#}"));
@@ -251,14 +266,14 @@ impl Session {
     /// Records what this number of streams costs.
     pub(crate) fn take_size(&mut self, streams: usize) {
         self.measure_to_here();
+        let size = Size { server_cpu: self.report.server_share(), ..self.size(streams) };
+        self.report.sizes.push(size);
+    }
+
+    /// What is used now, with this number of streams.
+    fn size(&self, streams: usize) -> Size {
         let own = sum(&self.team.pids()).unwrap_or_default();
-        self.report.sizes.push(Size {
-            streams,
-            server: self.server(),
-            own,
-            kernel: proc::kernel(),
-            server_cpu: self.report.server_share(),
-        });
+        Size { streams, server: self.server(), own, kernel: proc::kernel(), server_cpu: 0.0 }
     }
 
     /// Ends the run and returns its report.
@@ -292,6 +307,13 @@ impl Session {
     fn look(&mut self, wait: Duration) -> Result<Standing> {
         let standing = self.team.hear(wait)?;
         let now_us = clock::now_us();
+        if now_us >= self.next_news_us {
+            self.next_news_us = now_us + NEWS_US;
+            let looks = self.shared.pauses.take_news();
+            if !looks.is_empty() {
+                self.team.tell_looks(looks)?;
+            }
+        }
         if now_us >= self.next_second_us {
             self.next_second_us = now_us + 1_000_000;
             let second = Second {
@@ -301,6 +323,7 @@ impl Session {
                 accepted: self.count.accepted.load(Ordering::Relaxed),
                 deliveries: standing.deliveries,
                 rss: self.pids.iter().filter_map(|pid| proc::rss(*pid).ok()).sum(),
+                descriptors: self.pids.iter().filter_map(|pid| proc::descriptors(*pid).ok()).sum(),
                 cpu_us: cpu_us(&self.pids),
             };
             self.report.series.push(second);

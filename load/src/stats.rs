@@ -188,3 +188,16 @@ pub(crate) struct Posted {
     /// How long it posted, in microseconds.
     pub(crate) elapsed_us: u64,
 }
+
+impl Posted {
+    /// Adds what was posted afterwards.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.accepted += other.accepted;
+        self.not_sent += other.not_sent;
+        self.elapsed_us += other.elapsed_us;
+        self.lag.add(&other.lag);
+        self.ack.add(&other.ack);
+        add_counts(&mut self.failed, &other.failed);
+    }
+}

@@ -1,6 +1,7 @@
 //! The team of readers of a run: one thread of this process, or several processes. Both take the same commands and send the same states.
 
 use crate::{
+    pauses::Look,
     plan::Plan,
     reader::{Command, Reader, Shared, State, poll_and_waker},
     stats::Seen,
@@ -72,6 +73,17 @@ impl Team {
     pub(crate) fn tell(&mut self, command: &Command) -> Result<()> {
         for member in &mut self.members {
             member.sent += 1;
+        }
+        self.send(command)
+    }
+
+    /// Tells readers in other processes of the machine's pauses. A reader in this process sees them itself.
+    pub(crate) fn tell_looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        self.send(&Command::Looks(looks))
+    }
+
+    fn send(&mut self, command: &Command) -> Result<()> {
+        for member in &mut self.members {
             match &mut member.line {
                 Line::Thread(commands, waker) => {
                     // A reader that has ended is noticed by its replies.
@@ -221,6 +233,7 @@ pub(crate) fn worker() -> Result<()> {
             let _ = writeln!(stdout(), "{line}");
         }
     };
-    Reader::new(plan, poll, inbox, Shared::default(), tell).run()?;
+    let shared = Shared { is_apart: true, ..Shared::default() };
+    Reader::new(plan, poll, inbox, shared, tell).run()?;
     Ok(())
 }

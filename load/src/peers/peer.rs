@@ -115,7 +115,20 @@ impl Peer {
         match trial {
             Trial::Storm => self != Self::DurableStreams,
             Trial::Heartbeats => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
+            Trial::History => self.keeps_events(),
             Trial::Idle | Trial::Paced | Trial::Saturated => true,
+        }
+    }
+
+    /// Whether it keeps events for those who come later.
+    fn keeps_events(self) -> bool {
+        match self {
+            Self::Paystream
+            | Self::PaystreamRedis
+            | Self::Nchan
+            | Self::NchanRedis
+            | Self::DurableStreams => true,
+            Self::Bare | Self::PlainAxum | Self::NodeHttp | Self::NodeBetterSse => false,
         }
     }
 

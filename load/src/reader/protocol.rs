@@ -1,6 +1,6 @@
 //! What a reader is told and what it answers. Both can be sent to another process.
 
-use crate::stats::Seen;
+use crate::{pauses::Look, stats::Seen};
 use serde::{Deserialize, Serialize};
 
 /// A command to a reader.
@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Calm,
     /// Forget the latencies recorded so far, because they belong to a warm-up.
     ForgetTimes,
+    /// The machine's pauses, for a reader in another process than the one that watches for them. It is not answered.
+    Looks(Vec<Look>),
     /// Send everything that was seen and end.
     Finish,
 }
