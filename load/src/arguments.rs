@@ -1,6 +1,6 @@
 //! The command line, as it is typed.
 
-use crate::{peers, workload};
+use crate::{peers, scale, workload};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Mixed(workload::Mixed),
     /// Does the same for half an hour, and all streams return now and then, to see whether memory or descriptors grow.
     Soak(workload::Mixed),
+    /// Holds a million streams on this machine, over as many gateway processes as that takes, and posts to them.
+    Scale(scale::Scale),
     /// Shows two reports side by side.
     Compare {
         /// A report that --json wrote.

@@ -18,6 +18,8 @@
 //! | `stats`, `proc`, `clock` | counts and histograms; what the kernel tells; one clock for all processes |
 //! | `report`    | JSON, table, page, comparison |
 //! | `gateway`   | a gateway of the run's own |
+//! | `scale`     | a million streams over many gateway processes |
+//! | `redis_server` | a Redis of the run's own |
 //! | `peers`     | this gateway and others side by side |
 //! | `values`    | numbers of the command line that make sense |
 //! | `output`    | what is printed, and files |
@@ -35,7 +37,9 @@ mod poster;
 mod proc;
 mod reader;
 mod readers;
+mod redis_server;
 mod report;
+mod scale;
 mod session;
 mod setup;
 mod stats;
@@ -78,6 +82,7 @@ fn run(command: &Command) -> Result<bool> {
             publish(&workload::mixed(&workload::MIXED, arguments)?, &arguments.common)
         }
         Command::Soak(arguments) => publish(&workload::mixed(&workload::SOAK, arguments)?, &arguments.common),
+        Command::Scale(arguments) => publish(&scale::scale(arguments)?, &arguments.common),
         Command::Compare { before, after } => {
             let reports = [(before, read(before)?), (after, read(after)?)];
             output::print(&report::compare::table(&reports), &mut std::io::stdout());

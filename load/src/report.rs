@@ -34,6 +34,7 @@ pub(crate) enum Workload {
     Webhooks,
     Mixed,
     Soak,
+    Scale,
 }
 
 impl fmt::Display for Workload {
@@ -73,6 +74,10 @@ pub(crate) struct Report {
     pub(crate) warm_up_events: u64,
     pub(crate) openings: Vec<Opening>,
     pub(crate) sizes: Vec<Size>,
+    /// One entry for each rate at which a `scale` posted.
+    pub(crate) steps: Vec<Step>,
+    /// The processes of a `scale` at its end, by what they are.
+    pub(crate) parts: Vec<Part>,
     pub(crate) series: Vec<Second>,
     /// The server's processor time while events were posted, in microseconds.
     pub(crate) server_cpu_us: u64,
@@ -118,6 +123,32 @@ pub(crate) struct Size {
     pub(crate) kernel: Kernel,
     /// Processor time of the server per second while it held the streams; only where they are held for that.
     pub(crate) server_cpu: f64,
+}
+
+/// A time in which events were posted at one rate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Step {
+    /// Events per second.
+    pub(crate) rate: f64,
+    pub(crate) posted: Posted,
+    pub(crate) deliveries: u64,
+    pub(crate) latency: Times,
+    pub(crate) undisturbed: Times,
+    /// How many accepted events did not arrive in time.
+    pub(crate) missing: u64,
+    /// The share of one processor that each part took, by its name.
+    pub(crate) shares: Vec<(String, f64)>,
+}
+
+/// Processes that do the same.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) processes: usize,
+    /// The sum of all of them.
+    pub(crate) used: Process,
 }
 
 /// The state of a run, sampled once per second.
@@ -167,6 +198,14 @@ impl Report {
                 figures.push((name.to_owned(), value, unit));
             }
         };
+        for step in &self.steps {
+            for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+                let ms = as_f64(step.latency.at(quantile)) / 1e3;
+                put(&format!("at {} events/s: delivery {name}", step.rate), ms, "ms");
+            }
+            let share = step.shares.iter().map(|(_, share)| share).sum::<f64>();
+            put(&format!("at {} events/s: processors, all parts", step.rate), share * 100.0, "%");
+        }
         for opening in &self.openings {
             put(&format!("{}: {} streams", opening.what, opening.streams), opening.seconds, "s");
         }

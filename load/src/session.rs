@@ -1,5 +1,6 @@
 //! The course of a run, whatever its workload: start, open streams, post, wait for deliveries, report.
 
+mod steps;
 mod usage;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     readers::Readers,
     report::{Opening, Report, Second, Size, VERSION, Workload},
     setup::{ensure_listening, plan, raise_descriptors, start_gateway},
-    stats::Posted,
+    stats::{Posted, Seen},
     team::{Standing, Team},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -52,6 +53,10 @@ pub(crate) struct Session {
     returns_us: u64,
     next_return_us: u64,
     quiet: bool,
+    /// The server's processes by what they are, if there are several kinds.
+    parts: Vec<(String, Vec<u32>)>,
+    /// What readers saw in earlier steps and have forgotten since.
+    earlier: Seen,
     /// The moment at which measuring began.
     since: Usage,
     /// The server of this run. It is the last field, so that it is dropped last and runs until then.
@@ -80,7 +85,7 @@ impl Session {
         let shared = Shared { board, ..Shared::default() };
         let team = Team::start(&plan, common.processes, &shared)?;
         let mut pids = common.pid.clone();
-        pids.extend(gateway.as_ref().map(Gateway::pid));
+        pids.extend(gateway.as_ref().map(|(gateway, _)| gateway.pid()));
         let now_us = clock::now_us();
         let mut session = Self {
             report: Report {
@@ -108,8 +113,10 @@ impl Session {
             returns_us: u64::MAX,
             next_return_us: u64::MAX,
             quiet: common.quiet,
+            parts: Vec::new(),
+            earlier: Seen::default(),
             since: Usage::default(),
-            _gateway: gateway,
+            _gateway: gateway.map(|(gateway, _)| gateway),
         };
         if session.plan.target.create {
             session.create_channels()?;
@@ -222,13 +229,18 @@ impl Session {
 
     /// Makes what was posted so far a warm-up: it stays checked, but its times are forgotten. Returns the number of its events.
     pub(crate) fn call_it_warm_up(&mut self) -> Result<usize> {
-        self.team.tell(&Command::ForgetTimes)?;
-        // A reader that takes the command late would forget times that belong to the measurement.
-        ensure!(self.until(self.patience, |_| true)?.current, "a reader did not take a command in time");
+        self.forget_times()?;
         let Posted { sent, failed, not_sent, .. } = std::mem::take(&mut self.report.posted);
         self.report.warm_up_events = sent;
         self.report.posted = Posted { failed, not_sent, ..Posted::default() };
         Ok(usize::try_from(sent)?)
+    }
+
+    fn forget_times(&mut self) -> Result<()> {
+        self.team.tell(&Command::ForgetTimes)?;
+        // A reader that takes the command late would forget times that belong to the measurement.
+        ensure!(self.until(self.patience, |_| true)?.current, "a reader did not take a command in time");
+        Ok(())
     }
 
     /// Watches for pauses of the machine until the returned value is dropped.
@@ -246,7 +258,7 @@ impl Session {
     /// Waits until every accepted event has arrived at every stream, and returns whether that was so in time.
     pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<bool> {
         self.team.tell(&Command::Calm)?;
-        self.team.tell(&Command::Expect(accepted.to_vec()))?;
+        self.team.expect(accepted)?;
         let standing = self.until(self.patience, |standing| standing.missing == Some(0))?;
         self.report.missing = standing.missing.unwrap_or_default();
         let is_complete = standing.missing == Some(0);
@@ -265,6 +277,12 @@ impl Session {
 
     /// Records what this number of streams costs.
     pub(crate) fn take_size(&mut self, streams: usize) {
+        let size = self.size(streams);
+        self.report.sizes.push(size);
+    }
+
+    /// Records what this number of streams costs, processor time included, which has been measured while nothing else happened.
+    pub(crate) fn take_idle_size(&mut self, streams: usize) {
         self.measure_to_here();
         let size = Size { server_cpu: self.report.server_share(), ..self.size(streams) };
         self.report.sizes.push(size);
@@ -283,7 +301,9 @@ impl Session {
         }
         self.report.server_after = self.server();
         self.report.seconds = clock::seconds(clock::now_us() - self.begun_us);
+        self.report.parts = self.parts_now();
         self.report.seen = self.team.finish()?;
+        self.report.seen.add_times(&self.earlier);
         self.report.judge();
         Ok(self.report)
     }
@@ -308,7 +328,7 @@ impl Session {
         let standing = self.team.hear(wait)?;
         let now_us = clock::now_us();
         if now_us >= self.next_news_us {
-            self.next_news_us = now_us + NEWS_US;
+            self.next_news_us = now_us + NEWS_US.max(self.plan.tick_us);
             let looks = self.shared.pauses.take_news();
             if !looks.is_empty() {
                 self.team.tell_looks(looks)?;

@@ -176,7 +176,7 @@ pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
         }
         session.measure_from_here();
         session.pass(Duration::from_secs(arguments.seconds))?;
-        session.take_size(*size);
+        session.take_idle_size(*size);
     }
     session.finish()
 }

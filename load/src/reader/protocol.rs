@@ -11,7 +11,7 @@ pub(crate) enum Command {
     Open { upto: usize },
     /// Drop all connections at once.
     Drop,
-    /// From now on report how many accepted events have not arrived. These are the accepted events of each payment.
+    /// From now on report how many accepted events have not arrived. These are the accepted events of each stream's payment.
     Expect(Vec<u32>),
     /// Stop the churn.
     Calm,
@@ -19,6 +19,8 @@ pub(crate) enum Command {
     ForgetTimes,
     /// The machine's pauses, for a reader in another process than the one that watches for them. It is not answered.
     Looks(Vec<Look>),
+    /// Send everything that was seen so far.
+    Report,
     /// Send everything that was seen and end.
     Finish,
 }
@@ -36,6 +38,6 @@ pub(crate) struct State {
     pub(crate) missing: Option<u64>,
     pub(crate) deliveries: u64,
     pub(crate) failed: u64,
-    /// Everything that was seen; only after [`Command::Finish`].
+    /// Everything that was seen; only after [`Command::Report`] and [`Command::Finish`].
     pub(crate) seen: Option<Box<Seen>>,
 }
