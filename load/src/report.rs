@@ -19,6 +19,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// What this tool's own processes are called among the [`Part`]s.
+pub(crate) const THIS_TOOL: &str = "this tool";
+
 /// This tool's name and version.
 pub(crate) const VERSION: &str = concat!("load ", env!("CARGO_PKG_VERSION"));
 
@@ -141,6 +144,13 @@ pub(crate) struct Step {
     pub(crate) shares: Vec<(String, f64)>,
 }
 
+impl Step {
+    /// How many events per second were accepted. It is below the rate if the server or this tool did not keep up.
+    pub(crate) fn reached(&self) -> f64 {
+        as_f64(self.posted.accepted) / (as_f64(self.posted.elapsed_us.max(1)) / 1e6)
+    }
+}
+
 /// Processes that do the same.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -203,6 +213,7 @@ impl Report {
                 let ms = as_f64(step.latency.at(quantile)) / 1e3;
                 put(&format!("at {} events/s: delivery {name}", step.rate), ms, "ms");
             }
+            put(&format!("at {} events/s: reached", step.rate), step.reached(), "/s");
             let share = step.shares.iter().map(|(_, share)| share).sum::<f64>();
             put(&format!("at {} events/s: processors, all parts", step.rate), share * 100.0, "%");
         }

@@ -5,9 +5,8 @@ mod cluster;
 mod machine;
 
 use crate::{
-    clock,
     common::Common,
-    output::progress,
+    output,
     plan::{Dialect, Provider, STREAMS_PER_SOURCE},
     poster::{Pace, Task},
     readers::Readers,
@@ -30,6 +29,9 @@ const RESERVE: u64 = 512 << 20;
 
 /// How many streams are opening at the same time, in all processes together.
 const OPENING: usize = 1_024;
+
+/// How many streams per second are opened at the least, servers and readers on the same processors.
+const OPENED_PER_SECOND: u64 = 1_000;
 
 /// The longest time in which the payments are stored, in seconds.
 const STORING: f64 = 3_600.0;
@@ -81,10 +83,18 @@ pub(crate) fn scale(arguments: &Scale) -> Result<Report> {
         (provider, dialect, create) == (Provider::Generic, Dialect::Paystream, false),
         "a scale measures paystream with webhooks of its generic provider: leave out --provider, --dialect and --create"
     );
+    for path in [&arguments.common.json, &arguments.common.html].into_iter().flatten() {
+        output::ensure_writable(path)?;
+    }
     let tasks = tasks(arguments)?;
     let processes = ensure_fits(arguments)?;
     raise_descriptors();
-    progress(&format!("starting Redis, the ingest process and {processes} streaming processes"));
+    let progress = |line: String| {
+        if !arguments.common.quiet {
+            output::progress(&line);
+        }
+    };
+    progress(format!("starting Redis, the ingest process and {processes} streaming processes"));
     let cluster = Cluster::start(program, processes, arguments.heartbeat)?;
     let parts = cluster.parts();
     let common = Common {
@@ -98,19 +108,20 @@ pub(crate) fn scale(arguments: &Scale) -> Result<Report> {
         token: Some(String::new()),
         pid: parts.iter().flat_map(|(_, pids)| pids.clone()).collect(),
         processes,
+        patience: arguments.common.patience.max(30 + (streams / STEPS) as u64 / OPENED_PER_SECOND),
         opening: Some(arguments.common.opening.unwrap_or((OPENING / processes).max(16))),
         ..arguments.common.clone()
     };
     let mut session = Session::start(Workload::Scale, &common, &Readers::brisk(streams, streams))?;
     session.name_parts(parts);
     let mut accepted = Vec::new();
-    progress(&format!("storing {streams} payments"));
+    progress(format!("storing {streams} payments"));
     let stored = Task { pace: Pace::Acked(IN_FLIGHT), seconds: STORING, ..Task::batch(0, streams) };
     session.post(stored, &mut accepted)?;
     let mut first = session.call_it_warm_up()?;
     if open(&mut session, streams)? {
         if arguments.idle > 0 {
-            progress(&format!("holding {streams} streams for {} s", arguments.idle));
+            progress(format!("holding {streams} streams for {} s", arguments.idle));
             session.measure_from_here();
             session.pass(Duration::from_secs(arguments.idle))?;
             session.take_idle_size(streams);
@@ -118,7 +129,7 @@ pub(crate) fn scale(arguments: &Scale) -> Result<Report> {
         session.measure_from_here();
         let watch = session.watch_pauses();
         for (rate, task) in tasks {
-            progress(&format!("posting {rate} webhooks per second for {} s", task.seconds));
+            progress(format!("posting {rate} webhooks per second for {} s", task.seconds));
             let Some(posted) = session.step(rate, Task { first, ..task }, &mut accepted)? else { break };
             first += posted;
         }
@@ -158,7 +169,7 @@ fn ensure_fits(arguments: &Scale) -> Result<usize> {
 
 /// Opens all streams step by step. Stops, with a problem in the report, before the machine runs out of memory.
 fn open(session: &mut Session, streams: usize) -> Result<bool> {
-    let (begun_us, before) = (clock::now_us(), free_memory());
+    let before = free_memory();
     for step in 1..=STEPS {
         let upto = streams * step / STEPS;
         if upto == 0 {
@@ -179,9 +190,5 @@ fn open(session: &mut Session, streams: usize) -> Result<bool> {
             return Ok(false);
         }
     }
-    progress(&format!(
-        "{streams} streams are open after {:.1} s",
-        clock::seconds(clock::now_us() - begun_us)
-    ));
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Reports of parts of one run, made at the same time by several tools, as one report. Percentiles come from the sum of the histograms.
 
-use super::{Opening, Report, Second, Size, VERSION};
+use super::{Opening, Report, Second, Size, Step, THIS_TOOL, VERSION};
 use crate::{proc::Kernel, stats::Posted};
 use anyhow::{Result, ensure};
 use std::{
@@ -31,11 +31,13 @@ pub(crate) fn merge(reports: &[(PathBuf, Report)]) -> Result<Report> {
     (merged.workload, merged.started, merged.host) = (first.workload, first.started, first.host.clone());
     merged.openings = vec![Opening { complete: true, ..Opening::default() }; first.openings.len()];
     merged.sizes = vec![Size::default(); first.sizes.len()];
+    merged.steps = vec![Step::default(); first.steps.len()];
     for part in &parts {
         let Part { name, report, .. } = part;
         ensure!(
             report.workload == first.workload
                 && report.sizes.len() == first.sizes.len()
+                && report.steps.len() == first.steps.len()
                 && report
                     .openings
                     .iter()
@@ -72,10 +74,19 @@ fn add(merged: &mut Report, part: &Part<'_>) {
     merged.missing += report.missing;
     merged.warm_up_events += report.warm_up_events;
     merged.seen.add(&report.seen);
-    // The parts posted at the same time, not one after the other.
-    let elapsed_us = merged.posted.elapsed_us.max(report.posted.elapsed_us);
-    merged.posted.add(&report.posted);
-    merged.posted = Posted { elapsed_us, ..std::mem::take(&mut merged.posted) };
+    add_posted(&mut merged.posted, &report.posted);
+    for (sum, step) in merged.steps.iter_mut().zip(&report.steps) {
+        add_step(sum, step, part);
+    }
+    for of in report.parts.iter().filter(|of| part.has_server || of.name == THIS_TOOL) {
+        match merged.parts.iter_mut().find(|sum| sum.name == of.name) {
+            Some(sum) => {
+                sum.processes += of.processes;
+                sum.used.add(&of.used);
+            }
+            None => merged.parts.push(of.clone()),
+        }
+    }
     for (sum, opening) in merged.openings.iter_mut().zip(&report.openings) {
         sum.what.clone_from(&opening.what);
         sum.streams += opening.streams;
@@ -102,6 +113,28 @@ fn add(merged: &mut Report, part: &Part<'_>) {
         merged.server_cpu_us += report.server_cpu_us;
         if let Some(server) = &report.server_after {
             merged.server_after.get_or_insert_default().add(server);
+        }
+    }
+}
+
+/// Adds what was posted at the same time, not one after the other.
+fn add_posted(sum: &mut Posted, posted: &Posted) {
+    let elapsed_us = sum.elapsed_us.max(posted.elapsed_us);
+    sum.add(posted);
+    sum.elapsed_us = elapsed_us;
+}
+
+fn add_step(sum: &mut Step, step: &Step, part: &Part<'_>) {
+    sum.rate += step.rate;
+    add_posted(&mut sum.posted, &step.posted);
+    sum.deliveries += step.deliveries;
+    sum.latency.add(&step.latency);
+    sum.undisturbed.add(&step.undisturbed);
+    sum.missing += step.missing;
+    for (name, share) in step.shares.iter().filter(|(name, _)| part.has_server || name == THIS_TOOL) {
+        match sum.shares.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += share,
+            None => sum.shares.push((name.clone(), *share)),
         }
     }
 }
@@ -196,6 +229,9 @@ mod tests {
             report.seen.latency.record(*us);
         }
         report.posted.elapsed_us = 2_000_000;
+        let shares = vec![("ingest".to_owned(), 0.25), (THIS_TOOL.to_owned(), 0.5)];
+        report.steps =
+            vec![Step { rate: 500.0, latency: report.seen.latency.clone(), shares, ..Step::default() }];
         report
     }
 
@@ -214,6 +250,7 @@ mod tests {
         assert_eq!(sum.seen.latency.count(), 2_000);
         let at = [0.4, 0.5, 0.9, 0.99].map(|quantile| sum.seen.latency.at(quantile));
         assert_eq!(at, [1, 100, 100, 1_000]);
+        assert_eq!(sum.steps[0].latency.at(0.99), 1_000);
         assert_eq!((sum.streams, sum.posted.elapsed_us), (20, 2_000_000));
     }
 
@@ -226,7 +263,11 @@ mod tests {
             (500, 600, 50, 20)
         );
         assert_eq!(bytes(&one), Some(1_000.0));
+        let shares =
+            |report: &Report| report.steps[0].shares.iter().map(|(_, share)| *share).collect::<Vec<_>>();
+        assert_eq!((shares(&one), one.steps[0].rate), (vec![0.25, 1.0], 1_000.0));
         let two = merged(vec![part("a", &[]), part("b", &[])]).unwrap();
+        assert_eq!(shares(&two), [0.5, 1.0]);
         assert_eq!((two.server_cpu_us, two.series[0].rss), (1_000, 100));
         assert_eq!(bytes(&two), Some(2_000.0));
     }

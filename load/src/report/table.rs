@@ -106,7 +106,8 @@ fn write_sizes(out: &mut String, report: &Report) -> fmt::Result {
 fn write_steps(out: &mut String, report: &Report) -> fmt::Result {
     if let Some(step) = report.steps.first() {
         let parts: String = step.shares.iter().map(|(name, _)| format!("{name:>12} %")).collect();
-        let head = ["events/s", "accepted", "delivered", "missing", "p50 ms", "p99 ms", "quiet p99"];
+        let head =
+            ["events/s", "reached/s", "accepted", "delivered", "missing", "p50 ms", "p99 ms", "quiet p99"];
         writeln!(out, "  {}{parts}", head.map(|name| format!("{name:>11}")).concat())?;
     }
     for step in &report.steps {
@@ -116,8 +117,9 @@ fn write_steps(out: &mut String, report: &Report) -> fmt::Result {
         let quiet = ms(&step.undisturbed, 0.99);
         write!(
             out,
-            "  {:>11}{accepted:>11}{delivered:>11}{missing:>11}{p50:>11.2}{p99:>11.2}{quiet:>11.2}",
-            step.rate
+            "  {:>11}{:>11.0}{accepted:>11}{delivered:>11}{missing:>11}{p50:>11.2}{p99:>11.2}{quiet:>11.2}",
+            step.rate,
+            step.reached()
         )?;
         let shares: String =
             step.shares.iter().map(|(_, share)| format!("{:>14.1}", share * 100.0)).collect();

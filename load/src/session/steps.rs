@@ -4,7 +4,7 @@ use super::{Session, usage};
 use crate::{
     clock,
     poster::Task,
-    report::{Part, Step, as_f64},
+    report::{Part, Step, THIS_TOOL, as_f64},
 };
 use anyhow::Result;
 
@@ -16,7 +16,7 @@ impl Session {
 
     /// The kinds of processes, this tool's among them.
     fn all_parts(&self) -> impl Iterator<Item = (String, Vec<u32>)> {
-        self.parts.iter().cloned().chain([("this tool".to_owned(), self.team.pids())])
+        self.parts.iter().cloned().chain([(THIS_TOOL.to_owned(), self.team.pids())])
     }
 
     /// Runs a task of the publisher, waits for all deliveries, and keeps the figures of this rate apart. Returns how

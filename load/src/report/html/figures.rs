@@ -111,15 +111,24 @@ fn sizes(report: &Report) -> Table {
 
 fn steps(report: &Report) -> Table {
     let rows = report.steps.iter().map(|step| {
-        let mut row = vec![format!("{} events/s", step.rate), step.posted.accepted.to_string()];
+        let reached = format!("{:.0}", step.reached());
+        let mut row = vec![format!("{} events/s", step.rate), reached, step.posted.accepted.to_string()];
         row.extend([step.deliveries, step.missing].map(|count| count.to_string()));
         row.extend([0.5, 0.99].map(|quantile| milliseconds(step.latency.at(quantile))));
         row.push(milliseconds(step.undisturbed.at(0.99)));
         row.extend(step.shares.iter().map(|(_, share)| format!("{:.1}", share * 100.0)));
         row
     });
-    let mut head =
-        vec!["", "accepted", "delivered", "missing", "p50, ms", "p99, ms", "p99 while undisturbed, ms"];
+    let mut head = vec![
+        "",
+        "reached, /s",
+        "accepted",
+        "delivered",
+        "missing",
+        "p50, ms",
+        "p99, ms",
+        "p99 while undisturbed, ms",
+    ];
     let names: Vec<_> = report
         .steps
         .iter()
