@@ -19,15 +19,30 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-fn hub(store: &Arc<Scripted>) -> Arc<Hub> {
-    Hub::new(Arc::clone(store) as _, Arc::new(Metrics::new()), &Limits::default())
+/// A running hub, which has read the heads and receives notices.
+fn hub(runtime: &Runtime, store: &Arc<Scripted>) -> Arc<Hub> {
+    let hub = Hub::new(Arc::clone(store) as _, Arc::new(Metrics::new()), &Limits::default());
+    drop(runtime.spawn(Arc::clone(&hub).run(Shutdown::default())));
+    runtime.block_on(async {
+        while !store.is_watched() {
+            tokio::task::yield_now().await;
+        }
+        // The stub answers the question for the heads, which follows, at once.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    });
+    hub
 }
 
-/// A log of four events is read, folded, and encoded as a snapshot and as updates.
+/// The first watcher of a payment begins: its log of four events is read, folded, and encoded as a snapshot and as updates.
 pub(crate) fn encode() -> Box<dyn FnMut()> {
-    let (runtime, hub) = (runtime(), hub(&Arc::new(Scripted::of(log(0)))));
-    let watch = hub.join(&subject(0), Arc::default());
+    let runtime = runtime();
+    let hub = hub(&runtime, &Arc::new(Scripted::of(log(0))));
+    let (subject, bell) = (subject(0), Arc::<Bell>::default());
     Box::new(move || {
+        // The topic, and with it what it has read, ends with its last watcher.
+        let watch = hub.join(&subject, Arc::clone(&bell));
         let history = runtime.block_on(watch.history()).unwrap();
         assert_eq!(history.after(black_box(Cursor::START)).unwrap().len(), 4);
     })
@@ -35,32 +50,23 @@ pub(crate) fn encode() -> Box<dyn FnMut()> {
 
 /// A notice arrives, and each of a hundred watchers is woken and takes the update.
 pub(crate) fn wake() -> Box<dyn FnMut()> {
-    let store = Arc::new(Scripted::of(Log::default()));
-    let (runtime, hub) = (runtime(), hub(&store));
+    let (runtime, store) = (runtime(), Arc::new(Scripted::of(Log::default())));
+    let hub = hub(&runtime, &store);
     let watchers: Vec<(Arc<Bell>, Watch)> = (0..WATCHERS)
         .map(|_| {
             let bell = Arc::<Bell>::default();
             (Arc::clone(&bell), hub.join(&subject(0), bell))
         })
         .collect();
-    // What the hub continues from: the empty log, and the beginning of each partition's feed.
-    let run = runtime.spawn(Arc::clone(&hub).run(Shutdown::default()));
+    // The log is empty, so that the first notice continues it.
     runtime.block_on(async {
         for (_, watch) in &watchers {
             watch.history().await.unwrap();
-        }
-        while !store.is_watched() {
-            tokio::task::yield_now().await;
-        }
-        // The hub has begun when it has read the heads, which the stub answers at once.
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
         }
     });
     let event = Arc::new(life(0).next().unwrap());
     let mut cursor = Cursor::START;
     Box::new(move || {
-        assert!(!run.is_finished());
         let next = Cursor { tag: Tag::from_random(cursor.seq + 1), seq: cursor.seq + 1 };
         store.announce(Notice {
             partition: subject(0).partition(),
