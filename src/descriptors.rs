@@ -6,7 +6,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::num::NonZeroUsize;
 
-/// The most files that the embedded store keeps open. The rest of [`FILES`] is for listeners, the log, connections to a Redis
+/// The most files that the embedded store keeps open. The rest of `FILES` is for listeners, the log, connections to a Redis
 /// server and to providers, and files that are open for a moment.
 pub const STORE_FILES: usize = 64;
 
