@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `accept`     | the accept loop: limits, timeouts, drain |
 //! | `h1`, `h2`   | how a connection of each HTTP version is served |
+//! | `leave`      | how a stream leaves HTTP/1 with its socket |
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
 //! | `service`    | the router as a service for hyper, with the client's address |
 //! | `ingest`     | `POST /webhooks/{source}` |
 //! | `public`     | `/v1`: streams and snapshots |
+//! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
@@ -27,11 +29,13 @@ mod guarded;
 mod h1;
 mod h2;
 mod ingest;
+mod leave;
 mod pages;
 mod problem;
 mod public;
 mod read_ahead;
 mod service;
+mod standings;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;

@@ -27,11 +27,11 @@ mod partition;
 mod topic;
 mod watch;
 
-pub use bell::Bell;
+pub use bell::{Bell, Ringer};
 pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
 pub use history::History;
-pub use topic::{LogEnd, Pull};
+pub use topic::{LogEnd, Pull, Topic};
 pub use watch::Watch;
 
 use crate::{
@@ -55,7 +55,7 @@ use tokio::sync::{
     broadcast::{Receiver, error::RecvError},
 };
 use tokio_util::sync::CancellationToken;
-use topic::{Effect, Topic};
+use topic::Effect;
 
 /// How often the hub compares the heads and drops frames that nobody needs.
 const TICK: Duration = Duration::from_secs(1);

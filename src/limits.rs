@@ -35,6 +35,8 @@ pub enum LimitHit {
     PendingConfirmations,
     /// A reader did not read within [`Limits::stall`].
     Stall,
+    /// A stream was cut, because its client sent too many bytes after its request.
+    StrayBytes,
     /// A write was refused, because the store's queue was full.
     StoreQueue,
     /// A stream was refused, because [`Limits::streams`] were open.

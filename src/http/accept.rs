@@ -76,12 +76,14 @@ pub async fn serve(
         };
         let Some((permit, (stream, peer))) = next else { break };
         let server = Arc::clone(&server);
-        connections.spawn(async move {
+        // Held as long as the connection lives, wherever it is served.
+        let guard = (permit, connections.token());
+        tokio::spawn(async move {
+            let shutdown = server.shutdown.clone();
             tokio::select! {
-                () = server.connection(stream, peer) => {}
-                () = server.shutdown.stopped() => {}
+                () = server.connection(stream, peer, guard) => {}
+                () = shutdown.stopped() => {}
             }
-            drop(permit);
         });
     }
     connections.close();
@@ -124,7 +126,7 @@ impl Server {
     }
 
     /// Serves one connection to its end. Its errors are only logged, because the client or its network causes them.
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, guard: impl Send + 'static) {
         let served = match timeout(self.limits.get().head_timeout, self.open(stream)).await {
             Err(_) => {
                 self.metrics.limit_hits.count(LimitHit::HeadTimeout);
@@ -133,12 +135,17 @@ impl Server {
             Ok(Err(error)) => Err(error.into()),
             Ok(Ok((version, stream))) => {
                 let service = Routed::new(self.router.clone(), Peer(peer));
-                let served = match version {
-                    Version::H1 => h1::serve(stream, service, &self.limits, &self.shutdown).await,
+                match version {
+                    Version::H1 => match h1::serve(stream, service, &self.limits, &self.shutdown).await {
+                        Ok(Some(leaver)) => leaver.leave(Box::new(guard)).map_err(Failed::from),
+                        Ok(None) => Ok(()),
+                        Err(error) => Err(error.into()),
+                    },
                     // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
-                    Version::H2 => Box::pin(h2::serve(stream, service, &self.limits, &self.shutdown)).await,
-                };
-                served.map_err(Failed::from)
+                    Version::H2 => Box::pin(h2::serve(stream, service, &self.limits, &self.shutdown))
+                        .await
+                        .map_err(Failed::from),
+                }
             }
         };
         if let Err(error) = served {

@@ -5,14 +5,18 @@
 //! (commutative, associative, idempotent), and neither the order in which events arrive nor their repetition can matter
 //! (invariant I4).
 
+mod packed;
 mod parts;
 mod register;
+
+pub use packed::Packed;
 
 use super::{
     Currency, DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, TotalOf, Trust, View,
 };
 use parts::{Parts, Sum};
 use register::{Register, Stamp};
+use serde::{Deserialize, Serialize};
 
 /// The version of the fold: raised whenever the same log may fold to another status or snapshot. It is part of every `ETag`.
 pub const FOLD_VERSION: u32 = 3;
@@ -21,7 +25,7 @@ pub const FOLD_VERSION: u32 = 3;
 const TIERS: usize = 4;
 
 /// What a log's events mean together.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// The phase of each tier.
     tiers: [Option<Register<Tier>>; TIERS],

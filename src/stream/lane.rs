@@ -2,7 +2,7 @@
 
 use super::{reason::Reset, settings::Settings};
 use crate::{
-    hub::{Frame, History, LogEnd, Pull, Watch},
+    hub::{Frame, History, LogEnd, Pull, Topic},
     payment::{Cursor, Phase, Time},
 };
 use std::{sync::Arc, time::Duration};
@@ -10,9 +10,9 @@ use std::{sync::Arc, time::Duration};
 /// An expired payment may still be paid for a while, so a stream that ends with its payment waits at least this long.
 const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
 
-/// One payment of a stream.
+/// One payment of a stream. Whoever drives the stream watches the topic as long as the lane lives.
 pub(super) struct Lane {
-    watch: Watch,
+    topic: Arc<Topic>,
     /// The last entry that the stream has written.
     cursor: Cursor,
     wants: Wants,
@@ -46,17 +46,17 @@ pub(super) enum Missed<'a> {
 
 impl Lane {
     /// A lane that begins at what the client sent: nothing, a cursor, or a text that is no cursor (`Some(None)`).
-    pub(super) fn new(watch: Watch, sent: Option<Option<Cursor>>) -> Self {
+    pub(super) fn new(topic: Arc<Topic>, sent: Option<Option<Cursor>>) -> Self {
         let (cursor, wants) = match sent {
             None => (Cursor::START, Wants::Snapshot(None)),
             Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { watch, cursor, wants, began_at: 0 }
+        Self { topic, cursor, wants, began_at: 0 }
     }
 
-    pub(super) fn watch(&self) -> &Watch {
-        &self.watch
+    pub(super) fn topic(&self) -> &Arc<Topic> {
+        &self.topic
     }
 
     pub(super) fn cursor(&self) -> Cursor {
@@ -65,12 +65,12 @@ impl Lane {
 
     /// The text of the payment's id.
     pub(super) fn payment(&self) -> &str {
-        self.watch.subject().id.as_str()
+        self.topic.subject().id.as_str()
     }
 
     /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
     pub(super) fn pull(&self) -> Pull {
-        if self.wants == Wants::Live { self.watch.pull(self.cursor) } else { Pull::Behind }
+        if self.wants == Wants::Live { self.topic.pull(self.cursor) } else { Pull::Behind }
     }
 
     /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
@@ -102,13 +102,13 @@ impl Lane {
 
     /// Whether the client has seen the whole log, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
-        let end = self.watch.log_end();
+        let end = self.topic.log_end();
         self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
     }
 
     /// When the payment is finished, if nothing more happens to it.
     pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
-        finish(&self.watch.log_end(), settings)
+        finish(&self.topic.log_end(), settings)
     }
 }
 

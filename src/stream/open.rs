@@ -1,6 +1,7 @@
 //! Opening a stream: what a request asks for, and the answer to it.
 
 use super::{
+    begun::{Begun, Detachable},
     census::Seat,
     drive::{Drive, Stands, Terms},
     lane::Lane,
@@ -46,22 +47,25 @@ impl Streams {
     /// Opens a stream. A transient failure is answered with a stream too, a closing and an unclean end, since an `EventSource`
     /// never reconnects after a status other than 200.
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
-        let seat = Seat::take(&self.census);
-        if self.shutdown.is_draining() {
+        let node = &self.node;
+        let seat = Seat::take(&node.census);
+        if node.shutdown.is_draining() {
             return self.refuse(Refusal::Drain, &open);
         }
-        if self.census.open() > self.limits.get().streams {
-            self.metrics.limit_hits.count(LimitHit::Streams);
+        if node.census.open() > node.limits.get().streams {
+            node.metrics.limit_hits.count(LimitHit::Streams);
             return self.refuse(Refusal::Overload, &open);
         }
         let bell = Arc::new(Bell::default());
-        let lanes = self.lanes(&open, &bell);
-        let reads = futures_util::future::try_join_all(lanes.iter().map(|lane| lane.watch().history()));
+        let watches: Vec<_> =
+            open.subjects.iter().map(|subject| node.hub.join(subject, Arc::clone(&bell))).collect();
+        let reads = futures_util::future::try_join_all(watches.iter().map(Watch::history));
         let Ok(Ok(histories)) = tokio::time::timeout(STORE_PATIENCE, reads).await else {
             return self.refuse(Refusal::Store, &open);
         };
+        let lanes = lanes(&open, &watches);
         let Open { cursor, heartbeat_events, until_finished, expires_at, stands, .. } = open;
-        let at = self.moment();
+        let at = node.moment();
         let session = Session::new(lanes, heartbeat_events);
         if until_finished && cursor.is_some() && session.is_over(&at.settings, at.wall) {
             return Opened::Finished;
@@ -69,27 +73,29 @@ impl Streams {
         let terms = Terms { until_finished, expires_at, stands };
         let mut out = BytesMut::new();
         let drive = Drive::begin(seat, session, terms, &histories, &at, &mut out);
-        Opened::Stream(Body::stream(Arc::clone(self), drive, bell, out))
-    }
-
-    fn lanes(self: &Arc<Self>, open: &Open, bell: &Arc<Bell>) -> Vec<Lane> {
-        let count = open.subjects.len();
-        let sent = match &open.cursor {
-            None => vec![None; count],
-            Some(text) => wire::split_cursors(text, count).into_iter().map(Some).collect(),
-        };
-        let join = |subject| -> Watch { self.hub.join(subject, Arc::clone(bell)) };
-        open.subjects.iter().zip(sent).map(|(subject, sent)| Lane::new(join(subject), sent)).collect()
+        let reactors = self.reactors.get().cloned();
+        let begun = Begun { node: Arc::clone(node), drive, bell, watches, out, reactors };
+        Opened::Stream(Body::stream(Detachable::new(begun)))
     }
 
     fn refuse(&self, why: Refusal, open: &Open) -> Opened {
-        self.metrics.refusals.count(why.counted());
+        self.node.metrics.refusals.count(why.counted());
         let count = open.subjects.len();
         // The client keeps the cursor that it has.
         let sent = open.cursor.as_deref().map(|text| wire::split_cursors(text, count)).unwrap_or_default();
         let cursors = (0..count).map(|lane| sent.get(lane).copied().flatten().unwrap_or(Cursor::START));
         let mut out = BytesMut::new();
-        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.moment().draw_retry_ms());
+        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.node.moment().draw_retry_ms());
         Opened::Stream(Body::refusal(out))
     }
+}
+
+/// The lanes of a stream, each of which begins where the client left off.
+fn lanes(open: &Open, watches: &[Watch]) -> Vec<Lane> {
+    let count = watches.len();
+    let sent = match &open.cursor {
+        None => vec![None; count],
+        Some(text) => wire::split_cursors(text, count).into_iter().map(Some).collect(),
+    };
+    watches.iter().zip(sent).map(|(watch, sent)| Lane::new(Arc::clone(watch.topic()), sent)).collect()
 }

@@ -42,11 +42,11 @@ impl Streams {
         wait: Option<Duration>,
     ) -> Snapshot {
         let bell = Arc::new(Bell::default());
-        let watch = self.hub.join(subject, Arc::clone(&bell));
-        let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
+        let watch = self.node.hub.join(subject, Arc::clone(&bell));
+        let deadline = wait.map(|wait| Instant::now() + wait.min(self.node.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count(RefusalReason::Store);
+                self.node.metrics.refusals.count(RefusalReason::Store);
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
@@ -64,7 +64,7 @@ impl Streams {
             tokio::select! {
                 () = bell.rung() => {}
                 () = tokio::time::sleep_until(deadline) => {}
-                () = self.shutdown.draining() => return Snapshot::NotModified { etag },
+                () = self.node.shutdown.draining() => return Snapshot::NotModified { etag },
             }
         }
     }
