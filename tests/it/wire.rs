@@ -6,3 +6,4 @@ mod opening;
 mod resume;
 mod several;
 mod snapshot;
+mod sockets;
