@@ -14,6 +14,7 @@
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
 //! | `watch`     | a watcher's hold on a topic |
+//! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
 //! | `heal`      | reading from the store what notices failed to say |
@@ -26,6 +27,7 @@ mod history;
 mod partition;
 mod topic;
 mod watch;
+mod watchers;
 
 pub use bell::{Bell, Ringer};
 pub use frame::Frame;

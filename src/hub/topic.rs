@@ -2,7 +2,12 @@
 //! few bytes; frames, the whole log and the unpacked state only while something happens. It does no I/O: the hub reads the log for
 //! it.
 
-use super::{bell::Ringer, frame::Frame, history::History};
+use super::{
+    bell::Ringer,
+    frame::Frame,
+    history::History,
+    watchers::{Watcher, Watchers},
+};
 use crate::{
     payment::{Cursor, Packed, Phase, State, Subject, Tag, Time},
     store::{Log, Notice},
@@ -68,29 +73,6 @@ struct Warm {
     is_listed: bool,
     /// Something has come since the last tick.
     is_hot: bool,
-}
-
-/// Who is woken. Most topics have one watcher, which needs no memory of its own.
-#[derive(Default)]
-enum Watchers {
-    #[default]
-    None,
-    One(Watcher),
-    Several(Vec<Watcher>),
-}
-
-/// Who is woken when a topic has news.
-#[derive(Clone)]
-pub(super) struct Watcher {
-    pub(super) ringer: Arc<dyn Ringer>,
-    /// What the ringer is told.
-    pub(super) key: u32,
-}
-
-impl Watcher {
-    fn is_of(&self, ringer: &Arc<dyn Ringer>) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.ringer), Arc::as_ptr(ringer))
-    }
 }
 
 /// A read of the log that has begun.
@@ -369,45 +351,6 @@ impl LiveEnd {
     fn ring(&self) {
         for watcher in self.watchers.as_slice() {
             watcher.ringer.ring(watcher.key);
-        }
-    }
-}
-
-impl Watchers {
-    fn as_slice(&self) -> &[Watcher] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Several(several) => several,
-        }
-    }
-
-    fn add(&mut self, watcher: Watcher) {
-        *self = match std::mem::take(self) {
-            Self::None => Self::One(watcher),
-            Self::One(one) => Self::Several(vec![one, watcher]),
-            Self::Several(mut several) => {
-                several.push(watcher);
-                Self::Several(several)
-            }
-        }
-    }
-
-    fn remove(&mut self, watcher: &Watcher) {
-        let is_it = |known: &Watcher| known.key == watcher.key && known.is_of(&watcher.ringer);
-        match self {
-            Self::One(one) if is_it(one) => *self = Self::None,
-            Self::None | Self::One(_) => {}
-            Self::Several(several) => {
-                if let Some(place) = several.iter().position(is_it) {
-                    several.swap_remove(place);
-                }
-                if several.len() == 1
-                    && let Some(one) = several.pop()
-                {
-                    *self = Self::One(one);
-                }
-            }
         }
     }
 }

@@ -4,7 +4,8 @@ use super::{
     Hub,
     bell::{Bell, Ringer},
     history::History,
-    topic::{Topic, Watcher},
+    topic::Topic,
+    watchers::Watcher,
 };
 use crate::{payment::Subject, store::StoreError};
 use std::sync::Arc;
@@ -14,7 +15,6 @@ pub struct Watch {
     hub: Arc<Hub>,
     topic: Arc<Topic>,
     watcher: Watcher,
-    partition: u8,
 }
 
 impl Hub {
@@ -22,15 +22,14 @@ impl Hub {
     /// reads anything, so that no event can fall between the two.
     #[must_use]
     pub fn join(self: &Arc<Self>, subject: &Subject, bell: Arc<Bell>) -> Watch {
-        let index = subject.partition();
         let watcher = Watcher { ringer: bell, key: 0 };
         let topic = {
-            let mut partition = self.partition(index);
+            let mut partition = self.partition(subject.partition());
             let topic = partition.topic_or_new(subject);
             topic.add(watcher.clone());
             topic
         };
-        Watch { hub: Arc::clone(self), topic, watcher, partition: index }
+        Watch { hub: Arc::clone(self), topic, watcher }
     }
 
     /// Reads a whole log, for a watcher that follows it already. Asks a store that fails again until it answers. A log that
@@ -62,12 +61,7 @@ impl Watch {
     pub fn for_ringer(&self, ringer: Arc<dyn Ringer>, key: u32) -> Self {
         let watcher = Watcher { ringer, key };
         self.topic.add(watcher.clone());
-        Self {
-            hub: Arc::clone(&self.hub),
-            topic: Arc::clone(&self.topic),
-            watcher,
-            partition: self.partition,
-        }
+        Self { hub: Arc::clone(&self.hub), topic: Arc::clone(&self.topic), watcher }
     }
 
     /// Reads the whole log as it is now or later. One reader reads for all who wait, and the number of logs that are read at
@@ -81,9 +75,10 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         // Under the partition's lock, as in `join`, so that no watcher can join a topic that is being forgotten.
-        let mut partition = self.hub.partition(self.partition);
+        let subject = self.topic.subject();
+        let mut partition = self.hub.partition(subject.partition());
         if self.topic.remove(&self.watcher) {
-            partition.forget(self.topic.subject());
+            partition.forget(subject);
         }
     }
 }

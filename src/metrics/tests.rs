@@ -49,7 +49,8 @@ fn label_values_are_those_that_operators_query() {
             "limit_hits",
             "reason",
             "body_bytes body_timeout buffered_bytes connections deliveries delivery_records \
-             failed_signatures_per_second head_timeout key_fetches open_files owed stall store_queue streams",
+             failed_signatures_per_second head_timeout key_fetches open_files owed stall store_queue stray_bytes \
+             streams",
         ),
         ("refusals", "reason", "drain forbidden overload store token"),
         (

@@ -64,13 +64,16 @@ struct Deadlines {
     heartbeat: u32,
     /// When the stream has reached its maximum age.
     max_age: u32,
-    /// When the token expires.
-    expiry: Option<u32>,
-    /// When the stream closes in the drain; drawn when the drain begins.
-    drain: Option<u32>,
+    /// When the token expires; [`NEVER`] without a token.
+    expiry: u32,
+    /// When the stream closes in the drain: drawn when the drain begins, and [`NEVER`] until then.
+    drain: u32,
     /// When the sink was to call again at the latest. A sink that calls much later could not write.
     due: u32,
 }
+
+/// No deadline.
+const NEVER: u32 = u32::MAX;
 
 /// What the sink does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,8 +105,8 @@ impl Drive {
             began: at.now,
             heartbeat: ms(between(at.settings.heartbeat, 0.8)),
             max_age: ms(between(at.settings.max_age, 0.8)),
-            expiry: expires_at.map(|expires_at| ms(at.instant_of(expires_at) - at.now)),
-            drain: None,
+            expiry: expires_at.map_or(NEVER, |expires_at| ms(at.instant_of(expires_at) - at.now)),
+            drain: NEVER,
             due: 0,
         };
         Self { session, seat, until_finished, stands, deadlines, reading: None, said_stale: false }
@@ -166,7 +169,7 @@ impl Drive {
     /// The reason to end at once, whatever is still unsaid.
     fn must_end(&self, at: &Moment<'_>) -> Option<Closing> {
         let now = self.deadlines.now(at);
-        let is_expired = self.deadlines.expiry.is_some_and(|expiry| expiry <= now);
+        let is_expired = self.deadlines.expiry <= now;
         let is_revoked = self.stands.as_ref().is_some_and(|stands| !stands());
         if is_expired || is_revoked {
             return Some(Closing::TokenExpired);
@@ -182,8 +185,10 @@ impl Drive {
         let now = self.deadlines.now(at);
         if at.is_draining {
             let window = at.settings.drain.mul_f64(DRAIN_SHARE);
-            let drawn = || now.saturating_add(ms(between(window, 0.0)));
-            if *self.deadlines.drain.get_or_insert_with(drawn) <= now {
+            if self.deadlines.drain == NEVER {
+                self.deadlines.drain = now.saturating_add(ms(between(window, 0.0)));
+            }
+            if self.deadlines.drain <= now {
                 return Some(Closing::Drain);
             }
         }
@@ -203,8 +208,7 @@ impl Drive {
         let finish = finishes_at.map(|finish| at.instant_of(finish) + Duration::from_millis(1));
         let deadlines = &mut self.deadlines;
         deadlines.shorten_heartbeat(at);
-        let first = deadlines.heartbeat.min(deadlines.max_age);
-        let first = [deadlines.expiry, deadlines.drain].into_iter().flatten().fold(first, u32::min);
+        let first = deadlines.heartbeat.min(deadlines.max_age).min(deadlines.expiry).min(deadlines.drain);
         let first = deadlines.began + Duration::from_millis(first.into());
         finish.map_or(first, |finish| finish.min(first))
     }
@@ -238,7 +242,7 @@ impl Deadlines {
 
 /// Whole milliseconds, 49 days at most.
 fn ms(span: Duration) -> u32 {
-    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+    u32::try_from(span.as_millis()).unwrap_or(NEVER).min(NEVER - 1)
 }
 
 /// A random span between `least` × `span` and `span`, so that what began together does not go on together.

@@ -17,8 +17,8 @@ pub(super) struct Lane {
     cursor: Cursor,
     wants: Wants,
     /// The `seq` of the last entry in the history that the lane began with. Events up to it are a replay; later ones are
-    /// news, whose latency is measured however they reach the stream.
-    began_at: u64,
+    /// news, whose latency is measured however they reach the stream. No log comes near four billion entries.
+    began_at: u32,
 }
 
 /// What a lane has to write next.
@@ -78,7 +78,7 @@ impl Lane {
     pub(super) fn catch_up<'a>(&mut self, history: &'a History) -> Missed<'a> {
         let wants = std::mem::replace(&mut self.wants, Wants::Live);
         if wants != Wants::Live {
-            self.began_at = history.head.seq;
+            self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let reset = match (wants, history.after(self.cursor)) {
             (Wants::Snapshot(reset), _) => reset,
@@ -97,7 +97,7 @@ impl Lane {
     /// Moves the cursor to this update. Returns whether it is news rather than replay.
     pub(super) fn pass(&mut self, frame: &Frame) -> bool {
         self.cursor = frame.cursor;
-        frame.cursor.seq > self.began_at
+        frame.cursor.seq > self.began_at.into()
     }
 
     /// Whether the client has seen the whole log, and the payment is finished.

@@ -14,10 +14,12 @@
 //! | `worker` | the loop of one thread |
 //! | `line`   | one connection: its socket and what waits to be written to it |
 //! | `topics` | the topics that the streams of a thread watch, and the list of each |
+//! | `clock`  | the time by which they decide, and the ticks of the wheel |
 //! | `wheel`  | the timer wheel; pure |
 //! | `slab`   | slots in chunks, so that memory grows with what they hold; pure |
 
 mod arrival;
+mod clock;
 mod inbox;
 mod line;
 mod slab;
@@ -39,6 +41,7 @@ use std::{
     },
     thread,
 };
+use tokio::sync::Notify;
 use worker::Worker;
 
 /// The threads of a node. They end when this is dropped or when [`Reactors::stop_guard`] is; the streams that they hold are then
@@ -47,6 +50,21 @@ pub(super) struct Reactors {
     inboxes: Vec<Arc<Inbox>>,
     /// The thread that gets the next stream, modulo their number.
     next: AtomicUsize,
+    /// Notified when a thread has ended.
+    ended: Arc<Notify>,
+}
+
+/// Tells that a thread has ended, also when it panics.
+struct TellsEnd {
+    inbox: Arc<Inbox>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        self.inbox.stop();
+        self.ended.notify_one();
+    }
 }
 
 /// Ends the threads when it is dropped.
@@ -56,11 +74,16 @@ impl Reactors {
     /// Starts one thread for each core that the process may use. Logs are read on the runtime from which this is called.
     pub(super) fn start(node: &Arc<Node>) -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
-        let mut reactors = Self { inboxes: Vec::with_capacity(count), next: AtomicUsize::new(0) };
+        let mut reactors =
+            Self { inboxes: Vec::with_capacity(count), next: AtomicUsize::new(0), ended: Arc::default() };
         for index in 0..count {
             let (worker, inbox) = Worker::new(Arc::clone(node))?;
+            let tells_end = TellsEnd { inbox: Arc::clone(&inbox), ended: Arc::clone(&reactors.ended) };
             reactors.inboxes.push(inbox);
-            thread::Builder::new().name(format!("reactor-{index}")).spawn(move || worker.run())?;
+            thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
+                let _tells_end = tells_end;
+                worker.run();
+            })?;
         }
         Ok(reactors)
     }
@@ -71,6 +94,11 @@ impl Reactors {
         if let Some(inbox) = self.inboxes.get(index) {
             inbox.arrive(arrival);
         }
+    }
+
+    /// Returns when a thread has ended: if nobody stopped it, it has panicked, and its streams are cut.
+    pub(super) async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     pub(super) const fn stop_guard(&self) -> StopGuard<'_> {

@@ -43,10 +43,18 @@ impl Streams {
         Ok(())
     }
 
-    /// Measures the time that streams are open, and wakes them when a drain begins. When it ends, because everything stops, the
-    /// streams that left HTTP are cut.
+    /// Measures the time that streams are open, and wakes them when a drain begins. Ends when everything stops, or too early if a
+    /// thread that drives sockets fails; the streams that left HTTP are then cut.
     pub async fn run(&self) {
-        let _ends_with_us = self.reactors.get().map(|reactors| reactors.stop_guard());
+        let reactors = self.reactors.get();
+        let _ends_with_us = reactors.map(|reactors| reactors.stop_guard());
+        let reactor_ended = async {
+            match reactors {
+                Some(reactors) => reactors.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut reactor_ended = std::pin::pin!(reactor_ended);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drains = false;
@@ -54,6 +62,10 @@ impl Streams {
         loop {
             tokio::select! {
                 () = shutdown.stopped() => return,
+                () = &mut reactor_ended => {
+                    tracing::error!("a thread that drives streams has ended");
+                    return;
+                }
                 () = shutdown.draining(), if !drains => {
                     drains = true;
                     census.begin_drain();

@@ -3,7 +3,7 @@
 //! It is bounded by what it is about: a topic is in it at most once however often it has news, a topic reads at most one history
 //! at a time, and each arrival holds a connection's permit.
 
-use super::arrival::Arrival;
+use super::{arrival::Arrival, slab::Key};
 use crate::hub::{History, Ringer};
 use mio::Waker;
 use std::{
@@ -35,7 +35,7 @@ pub(super) struct Mail {
 /// A history that was read for a topic of the thread.
 pub(super) struct Read {
     /// The key of the topic.
-    pub(super) topic: u32,
+    pub(super) topic: Key,
     /// The number of the read.
     pub(super) number: u32,
     pub(super) history: Arc<History>,

@@ -20,6 +20,8 @@ pub(super) struct Line {
     /// What the kernel did not take yet. Boxed, because few connections have any.
     waiting: Option<Box<Waiting>>,
     framing: Framing,
+    /// The last bytes of the stream are among those that wait.
+    pub(super) is_ending: bool,
     /// How many bytes the client has sent after its request.
     stray: u32,
     /// Held until the connection ends.
@@ -52,7 +54,7 @@ impl Line {
         guard: Box<dyn Send>,
     ) -> Self {
         let (socket, stray) = (TcpStream::from_std(socket), u32::try_from(stray).unwrap_or(u32::MAX));
-        Self { socket, waiting: None, framing, stray, _guard: guard }
+        Self { socket, waiting: None, framing, is_ending: false, stray, _guard: guard }
     }
 
     /// Has the system tell `token` when there is something to read.

@@ -2,14 +2,15 @@
 
 use super::{
     arrival::{Arrival, Departure},
+    clock::{Clock, Ticks},
     inbox::{Inbox, Mail, Read},
     line::{Line, Peer},
-    slab::Slab,
+    slab::{Key, Slab},
     topics::Topics,
-    wheel::{TICK_MS, Wheel},
+    wheel::Wheel,
 };
 use crate::{
-    hub::{History, Topic},
+    hub::History,
     limits::LimitHit,
     stream::{
         drive::{Drive, Next},
@@ -20,12 +21,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use mio::{Events, Poll, Token, Waker, event::Event};
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{runtime::Handle, task::AbortHandle};
+use std::{io, sync::Arc};
 
 /// The token of the inbox's waker; streams have the numbers of their slots.
 const INBOX: Token = Token(usize::MAX);
@@ -36,21 +32,15 @@ const EVENTS: usize = 1024;
 /// Bytes for what clients send after their requests, which is dropped.
 const DRAIN_BYTES: usize = 4096;
 
-/// After so many streams the time is read again: they take less than a millisecond.
-const STREAMS_PER_MOMENT: u32 = 32;
-
 /// One thread and its streams.
 pub(super) struct Worker {
     node: Arc<Node>,
-    /// The runtime on which logs are read.
-    runtime: Handle,
     poll: Poll,
     inbox: Arc<Inbox>,
     streams: Slab<Stream>,
     topics: Topics,
     wheel: Wheel,
-    /// When tick 0 of the wheel was.
-    start: Instant,
+    ticks: Ticks,
     /// What a drive writes, and what goes to the socket: empty between two streams.
     out: BytesMut,
     frame: Vec<u8>,
@@ -62,11 +52,9 @@ struct Stream {
     drive: Drive,
     line: Line,
     /// Its places in the lists of its topics.
-    places: u32,
-    /// The number of the read that it waits for.
-    read: Option<u32>,
-    /// The last bytes are on their way.
-    is_over: bool,
+    places: Key,
+    /// The number of the read that it waits for; 0 for none.
+    read: u32,
 }
 
 impl Worker {
@@ -74,15 +62,15 @@ impl Worker {
     pub(super) fn new(node: Arc<Node>) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), INBOX)?));
+        let hub = Arc::clone(&node.hub);
         let worker = Self {
             node,
-            runtime: Handle::current(),
             poll,
             inbox: Arc::clone(&inbox),
             streams: Slab::default(),
-            topics: Topics::new(Arc::clone(&inbox)),
+            topics: Topics::new(hub, Arc::clone(&inbox)),
             wheel: Wheel::new(),
-            start: Instant::now(),
+            ticks: Ticks::from_now(),
             out: BytesMut::new(),
             frame: Vec::new(),
             drain: Box::new([0; DRAIN_BYTES]),
@@ -95,7 +83,7 @@ impl Worker {
         let node = Arc::clone(&self.node);
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            let wait = self.wheel.next().map(|tick| self.until(tick));
+            let wait = self.wheel.next().map(|tick| self.ticks.until(tick));
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -114,8 +102,8 @@ impl Worker {
             }
             self.take(mail, &mut clock);
             let mut due = Vec::new();
-            self.wheel.advance(self.tick(clock.now()), &mut due);
-            for stream in due {
+            self.wheel.advance(self.ticks.at(clock.now()), &mut due);
+            for stream in due.into_iter().filter_map(|slot| Key::new(slot as usize)) {
                 self.due(stream, clock.read());
             }
         }
@@ -123,7 +111,7 @@ impl Worker {
 
     /// Does what the sockets of a stream say.
     fn socket(&mut self, event: &Event, at: &Moment<'_>) {
-        let Ok(key) = u32::try_from(event.token().0) else { return };
+        let Some(key) = Key::new(event.token().0) else { return };
         let Some(stream) = self.streams.get_mut(key) else { return };
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             match stream.line.drain(&mut self.drain[..]) {
@@ -149,7 +137,7 @@ impl Worker {
             self.catch_up(&read, clock);
         }
         for topic in mail.rung {
-            let mut next = self.topics.first(topic);
+            let mut next = Key::new(topic as usize).and_then(|topic| self.topics.first(topic));
             while let Some((stream, after)) = next.and_then(|place| self.topics.at(place)) {
                 self.turn(stream, clock.read());
                 next = after;
@@ -163,14 +151,14 @@ impl Worker {
         let Departure { socket, head, framing, stray, guard } = departure;
         let mut line = Line::new(socket, framing, stray, guard);
         let Some(key) = self.streams.vacancy() else { return };
-        if let Err(error) = line.register(self.poll.registry(), Token(key as usize)) {
+        if let Err(error) = line.register(self.poll.registry(), token(key)) {
             tracing::error!(%error, "a reactor cannot watch a socket; its stream is cut");
             return;
         }
         let Some(places) = self.topics.enter(key, &watches) else { return };
         self.frame.extend_from_slice(&head);
         line.frame(&out, &mut self.frame);
-        self.streams.insert(Stream { drive, line, places, read: None, is_over: false });
+        self.streams.insert(Stream { drive, line, places, read: 0 });
         if self.write(key, at) {
             self.turn(key, at);
         }
@@ -179,24 +167,24 @@ impl Worker {
     /// Hands a history to the streams that wait for it.
     fn catch_up(&mut self, read: &Read, clock: &mut Clock<'_>) {
         let Read { topic, number, history } = read;
-        let (spawner, topics) = (Spawner::new(self, *topic), &mut self.topics);
-        if !topics.was_read(*topic, *number, |topic, number| spawner.spawn(topic, number)) {
+        if !self.topics.was_read(*topic, *number) {
             return;
         }
         let mut next = self.topics.first(*topic);
         while let Some((key, after)) = next.and_then(|place| self.topics.at(place)) {
             next = after;
             let Some(stream) = self.streams.get_mut(key) else { continue };
-            if stream.read.take_if(|read| *read == *number).is_none() {
+            if stream.read != *number {
                 continue;
             }
+            stream.read = 0;
             // A stream whose socket takes no more gets its history as soon as it does: it asks again.
             self.feed(key, history, clock.read());
         }
     }
 
     /// Hands a history to one stream, and goes on with it.
-    fn feed(&mut self, key: u32, history: &History, at: &Moment<'_>) {
+    fn feed(&mut self, key: Key, history: &History, at: &Moment<'_>) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         if stream.line.is_waiting() {
             return stream.drive.give_up_read();
@@ -208,7 +196,7 @@ impl Worker {
     }
 
     /// Looks at a stream whose timer has fired.
-    fn due(&mut self, key: u32, at: &Moment<'_>) {
+    fn due(&mut self, key: Key, at: &Moment<'_>) {
         match self.streams.get_mut(key) {
             Some(stream) if stream.line.is_waiting() => {
                 at.metrics.limit_hits.count(LimitHit::Stall);
@@ -221,10 +209,10 @@ impl Worker {
 
     /// Lets a stream write until it has to wait for something. One whose socket takes no more is left alone: as long as it waits
     /// it costs nothing, and it pulls what it has missed when there is room.
-    fn turn(&mut self, key: u32, at: &Moment<'_>) {
+    fn turn(&mut self, key: Key, at: &Moment<'_>) {
         loop {
             let Some(stream) = self.streams.get_mut(key) else { return };
-            if stream.line.is_waiting() || stream.is_over {
+            if stream.line.is_waiting() || stream.line.is_ending {
                 return;
             }
             match stream.drive.step(at, &mut self.out) {
@@ -236,8 +224,8 @@ impl Worker {
                 Next::Read => self.read(key),
                 Next::Wait(until) => {
                     // A timer fires when its tick has passed.
-                    let tick = self.tick(until).wrapping_add(1);
-                    return self.wheel.set(key, tick);
+                    let tick = self.ticks.at(until).wrapping_add(1);
+                    return self.wheel.set(key.slot(), tick);
                 }
                 Next::End(ending) => return self.end(key, ending, at),
             }
@@ -245,21 +233,15 @@ impl Worker {
     }
 
     /// Begins to read the history that a stream needs.
-    fn read(&mut self, key: u32) {
+    fn read(&mut self, key: Key) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let Some((lane, _)) = stream.drive.behind() else { return };
         let Some(topic) = self.topics.of_lane(stream.places, lane) else { return };
-        let spawner = Spawner {
-            runtime: self.runtime.clone(),
-            node: Arc::clone(&self.node),
-            inbox: Arc::clone(&self.inbox),
-            key: topic,
-        };
-        stream.read = self.topics.read(topic, |topic, number| spawner.spawn(topic, number));
+        stream.read = self.topics.read(topic).unwrap_or(0);
     }
 
     /// Writes what the drive has put into `out`. Returns whether all of it has left.
-    fn send(&mut self, key: u32, at: &Moment<'_>) -> bool {
+    fn send(&mut self, key: Key, at: &Moment<'_>) -> bool {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.line.frame(&self.out, &mut self.frame);
         }
@@ -269,7 +251,7 @@ impl Worker {
 
     /// Writes what is in `frame`. Returns whether all of it has left; if not, the stream is looked at when there is room, or is
     /// gone.
-    fn write(&mut self, key: u32, at: &Moment<'_>) -> bool {
+    fn write(&mut self, key: Key, at: &Moment<'_>) -> bool {
         let written = self.streams.get_mut(key).map(|stream| stream.line.write(&self.frame));
         self.frame.clear();
         match written {
@@ -283,40 +265,40 @@ impl Worker {
 
     /// Whether nothing waits for the socket. If something does, has the stream looked at when there is room, or when it has waited
     /// for too long: a reader that takes bytes within this time is told that it stalled, by its drive.
-    fn has_left(&mut self, key: u32, at: &Moment<'_>) -> bool {
+    fn has_left(&mut self, key: Key, at: &Moment<'_>) -> bool {
         let Some(stream) = self.streams.get_mut(key) else { return false };
         if !stream.line.is_waiting() {
             return true;
         }
-        if stream.line.await_room(self.poll.registry(), Token(key as usize)).is_err() {
+        if stream.line.await_room(self.poll.registry(), token(key)).is_err() {
             self.remove(key);
         } else {
-            self.wheel.set(key, self.tick(at.now + 2 * at.stall));
+            self.wheel.set(key.slot(), self.ticks.at(at.now + 2 * at.stall));
         }
         false
     }
 
     /// Writes what waits for a socket that has room, and goes on with the stream when all has left.
-    fn flush(&mut self, key: u32, at: &Moment<'_>) {
+    fn flush(&mut self, key: Key, at: &Moment<'_>) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         match stream.line.flush() {
             Err(_) => return self.remove(key),
             Ok(_) if stream.line.is_waiting() => {
-                return self.wheel.set(key, self.tick(at.now + 2 * at.stall));
+                return self.wheel.set(key.slot(), self.ticks.at(at.now + 2 * at.stall));
             }
             Ok(_) => {}
         }
-        if stream.is_over || stream.line.await_room(self.poll.registry(), Token(key as usize)).is_err() {
+        if stream.line.is_ending || stream.line.await_room(self.poll.registry(), token(key)).is_err() {
             return self.remove(key);
         }
         self.turn(key, at);
     }
 
     /// Ends a stream whose last event was written.
-    fn end(&mut self, key: u32, ending: Ending, at: &Moment<'_>) {
+    fn end(&mut self, key: Key, ending: Ending, at: &Moment<'_>) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         if ending == Ending::Clean {
-            stream.is_over = true;
+            stream.line.is_ending = true;
             self.frame.extend_from_slice(stream.line.last_frame());
             if !self.write(key, at) {
                 return;
@@ -331,83 +313,32 @@ impl Worker {
     }
 
     /// Drops a stream and closes its connection.
-    fn remove(&mut self, key: u32) {
+    fn remove(&mut self, key: Key) {
         if let Some(stream) = self.streams.remove(key) {
             self.topics.leave(stream.places);
-            self.wheel.cancel(key);
+            self.wheel.cancel(key.slot());
         }
     }
-
-    /// The tick of the wheel in which a time lies.
-    fn tick(&self, time: Instant) -> u32 {
-        let ticks = time.saturating_duration_since(self.start).as_millis() / u128::from(TICK_MS);
-        // Ticks wrap around.
-        u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(0)
-    }
-
-    /// How long it is until a tick begins.
-    fn until(&self, tick: u32) -> Duration {
-        let now = self.start.elapsed();
-        let ticks = tick.wrapping_sub(self.tick(self.start + now));
-        if ticks == 0 || ticks > u32::MAX / 2 {
-            return Duration::ZERO;
-        }
-        let into = now.as_micros() % u128::from(TICK_MS * 1000);
-        let into = Duration::from_micros(u64::try_from(into).unwrap_or(0));
-        (Duration::from_millis(TICK_MS) * ticks).saturating_sub(into)
-    }
 }
 
-/// Begins reads of the log of one topic.
-struct Spawner {
-    runtime: Handle,
-    node: Arc<Node>,
-    inbox: Arc<Inbox>,
-    /// The key of the topic.
-    key: u32,
+/// The token by which the system names the socket of a stream.
+const fn token(key: Key) -> Token {
+    Token(key.slot() as usize)
 }
 
-impl Spawner {
-    fn new(worker: &Worker, key: u32) -> Self {
-        let (runtime, node, inbox) =
-            (worker.runtime.clone(), Arc::clone(&worker.node), Arc::clone(&worker.inbox));
-        Self { runtime, node, inbox, key }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Topic;
 
-    fn spawn(self, topic: &Arc<Topic>, number: u32) -> AbortHandle {
-        let Self { runtime, node, inbox, key } = self;
-        let history = node.hub.history_in_time(topic);
-        let read = async move {
-            let history = history.await;
-            inbox.was_read(Read { topic: key, number, history });
-        };
-        runtime.spawn(read).abort_handle()
-    }
-}
-
-/// The moment by which streams decide, read anew now and then.
-struct Clock<'a> {
-    node: &'a Node,
-    at: Moment<'a>,
-    /// How many streams have decided by it.
-    used: u32,
-}
-
-impl<'a> Clock<'a> {
-    fn new(node: &'a Node) -> Self {
-        Self { node, at: node.moment(), used: 0 }
-    }
-
-    fn read(&mut self) -> &Moment<'a> {
-        self.used += 1;
-        if self.used > STREAMS_PER_MOMENT {
-            (self.at, self.used) = (self.node.moment(), 0);
-        }
-        &self.at
-    }
-
-    fn now(&mut self) -> Instant {
-        self.at = self.node.moment();
-        self.at.now
+    /// There may be a million of each, so what they take is decided, not grown into. Beside it a stream has what its connection
+    /// holds, and a topic what the hub keeps of it.
+    #[test]
+    fn an_idle_stream_and_its_topic_take_few_bytes() {
+        // The socket knows more of itself in a debug build.
+        let debug = size_of::<mio::net::TcpStream>().saturating_sub(4).next_multiple_of(8);
+        let (place, topic) = Topics::BYTES;
+        assert!(size_of::<Stream>() - debug + place <= 192, "{} {debug} {place}", size_of::<Stream>());
+        assert!(size_of::<Topic>() + topic <= 232, "{} {topic}", size_of::<Topic>());
     }
 }
