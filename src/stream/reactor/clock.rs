@@ -34,7 +34,7 @@ impl<'a> Clock<'a> {
     }
 }
 
-/// The ticks of a timer wheel, counted from its start. They wrap around after 397 days.
+/// The ticks of a timer wheel, counted from its start. They wrap around after 6.8 years.
 pub(super) struct Ticks(Instant);
 
 impl Ticks {
