@@ -173,6 +173,22 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn a_door_is_shut_from_a_write_to_the_next_flush() {
+        let (exit, (socket, mut client)) = (Exit::default(), duplex(4));
+        let mut door = Door::new(socket, exit.clone());
+        let is_shut = || exit.0.is_unflushed.load(Ordering::Relaxed);
+        assert!(!is_shut());
+        for _ in 0..2 {
+            door.write_all(b"1234").await.unwrap();
+            assert!(is_shut(), "hyper may hold more");
+            door.flush().await.unwrap();
+            assert!(!is_shut());
+            client.read_exact(&mut [0; 4]).await.unwrap();
+        }
+    }
 
     #[test]
     fn the_head_has_the_headers_of_all_layers_and_those_of_the_connection() {
