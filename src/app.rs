@@ -26,7 +26,7 @@ use crate::{
     shutdown::Shutdown,
     store,
 };
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
@@ -71,7 +71,8 @@ impl App {
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
         let common = Common { store, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
-        let streaming = access.map(|access| StreamHalf::new(access, &common));
+        let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
+        let streaming = streaming.context("the threads that drive streams cannot be started")?;
         let admin_token = Arc::new(RwLock::new(config.admin_token));
         let admin_hosts = Arc::new(RwLock::new(config.admin_hosts));
         let admin = Admin {

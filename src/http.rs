@@ -11,6 +11,7 @@
 //! | `idle`       | the connections that make room for others |
 //! | `preamble`   | the header of the PROXY protocol before the first request |
 //! | `h1`, `h2`   | how a connection of each HTTP version is served |
+//! | `leave`      | how a stream leaves HTTP/1 with its socket |
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
 //! | `service`    | the router as a service for hyper, which knows the client of each request |
@@ -18,6 +19,7 @@
 //! | `ingest`     | `POST /webhooks/{source}` |
 //! | `buffers`    | the memory that bodies of webhooks take, shared fairly |
 //! | `public`     | `/v1`: streams and snapshots |
+//! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
@@ -37,6 +39,7 @@ mod h2;
 mod hosts;
 mod idle;
 mod ingest;
+mod leave;
 mod pages;
 mod preamble;
 mod problem;
@@ -44,6 +47,7 @@ mod public;
 mod read_ahead;
 mod refusal;
 mod service;
+mod standings;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;

@@ -45,6 +45,8 @@ pub enum LimitHit {
     SilentConnectionsPerPeer,
     /// A reader did not read within [`Limits::stall`].
     Stall,
+    /// A stream was cut, because its client sent too many bytes after its request.
+    StrayBytes,
     /// A write was refused, because the store's queue was full.
     StoreQueue,
     /// A stream or long poll was refused, because [`Limits::streams`] were open.

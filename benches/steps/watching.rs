@@ -78,7 +78,7 @@ pub(crate) fn wake() -> Box<dyn FnMut()> {
         runtime.block_on(async {
             for (bell, watch) in &watchers {
                 // A bell may have rung before, as it does whenever the hub looks at the heads.
-                while !matches!(watch.pull(cursor), Pull::Frames(frames) if frames.len() == 1) {
+                while !matches!(watch.topic().pull(cursor), Pull::Frames(frames) if frames.len() == 1) {
                     bell.rung().await;
                 }
             }

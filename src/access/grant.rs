@@ -8,7 +8,7 @@ use crate::{
 use std::sync::Arc;
 
 /// The payments of its realm that a grant covers.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Payments {
     /// All payments, for operators.
     All,
@@ -17,7 +17,7 @@ pub enum Payments {
 }
 
 /// What an admitted request may see.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Grant {
     /// The realm. The request sees nothing of other realms.
     pub realm: Name,
@@ -38,6 +38,18 @@ impl Grant {
     /// The grant of a request without a token, where the settings allow that: all payments of `realm`.
     pub(super) const fn anonymous(realm: Name) -> Self {
         Self { realm, payments: Payments::All, expires_at: None, holder: None, kid: None, fingerprint: None }
+    }
+
+    /// The grant without what [`Access::stands`](super::Access::stands) does not look at, and what tells tokens of one key apart:
+    /// which payments, and until when.
+    #[must_use]
+    pub fn kind(&self) -> Self {
+        let payments = match &self.payments {
+            Payments::All => Payments::All,
+            Payments::Ids(_) => Payments::Ids(Vec::new()),
+        };
+        let Self { realm, kid, fingerprint, .. } = self.clone();
+        Self { realm, payments, expires_at: None, holder: None, kid, fingerprint }
     }
 
     /// Whether the grant covers `payment`, which has to be an id of the grant's realm.

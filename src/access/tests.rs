@@ -315,6 +315,7 @@ fn a_reload_revokes_what_its_keys_no_longer_cover() {
         edit(&mut settings);
         access.replace(Access::new(settings).unwrap());
         assert_eq!(access.stands(&grant), admit(&access, &token, at(0)).is_ok());
+        assert_eq!(access.stands(&grant.kind()), access.stands(&grant));
         access.stands(&grant)
     };
     assert!(change(|_| ()));

@@ -14,6 +14,7 @@ use super::{
     guarded::Guarded,
     h1, h2,
     idle::Quiet,
+    leave::Leaver,
     preamble,
     read_ahead::ReadAhead,
     service::Routed,
@@ -33,7 +34,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout_at},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// Bytes that the kernel buffers for a client that does not read. A frame has about 1 KiB, so a burst of some 60 fits.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -80,8 +81,10 @@ pub async fn serve(
         };
         let server = Arc::clone(&server);
         let (quiet, registration) = server.entrance.idle.quiet();
+        // Lasts as long as the connection, wherever it is served.
+        let token = connections.token();
         connections.spawn(async move {
-            let served = server.connection(stream, address, admission, quiet);
+            let served = server.connection(stream, address, (admission, token), quiet);
             tokio::select! {
                 // Ended early if it is idle while others wait for its place.
                 _ = Abortable::new(served, registration) => {}
@@ -126,7 +129,7 @@ impl Server {
         &self,
         mut stream: TcpStream,
         address: SocketAddr,
-        mut admission: Admission,
+        (mut admission, token): (Admission, TaskTrackerToken),
         quiet: Arc<Quiet>,
     ) {
         admission.open();
@@ -148,7 +151,11 @@ impl Server {
                 Err(hit) => return self.metrics.limit_hits.count(hit),
             },
         };
-        if let Err(error) = served {
+        let left = served.and_then(|leaver| match leaver {
+            Some(leaver) => leaver.leave(Box::new((admission, token))).map_err(Failed::from),
+            None => Ok(()),
+        });
+        if let Err(error) = left {
             tracing::debug!(error = &*error, peer = %peer.address(), "a connection ended early");
         }
     }
@@ -174,17 +181,17 @@ impl Server {
         }
     }
 
-    /// Serves the requests of one connection.
-    async fn requests(&self, stream: TcpStream, service: Routed) -> Result<(), Failed> {
+    /// Serves the requests of one connection, until it ends or a stream leaves it.
+    async fn requests(&self, stream: TcpStream, service: Routed) -> Result<Option<Box<Leaver>>, Failed> {
         let (version, stream) = self.open(stream).await?;
         match version {
-            Version::H1 => h1::serve(stream, service, &self.limits, &self.shutdown).await?,
+            Version::H1 => Ok(h1::serve(stream, service, &self.limits, &self.shutdown).await?),
             // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
             Version::H2 => {
                 Box::pin(h2::serve(stream, service, &self.limits, &self.metrics, &self.shutdown)).await?;
+                Ok(None)
             }
         }
-        Ok(())
     }
 
     /// Sets the options of the socket and waits for the bytes that tell the version of HTTP.

@@ -8,6 +8,7 @@ use super::{
     asked::{self, Asked},
     problem::{self, Problem},
     service::Arrival,
+    standings::Standings,
 };
 use crate::{
     access::{Access, Denied, Grant},
@@ -36,16 +37,28 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Public {
     /// Opens streams and takes snapshots.
-    pub streams: Arc<Streams>,
+    streams: Arc<Streams>,
     /// Decides what a request may see.
-    pub access: Arc<Access>,
+    access: Arc<Access>,
     /// Limits the payments of a stream and the wait of a long poll.
-    pub limits: Live<Limits>,
+    limits: Live<Limits>,
     /// Counts refusals.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
+    standings: Arc<Standings>,
 }
 
 impl Public {
+    /// The routes' share of a gateway.
+    #[must_use]
+    pub fn new(
+        streams: Arc<Streams>,
+        access: Arc<Access>,
+        limits: Live<Limits>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { streams, access, limits, metrics, standings: Arc::default() }
+    }
+
     /// The routes below `/v1`.
     pub fn routes(self) -> Router {
         let access = Arc::clone(&self.access);
@@ -113,8 +126,6 @@ async fn events<'a>(
         return Ok(event_stream(Body::empty()));
     }
 
-    let access = Arc::clone(&api.access);
-    let expires_at = grant.expires_at;
     let (holders, has_room) = counted(asked, &grant);
     let open = Open {
         subjects,
@@ -123,11 +134,18 @@ async fn events<'a>(
         cursor: asked.cursor(),
         heartbeat_events,
         until_finished,
-        expires_at,
-        stands: Some(Box::new(move || access.stands(&grant))),
+        expires_at: grant.expires_at,
+        stands: Some(api.standings.of(&grant, &api.access)),
     };
     Ok(match api.streams.open(open).await {
-        Opened::Stream(body) => event_stream(Body::new(body)),
+        Opened::Stream(body) => {
+            let detachable = body.detachable();
+            let mut response = event_stream(Body::new(body));
+            if let Some(detachable) = detachable {
+                response.extensions_mut().insert(detachable);
+            }
+            response
+        }
         // An `EventSource` does not reconnect after a 204.
         Opened::Finished => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),
     })

@@ -6,7 +6,7 @@ use super::{
     wire,
 };
 use crate::{
-    hub::Bell,
+    hub::{Bell, Follower},
     metrics::RefusalReason,
     payment::{FOLD_VERSION, Subject},
 };
@@ -58,15 +58,16 @@ impl Streams {
     ) -> Snapshot {
         let seat = poll.map(|poll| self.seat(SeatKind::LongPoll, poll.holders, poll.has_room)).transpose();
         let bell = Arc::new(Bell::default());
-        let watch = self.hub.join(subject, Arc::clone(&bell));
-        if seat.is_err() || poll.is_some() && !self.may_watch(std::iter::once(&watch)) {
-            self.metrics.refusals.count(RefusalReason::Overload);
+        let watch = self.node.hub.join(subject, Arc::clone(&bell));
+        let follower = poll.map(|_| Follower::new(Arc::clone(watch.topic())));
+        if seat.is_err() || !self.may_follow(follower.iter().map(Follower::topic)) {
+            self.node.metrics.refusals.count(RefusalReason::Overload);
             return Snapshot::Overload;
         }
-        let deadline = poll.map(|poll| Instant::now() + poll.wait.min(self.limits.get().wait));
+        let deadline = poll.map(|poll| Instant::now() + poll.wait.min(self.node.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count(RefusalReason::Store);
+                self.node.metrics.refusals.count(RefusalReason::Store);
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
@@ -84,7 +85,7 @@ impl Streams {
             tokio::select! {
                 () = bell.rung() => {}
                 () = tokio::time::sleep_until(deadline) => {}
-                () = self.shutdown.draining() => return Snapshot::NotModified { etag },
+                () = self.node.shutdown.draining() => return Snapshot::NotModified { etag },
             }
         }
     }

@@ -225,11 +225,13 @@ fn libraries_are_named_only_where_they_belong() {
         let file = File { text: file.text.split("#[cfg(test)]").next().unwrap().to_owned(), ..file };
         let is_http = file.room() == "http";
         let is_sink = file.name.starts_with("stream/sink");
+        let is_reactor = file.name.starts_with("stream/reactor");
         for (library, allowed) in [
             ("redis", file.name.starts_with("store/redis")),
             ("fjall", file.name.starts_with("store/embedded")),
             ("axum", is_http || is_sink || file.room() == "app"),
             ("hyper", is_http || is_sink),
+            ("mio", is_reactor),
             ("jsonwebtoken", file.room() == "access"),
             ("clap", ["cli", "main"].contains(&file.room())),
             ("tokio", file.room() != "payment"),

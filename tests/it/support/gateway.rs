@@ -1,8 +1,8 @@
 //! One gateway process, with a data folder and ports of its own. Dropping it kills it.
 
 use super::{
-    GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY, header,
-    now_s,
+    GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY,
+    bridge::bridge, header, now_s,
 };
 use load::{
     follow::Follower,
@@ -23,7 +23,10 @@ use std::{
 use tempfile::TempDir;
 
 pub(crate) struct Gateway {
+    /// Where it is asked for streams and snapshots.
     pub(crate) public: SocketAddr,
+    /// The public listener itself: another address where the run goes over HTTP/2.
+    pub(crate) listener: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
     role: &'static str,
@@ -86,7 +89,8 @@ impl Gateway {
     }
 
     /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
-    /// `redis`, each gateway gets a server of its own.
+    /// `redis`, each gateway gets a server of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
+    /// HTTP/2, whose streams do not leave HTTP.
     pub(crate) async fn with(setup: Setup) -> Self {
         Self::with_role("all", setup).await
     }
@@ -108,10 +112,16 @@ impl Gateway {
             Ok("redis") => Some(RedisServer::start().await),
             Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
         };
-        let public = free_address();
+        let listener = free_address();
+        let public = match std::env::var("PAYSTREAM_TEST_HTTP").as_deref() {
+            Err(_) | Ok("1") => listener,
+            Ok("2") => bridge(listener).await,
+            Ok(other) => panic!("PAYSTREAM_TEST_HTTP is {other:?}; allowed: 1, 2"),
+        };
         let mut gateway = Self {
             public,
-            ingest: if setup.one_socket { public } else { free_address() },
+            listener,
+            ingest: if setup.one_socket { listener } else { free_address() },
             admin: free_address(),
             role,
             open_files: setup.open_files,
@@ -129,7 +139,7 @@ impl Gateway {
     pub(crate) fn configure(&self, setup: &Setup) {
         let redis = self.redis.as_ref().map(|redis| Store::Redis { url: redis.url(), more: String::new() });
         let setup = Setup { store: redis.unwrap_or_else(|| setup.store.clone()), ..setup.clone() };
-        setup.write(self.folder.path(), [self.public, self.ingest, self.admin]);
+        setup.write(self.folder.path(), [self.listener, self.ingest, self.admin]);
     }
 
     /// Starts the process on the same folder and ports, and waits until it is ready.
