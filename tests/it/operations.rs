@@ -86,7 +86,8 @@ async fn the_metrics_are_there_and_make_sense() {
     })
     .await;
     let seconds = gateway.metric("paystream_receipt_to_write_seconds_sum", &[]).await;
-    assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");
+    // Times are whole milliseconds, and a frame may be written within the one in which its webhook came.
+    assert!((0.0..10.0).contains(&seconds), "{seconds}");
     let text = gateway.admin("/metrics").await;
     assert!(text.text().ends_with("# EOF\n"), "it is OpenMetrics");
     assert!(text.head.header("content-type").unwrap().contains("openmetrics"));
