@@ -35,6 +35,8 @@ pub enum LimitHit {
     PendingConfirmations,
     /// A reader did not read within [`Limits::stall`].
     Stall,
+    /// A write was refused, because the embedded store's tree was as far behind its journal as it may be.
+    StoreJournal,
     /// A write was refused, because the store's queue was full.
     StoreQueue,
     /// A stream was refused, because [`Limits::streams`] were open.

@@ -7,22 +7,36 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
-//! | `layout`     | keys and values, to bytes and back |
-//! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
+//! | `draft`, `change` | what it has decided and not synced yet; what the journal keeps of it |
+//! | `journal`    | the ring of segments in which a group becomes durable, by one write and one sync |
+//! | `layer`, `recent` | what is not in the tree yet, in memory; reads go through it |
+//! | `carrier`    | the thread that carries layers into the tree, and gives way to everything else |
+//! | `tree`, `layout` | the library's tree (fjall, an LSM tree); its keys and values, to bytes and back |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
-//! | `sweep`      | removal of logs past their time to live |
+//! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
-//! The choice of an LSM tree was measured on this very shape of append, side by side with a copy-on-write B-tree (redb 4): the LSM tree
-//! commits groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
-//! file. The B-tree needs 25 MB less memory.
+//! The way of an append: the writer takes what waits, looks up what is known of each payment (in its draft, in the layers, and only then in the
+//! tree), writes all changes of the batch to the journal as one group, syncs it, adds them to the active layer, and answers. The tree is no part of
+//! that way. Every few seconds the carrier takes the active layer and writes it into the tree as one sorted batch, with the number of its last
+//! group; then the layer is dropped, and its segments of the journal are written again. So an event costs one write on its way, and three
+//! later, sorted and together with thousands of others; references and records are written in chunks, and only the newest.
+//!
+//! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
+//! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod carrier;
+mod change;
 mod clock;
 mod command;
+mod draft;
 mod folder;
+mod journal;
+mod layer;
 mod layout;
+mod recent;
 mod sweep;
 mod tree;
 mod work_queue;
@@ -40,18 +54,23 @@ use crate::{
     },
 };
 use async_trait::async_trait;
+use carrier::{Carrier, PACE, Pace};
+use change::Change;
 use clock::{Clock, Now};
 use command::Command;
+use journal::{Disk, FolderDisk, Journal, JournalError};
+use layer::Layer;
+use recent::Recent;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
@@ -95,42 +114,59 @@ pub struct Embedded {
     clock: Clock,
 }
 
+/// What the store works with besides its settings. Tests give other parts.
+struct Machinery {
+    clock: Clock,
+    pace: Pace,
+    /// The disk under the journal, given the files of the data folder.
+    disk: Box<dyn FnOnce(FolderDisk) -> Box<dyn Disk> + Send>,
+}
+
+impl Default for Machinery {
+    fn default() -> Self {
+        Self { clock: Arc::new(crate::clock::now), pace: PACE, disk: Box::new(|files| Box::new(files)) }
+    }
+}
+
 /// What an open store holds, until it is closed.
 struct Open {
-    tree: Tree,
+    recent: Arc<Recent>,
     commands: SyncSender<Command>,
     writer: JoinHandle<()>,
+    carrier: JoinHandle<()>,
 }
 
 impl Embedded {
     /// Opens the data folder, creates it if there is none, and starts the writer.
     pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
-        Self::open_at(settings, metrics, Arc::new(crate::clock::now))
+        Self::open_by(Machinery::default(), settings, metrics)
     }
 
-    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, FolderError> {
+    fn open_by(
+        machinery: Machinery,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, FolderError> {
+        let (clock, pace) = (Arc::clone(&machinery.clock), machinery.pace);
         // What cannot be looked at cannot be opened either, and is told then.
         let is_there = settings.is_there().unwrap_or_default();
-        let tree = Tree::open(&settings.path)?;
+        let (recent, journal, carrier) = start_carrier(settings, machinery)?;
         let path = settings.path.display();
         if is_there {
             tracing::info!(%path, "data folder found");
         } else {
             tracing::info!(%path, "data folder made, since there was none");
         }
-        let damaged = |error: StoreError| FolderError::Corrupt {
-            path: settings.path.clone(),
-            reason: error.to_string(),
-        };
-        let heads = tree.heads().map_err(damaged)?;
-        let pending = tree.confirmations().map_err(damaged)?;
+        let heads = recent.heads().map_err(|error| corrupt(&settings.path, error))?;
+        let pending = recent.confirmations().map_err(|error| corrupt(&settings.path, error))?;
         let work = WorkQueues::restored(pending, Now::by(&clock));
         let published = Arc::new(Mutex::new(heads.clone()));
-        let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
+        let history_ms = history_ms(settings);
         let (commands, queue) = sync_channel(QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
         let writer = Writer {
-            tree: tree.clone(),
+            recent: Arc::clone(&recent),
+            journal,
             commands: queue,
             notices: notices.clone(),
             published: Arc::clone(&published),
@@ -139,28 +175,34 @@ impl Embedded {
             work,
             history_ms,
             clock: Arc::clone(&clock),
-            sweep: Sweep::new(),
+            pace,
+            metrics: Arc::clone(&metrics),
+            group: Vec::new(),
+            is_unmarked: false,
+            ticked: Instant::now(),
         };
         let writer = thread::Builder::new()
             .name("store-writer".into())
             .spawn(|| writer.run())
             .map_err(|source| FolderError::Io { path: settings.path.clone(), source })?;
-        let open = Arc::new(RwLock::new(Some(Open { tree, commands, writer })));
+        let open = Arc::new(RwLock::new(Some(Open { recent, commands, writer, carrier })));
         Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
     }
 
-    /// Writes what is left, stops the writer and unlocks the folder. Later calls fail. Blocks for the time of one sync.
+    /// Writes what is left, stops the threads and unlocks the folder. Later calls fail. Blocks until the tree holds everything.
     pub fn close_blocking(&self) {
         Self::close_it(&self.open);
     }
 
     fn close_it(open: &RwLock<Option<Open>>) {
         let open = open.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Open { tree, commands, writer }) = open {
+        if let Some(Open { recent, commands, writer, carrier }) = open {
             drop(commands);
-            // A panic of the writer ends the process, so there is no panic to pass on here.
+            // A panic of these threads ends the process, so there is no panic to pass on here.
             let _joined = writer.join();
-            drop(tree);
+            recent.lock().is_closing = true;
+            recent.due.notify_all();
+            let _joined = carrier.join();
         }
     }
 
@@ -180,15 +222,79 @@ impl Embedded {
     /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tree) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Recent) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let tree = {
+        let recent = {
             let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-            open.as_ref().ok_or_else(closed)?.tree.clone()
+            Arc::clone(&open.as_ref().ok_or_else(closed)?.recent)
         };
-        let outcome = tokio::task::spawn_blocking(move || read(&tree)).await;
+        let outcome = tokio::task::spawn_blocking(move || read(&recent)).await;
         outcome.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
+}
+
+/// Opens the tree and the journal, and starts the carrier. The carrier's thread opens the tree, so that the library's threads have its
+/// priority.
+fn start_carrier(
+    settings: &Settings,
+    machinery: Machinery,
+) -> Result<(Arc<Recent>, Journal, JoinHandle<()>), FolderError> {
+    let (opened, result) = sync_channel(1);
+    let (path, history_ms) = (settings.path.clone(), history_ms(settings));
+    let carrier = thread::Builder::new().name("store-carrier".into()).spawn(move || {
+        let _guard = writer::AbortOnPanic;
+        carrier::give_way();
+        let Machinery { clock, pace, disk } = machinery;
+        let outcome = Tree::open(&path).and_then(|(tree, files)| replay(&path, tree, disk(files)));
+        let recent = outcome.as_ref().map(|(recent, _)| Arc::clone(recent)).ok();
+        // The receiver waits for nothing else.
+        let _sent = opened.send(outcome);
+        if let Some(recent) = recent {
+            Carrier { recent, history_ms, clock, pace, sweep: Sweep::new(), oldest: HashMap::new() }.run();
+        }
+    });
+    let io = |source| FolderError::Io { path: settings.path.clone(), source };
+    let carrier = carrier.map_err(io)?;
+    let ended = |_| io(std::io::Error::other("the thread that opens it has ended"));
+    let (recent, journal) = result.recv().map_err(ended)??;
+    Ok((recent, journal, carrier))
+}
+
+/// Reads what the journal holds and the tree does not.
+fn replay(path: &Path, tree: Tree, disk: Box<dyn Disk>) -> Result<(Arc<Recent>, Journal), FolderError> {
+    let carried = tree.carried().map_err(|error| corrupt(path, error))?;
+    let mut replayed = Layer::default();
+    let journal = Journal::open(disk, carried, |number, payload| {
+        for change in Change::all_of(payload) {
+            replayed.apply(change?);
+        }
+        replayed.bytes += payload.len();
+        replayed.last_group = number;
+        Ok::<_, ReplayError>(())
+    });
+    let journal = journal.map_err(|error| match error {
+        ReplayError::Journal(JournalError::Io(source)) => FolderError::Io { path: path.into(), source },
+        error => corrupt(path, error),
+    })?;
+    Ok((Arc::new(Recent::new(tree, carried, replayed)), journal))
+}
+
+/// Why the journal was not replayed.
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Change(#[from] StoreError),
+}
+
+fn corrupt(path: &Path, error: impl fmt::Display) -> FolderError {
+    FolderError::Corrupt { path: path.into(), reason: error.to_string() }
+}
+
+/// How long a log lives after its last event, in milliseconds.
+fn history_ms(settings: &Settings) -> i64 {
+    i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits for the answer of the writer.
@@ -212,7 +318,7 @@ impl Store for Embedded {
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         let subject = subject.clone();
         let (clock, history_ms) = (Arc::clone(&self.clock), self.history_ms);
-        self.read_with(move |tree| tree.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
+        self.read_with(move |recent| recent.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -220,7 +326,7 @@ impl Store for Embedded {
     }
 
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
-        self.read_with(move |tree| tree.feed(partition, from)).await
+        self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
     async fn heads(&self) -> Result<Vec<Head>, StoreError> {
@@ -245,8 +351,8 @@ impl Store for Embedded {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
-        let source = source.to_owned();
-        self.read_with(move |tree| tree.records(log, &source, before, limit)).await
+        let prefix = layout::records(log, source);
+        self.read_with(move |recent| recent.records(&prefix, before, limit)).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

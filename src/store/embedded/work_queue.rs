@@ -6,7 +6,7 @@
 //! In memory, due times are those of the steady clock, so that a wall clock that is set back holds up nothing. On disk they are wall times;
 //! a restart cuts a delay that is longer than any delay can be.
 
-use super::{clock::Now, command::Backlogs, layout, tree::Batch};
+use super::{change::Change, clock::Now, command::Backlogs, draft::Draft, layout};
 use crate::{
     payment::{Name, Time},
     store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, Settlement, StoreError},
@@ -57,23 +57,23 @@ impl WorkQueues {
         queues
     }
 
-    /// Adds a pending confirmation, or brings it forward. Returns whether something was written that has to be made durable.
+    /// Adds a pending confirmation, or brings it forward.
     pub(super) fn enqueue(
         &mut self,
-        batch: &mut Batch<'_>,
+        draft: &mut Draft,
         (source, payment): (Arc<str>, Name),
         after: Duration,
         now: Now,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
         let (wanted, is_full) = (now.after(after), queue.items.len() >= MAX_PENDING);
         let (stored, due) = match queue.items.get_mut(&payment) {
             Some(item) if item.ticket.is_some() => {
                 item.hinted = Some(item.hinted.map_or(wanted, |due| due.min(wanted)));
                 (item.stored.delay, item.stored.attempts) = (None, 0);
-                return Ok(false);
+                return Ok(());
             }
-            Some(item) if item.claimable <= wanted && item.stored.delay.is_none() => return Ok(false),
+            Some(item) if item.claimable <= wanted && item.stored.delay.is_none() => return Ok(()),
             Some(WorkItem { stored, claimable, .. }) => {
                 let due = wanted.min(*claimable);
                 let written = now.wall_time_of(due);
@@ -99,10 +99,10 @@ impl WorkQueues {
                 (stored, wanted)
             }
         };
-        write(batch, &stored)?;
+        write(draft, &stored)?;
         queue.remove(&stored.payment);
         queue.add(stored, due);
-        Ok(true)
+        Ok(())
     }
 
     /// Claims the pending confirmation that has been due longest.
@@ -126,7 +126,7 @@ impl WorkQueues {
     /// Settles a claim. This need not be durable: after a crash, a payment is at worst asked for once more.
     pub(super) fn settle(
         &mut self,
-        batch: &mut Batch<'_>,
+        draft: &mut Draft,
         pending: &Pending,
         settlement: Settlement,
         now: Now,
@@ -140,7 +140,8 @@ impl WorkQueues {
         let mut stored = item.stored.clone();
         let again = settlement.delay().map(|(_, after)| now.after(after));
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
-            batch.remove(layout::confirmation(&pending.source, &pending.payment));
+            let key = layout::confirmation(&pending.source, &pending.payment);
+            draft.add(Change::Confirmation { key, value: None })?;
             queue.remove(&pending.payment);
             return Ok(());
         };
@@ -156,7 +157,7 @@ impl WorkQueues {
         if let Settlement::Paused { after } = settlement {
             queue.next = queue.next.max(Some(now.after(after)));
         }
-        write(batch, &stored)?;
+        write(draft, &stored)?;
         queue.remove(&pending.payment);
         queue.add(stored, due);
         Ok(())
@@ -197,9 +198,9 @@ impl WorkQueue {
     }
 }
 
-fn write(batch: &mut Batch<'_>, stored: &layout::PendingConfirmation) -> Result<(), StoreError> {
-    batch.put(layout::confirmation(&stored.source, &stored.payment), layout::encode(stored)?);
-    Ok(())
+fn write(draft: &mut Draft, stored: &layout::PendingConfirmation) -> Result<(), StoreError> {
+    let key = layout::confirmation(&stored.source, &stored.payment);
+    draft.add(Change::Confirmation { key, value: Some(layout::encode(stored)?.into()) })
 }
 
 /// The time from one moment to a later one; zero if it is earlier.

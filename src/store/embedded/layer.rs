@@ -1,0 +1,130 @@
+//! Layers: what changes come to, in memory. A newer layer lies over older ones and at last over the tree.
+
+use super::{
+    change::{Change, NewEntry},
+    layout::Meta,
+};
+use crate::{
+    payment::{Digest, Subject, Tag},
+    store::{FEED_LEN, RECORDS_PER_SOURCE, Reference},
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What some groups of changes came to.
+#[derive(Default)]
+pub(super) struct Layer {
+    /// The logs that were changed.
+    pub(super) logs: HashMap<Subject, RecentLog>,
+    /// The newest references of each feed, at most [`FEED_LEN`], in order.
+    pub(super) feeds: BTreeMap<u8, VecDeque<Reference>>,
+    /// The newest records of each log of records, by the prefix of its keys: numbers and records, at most [`RECORDS_PER_SOURCE`], in order.
+    pub(super) records: HashMap<Vec<u8>, VecDeque<(u64, Bytes)>>,
+    /// The pending confirmations that were written or removed, by key.
+    pub(super) confirmations: BTreeMap<Vec<u8>, Option<Bytes>>,
+    /// The length of the groups in the journal.
+    pub(super) bytes: usize,
+    /// The number of the last group.
+    pub(super) last_group: u64,
+}
+
+/// What a layer knows about a log.
+#[derive(Default)]
+pub(super) struct RecentLog {
+    /// The meta; nothing if the log was forgotten.
+    pub(super) meta: Option<Meta>,
+    /// Whether nothing of what lies below belongs to the log any more.
+    pub(super) anew: bool,
+    /// The last entries of the log, in order.
+    pub(super) entries: Vec<RecentEntry>,
+}
+
+/// An entry of a log in memory.
+pub(super) struct RecentEntry {
+    pub(super) tag: Tag,
+    pub(super) identity: Digest,
+    pub(super) digest: Digest,
+    /// The entry as the tree keeps it.
+    pub(super) stored: Bytes,
+}
+
+impl RecentLog {
+    /// The number of its first entry here, or of the next one if there is none.
+    pub(super) fn first_seq(&self) -> u64 {
+        let seq = self.meta.as_ref().map_or(0, |meta| meta.seq);
+        (seq + 1).saturating_sub(self.entries.len() as u64)
+    }
+
+    /// Whether all of the log is here, so that nobody has to look further down.
+    pub(super) fn is_whole(&self) -> bool {
+        self.anew || self.first_seq() == 1
+    }
+}
+
+impl Layer {
+    /// Whether there is nothing that the tree would have to hold.
+    pub(super) fn is_empty(&self) -> bool {
+        self.logs.is_empty() && self.records.is_empty() && self.confirmations.is_empty()
+    }
+
+    /// Makes a change part of the layer.
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Entry(entry) => self.append(entry),
+            Change::Record { prefix, number, record } => self.record(prefix, number, record),
+            Change::Confirmation { key, value } => drop(self.confirmations.insert(key, value)),
+            Change::Forget(subject) => {
+                self.logs.insert(subject, RecentLog { anew: true, ..RecentLog::default() });
+            }
+        }
+    }
+
+    fn append(&mut self, entry: NewEntry) {
+        let NewEntry { subject, seq, tag, pos, provider, at, anew, identity, digest, stored } = entry;
+        let feed = self.feeds.entry(subject.partition()).or_default();
+        push(feed, Reference { pos, tag, subject: subject.clone(), seq }, FEED_LEN);
+        let log = self.logs.entry(subject).or_default();
+        if anew {
+            *log = RecentLog { anew, ..RecentLog::default() };
+        }
+        log.meta = Some(Meta { seq, provider, last: at });
+        log.entries.push(RecentEntry { tag, identity, digest, stored });
+    }
+
+    /// Keeps a record.
+    pub(super) fn record(&mut self, prefix: Vec<u8>, number: u64, record: Bytes) {
+        push(self.records.entry(prefix).or_default(), (number, record), RECORDS_PER_SOURCE as u64);
+    }
+
+    /// Takes over what a newer layer holds.
+    pub(super) fn absorb(&mut self, newer: Self) {
+        for (subject, log) in newer.logs {
+            let known = self.logs.entry(subject).or_default();
+            if log.anew {
+                *known = log;
+            } else {
+                known.meta = log.meta;
+                known.entries.extend(log.entries);
+            }
+        }
+        for (partition, references) in newer.feeds {
+            let feed = self.feeds.entry(partition).or_default();
+            references.into_iter().for_each(|reference| push(feed, reference, FEED_LEN));
+        }
+        for (prefix, records) in newer.records {
+            let known = self.records.entry(prefix).or_default();
+            records.into_iter().for_each(|record| push(known, record, RECORDS_PER_SOURCE as u64));
+        }
+        self.confirmations.extend(newer.confirmations);
+        self.bytes += newer.bytes;
+        self.last_group = self.last_group.max(newer.last_group);
+    }
+}
+
+/// Adds an item behind the others, and removes the first one if there are more than `most`.
+fn push<T>(ring: &mut VecDeque<T>, item: T, most: u64) {
+    ring.push_back(item);
+    if ring.len() as u64 > most {
+        ring.pop_front();
+    }
+}
