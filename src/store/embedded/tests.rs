@@ -1,3 +1,6 @@
+mod carrying;
+mod faults;
+
 use super::*;
 use crate::{
     payment::{Cursor, Event, Fact, Time, Trust},

@@ -44,7 +44,7 @@ const GROUP_BYTES: usize = 1 << 20;
 const ROOM_BYTES: usize = HEAD_BYTES + GROUP_BYTES + MAX_CHANGE_BYTES;
 
 /// How long the writer waits for room in the journal before it refuses what waits. To carry a layer takes some 100 ms of a processor.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The time without commands after which the end of the journal is marked.
 const QUIET: Duration = Duration::from_millis(50);

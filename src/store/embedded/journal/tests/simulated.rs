@@ -12,7 +12,11 @@ use std::{
 pub(in crate::store::embedded) struct SimulatedDisk {
     extent: Extent,
     state: Arc<Mutex<State>>,
+    /// Called before each sync.
+    at_sync: Arc<Mutex<Option<Hook>>>,
 }
+
+type Hook = Box<dyn FnMut() + Send>;
 
 #[derive(Clone)]
 struct State {
@@ -31,7 +35,12 @@ impl SimulatedDisk {
     }
 
     fn holding(extent: Extent, state: State) -> Self {
-        Self { extent, state: Arc::new(Mutex::new(state)) }
+        Self { extent, state: Arc::new(Mutex::new(state)), at_sync: Arc::default() }
+    }
+
+    /// Has `hook` called before each sync, while what is to be synced was written.
+    pub(in crate::store::embedded) fn at_sync(&self, hook: impl FnMut() + Send + 'static) {
+        *self.at_sync.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// Lets this many further operations succeed.
@@ -114,6 +123,9 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync(&self, slot: usize) -> io::Result<()> {
+        if let Some(hook) = &mut *self.at_sync.lock().unwrap() {
+            hook();
+        }
         let mut state = self.state.lock().unwrap();
         state.operate()?;
         let (synced, pending) =
