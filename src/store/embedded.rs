@@ -7,9 +7,10 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
+//! | `opening`    | the tree and the journal of a folder, and the start of the carrier |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
-//! | `draft`, `change` | what it has decided and not synced yet; what the journal keeps of it |
+//! | `batch`, `change` | what it has decided and not synced yet; what the journal keeps of it |
 //! | `journal`    | the ring of segments in which a group becomes durable, by one write and one sync |
 //! | `layer`, `recent` | what is not in the tree yet, in memory; reads go through it |
 //! | `carrier`    | the thread that carries layers into the tree, and gives way to everything else |
@@ -18,24 +19,26 @@
 //! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
-//! The way of an append: the writer takes what waits, looks up what is known of each payment (in its draft, in the layers, and only then in the
+//! The way of an append: the writer takes what waits, looks up what is known of each payment (in its batch, in the layers, and only then in the
 //! tree), writes all changes of the batch to the journal as one group, syncs it, adds them to the active layer, and answers. The tree is no part of
 //! that way. Every few seconds the carrier takes the active layer and writes it into the tree as one sorted batch, with the number of its last
 //! group; then the layer is dropped, and its segments of the journal are written again. So an event costs one write on its way, and three
-//! later, sorted and together with thousands of others; references and records are written in chunks, and only the newest.
+//! later, sorted and together with thousands of others; references are written in chunks, and records only if they are
+//! still among the newest.
 //!
 //! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
 //! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod batch;
 mod carrier;
 mod change;
 mod clock;
 mod command;
-mod draft;
 mod folder;
 mod journal;
 mod layer;
 mod layout;
+mod opening;
 mod recent;
 mod sweep;
 mod tree;
@@ -54,17 +57,14 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use carrier::{Carrier, PACE, Pace};
-use change::Change;
 use clock::{Clock, Now};
 use command::Command;
-use journal::{Disk, FolderDisk, Journal, JournalError};
-use layer::Layer;
+use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -72,9 +72,7 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
-use tree::Tree;
 use work_queue::WorkQueues;
 use writer::Writer;
 
@@ -114,20 +112,6 @@ pub struct Embedded {
     clock: Clock,
 }
 
-/// What the store works with besides its settings. Tests give other parts.
-struct Machinery {
-    clock: Clock,
-    pace: Pace,
-    /// The disk under the journal, given the files of the data folder.
-    disk: Box<dyn FnOnce(FolderDisk) -> Box<dyn Disk> + Send>,
-}
-
-impl Default for Machinery {
-    fn default() -> Self {
-        Self { clock: Arc::new(crate::clock::now), pace: PACE, disk: Box::new(|files| Box::new(files)) }
-    }
-}
-
 /// What an open store holds, until it is closed.
 struct Open {
     recent: Arc<Recent>,
@@ -150,7 +134,9 @@ impl Embedded {
         let (clock, pace) = (Arc::clone(&machinery.clock), machinery.pace);
         // What cannot be looked at cannot be opened either, and is told then.
         let is_there = settings.is_there().unwrap_or_default();
-        let (recent, journal, carrier) = start_carrier(settings, machinery)?;
+        // A history that milliseconds cannot count never ends.
+        let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
+        let (recent, journal, carrier) = start_carrier(&settings.path, history_ms, machinery)?;
         let path = settings.path.display();
         if is_there {
             tracing::info!(%path, "data folder found");
@@ -161,7 +147,6 @@ impl Embedded {
         let pending = recent.confirmations().map_err(|error| corrupt(&settings.path, error))?;
         let work = WorkQueues::restored(pending, Now::by(&clock));
         let published = Arc::new(Mutex::new(heads.clone()));
-        let history_ms = history_ms(settings);
         let (commands, queue) = sync_channel(QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
         let writer = Writer {
@@ -231,70 +216,6 @@ impl Embedded {
         let outcome = tokio::task::spawn_blocking(move || read(&recent)).await;
         outcome.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
-}
-
-/// Opens the tree and the journal, and starts the carrier. The carrier's thread opens the tree, so that the library's threads have its
-/// priority.
-fn start_carrier(
-    settings: &Settings,
-    machinery: Machinery,
-) -> Result<(Arc<Recent>, Journal, JoinHandle<()>), FolderError> {
-    let (opened, result) = sync_channel(1);
-    let (path, history_ms) = (settings.path.clone(), history_ms(settings));
-    let carrier = thread::Builder::new().name("store-carrier".into()).spawn(move || {
-        let _guard = writer::AbortOnPanic;
-        carrier::give_way();
-        let Machinery { clock, pace, disk } = machinery;
-        let outcome = Tree::open(&path).and_then(|(tree, files)| replay(&path, tree, disk(files)));
-        let recent = outcome.as_ref().map(|(recent, _)| Arc::clone(recent)).ok();
-        // The receiver waits for nothing else.
-        let _sent = opened.send(outcome);
-        if let Some(recent) = recent {
-            Carrier { recent, history_ms, clock, pace, sweep: Sweep::new(), oldest: HashMap::new() }.run();
-        }
-    });
-    let io = |source| FolderError::Io { path: settings.path.clone(), source };
-    let carrier = carrier.map_err(io)?;
-    let ended = |_| io(std::io::Error::other("the thread that opens it has ended"));
-    let (recent, journal) = result.recv().map_err(ended)??;
-    Ok((recent, journal, carrier))
-}
-
-/// Reads what the journal holds and the tree does not.
-fn replay(path: &Path, tree: Tree, disk: Box<dyn Disk>) -> Result<(Arc<Recent>, Journal), FolderError> {
-    let carried = tree.carried().map_err(|error| corrupt(path, error))?;
-    let mut replayed = Layer::default();
-    let journal = Journal::open(disk, carried, |number, payload| {
-        for change in Change::all_of(payload) {
-            replayed.apply(change?);
-        }
-        replayed.bytes += payload.len();
-        replayed.last_group = number;
-        Ok::<_, ReplayError>(())
-    });
-    let journal = journal.map_err(|error| match error {
-        ReplayError::Journal(JournalError::Io(source)) => FolderError::Io { path: path.into(), source },
-        error => corrupt(path, error),
-    })?;
-    Ok((Arc::new(Recent::new(tree, carried, replayed)), journal))
-}
-
-/// Why the journal was not replayed.
-#[derive(Debug, thiserror::Error)]
-enum ReplayError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Change(#[from] StoreError),
-}
-
-fn corrupt(path: &Path, error: impl fmt::Display) -> FolderError {
-    FolderError::Corrupt { path: path.into(), reason: error.to_string() }
-}
-
-/// How long a log lives after its last event, in milliseconds.
-fn history_ms(settings: &Settings) -> i64 {
-    i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits for the answer of the writer.

@@ -13,10 +13,9 @@ use super::{
     sweep::Sweep,
     tree::{Moment, Writes},
 };
-use crate::store::{FEED_LEN, RECORDS_PER_SOURCE, StoreError};
-use bytes::Bytes;
+use crate::store::{FEED_LEN, Reference, StoreError};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -49,8 +48,8 @@ pub(super) struct Carrier {
     pub(super) clock: Clock,
     pub(super) pace: Pace,
     pub(super) sweep: Sweep,
-    /// Where the oldest chunk of each feed and log of records may begin, by the prefix of its keys. What is before was removed.
-    pub(super) oldest: HashMap<Vec<u8>, u64>,
+    /// Where the oldest chunk of each feed may begin, by partition. What is before was removed.
+    pub(super) oldest: HashMap<u8, u64>,
 }
 
 /// What the carrier has to do next.
@@ -143,6 +142,13 @@ impl Carrier {
     fn carry(&mut self, layer: &Layer) -> Result<(), StoreError> {
         let writes = self.writes_of(layer)?;
         self.recent.tree.write(writes)?;
+        if self.recent.tree.has_failed() {
+            // Some earlier work of the library failed, as on a full disk, and it gives no thread another try.
+            tracing::error!(
+                "the store's tree can be written again, but not merged; the process ends, so that a restart mends it"
+            );
+            std::process::abort();
+        }
         let mut layers = self.recent.lock();
         layers.carried = layers.carried.max(layer.last_group);
         layers.is_pressed = false;
@@ -171,46 +177,33 @@ impl Carrier {
             }
         }
         for (partition, feed) in &layer.feeds {
-            let items = feed.iter().map(|reference| Ok((reference.pos, layout::encode(reference)?.into())));
-            self.ring(
-                &tree,
-                layout::feed(*partition),
-                items.collect::<Result<_, StoreError>>()?,
-                FEED_LEN,
-                &mut writes,
-            )?;
+            self.extend_feed(&tree, *partition, feed, &mut writes)?;
         }
-        for (prefix, records) in &layer.records {
-            let items = records.iter().cloned().collect();
-            self.ring(&tree, prefix.clone(), items, RECORDS_PER_SOURCE as u64, &mut writes)?;
-        }
-        writes.extend(layer.confirmations.iter().map(|(key, value)| (key.clone(), value.clone())));
+        writes.extend(layer.pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
         if layer.last_group > 0 {
             writes.insert(layout::CARRIED.to_vec(), Some(layer.last_group.to_be_bytes().to_vec().into()));
         }
         Ok(writes)
     }
 
-    /// Adds items to a feed or a log of records in chunks, and removes the chunks that hold none of its newest `most` items.
-    fn ring(
+    /// Adds references to a feed in chunks, and removes the chunks that hold none of its newest [`FEED_LEN`].
+    fn extend_feed(
         &mut self,
         tree: &Moment<'_>,
-        prefix: Vec<u8>,
-        items: Vec<(u64, Bytes)>,
-        most: u64,
+        partition: u8,
+        references: &VecDeque<Reference>,
         writes: &mut Writes,
     ) -> Result<(), StoreError> {
-        let Some(last) = items.last().map(|(number, _)| *number) else { return Ok(()) };
-        for chunk in items.chunks(layout::CHUNK) {
-            if let Some((first, _)) = chunk.first() {
-                let value = layout::chunk(chunk.iter().map(|(_, item)| &**item));
-                writes.insert(layout::numbered(prefix.clone(), *first), Some(value.into()));
-            }
+        let (Some(first), Some(last)) = (references.front(), references.back()) else { return Ok(()) };
+        let (first, first_kept) = (first.pos, (last.pos + 1).saturating_sub(FEED_LEN));
+        let mut left = references.iter().peekable();
+        while let Some(begin) = left.peek().map(|reference| reference.pos) {
+            let items: Result<Vec<_>, _> = left.by_ref().take(layout::CHUNK).map(layout::encode).collect();
+            let chunk = layout::chunk(items?.iter().map(Vec::as_slice));
+            writes.insert(layout::reference(partition, begin), Some(chunk.into()));
         }
-        let (first, first_kept) =
-            (items.first().map_or(last, |(number, _)| *number), (last + 1).saturating_sub(most));
-        let mut oldest = self.oldest.get(&prefix).copied().unwrap_or_default();
-        let mut chunks = tree.chunks(&prefix, oldest).chain([Ok(first)]);
+        let mut oldest = self.oldest.get(&partition).copied().unwrap_or_default();
+        let mut chunks = tree.chunks(partition, oldest).chain([Ok(first)]);
         let mut begin = chunks.next().transpose()?;
         // A chunk ends where the next one begins.
         while let (Some(chunk), Some(next)) = (begin, chunks.next().transpose()?) {
@@ -218,10 +211,10 @@ impl Carrier {
             if next > first_kept || chunk >= first {
                 break;
             }
-            writes.insert(layout::numbered(prefix.clone(), chunk), None);
+            writes.insert(layout::reference(partition, chunk), None);
             (begin, oldest) = (Some(next), next);
         }
-        self.oldest.insert(prefix, oldest);
+        self.oldest.insert(partition, oldest);
         Ok(())
     }
 }

@@ -17,20 +17,11 @@ use std::sync::Arc;
 pub(super) enum Change {
     /// An event was appended.
     Entry(NewEntry),
-    /// A record was kept that must be durable.
-    Record {
-        /// The prefix of the keys of its log.
-        prefix: Vec<u8>,
-        /// Its number in that log.
-        number: u64,
-        /// The record.
-        record: Bytes,
-    },
-    /// A pending confirmation was written or, without a value, removed.
-    Confirmation {
+    /// A record or a pending confirmation was written or, without a value, removed.
+    Pair {
         /// Its key.
         key: Vec<u8>,
-        /// The confirmation.
+        /// The value.
         value: Option<Bytes>,
     },
     /// Everything that is kept about a log was removed.
@@ -126,9 +117,8 @@ mod tests {
         };
         let changes = [
             Change::Entry(entry),
-            Change::Record { prefix: vec![1], number: 5, record: Bytes::from_static(b"r") },
-            Change::Confirmation { key: vec![2], value: Some(Bytes::from_static(b"c")) },
-            Change::Confirmation { key: vec![2], value: None },
+            Change::Pair { key: vec![2], value: Some(Bytes::from_static(b"c")) },
+            Change::Pair { key: vec![2], value: None },
             Change::Forget(subject),
         ];
         let mut payload = Vec::new();

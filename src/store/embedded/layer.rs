@@ -2,11 +2,11 @@
 
 use super::{
     change::{Change, NewEntry},
-    layout::Meta,
+    layout::{self, Meta},
 };
 use crate::{
     payment::{Digest, Subject, Tag},
-    store::{FEED_LEN, RECORDS_PER_SOURCE, Reference},
+    store::{FEED_LEN, Reference},
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,10 +18,8 @@ pub(super) struct Layer {
     pub(super) logs: HashMap<Subject, RecentLog>,
     /// The newest references of each feed, at most [`FEED_LEN`], in order.
     pub(super) feeds: BTreeMap<u8, VecDeque<Reference>>,
-    /// The newest records of each log of records, by the prefix of its keys: numbers and records, at most [`RECORDS_PER_SOURCE`], in order.
-    pub(super) records: HashMap<Vec<u8>, VecDeque<(u64, Bytes)>>,
-    /// The pending confirmations that were written or removed, by key.
-    pub(super) confirmations: BTreeMap<Vec<u8>, Option<Bytes>>,
+    /// The records and pending confirmations that were written or removed, by key.
+    pub(super) pairs: BTreeMap<Vec<u8>, Option<Bytes>>,
     /// The length of the groups in the journal.
     pub(super) bytes: usize,
     /// The number of the last group.
@@ -64,15 +62,14 @@ impl RecentLog {
 impl Layer {
     /// Whether there is nothing that the tree would have to hold.
     pub(super) fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.records.is_empty() && self.confirmations.is_empty()
+        self.logs.is_empty() && self.pairs.is_empty()
     }
 
     /// Makes a change part of the layer.
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Entry(entry) => self.append(entry),
-            Change::Record { prefix, number, record } => self.record(prefix, number, record),
-            Change::Confirmation { key, value } => drop(self.confirmations.insert(key, value)),
+            Change::Pair { key, value } => self.pair(key, value),
             Change::Forget(subject) => {
                 self.logs.insert(subject, RecentLog { anew: true, ..RecentLog::default() });
             }
@@ -82,7 +79,7 @@ impl Layer {
     fn append(&mut self, entry: NewEntry) {
         let NewEntry { subject, seq, tag, pos, provider, at, anew, identity, digest, stored } = entry;
         let feed = self.feeds.entry(subject.partition()).or_default();
-        push(feed, Reference { pos, tag, subject: subject.clone(), seq }, FEED_LEN);
+        push(feed, Reference { pos, tag, subject: subject.clone(), seq });
         let log = self.logs.entry(subject).or_default();
         if anew {
             *log = RecentLog { anew, ..RecentLog::default() };
@@ -91,9 +88,15 @@ impl Layer {
         log.entries.push(RecentEntry { tag, identity, digest, stored });
     }
 
-    /// Keeps a record.
-    pub(super) fn record(&mut self, prefix: Vec<u8>, number: u64, record: Bytes) {
-        push(self.records.entry(prefix).or_default(), (number, record), RECORDS_PER_SOURCE as u64);
+    /// Writes a pair, or removes it.
+    pub(super) fn pair(&mut self, key: Vec<u8>, value: Option<Bytes>) {
+        // The key of a record is used once: if it came in this layer, nothing below has it.
+        if value.is_none() && layout::is_of_record(&key) && self.pairs.get(&key).is_some_and(Option::is_some)
+        {
+            self.pairs.remove(&key);
+        } else {
+            self.pairs.insert(key, value);
+        }
     }
 
     /// Takes over what a newer layer holds.
@@ -109,22 +112,18 @@ impl Layer {
         }
         for (partition, references) in newer.feeds {
             let feed = self.feeds.entry(partition).or_default();
-            references.into_iter().for_each(|reference| push(feed, reference, FEED_LEN));
+            references.into_iter().for_each(|reference| push(feed, reference));
         }
-        for (prefix, records) in newer.records {
-            let known = self.records.entry(prefix).or_default();
-            records.into_iter().for_each(|record| push(known, record, RECORDS_PER_SOURCE as u64));
-        }
-        self.confirmations.extend(newer.confirmations);
+        newer.pairs.into_iter().for_each(|(key, value)| self.pair(key, value));
         self.bytes += newer.bytes;
         self.last_group = self.last_group.max(newer.last_group);
     }
 }
 
-/// Adds an item behind the others, and removes the first one if there are more than `most`.
-fn push<T>(ring: &mut VecDeque<T>, item: T, most: u64) {
-    ring.push_back(item);
-    if ring.len() as u64 > most {
-        ring.pop_front();
+/// Adds a reference behind the others, and removes the first one if there are more than a feed keeps.
+fn push(feed: &mut VecDeque<Reference>, reference: Reference) {
+    feed.push_back(reference);
+    if feed.len() as u64 > FEED_LEN {
+        feed.pop_front();
     }
 }

@@ -6,12 +6,12 @@
 //! | `e` log, `seq`                  | [`Stored`]: tag and event; a log is one range |
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
 //! | `f` partition, `pos`            | some [`Reference`](crate::store::Reference)s from that place on; the last one is the feed's head |
-//! | `q` or `d` source, number       | some [`Record`](crate::store::Record)s of the quarantine or the delivery log from that number on |
+//! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
 //! | `c` source, payment             | [`PendingConfirmation`] |
 //! | `j`                             | the number of the journal's last group that is in the tree |
 //!
-//! References and records are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an
-//! object, and is read too.
+//! References are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an object, and is
+//! read too.
 //!
 //! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold. Numbers are big endian, so that
 //! their order is that of the tree. Values are JSON, so that an operator can read them, except [`Seen`], of which there are most.
@@ -89,7 +89,7 @@ impl Seen {
     }
 }
 
-/// Items of one chunk of a feed or of a log of records.
+/// References of one chunk of a feed.
 pub(super) const CHUNK: usize = 64;
 
 /// The key of the number of the journal's last group that is in the tree.
@@ -160,8 +160,13 @@ pub(super) fn of_meta(meta: &[u8]) -> [Vec<u8>; 2] {
 }
 
 /// The prefix of the keys of a partition's feed.
-pub(super) fn feed(partition: u8) -> Vec<u8> {
+fn feed(partition: u8) -> Vec<u8> {
     vec![b'f', partition]
+}
+
+/// The key of the chunk that begins with place `pos` of a partition's feed.
+pub(super) fn reference(partition: u8, pos: u64) -> Vec<u8> {
+    numbered(feed(partition), pos)
 }
 
 /// The prefix of the keys of a source's records.
@@ -171,6 +176,11 @@ pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
         RecordLog::Deliveries => b'd',
     };
     of_source(kind, source)
+}
+
+/// Whether a key is that of a record. Such a key is used once.
+pub(super) fn is_of_record(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'q' | b'd'))
 }
 
 /// The prefix of the keys of all pending confirmations.

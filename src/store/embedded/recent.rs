@@ -19,6 +19,7 @@ use crate::{
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -178,9 +179,8 @@ impl Recent {
                 feeds.filter_map(|layer| layer.feeds.get(&partition)).flatten().cloned().collect();
             (self.tree.now(), recent)
         };
-        let prefix = layout::feed(partition);
         let read = |before, first, limit| {
-            let newest = tree.newest(&prefix, before, first, limit)?;
+            let newest = tree.references(partition, before, first, limit)?;
             newest
                 .iter()
                 .rev()
@@ -216,16 +216,55 @@ impl Recent {
         Ok(heads)
     }
 
-    /// The number of the last record whose keys have a prefix; 0 if there is none.
-    pub(super) fn last_record(&self, prefix: &[u8]) -> Result<u64, StoreError> {
-        {
-            let layers = self.lock();
-            let newest = layers.newest_first().find_map(|layer| layer.records.get(prefix)?.back());
-            if let Some((number, _)) = newest {
-                return Ok(*number);
+    /// What the layers say of the keys in a range, as of the changes in `newest`: a key without a value was removed.
+    fn recent_pairs(
+        &self,
+        newest: &Layer,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> (Moment<'_>, BTreeMap<Vec<u8>, Option<Bytes>>) {
+        let layers = self.lock();
+        let all = layers.carrying.as_deref().into_iter().chain([&layers.active, newest]);
+        let pairs = all.flat_map(|layer| layer.pairs.range::<[u8], _>(range));
+        (self.tree.now(), pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    /// The records or pending confirmations whose keys have a prefix, as of the changes in `newest`, in order.
+    pub(super) fn pairs(&self, newest: &Layer, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+        let (tree, mut recent) = self.recent_pairs(newest, (Bound::Included(prefix), Bound::Unbounded));
+        for pair in tree.after(prefix, &[]) {
+            let (key, value) = pair?;
+            recent.entry(key.to_vec()).or_insert_with(|| Some(Bytes::copy_from_slice(&value)));
+        }
+        let own = recent.into_iter().take_while(|(key, _)| key.starts_with(prefix));
+        Ok(own.filter_map(|(key, value)| Some((key, value?))).collect())
+    }
+
+    /// The newest records of a log, newest first, with their keys, as of the changes in `newest`: at most `limit` of those before number
+    /// `before`.
+    pub(super) fn newest_records(
+        &self,
+        newest: &Layer,
+        prefix: &[u8],
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+        let [first, end] = [0, before].map(|number| layout::numbered(prefix.to_vec(), number));
+        let range = (Bound::Included(&*first), Bound::Excluded(&*end));
+        let (tree, recent) = self.recent_pairs(newest, range);
+        let mut records = Vec::new();
+        for pair in tree.before(&first, &end) {
+            let (key, value) = pair?;
+            if records.len() == limit {
+                break;
+            }
+            if !recent.contains_key(&*key) {
+                records.push((key.to_vec(), Bytes::copy_from_slice(&value)));
             }
         }
-        Ok(self.tree.now().newest(prefix, u64::MAX, 0, 1)?.first().map_or(0, |(number, _)| *number))
+        records.extend(recent.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        records.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        records.truncate(limit);
+        Ok(records)
     }
 
     /// Reads a page of a log of records, newest first. The number of a record is its cursor.
@@ -236,44 +275,18 @@ impl Recent {
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
         let limit = limit.min(RECORDS_PER_SOURCE);
-        let (tree, recent) = {
-            let layers = self.lock();
-            let records = layers.newest_first().filter_map(|layer| layer.records.get(prefix));
-            let recent: Vec<_> = records.flat_map(|records| records.iter().rev().cloned()).collect();
-            (self.tree.now(), recent)
-        };
-        let last = match recent.first() {
-            Some((number, _)) => *number,
-            None => tree.newest(prefix, u64::MAX, 0, 1)?.first().map_or(0, |(number, _)| *number),
-        };
-        let oldest = (last + 1).saturating_sub(RECORDS_PER_SOURCE as u64);
         let before = before.map_or(u64::MAX, |cursor| cursor.major);
-        let in_tree = recent.last().map_or(u64::MAX, |(number, _)| *number).min(before);
-        let mut page: Vec<(u64, Bytes)> = recent
-            .into_iter()
-            .filter(|(number, _)| (oldest..before).contains(number))
-            .take(limit + 1)
-            .collect();
-        let older = tree.newest(prefix, in_tree, oldest, (limit + 1).saturating_sub(page.len()))?;
-        page.extend(older.into_iter().map(|(number, record)| (number, Bytes::from(record))));
-        let read = |(number, record): (u64, Bytes)| {
-            Ok((RecordCursor { major: number, minor: 0 }, Record::from_bytes(&record)?))
+        let newest = self.newest_records(&Layer::default(), prefix, before, limit + 1)?;
+        let read = |(key, record): (Vec<u8>, Bytes)| {
+            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
+            Ok((cursor, Record::from_bytes(&record)?))
         };
-        Ok(RecordPage::first(page.into_iter().map(read).collect::<Result<_, StoreError>>()?, limit))
+        Ok(RecordPage::first(newest.into_iter().map(read).collect::<Result<_, StoreError>>()?, limit))
     }
 
     /// Reads all pending confirmations.
     pub(super) fn confirmations(&self) -> Result<Vec<layout::PendingConfirmation>, StoreError> {
-        let tree = self.tree.now();
-        let mut all: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
-        for pair in tree.after(layout::CONFIRMATIONS, &[]) {
-            let (key, value) = pair?;
-            all.insert(key.to_vec(), Some(Bytes::copy_from_slice(&value)));
-        }
-        let layers = self.lock();
-        for layer in layers.carrying.as_deref().into_iter().chain([&layers.active]) {
-            all.extend(layer.confirmations.iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
-        all.into_values().flatten().map(|value| layout::decode(&value)).collect()
+        let pairs = self.pairs(&Layer::default(), layout::CONFIRMATIONS)?;
+        pairs.into_iter().map(|(_, value)| layout::decode(&value)).collect()
     }
 }

@@ -1,7 +1,14 @@
 mod carrying;
 mod faults;
 
-use super::*;
+use super::{
+    carrier::{Carrier, PACE, Pace},
+    journal::Journal,
+    opening::replay,
+    sweep::Sweep,
+    tree::Tree,
+    *,
+};
 use crate::{
     payment::{Cursor, Event, Fact, Time, Trust},
     store::MAX_PAUSE,

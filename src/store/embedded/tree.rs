@@ -91,6 +91,11 @@ impl Tree {
         batch.finish().map_err(failed)
     }
 
+    /// Whether a thread of the library has failed. Then it merges no files any more.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.db.persist(PersistMode::Buffer), Err(fjall::Error::Poisoned))
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         self.keys.get(key).map_err(failed)
     }
@@ -124,7 +129,7 @@ impl Tree {
     /// The newest place of each feed.
     pub(super) fn heads(&self) -> Result<Vec<Head>, StoreError> {
         let now = self.now();
-        let head = |partition| match now.newest(&layout::feed(partition), u64::MAX, 0, 1)?.pop() {
+        let head = |partition| match now.references(partition, u64::MAX, 0, 1)?.pop() {
             Some((_, last)) => {
                 let Reference { pos, tag, .. } = layout::decode(&last)?;
                 Ok(Head { pos, tag })
@@ -156,16 +161,16 @@ impl Moment<'_> {
         Ok(entries)
     }
 
-    /// The newest items of a feed or of a log of records, newest first, with their numbers: at most `limit` of those before number `before`
-    /// and not before number `first`.
-    pub(super) fn newest(
+    /// The newest references of a feed, newest first, with their places: at most `limit` of those before place `before` and not before
+    /// place `first`.
+    pub(super) fn references(
         &self,
-        prefix: &[u8],
+        partition: u8,
         before: u64,
         first: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let range = layout::numbered(prefix.to_vec(), 0)..layout::numbered(prefix.to_vec(), before);
+        let range = layout::reference(partition, 0)..layout::reference(partition, before);
         let mut newest = Vec::new();
         for pair in self.snapshot.range(&self.tree.keys, range).rev() {
             let (key, chunk) = pair.into_inner().map_err(failed)?;
@@ -184,13 +189,13 @@ impl Moment<'_> {
         Ok(newest)
     }
 
-    /// The numbers under which the chunks of a feed or of a log of records begin, from number `from` on, in order.
+    /// The places at which the chunks of a feed begin, from place `from` on, in order.
     pub(super) fn chunks(
         &self,
-        prefix: &[u8],
+        partition: u8,
         from: u64,
     ) -> impl Iterator<Item = Result<u64, StoreError>> + use<> {
-        let range = layout::numbered(prefix.to_vec(), from)..=layout::numbered(prefix.to_vec(), u64::MAX);
+        let range = layout::reference(partition, from)..=layout::reference(partition, u64::MAX);
         let keys = self.snapshot.range(&self.tree.keys, range).map(|pair| pair.key().map_err(failed));
         keys.map(|key| layout::number(&key?))
     }
@@ -206,10 +211,20 @@ impl Moment<'_> {
         std::iter::once(Ok(meta)).chain(keys).collect()
     }
 
+    /// The pairs from key `first` up to, but without, key `end`, the last one first.
+    pub(super) fn before(
+        &self,
+        first: &[u8],
+        end: &[u8],
+    ) -> impl Iterator<Item = Result<(fjall::UserKey, fjall::UserValue), StoreError>> {
+        let range = first.to_vec()..end.to_vec();
+        self.snapshot.range(&self.tree.keys, range).rev().map(|pair| pair.into_inner().map_err(failed))
+    }
+
     /// The pairs whose keys have a prefix and come after `key`.
     pub(super) fn after(
         &self,
-        prefix: &'static [u8],
+        prefix: &[u8],
         key: &[u8],
     ) -> impl Iterator<Item = Result<(fjall::UserKey, fjall::UserValue), StoreError>> {
         let first = [key.max(prefix), b"\0"].concat();

@@ -6,7 +6,7 @@
 //! In memory, due times are those of the steady clock, so that a wall clock that is set back holds up nothing. On disk they are wall times;
 //! a restart cuts a delay that is longer than any delay can be.
 
-use super::{change::Change, clock::Now, command::Backlogs, draft::Draft, layout};
+use super::{batch::Batch, clock::Now, command::Backlogs, layout};
 use crate::{
     payment::{Name, Time},
     store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, Settlement, StoreError},
@@ -60,7 +60,7 @@ impl WorkQueues {
     /// Adds a pending confirmation, or brings it forward.
     pub(super) fn enqueue(
         &mut self,
-        draft: &mut Draft,
+        batch: &mut Batch<'_>,
         (source, payment): (Arc<str>, Name),
         after: Duration,
         now: Now,
@@ -99,7 +99,7 @@ impl WorkQueues {
                 (stored, wanted)
             }
         };
-        write(draft, &stored)?;
+        write(batch, &stored)?;
         queue.remove(&stored.payment);
         queue.add(stored, due);
         Ok(())
@@ -126,7 +126,7 @@ impl WorkQueues {
     /// Settles a claim. This need not be durable: after a crash, a payment is at worst asked for once more.
     pub(super) fn settle(
         &mut self,
-        draft: &mut Draft,
+        batch: &mut Batch<'_>,
         pending: &Pending,
         settlement: Settlement,
         now: Now,
@@ -140,8 +140,7 @@ impl WorkQueues {
         let mut stored = item.stored.clone();
         let again = settlement.delay().map(|(_, after)| now.after(after));
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
-            let key = layout::confirmation(&pending.source, &pending.payment);
-            draft.add(Change::Confirmation { key, value: None })?;
+            batch.remove(layout::confirmation(&pending.source, &pending.payment))?;
             queue.remove(&pending.payment);
             return Ok(());
         };
@@ -157,7 +156,7 @@ impl WorkQueues {
         if let Settlement::Paused { after } = settlement {
             queue.next = queue.next.max(Some(now.after(after)));
         }
-        write(draft, &stored)?;
+        write(batch, &stored)?;
         queue.remove(&pending.payment);
         queue.add(stored, due);
         Ok(())
@@ -198,9 +197,8 @@ impl WorkQueue {
     }
 }
 
-fn write(draft: &mut Draft, stored: &layout::PendingConfirmation) -> Result<(), StoreError> {
-    let key = layout::confirmation(&stored.source, &stored.payment);
-    draft.add(Change::Confirmation { key, value: Some(layout::encode(stored)?.into()) })
+fn write(batch: &mut Batch<'_>, stored: &layout::PendingConfirmation) -> Result<(), StoreError> {
+    batch.put(layout::confirmation(&stored.source, &stored.payment), layout::encode(stored)?)
 }
 
 /// The time from one moment to a later one; zero if it is earlier.

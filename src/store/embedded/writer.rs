@@ -5,11 +5,11 @@
 //! on what this batch has written so far.
 
 use super::{
+    batch::{Batch, MAX_CHANGE_BYTES},
     carrier::Pace,
     change::{Change, NewEntry},
     clock::{Clock, Now},
     command::{Answer, Command},
-    draft::{Draft, MAX_CHANGE_BYTES},
     journal::{HEAD_BYTES, Journal},
     layer::Layer,
     layout,
@@ -20,9 +20,8 @@ use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, Head, MAX_LOG, Notice, Record, RecordLog, StoreError},
+    store::{Appended, Conflict, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog, StoreError},
 };
-use bytes::Bytes;
 use std::{
     collections::HashMap,
     sync::{
@@ -124,18 +123,19 @@ impl Writer {
         if !self.wait_for_room() {
             return self.refuse(first);
         }
-        let mut draft = Draft::empty(std::mem::take(&mut self.group));
+        let recent = Arc::clone(&self.recent);
+        let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         let now = Now::by(&self.clock);
         let mut effects = Effects::default();
-        self.apply(first, &mut draft, now, &mut effects);
+        self.apply(first, &mut batch, now, &mut effects);
         let mut left = BATCH - 1;
-        while left > 0 && draft.group.len() < GROUP_BYTES {
+        while left > 0 && batch.group.len() < GROUP_BYTES {
             let Ok(command) = self.commands.try_recv() else { break };
-            self.apply(command, &mut draft, now, &mut effects);
+            self.apply(command, &mut batch, now, &mut effects);
             left -= 1;
         }
         let Effects { answers, notices } = effects;
-        self.commit(draft);
+        self.commit(batch);
         // Notices are sent first, so that whoever is answered can rely on them.
         for notice in notices {
             // The send fails if nobody watches, which is no error.
@@ -144,9 +144,9 @@ impl Writer {
         answers.into_iter().for_each(Answer::send);
     }
 
-    /// Makes a draft durable, and then lets everybody read it.
-    fn commit(&mut self, draft: Draft) {
-        let Draft { mut group, mut layer } = draft;
+    /// Makes a batch durable, and then lets everybody read it.
+    fn commit(&mut self, batch: Batch<'_>) {
+        let Batch { mut group, mut layer, .. } = batch;
         let is_written = group.len() > HEAD_BYTES;
         if is_written {
             layer.last_group = self.write(&mut group);
@@ -229,10 +229,11 @@ impl Writer {
             return;
         }
         let now = (self.clock)();
-        let mut draft = Draft::empty(std::mem::take(&mut self.group));
+        let recent = Arc::clone(&self.recent);
+        let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         for subject in stale {
-            let outcome = self.recent.meta(&draft.layer, &subject).and_then(|meta| match meta {
-                Some(meta) if now.since_ms(meta.last) > self.history_ms => draft.add(Change::Forget(subject)),
+            let outcome = batch.meta(&subject).and_then(|meta| match meta {
+                Some(meta) if now.since_ms(meta.last) > self.history_ms => batch.add(Change::Forget(subject)),
                 _ => Ok(()),
             });
             if let Err(error) = outcome {
@@ -240,21 +241,21 @@ impl Writer {
                 tracing::warn!(%error, "an expired log was not removed");
             }
         }
-        self.commit(draft);
+        self.commit(batch);
     }
 
     /// Applies one command, as part of a batch.
-    fn apply(&mut self, command: Command, draft: &mut Draft, now: Now, effects: &mut Effects) {
+    fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Now, effects: &mut Effects) {
         let answer = match command {
             Command::Append { event, shared_ids, reply } => {
-                let result = self.append(draft, &event, shared_ids, now.wall).map(|(appended, notice)| {
+                let result = self.append(batch, &event, shared_ids, now.wall).map(|(appended, notice)| {
                     effects.notices.extend(notice);
                     appended
                 });
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.record(draft, &record);
+                let result = self.record(batch, &record);
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");
@@ -264,13 +265,13 @@ impl Writer {
                 Answer::Done(reply, result)
             }
             Command::Enqueue { source, payment, after, reply } => {
-                Answer::Done(reply, self.work.enqueue(draft, (source, payment), after, now))
+                Answer::Done(reply, self.work.enqueue(batch, (source, payment), after, now))
             }
             Command::Claim { source, terms, reply } => {
                 Answer::Claim(reply, self.work.claim(&source, terms, now))
             }
             Command::Settle { pending, settlement, reply } => {
-                Answer::Done(reply, self.work.settle(draft, &pending, settlement, now))
+                Answer::Done(reply, self.work.settle(batch, &pending, settlement, now))
             }
             Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
@@ -278,23 +279,23 @@ impl Writer {
         effects.answers.push(answer);
     }
 
-    /// Appends an event. Reads and checks everything before the first write, so that an error leaves the draft as it was.
+    /// Appends an event. Reads and checks everything before the first write, so that an error leaves the batch as it was.
     fn append(
         &mut self,
-        draft: &mut Draft,
+        batch: &mut Batch<'_>,
         event: &Arc<Event>,
         shared_ids: bool,
         now: Time,
     ) -> Result<(Appended, Option<Notice>), StoreError> {
         let subject = &event.subject;
-        let meta = self.recent.meta(&draft.layer, subject)?;
+        let meta = batch.meta(subject)?;
         let (meta, anew) = match meta {
             Some(meta) if now.since_ms(meta.last) > self.history_ms => (None, true),
             meta => (meta, false),
         };
         let (identity, digest) = (event.identity(), event.digest());
         if let Some(meta) = &meta {
-            if let Some((seen, tag)) = self.recent.seen(&draft.layer, subject, identity)? {
+            if let Some((seen, tag)) = batch.seen(subject, identity)? {
                 let known = match seen.digest == digest {
                     true => Appended::Duplicate { cursor: Cursor { tag, seq: seen.seq } },
                     false => Appended::Conflict(Conflict::FactsDiffer),
@@ -319,7 +320,7 @@ impl Writer {
         let provider = meta.map_or_else(|| Arc::clone(&event.provider), |meta| meta.provider);
         let stored = NewEntry::stored(tag, event)?;
         let (subject, at) = (subject.clone(), now);
-        draft.add(Change::Entry(NewEntry {
+        batch.add(Change::Entry(NewEntry {
             subject,
             seq,
             tag,
@@ -337,18 +338,23 @@ impl Writer {
         Ok((Appended::New { cursor }, Some(notice)))
     }
 
-    /// Keeps a record under the next number of its log.
-    fn record(&mut self, draft: &mut Draft, record: &Record) -> Result<(), StoreError> {
+    /// Writes a record under the next number of its log, and removes the oldest one if there are too many.
+    fn record(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
         let prefix = layout::records(record.log, &record.source);
         let last = match self.numbers.get(&prefix) {
             Some(number) => *number,
-            None => self.recent.last_record(&prefix)?,
+            None => batch.newest_record(&prefix)?.map_or(Ok(0), |(key, _)| layout::number(&key))?,
         };
-        let (number, bytes) = (last + 1, Bytes::from(record.to_bytes()?));
+        let (number, value) = (last + 1, record.to_bytes()?);
+        let key = layout::numbered(prefix.clone(), number);
+        let oldest = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0);
+        let oldest = oldest.map(|oldest| layout::numbered(prefix.clone(), oldest));
         if must_last(record.log) {
-            draft.add(Change::Record { prefix: prefix.clone(), number, record: bytes })?;
+            batch.put(key, value)?;
+            oldest.map_or(Ok(()), |oldest| batch.remove(oldest))?;
         } else {
-            draft.layer.record(prefix.clone(), number, bytes);
+            batch.set_volatile(key, Some(value));
+            oldest.into_iter().for_each(|oldest| batch.set_volatile(oldest, None));
         }
         self.numbers.insert(prefix, number);
         Ok(())
