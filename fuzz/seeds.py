@@ -151,6 +151,13 @@ def xml_texts():
     yield '<x:a xmlns:x="urn:x" x:b="&#10;"><![CDATA[<c>]]><!-- d -->e</x:a>'
     yield '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
     yield "<a>" * 40 + "</a>" * 40
+    # Each of these has a middle that is repeated; 1F stands for a number.
+    yield "<a\x1e b\x1f='c'\x1e/>"
+    yield "<a>\x1e<b xmlns:c\x1f='d'>\x1e</a>"
+    yield "<a xmlns:b='c' xmlns:d='e'>\x1e<b:f/>\x1e</a>"
+    yield "<a>\x1e<b c='1' d='2' e='3' f='4'/>\x1e</a>"
+    yield "<a>\x1e<![CDATA[]]>b&amp;<!---->\x1e</a>"
+    yield "<a b='\x1e&#10;&amp;\x1e'/>"
 
 
 CORPORA = {

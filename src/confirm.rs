@@ -244,6 +244,7 @@ impl Confirmations {
             reason: ReasonCode::known(code),
             event: None,
             unsigned_id: None,
+            failure_code: None,
             kind: None,
             payment: Some(pending.payment.clone()),
             seq: None,

@@ -7,13 +7,15 @@
 //!
 //! Ingest knows payments and the store. It knows neither who watches nor any HTTP server.
 //!
-//! A delivery passes the files in one direction: `delivery` (the request) → this file (verify, read, append) → `outcome` (the result,
-//! and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
+//! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
+//! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
 //! as HTTP). The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
+mod long_work;
 mod outcome;
+mod read;
 mod reply;
 
 pub use delivery::Delivery;
@@ -31,8 +33,9 @@ use crate::{
 use account::Account;
 use futures_util::future::{join, join_all};
 use http::{HeaderMap, header::CONTENT_ENCODING};
+use long_work::LongWork;
 use outcome::{Outcome, Taken};
-use serde_json::Value;
+use read::ReadEvent;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
@@ -48,6 +51,8 @@ pub struct Ingest {
     deliveries: Semaphore,
     /// Notified of each confirmation that is newly pending.
     hints: Arc<Notify>,
+    /// Where deliveries are read that take long to read.
+    long_work: LongWork,
     /// The account of what comes of deliveries.
     account: Account,
 }
@@ -63,7 +68,7 @@ impl Ingest {
     ) -> Self {
         let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
         let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
-        Self { store, metrics, limits, deliveries, hints, account }
+        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), account }
     }
 
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
@@ -97,17 +102,14 @@ impl Ingest {
 
     /// Verifies and reads a delivery, and returns what came of each of its events.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
-        let payload = match self.open(source, delivery).await {
-            Err(outcome) => return vec![outcome.into()],
-            Ok(payload) => payload,
-        };
-        match payload.as_ref().map_err(Unclear::clone).and_then(|payload| source.events(payload)) {
-            Ok([]) => vec![Outcome::Ignored.into()],
-            Ok(events) => {
-                // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
-                join_all(events.iter().map(|event| self.take_event(source, delivery, event))).await
+        match self.open(source, delivery).await {
+            Err(outcome) => vec![outcome.into()],
+            Ok(Ok(events)) if events.is_empty() => vec![Outcome::Ignored.into()],
+            // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
+            Ok(Ok(events)) => {
+                join_all(events.into_iter().map(|event| self.take_event(source, delivery, event))).await
             }
-            Err(unclear) => {
+            Ok(Err(unclear)) => {
                 let summary = EventSummary::default();
                 let outcome = self.quarantine(source, delivery, &summary, unclear).await;
                 vec![Taken { summary, outcome }]
@@ -115,11 +117,10 @@ impl Ingest {
         }
     }
 
-    /// Reads one event of a delivery and appends it, or puts it in quarantine.
-    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, payload: &Value) -> Taken {
-        let mut summary = EventSummary::default();
-        let parts = source.request_parts(delivery.headers, delivery.query);
-        let outcome = match source.read(parts, payload, &mut summary) {
+    /// Appends one event of a delivery, or puts it in quarantine.
+    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, event: ReadEvent) -> Taken {
+        let ReadEvent { summary, meaning } = event;
+        let outcome = match meaning {
             Ok(None) => Outcome::Ignored,
             Ok(Some(mapped)) => {
                 let event = Event {
@@ -141,26 +142,22 @@ impl Ingest {
         Taken { summary, outcome }
     }
 
-    /// Verifies a delivery and parses its body. If the source has no secrets of its own, the key is fetched first, unless something
+    /// Verifies a delivery and reads its events. If the source has no secrets of its own, the key is fetched first, unless something
     /// else is wrong with the request.
     async fn open(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-    ) -> Result<Result<Value, Unclear>, Outcome> {
+    ) -> Result<Result<Vec<ReadEvent>, Unclear>, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
         let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
         let depth = self.limits.get().json_depth;
-        let request = UnverifiedRequest {
-            parts: source.request_parts(headers, delivery.query),
-            body,
-            received_at,
-            key: None,
-        };
-        let opened = source.open(request, depth);
+        let parts = source.request_parts(headers, delivery.query);
+        let request = UnverifiedRequest { parts, body, received_at, key: None };
+        let opened = self.long_work.run(body.len(), || read::events(source, request, depth)).await;
         if opened.as_ref().err() != Some(&Rejection::UntrustedKey) {
             return opened.map_err(Outcome::Rejected);
         }
@@ -172,7 +169,9 @@ impl Ingest {
                 self.metrics.limit_hits.count(LimitHit::KeyFetches);
             }
         })?;
-        source.open(UnverifiedRequest { key: Some(&key.public), ..request }, depth).map_err(Outcome::Rejected)
+        let request = UnverifiedRequest { key: Some(&key.public), ..request };
+        let opened = self.long_work.run(body.len(), || read::events(source, request, depth)).await;
+        opened.map_err(Outcome::Rejected)
     }
 
     /// Appends an event to its payment's log, and notes that a confirmation is pending if the provider can be asked.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
+//! | `failure` | why a payment failed and what the customer has to do next, in words that a customer may read |
 //! | `money`   | minor units, currencies and their exponents, exact decimals |
 //! | `time`    | UTC in milliseconds |
 //! | `cursor`  | a place in a log, and the tag that proves that it is still the same log |
@@ -15,6 +16,7 @@
 
 mod cursor;
 mod event;
+mod failure;
 mod money;
 mod state;
 mod status;
@@ -26,6 +28,7 @@ pub use cursor::{Cursor, Tag};
 pub use event::{
     Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };
+pub use failure::{ActionKind, FailureReason, WordObject};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, State};
 pub use status::Status;

@@ -127,15 +127,16 @@ impl Source {
         self.reader.events(payload)
     }
 
-    /// Returns what an event means, or `None` if it is not about a payment. Writes what is known about the event to `summary`, even if
+    /// Returns what an event of a delivery means, or `None` if it is not about a payment. Writes what is known about the event to `summary`, even if
     /// the event is not understood.
     pub(crate) fn read(
         &self,
+        received_at: Time,
         parts: RequestParts<'_>,
         event: &Value,
         summary: &mut EventSummary,
     ) -> Result<Option<MappedEvent>, Unclear> {
-        self.mapping.read(&self.terms, parts, event, summary)
+        self.mapping.read(&self.terms, received_at, parts, event, summary)
     }
 
     /// Admits one more delivery without a valid signature, and returns how many were refused since the last one that was admitted.

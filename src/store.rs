@@ -34,8 +34,8 @@ pub use interface::Store;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice};
 pub use record::{
-    GivenUp, OutcomeKind, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record, RecordCursor,
-    RecordCursorError, RecordLog, RecordPage,
+    GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
+    RecordCursor, RecordCursorError, RecordLog, RecordPage,
 };
 pub use work_queue::{Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, Settlement};
 

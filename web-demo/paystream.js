@@ -14,6 +14,10 @@
  * @typedef {"unknown" | "created" | "requires_action" | "processing" | "failed" | "authorized" | "canceled" | "expired"
  *   | "captured" | "partially_refunded" | "refunded" | "disputed" | "charged_back"} Status
  *
+ * @typedef {"insufficient_funds" | "card_expired" | "wrong_details" | "authentication_failed" | "limit_exceeded" | "not_supported"
+ *   | "try_again" | "contact_bank" | "abandoned" | "declined"} FailureReason
+ * @typedef {"redirect" | "3ds" | "bank_transfer" | "voucher" | "wait"} ActionKind
+ *
  * @typedef {object} PaymentEvent One entry of the timeline.
  * @property {string} id the provider's event id
  * @property {string} type the provider's own word, e.g. `payment_intent.succeeded`
@@ -32,6 +36,8 @@
  * @property {number} captured in minor units
  * @property {number} refunded in minor units
  * @property {boolean} conflict captured, yet canceled or expired
+ * @property {{ reason: FailureReason } | null} failure why it failed or has to be tried again; `null` unless the provider says so
+ * @property {{ kind: ActionKind } | null} action what the customer has to do next; `null` unless the provider says so
  * @property {PaymentEvent[]} timeline oldest first
  *
  * @typedef {"connecting" | "live" | "stale" | "reconnecting" | "finished" | "refused" | "closed"} Connection

@@ -95,6 +95,41 @@ export const STATUSES = {
   },
 };
 
+/** What the customer can do about each reason for a failure. @type {Record<import("./paystream.js").FailureReason, string>} */
+const FAILURES = {
+  insufficient_funds: "The account does not hold enough money. Nothing was charged; you can try another card.",
+  card_expired: "The card has expired. Nothing was charged; you can try another card.",
+  wrong_details: "Something was mistyped. Nothing was charged; please check the details and try again.",
+  authentication_failed: "Your bank could not make sure that it is you. Nothing was charged; please try again.",
+  limit_exceeded: "The payment exceeds a limit of your card or bank. Nothing was charged; you can try another card.",
+  not_supported: "The card cannot be used for this payment. Nothing was charged; you can try another card.",
+  try_again: "A line to the bank was down. Nothing was charged; please try again in a moment.",
+  contact_bank: "Your bank declined and can tell you why. Nothing was charged; you can try another card.",
+  abandoned: "The payment was not completed. Nothing was charged.",
+  declined: STATUSES.failed.explanation,
+};
+
+/** What the customer has to do next. @type {Record<import("./paystream.js").ActionKind, string>} */
+const ACTIONS = {
+  redirect: "Please finish the payment on the page of your bank or wallet.",
+  "3ds": STATUSES.requires_action.explanation,
+  bank_transfer: "Please transfer the money from your bank account. This page updates when it arrives.",
+  voucher: "Please pay with the voucher. This page updates when the money arrives.",
+  wait: "There is nothing you need to do. This page updates by itself.",
+};
+
+/**
+ * What to tell the customer: the words of the status, made more exact by what the provider says.
+ *
+ * @param {import("./paystream.js").Payment} payment
+ * @returns {string}
+ */
+export function explanation({ status, failure, action }) {
+  if (failure) return FAILURES[failure.reason] ?? STATUSES[status].explanation;
+  if (action) return ACTIONS[action.kind] ?? STATUSES[status].explanation;
+  return STATUSES[status].explanation;
+}
+
 /** @type {Record<import("./paystream.js").Connection, string>} */
 export const CONNECTIONS = {
   connecting: "Connecting",

@@ -1,7 +1,7 @@
 /** Puts a payment into the page. Knows the page's elements; knows nothing of connections or of the demo's lives. */
 
 import { clock, money } from "./format.js";
-import { CONNECTIONS, STATUSES, eventWords } from "./statuses.js";
+import { CONNECTIONS, STATUSES, eventWords, explanation } from "./statuses.js";
 
 /** @typedef {import("./paystream.js").Payment} Payment */
 
@@ -20,10 +20,11 @@ export function showOrder({ payment, order, amount, currency }) {
 }
 
 /** @param {Payment} payment */
-export function showPayment({ status, amount, currency, exponent, conflict, timeline }) {
+export function showPayment(payment) {
+  const { status, amount, currency, exponent, conflict, timeline } = payment;
   const words = STATUSES[status];
   write("headline", words.headline);
-  write("explanation", words.explanation);
+  write("explanation", explanation(payment));
   element("seal").setAttribute("href", `#icon-${words.icon}`);
   element("payment").dataset.tone = words.tone;
   element("payment").dataset.status = status;

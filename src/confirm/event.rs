@@ -94,7 +94,7 @@ mod tests {
             kind: "word".into(),
             occurred_at: None,
             live: true,
-            facts: vec![Fact::Phase { phase, money: None }],
+            facts: vec![Fact::phase(phase, None)],
         }
     }
 

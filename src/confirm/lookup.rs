@@ -69,7 +69,8 @@ impl Lookups {
         let asked_at = clock::now();
         let body = body_of(self.outbound()?.ask(request).await?)?;
         let received_at = clock::now();
-        let answer = api.read(payment, &body, self.limits.get().json_depth).map_err(Failed::reading)?;
+        let answer =
+            api.read(payment, &body, received_at, self.limits.get().json_depth).map_err(Failed::reading)?;
         let log = self.store.read(&source.subject(payment)).await?;
         let latest = event::latest(&log, source.name());
         let event = event::following(latest, source, payment, answer, (asked_at, received_at));

@@ -4,7 +4,10 @@
 //! it is up to date. JSON escapes every control character, so no provider's string can end a line.
 
 use crate::{
-    payment::{Change, Cursor, Event, State, Status, Subject, Tag, Time, Trust, View},
+    payment::{
+        ActionKind, Change, Cursor, Event, Fact, FailureReason, State, Status, Subject, Tag, Time, Trust,
+        View, WordObject,
+    },
     store::{Entry, Log},
 };
 use bytes::Bytes;
@@ -67,6 +70,10 @@ struct Occurrence<'a> {
     live: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<Trust>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<WordObject<FailureReason>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<WordObject<ActionKind>>,
 }
 
 /// One entry of the timeline: the event, and the status after it in the order of arrival.
@@ -84,6 +91,12 @@ struct TimelineEntry<'a> {
 
 impl<'a> Occurrence<'a> {
     fn of(event: &'a Event) -> Self {
+        // An unverified word is not shown to a customer.
+        let told = event.facts.iter().find_map(|fact| match fact {
+            Fact::Phase { failure, action, .. } if event.trust != Trust::Hint => Some((*failure, *action)),
+            _ => None,
+        });
+        let (failure, action) = told.unwrap_or_default();
         Self {
             id: &event.id,
             r#type: &event.kind,
@@ -92,6 +105,8 @@ impl<'a> Occurrence<'a> {
             live: event.live,
             // Absent where it is what everyone expects.
             trust: (event.trust != Trust::Verified).then_some(event.trust),
+            failure: failure.map(FailureReason::object),
+            action: action.map(ActionKind::object),
         }
     }
 }
@@ -166,7 +181,7 @@ fn open_object(object: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payment::{Fact, Money, Phase};
+    use crate::payment::{Money, Phase};
 
     fn event(id: &str, second: i64, trust: Trust, fact: Fact) -> Entry {
         let event = Event {
@@ -194,16 +209,16 @@ mod tests {
         let money = Some(Money { amount: 4200, currency: "EUR".parse().unwrap() });
         let log = Log {
             entries: vec![
-                event("evt_1", 9, Trust::Verified, Fact::Phase { phase: Phase::Processing, money: None }),
-                event("evt_2", 9, Trust::Confirmed, Fact::Phase { phase: Phase::Captured, money }),
-                event("evt_3", 8, Trust::Verified, Fact::Phase { phase: Phase::Failed, money: None }),
+                event("evt_1", 9, Trust::Verified, Fact::phase(Phase::Processing, None)),
+                event("evt_2", 9, Trust::Confirmed, Fact::phase(Phase::Captured, money)),
+                event("evt_3", 8, Trust::Verified, Fact::phase(Phase::Failed, None)),
             ],
         };
         let updates = Frame::updates(&log);
         let expected = [
-            r#"{"v":1,"type":"update","payment":"pay_1","seq":1,"prev":0,"status":"processing","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false,"event":{"id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true}"#,
-            r#"{"v":1,"type":"update","payment":"pay_1","seq":2,"prev":1,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"}"#,
-            r#"{"v":1,"type":"update","payment":"pay_1","seq":3,"prev":2,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"event":{"id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},"late":true"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":1,"prev":0,"status":"processing","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false,"failure":null,"action":null,"event":{"id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":2,"prev":1,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"failure":null,"action":null,"event":{"id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"}"#,
+            r#"{"v":1,"type":"update","payment":"pay_1","seq":3,"prev":2,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"failure":null,"action":null,"event":{"id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},"late":true"#,
         ];
         for (update, expected) in updates.iter().zip(expected) {
             assert_eq!(text(&update.json), expected);
@@ -211,7 +226,27 @@ mod tests {
         let subject = &log.entries[0].event.subject;
         assert_eq!(
             text(&snapshot(subject, &log)),
-            r#"{"v":1,"type":"snapshot","payment":"pay_1","seq":3,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"timeline":[{"seq":1,"status":"processing","id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},{"seq":2,"status":"captured","id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"},{"seq":3,"status":"captured","id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"late":true}]"#
+            r#"{"v":1,"type":"snapshot","payment":"pay_1","seq":3,"status":"captured","amount":4200,"currency":"EUR","exponent":2,"captured":4200,"refunded":0,"conflict":false,"failure":null,"action":null,"timeline":[{"seq":1,"status":"processing","id":"evt_1","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true},{"seq":2,"status":"captured","id":"evt_2","type":"payment.changed","occurred_at":"1970-01-01T00:00:09.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"trust":"confirmed"},{"seq":3,"status":"captured","id":"evt_3","type":"payment.changed","occurred_at":"1970-01-01T00:00:08.000Z","received_at":"1970-01-01T00:00:10.000Z","live":true,"late":true}]"#
         );
+    }
+
+    #[test]
+    fn why_a_payment_failed_stands_in_its_frames_unless_nobody_vouches_for_it() {
+        let failed = Fact::Phase {
+            phase: Phase::Failed,
+            money: None,
+            failure: Some(FailureReason::ContactBank),
+            action: None,
+        };
+        let log = Log { entries: vec![event("evt_1", 9, Trust::Verified, failed.clone())] };
+        let json = Frame::updates(&log)[0].json.clone();
+        assert!(text(&json).contains(r#""failure":{"reason":"contact_bank"},"action":null,"event":"#));
+        assert!(
+            text(&json).contains(r#""live":true,"failure":{"reason":"contact_bank"}}"#),
+            "{}",
+            text(&json)
+        );
+        let hint = Log { entries: vec![event("evt_1", 9, Trust::Hint, failed)] };
+        assert!(!text(&Frame::updates(&hint)[0].json).contains("contact_bank"));
     }
 }

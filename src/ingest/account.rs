@@ -125,6 +125,7 @@ pub(super) fn record(
         unsigned_id: summary.unsigned_id.clone(),
         kind: Some(&summary.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
         payment: summary.payment.clone(),
+        failure_code: summary.failure_code.clone(),
         seq: outcome.seq(),
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
         bytes: Some(delivery.body.len() as u64),

@@ -5,7 +5,7 @@ use crate::{
     store::{Conflict, OutcomeKind, ReasonCode, Record},
 };
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 pub(crate) use fake::Fake;

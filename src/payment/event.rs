@@ -1,6 +1,6 @@
 //! One verified, normalised statement about one payment, and the facts it holds.
 
-use super::{Currency, Money, Subject, Time};
+use super::{ActionKind, Currency, FailureReason, Money, Subject, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -58,6 +58,12 @@ pub enum Fact {
         /// The payment's amount in this phase, if the event states it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         money: Option<Money>,
+        /// Why the payment failed or has to be tried again, if the event states it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<FailureReason>,
+        /// What the customer has to do next, if the event states it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<ActionKind>,
     },
     /// A capture, for providers that capture in parts or take a capture back.
     Capture(Reported<PartState>),
@@ -156,6 +162,28 @@ pub enum DisputeState {
 /// The first 16 bytes of a SHA-256.
 pub type Digest = [u8; 16];
 
+impl Fact {
+    /// A phase, with the money that it states, without a failure or an action.
+    #[must_use]
+    pub const fn phase(phase: Phase, money: Option<Money>) -> Self {
+        Self::Phase { phase, money, failure: None, action: None }
+    }
+}
+
+impl Phase {
+    /// Whether a payment in this phase may say why it failed, or why it has to be tried again.
+    #[must_use]
+    pub const fn may_have_failed(self) -> bool {
+        matches!(self, Self::RequiresAction | Self::Failed | Self::Canceled | Self::Expired)
+    }
+
+    /// Whether a payment in this phase may say what the customer has to do next.
+    #[must_use]
+    pub const fn may_need_action(self) -> bool {
+        matches!(self, Self::RequiresAction | Self::Processing)
+    }
+}
+
 impl Event {
     /// The digest of what identifies the event within its payment: source and id.
     #[must_use]
@@ -184,8 +212,9 @@ pub fn digest_identity(kind: &str, facts: &[Fact], occurred_at: Option<Time>) ->
     format!("sha256:{}", hex::encode(digest)).into()
 }
 
-/// The facts as events of format 1 held them: without the currency of captures, refunds, disputes and totals. An event that an
-/// older version stored, and that its provider sends again, must have the same digest, or the retry would be a conflict.
+/// The facts as events of format 1 held them: without the currency of captures, refunds, disputes and totals, and without the
+/// failure and the action of phases. An event that an older version stored, and that its provider sends again, must have the
+/// same digest, or the retry would be a conflict. For the same reason a table of reasons may be mended at any time.
 fn format_1(facts: &[Fact]) -> Vec<Fact> {
     fn bare<S: Clone>(reported: &Reported<S>) -> Reported<S> {
         Reported { currency: None, ..reported.clone() }
@@ -195,7 +224,8 @@ fn format_1(facts: &[Fact]) -> Vec<Fact> {
         Fact::Refund(reported) => Fact::Refund(bare(reported)),
         Fact::Dispute(reported) => Fact::Dispute(bare(reported)),
         Fact::Total { of, amount, .. } => Fact::Total { of: *of, amount: *amount, currency: None },
-        Fact::Phase { .. } | Fact::Note => fact.clone(),
+        Fact::Phase { phase, money, .. } => Fact::phase(*phase, *money),
+        Fact::Note => Fact::Note,
     };
     facts.iter().map(bare).collect()
 }
@@ -227,9 +257,15 @@ mod tests {
             live: false,
             trust: Trust::Verified,
             facts: vec![
+                Fact::phase(
+                    Phase::Captured,
+                    Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() }),
+                ),
                 Fact::Phase {
-                    phase: Phase::Captured,
-                    money: Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() }),
+                    phase: Phase::RequiresAction,
+                    money: None,
+                    failure: Some(FailureReason::AuthenticationFailed),
+                    action: Some(ActionKind::ThreeDs),
                 },
                 Fact::Dispute(Reported {
                     id: "dp_1".into(),
@@ -264,6 +300,20 @@ mod tests {
         assert_eq!(hex::encode(format_1.digest()), "0d63dfb4ffe2148bd126c09bb00e21b9");
         let identity = |event: &Event| digest_identity(&event.kind, &event.facts, event.occurred_at);
         assert_eq!(identity(&format_1), identity(&now));
+    }
+
+    #[test]
+    fn a_failure_and_an_action_never_change_what_an_event_is() {
+        let says = |failure: Option<FailureReason>, action: Option<ActionKind>| {
+            let facts = vec![Fact::Phase { phase: Phase::Failed, money: None, failure, action }];
+            (digest(&("charge.failed", format_1(&facts))), digest_identity("charge.failed", &facts, None))
+        };
+        let (bare, identity) = says(None, None);
+        for reason in [FailureReason::Declined, FailureReason::TryAgain] {
+            assert_eq!(says(Some(reason), Some(ActionKind::Wait)), (bare, Arc::clone(&identity)));
+        }
+        // As version 0.1 of 30 November 2026 computed it, before events said why a payment failed.
+        assert_eq!(&*identity, "sha256:5ac30219ad11508fd1eb8c6ad6777dff");
     }
 
     #[test]

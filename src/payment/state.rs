@@ -9,13 +9,14 @@ mod parts;
 mod register;
 
 use super::{
-    Currency, DisputeState, Event, Fact, Money, PartState, Phase, Status, Time, TotalOf, Trust, View,
+    ActionKind, Currency, DisputeState, Event, Fact, FailureReason, Money, PartState, Phase, Status, Time,
+    TotalOf, Trust, View,
 };
 use parts::{Parts, Sum};
 use register::{Register, Stamp};
 
 /// The version of the fold: raised whenever the same log may fold to another status or snapshot. It is part of every `ETag`.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// Tiers of phases: {created, requires_action, processing, failed}, {authorized}, {canceled, expired}, {captured}.
 const TIERS: usize = 4;
@@ -36,8 +37,14 @@ pub struct State {
     total_refunded: Option<Register<Sum>>,
 }
 
-/// A phase, with the amount that its event states for it.
-type Tier = (Phase, Option<Money>);
+/// A phase, and what its event states about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tier {
+    phase: Phase,
+    money: Option<Money>,
+    failure: Option<FailureReason>,
+    action: Option<ActionKind>,
+}
 
 /// What one event changed, for its update frame. The state itself does not depend on the order of arrival, so it cannot say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,12 +100,13 @@ impl State {
     fn join(&mut self, event: &Event, index: u8, fact: &Fact) -> bool {
         let stamp = |rank: u8| Stamp::new(event, index, rank);
         match fact {
-            Fact::Phase { phase, money } => {
+            Fact::Phase { phase, money, failure, action } => {
                 let stamp = stamp(*phase as u8);
                 let stated =
                     money.is_some_and(|money| Register::join(&mut self.stated, stamp.clone(), money));
+                let value = Tier { phase: *phase, money: *money, failure: *failure, action: *action };
                 let tier = self.tiers.get_mut(tier(*phase));
-                tier.is_some_and(|place| Register::join(place, stamp, (*phase, *money))) || stated
+                tier.is_some_and(|place| Register::join(place, stamp, value)) || stated
             }
             Fact::Capture(reported) => self.captures.join(reported, stamp(reported.state as u8)),
             Fact::Refund(reported) => self.refunds.join(reported, stamp(reported.state as u8)),
@@ -124,6 +132,8 @@ impl State {
             captured: self.captured(),
             refunded: self.refunded(),
             conflict: self.conflict(),
+            failure: self.top().and_then(|tier| tier.failure),
+            action: self.top().and_then(|tier| tier.action),
         }
     }
 
@@ -152,9 +162,17 @@ impl State {
         if self.is_captured() {
             return Some(Phase::Captured);
         }
+        self.top().map(|tier| tier.phase)
+    }
+
+    /// The tier that decides the phase. `None` if the payment is captured, or if no event states a phase.
+    fn top(&self) -> Option<&Tier> {
+        if self.is_captured() {
+            return None;
+        }
         // A capture that was taken back leaves the phase to the lower tiers.
-        let mut phases = self.tiers.iter().rev().flatten().map(|register| register.value.0);
-        phases.find(|phase| *phase != Phase::Captured)
+        let mut tiers = self.tiers.iter().rev().flatten().map(|register| &register.value);
+        tiers.find(|tier| tier.phase != Phase::Captured)
     }
 
     /// The amount of the newest phase that states one, with its currency.
@@ -194,7 +212,7 @@ impl State {
         let [.., top] = &self.tiers;
         top.as_ref()
             .filter(|top| !self.is_taken_back(top))
-            .and_then(|register| register.value.1.or_else(|| self.stated()))
+            .and_then(|register| register.value.money.or_else(|| self.stated()))
             .map_or(0, |money| money.amount)
     }
 
@@ -208,7 +226,8 @@ impl State {
     #[must_use]
     pub fn conflict(&self) -> bool {
         let [_, authorized, ended, _] = &self.tiers;
-        let reserved = authorized.as_ref().and_then(|register| register.value.1).map(|money| money.amount);
+        let reserved =
+            authorized.as_ref().and_then(|register| register.value.money).map(|money| money.amount);
         let partial = reserved.is_some_and(|reserved| (1..reserved).contains(&self.captured()));
         ended.is_some() && self.is_captured() && !partial
     }

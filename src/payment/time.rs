@@ -17,6 +17,10 @@ pub struct TimeError;
 const LAST_MS: i64 = 253_370_764_799_999;
 
 impl Time {
+    /// The last time that there is.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const LAST: Self = Self(LAST_MS);
+
     /// The time this many milliseconds after the epoch; an error outside the years 1970 to 9998.
     pub fn from_unix_ms(ms: i64) -> Result<Self, TimeError> {
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimeError) }

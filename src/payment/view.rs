@@ -3,12 +3,13 @@
 //! The names and the order of the fields are a wire format that browsers read. The view says what a state is; it knows
 //! neither how events fold to it nor who reads it.
 
-use super::{Currency, Status};
+use super::{ActionKind, Currency, FailureReason, Status};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// A payment's state as its readers see it, from [`super::State::view`]. All amounts are in minor units of `currency`.
 ///
-/// JSON: an object with `status`, `amount`, `currency`, `exponent`, `captured`, `refunded` and `conflict`, in this order.
+/// JSON: an object with `status`, `amount`, `currency`, `exponent`, `captured`, `refunded`, `conflict`, `failure` and `action`,
+/// in this order.
 /// Every field is always present; what no event has stated is `null`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct View {
@@ -25,12 +26,16 @@ pub struct View {
     pub refunded: i64,
     /// Whether the payment was both captured and canceled or expired.
     pub conflict: bool,
+    /// Why the payment failed or has to be tried again, as long as its phase is that of the event which states it.
+    pub failure: Option<FailureReason>,
+    /// What the customer has to do next, as long as the payment's phase is that of the event which states it.
+    pub action: Option<ActionKind>,
 }
 
 impl Serialize for View {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let currency = self.currency.as_ref();
-        let mut object = serializer.serialize_struct("View", 7)?;
+        let mut object = serializer.serialize_struct("View", 9)?;
         object.serialize_field("status", &self.status)?;
         object.serialize_field("amount", &self.amount)?;
         object.serialize_field("currency", &currency.map(Currency::code))?;
@@ -38,6 +43,8 @@ impl Serialize for View {
         object.serialize_field("captured", &self.captured)?;
         object.serialize_field("refunded", &self.refunded)?;
         object.serialize_field("conflict", &self.conflict)?;
+        object.serialize_field("failure", &self.failure.map(FailureReason::object))?;
+        object.serialize_field("action", &self.action.map(ActionKind::object))?;
         object.end()
     }
 }
@@ -51,7 +58,7 @@ mod tests {
         let unknown = State::default().view();
         assert_eq!(
             serde_json::to_string(&unknown).unwrap(),
-            r#"{"status":"unknown","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false}"#
+            r#"{"status":"unknown","amount":null,"currency":null,"exponent":null,"captured":0,"refunded":0,"conflict":false,"failure":null,"action":null}"#
         );
         let captured = View {
             status: Status::Captured,
@@ -62,7 +69,16 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&captured).unwrap(),
-            r#"{"status":"captured","amount":120000000,"currency":"BTC","exponent":8,"captured":120000000,"refunded":0,"conflict":false}"#
+            r#"{"status":"captured","amount":120000000,"currency":"BTC","exponent":8,"captured":120000000,"refunded":0,"conflict":false,"failure":null,"action":null}"#
         );
+        let failed = View {
+            status: Status::Failed,
+            failure: Some(FailureReason::CardExpired),
+            action: Some(ActionKind::Redirect),
+            ..unknown
+        };
+        let json = serde_json::to_string(&failed).unwrap();
+        let expected = r#""failure":{"reason":"card_expired"},"action":{"kind":"redirect"}}"#;
+        assert!(json.ends_with(expected), "{json}");
     }
 }

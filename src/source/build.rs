@@ -8,7 +8,9 @@ use super::{
     preset::{self, Preset},
     settings::Provider,
     throttle::Throttle,
-    verify::{Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, Verifier},
+    verify::{
+        Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, TimeLimits, Verifier,
+    },
 };
 use crate::outbound::Outbound;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ impl Source {
             currency: settings.currency,
             live: settings.live,
             shared_ids: settings.shared_ids,
+            max_future: settings.max_future,
         };
         let api = match (&settings.api, confirm) {
             (None, _) => None,
@@ -82,13 +85,14 @@ fn preset(provider: &Provider) -> Result<Preset, SourceError> {
 /// Checks the secrets of a source and builds its verifier.
 fn verifier(scheme: Scheme, settings: &SourceSettings) -> Result<Verifier, SourceError> {
     let secret = |(index, why)| SourceError::Secret { index, why };
+    let limits = TimeLimits { max_age: settings.max_age, max_future: settings.max_future };
     Ok(match scheme {
         Scheme::Recipe(recipe) => {
-            let verifier = RecipeVerifier::new(*recipe, &settings.secrets, settings.max_age);
+            let verifier = RecipeVerifier::new(*recipe, &settings.secrets, limits);
             Verifier::Recipe(Box::new(verifier.map_err(secret)?))
         }
         Scheme::Adapter(adapter) => {
-            Verifier::Adapter(adapter.ready(&settings.secrets, settings.max_age).map_err(secret)?)
+            Verifier::Adapter(adapter.ready(&settings.secrets, limits).map_err(secret)?)
         }
     })
 }

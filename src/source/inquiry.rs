@@ -141,14 +141,20 @@ impl Api {
 
     /// Reads the answer to that request: JSON that nests at most `depth` levels deep. Fails if the answer is not JSON, is not
     /// understood, or is about another payment.
-    pub fn read(&self, payment: &Name, body: &[u8], depth: usize) -> Result<PaymentAnswer, AnswerError> {
+    pub fn read(
+        &self,
+        payment: &Name,
+        body: &[u8],
+        received_at: Time,
+        depth: usize,
+    ) -> Result<PaymentAnswer, AnswerError> {
         if !is_within(body, depth) {
             return Ok(unclear("too_deep", "answer")?);
         }
         let answer = self.sieve.parse(body).map_err(|_| AnswerError::NotJson)?;
         let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &self.options };
         let mut summary = EventSummary::default();
-        match self.mapping.read(&self.terms, parts, &answer, &mut summary)? {
+        match self.mapping.read(&self.terms, received_at, parts, &answer, &mut summary)? {
             None => Ok(unclear("unknown_state", "confirm.map")?),
             Some(mapped) if mapped.payment != *payment => {
                 Ok(unclear("other_payment", "confirm.event.payment")?)

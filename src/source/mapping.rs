@@ -3,13 +3,15 @@
 //! A mapping is the compiled form of `[event]` and `[[map]]` of a preset, and pure. It states no more than the payload does:
 //! what it cannot tell for certain is an error, which puts the event in quarantine. It does not know who reads the events.
 
+mod coded;
 mod entry;
 mod money;
 
+pub(crate) use coded::{Coded, Codes};
 pub(crate) use entry::{FactEntry, FactRule, MapEntry, PartRule, Word, glob};
 pub(crate) use money::{Amounts, MoneyRule};
 
-use super::payload::{Place, Pointer, RequestParts, TimeForm, Unclear, unclear};
+use super::payload::{MAX_FUTURE, Place, Pointer, RequestParts, TimeForm, Unclear, is_ahead, unclear};
 use crate::{
     payment::{ALL_PAYMENTS, Currency, Fact, Name, Phase, Time, TotalOf, digest_identity},
     redact,
@@ -17,7 +19,7 @@ use crate::{
 use entry::FactReader;
 use money::MoneyReader;
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The most bytes that are kept of a word which the provider chose.
 const MAX_WORD: usize = 128;
@@ -70,6 +72,8 @@ pub(crate) struct Terms {
     pub(crate) live: Option<bool>,
     /// Whether the shop makes the ids of its payments and their parts, and so vouches that none is a card number.
     pub(crate) shared_ids: bool,
+    /// The longest that the time of an event may lie ahead of the time of receipt, in place of [`MAX_FUTURE`].
+    pub(crate) max_future: Option<Duration>,
 }
 
 /// What is known about an event for logs and records, whether its payload is understood or not.
@@ -83,6 +87,8 @@ pub(crate) struct EventSummary {
     pub(crate) kind: Arc<str>,
     /// The payment that the event is about.
     pub(crate) payment: Option<Name>,
+    /// The provider's own code for the failure, masked and printable. Only operators see it.
+    pub(crate) failure_code: Option<String>,
 }
 
 /// What an event means, once its payload was understood.
@@ -124,7 +130,7 @@ impl Mapping {
     pub(crate) fn needs_currency(&self) -> bool {
         let needs = |rule: &Option<MoneyRule>| rule.as_ref().is_some_and(|rule| rule.currency.is_none());
         self.entries.iter().flat_map(|entry| &entry.facts).any(|fact| match &fact.rule {
-            FactRule::Phase { phase, money } => phase.may_be(Phase::Captured) && needs(money),
+            FactRule::Phase { phase, money, .. } => phase.may_be(Phase::Captured) && needs(money),
             FactRule::Capture(part) => needs(&part.amount),
             FactRule::Total { of: TotalOf::Captured, amount } => amount.currency.is_none(),
             FactRule::Total { .. } | FactRule::Refund(_) | FactRule::Dispute(_) | FactRule::Note => false,
@@ -133,10 +139,11 @@ impl Mapping {
 
     /// Returns what a verified payload means, or `None` if it is not about a payment. Writes what is known about the event to
     /// `summary`, even if the payload is not understood. Fails if an entry matches the payload, but a value that it needs is
-    /// missing or unclear.
+    /// missing or unclear, or the event has happened after it was received.
     pub(crate) fn read(
         &self,
         terms: &Terms,
+        received_at: Time,
         parts: RequestParts<'_>,
         payload: &Value,
         summary: &mut EventSummary,
@@ -152,12 +159,14 @@ impl Mapping {
         let payment = self.payment(terms, entry, parts, payload)?;
         summary.payment = Some(payment.clone());
         let live = self.live(terms, parts, payload)?;
-        let occurred_at = self.occurred_at(parts, payload)?;
+        let occurred_at = self.occurred_at(terms, received_at, parts, payload)?;
         let (amounts, exponents, currency) = (self.amounts, &*self.exponents, terms.currency);
         let money = MoneyReader { amounts, exponents, currency, payload };
         let reader = FactReader { money, own_ids: &self.own_ids, shared_ids: terms.shared_ids };
-        let present = entry.facts.iter().filter(|fact| fact.is_present(payload));
-        let facts: Vec<Fact> = present.map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
+        let present = || entry.facts.iter().filter(|fact| fact.is_present(payload));
+        let code = present().find_map(|fact| fact.rule.failure_code(payload));
+        summary.failure_code = code.map(|code| redact::text(&code, MAX_WORD));
+        let facts: Vec<Fact> = present().map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
         let id = summary.id.take().unwrap_or_else(|| digest_identity(&summary.kind, &facts, occurred_at));
         summary.id = Some(Arc::clone(&id));
         Ok(Some(MappedEvent { id, payment, occurred_at, live, facts }))
@@ -231,11 +240,21 @@ impl Mapping {
         }
     }
 
-    /// Returns when an event happened, if the payload says so. Fails if the time is not in the expected form.
-    fn occurred_at(&self, parts: RequestParts<'_>, payload: &Value) -> Result<Option<Time>, Unclear> {
+    /// Returns when an event happened, if the payload says so. Fails if the time is not in the expected form, or lies ahead of the
+    /// receipt by more than a clock may be wrong: what is newer would never count against it.
+    fn occurred_at(
+        &self,
+        terms: &Terms,
+        received_at: Time,
+        parts: RequestParts<'_>,
+        payload: &Value,
+    ) -> Result<Option<Time>, Unclear> {
         let Some((places, form)) = &self.occurred_at else { return Ok(None) };
         let Some(at) = places.iter().find(|at| at.is_there(parts, payload)) else { return Ok(None) };
         match at.text(parts, payload).and_then(|text| form.read(&text)) {
+            Some(time) if is_ahead(time, received_at, terms.max_future.unwrap_or(MAX_FUTURE)) => {
+                unclear("future_time", at)
+            }
             Some(time) => Ok(Some(time)),
             None => unclear("bad_time", at),
         }

@@ -16,7 +16,7 @@ mod xml;
 
 pub(crate) use depth::is_within;
 pub(crate) use form::form;
-pub(crate) use moment::TimeForm;
+pub(crate) use moment::{MAX_FUTURE, TimeForm, is_ahead};
 pub(crate) use place::{OptionValues, Place, RequestParts};
 pub(crate) use pointer::Pointer;
 pub use pointer::PointerError;
@@ -27,4 +27,6 @@ pub(crate) use reader::Reader;
 pub(crate) use sieve::Sieve;
 pub use unclear::Unclear;
 pub(crate) use unclear::unclear;
-pub(crate) use xml::parse as parse_xml;
+pub(crate) use xml::{XmlBounds, parse_within as parse_xml_within};
+#[cfg(any(test, fuzzing))]
+pub(crate) use xml::{XmlError, parse as parse_xml};

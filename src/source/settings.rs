@@ -26,6 +26,9 @@ pub struct SourceSettings {
     pub live: Option<bool>,
     /// The longest time by which the signed time may lie behind our clock, in place of the preset's limit. A preset may have none.
     pub max_age: Option<Duration>,
+    /// The longest time by which a signed time, or the time of an event, may lie ahead of our clock, in place of the preset's limit and of
+    /// five minutes.
+    pub max_future: Option<Duration>,
     /// The values of the preset's options, by name.
     pub options: BTreeMap<String, String>,
     /// The access to the provider's API, for payments or for keys. Without it the provider is never asked.
@@ -46,6 +49,7 @@ impl SourceSettings {
             shared_ids: false,
             live: None,
             max_age: None,
+            max_future: None,
             options: BTreeMap::new(),
             api: None,
         }

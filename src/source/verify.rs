@@ -23,6 +23,7 @@ pub(crate) use signature::{
     Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
+pub(crate) use window::TimeLimits;
 
 use super::payload::{Reader, Unclear};
 use serde_json::Value;

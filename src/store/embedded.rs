@@ -16,6 +16,7 @@
 //! | `carrier`    | the thread that carries layers into the tree, and gives way to everything else |
 //! | `tree`, `layout` | the library's tree (fjall, an LSM tree); its keys and values, to bytes and back |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
+//! | `records`    | the numbers of records, and which of them are removed |
 //! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
@@ -40,6 +41,7 @@ mod layer;
 mod layout;
 mod opening;
 mod recent;
+mod records;
 mod sweep;
 mod tree;
 mod work_queue;
@@ -61,8 +63,9 @@ use clock::{Clock, Now};
 use command::Command;
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
+use records::RecordLogs;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     path::PathBuf,
     sync::{
@@ -156,7 +159,7 @@ impl Embedded {
             notices: notices.clone(),
             published: Arc::clone(&published),
             heads,
-            numbers: HashMap::new(),
+            records: RecordLogs::default(),
             work,
             history_ms,
             clock: Arc::clone(&clock),

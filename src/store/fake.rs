@@ -119,7 +119,7 @@ pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
         subject: subject(payment),
         live: true,
         trust: Trust::Verified,
-        facts: vec![Fact::Phase { phase, money }],
+        facts: vec![Fact::phase(phase, money)],
     }
 }
 

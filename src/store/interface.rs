@@ -31,8 +31,9 @@ pub trait Store: Send + Sync + 'static {
     /// The newest place of each partition's feed, indexed by partition: 256 of them.
     async fn heads(&self) -> Result<Vec<Head>, StoreError>;
 
-    /// Keeps a record for the operators' tools in a bounded log of its source; the oldest records are removed first. A record of the
-    /// quarantine is durable before this returns; one of the delivery log may be lost in a crash.
+    /// Keeps a record for the operators' tools in a bounded log of its source. The oldest records are removed first: of the delivery log those
+    /// beyond [`RECORDS_PER_SOURCE`](super::RECORDS_PER_SOURCE), and of each share of the quarantine those beyond
+    /// [`RECORDS_PER_SHARE`](super::RECORDS_PER_SHARE). A record of the quarantine is durable before this returns; one of the delivery log may be lost in a crash.
     async fn record(&self, record: Record) -> Result<(), StoreError>;
 
     /// Reads a page of a source's records, newest first: at most `limit` of those that are older than `before`, or else of all.

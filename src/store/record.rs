@@ -12,8 +12,13 @@ use crate::payment::{Name, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
-/// Records that the quarantine and the delivery log keep for each source.
+/// Records that the delivery log keeps for each source, and the most that one page of records has.
 pub const RECORDS_PER_SOURCE: usize = 1024;
+
+/// Records that the quarantine keeps of each share: of those of one source that have the same reason and come from the same class of
+/// messages, which are deliveries and answers of the provider. A payer, or whoever else can cause events of one reason, displaces no
+/// record of another reason. There are some forty reasons, and most sources see a few of them.
+pub const RECORDS_PER_SHARE: usize = 1024;
 
 /// The two logs that are kept for each source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -52,6 +57,9 @@ pub struct Record {
     /// The payment that the event is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Name>,
+    /// The provider's own code for why the payment failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_code: Option<String>,
     /// The event's place in the payment's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
@@ -64,6 +72,15 @@ pub struct Record {
     /// Present if the record is about a confirmation that was given up, and not about a delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<GivenUp>,
+}
+
+impl Record {
+    /// The share of its source's quarantine to which the record belongs, as a text without spaces: the class of the message and the
+    /// reason.
+    pub(in crate::store) fn share(&self) -> String {
+        let class = if self.confirmation.is_some() { "answer" } else { "delivery" };
+        format!("{class}:{}", self.reason.as_ref().map_or("", ReasonCode::as_str))
+    }
 }
 
 /// Reads a reason. An empty text says that there is none, as stored records do.

@@ -1,1 +1,3 @@
 //! What an attacker tries on the running gateway, and what it answers. `docs/security.md` names the test of each attack.
+
+mod ingest;

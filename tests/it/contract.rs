@@ -12,6 +12,7 @@
 
 mod backend;
 mod feeds;
+mod records;
 mod work_queue;
 
 use backend::{Backend, Embedded, Redis, RedisCluster};
@@ -21,10 +22,12 @@ use feeds::{
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
-    store::{
-        Append, Appended, Conflict, Head, Log, MAX_LOG, OutcomeKind, RECORDS_PER_SOURCE, ReasonCode, Record,
-        RecordLog, Store,
-    },
+    store::{Append, Appended, Conflict, Head, Log, MAX_LOG, RecordLog, Store},
+};
+use records::{
+    i1_records_of_the_quarantine_survive_with_their_shares,
+    nobody_s_junk_displaces_a_record_of_another_reason, record, records_are_bounded_and_newest_first,
+    records_are_read_a_page_at_a_time,
 };
 use std::{
     collections::BTreeSet,
@@ -74,6 +77,8 @@ macro_rules! suite {
             i3_a_watcher_that_lags_heals_from_the_feeds
             records_are_bounded_and_newest_first
             records_are_read_a_page_at_a_time
+            nobody_s_junk_displaces_a_record_of_another_reason
+            i1_records_of_the_quarantine_survive_with_their_shares
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at
@@ -117,10 +122,7 @@ pub(crate) fn event(payment: &str, id: &str, amount: i64) -> Event {
         subject: subject("default", payment),
         live: true,
         trust: Trust::Verified,
-        facts: vec![Fact::Phase {
-            phase: Phase::Captured,
-            money: Some(Money { amount, currency: "EUR".parse().unwrap() }),
-        }],
+        facts: vec![Fact::phase(Phase::Captured, Some(Money { amount, currency: "EUR".parse().unwrap() }))],
     }
 }
 
@@ -179,7 +181,7 @@ async fn i1_what_was_acknowledged_survives_a_reopening(place: impl Backend) {
             let again = append(&*store, event(payment, &format!("evt_{round}"), round)).await;
             assert_eq!(again, Appended::Duplicate { cursor: logs[index].head() });
         }
-        let records = newest(&*store, RecordLog::Quarantine, "acme", 10).await;
+        let records = records::newest(&*store, RecordLog::Quarantine, "acme", 10).await;
         assert_eq!(records.len() as i64, round + 1);
     }
 }
@@ -302,84 +304,6 @@ async fn a_subject_never_heard_of_reads_as_empty(place: impl Backend) {
     assert_eq!((log.head(), log), (Cursor::START, Log::default()));
     assert_eq!(store.heads().await.unwrap(), vec![Head::default(); PARTITIONS]);
     assert_eq!(references(&*store, 7, 1).await, Some(Vec::new()));
-}
-
-fn record(log: RecordLog, source: &str, number: i64) -> Record {
-    let at = Time::from_unix_s(number).unwrap();
-    Record {
-        log,
-        source: source.into(),
-        at,
-        outcome: OutcomeKind::Quarantined,
-        reason: ReasonCode::known("unknown_state"),
-        event: Some(format!("evt_{number}").into()),
-        unsigned_id: None,
-        kind: Some("note".into()),
-        payment: Some("pay".parse().unwrap()),
-        seq: None,
-        place: Some("/data/status".to_owned()),
-        bytes: Some(2),
-        confirmation: None,
-    }
-}
-
-async fn records_are_bounded_and_newest_first(place: impl Backend) {
-    let store = place.open(LONG).await;
-    let total = RECORDS_PER_SOURCE as i64 + 10;
-    for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
-        let mut tasks = JoinSet::new();
-        for number in 0..total - 3 {
-            let store = Arc::clone(&store);
-            tasks.spawn(async move { store.record(record(log, "acme", number)).await.unwrap() });
-        }
-        tasks.join_all().await;
-        for number in total - 3..total {
-            store.record(record(log, "acme", number)).await.unwrap();
-        }
-        store.record(record(log, "acme-test", 0)).await.unwrap();
-    }
-    // The store checks its health after earlier commands, so records that nobody waited for are there now.
-    store.health().await.unwrap();
-    for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
-        let expected: Vec<_> = (total - 3..total).rev().map(|number| record(log, "acme", number)).collect();
-        assert_eq!(newest(&*store, log, "acme", 3).await, expected);
-        assert_eq!(newest(&*store, log, "acme", usize::MAX).await.len(), RECORDS_PER_SOURCE);
-        assert_eq!(newest(&*store, log, "acme-test", 9).await, [record(log, "acme-test", 0)]);
-        assert_eq!(newest(&*store, log, "nobody", 9).await, []);
-    }
-}
-
-async fn newest(store: &dyn Store, log: RecordLog, source: &str, limit: usize) -> Vec<Record> {
-    store.records(log, source, None, limit).await.unwrap().records
-}
-
-async fn records_are_read_a_page_at_a_time(place: impl Backend) {
-    let store = place.open(LONG).await;
-    let log = RecordLog::Quarantine;
-    for number in 0..7 {
-        store.record(record(log, "acme", number)).await.unwrap();
-        store.record(record(log, "acme-test", number)).await.unwrap();
-    }
-    let (mut before, mut pages) = (None, Vec::new());
-    loop {
-        let page = store.records(log, "acme", before, 3).await.unwrap();
-        pages.push(page.records);
-        // A record that comes meanwhile is newer, so the pages stay the same.
-        store.record(record(log, "acme", 100)).await.unwrap();
-        before = page.next;
-        if before.is_none() {
-            break;
-        }
-    }
-    let page = |numbers: std::ops::Range<i64>| -> Vec<_> {
-        numbers.rev().map(|number| record(log, "acme", number)).collect()
-    };
-    assert_eq!(pages, [page(4..7), page(1..4), page(0..1)]);
-    // A cursor of another store, or of another time, is accepted as a place like any other.
-    for (text, expected) in [("0-0", 0), ("18446744073709551615-18446744073709551615", 10)] {
-        let page = store.records(log, "acme", text.parse().ok(), 20).await.unwrap();
-        assert_eq!((page.records.len(), page.next), (expected, None), "{text}");
-    }
 }
 
 async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {

@@ -215,6 +215,42 @@ async fn i2_once_an_append_whose_answer_was_lost_is_not_called_a_duplicate() {
 }
 
 #[tokio::test]
+async fn an_append_sets_the_expiry_of_a_log_again_only_once_the_margin_is_used_up() {
+    const HISTORY_MS: i64 = 180 * 1_000_000;
+    const MARGIN_MS: i64 = HISTORY_MS / 180;
+    let server = RedisServer::start().await;
+    let history = Duration::from_millis(HISTORY_MS.unsigned_abs());
+    let store = try_open(Settings { history, ..settings(&server.url()) }).await.unwrap();
+    append_new(&store, "pay", "evt_0").await;
+    let log = server.log_key("pay").unwrap();
+    let meta = log.replace(":log:", ":meta:");
+    let left = |key: &str| -> i64 {
+        server.ask(&["PTTL", key]).trim().trim_start_matches(':').parse().expect("a time to live")
+    };
+    // How long the keys have to live before an append, and whether the append changes it: a server of another history, or the
+    // version before, may have set any time.
+    for (number, (before, is_renewed)) in [
+        (HISTORY_MS + MARGIN_MS / 2, false),
+        (HISTORY_MS - 1, true),
+        (1_000_000, true),
+        (HISTORY_MS * 2, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for key in [&log, &meta] {
+            assert_eq!(server.ask(&["PEXPIRE", key, &before.to_string()]).trim(), ":1");
+        }
+        append_new(&store, "pay", &format!("evt_{}", number + 1)).await;
+        let expected = if is_renewed { HISTORY_MS + MARGIN_MS } else { before };
+        for key in [&log, &meta] {
+            let left = left(key);
+            assert!((expected - 60_000..=expected).contains(&left), "{before} became {left}, not {expected}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_lost_one_of_its_keys_begins_again_instead_of_failing_midway() {
     for half in ["log", "meta"] {
         let server = RedisServer::start().await;
@@ -316,6 +352,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         reason: ReasonCode::known("unknown_state"),
         event: None,
         unsigned_id: None,
+        failure_code: None,
         kind: None,
         payment: None,
         seq: None,

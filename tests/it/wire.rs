@@ -1,6 +1,7 @@
 //! The wire: every promise that the gateway makes to a client, over a real socket.
 
 mod ends;
+mod failure;
 mod heartbeat;
 mod opening;
 mod resume;

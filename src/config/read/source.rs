@@ -65,6 +65,7 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
     let shared_ids = section.flag("shared_ids").unwrap_or(false);
     let live = section.flag("live");
     let max_age = section.duration("max_age", &(Duration::from_secs(1)..=30 * DAY));
+    let max_future = section.duration("max_future", &(Duration::from_secs(1)..=DAY));
     let options = section.words(
         "options",
         "a table of the options that the preset asks for, e.g. { capture = \"automatic\" }",
@@ -84,6 +85,7 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
         shared_ids,
         live,
         max_age,
+        max_future,
         options: options?,
         // A source whose credentials have a mistake is not built.
         api: if has_api { Some(api?) } else { None },

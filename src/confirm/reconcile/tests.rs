@@ -24,7 +24,7 @@ fn answer(status: &str, refunded: i64) -> Event {
     let body = json!({ "payments": {
         "id": payment(), "status": status, "amount": 1000, "amount_refunded": refunded, "currency": "GBP"
     }});
-    let answer = source.api().unwrap().read(&payment(), body.to_string().as_bytes(), 64).unwrap();
+    let answer = source.api().unwrap().read(&payment(), body.to_string().as_bytes(), Time::LAST, 64).unwrap();
     let asked = Time::from_unix_s(9000).unwrap();
     event::following(None, &source, &payment(), answer, (asked, asked))
 }
@@ -54,10 +54,7 @@ fn reconciled(known: Vec<Event>, answer: Event) -> (Vec<&'static str>, Status) {
 }
 
 fn captured() -> Fact {
-    Fact::Phase {
-        phase: Phase::Captured,
-        money: Some(Money { amount: 1000, currency: "GBP".parse().unwrap() }),
-    }
+    Fact::phase(Phase::Captured, Some(Money { amount: 1000, currency: "GBP".parse().unwrap() }))
 }
 
 fn dispute(state: DisputeState) -> Fact {

@@ -1,11 +1,10 @@
 //! Properties of every preset, whatever it signs and how. Each test checks all presets.
 
 use super::{
-    senders::{Keys, Post, Sender},
+    senders::{Keys, NOW_S, Post, Sender},
     *,
 };
 use crate::{
-    fuzzing::request::NOW_S,
     source::{SourceError, presets, testing::Scheme},
     store::{self, embedded},
 };
@@ -153,17 +152,18 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
         };
         timed.push(preset);
         let post = sender.post(Keys::New, &sender.payload(), at(0));
-        let own = own.map(|age| (age, sender.settings(&[Keys::New])));
-        // A source cannot set the window of an adapter.
-        let asked = sender.recipe().map(|_| (60, limited));
-        for (age, settings) in own.into_iter().chain(asked) {
-            for (received, reason) in [
-                (age, None),
+        let patient = SourceSettings { max_future: Some(Duration::from_secs(600)), ..limited.clone() };
+        for (age, future, settings) in [
+            (own, future, sender.settings(&[Keys::New])),
+            (Some(60), future, limited),
+            (Some(60), 600, patient),
+        ] {
+            let aged = age.into_iter().flat_map(|age| [(age, None), (age + 1, Some("stale_timestamp"))]);
+            for (received, reason) in aged.chain([
                 (-future, None),
-                (age + 1, Some("stale_timestamp")),
                 (-future - 1, Some("future_timestamp")),
                 (-86_400, Some("future_timestamp")),
-            ] {
+            ]) {
                 let desk = Desk::with(&sender, settings.clone());
                 let verdict = desk.take(&post, at(received)).await;
                 let expected = if reason.is_some() { Verdict::Refused } else { Verdict::Accepted };

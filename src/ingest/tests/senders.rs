@@ -8,7 +8,6 @@ mod post;
 pub(super) use post::{Keys, Post, Signed};
 
 use crate::{
-    fuzzing::request,
     payment::Time,
     source::{
         Provider, SourceSettings,
@@ -23,6 +22,9 @@ use http::HeaderName;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use tempfile::NamedTempFile;
+
+/// When the senders post, in seconds since 1970: after all that their fixtures tell of.
+pub(super) const NOW_S: i64 = 1_800_000_000;
 
 /// A provider, played by a test.
 pub(super) struct Sender {
@@ -95,6 +97,7 @@ impl Sender {
             shared_ids: true,
             live: None,
             max_age: None,
+            max_future: None,
             api: None,
             options: self.options(case),
         }
@@ -187,7 +190,7 @@ fn cases(preset: &str) -> Vec<Case> {
         }
         "generic" | "generic-timestamped" => ["pending", "confirmed", "expired", "failed"]
             .map(|event| {
-                plain(json!({ "id": format!("evt_{event}"), "event": format!("payment.{event}"), "timestamp": request::NOW_S,
+                plain(json!({ "id": format!("evt_{event}"), "event": format!("payment.{event}"), "timestamp": NOW_S,
                     "payment": { "id": "pay_1", "status": event, "amount": "12.34", "currency": "EUR", "tx_hash": "0xabc" } }))
             })
             .into(),

@@ -24,7 +24,7 @@ fn eur(amount: i64) -> Money {
 }
 
 fn phase(phase: Phase, amount: impl Into<Option<i64>>) -> Fact {
-    Fact::Phase { phase, money: amount.into().map(eur) }
+    Fact::phase(phase, amount.into().map(eur))
 }
 
 fn capture(id: &str, amount: i64, state: PartState) -> Fact {
@@ -268,4 +268,33 @@ fn a_capture_before_its_authorisation_has_a_currency() {
         let state = State::fold(events.iter().copied());
         assert_eq!((state.amount(), state.currency()), (amount, currency.map(|code| code.parse().unwrap())));
     }
+}
+
+#[test]
+fn a_failure_is_shown_as_long_as_its_phase_stands_and_in_any_order_of_arrival() {
+    let failed = Fact::Phase {
+        phase: Phase::Failed,
+        money: Some(eur(10_000)),
+        failure: Some(FailureReason::CardExpired),
+        action: None,
+    };
+    let asked = Fact::Phase {
+        phase: Phase::RequiresAction,
+        money: None,
+        failure: None,
+        action: Some(ActionKind::ThreeDs),
+    };
+    let events = [
+        event("evt_1", 1, &[asked]),
+        event("evt_2", 2, &[failed]),
+        event("evt_3", 3, &[phase(Phase::Captured, 10_000)]),
+    ];
+    let view = |events: &[Event]| State::fold(events).view();
+    let said = |view: View| (view.failure, view.action);
+    assert_eq!(said(view(&events[..1])), (None, Some(ActionKind::ThreeDs)));
+    assert_eq!(said(view(&events[..2])), (Some(FailureReason::CardExpired), None));
+    assert_eq!(said(view(&events)), (None, None), "it was paid at the second attempt");
+    let mut other_order = events[..2].to_vec();
+    other_order.reverse();
+    assert_eq!(view(&other_order), view(&events[..2]));
 }

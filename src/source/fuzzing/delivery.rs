@@ -10,7 +10,7 @@ use crate::{
         payload::{self, BodyForm, OptionValues, RequestParts, Unclear, is_within},
         preset,
         settings::{Provider, SourceSettings},
-        verify::{Carrier, Piece, Recipe, RecipeVerifier, adapter_fuzzing},
+        verify::{Carrier, Piece, Recipe, RecipeVerifier, TimeLimits, adapter_fuzzing},
     },
 };
 use http::{HeaderName, HeaderValue};
@@ -66,7 +66,8 @@ impl Bench {
         let recipe = preset::recipe_of(name);
         let Vector { secret, options, .. } = vector(name).expect(name);
         let verifier = |secret: String| {
-            RecipeVerifier::new(recipe.clone(), &[secret.into()], None).expect("it is a secret")
+            RecipeVerifier::new(recipe.clone(), &[secret.into()], TimeLimits::default())
+                .expect("it is a secret")
         };
         let (known, unknown) = (verifier(secret.clone()), verifier(other(name, secret)));
         let signs = VECTORS.iter().any(|vector| vector.preset == name);
@@ -199,7 +200,7 @@ fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>
     assert!(items.len() <= payload::MAX_EVENTS);
     let event = |item: &Value| {
         let mut summary = EventSummary::default();
-        let mapped = source.mapping.read(&source.terms, parts, item, &mut summary);
+        let mapped = source.mapping.read(&source.terms, Time::LAST, parts, item, &mut summary);
         assert_eq!(redact::text(&summary.kind, 128), *summary.kind, "the type is fit to leave");
         let mapped = mapped.ok()??;
         Some(Event {

@@ -1,23 +1,118 @@
 //! Properties of the XML parser, and a writer of payloads as XML.
 
-use crate::source::payload::parse_xml as parse;
-use serde_json::Value;
+use crate::source::payload::{XmlBounds, XmlError, parse_xml as parse, parse_xml_within as parse_within};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// Bounds that the fuzzer's short inputs reach.
+const TIGHT: XmlBounds = XmlBounds { bytes: 1024, attributes: 3, name_spaces: 2, depth: 4 };
+
+/// The longest time in which a document within the bounds is read, and one beyond them is refused, as the time that the processor spends on
+/// it. It takes some milliseconds at most; 8,000 attributes of one tag, compared with each other, take 100 ms with optimization.
+const LONGEST_MS: i64 = 50;
+
+/// One of so many inputs is stretched to the length that documents may have, which takes as long as some hundred short ones.
+const STRETCHED: u32 = 128;
+
 /// A document is read as one element made of objects, arrays and texts. If this is written as XML, with comments in its texts, it
-/// is read as the same.
+/// is read as the same. Length, attributes and depth are bounded, and so is the time.
 pub fn xml(input: &[u8]) {
-    let Some(payload) = parse(input) else { return };
-    let root = payload.as_object().expect("a document is an object");
-    let (name, value) = root.iter().next().expect("a document has a root");
-    assert_eq!(root.len(), 1);
+    is_bounded(input);
+    if crc32fast::hash(input).is_multiple_of(STRETCHED) {
+        stays_fast(input);
+    }
+    let Ok(payload) = parse(input) else { return };
+    let (name, value) = root(&payload);
     check(value);
     // A prefix is not kept, so the written attribute would declare a name space.
     if !declares(value) {
         let mut out = String::new();
         write(name, value, "<!-- no part of it -->", &mut out);
-        assert_eq!(parse(out.as_bytes()).as_ref(), Some(&payload), "{out}");
+        assert_eq!(parse(out.as_bytes()).as_ref(), Ok(&payload), "{out}");
     }
+}
+
+/// Returns the name and the value of a document's root element.
+fn root(payload: &Value) -> (&str, &Value) {
+    let root = payload.as_object().expect("a document is an object");
+    let (name, value) = root.iter().next().expect("a document has a root");
+    assert_eq!(root.len(), 1);
+    (name, value)
+}
+
+/// What is read within tight bounds does not exceed them by a count of the payload, and what is refused by them does.
+fn is_bounded(input: &[u8]) {
+    let (tight, all) = (parse_within(input, TIGHT), parse(input));
+    if let Ok(payload) = &tight {
+        let (_, value) = root(payload);
+        assert_eq!(tight, all);
+        assert!(input.len() <= TIGHT.bytes && attributes(value) <= TIGHT.attributes);
+        assert!(depth(value) <= TIGHT.depth);
+    }
+    match (tight, &all) {
+        (Err(XmlError::TooLong), _) => assert!(input.len() > TIGHT.bytes),
+        (Err(XmlError::Malformed), _) => assert!(all.is_err()),
+        (Err(XmlError::TooDeep), Ok(payload)) => assert!(depth(root(payload).1) > TIGHT.depth),
+        // A payload has neither the declarations of name spaces nor two attributes that differ by their prefix.
+        (Err(XmlError::TooManyAttributes), Ok(payload)) if !input.contains(&b':') => {
+            let text = String::from_utf8_lossy(input);
+            assert!(attributes(root(payload).1) > TIGHT.attributes || text.contains("xmlns"), "{text}");
+        }
+        _ => {}
+    }
+}
+
+/// Returns the most attributes of an element.
+fn attributes(value: &Value) -> usize {
+    let own = |members: &Map<String, Value>| members.keys().filter(|key| key.starts_with('@')).count();
+    match value {
+        Value::Array(items) => items.iter().map(attributes).max().unwrap_or_default(),
+        Value::Object(members) => {
+            members.values().map(attributes).max().unwrap_or_default().max(own(members))
+        }
+        _ => 0,
+    }
+}
+
+/// Returns how many levels deep elements nest.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => {
+            let is_element = |key: &str| !key.starts_with('@') && key != "#text";
+            let children = members.iter().filter(|(key, _)| is_element(key));
+            1 + children.map(|(_, child)| depth(child)).max().unwrap_or_default()
+        }
+        _ => 1,
+    }
+}
+
+/// The input, with its middle repeated to the length that documents may have, is read or refused in time. The parts of an input are
+/// separated by the byte 1E; in the middle one, the byte 1F stands for the number of the repetition.
+fn stays_fast(input: &[u8]) {
+    let mut parts = input.splitn(3, |byte| *byte == 0x1e);
+    let (Some(start), Some(middle), Some(end)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let mut document = start.to_vec();
+    for number in 0.. {
+        let digits = format!("{number:x}");
+        let of_byte = |byte: &u8| if *byte == 0x1f { digits.clone().into_bytes() } else { vec![*byte] };
+        let repeated: Vec<u8> = middle.iter().flat_map(of_byte).collect();
+        if repeated.is_empty() || document.len() + repeated.len() + end.len() > XmlBounds::WEBHOOK.bytes {
+            break;
+        }
+        document.extend(repeated);
+    }
+    document.extend(end);
+    // The time by the clock would count also what other processes do meanwhile.
+    let now_ms = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    };
+    let started_ms = now_ms();
+    let _ = parse(&document);
+    let took_ms = now_ms() - started_ms;
+    assert!(took_ms <= LONGEST_MS, "{took_ms} ms: {}", String::from_utf8_lossy(&document));
 }
 
 fn check(value: &Value) {

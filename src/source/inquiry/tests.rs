@@ -41,7 +41,7 @@ impl Case {
         let currency = self.currency.as_ref().map(|code| code.parse().unwrap());
         let source = Source::build(SourceSettings { currency, ..settings(preset) }).unwrap();
         let payment = self.payment.as_deref().unwrap_or(first).parse().unwrap();
-        let read = source.api().unwrap().read(&payment, body.to_string().as_bytes(), 64);
+        let read = source.api().unwrap().read(&payment, body.to_string().as_bytes(), Time::LAST, 64);
         match read {
             Err(AnswerError::NotJson) => "no JSON".to_owned(),
             Err(AnswerError::Unclear(Unclear { code, at })) => format!("quarantined: {code} at {at}"),
@@ -237,7 +237,7 @@ proptest::proptest! {
         for preset in ["mollie-classic", "opennode"] {
             let source = source(preset);
             for body in [&body[..], text.as_bytes(), format!("{{\"id\":\"p\",\"status\":{text}}}").as_bytes()] {
-                let _ = source.api().unwrap().read(&"p".parse().unwrap(), body, 8);
+                let _ = source.api().unwrap().read(&"p".parse().unwrap(), body, Time::LAST, 8);
             }
         }
     }

@@ -1,13 +1,16 @@
 //! `[[map]]`: what the events of some types mean, fact by fact.
 
-use super::money::{MoneyReader, MoneyRule};
+use super::{
+    coded::Coded,
+    money::{MoneyReader, MoneyRule},
+};
 use crate::{
-    payment::{DisputeState, Fact, Name, PartState, Phase, Reported, TotalOf},
+    payment::{ActionKind, DisputeState, Fact, FailureReason, Name, PartState, Phase, Reported, TotalOf},
     redact,
     source::payload::{Place, Pointer, RequestParts, Unclear, unclear},
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// One entry of `[[map]]`: what the events of some types mean.
 #[derive(Clone, Debug)]
@@ -35,7 +38,12 @@ pub(crate) struct FactEntry {
 #[derive(Clone, Debug)]
 pub(crate) enum FactRule {
     /// A phase of the payment, with the money of that phase.
-    Phase { phase: Word<Phase>, money: Option<MoneyRule> },
+    Phase {
+        phase: Word<Phase>,
+        money: Option<MoneyRule>,
+        failure: Option<Coded<FailureReason>>,
+        action: Option<Coded<ActionKind>>,
+    },
     /// A capture.
     Capture(PartRule<PartState>),
     /// A refund.
@@ -132,10 +140,23 @@ impl FactRule {
     /// Reads the fact. Fails if a value that the fact needs is missing or unclear.
     pub(super) fn read(&self, reader: &FactReader<'_>) -> Result<Fact, Unclear> {
         Ok(match self {
-            Self::Phase { phase, money: rule } => {
-                let phase = phase.read(reader.money.payload)?;
+            Self::Phase { phase, money: rule, failure, action } => {
+                let payload = reader.money.payload;
+                let phase = phase.read(payload)?;
                 let money = rule.as_ref().map(|rule| reader.money.of_phase(rule, phase)).transpose()?;
-                Fact::Phase { phase, money: money.flatten() }
+                let failure = failure.as_ref().filter(|_| phase.may_have_failed());
+                let action = action.as_ref().filter(|_| phase.may_need_action());
+                // A failure with an unknown code is a decline. In other phases, a code may tell of something else than a failure.
+                let reason = |coded: &Coded<FailureReason>| match phase {
+                    Phase::Failed => coded.known_or_otherwise(payload),
+                    _ => coded.known(payload),
+                };
+                Fact::Phase {
+                    phase,
+                    money: money.flatten(),
+                    failure: failure.and_then(reason),
+                    action: action.and_then(|coded| coded.known(payload)),
+                }
             }
             Self::Capture(rule) => {
                 let capture = rule.read(reader)?;
@@ -184,10 +205,19 @@ impl FactEntry {
 }
 
 impl FactRule {
+    /// Returns the provider's own code for the failure, if the payload has one and the phase is one that may have failed.
+    pub(super) fn failure_code<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
+        let Self::Phase { phase, failure: Some(failure), .. } = self else { return None };
+        phase.read(payload).ok().filter(|phase| phase.may_have_failed()).and_then(|_| failure.code(payload))
+    }
+
     fn pointers(&self) -> Vec<&Pointer> {
         match self {
-            Self::Phase { phase, money } => {
-                phase.pointer().into_iter().chain(money.iter().flat_map(MoneyRule::pointers)).collect()
+            Self::Phase { phase, money, failure, action } => {
+                let money = money.iter().flat_map(MoneyRule::pointers);
+                let codes = failure.iter().flat_map(Coded::pointers);
+                let codes = codes.chain(action.iter().flat_map(Coded::pointers));
+                phase.pointer().into_iter().chain(money).chain(codes).collect()
             }
             Self::Capture(rule) | Self::Refund(rule) => rule.pointers(),
             Self::Dispute(rule) => rule.pointers(),

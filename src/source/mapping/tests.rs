@@ -9,7 +9,7 @@ use http::HeaderMap;
 fn read(mapping: &Mapping, terms: &Terms, payload: &str) -> Result<Option<MappedEvent>, Unclear> {
     let payload = serde_json::from_str(payload).unwrap();
     let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
-    mapping.read(terms, parts, &payload, &mut EventSummary::default())
+    mapping.read(terms, Time::LAST, parts, &payload, &mut EventSummary::default())
 }
 
 fn phase(phase: Phase, amount: i64) -> Fact {
@@ -17,7 +17,7 @@ fn phase(phase: Phase, amount: i64) -> Fact {
 }
 
 fn money(phase: Phase, amount: i64, currency: &str) -> Fact {
-    Fact::Phase { phase, money: Some(Money { amount, currency: currency.parse().unwrap() }) }
+    Fact::phase(phase, Some(Money { amount, currency: currency.parse().unwrap() }))
 }
 
 fn total(of: TotalOf, amount: i64) -> Fact {
@@ -54,6 +54,34 @@ fn generic_events_mean_what_they_say() {
     assert_eq!(read(&mapping, &Terms::default(), &other), Ok(None));
     let seconds = read(&mapping, &Terms::default(), &generic(r#""2026-09-21T14:13:20Z""#, "1790000000"));
     assert_eq!(seconds.unwrap().unwrap().occurred_at, Time::from_unix_s(1_790_000_000).ok());
+}
+
+#[test]
+fn an_event_does_not_happen_after_it_was_received() {
+    let mapping = built_in("generic").unwrap().unwrap().mapping;
+    let received_at = Time::from_unix_s(1_790_000_000).unwrap();
+    let at = |terms: &Terms, time: &str| {
+        let payload = serde_json::from_str(&generic(r#""2026-09-21T14:13:20Z""#, time)).unwrap();
+        let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
+        let read = mapping.read(terms, received_at, parts, &payload, &mut EventSummary::default());
+        read.map(|mapped| mapped.unwrap().occurred_at.unwrap())
+    };
+    let future = || unclear("future_time", "/timestamp");
+    let patient = Terms { max_future: Some(Duration::from_secs(3600)), ..Terms::default() };
+    for (time, by_default, by_patient) in [
+        ("0", Ok(0), Ok(0)),
+        ("1790000300", Ok(1_790_000_300), Ok(1_790_000_300)),
+        ("1790000301", future(), Ok(1_790_000_301)),
+        ("1790003600", future(), Ok(1_790_003_600)),
+        ("1790003601", future(), future()),
+        ("9999999999", future(), future()),
+        (r#""2286-11-20T17:46:39Z""#, future(), future()),
+        (r#""9998-12-31T23:59:59.999Z""#, future(), future()),
+    ] {
+        let expected = |read: Result<i64, Unclear>| read.map(|s| Time::from_unix_s(s).unwrap());
+        assert_eq!(at(&Terms::default(), time), expected(by_default), "{time}");
+        assert_eq!(at(&patient, time), expected(by_patient), "{time}");
+    }
 }
 
 #[test]
@@ -96,7 +124,7 @@ fn an_amount_of_what_was_not_captured_may_lack_a_currency() {
     let stripe = built_in("stripe").unwrap().unwrap().mapping;
     let text = fixture("payment_intent.processing").replace(r#""currency": "eur""#, r#""currency": null"#);
     let facts = read(&stripe, &Terms::default(), &text).unwrap().unwrap().facts;
-    assert_eq!(facts, [Fact::Phase { phase: Processing, money: None }]);
+    assert_eq!(facts, [Fact::phase(Processing, None)]);
 }
 
 #[test]
@@ -285,6 +313,6 @@ fn a_user_s_preset_reads_parts_totals_and_several_facts() {
     assert_eq!(mapped.facts, [Fact::Capture(captured), total(TotalOf::Captured, 750)]);
     assert_eq!(read(&capture.replace("\"EUR\"", "null")), unclear("missing_currency", "/data/amount"));
     let state = |state: &str| read(&format!(r#"{{"type":"x","data":{{"order":7,"state":"{state}"}}}}"#));
-    assert_eq!(state("b").unwrap().unwrap().facts, [Fact::Phase { phase: Canceled, money: None }]);
+    assert_eq!(state("b").unwrap().unwrap().facts, [Fact::phase(Canceled, None)]);
     assert_eq!(state("c"), Ok(None));
 }

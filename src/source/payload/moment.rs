@@ -2,9 +2,19 @@
 
 use crate::payment::Time;
 use serde::Deserialize;
+use std::time::Duration;
 
 /// From this number of digits on, a number in [`TimeForm::SOrMs`] is in milliseconds: as seconds, 10^12 lies in the year 33658.
 const MS_DIGITS: usize = 13;
+
+/// The longest that a time may lie ahead of our clock, where neither the preset nor the source says otherwise. Clocks that are synchronized
+/// differ by far less.
+pub(crate) const MAX_FUTURE: Duration = Duration::from_secs(300);
+
+/// Returns whether a time lies ahead of another by more than a limit.
+pub(crate) fn is_ahead(time: Time, of: Time, limit: Duration) -> bool {
+    i128::from(time.since_ms(of)) > i128::try_from(limit.as_millis()).unwrap_or(i128::MAX)
+}
 
 /// The form in which a preset expects a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]

@@ -44,7 +44,7 @@ impl Reader {
                 self.sieve.parse(body).or_else(|_| unclear("not_json", "body"))
             }
             BodyForm::Form => Ok(form(body)),
-            BodyForm::Xml => xml::parse(body).map_or_else(|| unclear("not_xml", "body"), Ok),
+            BodyForm::Xml => xml::parse(body).or_else(|why| unclear(why.code(), "body")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The compiler of presets: from a preset as it is written to one that can be used. An error names the key and says what is
 //! allowed.
 
+mod coded;
 mod confirm;
 mod fact;
 mod ignored;
@@ -14,7 +15,13 @@ use super::{
     options::{Choice, OptionRules},
 };
 pub(super) use {
-    confirm::confirm, ignored::ignored, mapping::mapping, proof::Proof, recipe::recipe, words::pointer,
+    coded::codes,
+    confirm::confirm,
+    ignored::ignored,
+    mapping::{Context, mapping},
+    proof::Proof,
+    recipe::recipe,
+    words::pointer,
 };
 
 /// Checks `[options]`: the default of an option has to be one of the allowed values.

@@ -2,7 +2,7 @@
 //! makes of it.
 
 use crate::{
-    payment::{Currency, DisputeState, Fact, Reported, Trust},
+    payment::{Currency, DisputeState, Fact, Reported, Time, Trust},
     source::{
         Source,
         mapping::{EventSummary, FactRule, Mapping},
@@ -103,7 +103,7 @@ impl Case {
 
 fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
     let mut summary = EventSummary::default();
-    match source.read(parts, event, &mut summary) {
+    match source.read(Time::LAST, parts, event, &mut summary) {
         Ok(None) => "ignored".to_owned(),
         Err(unclear) => format!("quarantined: {} at {}", unclear.code, unclear.at),
         Ok(Some(mapped)) => {
@@ -120,9 +120,12 @@ fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
 /// Describes a fact in a few words.
 pub(crate) fn fact(fact: &Fact) -> String {
     match fact {
-        Fact::Phase { phase, money: None } => word(phase),
-        Fact::Phase { phase, money: Some(money) } => {
-            format!("{} {} {}", word(phase), money.amount, money.currency)
+        Fact::Phase { phase, money, failure, action } => {
+            let money =
+                money.map(|money| format!(" {} {}", money.amount, money.currency)).unwrap_or_default();
+            let failure = failure.map(|reason| format!(", because {}", spelled(&reason))).unwrap_or_default();
+            let action = action.map(|action| format!(", next {}", spelled(&action))).unwrap_or_default();
+            format!("{}{money}{failure}{action}", word(phase))
         }
         Fact::Capture(reported) => part("capture", reported),
         Fact::Refund(reported) => part("refund", reported),
@@ -138,6 +141,10 @@ fn part<S: Debug>(kind: &str, reported: &Reported<S>) -> String {
 
 fn sum(amount: i64, currency: Option<Currency>) -> String {
     currency.map_or_else(|| amount.to_string(), |currency| format!("{amount} {currency}"))
+}
+
+fn spelled(word: &impl Serialize) -> String {
+    serde_json::to_string(word).unwrap().replace('"', "")
 }
 
 fn word(word: &impl Debug) -> String {

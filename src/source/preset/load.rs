@@ -3,7 +3,7 @@
 use super::{
     Preset,
     builtin::{presets, text_of},
-    compile::{self, Proof},
+    compile::{self, Context, Proof},
     error::PresetError,
     mistake::Mistake,
     raw,
@@ -65,10 +65,11 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
             return Err(missing("signature.signed", reason));
         }
     };
-    let mapping =
-        compile::mapping(&raw.event, &raw.map, Proof::Signature(&scheme), &raw.options).map_err(wrong)?;
+    let codes = compile::codes(&raw.failures, &raw.actions);
+    let context = Context { proof: Proof::Signature(&scheme), options: &raw.options, codes: &codes };
+    let mapping = compile::mapping(&raw.event, &raw.map, context).map_err(wrong)?;
     compile::ignored(&raw.ignored, &raw.map).map_err(wrong)?;
-    let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options));
+    let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options, &codes));
     let confirm = confirm.transpose().map_err(wrong)?;
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
@@ -138,6 +139,8 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
         // A file with entries of its own may map what the base ignores, so it has to say again what stays ignored.
         ignored: if own.map.is_empty() && own.ignored.is_empty() { base.ignored } else { own.ignored },
         map: own.map.into_iter().chain(base.map).collect(),
+        failures: base.failures.into_iter().chain(own.failures).collect(),
+        actions: base.actions.into_iter().chain(own.actions).collect(),
         confirm: own.confirm.or(base.confirm),
     }
 }

@@ -1,10 +1,13 @@
 //! The raw form of a preset: a file as it is written. Only the shapes are here; `compile` checks them and gives them meaning.
 
 use super::{options::Choice, reply::ReplyRule};
-use crate::source::{
-    mapping::Amounts,
-    payload::{BodyForm, TimeForm},
-    verify::{Adapter, Algorithm, Encoding, KeyForm, Published},
+use crate::{
+    payment::{ActionKind, FailureReason},
+    source::{
+        mapping::Amounts,
+        payload::{BodyForm, MAX_FUTURE, TimeForm},
+        verify::{Adapter, Algorithm, Encoding, KeyForm, Published},
+    },
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,6 +47,12 @@ pub(super) struct Preset {
     /// The types of events that are ignored on purpose.
     #[serde(default)]
     pub(super) ignored: Vec<Ignored>,
+    /// The reasons for which payments fail, by the provider's codes.
+    #[serde(default)]
+    pub(super) failures: BTreeMap<String, FailureReason>,
+    /// What a customer has to do next, by the provider's codes.
+    #[serde(default)]
+    pub(super) actions: BTreeMap<String, ActionKind>,
     /// How the provider is asked for a payment.
     pub(super) confirm: Option<Confirm>,
 }
@@ -169,8 +178,13 @@ pub(super) struct TimeRule {
     pub(super) form: TimeForm,
     /// How far the time may lie behind our clock, in seconds. Without it, a source may set the limit.
     pub(super) max_age_s: Option<u64>,
-    /// How far the time may lie ahead of our clock, in seconds.
+    /// How far the time may lie ahead of our clock, in seconds. Without it, that is [`MAX_FUTURE`].
+    #[serde(default = "max_future_s")]
     pub(super) max_future_s: u64,
+}
+
+fn max_future_s() -> u64 {
+    MAX_FUTURE.as_secs()
 }
 
 /// `[event]`: where the values are that every event has.
@@ -272,9 +286,23 @@ pub(super) struct Fact {
     pub(super) amount: Option<String>,
     /// The place of the amount's currency.
     pub(super) currency: Option<String>,
+    /// Why the payment failed: one of the reasons, or the places of codes that `[failures]` lists.
+    pub(super) failure: Option<Coded>,
+    /// What the customer has to do next: one of the kinds of action, or the places of codes that `[actions]` lists.
+    pub(super) action: Option<Coded>,
     /// The place that has to hold something; otherwise the fact is left out.
     #[serde(rename = "if")]
     pub(super) only_if: Option<String>,
+}
+
+/// A word, or the places of the provider's codes for it, the more exact one first.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Coded {
+    /// The word itself.
+    Is(String),
+    /// The places of codes.
+    At(Vec<String>),
 }
 
 /// The kinds of facts.

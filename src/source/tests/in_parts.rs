@@ -16,7 +16,7 @@ fn state(preset: &str, payloads: &[Value]) -> State {
     let mapping = built_in(preset).unwrap().unwrap().mapping;
     let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &OptionValues::new() };
     let events = payloads.iter().zip(0..).map(|(payload, number)| {
-        let read = mapping.read(&Terms::default(), parts, payload, &mut EventSummary::default());
+        let read = mapping.read(&Terms::default(), Time::LAST, parts, payload, &mut EventSummary::default());
         let said = read.unwrap().unwrap();
         Event {
             id: format!("evt_{number}").into(),

@@ -16,10 +16,9 @@ mod verifier;
 pub(in crate::source::verify) use plaid::{PlaidKey, key_id as plaid_key_id};
 pub(crate) use verifier::AdapterVerifier;
 
-use super::signature::SecretError;
+use super::{signature::SecretError, window::TimeLimits};
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::time::Duration;
 
 /// The providers that are verified by code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -38,17 +37,17 @@ pub(crate) enum Adapter {
 }
 
 impl Adapter {
-    /// Checks the secrets and builds the verifier. `max_age` replaces the adapter's own limit, if it has one. An error gives the
-    /// index of the secret that it is about.
+    /// Checks the secrets and builds the verifier. The limits of the source replace the adapter's own, if it has any. An error gives
+    /// the index of the secret that it is about.
     pub(crate) fn ready(
         self,
         secrets: &[SecretString],
-        max_age: Option<Duration>,
+        limits: TimeLimits,
     ) -> Result<Box<dyn AdapterVerifier>, (usize, SecretError)> {
         Ok(match self {
             Self::Adyen => Box::new(adyen::Adyen::new(secrets)?),
             Self::Braintree => Box::new(braintree::Braintree::new(secrets)?),
-            Self::Plaid => Box::new(plaid::Plaid::new(secrets, max_age)?),
+            Self::Plaid => Box::new(plaid::Plaid::new(secrets, limits)?),
             Self::Nowpayments => Box::new(nowpayments::Nowpayments::new(secrets)?),
             Self::Opennode => Box::new(opennode::Opennode::new(secrets)?),
         })
@@ -68,7 +67,7 @@ impl Adapter {
     /// Returns how old a delivery may be in seconds by its signed time, or `None` if no time is signed.
     pub(crate) const fn max_age_s(self) -> Option<u64> {
         match self {
-            Self::Plaid => Some(plaid::WINDOW.max_age.as_secs()),
+            Self::Plaid => Some(plaid::MAX_AGE.as_secs()),
             _ => None,
         }
     }

@@ -59,6 +59,11 @@ impl<'a> Batch<'a> {
         self.layer.pair(key, value.map(Bytes::from));
     }
 
+    /// The records or pending confirmations whose keys have a prefix, in order.
+    pub(super) fn pairs(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+        self.recent.pairs(&self.layer, prefix)
+    }
+
     /// The newest record of a log, with its key.
     pub(super) fn newest_record(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Bytes)>, StoreError> {
         Ok(self.recent.newest_records(&self.layer, prefix, u64::MAX, 1)?.pop())

@@ -14,6 +14,7 @@ use crate::{
     store::MAX_PAUSE,
 };
 use std::{
+    collections::HashMap,
     fs,
     path::Path,
     sync::atomic::{AtomicI64, Ordering},
@@ -249,7 +250,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         commands,
         notices: broadcast::channel(16).0,
         published: Arc::default(),
-        numbers: HashMap::new(),
+        records: RecordLogs::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),

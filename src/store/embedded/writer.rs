@@ -12,18 +12,17 @@ use super::{
     command::{Answer, Command},
     journal::{HEAD_BYTES, Journal},
     layer::Layer,
-    layout,
     recent::{Layers, Recent},
+    records::RecordLogs,
     work_queue::WorkQueues,
 };
 use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, Head, MAX_LOG, Notice, RECORDS_PER_SOURCE, Record, RecordLog, StoreError},
+    store::{Appended, Conflict, Head, MAX_LOG, Notice, RecordLog, StoreError},
 };
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
@@ -68,8 +67,8 @@ pub(super) struct Writer {
     pub(super) published: Arc<Mutex<Vec<Head>>>,
     /// The heads as of the batch that is being written.
     pub(super) heads: Vec<Head>,
-    /// The number of the last record by key prefix: two for each source.
-    pub(super) numbers: HashMap<Vec<u8>, u64>,
+    /// The records of all sources.
+    pub(super) records: RecordLogs,
     /// The pending confirmations.
     pub(super) work: WorkQueues,
     /// How long a log lives after its last event, in milliseconds.
@@ -255,7 +254,7 @@ impl Writer {
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.record(batch, &record);
+                let result = self.records.write(batch, &record);
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");
@@ -336,28 +335,6 @@ impl Writer {
         let cursor = Cursor { tag, seq };
         let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
         Ok((Appended::New { cursor }, Some(notice)))
-    }
-
-    /// Writes a record under the next number of its log, and removes the oldest one if there are too many.
-    fn record(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
-        let prefix = layout::records(record.log, &record.source);
-        let last = match self.numbers.get(&prefix) {
-            Some(number) => *number,
-            None => batch.newest_record(&prefix)?.map_or(Ok(0), |(key, _)| layout::number(&key))?,
-        };
-        let (number, value) = (last + 1, record.to_bytes()?);
-        let key = layout::numbered(prefix.clone(), number);
-        let oldest = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0);
-        let oldest = oldest.map(|oldest| layout::numbered(prefix.clone(), oldest));
-        if must_last(record.log) {
-            batch.put(key, value)?;
-            oldest.map_or(Ok(()), |oldest| batch.remove(oldest))?;
-        } else {
-            batch.set_volatile(key, Some(value));
-            oldest.into_iter().for_each(|oldest| batch.set_volatile(oldest, None));
-        }
-        self.numbers.insert(prefix, number);
-        Ok(())
     }
 }
 

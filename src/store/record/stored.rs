@@ -97,6 +97,7 @@ impl First {
             unsigned_id: detail.unsigned_id,
             kind: detail.r#type.filter(|kind| !kind.is_empty()),
             payment: detail.payment,
+            failure_code: None,
             seq: detail.seq,
             place: detail.at,
             bytes: detail.bytes,

@@ -11,6 +11,7 @@ fn record() -> Record {
         reason: None,
         event: Some("evt_1".into()),
         unsigned_id: None,
+        failure_code: None,
         kind: Some("payment.captured".into()),
         payment: Some("pay_1".parse().unwrap()),
         seq: Some(1),
@@ -26,6 +27,7 @@ fn quarantined() -> Record {
         outcome: OutcomeKind::Quarantined,
         reason: ReasonCode::known("unknown_state"),
         unsigned_id: Some("whk_1".to_owned()),
+        failure_code: Some("insufficient_funds".to_owned()),
         seq: None,
         place: Some("/data/status".to_owned()),
         ..record()
@@ -36,6 +38,7 @@ fn given_up() -> Record {
     Record {
         event: None,
         unsigned_id: None,
+        failure_code: None,
         kind: None,
         bytes: None,
         place: None,
@@ -55,7 +58,7 @@ fn a_record_is_typed_json_without_json_in_its_texts() {
         (
             quarantined(),
             json!({ "log": "quarantine", "source": "acme", "at": "2026-09-21T14:13:20.000Z", "outcome": "quarantined",
-                "reason": "unknown_state", "event": "evt_1", "unsigned_id": "whk_1", "type": "payment.captured",
+                "reason": "unknown_state", "event": "evt_1", "unsigned_id": "whk_1", "type": "payment.captured", "failure_code": "insufficient_funds",
                 "payment": "pay_1", "where": "/data/status", "bytes": 42 }),
         ),
         (
@@ -93,7 +96,7 @@ fn records_of_the_first_form_are_read() {
         ),
         (
             r#"{"log":"quarantine","source":"acme","at":"2026-09-21T14:13:20.000Z","reason":"unknown_state","detail":"{\"at\":\"/data/status\",\"bytes\":42,\"event\":\"evt_1\",\"payment\":\"pay_1\",\"type\":\"payment.captured\",\"unsigned_id\":\"whk_1\"}"}"#,
-            quarantined(),
+            Record { failure_code: None, ..quarantined() },
         ),
         (
             r#"{"log":"quarantine","source":"acme","at":"2026-09-21T14:13:20.000Z","reason":"unknown_state","detail":"{\"asked\":3,\"at\":null,\"payment\":\"pay_1\",\"since\":\"2026-09-21T13:56:40.000Z\",\"step\":\"confirm\"}"}"#,

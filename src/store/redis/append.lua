@@ -60,8 +60,15 @@ if owner then
 else
   redis.call('HSET', meta, 'seq', seq, 'provider', provider, identity, digest .. seq)
 end
-redis.call('PEXPIRE', log, history)
-redis.call('PEXPIRE', meta, history)
+-- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
+-- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
+local margin = math.floor(history / 180)
+local left = owner and redis.call('PTTL', meta) or -1
+if left < tonumber(history) or left > history + margin then
+  local expiry = string.format('%d', history + margin)
+  redis.call('PEXPIRE', log, expiry)
+  redis.call('PEXPIRE', meta, expiry)
+end
 redis.call('HSET', head, 'pos', pos, 'tag', tag)
 redis.call('SPUBLISH', channel, table.concat({pos, last[2] or '0', tag, seq, event}, ' '))
 return {'new', seq}

@@ -9,6 +9,7 @@
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
 //! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
 //! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
+//! | `ps:{acme}:quarantine:<class>:<reason>` | list: the entries of that stream that have this reason and come from this class of messages |
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //!
@@ -70,6 +71,11 @@ impl Plan {
 
     pub(super) fn quarantine(&self, source: &str) -> String {
         format!("{}:{{{source}}}:quarantine", self.prefix)
+    }
+
+    /// The list of a share of a source's quarantine.
+    pub(super) fn share(&self, source: &str, share: &str) -> String {
+        format!("{}:{share}", self.quarantine(source))
     }
 
     /// The stream of a source's delivery records whose turn it is, `turn` modulo [`DELIVERY_STREAMS`]. They lie in every 16th

@@ -1,11 +1,15 @@
 //! The records of a source, for the operators' tools: which stream takes one, and how many streams read as one log.
 //!
 //! There is a delivery record for each webhook, so one stream of them would make one server of a cluster busy for the whole
-//! shop. The store takes the streams of a source in turn instead, each with its share of the records that are kept. A
-//! quarantine is rarely written to and has one stream.
+//! shop. The store takes the streams of a source in turn instead, each with its part of the records that are kept. A
+//! quarantine is rarely written to and has one stream, from which `quarantine.lua` removes the oldest record of a share that has too
+//! many. The server frees the memory of removed entries by nodes of 4 KB, so a record may keep as much from being freed.
 
-use super::plan::{DELIVERY_STREAMS, Plan};
-use crate::store::{RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
+use super::{
+    plan::{DELIVERY_STREAMS, Plan},
+    scripts::{QUARANTINE, digest},
+};
+use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
 use redis::{Cmd, Pipeline};
 use std::{
     collections::HashMap,
@@ -15,13 +19,15 @@ use std::{
 /// Delivery records that each stream of a source keeps.
 const DELIVERIES_PER_STREAM: usize = RECORDS_PER_SOURCE / DELIVERY_STREAMS as usize;
 
-/// The most records that one stream takes in one millisecond. A server adds some 30 to 40 in that time, to all of its streams.
-const OF_ONE_MS: usize = 128;
+/// The most records that one stream takes in one millisecond. A server needs several microseconds for each.
+const OF_ONE_MS: usize = 512;
 
 /// Builds the commands that write and read records.
 #[derive(Debug)]
 pub(super) struct Records {
     plan: Plan,
+    /// The digest of the script that adds a record of the quarantine.
+    quarantine: String,
     /// The stream whose turn it is, by source; one entry for each configured source. One counter for all sources would serve
     /// two of them in alternation, and each of them would fill only half of its streams.
     turns: Mutex<HashMap<Arc<str>, u8>>,
@@ -29,27 +35,30 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, turns: Mutex::default() }
+        Self { plan, quarantine: digest(QUARANTINE), turns: Mutex::default() }
     }
 
-    /// Returns the command that adds a record, whose JSON is `body`. With `~` the server trims whole nodes of a stream, which
-    /// takes 0.8 instead of 1.3 µs; a stream then keeps up to one node of 4 KB too much, so 16 of them up to 64 KB.
+    /// Returns the command that adds a record, whose JSON is `body`.
     pub(super) fn add(&self, record: &Record, body: Vec<u8>) -> Cmd {
-        let mut command = redis::cmd("XADD");
         match record.log {
-            RecordLog::Quarantine => {
-                command
-                    .arg(self.plan.quarantine(&record.source))
-                    .arg("MAXLEN")
-                    .arg("~")
-                    .arg(RECORDS_PER_SOURCE);
-            }
-            RecordLog::Deliveries => {
-                let stream = self.plan.deliveries(&record.source, self.turn(&record.source));
-                command.arg(stream).arg("MAXLEN").arg("~").arg(DELIVERIES_PER_STREAM);
-            }
+            RecordLog::Quarantine => self.add_to_quarantine(record, body),
+            RecordLog::Deliveries => self.add_to_deliveries(record, body),
         }
-        command.arg("*").arg("r").arg(body);
+    }
+
+    fn add_to_quarantine(&self, record: &Record, body: Vec<u8>) -> Cmd {
+        let keys = [self.plan.quarantine(&record.source), self.plan.share(&record.source, &record.share())];
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.quarantine).arg(keys.len()).arg(&keys[..]).arg(body).arg(RECORDS_PER_SHARE);
+        command
+    }
+
+    /// With `~` the server trims whole nodes of a stream, which takes 0.8 instead of 1.3 µs; a stream then keeps up to one node of 4 KB too
+    /// much, so 16 of them up to 64 KB.
+    fn add_to_deliveries(&self, record: &Record, body: Vec<u8>) -> Cmd {
+        let stream = self.plan.deliveries(&record.source, self.turn(&record.source));
+        let mut command = redis::cmd("XADD");
+        command.arg(stream).arg("MAXLEN").arg("~").arg(DELIVERIES_PER_STREAM).arg("*").arg("r").arg(body);
         command
     }
 

@@ -106,10 +106,11 @@ pub(super) fn records(
     answers: Vec<Value>,
     before: Option<RecordCursor>,
 ) -> Result<Vec<(RecordCursor, Record)>, StoreError> {
+    let is_alone = answers.len() == 1;
     let mut records = Vec::new();
     for (stream, answer) in (0..).zip(answers) {
         for entry in list(answer)? {
-            records.push(record(stream, entry)?);
+            records.push(record(stream, is_alone, entry)?);
         }
     }
     records.retain(|(cursor, _)| before.is_none_or(|before| *cursor < before));
@@ -118,8 +119,9 @@ pub(super) fn records(
 }
 
 /// Reads one record of a stream. Its cursor orders the records of all streams of a log: by the millisecond of the server in which they
-/// were added, within one by the times of their deliveries, and then by the numbers of entry and stream.
-fn record(stream: u64, entry: Value) -> Result<(RecordCursor, Record), StoreError> {
+/// were added, within one by the times of their deliveries, and then by the numbers of entry and stream. A stream that is alone has an order
+/// of its own; in another one, a page that ends within a millisecond would skip records.
+fn record(stream: u64, is_alone: bool, entry: Value) -> Result<(RecordCursor, Record), StoreError> {
     /// Bits of the number of a stream, and of that of an entry among those of one millisecond.
     const STREAM: u32 = 4;
     const ENTRY: u32 = 12;
@@ -127,7 +129,8 @@ fn record(stream: u64, entry: Value) -> Result<(RecordCursor, Record), StoreErro
     let body = Fields(list(fields)?).get("r");
     let record = Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?;
     let RecordCursor { major, minor } = parse(text(&id).unwrap_or_default())?;
-    let at = u64::try_from(record.at.unix_ms()).unwrap_or_default().min((1 << (64 - STREAM - ENTRY)) - 1);
+    let at = if is_alone { 0 } else { u64::try_from(record.at.unix_ms()).unwrap_or_default() };
+    let at = at.min((1 << (64 - STREAM - ENTRY)) - 1);
     let entry = minor.min((1 << ENTRY) - 1);
     let minor = at << (STREAM + ENTRY) | entry << STREAM | stream.min((1 << STREAM) - 1);
     Ok((RecordCursor { major, minor }, record))

@@ -2,7 +2,10 @@
 
 use super::{fixture, money, phase, read, total};
 use crate::{
-    payment::{Currency, DisputeState, Fact, PartState, Phase::*, Reported, Time, TotalOf},
+    payment::{
+        ActionKind, Currency, DisputeState, Fact, FailureReason, Money, PartState, Phase, Phase::*, Reported,
+        Time, TotalOf,
+    },
     source::{
         mapping::{MappedEvent, Terms},
         payload::unclear,
@@ -33,27 +36,33 @@ fn dispute(state: DisputeState) -> Fact {
     })
 }
 
+/// A phase of 100 euros that says why it came to that, or what the customer has to do next.
+fn because(failure: impl Into<Option<FailureReason>>, phase: Phase, action: Option<ActionKind>) -> Fact {
+    let money = Some(Money { amount: 10_000, currency: "EUR".parse().unwrap() });
+    Fact::Phase { phase, money, failure: failure.into(), action }
+}
+
 /// Returns every fixture of Stripe, with the payment that it is about and what it states.
 fn stripe_events() -> Vec<(&'static str, &'static str, Fact)> {
     use DisputeState::{Lost, Open, UnderReview, Warning, Won};
     let warned = Reported { id: "issfr_1PqJt2KZvKYlo2C1".into(), amount: 0, currency: None, state: Warning };
     vec![
         ("payment_intent.created", PI, phase(Created, 10_000)),
-        ("payment_intent.requires_action", PI, phase(RequiresAction, 10_000)),
+        ("payment_intent.requires_action", PI, because(None, RequiresAction, Some(ActionKind::ThreeDs))),
         ("payment_intent.processing", PI, phase(Processing, 10_000)),
         ("payment_intent.partially_funded", PI, phase(Processing, 10_000)),
         ("payment_intent.amount_capturable_updated", PI, phase(Authorized, 10_000)),
         ("payment_intent.succeeded", PI, phase(Captured, 10_000)),
         ("payment_intent.succeeded.live.jpy", PI, money(Captured, 1200, "JPY")),
-        ("payment_intent.payment_failed", PI, phase(Failed, 10_000)),
-        ("payment_intent.canceled", PI, phase(Canceled, 10_000)),
+        ("payment_intent.payment_failed", PI, because(FailureReason::InsufficientFunds, Failed, None)),
+        ("payment_intent.canceled", PI, because(FailureReason::Abandoned, Canceled, None)),
         ("charge.pending", PI, phase(Processing, 10_000)),
         ("charge.succeeded", PI, phase(Captured, 10_000)),
         ("charge.succeeded.uncaptured", PI, phase(Authorized, 10_000)),
         ("charge.succeeded.without_intent", CH, phase(Captured, 10_000)),
         ("charge.succeeded.expanded_intent", PI, phase(Captured, 10_000)),
         ("charge.captured.partial", PI, phase(Captured, 8_000)),
-        ("charge.failed", PI, phase(Failed, 10_000)),
+        ("charge.failed", PI, because(FailureReason::Declined, Failed, None)),
         ("charge.expired", PI, phase(Expired, 10_000)),
         ("charge.refunded", PI, total(TotalOf::Refunded, 2500)),
         ("refund.created.pending", PI, refund(PartState::Pending)),
@@ -66,7 +75,7 @@ fn stripe_events() -> Vec<(&'static str, &'static str, Fact)> {
         ("checkout.session.completed.unpaid", PI, phase(Processing, 10_000)),
         ("checkout.session.async_payment_succeeded", PI, phase(Captured, 10_000)),
         ("checkout.session.async_payment_failed", PI, phase(Failed, 10_000)),
-        ("checkout.session.expired", CS, phase(Expired, 10_000)),
+        ("checkout.session.expired", CS, because(FailureReason::Abandoned, Expired, None)),
         ("charge.dispute.created.needs_response", PI, dispute(Open)),
         ("charge.dispute.created.inquiry", PI, dispute(Warning)),
         ("charge.dispute.updated.under_review", PI, dispute(UnderReview)),

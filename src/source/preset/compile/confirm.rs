@@ -1,6 +1,11 @@
 //! `[confirm]`: compiles how a provider is asked for a payment.
 
-use super::{mapping::mapping, proof::Proof, words::header};
+use super::{
+    coded::PresetCodes,
+    mapping::{Context, mapping},
+    proof::Proof,
+    words::header,
+};
 use crate::source::{
     inquiry::{Address, Inquiry, KEY, KEY_BASE64},
     preset::{
@@ -15,7 +20,11 @@ use std::time::Duration;
 const SPACING_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
 
 /// Compiles `[confirm]`.
-pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRules) -> Checked<Inquiry> {
+pub(in crate::source::preset) fn confirm(
+    raw: raw::Confirm,
+    options: &OptionRules,
+    codes: &PresetCodes,
+) -> Checked<Inquiry> {
     let Some(address) = Address::parse(&raw.url) else {
         let reason =
             "allowed: https://HOST/PATH in which `{payment}` stands once, for a whole part of the path";
@@ -46,6 +55,7 @@ pub(in crate::source::preset) fn confirm(raw: raw::Confirm, options: &OptionRule
         return mistake("confirm.map", "it is missing; it says what an answer means");
     }
     let below = |Mistake { key, reason }| Mistake { key: format!("confirm.{key}"), reason };
-    let mapping = mapping(&raw.event, &raw.map, Proof::Connection, options).map_err(below)?;
+    let mapping =
+        mapping(&raw.event, &raw.map, Context { proof: Proof::Connection, options, codes }).map_err(below)?;
     Ok(Inquiry { address, headers, spacing: Duration::from_millis(raw.spacing_ms), mapping })
 }

@@ -1,6 +1,6 @@
 //! `facts` of `[[map]]`: compiles how each fact is read.
 
-use super::words::pointer;
+use super::{coded::PresetCodes, words::pointer};
 use crate::source::{
     mapping::{FactRule, MoneyRule, PartRule, Word},
     preset::{
@@ -12,10 +12,10 @@ use serde::{Deserialize, de::IntoDeserializer as _, de::value::Error as WordErro
 use std::collections::BTreeMap;
 
 /// Compiles one fact. Fails if a key is missing, or not allowed for this kind of fact.
-pub(super) fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {
+pub(super) fn fact(key: &str, raw: &raw::Fact, codes: &PresetCodes) -> Checked<FactRule> {
     use raw::FactKind as Kind;
     let (allowed, needed): (&[&str], &[&str]) = match raw.fact {
-        Kind::Phase => (&["is", "at", "amount", "currency"], &[]),
+        Kind::Phase => (&["is", "at", "amount", "currency", "failure", "action"], &[]),
         // A part that always failed moved no money, so its amount may be missing.
         Kind::Capture | Kind::Refund if raw.is.as_deref() == Some("failed") => {
             (&["is", "id", "amount", "currency"], &["id"])
@@ -31,6 +31,8 @@ pub(super) fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {
         ("id", raw.id.is_some()),
         ("amount", raw.amount.is_some()),
         ("currency", raw.currency.is_some()),
+        ("failure", raw.failure.is_some()),
+        ("action", raw.action.is_some()),
     ];
     for (name, given) in given {
         if given && !allowed.contains(&name) {
@@ -47,7 +49,11 @@ pub(super) fn fact(key: &str, raw: &raw::Fact) -> Checked<FactRule> {
         (at("id", &raw.id)?, at("amount", &raw.amount)?, at("currency", &raw.currency)?);
     let money = amount.map(|amount| MoneyRule { amount, currency });
     match (raw.fact, id, money) {
-        (Kind::Phase, _, money) => Ok(FactRule::Phase { phase: word(key, raw)?, money }),
+        (Kind::Phase, _, money) => {
+            let failure = codes.failure(key, raw.failure.as_ref())?;
+            let action = codes.action(key, raw.action.as_ref())?;
+            Ok(FactRule::Phase { phase: word(key, raw)?, money, failure, action })
+        }
         (Kind::Capture, Some(id), amount) => {
             Ok(FactRule::Capture(PartRule { id, amount, state: word(key, raw)? }))
         }

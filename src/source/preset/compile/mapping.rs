@@ -1,6 +1,7 @@
 //! `[event]` and `[[map]]`: compiles them to a mapping.
 
 use super::{
+    coded::PresetCodes,
     fact::fact,
     proof::Proof,
     words::{place, pointer, sentence},
@@ -23,13 +24,24 @@ use std::collections::BTreeMap;
 /// The suffix of a place whose event id no signature covers.
 const UNSIGNED: &str = "!unsigned";
 
-/// Compiles the mapping of payloads that `proof` vouches for.
+/// What the entries of a mapping are compiled with.
+#[derive(Clone, Copy)]
+pub(in crate::source::preset) struct Context<'a> {
+    /// What vouches for the payloads.
+    pub(in crate::source::preset) proof: Proof<'a>,
+    /// The options that the preset defines.
+    pub(in crate::source::preset) options: &'a OptionRules,
+    /// The words for the provider's codes.
+    pub(in crate::source::preset) codes: &'a PresetCodes,
+}
+
+/// Compiles the mapping of payloads.
 pub(in crate::source::preset) fn mapping(
     event: &raw::Event,
     map: &[raw::Map],
-    proof: Proof<'_>,
-    options: &OptionRules,
+    context: Context<'_>,
 ) -> Checked<Mapping> {
+    let Context { proof, options, .. } = context;
     let id = event.id.iter().enumerate();
     let id = id.map(|(i, text)| id_from(&format!("event.id[{i}]"), text, proof, options));
     let id = id.collect::<Checked<_>>()?;
@@ -48,7 +60,7 @@ pub(in crate::source::preset) fn mapping(
     let exponents = event.exponents.iter().map(|(code, exponent)| own_exponent(code, *exponent));
     let exponents = exponents.collect::<Checked<_>>()?;
     let entries = map.iter().enumerate();
-    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, proof, options));
+    let entries = entries.map(|(i, raw)| entry(&format!("map[{i}]"), raw, context));
     let entries: Vec<_> = entries.collect::<Checked<_>>()?;
     if payment.is_empty() && entries.iter().any(|entry| entry.payment.is_none()) {
         return mistake("event.payment", "it is missing; it says where the payment's id is");
@@ -123,7 +135,8 @@ fn id_from(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Ch
     }
 }
 
-fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> Checked<MapEntry> {
+fn entry(key: &str, raw: &raw::Map, context: Context<'_>) -> Checked<MapEntry> {
+    let Context { proof, options, codes } = context;
     let bound = 1..=MAX_FACTS;
     if raw.kinds.is_empty() {
         return mistake(format!("{key}.type"), "at least one type is needed");
@@ -151,7 +164,7 @@ fn entry(key: &str, raw: &raw::Map, proof: Proof<'_>, options: &OptionRules) -> 
     let facts = facts.map(|(i, raw)| {
         let key = format!("{key}.facts[{i}]");
         let only_if = raw.only_if.as_deref().map(|at| pointer(&format!("{key}.if"), at)).transpose()?;
-        Ok(FactEntry { only_if, rule: fact(&key, raw)? })
+        Ok(FactEntry { only_if, rule: fact(&key, raw, codes)? })
     });
     let facts = facts.collect::<Checked<_>>()?;
     Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, facts })

@@ -1,7 +1,7 @@
 //! Adyen's standard webhooks: each item carries the HMAC of eight of its fields.
 //!
-//! So only these fields are proven, and only they are passed on, with two exceptions that change no status: `eventDate`, which
-//! orders events, and `live`. The identity of an item consists of proven fields alone, so replaying it under another date adds
+//! So only these fields are proven, and only they are passed on, with three exceptions that change no status: `eventDate`, which
+//! orders events, `live`, and `reason`, which says why a payment was refused. The identity of an item consists of proven fields alone, so replaying it under another date adds
 //! nothing. The fields are joined without escaping, as Adyen's own libraries do.
 
 use super::{unproven::parse_unproven, verifier::AdapterVerifier};
@@ -51,6 +51,7 @@ impl Adyen {
         proven.insert("amount".to_owned(), json!({ "value": value, "currency": currency }));
         proven.insert("eventDate".to_owned(), item.get("eventDate").cloned().unwrap_or_default());
         proven.insert("live".to_owned(), live.clone());
+        proven.insert("reason".to_owned(), item.get("reason").cloned().unwrap_or_default());
         for (key, text) in [
             ("pspReference", psp),
             ("originalReference", original),

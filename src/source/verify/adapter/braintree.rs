@@ -1,11 +1,12 @@
 //! Braintree: a form that holds XML in base 64, and pairs of a public key and the HMAC over that text.
 //!
 //! A source's secret is `PUBLIC-KEY:PRIVATE-KEY`, as the control panel shows them; the key of the HMAC is the SHA-1 of the private
-//! key. Before Braintree sends anything, it asks by GET whether the receiver knows the keys.
+//! key. Before Braintree sends anything, it asks by GET whether the receiver knows the keys: it sends a challenge, which has to be signed
+//! in the same way. Since anybody can send one, what [`is_challenge`] says is a challenge is all that is signed, and never a delivery.
 
 use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::{
-    payload::{RequestParts, form, parse_xml},
+    payload::{RequestParts, XmlBounds, form, parse_xml_within},
     verify::{
         rejection::Rejection,
         request::UnverifiedRequest,
@@ -64,21 +65,26 @@ impl AdapterVerifier for Braintree {
         let text = |key| form.get(key).and_then(Value::as_str);
         let signatures = text("bt_signature").ok_or(Rejection::MissingSignature)?;
         let payload = text("bt_payload").ok_or(Rejection::MalformedSignature)?;
-        if !self.is_good(signatures, payload) {
+        // Whoever asks for it gets the signature of a challenge.
+        if is_challenge(payload) || !self.is_good(signatures, payload) {
             return Err(Rejection::BadSignature);
         }
+        let read = |document: Vec<u8>| parse_xml_within(&document, XmlBounds::BRAINTREE).ok();
         let encoded: String = payload.split_ascii_whitespace().collect();
-        let document = STANDARD.decode(encoded).ok().and_then(|document| parse_xml(&document));
+        let document = STANDARD.decode(encoded).ok().and_then(read);
         // A signed document that cannot be read is not rejected but quarantined, because it has no type.
         Ok(document.unwrap_or_default())
     }
 
     fn answer(&self, parts: RequestParts<'_>) -> Option<String> {
         let challenge = parts.query("bt_challenge")?;
-        // Nothing but a challenge is ever signed for a stranger.
-        let is_one = (20..=32).contains(&challenge.len())
-            && challenge.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        let (id, mac) = self.0.first().filter(|_| is_one)?;
+        let (id, mac) = self.0.first().filter(|_| is_challenge(&challenge))?;
         Some(format!("{id}|{}", hex::encode(mac.sign(&[challenge.as_bytes()]))))
     }
+}
+
+/// Returns whether a text has the form of Braintree's challenges. The payload of a delivery is longer.
+fn is_challenge(text: &str) -> bool {
+    (20..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

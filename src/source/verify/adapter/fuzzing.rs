@@ -12,7 +12,7 @@ use crate::{
     source::{
         payload::{OptionValues, RequestParts},
         verify::{
-            UnverifiedRequest,
+            TimeLimits, UnverifiedRequest,
             signature::{Algorithm, KeyForm, Mac},
         },
     },
@@ -53,10 +53,11 @@ pub(crate) fn secret(preset: &str) -> &'static str {
 type Pair = [Box<dyn AdapterVerifier>; 2];
 
 fn ready(adapter: Adapter, secrets: [&str; 2]) -> Pair {
-    secrets.map(|secret| adapter.ready(&[secret.into()], None).expect("it is a secret"))
+    secrets.map(|secret| adapter.ready(&[secret.into()], TimeLimits::default()).expect("it is a secret"))
 }
 
-/// Nobody passes without the secret; what passes is a payload, and the same one each time; and only a challenge is answered.
+/// Nobody passes without the secret; what passes is a payload, and the same one each time; only a challenge is answered, and the answer
+/// makes no delivery of it.
 pub fn adapter(input: &[u8]) {
     static READY: LazyLock<Vec<(&str, Pair)>> = LazyLock::new(|| {
         let vectors: Value = serde_json::from_str(include_str!("../../fixtures/signed-by-keys.json"))
@@ -83,14 +84,19 @@ pub fn adapter(input: &[u8]) {
     if let Some(answer) = known.answer(parts) {
         let (public, mac) = answer.split_once('|').expect("it names the key");
         assert!(name == "braintree" && public == "public1" && mac.len() == 40, "{answer}");
+        let challenge = parts.query("bt_challenge").expect("it was answered");
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let form = form.append_pair("bt_signature", &answer).append_pair("bt_payload", &challenge).finish();
+        assert!(known.open(UnverifiedRequest { body: form.as_bytes(), ..unproven }).is_err(), "{form}");
     }
 }
 
 /// The sorted form of JSON equals what a plain model writes that sorts the keys itself; it does not depend on how the same value
 /// was written; it is its own sorted form; and a request that is signed over it passes.
 pub fn canonical(input: &[u8]) {
-    static READY: LazyLock<Box<dyn AdapterVerifier>> =
-        LazyLock::new(|| Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], None).expect("it is a secret"));
+    static READY: LazyLock<Box<dyn AdapterVerifier>> = LazyLock::new(|| {
+        Adapter::Nowpayments.ready(&[NOWPAYMENTS.into()], TimeLimits::default()).expect("it is a secret")
+    });
     static MAC: LazyLock<Mac> = LazyLock::new(|| {
         Mac::new(Algorithm::HmacSha512, KeyForm::Utf8, NOWPAYMENTS).expect("it is a secret")
     });

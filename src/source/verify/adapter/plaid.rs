@@ -10,7 +10,12 @@ use crate::{
     payment::Time,
     source::{
         payload::RequestParts,
-        verify::{rejection::Rejection, request::UnverifiedRequest, signature::SecretError, window::Window},
+        verify::{
+            rejection::Rejection,
+            request::UnverifiedRequest,
+            signature::SecretError,
+            window::{TimeLimits, Window},
+        },
     },
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
@@ -25,9 +30,11 @@ use subtle::ConstantTimeEq as _;
 /// The header that carries the token.
 const HEADER: http::HeaderName = http::HeaderName::from_static("plaid-verification");
 
-/// The window of the signed time. Plaid's manual asks for an age of at most five minutes.
-pub(super) const WINDOW: Window =
-    Window { max_age: Duration::from_secs(300), max_future: Duration::from_secs(60) };
+/// The greatest age of the signed time, by Plaid's manual.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// The window of the signed time.
+const WINDOW: Window = Window { max_age: Some(MAX_AGE), max_future: Duration::from_secs(60) };
 
 /// The longest id of a key that is asked for, in bytes. Plaid's are UUIDs.
 const MAX_KID: usize = 128;
@@ -76,17 +83,14 @@ struct Claims {
 }
 
 impl Plaid {
-    /// Checks the keys and builds the verifier. `max_age` replaces Plaid's own limit. An error gives the index of the key that it is
-    /// about.
-    pub(super) fn new(
-        secrets: &[SecretString],
-        max_age: Option<Duration>,
-    ) -> Result<Self, (usize, SecretError)> {
+    /// Checks the keys and builds the verifier. The limits of the source replace Plaid's own. An error gives the index of the key that
+    /// it is about.
+    pub(super) fn new(secrets: &[SecretString], limits: TimeLimits) -> Result<Self, (usize, SecretError)> {
         let key = |(index, secret): (usize, &SecretString)| {
             PlaidKey::read(secret.expose_secret()).ok_or((index, SecretError::NotPublicKey))
         };
         let keys = secrets.iter().enumerate().map(key).collect::<Result<_, _>>()?;
-        Ok(Self { keys, window: Window { max_age: max_age.unwrap_or(WINDOW.max_age), ..WINDOW } })
+        Ok(Self { keys, window: limits.instead_of(WINDOW) })
     }
 
     /// Returns whether the key that the token names made its signature: the key that was fetched, or else one of the source's own.

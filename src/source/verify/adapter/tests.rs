@@ -5,7 +5,7 @@ use super::{
 use crate::payment::Time;
 use crate::source::{
     payload::{OptionValues, RequestParts},
-    verify::{Rejection, UnverifiedRequest},
+    verify::{Rejection, TimeLimits, UnverifiedRequest},
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn open(adapter: Adapter, secrets: &[&str], headers: &HeaderMap, body: &str) -> 
     let parts = RequestParts { headers, query: "", options: &OptionValues::new() };
     let received_at = Time::from_unix_s(NOW_S).unwrap();
     let request = UnverifiedRequest { parts, body: body.as_bytes(), received_at, key: None };
-    adapter.ready(&secrets, None).ok().unwrap().open(request)
+    adapter.ready(&secrets, TimeLimits::default()).ok().unwrap().open(request)
 }
 
 fn adyen_item() -> Value {
@@ -44,7 +44,7 @@ fn adyen_s_published_item_is_verified_and_reduced_to_what_it_signs() {
         assert_eq!(item["id"], "7914073381342284:AUTHORISATION:true");
         assert_eq!(item["amount"], json!({ "value": "1130", "currency": "EUR" }));
         assert_eq!(
-            (&item["live"], &item["reason"], &item["originalReference"]),
+            (&item["live"], &item["additionalData"], &item["originalReference"]),
             (&json!("false"), &Value::Null, &Value::Null)
         );
     }

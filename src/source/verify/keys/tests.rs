@@ -88,6 +88,7 @@ fn settings(provider: &str) -> SourceSettings {
         shared_ids: false,
         live: None,
         max_age: None,
+        max_future: None,
         options: webhook_id.into_iter().collect::<BTreeMap<_, _>>(),
     }
 }

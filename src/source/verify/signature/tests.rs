@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     payment::Time,
-    source::{payload::OptionValues, preset, verify::rejection::Rejection},
+    source::{
+        payload::OptionValues,
+        preset,
+        verify::{rejection::Rejection, window::TimeLimits},
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bench::Request;
@@ -104,15 +108,20 @@ fn whatever_is_signed_has_to_be_there_once_and_as_it_was() {
 fn the_window_of_time_has_two_sides() {
     for (preset, bench) in Bench::all() {
         let Some(TimeRule { from, max_age, max_future, .. }) = bench.recipe.time.clone() else { continue };
-        let Some(max_age) = max_age.filter(|_| !matches!(from, TimeFrom::Payload(_))) else { continue };
-        let (max_age, max_future) = (max_age.as_secs() as i64, max_future.as_secs() as i64);
+        if matches!(from, TimeFrom::Payload(_)) {
+            continue;
+        }
+        let seconds = |time: Duration| time.as_secs() as i64;
+        let (max_age, max_future) = (max_age.map(seconds), seconds(max_future));
+        let beyond = max_age.map_or(Ok(()), |_| Err(Rejection::StaleTimestamp));
+        let max_age = max_age.unwrap_or(365 * 86_400);
         let verifier = bench.verifier(&[Pair::new()]);
         let signed = bench.sign(Pair::new(), b"{}", at(0));
         for (received, expected) in [
             (0, Ok(())),
             (max_age, Ok(())),
             (-max_future, Ok(())),
-            (max_age + 1, Err(Rejection::StaleTimestamp)),
+            (max_age + 1, beyond),
             (-max_future - 1, Err(Rejection::FutureTimestamp)),
             (-86_400, Err(Rejection::FutureTimestamp)),
         ] {
@@ -158,7 +167,7 @@ fn a_key_is_tried_only_on_signatures_that_name_it() {
         let renamed = bench.verifier(&[Pair::new()]).recipe;
         let secret = Pair::new().secret(&renamed);
         let secret = secrecy::ExposeSecret::expose_secret(&secret).replacen("new:", "other:", 1);
-        let other = RecipeVerifier::new(renamed, &[secret.into()], None).ok().unwrap();
+        let other = RecipeVerifier::new(renamed, &[secret.into()], TimeLimits::default()).ok().unwrap();
         let verdict = other.verify(signed.parts(), b"{}", at(0));
         assert_eq!(verdict, Err(Rejection::BadSignature), "{preset}");
     }
@@ -170,8 +179,8 @@ fn a_secret_belongs_to_the_method_whose_prefix_it_bears() {
     let [old, new] = Pair::two();
     let public: SecretString = format!("whpk_{}", STANDARD.encode(old.ed25519_public())).into();
     let both = [public.clone(), new.secret(&bench.recipe)];
-    let verifier = RecipeVerifier::new(bench.recipe.clone(), &both, None).ok().unwrap();
-    let only = RecipeVerifier::new(bench.recipe.clone(), &[public], None).ok().unwrap();
+    let verifier = RecipeVerifier::new(bench.recipe.clone(), &both, TimeLimits::default()).ok().unwrap();
+    let only = RecipeVerifier::new(bench.recipe.clone(), &[public], TimeLimits::default()).ok().unwrap();
     let asymmetric = bench.request(only.sign_by(
         |message| old.ed25519_sign(message),
         b"{}",
@@ -208,11 +217,12 @@ fn optional_pieces_are_left_out_where_they_are_not_there() {
 }
 
 #[test]
-fn a_generic_time_is_limited_where_the_source_asks() {
+fn a_generic_time_is_never_in_the_future_and_its_age_is_limited_where_the_source_asks() {
     let recipe = || preset::recipe_of("generic");
     let secrets = [Pair::new().secret(&recipe())];
-    let limited = RecipeVerifier::new(recipe(), &secrets, Some(Duration::from_secs(60))).ok().unwrap();
-    let unlimited = RecipeVerifier::new(recipe(), &secrets, None).ok().unwrap();
+    let limits = TimeLimits { max_age: Some(Duration::from_secs(60)), max_future: None };
+    let limited = RecipeVerifier::new(recipe(), &secrets, limits).ok().unwrap();
+    let unlimited = RecipeVerifier::new(recipe(), &secrets, TimeLimits::default()).ok().unwrap();
     for (timestamp, expected) in [
         (r#""2026-09-21T14:13:20Z""#, Ok(())),
         ("1790000000", Ok(())),
@@ -223,7 +233,17 @@ fn a_generic_time_is_limited_where_the_source_asks() {
     ] {
         let payload: Value = serde_json::from_str(&format!(r#"{{"timestamp":{timestamp}}}"#)).unwrap();
         assert_eq!(limited.check_payload_time(&payload, at(0)), expected, "{timestamp}");
-        assert_eq!(unlimited.check_payload_time(&payload, at(0)), Ok(()), "{timestamp}");
+        let of_unlimited = expected.or_else(|why| match why {
+            Rejection::FutureTimestamp => Err(why),
+            _ => Ok(()),
+        });
+        assert_eq!(unlimited.check_payload_time(&payload, at(0)), of_unlimited, "{timestamp}");
+    }
+    let limits = TimeLimits { max_age: None, max_future: Some(Duration::from_secs(600)) };
+    let patient = RecipeVerifier::new(recipe(), &secrets, limits).ok().unwrap();
+    for (timestamp, expected) in [(1_790_000_600, Ok(())), (1_790_000_601, Err(Rejection::FutureTimestamp))] {
+        let payload = serde_json::json!({ "timestamp": timestamp });
+        assert_eq!(patient.check_payload_time(&payload, at(0)), expected, "{timestamp}");
     }
 }
 

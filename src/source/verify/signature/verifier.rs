@@ -10,13 +10,16 @@ use crate::{
     payment::Time,
     source::{
         payload::{Pointer, RequestParts},
-        verify::{rejection::Rejection, window::Window},
+        verify::{
+            rejection::Rejection,
+            window::{TimeLimits, Window},
+        },
     },
 };
 use aws_lc_rs::signature::ParsedPublicKey;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 /// The most lines of a signature header that are looked at. Each may cost one MAC of the body per secret. Mollie sends two while a
 /// secret rotates.
@@ -28,24 +31,24 @@ pub(crate) struct RecipeVerifier {
     pub(super) recipe: Recipe,
     /// The secrets, or none if keys are fetched.
     pub(super) keys: Vec<SecretKey>,
-    /// How far the signed time may lie from our clock, if that is limited.
+    /// How far the signed time may lie from our clock, if a time is signed.
     window: Option<Window>,
 }
 
 impl RecipeVerifier {
-    /// Checks the secrets and builds the verifier. `max_age` replaces the recipe's own limit. An error gives the index of the secret
-    /// that it is about.
+    /// Checks the secrets and builds the verifier. The limits of the source replace the recipe's own. An error gives the index of the
+    /// secret that it is about.
     pub(crate) fn new(
         recipe: Recipe,
         secrets: &[SecretString],
-        max_age: Option<Duration>,
+        limits: TimeLimits,
     ) -> Result<Self, (usize, SecretError)> {
         let keyed = |(index, secret)| SecretKey::new(&recipe, secret).map_err(|why| (index, why));
         let keys = secrets.iter().enumerate().map(keyed).collect::<Result<_, _>>()?;
-        let window = recipe.time.as_ref().and_then(|time| {
-            let max_age = max_age.or(time.max_age)?;
-            Some(Window { max_age, max_future: time.max_future })
-        });
+        let window = recipe
+            .time
+            .as_ref()
+            .map(|time| limits.instead_of(Window { max_age: time.max_age, max_future: time.max_future }));
         Ok(Self { recipe, keys, window })
     }
 
@@ -189,11 +192,14 @@ impl RecipeVerifier {
         }
     }
 
-    /// Checks that the text of a time is readable, and that the time is within the window.
+    /// Checks that a time is within the window. If the age is limited, the time has to be there and readable.
     fn check_time(&self, text: Option<&str>, received_at: Time) -> Result<(), Rejection> {
         let (Some(time), Some(window)) = (&self.recipe.time, self.window) else { return Ok(()) };
-        let text = text.ok_or(Rejection::MissingTimestamp)?;
-        let signed_at = time.form.read(text).ok_or(Rejection::MalformedTimestamp)?;
-        window.check(signed_at, received_at)
+        let read = |text| time.form.read(text).ok_or(Rejection::MalformedTimestamp);
+        match text.ok_or(Rejection::MissingTimestamp).and_then(read) {
+            Ok(signed_at) => window.check(signed_at, received_at),
+            Err(_) if window.max_age.is_none() => Ok(()),
+            Err(why) => Err(why),
+        }
     }
 }

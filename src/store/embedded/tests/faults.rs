@@ -93,14 +93,17 @@ async fn a_disk_that_stalls_holds_up_appends_and_loses_none() {
     let syncs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&syncs);
     disk.at_sync(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
         // The first one waits for word, all others find the channel closed.
         let _ended = stalled.recv();
-        counted.fetch_add(1, Ordering::SeqCst);
     });
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..200 {
         let store = Arc::clone(&store);
         tasks.spawn(async move { append(&store, "pay", &number.to_string()).await });
+    }
+    while syncs.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let error = store.health().await.unwrap_err();
     assert!(error.to_string().contains("does not answer"), "{error}");

@@ -76,7 +76,8 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
         query: "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
         options: &OptionValues::new(),
     };
-    let answer = Adapter::Braintree.ready(&[secret.into()], None).ok().unwrap().answer(parts);
+    let answer =
+        Adapter::Braintree.ready(&[secret.into()], TimeLimits::default()).ok().unwrap().answer(parts);
     assert_eq!(
         answer.as_deref(),
         Some(include_str!("../../../fixtures/adapters/braintree-answer.txt").trim())
@@ -85,7 +86,8 @@ fn braintree_s_own_sample_is_verified_and_its_own_answer_given() {
 
 #[test]
 fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
-    let adapter = Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()], None).ok().unwrap();
+    let adapter =
+        Adapter::Braintree.ready(&["pub1:private-key-5f0c".into()], TimeLimits::default()).ok().unwrap();
     let answer = |query: &str| {
         adapter.answer(RequestParts { headers: &HeaderMap::new(), query, options: &OptionValues::new() })
     };
@@ -95,10 +97,19 @@ fn braintree_s_question_is_answered_and_nothing_else_is_signed() {
     for query in ["", "bt_challenge=", "bt_challenge=20f9", "bt_challenge=20F9F8ED05F77439FE95", "x=1"] {
         assert_eq!(answer(query), None, "{query}");
     }
+    // What is answered is not taken for a delivery, in whatever way it is written.
+    for challenge in [challenge, "20f9f8ed05f77439fe95"] {
+        let signature = answer(&format!("bt_challenge={challenge}")).unwrap();
+        for payload in [challenge.to_owned(), format!("{challenge}\n"), format!(" {challenge}")] {
+            let form = braintree_form(&signature, &payload);
+            let verdict = open(Adapter::Braintree, &["pub1:private-key-5f0c"], &HeaderMap::new(), &form);
+            assert_eq!(verdict, Err(Rejection::BadSignature), "{payload:?}");
+        }
+    }
     for (secret, why) in
         [("private-key-5f0c", SecretError::NoKeyId), (":private-key-5f0c", SecretError::NoKeyId)]
     {
-        assert_eq!(Adapter::Braintree.ready(&[secret.into()], None).err(), Some((0, why)));
+        assert_eq!(Adapter::Braintree.ready(&[secret.into()], TimeLimits::default()).err(), Some((0, why)));
     }
 }
 
@@ -181,5 +192,8 @@ fn plaid_s_token_vouches_for_the_body_and_the_time() {
     for token in ["", "a.b", "a.b.c", "..", &good[..good.len() - 3]] {
         assert!(verdict(&both, token, body).is_err(), "{token}");
     }
-    assert_eq!(Adapter::Plaid.ready(&["{}".into()], None).err(), Some((0, SecretError::NotPublicKey)));
+    assert_eq!(
+        Adapter::Plaid.ready(&["{}".into()], TimeLimits::default()).err(),
+        Some((0, SecretError::NotPublicKey))
+    );
 }

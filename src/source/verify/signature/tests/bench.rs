@@ -6,10 +6,13 @@ use crate::{
     source::{
         payload::{OptionValues, RequestParts},
         preset,
-        verify::signature::{
-            recipe::{Piece, Recipe},
-            signing::Signed,
-            verifier::RecipeVerifier,
+        verify::{
+            signature::{
+                recipe::{Piece, Recipe},
+                signing::Signed,
+                verifier::RecipeVerifier,
+            },
+            window::TimeLimits,
         },
     },
 };
@@ -52,7 +55,7 @@ impl Bench {
 
     pub(super) fn verifier(&self, pairs: &[&Pair]) -> RecipeVerifier {
         let secrets: Vec<SecretString> = pairs.iter().map(|pair| pair.secret(&self.recipe)).collect();
-        RecipeVerifier::new(self.recipe.clone(), &secrets, None).ok().unwrap()
+        RecipeVerifier::new(self.recipe.clone(), &secrets, TimeLimits::default()).ok().unwrap()
     }
 
     pub(crate) fn sign(&self, pair: &Pair, body: &[u8], at: Time) -> Request {

@@ -9,6 +9,7 @@ use crate::{
         verify::{
             rejection::Rejection,
             signature::{recipe::Piece, verifier::RecipeVerifier},
+            window::TimeLimits,
         },
     },
 };
@@ -50,7 +51,7 @@ impl Theirs {
 
     fn verifier(&self) -> RecipeVerifier {
         let secrets = [self.secret.as_str().into()];
-        RecipeVerifier::new(preset::recipe_of(&self.preset), &secrets, None).ok().unwrap()
+        RecipeVerifier::new(preset::recipe_of(&self.preset), &secrets, TimeLimits::default()).ok().unwrap()
     }
 
     fn request(&self) -> Request {

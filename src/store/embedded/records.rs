@@ -1,0 +1,75 @@
+//! The numbers of records, and which records are removed: the delivery log of a source keeps its newest records, and the quarantine the
+//! newest of each share, so that no number of records of one share displaces a record of another.
+//!
+//! The keys of records say nothing of shares. Which record belongs to which share is known to the writer alone, in memory; it reads the
+//! quarantine of a source before it writes there for the first time.
+
+use super::{batch::Batch, layout};
+use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
+use std::collections::{HashMap, VecDeque};
+
+/// The records of all logs, by the prefix of their keys: two logs for each source.
+#[derive(Default)]
+pub(super) struct RecordLogs(HashMap<Vec<u8>, Numbers>);
+
+/// The numbers of the records of one log.
+#[derive(Default)]
+struct Numbers {
+    /// The number of the newest record.
+    last: u64,
+    /// The numbers of the records of each share, the oldest first. Empty for a delivery log.
+    shares: HashMap<String, VecDeque<u64>>,
+}
+
+impl RecordLogs {
+    /// Writes a record under the next number of its log, and removes the oldest one if there are too many. An error leaves the batch as
+    /// it was.
+    pub(super) fn write(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
+        let prefix = layout::records(record.log, &record.source);
+        let value = record.to_bytes()?;
+        if !self.0.contains_key(&prefix) {
+            self.0.insert(prefix.clone(), Numbers::read(batch, record.log, &prefix)?);
+        }
+        let numbers = self.0.entry(prefix.clone()).or_default();
+        let number = numbers.last + 1;
+        let key = |number| layout::numbered(prefix.clone(), number);
+        match record.log {
+            RecordLog::Deliveries => {
+                batch.set_volatile(key(number), Some(value));
+                let oldest = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0);
+                oldest.into_iter().for_each(|oldest| batch.set_volatile(key(oldest), None));
+            }
+            RecordLog::Quarantine => {
+                batch.put(key(number), value)?;
+                let share = numbers.shares.entry(record.share()).or_default();
+                share.push_back(number);
+                let too_many = share.len().saturating_sub(RECORDS_PER_SHARE);
+                share.drain(..too_many).try_for_each(|oldest| batch.remove(key(oldest)))?;
+            }
+        }
+        numbers.last = number;
+        Ok(())
+    }
+}
+
+impl Numbers {
+    /// Reads the numbers of the records that a log has.
+    fn read(batch: &Batch<'_>, log: RecordLog, prefix: &[u8]) -> Result<Self, StoreError> {
+        let mut numbers = Self::default();
+        match log {
+            RecordLog::Deliveries => {
+                let newest = batch.newest_record(prefix)?;
+                numbers.last = newest.map_or(Ok(0), |(key, _)| layout::number(&key))?;
+            }
+            RecordLog::Quarantine => {
+                for (key, value) in batch.pairs(prefix)? {
+                    numbers.last = layout::number(&key)?;
+                    // A record that cannot be read is one of a share of its own, so that it can be removed at all.
+                    let share = Record::from_bytes(&value).map(|record| record.share()).unwrap_or_default();
+                    numbers.shares.entry(share).or_default().push_back(numbers.last);
+                }
+            }
+        }
+        Ok(numbers)
+    }
+}
