@@ -23,8 +23,8 @@ use paystream::{
     payment::{Cursor, Name, Subject, Tag, Time},
     source::{Source, SourceSettings},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, Notice, Pending, Record, RecordCursor,
-        RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Log, Notice, Pending,
+        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use sha2::Sha256;
@@ -95,6 +95,10 @@ impl Store for Nowhere {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn erase(&self, _: Erasure) -> Result<Erased, StoreError> {
+        Ok(Erased::default())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

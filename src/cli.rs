@@ -15,11 +15,13 @@ mod check;
 mod client;
 mod config_file;
 mod demo;
+mod erase;
 mod exit;
 mod output;
 mod port;
 mod reconcile;
 mod serve;
+mod store;
 mod token;
 mod trigger;
 mod watch;
@@ -54,12 +56,15 @@ enum Command {
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Erase(erase::EraseArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
+    Store(store::StoreArgs),
 }
 
 /// Runs the program with these arguments, of which the first is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    keep_files_private();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -73,7 +78,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Store(store) => return store.run(),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
+        Command::Erase(erase) => block_on(erase.run()),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
@@ -82,6 +89,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(watch) => block_on(watch.run()),
     }
     .map(|()| ExitCode::SUCCESS)
+}
+
+/// Gives what this process creates to its user alone, such as the files of the data folder, which a library makes.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_bits_retain(0o077));
 }
 
 /// Runs `work` to its end on a new runtime. Blocking tasks that are still running then are abandoned, because a second signal has to

@@ -11,6 +11,7 @@
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
 //! | `service`    | the router as a service for hyper, with the client's address |
+//! | `refusal`    | why a request head is refused before it is routed |
 //! | `ingest`     | `POST /webhooks/{source}` |
 //! | `public`     | `/v1`: streams and snapshots |
 //! | `asked`      | what a request for a stream or snapshot asks for |
@@ -31,6 +32,7 @@ mod pages;
 mod problem;
 mod public;
 mod read_ahead;
+mod refusal;
 mod service;
 
 pub use accept::{bind, serve};

@@ -38,9 +38,9 @@ use crate::{
     backoff::Backoff,
     limits::Limits,
     metrics::{HealCause, Metrics},
-    payment::PARTITIONS,
+    payment::{Cursor, PARTITIONS},
     shutdown::Shutdown,
-    store::{Head, Interruption, Notice, Store, StoreError},
+    store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
 use partition::{Continuity, Partition};
 use std::{
@@ -201,16 +201,26 @@ impl Hub {
                 drop(partition);
                 self.heal(notice.partition, HealCause::Gap);
             }
-            Continuity::Next => {
-                let topic = partition.topic(&notice.event.subject);
-                drop(partition);
-                let Some(topic) = topic else { return };
-                match topic.take(notice) {
-                    Effect::Applied => self.keep_warm(&topic),
-                    Effect::Ignored => {}
-                    Effect::Reload => self.reload(topic),
+            Continuity::Next => match &notice.body {
+                NoticeBody::Appended { seq, event } => {
+                    let topic = partition.topic(&event.subject);
+                    drop(partition);
+                    let Some(topic) = topic else { return };
+                    match topic.take(Cursor { tag: notice.tag, seq: *seq }, event) {
+                        Effect::Applied => self.keep_warm(&topic),
+                        Effect::Ignored => {}
+                        Effect::Reload => self.reload(topic),
+                    }
                 }
-            }
+                NoticeBody::Erased { first } => {
+                    let topics: Vec<_> = partition.topics().cloned().collect();
+                    drop(partition);
+                    topics
+                        .into_iter()
+                        .filter(|topic| topic.erase(*first))
+                        .for_each(|topic| self.reload(topic));
+                }
+            },
         }
     }
 

@@ -18,6 +18,8 @@ pub enum LimitHit {
     BufferedBytes,
     /// A connection waited, because [`Limits::connections`] were open.
     Connections,
+    /// An HTTP/2 connection was ended, because its client flooded it with control frames.
+    ControlFrames,
     /// A webhook was refused, because [`Limits::deliveries`] were in work.
     Deliveries,
     /// A delivery was left out of its source's delivery log, because too many lines were on their way to the store.
@@ -74,7 +76,7 @@ pub struct Limits {
     /// The most logs that are read at once for streams that open. Read once, at start.
     pub log_reads: usize,
     /// How long written bytes may wait for a reader that takes none. A reader that takes them later gets the closing reason `stalled`;
-    /// one that takes none for twice as long is cut off.
+    /// one that takes none for twice as long is cut off. Over HTTP/2, an answer that is no stream is reset after this time already.
     pub stall: Duration,
     /// How many clients this node can take back per second. The `retry:` times of a drain are spread by it.
     pub accepts_per_second: usize,

@@ -61,6 +61,8 @@ pub struct Metrics {
     pub store_faults: Counts<StoreFault>,
     /// Hits of limits, by name.
     pub limit_hits: Counts<LimitHit>,
+    /// Payments of which an operator's erasure removed something.
+    pub erasures: Counter,
     /// Refusals of streams and snapshots, by reason.
     pub refusals: Counts<RefusalReason>,
     /// Milliseconds that streams were open, summed over all streams.
@@ -100,6 +102,7 @@ impl Metrics {
             heals: Counts::default(),
             store_faults: Counts::default(),
             limit_hits: Counts::default(),
+            erasures: Counter::default(),
             refusals: Counts::default(),
             stream_ms: AtomicU64::new(0),
             stale_stream_ms: AtomicU64::new(0),
@@ -163,6 +166,7 @@ impl Metrics {
         );
         to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family.clone());
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
+        to.register("erasures", "Payments erased by an operator", self.erasures.clone());
         to.register(
             "stream_uptime_ratio",
             "Share of all stream time in which the store was there to feed it",

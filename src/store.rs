@@ -13,11 +13,13 @@
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations |
+//! | `erase`     | removing all about one payment |
 //! | `error`     | why a store could not do it |
 //! | `embedded`, `redis` | the two stores |
 
 mod append;
 pub mod embedded;
+mod erase;
 mod error;
 mod feed;
 mod interface;
@@ -28,11 +30,12 @@ pub mod redis;
 mod work_queue;
 
 pub use append::{Append, Appended, Conflict};
+pub use erase::{Erased, Erasure};
 pub use error::StoreError;
-pub use feed::{FEED_LEN, Feed, Head, Reference};
+pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
 pub use interface::Store;
 pub use log::{Entry, Log, MAX_LOG};
-pub use notice::{Interruption, NOTICE_BACKLOG, Notice};
+pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,

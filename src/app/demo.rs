@@ -71,7 +71,7 @@ pub async fn run(port: Option<u16>, redis: Option<redis::Settings>) -> anyhow::R
                 "the keys of the demo, which begin with {}, could not be deleted from the Redis server",
                 redis.prefix
             );
-            redis::erase(&redis).await.context(left)
+            redis::wipe(&redis).await.context(left)
         }
     };
     played.and(erased)

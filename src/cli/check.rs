@@ -3,7 +3,8 @@
 use super::{config_file::ConfigFile, output};
 use crate::{
     config::{Config, ConfigMistakes, DEFAULT},
-    source, store,
+    source,
+    store::{self, embedded},
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -78,7 +79,10 @@ impl Checked {
         let is_there = match &config.store {
             store::Settings::Redis(_) => None,
             store::Settings::Embedded(settings) => match settings.is_there() {
-                Ok(is_there) => Some(is_there),
+                Ok(is_there) => {
+                    warnings.extend(embedded::warning_of(&settings.path));
+                    Some(is_there)
+                }
                 Err(why) => {
                     warnings.push(why.to_string());
                     None

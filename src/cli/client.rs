@@ -2,7 +2,8 @@
 
 use crate::loopback::is_loopback;
 use anyhow::Context;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
+use serde_json::Value;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -19,6 +20,20 @@ pub(super) fn for_url(url: &Url) -> anyhow::Result<Client> {
     let loopback = url.host_str().is_some_and(is_loopback);
     let builder = if loopback { builder.no_proxy() } else { builder };
     builder.build().context("the HTTP client cannot be created")
+}
+
+/// Sends a request to the admin listener at `base`, and returns the JSON of its answer. A refusal is an error with the gateway's own words.
+pub(super) async fn answer_of(request: RequestBuilder, base: &Url) -> anyhow::Result<Value> {
+    let unanswered = || format!("{base} does not answer; check that the gateway is running");
+    let answer = request.send().await.with_context(unanswered)?;
+    let status = answer.status();
+    let body: Value =
+        answer.json().await.with_context(|| format!("the answer of {base} is not that of a gateway"))?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    anyhow::bail!("{} ({})", said("detail"), said("reason"))
 }
 
 /// The URL of a listener as seen from this machine. For a listener on all addresses (0.0.0.0) that is loopback, because a client

@@ -7,7 +7,6 @@ use super::{
     output,
 };
 use crate::{config::Operating, payment::Name, scenario::in_major_units};
-use anyhow::Context;
 use clap::Args;
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -68,16 +67,7 @@ impl ReconcileArgs {
 
     async fn ask(&self, url: &Url, token: &str) -> anyhow::Result<Value> {
         let request = client::for_url(url)?.post(url.clone()).timeout(ANSWER_TIMEOUT).bearer_auth(token);
-        let unanswered = || format!("{url} does not answer; check that the gateway is running");
-        let answer = request.send().await.with_context(unanswered)?;
-        let status = answer.status();
-        let body: Value =
-            answer.json().await.with_context(|| format!("the answer of {url} is not that of a gateway"))?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let said = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
-        anyhow::bail!("{} ({})", said("detail"), said("reason"))
+        client::answer_of(request, url).await
     }
 }
 

@@ -136,7 +136,10 @@ impl Server {
                 let served = match version {
                     Version::H1 => h1::serve(stream, service, &self.limits, &self.shutdown).await,
                     // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
-                    Version::H2 => Box::pin(h2::serve(stream, service, &self.limits, &self.shutdown)).await,
+                    Version::H2 => {
+                        Box::pin(h2::serve(stream, service, &self.limits, &self.metrics, &self.shutdown))
+                            .await
+                    }
                 };
                 served.map_err(Failed::from)
             }

@@ -8,8 +8,10 @@
 //! | `metrics`   | `/metrics` |
 //! | `operators` | the bearer token that opens `/admin` |
 //! | `records`   | the quarantine and the delivery log of a source |
+//! | `erase`     | removal of all about one payment |
 //! | `reconcile` | one payment, compared with what its provider says |
 
+mod erase;
 mod health;
 mod metrics;
 mod operators;
@@ -21,6 +23,7 @@ use crate::{
     confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
 };
 use axum::Router;
+use erase::Erasures;
 use health::Health;
 use operators::Operators;
 use records::Records;
@@ -50,10 +53,13 @@ impl Admin {
     pub fn routes(self) -> Router {
         let Self { hub, store, sources, confirmations, metrics, shutdown, token } = self;
         let takes_webhooks = sources.is_some();
+        let erasures =
+            Erasures { sources: sources.clone(), store: Arc::clone(&store), metrics: Arc::clone(&metrics) };
         let records = Records { sources, store: Arc::clone(&store) };
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
+            .merge(erasures.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
         Health { hub, store, takes_webhooks, shutdown }

@@ -1,10 +1,23 @@
 //! Serves one HTTP/1.1 connection by hyper, within its bounds.
 //!
-//! It promises that a head that is too long, has too many headers or does not arrive in time ends the connection, and that
-//! a connection which is open when the drain begins still gets the answer to its request. It does not know sockets or routes.
+//! It promises that a head that is too long, has too many headers, could be read in two ways or does not arrive in time ends
+//! the connection, that a connection which is open when the drain begins still gets the answer to its request, and that a
+//! client which is still sending can read the answer. It does not know sockets or routes.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `gate`    | the connection as hyper reads it, without the heads that are refused, and its close |
+//! | `framing` | where requests begin and end, and which heads are refused |
+//! | `chunks`  | where a chunked body ends |
+
+mod chunks;
+mod framing;
+mod gate;
 
 use super::service::Routed;
 use crate::{limits::Limits, live::Live, shutdown::Shutdown};
+use framing::HeadLimits;
+use gate::Gate;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::pin::pin;
@@ -30,6 +43,7 @@ where
     // accepted during the drain is therefore limited to one request instead.
     let is_late = shutdown.is_draining();
     let Limits { head_timeout, headers, head_bytes, .. } = limits.get();
+    let stream = Gate::new(stream, HeadLimits::new(head_bytes, headers));
     let connection = http1::Builder::new()
         .keep_alive(!is_late)
         .timer(TokioTimer::new())

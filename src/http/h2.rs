@@ -1,23 +1,39 @@
 //! Serves one HTTP/2 connection by hyper, within its bounds, and recognises one by its first bytes.
 //!
 //! HTTP/2 is spoken by prior knowledge, as a proxy in front of the gateway does. It promises that a connection on which no
-//! request runs is closed after some head timeouts, that a peer which vanished is noticed by pings, and that no request runs
-//! on when [`serve`] returns. It does not know sockets or routes.
+//! request runs is closed after some head timeouts, that a peer which vanished is noticed by pings, that a response which makes
+//! no progress is reset and a connection that collects such is closed, that a flood of control frames ends the connection, and
+//! that no request runs on when [`serve`] returns. It does not know sockets or routes.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `requests` | the tasks of the requests |
+//! | `progress` | whether one response gets on, from the bytes that leave; the decision: `backlog` |
+//! | `stalls`   | the responses of a connection that stalled |
+//! | `observed` | the connection whose frames are counted; what they are: `frames`, and cost: `overhead` |
+//! | `counted`  | the service, with its limit of headers |
+
+mod backlog;
+mod counted;
+mod frames;
+mod observed;
+mod overhead;
+mod progress;
+mod requests;
+mod stalls;
+
+pub(super) use frames::PREFACE;
 
 use super::service::Routed;
-use crate::{limits::Limits, live::Live, shutdown::Shutdown};
+use crate::{limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
 use bytes::Bytes;
-use hyper::{rt::Executor, server::conn::http2};
+use counted::Counted;
+use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{io, pin::pin, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    time::{MissedTickBehavior, interval},
-};
-use tokio_util::task::TaskTracker;
-
-/// The first bytes of every HTTP/2 connection. No HTTP/1 request can begin with them (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use observed::Observed;
+use requests::Requests;
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// Silence after which the peer is pinged, so that NATs do not forget the connection: some do after a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(45);
@@ -53,13 +69,15 @@ pub(super) async fn serve<S>(
     stream: S,
     service: Routed,
     limits: &Live<Limits>,
+    metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Limits { head_timeout, head_bytes, stall, .. } = limits.get();
-    let requests = Requests { tasks: TaskTracker::new(), shutdown: shutdown.clone() };
+    let Limits { head_timeout, head_bytes, headers, stall, .. } = limits.get();
+    let requests = Requests::new(stall, shutdown.clone(), Arc::clone(metrics));
+    let stream = Observed::new(stream, Arc::clone(metrics));
     let connection = http2::Builder::new(requests.clone())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
@@ -69,8 +87,7 @@ where
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(4 * WINDOW_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
+        .serve_connection(TokioIo::new(stream), Counted::new(service, headers));
     let is_late = shutdown.is_draining();
     let end = async {
         tokio::select! {
@@ -78,57 +95,26 @@ where
             () = shutdown.draining(), if !is_late => {}
         }
     };
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = end => {
-            connection.as_mut().graceful_shutdown();
-            // A client that is silent in the middle of a head does not answer the GOAWAY either.
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = requests.idle(head_timeout) => Ok(()),
-            }
+    let served = async {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => return served,
+            () = end => connection.as_mut().graceful_shutdown(),
         }
+        tokio::select! {
+            served = connection.as_mut() => served,
+            // A client that is silent in the middle of a head does not answer the GOAWAY either.
+            () = requests.idle(head_timeout) => Ok(()),
+        }
+    };
+    // Whichever ends first, the connection is dropped here, which ends the requests that still run.
+    let served = tokio::select! {
+        served = served => served,
+        () = requests.stalls.too_many() => Ok(()),
     };
     requests.tasks.close();
     requests.tasks.wait().await;
     served
-}
-
-/// Runs the requests of one connection, each of which hyper spawns as a task, and knows whether any is running.
-#[derive(Clone)]
-struct Requests {
-    tasks: TaskTracker,
-    shutdown: Shutdown,
-}
-
-impl Requests {
-    /// Returns when no request was running at the start and at the end of one whole `timeout`. It replaces a timeout for
-    /// request heads, which hyper has for HTTP/1 only.
-    async fn idle(&self, timeout: Duration) {
-        let mut ticks = interval(timeout);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut was_idle = false;
-        loop {
-            ticks.tick().await;
-            let is_idle = self.tasks.is_empty();
-            if was_idle && is_idle {
-                return;
-            }
-            was_idle = is_idle;
-        }
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Requests {
-    fn execute(&self, request: F) {
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = request => {}
-                () = shutdown.stopped() => {}
-            }
-        });
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::{Hub, history::History, topic::Topic};
 use crate::{
     metrics::HealCause,
-    payment::Subject,
-    store::{Feed, Head, Reference, StoreError},
+    payment::{Subject, Tag},
+    store::{Feed, Head, Reference, Referent, StoreError},
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -56,8 +56,13 @@ impl Hub {
                     if !news.is_empty() {
                         partition.resume_at(newest(news));
                     }
-                    let named: HashSet<&Subject> = news.iter().map(|reference| &reference.subject).collect();
-                    named.into_iter().filter_map(|subject| partition.topic(subject)).collect()
+                    let (named, erased) = named(news);
+                    let is_touched = |topic: &&Arc<Topic>| {
+                        // Every erasure counts, so this must not stop at the first that touches the topic.
+                        let touching = erased.iter().filter(|first| topic.erase(**first)).count();
+                        touching > 0 || named.contains(topic.subject())
+                    };
+                    partition.topics().filter(is_touched).cloned().collect()
                 }
                 Err(head) => {
                     partition.resume_at(head);
@@ -100,6 +105,18 @@ impl Hub {
             }
         }
     }
+}
+
+/// The subjects whose logs these references name, and the first tags of the logs whose erasure they tell of.
+fn named(references: &[Reference]) -> (HashSet<&Subject>, HashSet<Tag>) {
+    let (mut named, mut erased) = (HashSet::new(), HashSet::new());
+    for reference in references {
+        match &reference.to {
+            Referent::Entry { subject, .. } => _ = named.insert(subject),
+            Referent::Erased { first } => _ = erased.insert(*first),
+        }
+    }
+    (named, erased)
 }
 
 /// The place of the last of these references, or of an empty feed if there is none.

@@ -2,7 +2,7 @@
 
 use super::frame::{self, Frame};
 use crate::{
-    payment::{Cursor, Subject},
+    payment::{Cursor, Subject, Tag},
     store::{Entry, Log},
 };
 use bytes::Bytes;
@@ -14,15 +14,23 @@ pub struct History {
     pub head: Cursor,
     /// The snapshot of the payment at `head`: a JSON object without its closing brace.
     pub snapshot: Bytes,
+    /// The tag that the first entry had in a log of the same payment that was erased while it was watched; [`Tag::NONE`] if none was.
+    pub erased: Tag,
     log: Log,
     /// The frames of all entries, encoded when the first stream asks for some.
     frames: OnceLock<Vec<Arc<Frame>>>,
 }
 
 impl History {
-    pub(super) fn new(subject: &Subject, log: Log) -> Self {
+    pub(super) fn new(subject: &Subject, log: Log, erased: Tag) -> Self {
         let snapshot = frame::snapshot(subject, &log);
-        Self { head: log.head(), snapshot, log, frames: OnceLock::new() }
+        Self { head: log.head(), snapshot, erased, log, frames: OnceLock::new() }
+    }
+
+    /// The tag of the log's first entry; [`Tag::NONE`] if there is none.
+    #[must_use]
+    pub fn first(&self) -> Tag {
+        self.log.entries.first().map_or(Tag::NONE, |entry| entry.tag)
     }
 
     /// The log's entries, in order.

@@ -39,11 +39,9 @@ impl Partition {
             return Continuity::Old;
         }
         if notice.pos == self.last.pos + 1 && notice.previous == self.last.tag {
-            self.last = Head { pos: notice.pos, tag: notice.cursor.tag };
+            self.last = Head { pos: notice.pos, tag: notice.tag };
             Continuity::Next
-        } else if notice.pos < self.last.pos
-            || (notice.pos == self.last.pos && notice.cursor.tag == self.last.tag)
-        {
+        } else if notice.pos < self.last.pos || (notice.pos == self.last.pos && notice.tag == self.last.tag) {
             Continuity::Old
         } else {
             Continuity::Gap

@@ -235,6 +235,61 @@ async fn i3_gapless_what_was_read_before_its_notice_and_rolled_back_is_noticed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_erasure_reaches_the_watchers_by_its_notice_and_without_one() {
+    for (hears, anew) in [(true, false), (true, true), (false, false), (false, true)] {
+        let node = Node::start(Fake::default()).await;
+        let mut watcher = node.watch("a");
+        let first = node.store.say("a", Phase::Created).await;
+        let last = node.store.say("a", Phase::Captured).await;
+        watcher.follow(last).await.unwrap();
+        node.store.mute.store(!hears, Relaxed);
+        node.store.forget("a").await;
+        if anew {
+            node.store.say("a", Phase::Failed).await;
+        }
+        while watcher.watch.pull(watcher.cursor).is_current() {
+            watcher.bell.rung().await;
+        }
+        let history = watcher.watch.history_in_time().await;
+        assert!(history.after(watcher.cursor).is_none(), "hears {hears}: the cursor stands");
+        assert_eq!(history.erased, first.tag, "hears {hears}: the history tells of the erasure");
+        assert_eq!(history.head.seq, u64::from(anew));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_read_while_it_is_erased_is_read_again() {
+    let node = Node::start(Fake::default()).await;
+    node.store.say("a", Phase::Created).await;
+    let watcher = node.watch("a");
+    node.store.slow.store(true, Relaxed);
+    let reading = tokio::spawn(watcher.watch.history());
+    while node.store.reads.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    node.store.forget("a").await;
+    reading.await.unwrap().unwrap();
+    tokio::time::sleep(TICK * 3).await;
+    assert_eq!(watcher.watch.log_end().cursor, Cursor::START, "the erased log is shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_costs_the_watchers_of_other_logs_nothing() {
+    let node = Node::start(Fake::default()).await;
+    let partition = subject("a").partition();
+    let other = (0..).map(|n| format!("b{n}")).find(|id| subject(id).partition() == partition).unwrap();
+    node.store.say("a", Phase::Created).await;
+    let last = node.store.say(&other, Phase::Created).await;
+    let mut watcher = node.watch(&other);
+    watcher.follow(last).await.unwrap();
+    let reads = node.store.reads.load(Relaxed);
+    node.store.forget("a").await;
+    tokio::time::sleep(TICK * 3).await;
+    assert_eq!(node.store.reads.load(Relaxed), reads);
+    assert!(watcher.watch.pull(watcher.cursor).is_current());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rolled_back_store_makes_no_node_unready() {
     let node = Node::start(Fake::default()).await;
     let mut watcher = node.watch("a");

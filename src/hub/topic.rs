@@ -3,8 +3,8 @@
 
 use super::{bell::Bell, frame::Frame, history::History};
 use crate::{
-    payment::{Cursor, Phase, State, Subject, Tag, Time},
-    store::{Log, Notice},
+    payment::{Cursor, Event, Phase, State, Subject, Tag, Time},
+    store::Log,
 };
 use std::{
     collections::VecDeque,
@@ -31,6 +31,8 @@ struct LiveEnd {
     cursor: Cursor,
     /// The tag of the log's first entry. Another one there means that the log was begun anew.
     first: Tag,
+    /// The tag that the first entry had in the log that was erased last, if that happened while the log was watched.
+    erased: Tag,
     /// When the last event was received.
     last_at: Option<Time>,
     /// The fold of the log.
@@ -137,38 +139,50 @@ impl Topic {
         self.live().ring();
     }
 
-    /// Takes the notice that follows in the partition.
-    pub(super) fn take(&self, notice: &Notice) -> Effect {
+    /// Takes the event that was appended to the log as entry `cursor`, by the notice that follows in the partition.
+    pub(super) fn take(&self, cursor: Cursor, event: &Event) -> Effect {
         let mut live = self.live();
         live.notices += 1;
-        let begins_anew =
-            notice.cursor.seq == 1 && live.first != Tag::NONE && live.first != notice.cursor.tag;
+        let begins_anew = cursor.seq == 1 && live.first != Tag::NONE && live.first != cursor.tag;
         if !live.trusted {
-            live.unapplied = notice.cursor.seq;
+            live.unapplied = cursor.seq;
             return Effect::Ignored;
         }
-        if notice.cursor.seq <= live.cursor.seq && !begins_anew {
+        if cursor.seq <= live.cursor.seq && !begins_anew {
             // A read was ahead of this notice. If it brought an entry that has vanished since, this is another in its place.
-            let is_known = live.tag_of(notice.cursor.seq) == Some(notice.cursor.tag);
+            let is_known = live.tag_of(cursor.seq) == Some(cursor.tag);
             return if is_known { Effect::Ignored } else { Effect::Reload };
         }
-        if notice.cursor.seq != live.cursor.seq + 1 || begins_anew {
+        if cursor.seq != live.cursor.seq + 1 || begins_anew {
             return Effect::Reload;
         }
-        let change = live.state.apply(&notice.event);
-        let frame = Frame::update(&notice.event, notice.cursor, live.cursor.tag, &live.state, change);
+        let change = live.state.apply(event);
+        let frame = Frame::update(event, cursor, live.cursor.tag, &live.state, change);
         if live.recent.len() == RECENT {
             live.recent.pop_front();
         }
         live.recent.push_back(Arc::new(frame));
-        live.cursor = notice.cursor;
-        if notice.cursor.seq == 1 {
-            live.first = notice.cursor.tag;
+        live.cursor = cursor;
+        if cursor.seq == 1 {
+            live.first = cursor.tag;
         }
-        live.last_at = Some(notice.event.received_at);
+        live.last_at = Some(event.received_at);
         live.cached = None;
         live.ring();
         Effect::Applied
+    }
+
+    /// Takes the erasure of a log of the topic's partition, whose first entry had the tag `first`. Returns whether the topic's log may be
+    /// that one, so that it has to be read again. It may be while a read is under way too, since that may have begun before the erasure.
+    pub(super) fn erase(&self, first: Tag) -> bool {
+        let is_read = self.flight.try_lock().is_err();
+        let mut live = self.live();
+        let is_ours = first != Tag::NONE && live.first == first;
+        if is_ours {
+            live.erased = first;
+            live.recent.clear();
+        }
+        is_ours || first == Tag::NONE || is_read || !live.trusted
     }
 
     /// The frames after `cursor`, as far as the topic keeps them.
@@ -230,7 +244,7 @@ impl Topic {
             *found = read.number;
             return Some(Arc::clone(history));
         }
-        let history = Arc::new(History::new(&self.subject, log));
+        let history = Arc::new(History::new(&self.subject, log, live.erased));
         let moved = head != live.cursor || !live.trusted;
         if head != live.cursor {
             live.recent.clear();
@@ -239,7 +253,7 @@ impl Topic {
         live.unapplied = 0;
         live.cursor = head;
         let entries = history.entries();
-        live.first = entries.first().map_or(Tag::NONE, |entry| entry.tag);
+        live.first = history.first();
         live.last_at = entries.last().map(|entry| entry.event.received_at);
         live.state = State::fold(entries.iter().map(|entry| &*entry.event));
         live.cached = Some((Arc::clone(&history), read.number));

@@ -9,9 +9,8 @@ use tokio::{
     task::block_in_place,
 };
 
-/// The longest body, in bytes, that is read on a thread of the runtime. To verify, parse and map so much takes about half a
-/// millisecond, whatever it contains: an HMAC some 50 µs, and 150 events, which is as many as fit in, some 3 µs each. The webhooks of
-/// most providers have 2 to 10 KB.
+/// The longest body, in bytes, that is read on a thread of the runtime. To verify, parse and map so much is to take less than a
+/// millisecond, whatever it contains: some 150 events fit in. The webhooks of most providers have 2 to 10 KB.
 const SHORT_BYTES: usize = 16 << 10;
 
 /// Limits how many deliveries are read apart from the runtime's threads.

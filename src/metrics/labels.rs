@@ -89,6 +89,8 @@ pub enum ResumeKind {
     UnknownCursor,
     /// The client got a snapshot, because the log lost events that the client had seen.
     RolledBack,
+    /// The client got a snapshot, because the payment was erased.
+    Erased,
 }
 
 impl ResumeKind {

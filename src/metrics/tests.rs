@@ -41,15 +41,16 @@ fn label_values_are_those_that_operators_query() {
     }
     let text = metrics.render();
     for (name, labels, values) in [
-        ("stream_resumes", "reason", "evicted exact fresh ready rolled_back unknown_cursor"),
+        ("stream_resumes", "reason", "erased evicted exact fresh ready rolled_back unknown_cursor"),
         ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
         ("store_faults", "reason", "bad_notice connect deaf lost replicas"),
         (
             "limit_hits",
             "reason",
-            "body_bytes body_timeout buffered_bytes connections deliveries delivery_records \
-             failed_signatures_per_second head_timeout key_fetches open_files owed stall store_queue streams",
+            "body_bytes body_timeout buffered_bytes connections control_frames deliveries delivery_records \
+             failed_signatures_per_second head_timeout key_fetches open_files owed stall store_journal store_queue \
+             streams",
         ),
         ("refusals", "reason", "drain forbidden overload store token"),
         (

@@ -1,8 +1,9 @@
 //! The registry of sources. Each delivery looks its source up by name; a reload replaces all sources at once.
 
 use super::Source;
+use crate::payment::Name;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -43,6 +44,15 @@ impl Sources {
     /// Returns the sources whose providers can be asked for payments.
     pub fn confirming(&self) -> Vec<Arc<Source>> {
         self.current().values().filter(|source| source.api().is_some()).map(Arc::clone).collect()
+    }
+
+    /// Returns the names of the sources of a realm, and of all others.
+    pub fn by_realm(&self, realm: &Name) -> (BTreeSet<Arc<str>>, BTreeSet<Arc<str>>) {
+        let current = self.current();
+        let name = |(name, source): (&Arc<str>, &Arc<Source>)| (Arc::clone(name), source.realm() == realm);
+        let (ours, others): (Vec<_>, Vec<_>) = current.iter().map(name).partition(|(_, is_ours)| *is_ours);
+        let names = |named: Vec<(Arc<str>, bool)>| named.into_iter().map(|(name, _)| name).collect();
+        (names(ours), names(others))
     }
 
     fn current(&self) -> Arc<ByName> {

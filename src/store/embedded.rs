@@ -7,6 +7,8 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
+//! | `check`      | whether the library's files are whole, before it opens them |
+//! | `rights`     | who may look into the folder |
 //! | `opening`    | the tree and the journal of a folder, and the start of the carrier |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
@@ -15,6 +17,7 @@
 //! | `layer`, `recent` | what is not in the tree yet, in memory; reads go through it |
 //! | `carrier`    | the thread that carries layers into the tree, and gives way to everything else |
 //! | `tree`, `layout` | the library's tree (fjall, an LSM tree); its keys and values, to bytes and back |
+//! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `records`    | the numbers of records, and which of them are removed |
 //! | `sweep`      | the search for logs past their time to live |
@@ -33,8 +36,10 @@
 mod batch;
 mod carrier;
 mod change;
+mod check;
 mod clock;
 mod command;
+mod erase;
 mod folder;
 mod journal;
 mod layer;
@@ -42,11 +47,13 @@ mod layout;
 mod opening;
 mod recent;
 mod records;
+mod rights;
 mod sweep;
 mod tree;
 mod work_queue;
 mod writer;
 
+pub use check::{Damage, Findings, Unfinished};
 pub use folder::FolderError;
 
 use crate::{
@@ -54,20 +61,22 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Log, NOTICE_BACKLOG, Notice, Pending,
-        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Log, NOTICE_BACKLOG,
+        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
+use folder::Folder;
+use journal::JournalError;
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
 use records::RecordLogs;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -100,6 +109,37 @@ impl Settings {
     pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
+}
+
+/// Warns if other users of the machine may open a data folder or what it holds. A folder that cannot be looked at is no matter of rights.
+#[must_use]
+pub fn warning_of(path: &Path) -> Option<String> {
+    rights::Rights::of(path).ok()?.warning(path)
+}
+
+/// Checks all files of a data folder that no gateway has open, and changes none.
+pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
+    let io = |source| FolderError::Io { path: path.into(), source };
+    let folder = Folder::look(path)?;
+    let mut findings = check::check(&folder.database(), folder.owner(), u64::MAX).map_err(io)?;
+    let damage = match folder.journal() {
+        Ok(None) => None,
+        Ok(Some(files)) => {
+            match journal::check(&files, |group| findings.events += change::events_of(group)) {
+                Ok(groups) => {
+                    findings.writes += groups;
+                    None
+                }
+                Err(JournalError::Io(source)) => return Err(io(source)),
+                Err(JournalError::Damaged(what)) => Some(what),
+            }
+        }
+        Err(FolderError::Corrupt { reason, .. }) => Some(reason),
+        Err(error) => return Err(error),
+    };
+    let lost = "what the damaged places held, unless the tree holds it too".to_owned();
+    findings.damage.extend(damage.map(|what| Damage { file: path.join("journal"), what, lost }));
+    Ok(findings)
 }
 
 /// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.
@@ -145,6 +185,9 @@ impl Embedded {
             tracing::info!(%path, "data folder found");
         } else {
             tracing::info!(%path, "data folder made, since there was none");
+        }
+        if let Some(warning) = warning_of(&settings.path) {
+            tracing::warn!("{warning}");
         }
         let heads = recent.heads().map_err(|error| corrupt(&settings.path, error))?;
         let pending = recent.confirmations().map_err(|error| corrupt(&settings.path, error))?;
@@ -301,6 +344,21 @@ impl Store for Embedded {
         let (reply, answered) = oneshot::channel();
         self.send(Command::Backlogs { reply })?;
         answer(answered).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
+        let mut erased = answer(answered).await?;
+        // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
+        let find = move |recent: &Recent| erase::records_of(recent, &erasure.subject.id, &erasure.others);
+        let keys = self.read_with(find).await?;
+        if !keys.is_empty() {
+            let (reply, answered) = oneshot::channel();
+            self.send(Command::EraseRecords { keys, reply })?;
+            erased += answer(answered).await?;
+        }
+        Ok(erased)
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -2,8 +2,9 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Feed, Head, Interruption, Log, NOTICE_BACKLOG,
-    Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Interruption, Log,
+    NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
+    Referent, Settlement, Store, StoreError,
 };
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ pub(crate) struct Fake {
     pub(crate) mute: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
-    /// A read of a log takes a millisecond.
+    /// A read of a log takes a millisecond, and its answer is that of its beginning.
     pub(crate) slow: AtomicBool,
     /// The number of reads of logs so far.
     pub(crate) reads: AtomicUsize,
@@ -92,6 +93,19 @@ impl Fake {
         Ok(self.inner.lock().unwrap())
     }
 
+    fn send(&self, notice: Notice) {
+        if !self.mute.load(Ordering::Relaxed) {
+            let _ = self.notices.send(Arc::new(notice));
+        }
+    }
+
+    /// Erases payment `id`.
+    pub(crate) async fn forget(&self, id: &str) {
+        let (sources, others) = Default::default();
+        let erased = self.erase(Erasure { subject: subject(id), sources, others }).await.unwrap();
+        assert!(!erased.is_nothing());
+    }
+
     /// Appends an event that says `phase` of payment `id`, and returns its cursor.
     pub(crate) async fn say(&self, id: &str, phase: Phase) -> Cursor {
         let seq = self.read(&subject(id)).await.unwrap().head().seq + 1;
@@ -135,10 +149,15 @@ impl Store for Fake {
         let cursor = Cursor { tag, seq: log.len() as u64 };
         let feed = inner.feeds.entry(partition).or_default();
         let (pos, previous) = feed.last().map_or((1, Tag::NONE), |last| (last.pos + 1, last.tag));
-        feed.push(Reference { pos, tag, subject: event.subject.clone(), seq: cursor.seq });
-        if !self.mute.load(Ordering::Relaxed) {
-            let _ = self.notices.send(Arc::new(Notice { partition, pos, previous, cursor, event }));
-        }
+        let to = Referent::Entry { subject: event.subject.clone(), seq: cursor.seq };
+        feed.push(Reference { pos, tag, to });
+        self.send(Notice {
+            partition,
+            pos,
+            previous,
+            tag,
+            body: NoticeBody::Appended { seq: cursor.seq, event },
+        });
         Ok(Appended::New { cursor })
     }
 
@@ -146,12 +165,12 @@ impl Store for Fake {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_reading.fetch_max(reading, Ordering::Relaxed);
+        let log = self.answer().map(|inner| inner.logs.get(subject).cloned());
         if self.slow.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.reading.fetch_sub(1, Ordering::Relaxed);
-        let entries = self.answer()?.logs.get(subject).cloned().unwrap_or_default();
-        Ok(Log { entries })
+        Ok(Log { entries: log?.unwrap_or_default() })
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -211,6 +230,23 @@ impl Store for Fake {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        let mut inner = self.answer()?;
+        let Some(log) = inner.logs.remove(&erasure.subject) else { return Ok(Erased::default()) };
+        let (partition, tag) = (erasure.subject.partition(), Tag::from_random(rand::random()));
+        let first = log.first().map_or(Tag::NONE, |first| first.tag);
+        let feed = inner.feeds.entry(partition).or_default();
+        for reference in feed.iter_mut() {
+            if matches!(&reference.to, Referent::Entry { subject, .. } if *subject == erasure.subject) {
+                reference.to = Referent::Erased { first };
+            }
+        }
+        let (pos, previous) = feed.last().map_or((1, Tag::NONE), |last| (last.pos + 1, last.tag));
+        feed.push(Reference { pos, tag, to: Referent::Erased { first } });
+        self.send(Notice { partition, pos, previous, tag, body: NoticeBody::Erased { first } });
+        Ok(Erased { events: log.len() as u64, ..Erased::default() })
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Feed, Head, Interruption, Log, Notice, Pending, Record,
-    RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Interruption, Log, Notice,
+    Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
 };
 use crate::payment::{Name, Subject};
 use async_trait::async_trait;
@@ -58,6 +58,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The backlog of each source that has pending confirmations, claimed or not, whether the source is still configured or not.
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
+
+    /// Removes all that the store holds about a payment: its log and what is remembered of its events, the references of the feed, the
+    /// records of its realm's sources, its pending confirmations. Watchers get a notice, and a later event begins a new log. Durable
+    /// before it returns. The parts are not removed in one step, so after an error some may be left; another call removes them. What
+    /// comes in at the same time may be kept.
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError>;
 
     /// Checks whether an append would succeed now: the store is reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;

@@ -7,6 +7,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `append.lua` | the one step of an append |
+//! | `erase.lua` | erasing the log of one payment |
 //! | `work_queue.lua` | pending confirmations: adding, claiming and settling them |
 //! | `probe.lua`  | what fails wherever an append would fail |
 //! | `settings`   | which server, and what is asked of it |
@@ -24,7 +25,8 @@
 //! | `records`    | which streams hold the records of a source |
 //! | `work_queue` | the commands that run `work_queue.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
-//! | `erase`      | deleting a prefix |
+//! | `erase`      | erasing one payment |
+//! | `wipe`       | deleting a prefix |
 
 mod check;
 mod erase;
@@ -40,16 +42,17 @@ mod settings;
 mod start;
 mod supervisor;
 mod tags;
+mod wipe;
 mod work_queue;
 mod writer;
 
-pub use erase::erase;
 pub use settings::{Durability, ServerError, Settings};
+pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, FEED_LEN, Feed, Head, Interruption, Log, MAX_LOG,
-    NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
-    Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Interruption, Log,
+    MAX_LOG, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
+    RecordPage, Settlement, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
@@ -81,6 +84,8 @@ pub struct Redis {
     plan: Plan,
     /// The digest of the script that appends.
     append: String,
+    /// The digest of the script that erases a log.
+    erase: String,
     checks: Checks,
     connector: Connector,
     reader: Link,
@@ -119,6 +124,7 @@ impl Redis {
             records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             append: scripts::digest(scripts::APPEND),
+            erase: scripts::digest(scripts::ERASE),
             plan,
             checks,
             connector,
@@ -229,7 +235,14 @@ impl Store for Redis {
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         let command = self.records.add(&record, record.to_bytes()?);
-        self.writer()?.write(command, record.log == RecordLog::Quarantine).await.map(drop)
+        let writer = self.writer()?;
+        if let Some(note) = self.records.note(&record.source)
+            && let Err(error) = writer.write(note, true).await
+        {
+            self.records.note_again(&record.source);
+            return Err(error);
+        }
+        writer.write(command, record.log == RecordLog::Quarantine).await.map(drop)
     }
 
     async fn records(
@@ -272,6 +285,10 @@ impl Store for Redis {
         };
         let backlogs = try_join_all(sources.into_iter().map(backlog)).await?;
         Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        self.erase_all(&erasure).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

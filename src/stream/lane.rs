@@ -3,7 +3,7 @@
 use super::{reason::Reset, settings::Settings};
 use crate::{
     hub::{Frame, History, LogEnd, Pull, Watch},
-    payment::{Cursor, Phase, Time},
+    payment::{Cursor, Phase, Tag, Time},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +15,8 @@ pub(super) struct Lane {
     watch: Watch,
     /// The last entry that the stream has written.
     cursor: Cursor,
+    /// The tag of the first entry of the log that the stream follows.
+    first: Tag,
     wants: Wants,
     /// The `seq` of the last entry in the history that the lane began with. Events up to it are a replay; later ones are
     /// news, whose latency is measured however they reach the stream.
@@ -52,7 +54,7 @@ impl Lane {
             Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { watch, cursor, wants, began_at: 0 }
+        Self { watch, cursor, first: Tag::NONE, wants, began_at: 0 }
     }
 
     pub(super) fn watch(&self) -> &Watch {
@@ -80,11 +82,13 @@ impl Lane {
         if wants != Wants::Live {
             self.began_at = history.head.seq;
         }
+        let followed = std::mem::replace(&mut self.first, history.first());
         let reset = match (wants, history.after(self.cursor)) {
             (Wants::Snapshot(reset), _) => reset,
             (Wants::Resume, Some([])) => return Missed::Nothing,
             (Wants::Resume, Some(frames)) => return Missed::Replay(frames),
             (Wants::Live, Some(frames)) => return Missed::Updates(frames),
+            (Wants::Live, None) if followed != Tag::NONE && followed == history.erased => Some(Reset::Erased),
             (Wants::Live, None) => Some(Reset::RolledBack),
             (Wants::Resume, None) if history.head == Cursor::START => Some(Reset::Evicted),
             (Wants::Resume, None) if self.cursor.seq > history.head.seq => Some(Reset::RolledBack),
@@ -97,6 +101,9 @@ impl Lane {
     /// Moves the cursor to this update. Returns whether it is news rather than replay.
     pub(super) fn pass(&mut self, frame: &Frame) -> bool {
         self.cursor = frame.cursor;
+        if frame.cursor.seq == 1 {
+            self.first = frame.cursor.tag;
+        }
         frame.cursor.seq > self.began_at
     }
 

@@ -43,12 +43,14 @@ pub(super) enum Refusal {
 /// Why a client's cursor cannot be honoured: it gets a snapshot with this reason instead of the events that it missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reset {
-    /// The log is empty: its history has expired, or it never existed.
+    /// The log is empty: its history has expired, it was erased before the client came, or it never existed.
     Evicted,
     /// The text is not a cursor, or no entry of the log has its tag.
     UnknownCursor,
     /// The log no longer has an entry that the client, or this stream, has seen.
     RolledBack,
+    /// The payment was erased while the stream was open.
+    Erased,
 }
 
 impl Closing {
@@ -112,6 +114,7 @@ impl Reset {
             Self::Evicted => ResumeKind::Evicted,
             Self::UnknownCursor => ResumeKind::UnknownCursor,
             Self::RolledBack => ResumeKind::RolledBack,
+            Self::Erased => ResumeKind::Erased,
         }
     }
 

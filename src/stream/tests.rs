@@ -241,6 +241,36 @@ async fn i3_gapless_a_stream_whose_log_is_rolled_back_gets_a_snapshot_that_says_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_whose_payment_is_erased_gets_a_snapshot_that_says_so_and_goes_on() {
+    for began_with in [None, Some(Cursor::START)] {
+        let node = Node::new().await;
+        let mut reader =
+            node.open(open(&["a"], began_with.map(|cursor| cursor.to_string()).as_deref())).await;
+        reader.json().await;
+        let mut cursor = Cursor::START;
+        for phase in [Phase::Created, Phase::Captured] {
+            cursor = node.store.say("a", phase).await;
+            assert_eq!(reader.event().await.0, cursor.to_string());
+        }
+        node.store.forget("a").await;
+        let (id, json) = reader.event().await;
+        assert_eq!(
+            (id.as_str(), &json["reason"], &json["status"]),
+            ("0-0", &"erased".into(), &"unknown".into())
+        );
+        assert!(json["timeline"].as_array().unwrap().is_empty(), "{json}");
+        let anew = node.store.say("a", Phase::Created).await;
+        let (id, json) = reader.event().await;
+        assert_eq!((id, &json["type"], &json["seq"]), (anew.to_string(), &"update".into(), &1.into()));
+        // The new log is another one: the old cursor is not honoured, and a roll-back is not called an erasure.
+        let json = node.open(open(&["a"], Some(&cursor.to_string()))).await.json().await;
+        assert_eq!((&json["type"], &json["reason"]), (&"snapshot".into(), &"rolled_back".into()));
+        let text = node.metrics.render();
+        assert!(text.contains(r#"resumes_total{reason="erased"} 1"#), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn heartbeats_come_after_silence_in_both_forms() {
     let node = Node::new().await;
     let cursor = node.store.say("a", Phase::Created).await;

@@ -101,7 +101,7 @@ impl Lane {
         let Self { payment, told, provider, watchers } = self;
         told.stop.store(true, Ordering::Relaxed);
         timeout(PATIENCE, provider).await.unwrap().unwrap();
-        gateway.accept(&generic("end", "confirmed", &payment, 1_800_000_000)).await;
+        gateway.accept(&generic("end", "confirmed", &payment, crate::support::now_s())).await;
         let mut acked = std::mem::take(&mut *told.acked.lock().unwrap());
         acked.insert("end".to_owned());
         for watcher in watchers {

@@ -8,7 +8,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 7] = ["serve", "demo", "trigger", "watch", "reconcile", "token", "check"];
+const COMMANDS: [&str; 9] =
+    ["serve", "demo", "trigger", "watch", "reconcile", "erase", "token", "check", "store"];
 
 /// Runs a command on a blocking thread, so that the gateway can answer it on the runtime's threads.
 async fn run(mut command: Command) -> Output {

@@ -11,18 +11,24 @@
 )]
 
 mod backend;
+mod erase;
 mod feeds;
 mod records;
 mod work_queue;
 
 use backend::{Backend, Embedded, Redis, RedisCluster};
+use erase::{
+    a_claim_that_was_erased_is_settled_without_effect, an_erasure_is_a_link_of_the_chain_of_its_partition,
+    an_erasure_removes_all_that_bears_the_payment_and_nothing_else,
+    appends_and_erasures_at_the_same_time_leave_no_hole, i2_i3_an_event_after_an_erasure_begins_a_new_log,
+};
 use feeds::{
     a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
     i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
-    store::{Append, Appended, Conflict, Head, Log, MAX_LOG, RecordLog, Store},
+    store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
 };
 use records::{
     i1_records_of_the_quarantine_survive_with_their_shares,
@@ -94,6 +100,11 @@ macro_rules! suite {
             each_is_claimed_by_one_of_many
             i1_what_is_owed_survives_a_reopening
             a_source_has_so_many_pending_and_no_more
+            an_erasure_removes_all_that_bears_the_payment_and_nothing_else
+            an_erasure_is_a_link_of_the_chain_of_its_partition
+            i2_i3_an_event_after_an_erasure_begins_a_new_log
+            a_claim_that_was_erased_is_settled_without_effect
+            appends_and_erasures_at_the_same_time_leave_no_hole
         }
     };
 }
@@ -334,4 +345,6 @@ async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Ba
     assert!(store.heads().await.is_err());
     assert!(store.feed(0, 1).await.is_err());
     assert!(store.backlogs().await.is_err());
+    let (sources, others) = Default::default();
+    assert!(store.erase(Erasure { subject: subject("default", "pay"), sources, others }).await.is_err());
 }

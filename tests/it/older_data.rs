@@ -8,7 +8,7 @@ use paystream::{
     metrics::Metrics,
     payment::{Cursor, Name, PARTITIONS, State, Subject, Time},
     store::{
-        Append, Appended, Claim, ClaimTerms, Delay, Feed, GivenUp, OutcomeKind, RecordLog, Store,
+        Append, Appended, Claim, ClaimTerms, Delay, Feed, GivenUp, OutcomeKind, RecordLog, Referent, Store,
         embedded::{Embedded, Settings},
     },
 };
@@ -93,7 +93,8 @@ async fn logs_and_cursors_of_the_version_before_are_read() {
             (head.pos, head.tag)
         );
         for reference in references {
-            assert_eq!(tags.remove(&reference.tag), Some(reference.subject));
+            let Referent::Entry { subject, .. } = reference.to else { panic!("{reference:?}") };
+            assert_eq!(tags.remove(&reference.tag), Some(subject));
         }
     }
     assert!(tags.is_empty(), "{tags:?}");

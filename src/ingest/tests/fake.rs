@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Feed, Head, Log, Notice, Pending, Record, RecordCursor,
-        RecordPage, Settlement,
+        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, Log, Notice, Pending, Record,
+        RecordCursor, RecordPage, Settlement,
     },
 };
 use async_trait::async_trait;
@@ -114,6 +114,10 @@ impl Store for Fake {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn erase(&self, _: Erasure) -> Result<Erased, StoreError> {
+        Ok(Erased::default())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 use super::{change::Change, journal::HEAD_BYTES, layer::Layer, layout, recent::Recent};
 use crate::{
     payment::{Digest, Subject, Tag},
-    store::StoreError,
+    store::{Reference, StoreError},
 };
 use bytes::Bytes;
 
@@ -33,15 +33,16 @@ impl<'a> Batch<'a> {
         let before = self.group.len();
         let written = change.write_to(&mut self.group);
         let length = self.group.len() - before;
-        if written.is_ok() && length <= MAX_CHANGE_BYTES {
-            self.layer.apply(change);
-            return Ok(());
+        let outcome = written.and_then(|()| match length <= MAX_CHANGE_BYTES {
+            true => self.layer.apply(change),
+            false => Err(StoreError::Unavailable(format!(
+                "{length} bytes are more than its journal takes at once"
+            ))),
+        });
+        if outcome.is_err() {
+            self.group.truncate(before);
         }
-        self.group.truncate(before);
-        written?;
-        Err(StoreError::Unavailable(format!(
-            "{length} bytes are more than one entry of its journal may have"
-        )))
+        outcome
     }
 
     /// Writes a record or a pending confirmation.
@@ -62,6 +63,21 @@ impl<'a> Batch<'a> {
     /// The records or pending confirmations whose keys have a prefix, in order.
     pub(super) fn pairs(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
         self.recent.pairs(&self.layer, prefix)
+    }
+
+    /// Whether there is a record or a pending confirmation with this key.
+    pub(super) fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.recent.has(&self.layer, key)
+    }
+
+    /// The references of a feed, in order.
+    pub(super) fn references(&self, partition: u8) -> Result<Vec<Reference>, StoreError> {
+        Ok(self.recent.references(&self.layer, partition, 0)?.1)
+    }
+
+    /// The entries of a log as the tree keeps them, whether its time to live is over or not.
+    pub(super) fn entries(&self, subject: &Subject) -> Result<Vec<Bytes>, StoreError> {
+        self.recent.entries(&self.layer, subject, |_| true)
     }
 
     /// The newest record of a log, with its key.

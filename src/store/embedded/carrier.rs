@@ -15,7 +15,7 @@ use super::{
 };
 use crate::store::{FEED_LEN, Reference, StoreError};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -176,6 +176,7 @@ impl Carrier {
                 writes.insert(layout::meta(subject), Some(layout::encode(meta)?.into()));
             }
         }
+        replace(&tree, layer, &mut writes)?;
         for (partition, feed) in &layer.feeds {
             self.extend_feed(&tree, *partition, feed, &mut writes)?;
         }
@@ -217,6 +218,25 @@ impl Carrier {
         self.oldest.insert(partition, oldest);
         Ok(())
     }
+}
+
+/// Puts references in place of those that the tree has.
+fn replace(tree: &Moment<'_>, layer: &Layer, writes: &mut Writes) -> Result<(), StoreError> {
+    let mut chunks = BTreeMap::new();
+    for ((partition, pos), reference) in &layer.replaced {
+        let Some((begin, items)) = tree.chunk_with(*partition, *pos)? else { continue };
+        let items = chunks.entry((*partition, begin)).or_insert(items);
+        let index = usize::try_from(pos - begin).unwrap_or(usize::MAX);
+        if let Some(item) = items.get_mut(index) {
+            *item = layout::encode(reference)?;
+        }
+    }
+    let chunks = chunks.into_iter().map(|((partition, begin), items)| {
+        let chunk = layout::chunk(items.iter().map(Vec::as_slice));
+        (layout::reference(partition, begin), Some(chunk.into()))
+    });
+    writes.extend(chunks);
+    Ok(())
 }
 
 /// Takes the layer that is to be carried: the one of which the last try failed, or the active one.

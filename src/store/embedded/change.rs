@@ -26,6 +26,15 @@ pub(super) enum Change {
     },
     /// Everything that is kept about a log was removed.
     Forget(Subject),
+    /// A reference was put at its place of a feed: behind the last one, or in place of one.
+    Reference {
+        /// The partition of the feed.
+        partition: u8,
+        /// The reference, as the tree keeps it.
+        reference: Bytes,
+        /// Whether it is behind the last one.
+        is_new: bool,
+    },
 }
 
 /// A new entry of a log.
@@ -82,6 +91,11 @@ impl Change {
     }
 }
 
+/// The number of events that a group adds to logs.
+pub(super) fn events_of(payload: &[u8]) -> u64 {
+    Change::all_of(payload).map(|change| u64::from(matches!(change, Ok(Change::Entry(_))))).sum()
+}
+
 /// Times as milliseconds since 1970.
 mod unix_ms {
     use super::Time;
@@ -120,6 +134,7 @@ mod tests {
             Change::Pair { key: vec![2], value: Some(Bytes::from_static(b"c")) },
             Change::Pair { key: vec![2], value: None },
             Change::Forget(subject),
+            Change::Reference { partition: 7, reference: Bytes::from_static(b"f"), is_new: true },
         ];
         let mut payload = Vec::new();
         changes.iter().for_each(|change| change.write_to(&mut payload).unwrap());

@@ -1,8 +1,9 @@
 //! Commands: what tasks ask of the writer's thread, each with the way back for its answer.
 
+use super::layout::RecordKey;
 use crate::{
     payment::{Event, Name},
-    store::{Appended, Backlog, Claim, ClaimTerms, Pending, Record, Settlement, StoreError},
+    store::{Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, Record, Settlement, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -27,6 +28,10 @@ pub(super) enum Command {
     Settle { pending: Box<Pending>, settlement: Settlement, reply: Reply<()> },
     /// Report the backlogs.
     Backlogs { reply: Reply<Backlogs> },
+    /// Erase a payment's log and its pending confirmations.
+    Erase { erasure: Box<Erasure>, reply: Reply<Erased> },
+    /// Remove these records, which bear an erased payment's id.
+    EraseRecords { keys: Vec<RecordKey>, reply: Reply<Erased> },
     /// Answer, to show that the writer works.
     Ping { reply: Reply<()> },
 }
@@ -47,6 +52,7 @@ impl Command {
             | Self::Ping { reply } => send(reply, error),
             Self::Claim { reply, .. } => send(reply, error),
             Self::Backlogs { reply } => send(reply, error),
+            Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
         }
     }
 }
@@ -57,6 +63,7 @@ pub(super) enum Answer {
     Done(Reply<()>, Result<(), StoreError>),
     Claim(Reply<Claim>, Claim),
     Backlogs(Reply<Backlogs>, Backlogs),
+    Erased(Reply<Erased>, Result<Erased, StoreError>),
 }
 
 impl Answer {
@@ -67,6 +74,7 @@ impl Answer {
             Self::Done(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
             Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
+            Self::Erased(reply, result) => reply.send(result).is_err(),
         };
     }
 }

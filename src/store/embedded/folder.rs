@@ -4,7 +4,11 @@
 //! touched: a folder that holds anything but has no marker is refused. The marker is written last, so an empty one
 //! means that a creation did not finish, and that nothing can have been promised yet.
 
-use super::journal::{EXTENT, FolderDisk};
+use super::{
+    check,
+    journal::{EXTENT, FolderDisk},
+    rights::Rights,
+};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
@@ -37,7 +41,11 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// The folder is a data folder, but it cannot be read.
-    #[error("{path}: damaged ({reason}); move it away, then restore a backup or start with an empty folder", path = path.display())]
+    #[error(
+        "{path}: damaged ({reason}); nothing in it was changed. `paystream store check --data {path}` says what would be lost. \
+         Move the folder away, then restore a backup or start with an empty folder",
+        path = path.display()
+    )]
     Corrupt {
         /// The folder.
         path: PathBuf,
@@ -45,7 +53,7 @@ pub enum FolderError {
         reason: String,
     },
     /// A newer version wrote the folder.
-    #[error("{path}: written by a newer version (format {found}, this one knows {known}); run that version or a later one", path = path.display())]
+    #[error("{path}: written by a newer version (its PAYSTREAM file says format {found}, this one knows {known}); run that version or a later one", path = path.display())]
     TooNew {
         /// The folder.
         path: PathBuf,
@@ -53,6 +61,24 @@ pub enum FolderError {
         found: u32,
         /// The newest format that this version knows.
         known: u32,
+    },
+    /// There is nothing to check.
+    #[error("{path}: no data folder of Paystream; name the one in [store] path", path = path.display())]
+    Absent {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder, or something in it, is a symbolic link, which may lead to another user's files.
+    #[error(
+        "{path}: {link} is a symbolic link, which the store does not follow; put the file or folder itself there. Only the data folder \
+         may be a link, to a folder that the gateway's user owns",
+        path = path.display(), link = link.display()
+    )]
+    Link {
+        /// The folder.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
     },
     /// The operating system refused an operation.
     #[error("{path}: {source}; check the folder's owner, its permissions and the room on its disk", path = path.display())]
@@ -77,6 +103,7 @@ impl Folder {
     /// Creates the folder if there is none, locks it, and checks that it is a data folder of a known format.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.into(), source };
+        refuse_links(path)?;
         create(path).map_err(io)?;
         let marker = path.join(MARKER);
         if !marker.try_exists().map_err(io)? && fs::read_dir(path).map_err(io)?.next().is_some() {
@@ -85,17 +112,28 @@ impl Folder {
                 return Err(FolderError::Foreign { path: path.into() });
             }
         }
-        let marker = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(marker)
-            .map_err(io)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Self::lock(path, options.open(marker).map_err(io)?)
+    }
+
+    /// Locks a finished folder, to look at it. Changes nothing.
+    pub(super) fn look(path: &Path) -> Result<Self, FolderError> {
+        refuse_links(path)?;
+        if !is_there(path)? {
+            return Err(FolderError::Absent { path: path.into() });
+        }
+        let marker = File::open(path.join(MARKER));
+        Self::lock(path, marker.map_err(|source| FolderError::Io { path: path.into(), source })?)
+    }
+
+    fn lock(path: &Path, marker: File) -> Result<Self, FolderError> {
         match marker.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FolderError::Locked { path: path.into() }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            Err(TryLockError::Error(source)) => return Err(FolderError::Io { path: path.into(), source }),
         }
         let mut folder = Self { path: path.into(), marker, format: None };
         folder.format = folder.check()?;
@@ -110,6 +148,11 @@ impl Folder {
     /// Whether the creation of this folder was finished, so that a database has to be there.
     pub(super) const fn is_finished(&self) -> bool {
         self.format.is_some()
+    }
+
+    /// Who writes the journal that counts: in format 1 the library, and since then we.
+    pub(super) fn owner(&self) -> check::Owner {
+        if self.format == Some(FORMAT) { check::Owner::Store } else { check::Owner::Library }
     }
 
     /// Opens the files of the journal; nothing if the folder is new, or of a format that had none.
@@ -215,6 +258,14 @@ pub(super) fn is_there(path: &Path) -> Result<bool, FolderError> {
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io(error)),
+    }
+}
+
+fn refuse_links(path: &Path) -> Result<(), FolderError> {
+    match Rights::of(path) {
+        Ok(Rights { link: Some(link), .. }) => Err(FolderError::Link { path: path.into(), link }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(FolderError::Io { path: path.into(), source }),
     }
 }
 

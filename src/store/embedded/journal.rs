@@ -68,7 +68,7 @@ impl Journal {
         live.sort_by_key(|run| run.segment);
         let newest = live.last().copied();
         live.retain(|run| run.last > carried);
-        check_chain(&live, newest, carried)?;
+        check_chain(extent, &live, newest, carried)?;
         for run in &live {
             let bytes = disk.read(extent.slot(run.segment)).map_err(io)?;
             for group in group::groups(&bytes).filter(|group| group.number > carried) {
@@ -115,29 +115,55 @@ impl Journal {
 /// Looks at one segment: gives back its run, or says that something behind it was cut off.
 fn inspect(extent: Extent, slot: usize, bytes: &[u8], carried: u64) -> Result<Option<Run>, JournalError> {
     if bytes.len() != extent.bytes {
-        return Err(JournalError::Damaged(format!("segment {slot} has {} bytes", bytes.len())));
+        return Err(JournalError::Damaged(format!("{slot:02}.segment has {} bytes", bytes.len())));
     }
     let run = group::run(bytes);
     let end = run.map_or(0, |run| run.end);
     if let Some((at, stray)) = group::stray(bytes, end, carried) {
         return Err(JournalError::Damaged(format!(
-            "segment {slot} is not readable at byte {end}, but group {} at byte {at} is intact",
+            "{slot:02}.segment is not readable at byte {end}, but group {} at byte {at} is intact",
             stray.number
         )));
     }
     match run {
         Some(Run { segment, .. }) if extent.slot(segment) != slot => {
-            Err(JournalError::Damaged(format!("segment {slot} holds what belongs in another one")))
+            Err(JournalError::Damaged(format!("{slot:02}.segment holds what belongs in another one")))
         }
         run => Ok(run),
     }
 }
 
+/// Looks at a journal whose tree is not known, and changes nothing. Calls `read` with the payload of each group that can be read, and gives back
+/// how many there are; an error of kind
+/// [`JournalError::Damaged`] says what is damaged. The oldest segment may be about to be written again, so its end is not looked at.
+pub(super) fn check(disk: &dyn Disk, mut read: impl FnMut(&[u8])) -> Result<u64, JournalError> {
+    let extent = disk.extent();
+    let mut segments = Vec::new();
+    for slot in 0..extent.segments {
+        let bytes = disk.read(slot)?;
+        group::groups(&bytes).for_each(|group| read(group.payload));
+        segments.push((slot, group::run(&bytes), bytes));
+    }
+    let end = segments.iter().filter_map(|(_, run, _)| Some((*run)?.last)).max().unwrap_or_default();
+    for (slot, _, bytes) in &segments {
+        inspect(extent, *slot, bytes, end)?;
+    }
+    let mut runs: Vec<Run> = segments.into_iter().filter_map(|(_, run, _)| run).collect();
+    runs.sort_by_key(|run| run.segment);
+    let begin = runs.get(1).or(runs.first()).map_or(end, |run| run.first - 1);
+    check_chain(extent, runs.get(1..).unwrap_or_default(), runs.last().copied(), begin)?;
+    Ok(runs.iter().map(|run| run.last + 1 - run.first).sum())
+}
+
 /// Checks that the runs with groups after `carried` leave no hole, and that the journal reaches as far as the tree.
-fn check_chain(live: &[Run], newest: Option<Run>, carried: u64) -> Result<(), JournalError> {
+fn check_chain(extent: Extent, live: &[Run], newest: Option<Run>, carried: u64) -> Result<(), JournalError> {
     let end = newest.map_or(0, |run| run.last);
     if end < carried {
-        return Err(JournalError::Damaged(format!("it ends with group {end}, but the tree holds {carried}")));
+        let slot = newest.map_or(0, |run| extent.slot(run.segment));
+        let next = (slot + 1) % extent.segments;
+        return Err(JournalError::Damaged(format!(
+            "it ends in {slot:02}.segment or {next:02}.segment with group {end}, but the tree holds all up to {carried}"
+        )));
     }
     let mut last = None;
     for run in live {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     payment::{Digest, Subject, Tag},
-    store::{FEED_LEN, Reference},
+    store::{FEED_LEN, Reference, Referent, StoreError},
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,6 +18,8 @@ pub(super) struct Layer {
     pub(super) logs: HashMap<Subject, RecentLog>,
     /// The newest references of each feed, at most [`FEED_LEN`], in order.
     pub(super) feeds: BTreeMap<u8, VecDeque<Reference>>,
+    /// References that stand in place of those that lower layers or the tree have, by partition and place.
+    pub(super) replaced: BTreeMap<(u8, u64), Reference>,
     /// The records and pending confirmations that were written or removed, by key.
     pub(super) pairs: BTreeMap<Vec<u8>, Option<Bytes>>,
     /// The length of the groups in the journal.
@@ -62,24 +64,41 @@ impl RecentLog {
 impl Layer {
     /// Whether there is nothing that the tree would have to hold.
     pub(super) fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.pairs.is_empty()
+        self.logs.is_empty() && self.feeds.is_empty() && self.pairs.is_empty()
     }
 
-    /// Makes a change part of the layer.
-    pub(super) fn apply(&mut self, change: Change) {
+    /// Makes a change part of the layer. After an error the layer is as before.
+    pub(super) fn apply(&mut self, change: Change) -> Result<(), StoreError> {
         match change {
             Change::Entry(entry) => self.append(entry),
             Change::Pair { key, value } => self.pair(key, value),
+            Change::Reference { partition, reference, is_new } => {
+                let reference = layout::decode(&reference)?;
+                if is_new {
+                    push(self.feeds.entry(partition).or_default(), reference);
+                } else {
+                    self.replace(partition, reference);
+                }
+            }
             Change::Forget(subject) => {
                 self.logs.insert(subject, RecentLog { anew: true, ..RecentLog::default() });
             }
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, partition: u8, reference: Reference) {
+        let feed = self.feeds.get_mut(&partition);
+        match feed.and_then(|feed| feed.iter_mut().find(|known| known.pos == reference.pos)) {
+            Some(known) => *known = reference,
+            None => drop(self.replaced.insert((partition, reference.pos), reference)),
         }
     }
 
     fn append(&mut self, entry: NewEntry) {
         let NewEntry { subject, seq, tag, pos, provider, at, anew, identity, digest, stored } = entry;
         let feed = self.feeds.entry(subject.partition()).or_default();
-        push(feed, Reference { pos, tag, subject: subject.clone(), seq });
+        push(feed, Reference { pos, tag, to: Referent::Entry { subject: subject.clone(), seq } });
         let log = self.logs.entry(subject).or_default();
         if anew {
             *log = RecentLog { anew, ..RecentLog::default() };
@@ -113,6 +132,9 @@ impl Layer {
         for (partition, references) in newer.feeds {
             let feed = self.feeds.entry(partition).or_default();
             references.into_iter().for_each(|reference| push(feed, reference));
+        }
+        for ((partition, _), reference) in newer.replaced {
+            self.replace(partition, reference);
         }
         newer.pairs.into_iter().for_each(|(key, value)| self.pair(key, value));
         self.bytes += newer.bytes;

@@ -171,11 +171,22 @@ pub(super) fn reference(partition: u8, pos: u64) -> Vec<u8> {
 
 /// The prefix of the keys of a source's records.
 pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
-    let kind = match log {
+    of_source(kind_of(log), source)
+}
+
+/// The key of a record, and the log that it belongs to.
+pub(super) type RecordKey = (RecordLog, Vec<u8>);
+
+/// The prefix of the keys of all sources' records.
+pub(super) fn all_records(log: RecordLog) -> [u8; 1] {
+    [kind_of(log)]
+}
+
+const fn kind_of(log: RecordLog) -> u8 {
+    match log {
         RecordLog::Quarantine => b'q',
         RecordLog::Deliveries => b'd',
-    };
-    of_source(kind, source)
+    }
 }
 
 /// Whether a key is that of a record. Such a key is used once.

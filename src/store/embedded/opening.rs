@@ -73,7 +73,7 @@ pub(super) fn replay(
     let mut replayed = Layer::default();
     let journal = Journal::open(disk, carried, |number, payload| {
         for change in Change::all_of(payload) {
-            replayed.apply(change?);
+            replayed.apply(change?)?;
         }
         replayed.bytes += payload.len();
         replayed.last_group = number;

@@ -135,29 +135,41 @@ impl Recent {
     /// Reads a subject's whole log. The log is empty if `is_alive` says that it is past its time to live, given the time of its last
     /// append.
     pub(super) fn log(&self, subject: &Subject, is_alive: impl Fn(Time) -> bool) -> Result<Log, StoreError> {
-        let Parts { meta, entries, first, below } = self.parts(subject);
+        let entry = |bytes: Bytes| {
+            let stored: layout::Stored<Event> = layout::decode(&bytes)?;
+            Ok(Entry { tag: stored.tag, event: Arc::new(stored.event) })
+        };
+        let entries = self.entries(&Layer::default(), subject, is_alive)?;
+        entries.into_iter().map(entry).collect::<Result<_, _>>().map(|entries| Log { entries })
+    }
+
+    /// The entries of a log as the tree keeps them, as of the changes in `newest`; none if `is_alive` says that its time to live is over.
+    pub(super) fn entries(
+        &self,
+        newest: &Layer,
+        subject: &Subject,
+        is_alive: impl Fn(Time) -> bool,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let Parts { meta, entries, first, below } = self.parts(newest, subject);
         let meta = match (meta, &below) {
             (Some(meta), _) => meta,
             (None, Some(tree)) => tree.meta(subject)?,
             (None, None) => None,
         };
-        let Some(meta) = meta.filter(|meta| is_alive(meta.last)) else { return Ok(Log::default()) };
+        let Some(meta) = meta.filter(|meta| is_alive(meta.last)) else { return Ok(Vec::new()) };
         let mut all = below.map_or(Ok(Vec::new()), |tree| tree.entries(subject, first.min(meta.seq + 1)))?;
         all.extend(entries);
-        if all.len() as u64 != meta.seq {
-            return Err(StoreError::Corrupt(format!("the log of {subject} has a hole")));
+        match all.len() as u64 == meta.seq {
+            true => Ok(all),
+            false => Err(StoreError::Corrupt(format!("the log of {subject} has a hole"))),
         }
-        let entry = |bytes: Bytes| {
-            let stored: layout::Stored<Event> = layout::decode(&bytes)?;
-            Ok(Entry { tag: stored.tag, event: Arc::new(stored.event) })
-        };
-        all.into_iter().map(entry).collect::<Result<_, _>>().map(|entries| Log { entries })
     }
 
-    fn parts(&self, subject: &Subject) -> Parts<'_> {
+    fn parts(&self, newest: &Layer, subject: &Subject) -> Parts<'_> {
         let layers = self.lock();
         let mut parts = Parts { meta: None, entries: Vec::new(), first: u64::MAX, below: None };
-        for log in layers.newest_first().filter_map(|layer| layer.logs.get(subject)) {
+        let all = std::iter::once(newest).chain(layers.newest_first());
+        for log in all.filter_map(|layer| layer.logs.get(subject)) {
             parts.meta.get_or_insert_with(|| log.meta.clone());
             parts.entries.splice(0..0, log.entries.iter().map(|entry| entry.stored.clone()));
             parts.first = log.first_seq();
@@ -172,12 +184,31 @@ impl Recent {
 
     /// Reads the references of a feed from place `from` on.
     pub(super) fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
-        let (tree, recent) = {
+        // The head of an empty feed is 0, before the first entry: a reader that starts there has missed nothing yet.
+        let from = from.max(1);
+        let (newest, references) = self.references(&Layer::default(), partition, from)?;
+        if from < oldest(newest) || from > newest.pos.max(1) {
+            return Ok(Feed::Gone(newest));
+        }
+        Ok(Feed::References(references))
+    }
+
+    /// The newest place of a feed, and the references that it still has from place `from` on, as of the changes in `newest`.
+    pub(super) fn references(
+        &self,
+        newest: &Layer,
+        partition: u8,
+        from: u64,
+    ) -> Result<(Head, Vec<Reference>), StoreError> {
+        let (mut recent, mut replaced) = (Vec::new(), BTreeMap::new());
+        let tree = {
             let layers = self.lock();
-            let feeds = layers.carrying.as_deref().into_iter().chain([&layers.active]);
-            let recent: Vec<_> =
-                feeds.filter_map(|layer| layer.feeds.get(&partition)).flatten().cloned().collect();
-            (self.tree.now(), recent)
+            for layer in layers.carrying.as_deref().into_iter().chain([&layers.active, newest]) {
+                recent.extend(layer.feeds.get(&partition).into_iter().flatten().cloned());
+                let range = layer.replaced.range((partition, 0)..=(partition, u64::MAX));
+                replaced.extend(range.map(|((_, pos), reference)| (*pos, reference.clone())));
+            }
+            self.tree.now()
         };
         let read = |before, first, limit| {
             let newest = tree.references(partition, before, first, limit)?;
@@ -187,21 +218,21 @@ impl Recent {
                 .map(|(_, item)| layout::decode::<Reference>(item))
                 .collect::<Result<Vec<_>, _>>()
         };
-        let newest = match recent.last() {
+        let last = match recent.last() {
             Some(last) => Some(last.clone()),
             None => read(u64::MAX, 0, 1)?.pop(),
         };
-        let newest = newest.map_or(Head::default(), |last| Head { pos: last.pos, tag: last.tag });
-        let oldest = (newest.pos + 1).saturating_sub(FEED_LEN).max(1);
-        // The head of an empty feed is 0, before the first entry: a reader that starts there has missed nothing yet.
-        let from = from.max(1);
-        if from < oldest || from > newest.pos.max(1) {
-            return Ok(Feed::Gone(newest));
-        }
+        let head = last.map_or(Head::default(), |last| Head { pos: last.pos, tag: last.tag });
+        let from = from.max(oldest(head));
         let before = recent.first().map_or(u64::MAX, |first| first.pos);
         let mut references = if from < before { read(before, from, usize::MAX)? } else { Vec::new() };
         references.extend(recent.into_iter().filter(|reference| reference.pos >= from));
-        Ok(Feed::References(references))
+        for reference in &mut references {
+            if let Some(instead) = replaced.remove(&reference.pos) {
+                *reference = instead;
+            }
+        }
+        Ok((head, references))
     }
 
     /// The newest place of each feed.
@@ -214,6 +245,18 @@ impl Recent {
             }
         }
         Ok(heads)
+    }
+
+    /// Whether there is a record or a pending confirmation with this key, as of the changes in `newest`.
+    pub(super) fn has(&self, newest: &Layer, key: &[u8]) -> Result<bool, StoreError> {
+        {
+            let layers = self.lock();
+            let mut all = std::iter::once(newest).chain(layers.newest_first());
+            if let Some(value) = all.find_map(|layer| layer.pairs.get(key)) {
+                return Ok(value.is_some());
+            }
+        }
+        Ok(self.tree.get(key)?.is_some())
     }
 
     /// What the layers say of the keys in a range, as of the changes in `newest`: a key without a value was removed.
@@ -289,4 +332,9 @@ impl Recent {
         let pairs = self.pairs(&Layer::default(), layout::CONFIRMATIONS)?;
         pairs.into_iter().map(|(_, value)| layout::decode(&value)).collect()
     }
+}
+
+/// The oldest place that a feed with this head still has.
+fn oldest(head: Head) -> u64 {
+    (head.pos + 1).saturating_sub(FEED_LEN).max(1)
 }

@@ -4,6 +4,7 @@
 //! files, synced before they become part of the tree, all at once.
 
 use super::{
+    check::{self, Unfinished},
     folder::{Folder, FolderError},
     journal::FolderDisk,
     layout,
@@ -14,7 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Snapshot};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs::OpenOptions, path::Path, sync::Arc};
 
 /// The size of the buffer that is filled before it is flushed to a sorted file. Only what a folder of format 1 holds in the library's
 /// journal is ever in it.
@@ -44,6 +45,9 @@ pub(super) struct Tree {
     _folder: Arc<Folder>,
 }
 
+/// A chunk of a feed: the place at which it begins, and its references as the tree keeps them.
+pub(super) type Chunk = (u64, Vec<Vec<u8>>);
+
 /// The tree at one moment.
 pub(super) struct Moment<'a> {
     tree: &'a Tree,
@@ -57,6 +61,9 @@ impl Tree {
         let mut folder = Folder::open(path)?;
         // The library tidies up when it opens its files, so what can be refused is refused before.
         let journal = folder.journal()?;
+        if folder.is_finished() {
+            check_files(&folder)?;
+        }
         let db = Database::builder(folder.database())
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
@@ -70,7 +77,14 @@ impl Tree {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
         let keys = db.keyspace(KEYSPACE, options).map_err(|error| folder.refused(error))?;
         db.persist(PersistMode::SyncAll).map_err(|error| folder.refused(error))?;
-        let journal = journal.map_or_else(|| folder.finish(), Ok)?;
+        let journal = match journal {
+            Some(journal) => journal,
+            None => {
+                // From now on nothing depends on the library's own journal.
+                keys.rotate_memtable_and_wait().map_err(|error| folder.refused(error))?;
+                folder.finish()?
+            }
+        };
         Ok((Self { db, keys, _folder: Arc::new(folder) }, journal))
     }
 
@@ -96,7 +110,8 @@ impl Tree {
         matches!(self.db.persist(PersistMode::Buffer), Err(fjall::Error::Poisoned))
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
+    /// Reads the value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         self.keys.get(key).map_err(failed)
     }
 
@@ -138,6 +153,27 @@ impl Tree {
         };
         (0..PARTITIONS).filter_map(|partition| u8::try_from(partition).ok()).map(head).collect()
     }
+}
+
+/// Checks the library's files before it opens them, and cuts the end of a journal that was not written wholly, so that the library finds
+/// only whole writes.
+fn check_files(folder: &Folder) -> Result<(), FolderError> {
+    let io = |source| folder.refused(fjall::Error::Io(source));
+    let findings = check::check(&folder.database(), folder.owner(), check::AT_START).map_err(io)?;
+    if let Some((first, more)) = findings.damage.split_first() {
+        let others = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+        return Err(folder.corrupt(format!("{first}{others}")));
+    }
+    if findings.unread > 0 {
+        tracing::info!(files = findings.unread, "files of the store were not checked, since there are many");
+    }
+    if let Some(Unfinished { file, at, bytes }) = findings.unfinished {
+        let file_at = file.display();
+        tracing::warn!(file = %file_at, at, bytes, "the last write was not finished, so nobody relies on it; it is removed");
+        let journal = OpenOptions::new().write(true).open(&file).map_err(io)?;
+        journal.set_len(at).and_then(|()| journal.sync_all()).map_err(io)?;
+    }
+    Ok(())
 }
 
 impl Moment<'_> {
@@ -187,6 +223,15 @@ impl Moment<'_> {
             }
         }
         Ok(newest)
+    }
+
+    /// The chunk of a feed that holds place `pos`, if the feed still has it.
+    pub(super) fn chunk_with(&self, partition: u8, pos: u64) -> Result<Option<Chunk>, StoreError> {
+        let range = layout::reference(partition, 0)..=layout::reference(partition, pos);
+        let Some(pair) = self.snapshot.range(&self.tree.keys, range).next_back() else { return Ok(None) };
+        let (key, chunk) = pair.into_inner().map_err(failed)?;
+        let items = layout::items(&chunk)?.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(Some((layout::number(&key)?, items)))
     }
 
     /// The places at which the chunks of a feed begin, from place `from` on, in order.

@@ -162,6 +162,25 @@ impl WorkQueues {
         Ok(())
     }
 
+    /// Removes the pending confirmations of a payment from all queues but those of the sources `others`, and returns how many there were.
+    /// A claim that is under way loses its ticket, so its settlement changes nothing.
+    pub(super) fn forget(
+        &mut self,
+        batch: &mut Batch<'_>,
+        payment: &Name,
+        others: &BTreeSet<Arc<str>>,
+    ) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        for (source, queue) in self.0.iter_mut().filter(|(source, _)| !others.contains(*source)) {
+            if queue.items.contains_key(payment) {
+                batch.remove(layout::confirmation(source, payment))?;
+                queue.remove(payment);
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
     /// The backlog of each source that has pending confirmations.
     pub(super) fn backlogs(&self, now: Time) -> Backlogs {
         let backlog = |(source, queue): (&Arc<str>, &WorkQueue)| {

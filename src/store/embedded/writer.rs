@@ -10,6 +10,7 @@ use super::{
     change::{Change, NewEntry},
     clock::{Clock, Now},
     command::{Answer, Command},
+    erase,
     journal::{HEAD_BYTES, Journal},
     layer::Layer,
     recent::{Layers, Recent},
@@ -20,7 +21,7 @@ use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, Head, MAX_LOG, Notice, RecordLog, StoreError},
+    store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError},
 };
 use std::{
     sync::{
@@ -273,6 +274,18 @@ impl Writer {
                 Answer::Done(reply, self.work.settle(batch, &pending, settlement, now))
             }
             Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
+            Command::Erase { erasure, reply } => {
+                let erased = erase::erase(batch, &mut self.heads, &mut self.work, &erasure);
+                let result = erased.map(|(erased, notice)| {
+                    effects.notices.extend(notice);
+                    erased
+                });
+                Answer::Erased(reply, result)
+            }
+            Command::EraseRecords { keys, reply } => {
+                let result = erase::remove_records(batch, keys);
+                Answer::Erased(reply, result)
+            }
             Command::Ping { reply } => Answer::Done(reply, Ok(())),
         };
         effects.answers.push(answer);
@@ -333,7 +346,8 @@ impl Writer {
         }))?;
         *head = Head { pos, tag };
         let cursor = Cursor { tag, seq };
-        let notice = Notice { partition, pos, previous: previous.tag, cursor, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let notice = Notice { partition, pos, previous: previous.tag, tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }
 }

@@ -1,50 +1,83 @@
-//! Deletes all keys of one prefix, for the demo, which uses a prefix for a while only.
+//! Erasing what is left of one payment beside its log: records and pending confirmations, which lie in other slots than the log.
 
-use super::{
-    error::in_words,
-    link::Connector,
-    settings::{ServerError, Settings},
+use super::{Redis, reply};
+use crate::{
+    payment::Tag,
+    store::{Erased, Erasure, FEED_LEN, RecordLog, StoreError},
 };
-use crate::metrics::Metrics;
-use redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
-use std::sync::Arc;
+use futures_util::future::{try_join, try_join_all};
+use redis::Pipeline;
+use std::{collections::BTreeSet, sync::Arc};
 
-/// Keys that the server looks at in one step of `SCAN`.
-const STEP: usize = 1000;
+impl Redis {
+    /// Erases a payment: first its pending confirmations, so that no provider is asked for it any more, then its log, then its records.
+    pub(super) async fn erase_all(&self, erasure: &Erasure) -> Result<Erased, StoreError> {
+        let sources = self.sources_to_search(erasure).await?;
+        let confirmations = try_join_all(sources.iter().map(async |source| {
+            let command = self.confirmations.forget(source, &erasure.subject.id);
+            reply::count(&self.writer()?.write(command, true).await?)
+        }))
+        .await?;
+        let mut erased = Erased { confirmations: confirmations.into_iter().sum(), ..Erased::default() };
+        erased += self.erase_log(erasure).await?;
+        for source in &sources {
+            erased.deliveries += self.erase_records(RecordLog::Deliveries, source, erasure).await?;
+            erased.quarantined += self.erase_records(RecordLog::Quarantine, source, erasure).await?;
+        }
+        Ok(erased)
+    }
 
-/// Deletes every key under the prefix of `settings`, on one server. No gateway should write there any more.
-pub async fn erase(settings: &Settings) -> Result<(), ServerError> {
-    let unreachable = |reason| ServerError::Unreachable { address: settings.address(), reason };
-    let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
-    let mut connection = connector
-        .connect(AsyncConnectionConfig::new())
-        .await
-        .map_err(|unfit| unreachable(unfit.to_string()))?;
-    // A write that was on its way when one pass began is found by the next.
-    while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))? > 0 {}
-    Ok(())
-}
+    /// The sources that may hold something about the payment, whether they are configured or were once.
+    async fn sources_to_search(&self, erasure: &Erasure) -> Result<BTreeSet<Arc<str>>, StoreError> {
+        let recorded = self.ask(self.records.sources());
+        let (recorded, pending) = try_join(recorded, self.ask(self.confirmations.sources())).await?;
+        let mut sources = erasure.sources.clone();
+        sources.extend(reply::names(recorded)?);
+        sources.extend(reply::names(pending)?);
+        sources.retain(|source| !erasure.others.contains(source));
+        Ok(sources)
+    }
 
-/// Scans all keys of the server once, and returns how many it deleted.
-async fn pass(prefix: &str, connection: &mut MultiplexedConnection) -> Result<usize, RedisError> {
-    // The configuration allows no characters in a prefix that have a meaning in a pattern.
-    let pattern = format!("{prefix}:*");
-    let (mut cursor, mut removed) = (0_u64, 0);
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
-        let (next, keys): (u64, Vec<String>) = scan.query_async(connection).await?;
-        let mut commands = redis::pipe();
-        for key in &keys {
-            commands.cmd("UNLINK").arg(key).ignore();
+    async fn erase_log(&self, erasure: &Erasure) -> Result<Erased, StoreError> {
+        let (subject, partition) = (&erasure.subject, erasure.subject.partition());
+        let mut command = redis::cmd("EVALSHA");
+        command
+            .arg(&self.erase)
+            .arg(4)
+            .arg(self.plan.log(subject))
+            .arg(self.plan.meta(subject))
+            .arg(self.plan.head(partition))
+            .arg(self.plan.feed(partition))
+            .arg(Tag::from_random(rand::random()).to_string())
+            .arg(self.plan.channel(partition))
+            .arg(FEED_LEN);
+        let [events, references] = reply::counts(self.writer()?.write(command, true).await?)?;
+        Ok(Erased { events, references, ..Erased::default() })
+    }
+
+    /// Removes the records of one log of a source that bear the payment's id, and returns how many there were.
+    async fn erase_records(
+        &self,
+        log: RecordLog,
+        source: &str,
+        erasure: &Erasure,
+    ) -> Result<u64, StoreError> {
+        let streams = self.records.streams(log, source);
+        let mut commands = Pipeline::with_capacity(streams.len());
+        for stream in &streams {
+            commands.cmd("XRANGE").arg(stream).arg("-").arg("+");
         }
-        if !keys.is_empty() {
-            commands.query_async::<()>(connection).await?;
+        let answers = self.reader()?.ask(&commands, streams.len()).await?;
+        let mut removed = 0;
+        for (stream, answer) in streams.iter().zip(answers) {
+            let ids = reply::bearing(answer, &erasure.subject.id)?;
+            if !ids.is_empty() {
+                let mut command = redis::cmd("XDEL");
+                command.arg(stream).arg(&ids);
+                self.writer()?.write(command, true).await?;
+                removed += ids.len() as u64;
+            }
         }
-        removed += keys.len();
-        cursor = next;
-        if cursor == 0 {
-            return Ok(removed);
-        }
+        Ok(removed)
     }
 }

@@ -1,8 +1,9 @@
-//! The messages of a channel: `<pos> <previous tag> <tag> <seq> <event>`, the event as JSON. Pure.
+//! The messages of a channel: `<pos> <previous tag> <tag> <seq> <event>` for an append, the event as JSON, and
+//! `<pos> <previous tag> <tag> x <tag of the first entry>` for an erasure. Pure.
 
 use crate::{
-    payment::{Cursor, Tag},
-    store::Notice,
+    payment::Tag,
+    store::{Notice, NoticeBody},
 };
 use std::sync::Arc;
 
@@ -13,9 +14,14 @@ pub(super) fn read(partition: u8, payload: &[u8]) -> Option<Notice> {
     let pos = word()?.parse().ok()?;
     let previous: Tag = word()?.parse().ok()?;
     let tag = word()?.parse().ok()?;
-    let seq = word()?.parse().ok()?;
-    let event = serde_json::from_slice(parts.next()?).ok()?;
-    Some(Notice { partition, pos, previous, cursor: Cursor { tag, seq }, event: Arc::new(event) })
+    let body = match word()? {
+        "x" => NoticeBody::Erased { first: word()?.parse().ok()? },
+        seq => {
+            let seq = seq.parse().ok()?;
+            NoticeBody::Appended { seq, event: Arc::new(serde_json::from_slice(parts.next()?).ok()?) }
+        }
+    };
+    Some(Notice { partition, pos, previous, tag, body })
 }
 
 #[cfg(test)]
@@ -29,12 +35,18 @@ mod tests {
         let json = serde_json::to_string(&event).unwrap();
         let notice = read(7, format!("12 0 00000001 3 {json}").as_bytes()).unwrap();
         assert_eq!((notice.partition, notice.pos, notice.previous), (7, 12, Tag::NONE));
-        assert_eq!(notice.cursor, "00000001-3".parse().unwrap());
-        assert_eq!(*notice.event, event);
+        let tag = "00000001".parse().unwrap();
+        assert_eq!(notice.tag, tag);
+        assert_eq!(notice.body, NoticeBody::Appended { seq: 3, event: Arc::new(event) });
+        let erased = read(7, b"12 0 00000002 x 00000001").unwrap();
+        assert_eq!((erased.pos, erased.body), (12, NoticeBody::Erased { first: tag }));
         for bad in [
             String::new(),
             "12 0 00000001 3".to_owned(),
             "12 0 00000001 3 {}".to_owned(),
+            "12 0 00000002 x".to_owned(),
+            "12 0 00000002 x 1".to_owned(),
+            "12 0 00000002 x 00000001 2".to_owned(),
             format!("x 0 00000001 3 {json}"),
             format!("12 ? 00000001 3 {json}"),
             format!("12 0 00000001 -3 {json}"),

@@ -12,6 +12,7 @@
 //! | `ps:{acme}:quarantine:<class>:<reason>` | list: the entries of that stream that have this reason and come from this class of messages |
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
+//! | `ps:sources` | set: the sources that ever had a record |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
 //! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table needs another
@@ -95,6 +96,11 @@ impl Plan {
     /// those of sources that were configured once.
     pub(super) fn pending_sources(&self) -> String {
         format!("{}:pending", self.prefix)
+    }
+
+    /// The key of the set of all sources that ever had a record. It lies in a slot of its own, as that of [`Self::pending_sources`].
+    pub(super) fn recorded_sources(&self) -> String {
+        format!("{}:sources", self.prefix)
     }
 
     /// Returns the partition to which a channel belongs.

@@ -12,7 +12,7 @@ use super::{
 use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
 use redis::{Cmd, Pipeline};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -31,11 +31,13 @@ pub(super) struct Records {
     /// The stream whose turn it is, by source; one entry for each configured source. One counter for all sources would serve
     /// two of them in alternation, and each of them would fill only half of its streams.
     turns: Mutex<HashMap<Arc<str>, u8>>,
+    /// The sources whose names this process has added to the set of all that have records.
+    noted: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Records {
     pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, quarantine: digest(QUARANTINE), turns: Mutex::default() }
+        Self { plan, quarantine: digest(QUARANTINE), turns: Mutex::default(), noted: Mutex::default() }
     }
 
     /// Returns the command that adds a record, whose JSON is `body`.
@@ -71,6 +73,39 @@ impl Records {
         *turn
     }
 
+    /// Returns the streams that hold a log of a source.
+    pub(super) fn streams(&self, log: RecordLog, source: &str) -> Vec<String> {
+        match log {
+            RecordLog::Quarantine => vec![self.plan.quarantine(source)],
+            RecordLog::Deliveries => {
+                (0..DELIVERY_STREAMS).map(|turn| self.plan.deliveries(source, turn)).collect()
+            }
+        }
+    }
+
+    /// Returns the command that notes that a source has records, at the first call for each source of this process. So an erasure finds
+    /// the records of a source that is no longer configured.
+    pub(super) fn note(&self, source: &Arc<str>) -> Option<Cmd> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(Arc::clone(source)).then(|| {
+            let mut command = redis::cmd("SADD");
+            command.arg(self.plan.recorded_sources()).arg(&**source);
+            command
+        })
+    }
+
+    /// Notes again, since the note was not written.
+    pub(super) fn note_again(&self, source: &Arc<str>) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
+    }
+
+    /// Returns the command that reads those sources.
+    pub(super) fn sources(&self) -> Cmd {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(self.plan.recorded_sources());
+        command
+    }
+
     /// Returns the commands that read the newest records of each stream of a log, and their number: one more than `limit` before
     /// `before`, and those beside them of the same millisecond, which [`reply::records`](super::reply::records) sorts out.
     pub(super) fn newest(
@@ -80,12 +115,7 @@ impl Records {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> (Pipeline, usize) {
-        let streams: Vec<String> = match log {
-            RecordLog::Quarantine => vec![self.plan.quarantine(source)],
-            RecordLog::Deliveries => {
-                (0..DELIVERY_STREAMS).map(|turn| self.plan.deliveries(source, turn)).collect()
-            }
-        };
+        let streams = self.streams(log, source);
         let end = before.map_or_else(|| "+".to_owned(), |before| before.major.to_string());
         let count = limit + 1 + before.map_or(0, |_| OF_ONE_MS);
         let mut commands = Pipeline::with_capacity(streams.len());

@@ -3,9 +3,10 @@
 
 use super::plan::Plan;
 use crate::{
-    payment::{Cursor, Tag},
+    payment::{Cursor, Name, Tag},
     store::{
-        Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference, StoreError,
+        Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference, Referent,
+        StoreError,
     },
 };
 use redis::Value;
@@ -69,10 +70,15 @@ pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Fe
         .into_iter()
         .map(|entry| {
             let (pos, mut fields) = entry_of(entry)?;
+            let tag = fields.parse("t")?;
+            if let Some(first) = fields.get("x") {
+                let first = parse(text(&first).unwrap_or_default())?;
+                return Ok(Reference { pos, tag, to: Referent::Erased { first } });
+            }
             let key = fields.get("l");
             let key = key.as_ref().and_then(text).ok_or_else(|| corrupt("a reference without its log"))?;
             let subject = plan.subject_of(key).ok_or_else(|| corrupt("the name of a log"))?;
-            Ok(Reference { pos, tag: fields.parse("t")?, subject, seq: fields.parse("s")? })
+            Ok(Reference { pos, tag, to: Referent::Entry { subject, seq: fields.parse("s")? } })
         })
         .collect::<Result<Vec<_>, StoreError>>();
     Ok(match references {
@@ -118,6 +124,41 @@ pub(super) fn records(
     Ok(records)
 }
 
+/// Reads the records of one stream, and returns the ids of those that bear a payment's id.
+pub(super) fn bearing(answer: Value, payment: &Name) -> Result<Vec<String>, StoreError> {
+    let mut ids = Vec::new();
+    for entry in list(answer)? {
+        let (id, record) = record_of(entry)?;
+        if record.bears(payment) {
+            ids.push(text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned());
+        }
+    }
+    Ok(ids)
+}
+
+/// Reads a number of things.
+pub(super) fn count(answer: &Value) -> Result<u64, StoreError> {
+    match answer {
+        Value::Int(count) => u64::try_from(*count).map_err(|_| corrupt("a number of things")),
+        _ => Err(corrupt("a number of things")),
+    }
+}
+
+/// Reads two numbers of things.
+pub(super) fn counts(answer: Value) -> Result<[u64; 2], StoreError> {
+    match list(answer)?.as_slice() {
+        [first, second] => Ok([count(first)?, count(second)?]),
+        _ => Err(corrupt("two numbers")),
+    }
+}
+
+/// Reads the id of a record's entry and the record.
+fn record_of(entry: Value) -> Result<(Value, Record), StoreError> {
+    let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+    let body = Fields(list(fields)?).get("r");
+    Ok((id, Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?))
+}
+
 /// Reads one record of a stream. Its cursor orders the records of all streams of a log: by the millisecond of the server in which they
 /// were added, within one by the times of their deliveries, and then by the numbers of entry and stream. A stream that is alone has an order
 /// of its own; in another one, a page that ends within a millisecond would skip records.
@@ -125,9 +166,7 @@ fn record(stream: u64, is_alone: bool, entry: Value) -> Result<(RecordCursor, Re
     /// Bits of the number of a stream, and of that of an entry among those of one millisecond.
     const STREAM: u32 = 4;
     const ENTRY: u32 = 12;
-    let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
-    let body = Fields(list(fields)?).get("r");
-    let record = Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?;
+    let (id, record) = record_of(entry)?;
     let RecordCursor { major, minor } = parse(text(&id).unwrap_or_default())?;
     let at = if is_alone { 0 } else { u64::try_from(record.at.unix_ms()).unwrap_or_default() };
     let at = at.min((1 << (64 - STREAM - ENTRY)) - 1);

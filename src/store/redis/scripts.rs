@@ -11,11 +11,14 @@ pub(super) const WORK_QUEUE: &str = include_str!("work_queue.lua");
 /// Keeps one record of a source's quarantine.
 pub(super) const QUARANTINE: &str = include_str!("quarantine.lua");
 
+/// Erases the log of one payment.
+pub(super) const ERASE: &str = include_str!("erase.lua");
+
 /// Changes nothing, and fails wherever an append would fail.
 pub(super) const PROBE: &str = include_str!("probe.lua");
 
 /// The scripts that a connection loads before its first write, because writes name a script by its digest only.
-pub(super) const LOADED: [&str; 3] = [APPEND, WORK_QUEUE, QUARANTINE];
+pub(super) const LOADED: [&str; 4] = [APPEND, WORK_QUEUE, QUARANTINE, ERASE];
 
 /// Returns the digest by which `EVALSHA` names a script: SHA-1 as 40 hexadecimal digits.
 pub(super) fn digest(script: &str) -> String {

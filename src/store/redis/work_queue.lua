@@ -17,6 +17,7 @@
 --                                             or {'nothing'}
 --       'settle', payment, ticket, delay ('-' if it is done), after, 'paused' or '-'
 --                                             returns 'settled', or 'lost' if the claim has passed to another node
+--       'forget', payment                     returns how many there were: 0 or 1
 --       'backlog'                             returns {count, ms for which the oldest has been pending}
 local pending, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
@@ -116,6 +117,18 @@ if ARGV[1] == 'settle' then
     redis.call('HSET', pace, 'next', math.max(next, now + after))
   end
   return 'settled'
+end
+
+if ARGV[1] == 'forget' then
+  local payment = ARGV[2]
+  local last = redis.call('HGET', pace, 'payment')
+  local removed = redis.call('HDEL', pending, payment)
+  redis.call('ZREM', due, payment)
+  redis.call('ZREM', since, payment)
+  if last == payment then
+    redis.call('HDEL', pace, 'ticket', 'payment')
+  end
+  return removed
 end
 
 local oldest = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')

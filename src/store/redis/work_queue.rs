@@ -64,6 +64,14 @@ impl Confirmations {
         command
     }
 
+    /// Returns the command that removes a payment's pending confirmation; its result is how many there were. The sorted sets and the last
+    /// claim hold the payment too.
+    pub(super) fn forget(&self, source: &str, payment: &Name) -> Cmd {
+        let mut command = self.command(source, "forget");
+        command.arg(payment.as_str());
+        command
+    }
+
     /// Returns the command that asks for the backlog of a source; [`backlog`] reads its result.
     pub(super) fn backlog(&self, source: &str) -> Cmd {
         self.command(source, "backlog")

@@ -2,8 +2,8 @@
 
 use super::{LONG, PATIENCE, append, append_new, backend::Backend, event, read, subject};
 use paystream::{
-    payment::Cursor,
-    store::{Appended, FEED_LEN, Feed, Head, NOTICE_BACKLOG, Notice, Store},
+    payment::{Cursor, Event},
+    store::{Appended, FEED_LEN, Feed, Head, NOTICE_BACKLOG, Notice, NoticeBody, Referent, Store},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,7 +17,11 @@ use tokio::{
 pub(super) async fn references(store: &dyn Store, partition: u8, from: u64) -> Option<Vec<(u64, Cursor)>> {
     match store.feed(partition, from).await.unwrap() {
         Feed::References(all) => {
-            Some(all.iter().map(|one| (one.pos, Cursor { tag: one.tag, seq: one.seq })).collect())
+            let seq = |to: &Referent| match to {
+                Referent::Entry { seq, .. } => *seq,
+                Referent::Erased { .. } => 0,
+            };
+            Some(all.iter().map(|one| (one.pos, Cursor { tag: one.tag, seq: seq(&one.to) })).collect())
         }
         Feed::Gone(head) => {
             assert_eq!(head, store.heads().await.unwrap()[usize::from(partition)]);
@@ -26,12 +30,20 @@ pub(super) async fn references(store: &dyn Store, partition: u8, from: u64) -> O
     }
 }
 
+/// The place of an appended event in its log, and the event.
+fn appended(notice: &Notice) -> (Cursor, &Event) {
+    match &notice.body {
+        NoticeBody::Appended { seq, event } => (Cursor { tag: notice.tag, seq: *seq }, event),
+        NoticeBody::Erased { .. } => panic!("{notice:?}"),
+    }
+}
+
 /// Checks that notices continue `last`, place by place and tag by tag, and moves it on.
 fn follow(last: &mut HashMap<u8, Head>, notice: &Notice) {
     let head = last.entry(notice.partition).or_default();
-    assert_eq!(notice.partition, notice.event.subject.partition());
+    assert_eq!(notice.partition, appended(notice).1.subject.partition());
     assert_eq!((notice.pos, notice.previous), (head.pos + 1, head.tag));
-    *head = Head { pos: notice.pos, tag: notice.cursor.tag };
+    *head = Head { pos: notice.pos, tag: notice.tag };
 }
 
 pub(super) async fn next(watcher: &mut Receiver<Arc<Notice>>) -> Arc<Notice> {
@@ -50,7 +62,7 @@ pub(super) async fn notices_come_in_order_with_an_unbroken_chain(place: impl Bac
         assert!(matches!(append(&*store, sent.clone()).await, Appended::Duplicate { .. }));
         let notice = next(&mut watcher).await;
         follow(&mut last, &notice);
-        assert_eq!((notice.cursor, &*notice.event), (cursor, &sent));
+        assert_eq!(appended(&notice), (cursor, &sent));
     }
     assert_eq!(watcher.try_recv(), Err(TryRecvError::Empty), "more notices than appends");
     let heads = store.heads().await.unwrap();
@@ -77,7 +89,7 @@ pub(super) async fn a_feed_is_read_from_a_place_on_or_gone(place: impl Backend) 
     let mut all = Vec::new();
     for _ in 0..length {
         let notice = next(&mut watcher).await;
-        all.push((notice.pos, notice.cursor));
+        all.push((notice.pos, appended(&notice).0));
     }
     assert!(all.iter().map(|(pos, _)| *pos).eq(1..=length), "places are not gapless");
 
@@ -117,7 +129,8 @@ pub(super) async fn i3_concurrent_appends_leave_no_hole(place: impl Backend) {
     for _ in 0..TASKS * EACH {
         let notice = next(&mut watcher).await;
         follow(&mut last, &notice);
-        logs.entry(notice.event.subject.id.to_string()).or_default().push(notice.cursor);
+        let (cursor, event) = appended(&notice);
+        logs.entry(event.subject.id.to_string()).or_default().push(cursor);
     }
     for (payment, cursors) in logs {
         assert!(cursors.iter().map(|cursor| cursor.seq).eq(1..=cursors.len() as u64), "{payment}");
@@ -151,6 +164,6 @@ pub(super) async fn i3_a_watcher_that_lags_heals_from_the_feeds(place: impl Back
     }
     assert_eq!(seen.len(), total);
     while let Ok(notice) = watcher.try_recv() {
-        assert!(seen.contains(&(notice.partition, notice.pos, notice.cursor.tag)));
+        assert!(seen.contains(&(notice.partition, notice.pos, notice.tag)));
     }
 }

@@ -108,10 +108,28 @@ fn what_is_missing_is_noticed() {
     let first_gone = disk.without(0);
     assert!(told(&first_gone, carried).contains("group 3 is missing"), "{}", told(&first_gone, carried));
     let all_gone = first_gone.without(1);
-    assert!(told(&all_gone, carried).contains("it ends with group 0, but the tree holds 2"));
-    assert!(told(&disk, 11).contains("it ends with group 10, but the tree holds 11"));
+    assert!(
+        told(&all_gone, carried)
+            .contains("it ends in 00.segment or 01.segment with group 0, but the tree holds all up to 2")
+    );
+    assert!(
+        told(&disk, 11)
+            .contains("it ends in 01.segment or 02.segment with group 10, but the tree holds all up to 11")
+    );
     let moved = disk.without(0).moved(1, 2);
     assert!(told(&moved, 5).contains("holds what belongs in another one"));
+}
+
+#[test]
+fn a_journal_is_checked_without_its_tree() {
+    let (disk, _) = written();
+    assert_eq!(check(&disk, |_| {}).unwrap(), 10);
+    // The first group of the newest segment, and the second one.
+    for at in [3, 80] {
+        let error = check(&disk.with(1, at, 1), |_| {}).err().unwrap().to_string();
+        assert!(error.contains("01.segment is not readable at byte"), "{error}");
+    }
+    assert_eq!(check(&SimulatedDisk::new(SMALL), |_| {}).unwrap(), 0);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Disks that lose power, stall or are full, and journals that were damaged, under the whole store.
 
+#![expect(clippy::cast_possible_truncation, reason = "a test counts small numbers")]
+
 use super::*;
 use crate::store::embedded::journal::{Extent, tests::simulated::SimulatedDisk};
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
@@ -122,7 +124,7 @@ fn i6_when_the_tree_cannot_follow_appends_are_refused_and_go_on_when_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let (tree, _files) = Tree::open(dir.path()).unwrap();
     let disk = SimulatedDisk::new(EXTENT);
-    let (recent, journal) = replay(dir.path(), tree, Box::new(disk.clone())).unwrap();
+    let (recent, journal) = replay(dir.path(), tree, Box::new(disk)).unwrap();
     let (commands, queue) = sync_channel(QUEUE);
     let writer = writer(Arc::clone(&recent), journal, queue);
     let metrics = Arc::clone(&writer.metrics);
@@ -206,7 +208,7 @@ async fn a_damaged_journal_is_refused_in_clear_words_and_kept() {
         fs::write(&segment, &damaged).unwrap();
         let message = open(&crashed).unwrap_err().to_string();
         assert!(
-            message.contains("damaged (its journal is damaged: segment 0 is not readable at byte"),
+            message.contains("damaged (its journal is damaged: 00.segment is not readable at byte"),
             "{message}"
         );
         assert!(fs::read(&segment).unwrap() == damaged, "it is kept as it was");

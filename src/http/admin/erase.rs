@@ -1,0 +1,88 @@
+//! Erases one payment: its log, its records and what else bears its id.
+
+use crate::{
+    http::{
+        asked,
+        problem::{self, Problem},
+    },
+    metrics::Metrics,
+    payment::{Name, Subject},
+    source::Sources,
+    store::{Erasure, Store},
+};
+use axum::{
+    Router,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::header,
+    response::{IntoResponse, Response},
+    routing::delete,
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+/// When to ask again after the store did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Erases payments.
+#[derive(Clone)]
+pub(super) struct Erasures {
+    /// Knows which sources are of the payment's realm. `None` if the node takes no webhooks.
+    pub(super) sources: Option<Arc<Sources>>,
+    /// Holds the payments.
+    pub(super) store: Arc<dyn Store>,
+    /// Counts erasures.
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// The query of a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// The realm of the payment.
+    realm: Name,
+}
+
+impl Erasures {
+    /// The route.
+    pub(super) fn routes(self) -> Router {
+        Router::new().route("/payments/{payment}", delete(erase)).with_state(self)
+    }
+}
+
+async fn erase(
+    State(Erasures { sources, store, metrics }): State<Erasures>,
+    path: Result<Path<String>, PathRejection>,
+    of: Result<Query<Of>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let sources = sources.ok_or_else(problem::other_role)?;
+    let payment = asked::payment(&path.map(|Path(payment)| payment).unwrap_or_default())?;
+    let Ok(Query(Of { realm })) = of else {
+        let detail = "`realm` names the realm of the payment, and there is no other parameter";
+        return Err(Problem::bad_request("bad_parameter", detail));
+    };
+    let (sources, others) = sources.by_realm(&realm);
+    let subject = Subject::payment(realm.clone(), payment.clone());
+    let erased = store.erase(Erasure { subject, sources, others }).await.map_err(|error| {
+        let detail = format!("{error}; some of the payment may be erased already, so ask again for the rest");
+        Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
+    })?;
+    let was_known = !erased.is_nothing();
+    if was_known {
+        metrics.erasures.inc();
+        // Without the payment's id: a log that names it would keep what was to be erased.
+        tracing::info!(
+            %realm,
+            events = erased.events,
+            records = erased.deliveries + erased.quarantined,
+            confirmations = erased.confirmations,
+            "a payment was erased"
+        );
+    }
+    let body =
+        json!({ "payment": payment, "realm": realm, "known": was_known, "removed": erased }).to_string();
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}

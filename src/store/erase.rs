@@ -1,0 +1,66 @@
+//! Erasure: removing all that a store holds about one payment, because somebody has a right to it.
+//!
+//! An erasure ends the payment's log; an event that comes later begins a new one. The feed of the partition goes on, and its references to
+//! the log are replaced by others that name the log only by the random tag of its first entry ([`Referent::Erased`](super::Referent)). So
+//! readers of the feed learn which log is gone, and the feed does not hold the payment's id any more.
+
+use super::Record;
+use crate::payment::{Name, Subject};
+use serde::Serialize;
+use std::{collections::BTreeSet, ops::AddAssign, sync::Arc};
+
+/// What to erase.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Erasure {
+    /// The payment.
+    pub subject: Subject,
+    /// The configured sources of the payment's realm.
+    pub sources: BTreeSet<Arc<str>>,
+    /// The configured sources of all other realms. The same id means another payment there, so what they hold stays. What is left of a
+    /// source that is not configured any more is erased: nobody knows its realm.
+    pub others: BTreeSet<Arc<str>>,
+}
+
+/// What an erasure removed: how many of each kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Erased {
+    /// Events of the payment's log.
+    pub events: u64,
+    /// References to them in the feed of the partition.
+    pub references: u64,
+    /// Records of the delivery logs.
+    pub deliveries: u64,
+    /// Records of the quarantines.
+    pub quarantined: u64,
+    /// Pending confirmations.
+    pub confirmations: u64,
+}
+
+impl Erased {
+    /// Whether there was nothing to erase.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AddAssign for Erased {
+    fn add_assign(&mut self, more: Self) {
+        self.events += more.events;
+        self.references += more.references;
+        self.deliveries += more.deliveries;
+        self.quarantined += more.quarantined;
+        self.confirmations += more.confirmations;
+    }
+}
+
+impl Record {
+    /// Whether the record bears the id of this payment: as its payment, or as the id of an event, which some providers call like the
+    /// payment that it is about.
+    pub(super) fn bears(&self, payment: &Name) -> bool {
+        let id = payment.as_str();
+        self.payment.as_ref() == Some(payment)
+            || self.event.as_deref() == Some(id)
+            || self.unsigned_id.as_deref() == Some(id)
+    }
+}
