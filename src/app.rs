@@ -9,25 +9,28 @@
 //! |---|---|
 //! | `halves`    | the half that takes webhooks, and the half that serves streams |
 //! | `listeners` | the sockets that a role listens on |
+//! | `disk`      | a warning before the disk of the data folder is full |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
+mod disk;
 mod halves;
 mod listeners;
 
 use crate::{
     config::{Config, Fixed, Listen, Role},
-    http::{self, Admin},
+    descriptors::Descriptors,
+    http::{self, Admin, HostNames},
     live::Live,
-    metrics::Metrics,
+    metrics::{Metrics, ReloadCause, ReloadOutcome},
     shutdown::Shutdown,
     store,
 };
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
-use listeners::Listeners;
+use listeners::{Doors, Listeners, Served};
 use secrecy::SecretString;
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -57,13 +60,21 @@ impl App {
         let sources = role.takes_webhooks().then_some(config.sources);
         let access = role.streams().then_some(config.access);
 
+        let descriptors = Descriptors::claim();
         let metrics = Arc::new(Metrics::new());
+        let store_settings = config.store.clone();
+        let data = match &config.store {
+            store::Settings::Embedded(settings) => Some(settings.path.clone()),
+            store::Settings::Redis(_) => None,
+        };
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
         let common = Common { store, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
-        let streaming = access.map(|access| StreamHalf::new(access, &common));
+        let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
+        let streaming = streaming.context("the threads that drive streams cannot be started")?;
         let admin_token = Arc::new(RwLock::new(config.admin_token));
+        let admin_hosts = Arc::new(RwLock::new(config.admin_hosts));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
@@ -72,23 +83,38 @@ impl App {
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
             token: Arc::clone(&admin_token),
+            hosts: Arc::clone(&admin_hosts),
         };
         let listeners = Listeners::bind(&config.listen, role, &config.limits)?;
         let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
+        if let Some(data) = data {
+            let watching = disk::watch(data, Arc::clone(&common.metrics), common.shutdown.clone());
+            tasks.spawn(async move {
+                watching.await;
+                Ok(())
+            });
+        }
         if let Some(ingest) = &ingest {
             ingest.spawn(&mut tasks);
         }
         if let Some(streaming) = &streaming {
             streaming.spawn(&common, &mut tasks);
         }
+        // Webhooks are exempt: they are signed, and tunnels that bring them to a developer's machine keep their own host.
         let public = streaming.as_ref().map(|half| half.routes(&common).merge(pages));
+        let public = if config.is_local { public.map(http::only_for_this_machine) } else { public };
         let webhooks = ingest.as_ref().map(IngestHalf::routes);
-        for (listener, routes) in listeners.with_routes(public, webhooks, admin.routes()) {
+        let (proxying, connections) = (&config.proxying, config.limits.connections);
+        let doors = Doors { descriptors, proxying, connections, metrics: &common.metrics };
+        for Served { listener, router, entrance } in
+            listeners.with_routes(public, webhooks, admin.routes(), &doors)
+        {
             let served = http::serve(
                 listener,
-                http::finish(routes),
+                http::finish(router),
+                entrance,
                 common.limits.clone(),
                 Arc::clone(&common.metrics),
                 common.shutdown.clone(),
@@ -106,7 +132,17 @@ impl App {
             admin = %listen.admin,
             "serving"
         );
-        Ok(Running { listen, ingest, streaming, admin_token, common, fixed, tasks })
+        Ok(Running {
+            listen,
+            ingest,
+            streaming,
+            admin_token,
+            admin_hosts,
+            common,
+            store_settings,
+            fixed,
+            tasks,
+        })
     }
 }
 
@@ -118,7 +154,10 @@ pub struct Running {
     ingest: Option<IngestHalf>,
     streaming: Option<StreamHalf>,
     admin_token: Arc<RwLock<Option<SecretString>>>,
+    admin_hosts: HostNames,
     common: Common,
+    /// The store of the start, with its password, which no setting shows.
+    store_settings: store::Settings,
     /// The settings that apply only after a restart, as they were at the start.
     fixed: Fixed,
     /// The tasks that run until the shutdown: confirmations, the hub, the accounting of streams, and the listeners.
@@ -141,6 +180,7 @@ impl Running {
             ingest.replace_sources(config.sources);
         }
         *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
+        *self.admin_hosts.write().unwrap_or_else(PoisonError::into_inner) = config.admin_hosts;
         self.common.limits.set(config.limits);
         self.common.stream.set(config.stream);
         if let Some(streaming) = &self.streaming {
@@ -149,8 +189,19 @@ impl Running {
         for ((key, started), (_, asked)) in self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new) {
             tracing::warn!(key, %started, %asked, "the changed setting applies after a restart");
         }
+        if let (store::Settings::Redis(started), store::Settings::Redis(asked)) =
+            (&self.store_settings, &config.store)
+            && !started.has_login_of(asked)
+        {
+            tracing::warn!(key = "store", "the changed address or password applies after a restart");
+        }
         tracing::info!("configuration reloaded");
         Ok(())
+    }
+
+    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake.
+    pub fn count_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
+        self.common.metrics.reload(cause, outcome);
     }
 
     /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.
@@ -165,7 +216,7 @@ impl Running {
     /// Drains for at most the configured window and then stops. When it returns, the data folder can be used again.
     pub async fn shutdown(mut self) {
         let window = self.common.stream.get().drain;
-        tracing::info!(?window, "draining");
+        tracing::info!(window_s = window.as_secs_f64(), "draining");
         self.common.shutdown.drain();
         if timeout(window, self.drained()).await.is_err() {
             tracing::warn!("the drain window is over; closing the remaining connections");

@@ -20,6 +20,7 @@ mod exit;
 mod output;
 mod port;
 mod reconcile;
+mod rotation;
 mod serve;
 mod store;
 mod token;

@@ -13,8 +13,10 @@
 //! | `read`      | the settings of each section |
 //! | `scope`     | which secrets are resolved |
 //! | `excerpt`   | the part of a configuration that a single command needs |
+//! | `files`     | the files that hold secrets, as they were when they were read |
 //! | `dev`       | the configuration without a file |
 //! | `mistake`   | mistakes, and how they are collected |
+//! | `proxying`  | the proxies in front of the gateway |
 //! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
@@ -22,8 +24,10 @@ mod document;
 pub mod duration;
 mod environment;
 mod excerpt;
+mod files;
 mod listen;
 mod mistake;
+mod proxying;
 mod read;
 mod realm;
 mod role;
@@ -36,8 +40,10 @@ mod tests;
 pub use dev::{DEV_SECRET, fresh_secret};
 pub use environment::{Environment, environment};
 pub use excerpt::{Operating, Posting, Signing};
+pub use files::{Look, SecretFiles};
 pub use listen::{Listen, ListenerKind};
 pub use mistake::{ConfigMistake, ConfigMistakes};
+pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
@@ -54,6 +60,8 @@ use std::{fs, path::Path};
 pub struct Config {
     /// The addresses of the listeners.
     pub listen: Listen,
+    /// The proxies in front of the gateway.
+    pub proxying: Proxying,
     /// The store of the events.
     pub store: store::Settings,
     /// The webhook endpoints, one for each provider account.
@@ -64,17 +72,52 @@ pub struct Config {
     pub stream: stream::Settings,
     /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
     pub admin_token: Option<SecretString>,
+    /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
+    pub admin_hosts: Vec<String>,
+    /// Whether the public listener is for this machine alone, and so refuses requests for hosts that are not this machine: `serve
+    /// --dev` and `demo`, which trust whoever reaches them.
+    pub is_local: bool,
     /// The bounds of memory, time and connections.
     pub limits: Limits,
     /// The format of log lines.
     pub log: telemetry::Format,
+    /// The files with secrets that it was read from.
+    pub secret_files: SecretFiles,
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 10];
+pub type Fixed = [(&'static str, String); 11];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
+
+/// The text of a configuration file. It can be read again when a file with a secret has changed, whether the configuration file
+/// itself has changed or is being edited.
+#[derive(Clone, Debug)]
+pub struct ConfigText {
+    /// The path of the file, for messages and for relative paths.
+    file: String,
+    text: String,
+}
+
+impl ConfigText {
+    /// Reads a file, without looking at what it says.
+    pub fn load(file: &Path) -> Result<Self, ConfigMistakes> {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(file).map_err(|error| {
+            let remedy = format!(
+                "give the path of a configuration file with --config, or create this one: paystream check --print-default > {name}"
+            );
+            ConfigMistakes::one(format!("{name}: the file cannot be read ({error}); {remedy}"))
+        })?;
+        Ok(Self { file: name, text })
+    }
+
+    /// Reads the whole configuration, with its secrets. Environment variables override its values.
+    pub fn parse(&self, environment: &Environment) -> Result<Config, ConfigMistakes> {
+        Config::parse(&self.file, &self.text, environment)
+    }
+}
 
 /// Reads a file, of which `read` takes what it needs.
 fn load<T>(
@@ -82,14 +125,8 @@ fn load<T>(
     environment: &Environment,
     read: impl FnOnce(&Document<'_>) -> Option<T>,
 ) -> Result<T, ConfigMistakes> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|error| {
-        let remedy = format!(
-            "give the path of a configuration file with --config, or create this one: paystream check --print-default > {name}"
-        );
-        ConfigMistakes::one(format!("{name}: the file cannot be read ({error}); {remedy}"))
-    })?;
-    parse(&name, &text, environment, read)
+    let ConfigText { file, text } = ConfigText::load(file)?;
+    parse(&file, &text, environment, read)
 }
 
 fn parse<T>(
@@ -119,19 +156,44 @@ impl Config {
 
     /// The whole configuration. It is `None` only if a mistake was reported.
     fn read(document: &Document<'_>) -> Option<Self> {
-        let Parts { listen, store, sources, access, stream, admin_token, limits, log, .. } =
-            read::parts(document, &SecretScope::All);
-        Some(Self { listen, store: store?, sources, access: access?, stream, admin_token, limits, log })
+        let Parts {
+            listen,
+            proxying,
+            store,
+            sources,
+            access,
+            stream,
+            admin_token,
+            admin_hosts,
+            limits,
+            log,
+            ..
+        } = read::parts(document, &SecretScope::All);
+        Some(Self {
+            listen,
+            proxying,
+            store: store?,
+            sources,
+            access: access?,
+            stream,
+            admin_token,
+            admin_hosts,
+            is_local: false,
+            limits,
+            log,
+            secret_files: document.secret_files(),
+        })
     }
 
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, store, limits, log, .. } = self;
+        let Self { listen, proxying, store, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
+            ("listen: proxies", proxying.to_string()),
             ("store", store.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
@@ -142,9 +204,31 @@ impl Config {
         ]
     }
 
-    /// Settings that are allowed but probably not intended, in one sentence each.
+    /// Settings that are allowed but probably not intended, in one sentence each. A node that runs one half is not warned of what
+    /// seems to be missing, because it may be configured on the nodes of the other half.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self, role: Role) -> Vec<String> {
+        let mut warnings = self.exposures();
+        if role == Role::All {
+            warnings.extend(self.blind_spots());
+        }
+        warnings
+    }
+
+    /// What others could read on the network.
+    fn exposures(&self) -> Vec<String> {
+        match &self.store {
+            store::Settings::Redis(redis) if redis.exposes_password() => vec![
+                "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
+                 rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Payments that nobody can watch.
+    fn blind_spots(&self) -> Vec<String> {
         let Self { sources, access, .. } = self;
         if !sources.is_empty() && access.is_shut() {
             let nobody = "there is no [[access.key]], so nobody can watch a payment on this node; add a key, unless the node only takes \

@@ -193,7 +193,7 @@ impl Confirmations {
                 let past = Past::of(pending, clock::now());
                 let settlement =
                     if lookup.is_doubtful() { patience::after_doubt(past) } else { Settlement::Done };
-                tracing::info!(source, %payment, outcome = outcome.word(), "type" = kind, seq, attempts, ?settlement, "confirmation");
+                tracing::info!(source, %payment, outcome = outcome.word(), "type" = kind, seq, attempts, settlement = settlement.word(), after_s = settlement.after_s(), "confirmation");
                 return settlement;
             }
             Err(failed) => failed,
@@ -209,7 +209,7 @@ impl Confirmations {
         let decision = patience::after_failure(&failed, Past::of(pending, now), rand::random());
         let (outcome, settlement) = match decision {
             Decision::Retry(settlement) => {
-                tracing::warn!(source, %payment, attempts, why = %failed, ?settlement, "not confirmed yet");
+                tracing::warn!(source, %payment, attempts, why = %failed, settlement = settlement.word(), after_s = settlement.after_s(), "not confirmed yet");
                 (failed.outcome(), settlement)
             }
             Decision::GiveUp(reason) => match self.quarantine(pending, reason.code(), &failed, now).await {

@@ -6,43 +6,65 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | `accept`     | the accept loop: limits, timeouts, drain |
+//! | `accept`     | the accept loop: timeouts, drain |
+//! | `admission`  | which connections are let in, and how long they may be silent |
+//! | `idle`       | the connections that make room for others |
+//! | `preamble`   | the header of the PROXY protocol before the first request |
 //! | `h1`, `h2`   | how a connection of each HTTP version is served |
+//! | `leave`      | how a stream leaves HTTP/1 with its socket |
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
-//! | `service`    | the router as a service for hyper, with the client's address |
+//! | `service`    | the router as a service for hyper, which knows the client of each request |
 //! | `refusal`    | why a request head is refused before it is routed |
 //! | `ingest`     | `POST /webhooks/{source}` |
+//! | `buffers`    | the memory that bodies of webhooks take, shared fairly |
 //! | `public`     | `/v1`: streams and snapshots |
+//! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
+//! | `hosts`      | the hosts that a request may be for, where that matters |
 //! | `problem`    | errors as `application/problem+json` |
 
 mod accept;
 mod admin;
+mod admission;
 mod asked;
+mod buffers;
 pub mod demo;
 mod guarded;
 mod h1;
 mod h2;
+mod hosts;
+mod idle;
 mod ingest;
+mod leave;
 mod pages;
+mod preamble;
 mod problem;
 mod public;
 mod read_ahead;
 mod refusal;
 mod service;
+mod standings;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;
+pub use admission::{Entrance, Places};
+pub use hosts::HostNames;
 pub use ingest::Webhooks;
 pub use public::Public;
 
 use axum::Router;
+use hosts::Hosts;
 
 /// Adds to the routes of one listener the answer for all other paths.
 pub fn finish(routes: Router) -> Router {
     routes.fallback(problem::not_found)
+}
+
+/// The same routes, for requests to this machine's own names and addresses only.
+pub fn only_for_this_machine(routes: Router) -> Router {
+    Hosts::of_this_machine().only(routes)
 }

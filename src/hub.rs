@@ -13,12 +13,15 @@
 //! | `topic`     | the live end of one watched log |
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
+//! | `follower`  | who follows the log of a topic, counted |
 //! | `watch`     | a watcher's hold on a topic |
+//! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
 //! | `heal`      | reading from the store what notices failed to say |
 
 mod bell;
+mod follower;
 mod frame;
 mod heads;
 mod heal;
@@ -26,12 +29,14 @@ mod history;
 mod partition;
 mod topic;
 mod watch;
+mod watchers;
 
-pub use bell::Bell;
+pub use bell::{Bell, Ringer};
+pub use follower::Follower;
 pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
 pub use history::History;
-pub use topic::{LogEnd, Pull};
+pub use topic::{LogEnd, Pull, Topic};
 pub use watch::Watch;
 
 use crate::{
@@ -55,7 +60,7 @@ use tokio::sync::{
     broadcast::{Receiver, error::RecvError},
 };
 use tokio_util::sync::CancellationToken;
-use topic::{Effect, Topic};
+use topic::Effect;
 
 /// How often the hub compares the heads and drops frames that nobody needs.
 const TICK: Duration = Duration::from_secs(1);

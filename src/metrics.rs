@@ -3,22 +3,31 @@
 //! No label holds a payment, a token or anything else that a client chooses: the names of sources come from the configuration, and all
 //! other label values from closed sets in the code (`labels`).
 
+mod disk;
 mod labels;
+#[cfg(target_os = "linux")]
+mod process;
 
+pub use disk::DiskSpace;
 pub use labels::{
-    CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, ReasonLabel, RefusalReason,
-    ResumeKind, SourceLabel, StoreFault,
+    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause,
+    ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
+    SourceLabel, StoreFault,
 };
 
 use crate::limits::LimitHit;
+use disk::DiskCollector;
 use prometheus_client::{
     encoding::text,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 use std::{
     marker::PhantomData,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Upper bounds of the buckets for times inside the gateway, in seconds: from 0.1 ms to 10 s.
@@ -49,8 +58,14 @@ pub struct Metrics {
     pub receipt_to_write_seconds: Histogram,
     /// The time from the provider's own time of an event to the write of its frame to a stream, in seconds.
     pub provider_to_write_seconds: Histogram,
+    /// Connections open now, by listener.
+    pub connections_open: Family<ListenerLabel, Gauge>,
+    /// Those of them that have not sent a whole request head yet, by listener.
+    pub connections_silent: Family<ListenerLabel, Gauge>,
     /// Streams open now.
     pub streams_open: Gauge,
+    /// Long polls that wait now.
+    pub long_polls_open: Gauge,
     /// Streams opened, by how they were resumed.
     pub resumes: Counts<ResumeKind>,
     /// Streams closed, by reason.
@@ -65,6 +80,12 @@ pub struct Metrics {
     pub erasures: Counter,
     /// Refusals of streams and snapshots, by reason.
     pub refusals: Counts<RefusalReason>,
+    /// Requests that the admin listener refused, by reason.
+    pub admin_refusals: Counts<AdminRefusal>,
+    /// Reloads of the configuration, by what asked for them and how they ended.
+    pub reloads: Family<ReloadLabels, Counter>,
+    /// The space of the filesystem that the embedded store writes to.
+    disk: Arc<DiskCollector>,
     /// Milliseconds that streams were open, summed over all streams.
     stream_ms: AtomicU64,
     /// The part of them in which the store was lost.
@@ -88,7 +109,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let metrics = Self {
-            registry: Registry::with_prefix("paystream"),
+            registry: Registry::default(),
             events: Family::default(),
             confirmations: Family::default(),
             confirmations_owed: Family::default(),
@@ -96,7 +117,10 @@ impl Metrics {
             append_seconds: Histogram::new(LATENCY_BUCKETS),
             receipt_to_write_seconds: Histogram::new(LATENCY_BUCKETS),
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
+            connections_open: Family::default(),
+            connections_silent: Family::default(),
             streams_open: Gauge::default(),
+            long_polls_open: Gauge::default(),
             resumes: Counts::default(),
             closes: Counts::default(),
             heals: Counts::default(),
@@ -104,6 +128,9 @@ impl Metrics {
             limit_hits: Counts::default(),
             erasures: Counter::default(),
             refusals: Counts::default(),
+            admin_refusals: Counts::default(),
+            reloads: Family::default(),
+            disk: Arc::default(),
             stream_ms: AtomicU64::new(0),
             stale_stream_ms: AtomicU64::new(0),
             uptime_ratio: Gauge::default(),
@@ -115,7 +142,11 @@ impl Metrics {
     }
 
     fn registered(mut self) -> Self {
-        let to = &mut self.registry;
+        #[cfg(target_os = "linux")]
+        self.registry.register_collector(Box::new(process::ProcessCollector));
+        let to = self.registry.sub_registry_with_prefix("paystream");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("profile", profile())]);
+        to.register("build", "The version of this program, and how it was compiled", build);
         to.register("events", "Events by source, outcome and reason", self.events.clone());
         to.register(
             "confirmations",
@@ -151,7 +182,14 @@ impl Metrics {
             Unit::Seconds,
             self.provider_to_write_seconds.clone(),
         );
+        to.register("connections_open", "Connections open now, by listener", self.connections_open.clone());
+        to.register(
+            "connections_silent",
+            "Open connections that have not sent a whole request head yet, by listener",
+            self.connections_silent.clone(),
+        );
         to.register("streams_open", "Streams open now", self.streams_open.clone());
+        to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
         to.register(
             "stream_resumes",
             "Streams opened, by how they were resumed",
@@ -168,6 +206,17 @@ impl Metrics {
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
         to.register("erasures", "Payments erased by an operator", self.erasures.clone());
         to.register(
+            "admin_refusals",
+            "Requests that the admin listener refused, by reason",
+            self.admin_refusals.family.clone(),
+        );
+        to.register(
+            "reloads",
+            "Reloads of the configuration, by what asked for them and how they ended",
+            self.reloads.clone(),
+        );
+        to.register_collector(Box::new(Arc::clone(&self.disk)));
+        to.register(
             "stream_uptime_ratio",
             "Share of all stream time in which the store was there to feed it",
             self.uptime_ratio.clone(),
@@ -183,6 +232,16 @@ impl Metrics {
     /// Counts one event's outcome.
     pub fn event(&self, source: &str, outcome: &'static str, reason: &'static str) {
         self.events.get_or_create(&EventLabels { source: source.to_owned(), outcome, reason }).inc();
+    }
+
+    /// Counts one reload.
+    pub fn reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
+        self.reloads.get_or_create(&ReloadLabels { cause: cause.into(), outcome: outcome.into() }).inc();
+    }
+
+    /// Shows how full the filesystem of the data folder is.
+    pub fn disk(&self, space: DiskSpace) {
+        self.disk.set(space);
     }
 
     /// Counts one question to a provider.
@@ -222,6 +281,11 @@ impl Metrics {
         }
         out
     }
+}
+
+/// How the program was compiled.
+const fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
 }
 
 /// Counters with one label, `reason`, whose values are the words of `R`.

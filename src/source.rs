@@ -13,9 +13,11 @@
 //! | `build` | the way from settings to a source that works |
 //! | `settings`, `error` | the configuration of a source, and what can be wrong with it |
 //! | `sources` | the registry of sources, by name |
+//! | `alone` | single steps of a delivery's way, for benches |
 //! | `throttle` | the rate limit for deliveries without a valid signature |
 //! | `providers/*.toml` | the built-in presets |
 
+mod alone;
 mod build;
 mod error;
 #[cfg(any(test, fuzzing))]

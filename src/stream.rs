@@ -5,7 +5,8 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | `streams`  | all streams of the node: what they share and what runs beside them |
+//! | `streams`  | all streams of the node, and what runs beside them |
+//! | `node`     | what they share |
 //! | `open`     | a request for a stream, and the answer to it |
 //! | `drive`    | when a stream writes, and when and how it ends; pure |
 //! | `session`  | what a stream writes; pure |
@@ -13,16 +14,21 @@
 //! | `moment`   | the time and the conditions by which a stream decides |
 //! | `wire`     | how each event is spelled; pure |
 //! | `reason`   | why a stream is refused, why it ends, and why it starts over |
+//! | `begun`    | a stream before it is decided which sink drives it |
 //! | `sink`     | the HTTP body that drives a stream |
-//! | `census`   | how many streams are open |
+//! | `reactor`  | drives the streams whose sockets have left HTTP |
+//! | `census`   | how many streams and long polls are open, and whose |
 //! | `snapshot` | the same state as one JSON answer |
 //! | `settings` | `[stream]` of the configuration |
 
+mod begun;
 mod census;
 mod drive;
 mod lane;
 mod moment;
+mod node;
 mod open;
+mod reactor;
 mod reason;
 mod session;
 mod settings;
@@ -31,12 +37,15 @@ mod snapshot;
 mod streams;
 mod wire;
 
+pub use begun::{Begun, Detachable};
+pub use census::Holders;
 pub use drive::Stands;
 pub use open::{Open, Opened};
+pub use reactor::{Departure, Framing};
 pub use reason::Closing;
 pub use settings::Settings;
 pub use sink::{Body, Cut};
-pub use snapshot::Snapshot;
+pub use snapshot::{LongPoll, Snapshot};
 pub use streams::Streams;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line, as it is typed.
 
-use crate::{peers, workload};
+use crate::{peers, scale, workload};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -26,14 +26,28 @@ pub(crate) enum Command {
     Webhooks(workload::Webhooks),
     /// Does all at once: events, streams that come and go, readers that are slow or stalled.
     Mixed(workload::Mixed),
-    /// Does the same as `mixed` for ten minutes, to see whether memory grows.
+    /// Does the same for half an hour, and all streams return now and then, to see whether memory or descriptors grow.
     Soak(workload::Mixed),
+    /// Holds a million streams on this machine, over as many gateway processes as that takes, and posts to them.
+    Scale(scale::Scale),
     /// Shows two reports side by side.
     Compare {
         /// A report that --json wrote.
         before: PathBuf,
         /// Another report, to compare with the first.
         after: PathBuf,
+    },
+    /// Adds the reports of several tools that took part in one run, such as on several machines.
+    Merge {
+        /// Reports that --json wrote.
+        #[arg(required = true, num_args = 2..)]
+        reports: Vec<PathBuf>,
+        /// Write the sum to this file, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Write the sum to this file, as a page.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Measures this gateway and its peers side by side.
     Peers(peers::Arguments),

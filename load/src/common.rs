@@ -79,6 +79,9 @@ pub(crate) struct Common {
     /// Write the report as an HTML page to this file; the page needs no network.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// The addresses of several gateways, of which each reader process takes one; set where this tool started them.
+    #[arg(skip)]
+    pub(crate) gateways: Vec<SocketAddr>,
     /// Print no progress.
     #[arg(long)]
     pub(crate) quiet: bool,

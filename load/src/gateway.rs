@@ -15,62 +15,91 @@ use tempfile::TempDir;
 /// How long the gateway may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The half of a gateway that a process runs, or all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    All,
+    Ingest,
+    Stream,
+}
+
+/// The secrets of a run's gateway, which all of its processes share.
+#[derive(Clone)]
+pub(crate) struct Secrets {
+    /// The secret of the source `load`.
+    pub(crate) source: String,
+    /// The secret of the token key `k1`.
+    pub(crate) token_key: String,
+}
+
+impl Secrets {
+    pub(crate) fn fresh() -> Self {
+        Self { source: random_text(), token_key: random_text() }
+    }
+}
+
+/// What a gateway is started with.
+pub(crate) struct Settings<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) role: Role,
+    /// Where it listens for streams, or for webhooks if it serves none.
+    pub(crate) address: SocketAddr,
+    /// The processor that it runs on; any if there is none.
+    pub(crate) core: Option<usize>,
+    /// The URL of its Redis, if it does not use the embedded store.
+    pub(crate) redis: Option<&'a str>,
+    pub(crate) provider: &'a str,
+    /// Further lines of the configuration's section `stream`.
+    pub(crate) stream: &'a str,
+    pub(crate) secrets: &'a Secrets,
+}
+
 /// A running gateway. Dropping it kills the process.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    /// The secret of the source `load`.
-    pub(crate) secret: String,
-    /// The secret of the token key `k1`.
-    pub(crate) token_key: String,
+    admin: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
 impl Gateway {
-    /// Starts `program`, pinned to the processor `core` and with the Redis at the URL `redis` if they are given, and waits until it is
-    /// ready. It passes on no environment variable of the caller's but `PATH`: `PAYSTREAM__…` variables would change the configuration,
-    /// and with it what is measured.
-    pub(crate) fn start(
-        program: &Path,
-        core: Option<usize>,
-        redis: Option<&str>,
-        provider: &str,
-    ) -> Result<Self> {
-        let folder = TempDir::with_prefix("load-gateway-")?;
-        let (address, admin) = (free_address()?, free_address()?);
-        let (secret, token_key) = (random_text(), random_text());
+    /// Starts a process. It passes on no environment variable of the caller's but `PATH`: `PAYSTREAM__…` variables would change the
+    /// configuration, and with it what is measured.
+    pub(crate) fn start(settings: &Settings<'_>) -> Result<Self> {
+        let Settings { program, role, address, core, secrets, .. } = *settings;
+        let (folder, admin) = (TempDir::with_prefix("load-gateway-")?, free_address()?);
         let config = folder.path().join("paystream.toml");
-        let store = match redis {
-            Some(url) => format!("kind = \"redis\"\nurl = {url:?}"),
-            None => format!("path = {:?}", folder.path().join("data")),
-        };
-        fs::write(&config, configuration(address, admin, &store, provider))?;
+        fs::write(&config, configuration(settings, admin, folder.path()))?;
         let log = fs::File::create(folder.path().join("log"))?;
+        let role = match role {
+            Role::All => "all",
+            Role::Ingest => "ingest",
+            Role::Stream => "stream",
+        };
         let child = pinned(program, core.as_slice())
-            .args(["serve", "--config"])
+            .args(["serve", "--role", role, "--config"])
             .arg(&config)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("LOAD_SOURCE_SECRET", &secret)
-            .env("LOAD_TOKEN_KEY", &token_key)
+            .env("LOAD_SOURCE_SECRET", &secrets.source)
+            .env("LOAD_TOKEN_KEY", &secrets.token_key)
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let mut gateway = Self { address, secret, token_key, child, folder };
-        gateway.wait_until_ready(admin)?;
-        Ok(gateway)
+        Ok(Self { address, admin, child, folder })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    fn wait_until_ready(&mut self, admin: SocketAddr) -> Result<()> {
+    /// Waits until it answers its readiness check. Fails, with its log, if it ends before.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while !is_ready(admin) {
+        while !is_ready(self.admin) {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             if let Some(status) = self.child.try_wait()? {
                 bail!("the gateway ended before it was ready ({status}); its log:\n{}", log());
@@ -105,10 +134,15 @@ pub(crate) fn pinned(program: &Path, cores: &[usize]) -> Command {
 
 /// Finds a free port below the range from which the kernel usually gives ports to outgoing connections.
 pub(crate) fn free_address() -> Result<SocketAddr> {
+    free_address_of(Ipv4Addr::LOCALHOST)
+}
+
+/// Finds such a port of this address.
+pub(crate) fn free_address_of(ip: Ipv4Addr) -> Result<SocketAddr> {
     let free = (0..1_000)
-        .map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(12_000..32_000))))
+        .map(|_| SocketAddr::from((ip, rand::random_range(12_000..32_000))))
         .find(|address| TcpListener::bind(address).is_ok());
-    free.context("no free port was found between 12000 and 32000")
+    free.with_context(|| format!("no free port of {ip} was found between 12000 and 32000"))
 }
 
 /// Whether the gateway answers `/readyz` with 200.
@@ -130,23 +164,42 @@ fn random_text() -> String {
     format!("{text}{:x}", clock::now_us())
 }
 
-fn configuration(address: SocketAddr, admin: SocketAddr, store: &str, provider: &str) -> String {
-    format!(
+fn configuration(settings: &Settings<'_>, admin: SocketAddr, folder: &Path) -> String {
+    let Settings { role, address, redis, provider, stream, .. } = settings;
+    let listener = if *role == Role::Ingest { "ingest" } else { "public" };
+    let store = match redis {
+        Some(url) => format!("kind = \"redis\"\nurl = {url:?}"),
+        None => format!("path = {:?}", folder.join("data")),
+    };
+    let mut text = format!(
         r#"[listen]
-public = "{address}"
+{listener} = "{address}"
 admin = "{admin}"
 [store]
 {store}
-[[source]]
+[stream]
+{stream}
+"#
+    );
+    if *role != Role::Stream {
+        text.push_str(&format!(
+            r#"[[source]]
 name = "load"
 provider = "{provider}"
 realm = "default"
 secrets = ["env:LOAD_SOURCE_SECRET"]
-[[access.key]]
+"#
+        ));
+    }
+    if *role != Role::Ingest {
+        text.push_str(
+            r#"[[access.key]]
 kid = "k1"
 algorithm = "HS256"
 secret = "env:LOAD_TOKEN_KEY"
 realms = ["default"]
-"#
-    )
+"#,
+        );
+    }
+    text
 }

@@ -11,8 +11,9 @@ use rustix::{
     thread::{CpuSet, clock_nanosleep_absolute, gettid, sched_getaffinity, sched_setaffinity},
     time::{ClockId, Timespec},
 };
+use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, mem,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,7 +21,11 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
+
+/// The length of the spans of which each is found quiet or not, in microseconds.
+pub(crate) const SPAN_US: u64 = 5_000;
 
 /// How often each thread wakes, in microseconds.
 const PERIOD_US: u64 = 500;
@@ -32,6 +37,19 @@ const WAKING_US: u64 = 200;
 /// times the length of the pause to catch up, after the pause itself.
 const SETTLING: u64 = 5;
 
+/// What is known of the pauses at the end of a span. It can be sent to another process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Look {
+    At {
+        at_us: u64,
+        /// See [`Pauses::while_quiet`].
+        pauses: Option<u64>,
+    },
+    /// Nobody watches any more.
+    Over,
+}
+
 /// The pauses that have been seen. The watching threads write it, and the readers and the session read it.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
@@ -40,6 +58,8 @@ pub(crate) struct Pauses {
     count: AtomicU64,
     sum_us: AtomicU64,
     settled_us: AtomicU64,
+    /// Looks for the readers of other processes, until the session passes them on.
+    news: Mutex<Vec<Look>>,
 }
 
 impl Pauses {
@@ -51,6 +71,20 @@ impl Pauses {
         let goes_on = oldest_us + PERIOD_US + WAKING_US < now_us;
         let is_quiet = !goes_on && self.settled_us.load(Ordering::Relaxed) <= now_us;
         is_quiet.then(|| self.count.load(Ordering::Relaxed))
+    }
+
+    /// What is known at this moment.
+    pub(crate) fn look(&self, now_us: u64) -> Look {
+        Look::At { at_us: now_us, pauses: self.while_quiet(now_us) }
+    }
+
+    /// Takes the looks that other processes have not been told of.
+    pub(crate) fn take_news(&self) -> Vec<Look> {
+        mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, look: Look) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(look);
     }
 
     /// The sum of all pauses over all processors, in microseconds.
@@ -73,12 +107,16 @@ pub(crate) struct Watch {
     pauses: Arc<Pauses>,
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// Whether other processes have to be told.
+    tells: bool,
 }
 
 impl Watch {
-    /// Watches the processors that these processes and this one may use. Fails without the permission for real-time priority.
-    pub(crate) fn begin(pauses: &Arc<Pauses>, pids: &[u32]) -> Result<Self> {
-        let mut watch = Self { pauses: Arc::clone(pauses), is_over: Arc::default(), threads: Vec::new() };
+    /// Watches the processors that these processes and this one may use. With `tells`, it keeps a look of each span for readers in other
+    /// processes. Fails without the permission for real-time priority.
+    pub(crate) fn begin(pauses: &Arc<Pauses>, pids: &[u32], tells: bool) -> Result<Self> {
+        let mut watch =
+            Self { pauses: Arc::clone(pauses), is_over: Arc::default(), threads: Vec::new(), tells };
         let mut looks = Vec::new();
         for processor in processors(pids)? {
             let (ready, is_ready) = mpsc::channel();
@@ -99,6 +137,16 @@ impl Watch {
             placed.with_context(|| format!("cannot watch processor {processor}"))?;
         }
         *pauses.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
+        if tells {
+            let (pauses, is_over) = (Arc::clone(pauses), Arc::clone(&watch.is_over));
+            let thread = thread::Builder::new().name("spans".to_owned());
+            watch.threads.push(thread.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    thread::park_timeout(Duration::from_micros(SPAN_US));
+                    pauses.tell(pauses.look(clock::now_us()));
+                }
+            })?);
+        }
         Ok(watch)
     }
 }
@@ -110,6 +158,9 @@ impl Drop for Watch {
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing more to report.
             let _ = thread.join();
+        }
+        if self.tells {
+            self.pauses.tell(Look::Over);
         }
     }
 }
@@ -157,7 +208,7 @@ fn look(pauses: &Pauses, last: &AtomicU64, is_over: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     #[test]
     fn quiet_is_after_a_pause_has_been_made_up_for_and_while_none_goes_on() {
@@ -181,7 +232,7 @@ mod tests {
     fn a_pause_is_seen_while_somebody_watches() {
         let pauses = Arc::<Pauses>::default();
         let own = std::process::id();
-        let watch = match Watch::begin(&pauses, &[own]) {
+        let watch = match Watch::begin(&pauses, &[own], true) {
             Ok(watch) => watch,
             // Without the permission nothing watches, and the report says why.
             Err(why) => {
@@ -200,6 +251,12 @@ mod tests {
         }
         drop(watch);
         assert_eq!(pauses.while_quiet(clock::now_us()), None);
+        let told = pauses.take_news();
+        assert!(
+            matches!(told.first(), Some(Look::At { .. })) && matches!(told.last(), Some(Look::Over)),
+            "{told:?}"
+        );
+        assert!(pauses.take_news().is_empty());
     }
 
     #[test]

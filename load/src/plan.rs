@@ -6,6 +6,7 @@ use serde_json::json;
 use std::{
     fmt::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -75,6 +76,10 @@ pub(crate) struct Plan {
     /// The first stream of this process; `step` further is its next.
     pub(crate) first: usize,
     pub(crate) step: usize,
+    /// Addresses for the streams of each process in turn; if there are none, all go to the target's.
+    pub(crate) gateways: Vec<SocketAddr>,
+    /// How often a reader sends its state, in microseconds.
+    pub(crate) tick_us: u64,
     /// How many streams may be opening at the same time.
     pub(crate) opening: usize,
     /// Local addresses to connect from, used in turn.
@@ -92,6 +97,19 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The plan of one of several processes.
+    pub(crate) fn of_process(&self, index: usize, processes: usize) -> Self {
+        let mut plan = Self { first: index, step: processes, ..self.clone() };
+        #[expect(clippy::cast_precision_loss, reason = "a handful of processes")]
+        let share = self.churn / processes as f64;
+        plan.churn = share;
+        if let Some(address) = index.checked_rem(self.gateways.len()).and_then(|at| self.gateways.get(at)) {
+            plan.target.streams = *address;
+            plan.sources = own_sources(index, plan.share(plan.streams));
+        }
+        plan
+    }
+
     /// How many streams this process has if there are `upto` in all.
     pub(crate) fn share(&self, upto: usize) -> usize {
         upto.min(self.streams).saturating_sub(self.first).div_ceil(self.step.max(1))
@@ -225,14 +243,31 @@ impl EventId {
     }
 }
 
+/// How many streams one address is used for, below half of the 28,232 ports that Linux assigns by default: it assigns ports of one address
+/// quickly only while half of them are free.
+pub(crate) const STREAMS_PER_SOURCE: usize = 10_000;
+
+/// Loopback addresses that only this process connects from, because a port of one address is given to one connection at a time.
+fn own_sources(index: usize, streams: usize) -> Vec<Ipv4Addr> {
+    let net = u8::try_from(index % 250).unwrap_or_default();
+    let wanted = u8::try_from(streams.div_ceil(STREAMS_PER_SOURCE)).unwrap_or(u8::MAX);
+    (1..=wanted).map(|host| Ipv4Addr::new(127, 1, net, host)).collect()
+}
+
 /// The time now, in seconds since 1970.
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A token for a payment. No two are the same, as if each belonged to a page of its own, since a server may limit what one token
+/// opens.
 fn minted(secret: &str, payment: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     let now = unix_s();
-    let claims = json!({ "realm": "default", "payments": [payment], "aud": "paystream", "iat": now, "exp": now + 86_400 });
+    let id = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let claims = json!({
+        "realm": "default", "payments": [payment], "aud": "paystream", "iat": now, "exp": now + 86_400, "jti": id,
+    });
     sign::jwt_hs256("k1", secret.as_bytes(), &claims)
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn process(pid: u32) -> Result<Process> {
 
 /// Counts the open descriptors of a process. Since Linux 6.2 that is the size of the folder. Listing the folder would make the kernel
 /// allocate an inode and a name for each descriptor, some 900 B, which would count as the server's memory.
-fn descriptors(pid: u32) -> Result<u64> {
+pub(crate) fn descriptors(pid: u32) -> Result<u64> {
     let folder = format!("/proc/{pid}/fd");
     match fs::metadata(&folder)?.len() {
         0 => Ok(fs::read_dir(&folder)?.count() as u64),
@@ -116,6 +116,11 @@ fn overflows() -> Option<u64> {
     let (names, values) = (lines.next()?, lines.next()?);
     let at = names.split(' ').position(|name| name == "ListenOverflows")?;
     values.split(' ').nth(at)?.parse().ok()
+}
+
+/// An id of this machine, which all who run on its kernel see, until it restarts.
+pub(crate) fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// The machine and the settings that affect the figures, as names and values.

@@ -17,12 +17,12 @@ pub(crate) use wire::{Body, Head};
 use crate::{
     board::Board,
     clock,
-    pauses::Pauses,
+    pauses::{Pauses, SPAN_US},
     plan::{Dialect, Plan},
     proc,
     stats::Seen,
 };
-use calm::{Calm, SPAN_US};
+use calm::Calm;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
     cmp::Reverse,
@@ -36,9 +36,6 @@ use stream::{Context, Manner, Stream, Turn};
 /// The size of the read buffer, which all streams use in turn.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// How often slow readers read, the state is sent and streams are dropped for churn.
-const TICK_US: u64 = 50_000;
-
 /// How often the reader looks for streams that have waited too long.
 const SWEEP_US: u64 = 1_000_000;
 
@@ -50,6 +47,8 @@ pub(crate) struct Shared {
     /// The board that is told of deliveries, if the publisher waits for them.
     pub(crate) board: Option<Arc<Board>>,
     pub(crate) pauses: Arc<Pauses>,
+    /// Whether another process watches for pauses and tells of them.
+    pub(crate) is_apart: bool,
 }
 
 /// The streams of one process, and the loop that handles them.
@@ -64,11 +63,13 @@ pub(crate) struct Reader<F> {
     queue: VecDeque<u32>,
     /// Streams to open at a given time, in microseconds.
     later: BinaryHeap<Reverse<(u64, u32)>>,
-    expected: Vec<u32>,
+    /// How many events each stream is to have, while the session asks what is missing.
+    expected: Option<Vec<u32>>,
     taken: u64,
     ready_at_us: Option<u64>,
     churn_due: f64,
     pauses: Arc<Pauses>,
+    /// When to look at the pauses again; `u64::MAX` if another process does so.
     next_span_us: u64,
     next_tick_us: u64,
     next_sweep_us: u64,
@@ -90,7 +91,7 @@ impl<F: FnMut(State)> Reader<F> {
         reply: F,
     ) -> Self {
         let room = plan.share(plan.streams);
-        let now_us = clock::now_us();
+        let (now_us, tick_us) = (clock::now_us(), plan.tick_us);
         Self {
             context: Context {
                 plan,
@@ -111,13 +112,13 @@ impl<F: FnMut(State)> Reader<F> {
             wanted: 0,
             queue: VecDeque::new(),
             later: BinaryHeap::new(),
-            expected: Vec::new(),
+            expected: None,
             taken: 0,
             ready_at_us: None,
             churn_due: 0.0,
             pauses: shared.pauses,
-            next_span_us: now_us + SPAN_US,
-            next_tick_us: now_us + TICK_US,
+            next_span_us: if shared.is_apart { u64::MAX } else { now_us + SPAN_US },
+            next_tick_us: now_us + tick_us,
             next_sweep_us: now_us + SWEEP_US,
         }
     }
@@ -158,7 +159,6 @@ impl<F: FnMut(State)> Reader<F> {
                 Err(mpsc::TryRecvError::Empty) => return Go::On,
                 Err(mpsc::TryRecvError::Disconnected) => return Go::Leave,
             };
-            self.taken += 1;
             match command {
                 Command::Open { upto } => self.want(upto),
                 Command::Drop => {
@@ -169,15 +169,30 @@ impl<F: FnMut(State)> Reader<F> {
                         stream.drop_connection(true, &mut self.context);
                     }
                 }
-                Command::Expect(accepted) => self.expected = accepted,
+                Command::Expect(accepted) => self.expected = Some(accepted),
                 Command::Calm => self.context.plan.churn = 0.0,
                 Command::ForgetTimes => {
                     self.context.seen.forget_times();
                     // The session no longer asks what is missing of the warm-up, and counting it takes time.
-                    self.expected.clear();
+                    self.expected = None;
                 }
-                Command::Finish => return Go::Finish,
+                Command::Looks(looks) => {
+                    for look in looks {
+                        self.context.calm.take(look, &mut self.context.seen.undisturbed);
+                    }
+                    continue;
+                }
+                Command::Report => {
+                    self.taken += 1;
+                    self.tell(Some(Box::new(self.context.seen.clone())));
+                    continue;
+                }
+                Command::Finish => {
+                    self.taken += 1;
+                    return Go::Finish;
+                }
             }
+            self.taken += 1;
             self.tell(None);
         }
     }
@@ -276,10 +291,10 @@ impl<F: FnMut(State)> Reader<F> {
         }
         if now_us >= self.next_span_us {
             self.next_span_us = now_us + SPAN_US;
-            self.context.calm.tick(self.pauses.while_quiet(now_us), &mut self.context.seen.undisturbed);
+            self.context.calm.take(self.pauses.look(now_us), &mut self.context.seen.undisturbed);
         }
         if now_us >= self.next_tick_us {
-            self.next_tick_us = now_us + TICK_US;
+            self.next_tick_us = now_us + self.context.plan.tick_us;
             self.read_slowly();
             self.churn();
             self.tell(None);
@@ -303,7 +318,7 @@ impl<F: FnMut(State)> Reader<F> {
 
     /// Drops as many streams as the churn requires. Each reconnects with its cursor.
     fn churn(&mut self) {
-        self.churn_due += self.context.plan.churn * clock::seconds(TICK_US);
+        self.churn_due += self.context.plan.churn * clock::seconds(self.context.plan.tick_us);
         while self.churn_due >= 1.0 && !self.streams.is_empty() {
             self.churn_due -= 1.0;
             let index = rand::random_range(0..self.streams.len());
@@ -316,6 +331,9 @@ impl<F: FnMut(State)> Reader<F> {
 
     fn sweep(&mut self, now_us: u64) {
         let patience_us = self.context.plan.patience_us;
+        if self.context.opening == 0 {
+            return;
+        }
         for index in 0..self.streams.len() {
             let Some(stream) = self.streams.get_mut(index) else { return };
             if stream.opening_since().is_some_and(|since| since + patience_us < now_us) {
@@ -326,7 +344,7 @@ impl<F: FnMut(State)> Reader<F> {
     }
 
     fn tell(&mut self, seen: Option<Box<Seen>>) {
-        let missing = (!self.expected.is_empty()).then(|| self.missing());
+        let missing = self.expected.as_ref().map(|expected| self.missing(expected));
         let state = State {
             commands: self.taken,
             ready: self.context.ready,
@@ -341,11 +359,10 @@ impl<F: FnMut(State)> Reader<F> {
 
     /// Counts what has not arrived at the streams that read normally; slow and stalled readers are not expected to have everything. Where
     /// posts have no order, the newest event may arrive before others, so holes count too.
-    fn missing(&self) -> u64 {
+    fn missing(&self, expected: &[u32]) -> u64 {
         let is_plain = self.context.plan.target.dialect == Dialect::Plain;
         let missing = self.streams.iter().enumerate().map(|(index, stream)| {
-            let accepted =
-                self.expected.get(self.context.plan.payment_of(index)).copied().unwrap_or_default();
+            let accepted = expected.get(index).copied().unwrap_or_default();
             if stream.manner == Manner::Brisk {
                 let holes = if is_plain { stream.check.holes() } else { 0 };
                 u64::from(accepted).saturating_sub(stream.check.seq) + holes

@@ -2,18 +2,25 @@
 
 pub(crate) mod compare;
 pub(crate) mod html;
+mod judge;
+mod merge;
 mod slope;
 pub(crate) mod table;
+mod trend;
 
+pub(crate) use merge::merge;
 pub(crate) use slope::slope;
 
 use crate::{
     proc::{Kernel, Process},
-    stats::{Counts, Posted, Seen, Times},
+    stats::{Posted, Seen, Times},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// What this tool's own processes are called among the [`Part`]s.
+pub(crate) const THIS_TOOL: &str = "this tool";
 
 /// This tool's name and version.
 pub(crate) const VERSION: &str = concat!("load ", env!("CARGO_PKG_VERSION"));
@@ -30,6 +37,7 @@ pub(crate) enum Workload {
     Webhooks,
     Mixed,
     Soak,
+    Scale,
 }
 
 impl fmt::Display for Workload {
@@ -53,6 +61,10 @@ pub(crate) struct Report {
     pub(crate) streams: usize,
     pub(crate) payments: usize,
     pub(crate) machine: Vec<(String, String)>,
+    /// An id of the machine that changes when it restarts.
+    pub(crate) host: String,
+    /// The server's processes.
+    pub(crate) pids: Vec<u32>,
     /// Why the run counts as failed; empty if it passed.
     pub(crate) problems: Vec<String>,
     /// What one has to know to read the figures correctly.
@@ -65,6 +77,10 @@ pub(crate) struct Report {
     pub(crate) warm_up_events: u64,
     pub(crate) openings: Vec<Opening>,
     pub(crate) sizes: Vec<Size>,
+    /// One entry for each rate at which a `scale` posted.
+    pub(crate) steps: Vec<Step>,
+    /// The processes of a `scale` at its end, by what they are.
+    pub(crate) parts: Vec<Part>,
     pub(crate) series: Vec<Second>,
     /// The server's processor time while events were posted, in microseconds.
     pub(crate) server_cpu_us: u64,
@@ -76,8 +92,11 @@ pub(crate) struct Report {
     pub(crate) stolen_us: u64,
     /// The pauses of all processors meanwhile, in microseconds; 0 if nothing watched for them.
     pub(crate) paused_us: u64,
-    /// The server before the first stream was opened, and at the end.
-    pub(crate) server_before: Option<Process>,
+    /// What there was before the first stream was opened.
+    pub(crate) before: Size,
+    /// What there was when all streams of the first opening had their first message.
+    pub(crate) opened: Option<Size>,
+    /// The server at the end.
     pub(crate) server_after: Option<Process>,
 }
 
@@ -97,7 +116,7 @@ pub(crate) struct Opening {
     pub(crate) complete: bool,
 }
 
-/// What one number of idle streams costs.
+/// What the server, this tool and the kernel use at one number of streams.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Size {
@@ -105,8 +124,41 @@ pub(crate) struct Size {
     pub(crate) server: Option<Process>,
     pub(crate) own: Process,
     pub(crate) kernel: Kernel,
-    /// Processor time of the server per second while it held the streams.
+    /// Processor time of the server per second while it held the streams; only where they are held for that.
     pub(crate) server_cpu: f64,
+}
+
+/// A time in which events were posted at one rate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Step {
+    /// Events per second.
+    pub(crate) rate: f64,
+    pub(crate) posted: Posted,
+    pub(crate) deliveries: u64,
+    pub(crate) latency: Times,
+    pub(crate) undisturbed: Times,
+    /// How many accepted events did not arrive in time.
+    pub(crate) missing: u64,
+    /// The share of one processor that each part took, by its name.
+    pub(crate) shares: Vec<(String, f64)>,
+}
+
+impl Step {
+    /// How many events per second were accepted. It is below the rate if the server or this tool did not keep up.
+    pub(crate) fn reached(&self) -> f64 {
+        as_f64(self.posted.accepted) / (as_f64(self.posted.elapsed_us.max(1)) / 1e6)
+    }
+}
+
+/// Processes that do the same.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) processes: usize,
+    /// The sum of all of them.
+    pub(crate) used: Process,
 }
 
 /// The state of a run, sampled once per second.
@@ -119,17 +171,9 @@ pub(crate) struct Second {
     pub(crate) accepted: u64,
     pub(crate) deliveries: u64,
     pub(crate) rss: u64,
+    pub(crate) descriptors: u64,
     pub(crate) cpu_us: u64,
 }
-
-/// The share of a processor above which this tool itself may limit the figures.
-const BUSY: f64 = 0.85;
-
-/// The share of steal time above which it shows in latencies.
-const TAKEN: f64 = 0.005;
-
-/// The lag of the publisher, in microseconds, above which latencies are not the server's alone.
-const LATE_US: u64 = 5_000;
 
 impl Report {
     /// The date and time at which the run began, in UTC.
@@ -152,66 +196,6 @@ impl Report {
         ]
     }
 
-    /// Adds the problems of the run, and the notes that its reader needs.
-    pub(crate) fn judge(&mut self) {
-        let seen = &self.seen;
-        let words = |counts: &Counts| {
-            let words: Vec<_> = counts.iter().map(|(word, count)| format!("{word}: {count}")).collect();
-            words.join(", ")
-        };
-        for (count, what) in [
-            (seen.lost, "events lost"),
-            (seen.duplicated, "events duplicated"),
-            (seen.reordered, "events out of order"),
-            (seen.status_back, "statuses taken back without a correction"),
-            (seen.unexplained, "breaks of the chain without a reason"),
-            (self.posted.not_sent, "events not sent though they were due"),
-        ] {
-            if count > 0 {
-                self.problems.push(format!("{count} {what}"));
-            }
-        }
-        let mut cut = seen.ended.clone();
-        cut.retain(|how, _| !how.ends_with("after closing"));
-        for (counts, what) in [
-            (&seen.failed, "requests for a stream failed"),
-            (&cut, "streams ended without a closing"),
-            (&self.posted.failed, "posts failed"),
-        ] {
-            if !counts.is_empty() {
-                let count: u64 = counts.values().sum();
-                self.problems.push(format!("{count} {what} ({})", words(counts)));
-            }
-        }
-        for opening in self.openings.iter().filter(|opening| opening.overflows > 0) {
-            let (what, overflows) = (&opening.what, opening.overflows);
-            self.notes.push(format!(
-                "{what}: the listener's queue was full at {overflows} attempts to connect; each is repeated after a second or more"
-            ));
-        }
-        let share = self.own_share();
-        if share > BUSY {
-            let percent = share * 100.0;
-            self.notes.push(format!(
-                "this tool took {percent:.0} % of a processor, so its own limits may show in the figures"
-            ));
-        }
-        let taken = self.taken_share();
-        if taken > TAKEN {
-            let percent = taken * 100.0;
-            self.notes.push(format!(
-                "the host took {percent:.1} % of this machine's processors while it measured, which may cause long latencies"
-            ));
-        }
-        let lag_us = self.posted.lag.at(0.99);
-        if lag_us > LATE_US {
-            let ms = as_f64(lag_us) / 1e3;
-            self.notes.push(format!(
-                "the publisher itself was late by {ms:.1} ms at p99, which is part of every time from when an event was due"
-            ));
-        }
-    }
-
     /// The figures by which runs are compared: name, value, unit.
     pub(crate) fn figures(&self) -> Vec<(String, f64, &'static str)> {
         let mut figures = Vec::new();
@@ -224,21 +208,24 @@ impl Report {
                 figures.push((name.to_owned(), value, unit));
             }
         };
+        for step in &self.steps {
+            for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+                let ms = as_f64(step.latency.at(quantile)) / 1e3;
+                put(&format!("at {} events/s: delivery {name}", step.rate), ms, "ms");
+            }
+            put(&format!("at {} events/s: reached", step.rate), step.reached(), "/s");
+            let share = step.shares.iter().map(|(_, share)| share).sum::<f64>();
+            put(&format!("at {} events/s: processors, all parts", step.rate), share * 100.0, "%");
+        }
         for opening in &self.openings {
             put(&format!("{}: {} streams", opening.what, opening.streams), opening.seconds, "s");
         }
-        let of = |part: fn(&Process) -> u64| {
-            slope(self.sizes.iter().filter_map(|size| Some((size.streams, part(size.server.as_ref()?)))))
-        };
-        put("server memory per stream (anonymous)", of(|process| process.anonymous).unwrap_or_default(), "B");
-        put("server memory per stream (PSS)", of(|process| process.pss).unwrap_or_default(), "B");
+        for (name, bytes) in self.bytes_per_stream() {
+            put(name, bytes.unwrap_or_default(), "B");
+        }
         if let Some(size) = self.sizes.last() {
             put("server's share of a processor while idle", size.server_cpu * 100.0, "%");
         }
-        let own = slope(self.sizes.iter().map(|size| (size.streams, size.own.anonymous)));
-        put("own memory per stream", own.unwrap_or_default(), "B");
-        let kernel = slope(self.sizes.iter().map(|size| (size.streams, size.kernel.slab)));
-        put("kernel memory per stream, both ends", kernel.unwrap_or_default(), "B");
         for (name, times) in [
             ("delivery", &self.seen.latency),
             ("from sending to delivery", &self.seen.from_sent),
@@ -259,11 +246,9 @@ impl Report {
             put("deliveries per second", as_f64(self.seen.latency.count()) / posting, "/s");
         }
         if self.workload == Workload::Soak {
-            // Memory that grows in the first half fills caches and logs. Growth in the second half may have no end.
-            let second_half = self.series.iter().filter(|second| second.at > self.seconds / 2.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]
-            let growth = slope(second_half.map(|second| (second.at as usize, second.rss)));
-            put("server memory growth per second", growth.unwrap_or_default(), "B");
+            for trend in self.trends() {
+                put(&format!("{} growth per second", trend.what), trend.per_second, "");
+            }
         }
         put("taken by the host of all processors", self.taken_share() * 100.0, "%");
         put("pauses of the machine per second", self.paused_ms_per_second(), "ms");
@@ -275,6 +260,24 @@ impl Report {
             put("server time per event", each(self.posted.accepted), "µs");
         }
         figures
+    }
+
+    /// What each stream costs, in bytes: the server's own memory, this tool's, and the kernel's for both ends of the sockets. It is the
+    /// slope through all sizes where several were held, and else the difference that the first opening made.
+    fn bytes_per_stream(&self) -> [(&'static str, Option<f64>); 5] {
+        let one = [self.before, self.opened.unwrap_or(self.before)];
+        let sizes = if self.sizes.len() > 1 { self.sizes.as_slice() } else { &one };
+        let server = |part: fn(&Process) -> u64| {
+            slope(sizes.iter().filter_map(|size| Some((size.streams, part(size.server.as_ref()?)))))
+        };
+        let of = |part: fn(&Size) -> u64| slope(sizes.iter().map(|size| (size.streams, part(size))));
+        [
+            ("server memory per stream (anonymous)", server(|process| process.anonymous)),
+            ("server memory per stream (PSS)", server(|process| process.pss)),
+            ("own memory per stream", of(|size| size.own.anonymous)),
+            ("kernel memory per stream, both ends", of(|size| size.kernel.slab)),
+            ("TCP buffers per stream, both ends", of(|size| size.kernel.tcp_buffers)),
+        ]
     }
 
     /// The share of one processor that this tool took while it measured.

@@ -1,5 +1,6 @@
 //! The course of a run, whatever its workload: start, open streams, post, wait for deliveries, report.
 
+mod steps;
 mod usage;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     readers::Readers,
     report::{Opening, Report, Second, Size, VERSION, Workload},
     setup::{ensure_listening, plan, raise_descriptors, start_gateway},
-    stats::Posted,
+    stats::{Posted, Seen},
     team::{Standing, Team},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -31,6 +32,9 @@ use usage::{Usage, cpu_us, sum};
 /// How long the session waits for news of the readers before it checks its conditions again.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often readers in other processes are told of the machine's pauses, in microseconds.
+const NEWS_US: u64 = 100_000;
+
 /// A run in progress.
 pub(crate) struct Session {
     pub(crate) report: Report,
@@ -44,7 +48,15 @@ pub(crate) struct Session {
     patience: Duration,
     begun_us: u64,
     next_second_us: u64,
+    next_news_us: u64,
+    /// How often all streams are dropped while events are posted, and when this happens next; `u64::MAX` for never.
+    returns_us: u64,
+    next_return_us: u64,
     quiet: bool,
+    /// The server's processes by what they are, if there are several kinds.
+    parts: Vec<(String, Vec<u32>)>,
+    /// What readers saw in earlier steps and have forgotten since.
+    earlier: Seen,
     /// The moment at which measuring began.
     since: Usage,
     /// The server of this run. It is the last field, so that it is dropped last and runs until then.
@@ -70,10 +82,10 @@ impl Session {
             .tells_deliveries
             .then(|| Waker::new(poll.registry(), NEWS).map(|waker| Arc::new(Board::new(waker))))
             .transpose()?;
-        let shared = Shared { board, pauses: Arc::default() };
+        let shared = Shared { board, ..Shared::default() };
         let team = Team::start(&plan, common.processes, &shared)?;
         let mut pids = common.pid.clone();
-        pids.extend(gateway.as_ref().map(Gateway::pid));
+        pids.extend(gateway.as_ref().map(|(gateway, _)| gateway.pid()));
         let now_us = clock::now_us();
         let mut session = Self {
             report: Report {
@@ -84,6 +96,8 @@ impl Session {
                 payments: readers.payments,
                 version: VERSION.to_owned(),
                 machine: proc::machine(),
+                host: proc::host(),
+                pids: pids.clone(),
                 ..Report::default()
             },
             plan,
@@ -95,14 +109,19 @@ impl Session {
             patience: Duration::from_secs(common.patience),
             begun_us: now_us,
             next_second_us: now_us,
+            next_news_us: now_us,
+            returns_us: u64::MAX,
+            next_return_us: u64::MAX,
             quiet: common.quiet,
+            parts: Vec::new(),
+            earlier: Seen::default(),
             since: Usage::default(),
-            _gateway: gateway,
+            _gateway: gateway.map(|(gateway, _)| gateway),
         };
         if session.plan.target.create {
             session.create_channels()?;
         }
-        session.report.server_before = session.server();
+        session.report.before = session.size(0);
         session.measure_from_here();
         Ok(session)
     }
@@ -148,6 +167,9 @@ impl Session {
             overflows: proc::kernel().overflows.saturating_sub(overflows),
             complete,
         });
+        if complete && self.report.opened.is_none() {
+            self.report.opened = Some(self.size(upto));
+        }
         if !complete {
             let open = standing.ready;
             self.problem(format!("{what}: {open} of {upto} streams had their first message in time"));
@@ -170,6 +192,23 @@ impl Session {
         Ok(())
     }
 
+    /// From now on, drops all streams and lets them return every so many seconds while events are posted; never if it is 0.
+    pub(crate) fn return_every(&mut self, seconds: f64) {
+        if seconds > 0.0 {
+            self.returns_us = clock::micros(Duration::from_secs_f64(seconds));
+            self.next_return_us = clock::now_us() + self.returns_us;
+        }
+    }
+
+    fn return_if_due(&mut self) -> Result<()> {
+        if clock::now_us() >= self.next_return_us {
+            self.next_return_us += self.returns_us;
+            self.team.tell(&Command::Drop)?;
+            self.team.tell(&Command::Open { upto: self.report.streams })?;
+        }
+        Ok(())
+    }
+
     /// Runs a task of the publisher, and adds what was accepted of each payment to `accepted`.
     pub(crate) fn post(&mut self, task: Task, accepted: &mut Vec<u32>) -> Result<()> {
         let poll = self.poll.take().map_or_else(Poll::new, Ok)?;
@@ -178,48 +217,36 @@ impl Session {
         let thread = thread::Builder::new().name("publisher".to_owned()).spawn(|| poster.run())?;
         while !thread.is_finished() {
             self.look(LOOK)?;
+            self.return_if_due()?;
         }
         let (done, poll) = thread.join().ok().context("the publisher failed")??;
         self.poll = Some(poll);
         accepted.resize(self.plan.payments, 0);
         accepted.iter_mut().zip(&done.accepted).for_each(|(sum, new)| *sum += new);
-        self.add_posted(&done.posted);
+        self.report.posted.add(&done.posted);
         Ok(())
     }
 
     /// Makes what was posted so far a warm-up: it stays checked, but its times are forgotten. Returns the number of its events.
     pub(crate) fn call_it_warm_up(&mut self) -> Result<usize> {
-        self.team.tell(&Command::ForgetTimes)?;
-        // A reader that takes the command late would forget times that belong to the measurement.
-        ensure!(self.until(self.patience, |_| true)?.current, "a reader did not take a command in time");
+        self.forget_times()?;
         let Posted { sent, failed, not_sent, .. } = std::mem::take(&mut self.report.posted);
         self.report.warm_up_events = sent;
         self.report.posted = Posted { failed, not_sent, ..Posted::default() };
         Ok(usize::try_from(sent)?)
     }
 
-    fn add_posted(&mut self, new: &Posted) {
-        let sum = &mut self.report.posted;
-        sum.sent += new.sent;
-        sum.accepted += new.accepted;
-        sum.not_sent += new.not_sent;
-        sum.elapsed_us += new.elapsed_us;
-        sum.lag.add(&new.lag);
-        sum.ack.add(&new.ack);
-        for (word, count) in &new.failed {
-            *sum.failed.entry(word.clone()).or_default() += count;
-        }
+    fn forget_times(&mut self) -> Result<()> {
+        self.team.tell(&Command::ForgetTimes)?;
+        // A reader that takes the command late would forget times that belong to the measurement.
+        ensure!(self.until(self.patience, |_| true)?.current, "a reader did not take a command in time");
+        Ok(())
     }
 
-    /// Watches for pauses of the machine until the returned value is dropped. Readers in other processes would not know of the pauses.
+    /// Watches for pauses of the machine until the returned value is dropped.
     pub(crate) fn watch_pauses(&mut self) -> Option<Watch> {
-        if self.team.pids().len() > 1 {
-            self.report
-                .notes
-                .push("pauses of the machine were not watched: readers in several processes".to_owned());
-            return None;
-        }
-        match Watch::begin(&self.shared.pauses, &self.pids) {
+        let is_apart = self.team.pids().len() > 1;
+        match Watch::begin(&self.shared.pauses, &self.pids, is_apart) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 self.report.notes.push(format!("pauses of the machine were not watched: {error:#}"));
@@ -231,7 +258,7 @@ impl Session {
     /// Waits until every accepted event has arrived at every stream, and returns whether that was so in time.
     pub(crate) fn settle(&mut self, accepted: &[u32]) -> Result<bool> {
         self.team.tell(&Command::Calm)?;
-        self.team.tell(&Command::Expect(accepted.to_vec()))?;
+        self.team.expect(accepted)?;
         let standing = self.until(self.patience, |standing| standing.missing == Some(0))?;
         self.report.missing = standing.missing.unwrap_or_default();
         let is_complete = standing.missing == Some(0);
@@ -250,15 +277,21 @@ impl Session {
 
     /// Records what this number of streams costs.
     pub(crate) fn take_size(&mut self, streams: usize) {
+        let size = self.size(streams);
+        self.report.sizes.push(size);
+    }
+
+    /// Records what this number of streams costs, processor time included, which has been measured while nothing else happened.
+    pub(crate) fn take_idle_size(&mut self, streams: usize) {
         self.measure_to_here();
+        let size = Size { server_cpu: self.report.server_share(), ..self.size(streams) };
+        self.report.sizes.push(size);
+    }
+
+    /// What is used now, with this number of streams.
+    fn size(&self, streams: usize) -> Size {
         let own = sum(&self.team.pids()).unwrap_or_default();
-        self.report.sizes.push(Size {
-            streams,
-            server: self.server(),
-            own,
-            kernel: proc::kernel(),
-            server_cpu: self.report.server_share(),
-        });
+        Size { streams, server: self.server(), own, kernel: proc::kernel(), server_cpu: 0.0 }
     }
 
     /// Ends the run and returns its report.
@@ -268,7 +301,9 @@ impl Session {
         }
         self.report.server_after = self.server();
         self.report.seconds = clock::seconds(clock::now_us() - self.begun_us);
+        self.report.parts = self.parts_now();
         self.report.seen = self.team.finish()?;
+        self.report.seen.add_times(&self.earlier);
         self.report.judge();
         Ok(self.report)
     }
@@ -292,6 +327,13 @@ impl Session {
     fn look(&mut self, wait: Duration) -> Result<Standing> {
         let standing = self.team.hear(wait)?;
         let now_us = clock::now_us();
+        if now_us >= self.next_news_us {
+            self.next_news_us = now_us + NEWS_US.max(self.plan.tick_us);
+            let looks = self.shared.pauses.take_news();
+            if !looks.is_empty() {
+                self.team.tell_looks(looks)?;
+            }
+        }
         if now_us >= self.next_second_us {
             self.next_second_us = now_us + 1_000_000;
             let second = Second {
@@ -301,6 +343,7 @@ impl Session {
                 accepted: self.count.accepted.load(Ordering::Relaxed),
                 deliveries: standing.deliveries,
                 rss: self.pids.iter().filter_map(|pid| proc::rss(*pid).ok()).sum(),
+                descriptors: self.pids.iter().filter_map(|pid| proc::descriptors(*pid).ok()).sum(),
                 cpu_us: cpu_us(&self.pids),
             };
             self.report.series.push(second);

@@ -3,8 +3,8 @@
 use crate::{
     clock,
     common::Common,
-    gateway::Gateway,
-    plan::{Dialect, Plan, Provider, Target, Token, unix_s},
+    gateway::{Gateway, Role, Secrets, Settings, free_address},
+    plan::{Dialect, Plan, Provider, STREAMS_PER_SOURCE, Target, Token, unix_s},
     readers::Readers,
 };
 use anyhow::{Result, anyhow};
@@ -24,23 +24,34 @@ pub(crate) fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Starts the gateway that `--spawn` names, if there is one.
-pub(crate) fn start_gateway(common: &Common) -> Result<Option<Gateway>> {
+/// Starts the gateway that `--spawn` names, if there is one, and returns it with its secrets.
+pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)>> {
     let provider = match common.provider {
         Provider::Generic => "generic",
         Provider::Stripe => "stripe",
     };
-    let (core, redis) = (common.server_core, common.redis.as_deref());
-    let start = |program: &std::path::PathBuf| Gateway::start(program, core, redis, provider);
-    common.spawn.as_ref().map(start).transpose()
+    let Some(program) = &common.spawn else { return Ok(None) };
+    let secrets = Secrets::fresh();
+    let mut gateway = Gateway::start(&Settings {
+        program,
+        role: Role::All,
+        address: free_address()?,
+        core: common.server_core,
+        redis: common.redis.as_deref(),
+        provider,
+        stream: "",
+        secrets: &secrets,
+    })?;
+    gateway.wait_until_ready()?;
+    Ok(Some((gateway, secrets)))
 }
 
 /// Makes the plan of a run.
-pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>) -> Plan {
-    let streams = gateway.map_or(common.public, |gateway| gateway.address);
-    let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |gateway| gateway.address);
+pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&(Gateway, Secrets)>) -> Plan {
+    let streams = gateway.map_or(common.public, |(gateway, _)| gateway.address);
+    let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |(gateway, _)| gateway.address);
     let (secret, token) = match gateway {
-        Some(gateway) => (gateway.secret.clone(), Token::Minted(gateway.token_key.clone())),
+        Some((_, secrets)) => (secrets.source.clone(), Token::Minted(secrets.token_key.clone())),
         None => (given(&common.secret, "PAYSTREAM_SOURCE_SECRET").unwrap_or_default(), given_token(common)),
     };
     let source = if gateway.is_some() { "load" } else { &common.source };
@@ -67,6 +78,8 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&Gateway>
         payments: readers.payments,
         first: 0,
         step: 1,
+        gateways: common.gateways.clone(),
+        tick_us: tick_us(common.processes, readers),
         opening: common.opening.unwrap_or(readers.opening),
         sources: sources(common, streams, readers.streams),
         churn: readers.churn,
@@ -114,13 +127,20 @@ fn given(typed: &Option<String>, variable: &str) -> Option<String> {
     typed.clone().or_else(|| std::env::var(variable).ok()).filter(|secret| !secret.is_empty())
 }
 
-/// Addresses to connect from. The kernel assigns ports of one address quickly only while half of them are free. So with many streams on
-/// one machine several loopback addresses are used, unless `--from` names some.
+/// How often each reader sends its state, drops streams for churn and reads those that are slow, in microseconds. Many readers send their
+/// states less often, because each wakes this process.
+fn tick_us(processes: usize, readers: &Readers) -> u64 {
+    /// What the descriptions of slow readers and of churn presume.
+    const USUAL_US: u64 = 50_000;
+    let is_idle = readers.slow == 0 && readers.churn == 0.0;
+    if is_idle { (processes as u64 * 10_000).clamp(USUAL_US, 1_000_000) } else { USUAL_US }
+}
+
+/// Addresses to connect from: with many streams on one machine, several loopback addresses, unless `--from` names some.
 fn sources(common: &Common, server: SocketAddr, streams: usize) -> Vec<Ipv4Addr> {
-    /// Streams per address: below half of the 28,232 ports that Linux assigns by default.
-    const EACH: usize = 10_000;
-    if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > EACH {
-        let last = u8::try_from(streams / EACH + 2).unwrap_or(u8::MAX);
+    if common.from.is_empty() && server.ip().is_loopback() && server.is_ipv4() && streams > STREAMS_PER_SOURCE
+    {
+        let last = u8::try_from(streams / STREAMS_PER_SOURCE + 2).unwrap_or(u8::MAX);
         return (2..=last).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
     }
     common.from.clone()

@@ -137,6 +137,18 @@ impl Seen {
         }
     }
 
+    /// Adds the latencies that other streams saw, or the same streams before they forgot them.
+    pub(crate) fn add_times(&mut self, other: &Self) {
+        for (to, from) in [
+            (&mut self.latency, &other.latency),
+            (&mut self.from_sent, &other.from_sent),
+            (&mut self.undisturbed, &other.undisturbed),
+            (&mut self.replayed, &other.replayed),
+        ] {
+            to.add(from);
+        }
+    }
+
     /// Adds what other streams saw.
     pub(crate) fn add(&mut self, other: &Self) {
         for (to, from) in [
@@ -160,10 +172,7 @@ impl Seen {
         add_counts(&mut self.messages, &other.messages);
         add_counts(&mut self.reasons, &other.reasons);
         add_counts(&mut self.closings, &other.closings);
-        self.latency.add(&other.latency);
-        self.from_sent.add(&other.from_sent);
-        self.undisturbed.add(&other.undisturbed);
-        self.replayed.add(&other.replayed);
+        self.add_times(other);
         self.opening.add(&other.opening);
         self.resuming.add(&other.resuming);
     }
@@ -187,4 +196,17 @@ pub(crate) struct Posted {
     pub(crate) ack: Times,
     /// How long it posted, in microseconds.
     pub(crate) elapsed_us: u64,
+}
+
+impl Posted {
+    /// Adds what was posted afterwards.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.accepted += other.accepted;
+        self.not_sent += other.not_sent;
+        self.elapsed_us += other.elapsed_us;
+        self.lag.add(&other.lag);
+        self.ack.add(&other.ack);
+        add_counts(&mut self.failed, &other.failed);
+    }
 }

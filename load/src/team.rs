@@ -1,6 +1,7 @@
 //! The team of readers of a run: one thread of this process, or several processes. Both take the same commands and send the same states.
 
 use crate::{
+    pauses::Look,
     plan::Plan,
     reader::{Command, Reader, Shared, State, poll_and_waker},
     stats::Seen,
@@ -17,6 +18,9 @@ use std::{
 /// How long a reader may take to send what it saw.
 const LAST_WORD: Duration = Duration::from_secs(20);
 
+/// How many streams per second all readers together close at the least, which they do before they end.
+const CLOSED_PER_SECOND: u64 = 10_000;
+
 enum Line {
     Thread(mpsc::Sender<Command>, Arc<mio::Waker>),
     Process(Box<Child>, ChildStdin),
@@ -24,9 +28,36 @@ enum Line {
 
 struct Member {
     line: Line,
+    plan: Plan,
     sent: u64,
     state: State,
     gone: bool,
+}
+
+impl Member {
+    /// Sends a command that is answered with a state.
+    fn tell(&mut self, command: &Command) -> Result<()> {
+        self.sent += 1;
+        self.line.send(command)
+    }
+}
+
+impl Line {
+    fn send(&mut self, command: &Command) -> Result<()> {
+        match self {
+            Self::Thread(commands, waker) => {
+                // A reader that has ended is noticed by its replies.
+                let _ = commands.send(command.clone());
+                waker.wake()?;
+            }
+            Self::Process(_, input) => {
+                let mut line = serde_json::to_string(command)?;
+                line.push('\n');
+                input.write_all(line.as_bytes()).context("a reader process has ended")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All readers of a run.
@@ -54,16 +85,12 @@ impl Team {
     pub(crate) fn start(plan: &Plan, processes: usize, shared: &Shared) -> Result<Self> {
         let (send, replies) = mpsc::channel();
         let members = (0..processes).map(|index| {
-            let mut plan = plan.clone();
-            (plan.first, plan.step) = (index, processes);
-            #[expect(clippy::cast_precision_loss, reason = "a handful of processes")]
-            let share = plan.churn / processes as f64;
-            plan.churn = share;
+            let plan = plan.of_process(index, processes);
             let line = match processes {
-                1 => in_thread(plan, shared.clone(), send.clone())?,
+                1 => in_thread(plan.clone(), shared.clone(), send.clone())?,
                 _ => in_process(&plan, index, send.clone())?,
             };
-            Ok(Member { line, sent: 0, state: State::default(), gone: false })
+            Ok(Member { line, plan, sent: 0, state: State::default(), gone: false })
         });
         Ok(Self { members: members.collect::<Result<_>>()?, replies })
     }
@@ -71,21 +98,31 @@ impl Team {
     /// Sends a command to all readers.
     pub(crate) fn tell(&mut self, command: &Command) -> Result<()> {
         for member in &mut self.members {
-            member.sent += 1;
-            match &mut member.line {
-                Line::Thread(commands, waker) => {
-                    // A reader that has ended is noticed by its replies.
-                    let _ = commands.send(command.clone());
-                    waker.wake()?;
-                }
-                Line::Process(_, input) => {
-                    let mut line = serde_json::to_string(command)?;
-                    line.push('\n');
-                    input.write_all(line.as_bytes()).context("a reader process has ended")?;
-                }
-            }
+            member.tell(command)?;
         }
         Ok(())
+    }
+
+    /// Asks each reader from now on how much is missing at its streams, of so many accepted events of each payment.
+    pub(crate) fn expect(&mut self, accepted: &[u32]) -> Result<()> {
+        for member in &mut self.members {
+            let payments =
+                (0..member.plan.share(member.plan.streams)).map(|stream| member.plan.payment_of(stream));
+            let of = payments.map(|payment| accepted.get(payment).copied().unwrap_or_default());
+            member.tell(&Command::Expect(of.collect()))?;
+        }
+        Ok(())
+    }
+
+    /// Asks all readers what they have seen so far.
+    pub(crate) fn seen(&mut self) -> Result<Seen> {
+        self.last_words(&Command::Report)
+    }
+
+    /// Tells readers in other processes of the machine's pauses. A reader in this process sees them itself.
+    pub(crate) fn tell_looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        let command = Command::Looks(looks);
+        self.members.iter_mut().try_for_each(|member| member.line.send(&command))
     }
 
     /// Takes the states that have come, and waits for at most this long for the first.
@@ -94,7 +131,10 @@ impl Team {
         while let Some((index, state)) = next {
             if let Some(member) = self.members.get_mut(index) {
                 match state {
-                    Some(state) => member.state = state,
+                    // What it saw stays, because the next state may come before anybody has looked.
+                    Some(state) => {
+                        member.state = State { seen: state.seen.or(member.state.seen.take()), ..state }
+                    }
                     None => member.gone = true,
                 }
             }
@@ -126,22 +166,33 @@ impl Team {
 
     /// Ends all readers and returns what they saw.
     pub(crate) fn finish(mut self) -> Result<Seen> {
-        self.tell(&Command::Finish)?;
-        let deadline = Instant::now() + LAST_WORD;
+        let sum = self.last_words(&Command::Finish)?;
+        for member in &mut self.members {
+            if let Line::Process(child, _) = &mut member.line {
+                child.wait()?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Sends a command that each reader answers with what it saw, and adds the answers.
+    fn last_words(&mut self, command: &Command) -> Result<Seen> {
+        for member in &mut self.members {
+            member.state.seen = None;
+        }
+        self.tell(command)?;
+        let streams = self.members.first().map_or(0, |member| member.plan.streams);
+        let patience = LAST_WORD + Duration::from_secs(streams as u64 / CLOSED_PER_SECOND);
+        let deadline = Instant::now() + patience;
         while self.members.iter().any(|member| member.state.seen.is_none()) {
             if Instant::now() > deadline {
-                bail!("a reader did not report what it saw within {} s", LAST_WORD.as_secs());
+                bail!("a reader did not report what it saw within {} s", patience.as_secs());
             }
             self.hear(Duration::from_millis(100))?;
         }
         let mut sum = Seen::default();
-        for member in &mut self.members {
-            if let Some(seen) = &member.state.seen {
-                sum.add(seen);
-            }
-            if let Line::Process(child, _) = &mut member.line {
-                child.wait()?;
-            }
+        for seen in self.members.iter_mut().filter_map(|member| member.state.seen.take()) {
+            sum.add(&seen);
         }
         Ok(sum)
     }
@@ -221,6 +272,7 @@ pub(crate) fn worker() -> Result<()> {
             let _ = writeln!(stdout(), "{line}");
         }
     };
-    Reader::new(plan, poll, inbox, Shared::default(), tell).run()?;
+    let shared = Shared { is_apart: true, ..Shared::default() };
+    Reader::new(plan, poll, inbox, shared, tell).run()?;
     Ok(())
 }

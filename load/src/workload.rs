@@ -100,28 +100,63 @@ pub(crate) struct Webhooks {
 pub(crate) struct Mixed {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// How many streams are opened; stream i watches payment i modulo the number of payments.
-    #[arg(long, default_value_t = 1_000, value_parser = values::at_least_one)]
-    streams: usize,
-    /// How many payments the events are spread over.
-    #[arg(long, default_value_t = 250, value_parser = values::at_least_one)]
-    payments: usize,
+    /// How many streams are opened; stream i watches payment i modulo the number of payments. By default 1,000, for soak 10,000.
+    #[arg(long, value_parser = values::at_least_one)]
+    streams: Option<usize>,
+    /// How many payments the events are spread over; by default 250, for soak 5,000.
+    #[arg(long, value_parser = values::at_least_one)]
+    payments: Option<usize>,
     /// Events per second.
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// How many streams per second are dropped and resume with their cursor.
-    #[arg(long, default_value_t = 20.0, value_parser = values::per_second)]
-    churn: f64,
-    /// How many readers take only 512 bytes every 50 ms.
-    #[arg(long, default_value_t = 10)]
-    slow: usize,
-    /// How many readers take nothing after their first message.
-    #[arg(long, default_value_t = 10)]
-    stalled: usize,
-    /// How long to post, in seconds; by default 10 for mixed and 600 for soak.
+    /// How many streams per second are dropped and resume with their cursor; by default 20, for soak 50.
+    #[arg(long, value_parser = values::per_second)]
+    churn: Option<f64>,
+    /// How many readers take only 512 bytes every 50 ms; by default 10, for soak 50.
+    #[arg(long)]
+    slow: Option<usize>,
+    /// How many readers take nothing after their first message; by default 10, for soak 50.
+    #[arg(long)]
+    stalled: Option<usize>,
+    /// Every so many seconds all streams are dropped at once and return; 0 for never. By default never, for soak 300.
+    #[arg(long, value_parser = values::seconds)]
+    returns: Option<f64>,
+    /// How long to post, in seconds; by default 10, for soak 1,800.
     #[arg(long, value_parser = values::seconds)]
     seconds: Option<f64>,
 }
+
+/// What [`Mixed`] takes where nothing else was typed.
+pub(crate) struct Usual {
+    workload: Workload,
+    streams: usize,
+    payments: usize,
+    churn: f64,
+    /// Slow readers, and as many stalled ones.
+    lazy: usize,
+    returns: f64,
+    seconds: f64,
+}
+
+pub(crate) const MIXED: Usual = Usual {
+    workload: Workload::Mixed,
+    streams: 1_000,
+    payments: 250,
+    churn: 20.0,
+    lazy: 10,
+    returns: 0.0,
+    seconds: 10.0,
+};
+
+pub(crate) const SOAK: Usual = Usual {
+    workload: Workload::Soak,
+    streams: 10_000,
+    payments: 5_000,
+    churn: 50.0,
+    lazy: 50,
+    returns: 300.0,
+    seconds: 1_800.0,
+};
 
 pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
     let most = arguments.sizes.iter().copied().max().unwrap_or_default();
@@ -141,7 +176,7 @@ pub(crate) fn hold(arguments: &Hold) -> Result<Report> {
         }
         session.measure_from_here();
         session.pass(Duration::from_secs(arguments.seconds))?;
-        session.take_size(*size);
+        session.take_idle_size(*size);
     }
     session.finish()
 }
@@ -217,13 +252,20 @@ pub(crate) fn webhooks(arguments: &Webhooks) -> Result<Report> {
     session.finish()
 }
 
-pub(crate) fn mixed(workload: Workload, arguments: &Mixed, seconds: f64) -> Result<Report> {
-    let Mixed { streams, payments, churn, slow, stalled, .. } = *arguments;
-    let readers = Readers { churn, slow, stalled, ..Readers::brisk(streams, payments) };
-    let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(seconds));
+pub(crate) fn mixed(usual: &Usual, arguments: &Mixed) -> Result<Report> {
+    let streams = arguments.streams.unwrap_or(usual.streams);
+    let payments = arguments.payments.unwrap_or(usual.payments);
+    let readers = Readers {
+        churn: arguments.churn.unwrap_or(usual.churn),
+        slow: arguments.slow.unwrap_or(usual.lazy),
+        stalled: arguments.stalled.unwrap_or(usual.lazy),
+        ..Readers::brisk(streams, payments)
+    };
+    let task = posts(Pace::Rate(arguments.rate), arguments.seconds.unwrap_or(usual.seconds));
     task.ensure_fits(arguments.common.dialect, payments)?;
-    let mut session = Session::start(workload, &arguments.common, &readers)?;
+    let mut session = Session::start(usual.workload, &arguments.common, &readers)?;
     if session.open("open", streams)? {
+        session.return_every(arguments.returns.unwrap_or(usual.returns));
         post_and_settle(&mut session, task, &mut Vec::new())?;
     }
     session.finish()

@@ -1,5 +1,7 @@
 //! The reasons to refuse a request.
 
+use crate::metrics::RefusalReason;
+
 /// Why a request is refused. Each reason has a code for programs and a sentence for people. Neither contains the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
@@ -35,6 +37,9 @@ pub enum Denied {
     /// `exp` is more than a day after `iat`.
     #[error("the token's lifetime (`exp` minus `iat`) is over 24 hours")]
     LifetimeTooLong,
+    /// `exp` is before `iat` or `nbf`, so the token was never valid.
+    #[error("the token ends (`exp`) before it begins (`iat` or `nbf`)")]
+    NeverValid,
     /// `aud` does not name this gateway.
     #[error("the token is for another audience (`aud`)")]
     WrongAudience,
@@ -47,23 +52,30 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The reason code in answers.
+    /// The reason code in answers, which is also the word in the metrics.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub fn code(self) -> &'static str {
+        self.counted().into()
+    }
+
+    /// The reason by which metrics count the refusal.
+    #[must_use]
+    pub const fn counted(self) -> RefusalReason {
         match self {
-            Self::MissingToken => "missing_token",
-            Self::MalformedToken => "malformed_token",
-            Self::MissingKid => "missing_kid",
-            Self::UnknownKey => "unknown_key",
-            Self::WrongAlgorithm => "wrong_algorithm",
-            Self::BadSignature => "bad_signature",
-            Self::BadClaim(_) => "bad_claim",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::LifetimeTooLong => "lifetime_too_long",
-            Self::WrongAudience => "wrong_audience",
-            Self::RealmNotAllowed => "realm_not_allowed",
-            Self::OperatorNotAllowed => "operator_not_allowed",
+            Self::MissingToken => RefusalReason::MissingToken,
+            Self::MalformedToken => RefusalReason::MalformedToken,
+            Self::MissingKid => RefusalReason::MissingKid,
+            Self::UnknownKey => RefusalReason::UnknownKey,
+            Self::WrongAlgorithm => RefusalReason::WrongAlgorithm,
+            Self::BadSignature => RefusalReason::BadSignature,
+            Self::BadClaim(_) => RefusalReason::BadClaim,
+            Self::Expired => RefusalReason::Expired,
+            Self::NotYetValid => RefusalReason::NotYetValid,
+            Self::LifetimeTooLong => RefusalReason::LifetimeTooLong,
+            Self::NeverValid => RefusalReason::NeverValid,
+            Self::WrongAudience => RefusalReason::WrongAudience,
+            Self::RealmNotAllowed => RefusalReason::RealmNotAllowed,
+            Self::OperatorNotAllowed => RefusalReason::OperatorNotAllowed,
         }
     }
 }

@@ -129,7 +129,7 @@ pub enum KeyError {
 }
 
 /// Identifies a key without revealing it: a hash over everything that decides whether the signature of a token is accepted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fingerprint([u8; 32]);
 
 /// A key that was checked and can be used.

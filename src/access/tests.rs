@@ -154,6 +154,9 @@ fn every_wrong_claim_has_its_reason() {
         (json!({"exp": NOW_S - 30}), Denied::Expired),
         (json!({"iat": NOW_S + 31}), Denied::NotYetValid),
         (json!({"nbf": NOW_S + 31}), Denied::NotYetValid),
+        (json!({"exp": NOW_S - 1}), Denied::NeverValid),
+        (json!({"exp": NOW_S + 9, "iat": NOW_S + 10}), Denied::NeverValid),
+        (json!({"exp": NOW_S + 9, "nbf": NOW_S + 10}), Denied::NeverValid),
         (json!({"exp": NOW_S + 86_401}), Denied::LifetimeTooLong),
         (json!({"iat": 0}), Denied::LifetimeTooLong),
         (json!({"aud": null}), Denied::BadClaim("aud")),
@@ -186,7 +189,7 @@ fn claims_in_their_other_lawful_shapes_are_admitted() {
         json!({"exp": NOW_S as f64 + 60.5}),
         json!({"nbf": NOW_S + 30}),
         json!({"iat": NOW_S + 30}),
-        json!({"exp": NOW_S - 29}),
+        json!({"exp": NOW_S - 29, "iat": NOW_S - 29}),
         json!({"exp": NOW_S + 86_400}),
         json!({"payments": (0..64).map(|i| format!("pay_{i}")).collect::<Vec<_>>()}),
         json!({"sub": "customer", "jti": 7, "extra": {"deep": [1.5e300]}}),
@@ -312,6 +315,7 @@ fn a_reload_revokes_what_its_keys_no_longer_cover() {
         edit(&mut settings);
         access.replace(Access::new(settings).unwrap());
         assert_eq!(access.stands(&grant), admit(&access, &token, at(0)).is_ok());
+        assert_eq!(access.stands(&grant.kind()), access.stands(&grant));
         access.stands(&grant)
     };
     assert!(change(|_| ()));

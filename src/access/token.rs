@@ -12,8 +12,10 @@ use super::{
 use crate::{
     jwt::Jwt,
     payment::{ALL_PAYMENTS, Name, Time},
+    tally::Holder,
 };
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
 /// The longest time from `iat` to `exp`.
@@ -40,9 +42,8 @@ pub(super) fn admit(rules: &Rules, token: &str, now: Time) -> Result<Grant, Deni
     }
     let realm = claims.get("realm").and_then(Value::as_str).and_then(|realm| realm.parse().ok());
     let realm: Name = realm.ok_or(Denied::BadClaim("realm"))?;
-    if !key.realms.contains(&realm) {
-        return Err(Denied::RealmNotAllowed);
-    }
+    // The key's own copy of the name, so that streams of one realm share its text.
+    let realm = key.realms.iter().find(|known| **known == realm).cloned().ok_or(Denied::RealmNotAllowed)?;
     let payments = payments(&claims)?;
     if payments == Payments::All && !key.operator {
         return Err(Denied::OperatorNotAllowed);
@@ -51,9 +52,18 @@ pub(super) fn admit(rules: &Rules, token: &str, now: Time) -> Result<Grant, Deni
         realm,
         payments,
         expires_at: Some(expires_at),
+        holder: Some(holder(jwt)),
         kid: Some(Arc::clone(&key.kid)),
         fingerprint: Some(key.fingerprint.clone()),
     })
+}
+
+/// By whom what a token opens is counted: the first 64 bits of the digest of what was signed. The signature is left out, because
+/// its text can be changed so that it still verifies, and each change would be another holder.
+fn holder(jwt: Jwt<'_>) -> Holder {
+    let digest = Sha256::digest(jwt.signed.as_bytes());
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    Holder::new(u64::from_be_bytes(first))
 }
 
 /// Finds the key that signed the token. Nothing else in the token may be trusted before.
@@ -89,7 +99,7 @@ fn signer<'a>(rules: &'a Rules, jwt: Jwt<'_>) -> Result<&'a TokenKey, Denied> {
     Ok(key)
 }
 
-/// Checks `iat`, `nbf` and `exp`. Returns the time from which the token is refused.
+/// Checks `iat`, `nbf` and `exp`, against `now` and against each other. Returns the time from which the token is refused.
 fn check_times(claims: &Members, leeway: Duration, now: Time) -> Result<Time, Denied> {
     let leeway_ms = i64::try_from(leeway.as_millis()).unwrap_or(i64::MAX);
     let issued_at = time(claims, "iat")?.ok_or(Denied::BadClaim("iat"))?;
@@ -105,6 +115,10 @@ fn check_times(claims: &Members, leeway: Duration, now: Time) -> Result<Time, De
     }
     if not_before.since_ms(now) > leeway_ms {
         return Err(Denied::NotYetValid);
+    }
+    // The leeway, which is for differing clocks, would else make a token valid whose own times contradict each other.
+    if expires < not_before {
+        return Err(Denied::NeverValid);
     }
     Ok(refused_from)
 }

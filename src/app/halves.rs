@@ -17,7 +17,7 @@ use crate::{
     stream::{self, Streams},
 };
 use axum::Router;
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 use tokio::{sync::Notify, task::JoinSet};
 
 /// What both halves share. Both only borrow it; it belongs to the running gateway.
@@ -105,8 +105,8 @@ impl fmt::Debug for StreamHalf {
 }
 
 impl StreamHalf {
-    /// Builds the half. Nothing runs before [`StreamHalf::spawn`].
-    pub(super) fn new(access: Access, common: &Common) -> Self {
+    /// Builds the half. Nothing runs before [`StreamHalf::spawn`] but the idle threads of the reactors.
+    pub(super) fn new(access: Access, common: &Common) -> io::Result<Self> {
         let Common { store, metrics, limits, stream, shutdown } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
         let streams = Streams::new(
@@ -116,18 +116,14 @@ impl StreamHalf {
             Arc::clone(metrics),
             shutdown.clone(),
         );
-        Self { access: Arc::new(access), hub, streams }
+        streams.start_reactors()?;
+        Ok(Self { access: Arc::new(access), hub, streams })
     }
 
     /// The routes of the public listener.
     pub(super) fn routes(&self, common: &Common) -> Router {
-        let public = Public {
-            streams: Arc::clone(&self.streams),
-            access: Arc::clone(&self.access),
-            limits: common.limits.clone(),
-            metrics: Arc::clone(&common.metrics),
-        };
-        public.routes()
+        let (streams, access) = (Arc::clone(&self.streams), Arc::clone(&self.access));
+        Public::new(streams, access, common.limits.clone(), Arc::clone(&common.metrics)).routes()
     }
 
     /// Starts the tasks beside the streams: the hub, which follows the store, and the accounting of stream time.

@@ -1,12 +1,14 @@
 //! The sockets that a role listens on: `public` for streams, `ingest` for webhooks, and `admin` for every role.
 
 use crate::{
-    config::{Listen, ListenerKind, Role},
-    http,
+    config::{Listen, ListenerKind, Proxying, Role},
+    descriptors::Descriptors,
+    http::{self, Entrance, Places},
     limits::Limits,
+    metrics::Metrics,
 };
 use axum::Router;
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 /// A socket that could not be opened.
@@ -58,20 +60,75 @@ impl Listeners {
         Ok(Listen { public, ingest, admin: self.admin.local_addr()? })
     }
 
-    /// Each socket with the routes that it serves. `public` and `webhooks` are `None` if the role does not have them.
+    /// Each socket with its entrance and the routes that it serves. `public` and `webhooks` are `None` if the role does not have
+    /// them.
     pub(super) fn with_routes(
         self,
         public: Option<Router>,
         webhooks: Option<Router>,
         admin: Router,
-    ) -> Vec<(TcpListener, Router)> {
-        let mut served = vec![(self.admin, admin)];
+        doors: &Doors<'_>,
+    ) -> Vec<Served> {
+        let Doors { descriptors, .. } = *doors;
+        let is_shared = public.is_some() && webhooks.is_some() && self.ingest.is_none();
         let (mut public, mut webhooks) = (public.unwrap_or_default(), webhooks.unwrap_or_default());
+        let own = Places::new(descriptors.admin, 0);
+        let admin = doors.served(ListenerKind::Admin, self.admin, admin, descriptors.admin, &own);
+        let mut served = vec![admin];
+        let has_both = self.public.is_some() && self.ingest.is_some();
+        // Where webhooks have a socket of their own, the two sockets keep places to each other; where they share one, streams do.
+        let places = Places::new(descriptors.clients, if is_shared { descriptors.webhooks } else { 0 });
+        let most = |kept: usize| if has_both { kept } else { descriptors.clients };
         match self.ingest {
-            Some(listener) => served.push((listener, std::mem::take(&mut webhooks))),
+            Some(listener) => {
+                let (router, most) = (std::mem::take(&mut webhooks), most(descriptors.ingest()));
+                served.push(doors.served(ListenerKind::Ingest, listener, router, most, &places));
+            }
             None => public = public.merge(webhooks),
         }
-        served.extend(self.public.map(|listener| (listener, public)));
+        if let Some(listener) = self.public {
+            let most = most(descriptors.public());
+            served.push(doors.served(ListenerKind::Public, listener, public, most, &places));
+        }
         served
+    }
+}
+
+/// By what connections are let in.
+pub(super) struct Doors<'a> {
+    pub(super) descriptors: Descriptors,
+    pub(super) proxying: &'a Proxying,
+    /// `limits.connections`.
+    pub(super) connections: usize,
+    pub(super) metrics: &'a Arc<Metrics>,
+}
+
+/// A socket and what it takes to serve it.
+pub(super) struct Served {
+    pub(super) listener: TcpListener,
+    pub(super) router: Router,
+    pub(super) entrance: Arc<Entrance>,
+}
+
+impl Doors<'_> {
+    /// The socket of `kind`, which has at most `most` connections, each on one of `places`.
+    fn served(
+        &self,
+        kind: ListenerKind,
+        listener: TcpListener,
+        router: Router,
+        most: usize,
+        places: &Arc<Places>,
+    ) -> Served {
+        let Self { proxying, connections, metrics, .. } = self;
+        let entrance = Entrance::new(
+            kind.as_str(),
+            most.min(*connections),
+            Arc::clone(places),
+            Arc::clone(&proxying.proxies),
+            proxying.protocol.contains(&kind),
+            Arc::clone(metrics),
+        );
+        Served { listener, router, entrance }
     }
 }

@@ -311,11 +311,13 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
         Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
     let open = Some("default".parse().unwrap());
     let access = Arc::new(Access::new(crate::access::AccessSettings { open, ..Default::default() }).unwrap());
-    let routes = Public { streams, access, limits: limits.clone(), metrics: Arc::clone(&metrics) }.routes();
+    let routes = Public::new(streams, access, limits.clone(), Arc::clone(&metrics)).routes();
     let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(hub.run(shutdown.clone()));
-    tokio::spawn(http::serve(listener, routes, limits, metrics, shutdown.clone()));
+    let places = http::Places::new(10, 0);
+    let entrance = http::Entrance::new("public", 10, places, Arc::default(), false, Arc::clone(&metrics));
+    tokio::spawn(http::serve(listener, routes, entrance, limits, metrics, shutdown.clone()));
 
     let mut stream = reqwest::get(format!("http://{address}/v1/payments/a/events")).await.unwrap();
     let mut heard = String::new();

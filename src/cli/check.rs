@@ -2,7 +2,7 @@
 
 use super::{config_file::ConfigFile, output};
 use crate::{
-    config::{Config, ConfigMistakes, DEFAULT},
+    config::{Config, ConfigMistakes, DEFAULT, Role},
     source,
     store::{self, embedded},
 };
@@ -75,7 +75,7 @@ struct Checked {
 
 impl Checked {
     fn new(config: Config) -> Self {
-        let mut warnings = config.warnings();
+        let mut warnings = config.warnings(Role::All);
         let is_there = match &config.store {
             store::Settings::Redis(_) => None,
             store::Settings::Embedded(settings) => match settings.is_there() {

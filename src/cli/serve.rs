@@ -1,14 +1,18 @@
 //! `paystream serve`: runs the gateway until a signal ends it.
 
-use super::{client, config_file::ConfigFile, output, port};
+use super::{client, config_file::ConfigFile, output, port, rotation::Rotation};
 use crate::{
     app::{App, Running},
-    config::{Config, DEV_SECRET, Listen, Role, environment, fresh_secret},
+    config::{
+        Config, ConfigMistakes, ConfigText, DEV_SECRET, Listen, Role, SecretFiles, environment, fresh_secret,
+    },
+    metrics::{ReloadCause, ReloadOutcome},
     telemetry,
 };
 use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the gateway
@@ -51,12 +55,12 @@ impl ServeArgs {
             let served = serve(config, Role::All, None, |running| warn_loudly(running, &secret)).await;
             return served.map_err(port::in_terms_of_arguments);
         }
-        let config = self.config.load()?;
+        let loaded = Loaded::read(&self.config)?;
+        let config = loaded.text.parse(&environment())?;
         config.check_role(self.role)?;
-        // A node that runs one half cannot warn: what seems to be missing may be configured on the nodes of the other half.
-        let warnings = if self.role == Role::All { config.warnings() } else { Vec::new() };
+        let warnings = config.warnings(self.role);
         let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        serve(config, self.role, Some(&self.config), warn).await
+        serve(config, self.role, Some(loaded), warn).await
     }
 }
 
@@ -64,19 +68,21 @@ impl ServeArgs {
 async fn serve(
     config: Config,
     role: Role,
-    file: Option<&ConfigFile>,
+    mut loaded: Option<Loaded<'_>>,
     started: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut signals = Signals::new().context("the signal handlers cannot be installed")?;
+    let mut rotation = Rotation::new(config.secret_files.clone());
     let mut running = App::start(config, role).await?;
     started(&running);
     let failure = loop {
         tokio::select! {
             action = signals.next() => match action {
-                SignalAction::Reload => reload(&running, file),
+                SignalAction::Reload => reload(&running, loaded.as_mut(), &mut rotation),
                 SignalAction::Shutdown => break None,
             },
+            files = rotation.changed() => reread(&running, loaded.as_ref(), &mut rotation, &files),
             failure = running.failed() => break Some(failure),
         }
     };
@@ -90,24 +96,68 @@ async fn serve(
     failure.map_or(Ok(()), Err)
 }
 
+/// The configuration that is in use, as it was written.
+struct Loaded<'a> {
+    file: &'a ConfigFile,
+    text: ConfigText,
+}
+
+impl<'a> Loaded<'a> {
+    fn read(file: &'a ConfigFile) -> Result<Self, ConfigMistakes> {
+        Ok(Self { file, text: ConfigText::load(&file.path)? })
+    }
+}
+
 /// Reloads the configuration file. If it has a mistake, the running configuration stays in use.
-fn reload(running: &Running, file: Option<&ConfigFile>) {
-    let Some(file) = file else {
+fn reload(running: &Running, loaded: Option<&mut Loaded<'_>>, rotation: &mut Rotation) {
+    let Some(loaded) = loaded else {
         tracing::info!("there is no configuration file, so nothing is reloaded");
         return;
     };
-    match file.load() {
-        Ok(config) => {
-            if let Err(error) = running.reload(config) {
-                tracing::error!("configuration not reloaded, the old one stays in use: {error:#}");
-            }
-        }
-        Err(mistakes) => {
-            for mistake in mistakes.iter() {
-                tracing::error!("configuration not reloaded, the old one stays in use: {}", mistake.text);
-            }
-        }
+    let newer = Loaded::read(loaded.file);
+    let config = newer.as_ref().map_err(Clone::clone).and_then(|newer| newer.text.parse(&environment()));
+    if let (Some(files), Ok(newer)) = (replace(running, config, ReloadCause::Signal), newer) {
+        *loaded = newer;
+        rotation.accept(files);
     }
+}
+
+/// Reads the secrets again because `files` changed. The rest of the configuration stays as it was read last, because the file may be
+/// in the middle of an edit. If one of the secrets is refused, all stay in use as they are.
+fn reread(running: &Running, loaded: Option<&Loaded<'_>>, rotation: &mut Rotation, files: &[PathBuf]) {
+    let Some(loaded) = loaded else { return };
+    let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+    tracing::info!(files = names.join(", "), "files with secrets have changed; reading them again");
+    match replace(running, loaded.text.parse(&environment()), ReloadCause::SecretFile) {
+        Some(files) => rotation.accept(files),
+        None => rotation.refuse(),
+    }
+}
+
+/// Puts a configuration in use, and returns the files of its secrets. After a mistake, the running one stays in use.
+fn replace(
+    running: &Running,
+    config: Result<Config, ConfigMistakes>,
+    cause: ReloadCause,
+) -> Option<SecretFiles> {
+    let mistakes = match config {
+        Ok(config) => {
+            let files = config.secret_files.clone();
+            match running.reload(config) {
+                Ok(()) => {
+                    running.count_reload(cause, ReloadOutcome::Done);
+                    return Some(files);
+                }
+                Err(error) => vec![format!("{error:#}")],
+            }
+        }
+        Err(mistakes) => mistakes.iter().map(|mistake| mistake.text.clone()).collect(),
+    };
+    for mistake in mistakes {
+        tracing::error!("configuration not reloaded, the old one stays in use: {mistake}");
+    }
+    running.count_reload(cause, ReloadOutcome::Refused);
+    None
 }
 
 /// What a signal asks the gateway to do.

@@ -14,6 +14,9 @@ use std::{
 
 /// Looks after the data folder of the embedded store
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  paystream store check --config paystream.toml")]
 pub(super) struct StoreArgs {
     #[command(subcommand)]
     command: StoreCommand,

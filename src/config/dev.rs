@@ -5,8 +5,10 @@ use super::{
     document::Document,
     duration::DAY,
     environment::Environment,
+    files::SecretFiles,
     listen::{Listen, ListenerKind},
     mistake::{Collector, ConfigMistakes},
+    proxying::Proxying,
     read,
     realm::DEFAULT_REALM,
 };
@@ -90,14 +92,18 @@ impl Config {
         let access = Access::new(access).map_err(|why| ConfigMistakes::one(why.to_string()))?;
         Ok(Self {
             listen: Listen::or_default(None, None, None),
+            proxying: Proxying::default(),
             store: store::Settings::Embedded(embedded::Settings { path: data, history: 45 * DAY }),
             sources,
             access,
             // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
+            admin_hosts: Vec::new(),
+            is_local: true,
             limits: Limits::default(),
             log: telemetry::Format::Text,
+            secret_files: SecretFiles::default(),
         })
     }
 }

@@ -4,7 +4,7 @@
 mod reference;
 mod section;
 
-use super::{environment::Environment, mistake::Collector};
+use super::{environment::Environment, files::SecretFiles, mistake::Collector};
 use std::{
     cell::RefCell,
     collections::BTreeSet,
@@ -31,6 +31,8 @@ pub(super) struct Document<'a> {
     used: RefCell<BTreeSet<String>>,
     /// The names of all possible overrides, for suggestions.
     overridable: RefCell<BTreeSet<String>>,
+    /// The files with secrets that were read.
+    files: RefCell<SecretFiles>,
     mistakes: &'a Collector,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Document<'a> {
             environment,
             used,
             overridable,
+            files: RefCell::default(),
             mistakes,
         })
     }
@@ -149,6 +152,11 @@ impl<'a> Document<'a> {
             }
         }
         sections
+    }
+
+    /// The files with secrets that were read so far.
+    pub(super) fn secret_files(&self) -> SecretFiles {
+        self.files.borrow().clone()
     }
 
     /// Reports unknown sections and unused overrides.

@@ -34,6 +34,16 @@ pub enum ListenerKind {
 }
 
 impl ListenerKind {
+    /// The key of the listener under `[listen]`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Ingest => "ingest",
+            Self::Admin => "admin",
+        }
+    }
+
     /// The environment variable that sets the address of the listener.
     #[must_use]
     pub const fn variable(self) -> &'static str {
@@ -61,10 +71,6 @@ impl Listen {
 
 impl fmt::Display for ListenerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Public => "public",
-            Self::Ingest => "ingest",
-            Self::Admin => "admin",
-        })
+        f.write_str(self.as_str())
     }
 }

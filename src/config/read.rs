@@ -9,6 +9,7 @@ use super::{
     document::{Document, Section},
     duration::{DAY, HOUR},
     listen::Listen,
+    proxying::Proxying,
     scope::SecretScope,
 };
 use crate::{access::Access, limits::Limits, secret, source::Source, stream, telemetry};
@@ -29,6 +30,7 @@ const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
 /// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
     pub(super) listen: Listen,
+    pub(super) proxying: Proxying,
     pub(super) store: Option<crate::store::Settings>,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
@@ -38,6 +40,7 @@ pub(super) struct Parts {
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
     pub(super) admin_token: Option<SecretString>,
+    pub(super) admin_hosts: Vec<String>,
     pub(super) limits: Limits,
     pub(super) log: telemetry::Format,
 }
@@ -45,17 +48,30 @@ pub(super) struct Parts {
 /// Reads and checks all sections. Resolves the secrets of `scope` only.
 pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
-    let listen = listen(document.section("listen"));
+    let (listen, proxying) = listen(document.section("listen"));
     let store = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
     let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
-    let admin_token = admin(document.section("admin").resolving_secrets(is_admin));
+    let (admin_token, admin_hosts) = admin(document.section("admin").resolving_secrets(is_admin));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
     document.end(&SECTIONS);
-    Parts { listen, store, sources, source_names, access, kids, stream, admin_token, limits, log }
+    Parts {
+        listen,
+        proxying,
+        store,
+        sources,
+        source_names,
+        access,
+        kids,
+        stream,
+        admin_token,
+        admin_hosts,
+        limits,
+        log,
+    }
 }
 
 /// The addresses that `[listen]` gives. A missing or wrong one is `None`.
@@ -71,7 +87,7 @@ pub(super) fn given_addresses(section: &mut Section<'_>) -> GivenAddresses {
     GivenAddresses { public: read("public"), ingest: read("ingest"), admin: read("admin") }
 }
 
-fn listen(mut section: Section<'_>) -> Listen {
+fn listen(mut section: Section<'_>) -> (Listen, Proxying) {
     let given = given_addresses(&mut section);
     let listen = Listen::or_default(given.public, given.ingest, given.admin);
     let Listen { public, ingest, admin } = listen;
@@ -83,8 +99,9 @@ fn listen(mut section: Section<'_>) -> Listen {
             "public or ingest has the same address; give admin an address of its own, e.g. 127.0.0.1:9090",
         );
     }
+    let proxying = Proxying::read(&mut section);
     section.end();
-    listen
+    (listen, proxying)
 }
 
 /// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
@@ -119,7 +136,8 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
     }
 }
 
-fn admin(mut section: Section<'_>) -> Option<SecretString> {
+fn admin(mut section: Section<'_>) -> (Option<SecretString>, Vec<String>) {
+    const NAMES: &str = "names of hosts without a port, e.g. [\"gateway-1\", \"gateway.internal\"]";
     let token = section.secret("token");
     let checked =
         token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
@@ -127,8 +145,25 @@ fn admin(mut section: Section<'_>) -> Option<SecretString> {
         let remedy = "create one with `openssl rand -base64 24`";
         section.wrong(&section.place("token"), "token", &format!("the token {weakness}; {remedy}"));
     }
+    let mut hosts = Vec::new();
+    for (place, host) in section.texts("hosts", NAMES).unwrap_or_default() {
+        if is_host_name(&host) {
+            hosts.push(host);
+        } else {
+            section.wrong(&place, "hosts", &format!("{host:?} is no name of a host; allowed: {NAMES}"));
+        }
+    }
     section.end();
-    token
+    (token, hosts)
+}
+
+/// Whether the text is a name as DNS has them: labels of letters, digits, "-" and "_", with dots between.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Reads `[limits]`. Every field is written out, so that the compiler reports a limit that is missing here.
@@ -151,9 +186,18 @@ fn limits(mut section: Section<'_>) -> Limits {
         head_bytes: count("head_bytes", MOST, default.head_bytes),
         headers: count("headers", MOST, default.headers),
         connections: count("connections", MOST, default.connections),
+        connections_per_peer: count("connections_per_peer", MOST, default.connections_per_peer),
+        silent_connections_per_peer: count(
+            "silent_connections_per_peer",
+            MOST,
+            default.silent_connections_per_peer,
+        ),
         deliveries: count("deliveries", MOST, default.deliveries),
         payments_per_stream: count("payments_per_stream", WIDEST, default.payments_per_stream),
         streams: count("streams", MOST, default.streams),
+        streams_per_peer: count("streams_per_peer", MOST, default.streams_per_peer),
+        streams_per_token: count("streams_per_token", MOST, default.streams_per_token),
+        streams_per_payment: count("streams_per_payment", MOST, default.streams_per_payment),
         log_reads: count("log_reads", MOST, default.log_reads),
         accepts_per_second: count("accepts_per_second", MOST, default.accepts_per_second),
         ..default
@@ -169,6 +213,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         small("failed_signatures_per_second", default.failed_signatures_per_second);
     let mut span =
         |key, default| section.duration(key, &(Duration::from_millis(100)..=HOUR)).unwrap_or(default);
+    let first_head_timeout = span("first_head_timeout", default.first_head_timeout);
     let head_timeout = span("head_timeout", default.head_timeout);
     let body_timeout = span("body_timeout", default.body_timeout);
     let stall = span("stall", default.stall);
@@ -182,7 +227,16 @@ fn limits(mut section: Section<'_>) -> Limits {
         );
     }
     section.end();
-    Limits { backlog, failed_signatures_per_second, head_timeout, body_timeout, stall, wait, ..counts }
+    Limits {
+        backlog,
+        failed_signatures_per_second,
+        first_head_timeout,
+        head_timeout,
+        body_timeout,
+        stall,
+        wait,
+        ..counts
+    }
 }
 
 fn log(mut section: Section<'_>) -> telemetry::Format {

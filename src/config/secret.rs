@@ -1,29 +1,24 @@
 //! References to secrets. The configuration file contains no secret itself, so that it can be shown and shared.
 
-use super::environment::Environment;
+use super::{environment::Environment, files::SecretFiles};
 use secrecy::SecretString;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 /// Describes what is allowed, for messages.
 pub(super) const ALLOWED: &str = "a reference such as \"env:NAME\" or \"file:path\"";
-
-/// The largest file that may hold a secret. An RSA key of 8192 bits in PEM, the longest useful one, has 6.4 kB.
-const MAX_BYTES: u64 = 64 << 10;
 
 /// Whether the text is a reference to a secret rather than a secret itself.
 pub(super) fn is_reference(text: &str) -> bool {
     text.starts_with("env:") || text.starts_with("file:")
 }
 
-/// Reads the secret that a reference names. `locate` makes a path absolute. The error quotes the text only if it is a reference,
+/// Reads the secret that a reference names. `locate` makes a path absolute, and `files` remembers what was read. The error quotes the text only if it is a reference,
 /// because otherwise it may be the secret itself.
 pub(super) fn resolve(
     reference: &str,
     environment: &Environment,
     locate: impl FnOnce(&str) -> PathBuf,
+    files: &mut SecretFiles,
 ) -> Result<SecretString, String> {
     let secret = if let Some(name) = reference.strip_prefix("env:") {
         let value = environment.get(name);
@@ -32,7 +27,7 @@ pub(super) fn resolve(
         })?
     } else if let Some(path) = reference.strip_prefix("file:") {
         let path = locate(path);
-        read(&path).map_err(|error| {
+        files.read(&path).map_err(|error| {
             format!("the file {} cannot be read ({error}); create it, or name another file", path.display())
         })?
     } else {
@@ -45,16 +40,4 @@ pub(super) fn resolve(
         return Err(format!("the secret {reference} is empty; give it a value"));
     }
     Ok(secret.into())
-}
-
-/// The text of a file without the line break at its end, which editors and `echo` add.
-fn read(path: &Path) -> Result<String, std::io::Error> {
-    if fs::metadata(path)?.len() > MAX_BYTES {
-        return Err(std::io::Error::other(format!(
-            "it is larger than {MAX_BYTES} bytes, the most that a secret may have"
-        )));
-    }
-    let text = fs::read_to_string(path)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

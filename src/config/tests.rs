@@ -3,6 +3,7 @@
 mod dev;
 mod excerpts;
 mod paths;
+mod warnings;
 
 use super::*;
 use secrecy::ExposeSecret;
@@ -40,7 +41,9 @@ pub(super) fn all_of_the_manual() -> String {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
     };
-    let is_other = |line: &&str| !["cors = []", "kind = \"embedded\""].contains(line);
+    let others =
+        ["cors = []", "hosts = []", "kind = \"embedded\"", "trusted_proxies = []", "proxy_protocol = []"];
+    let is_other = |line: &&str| !others.contains(line);
     let lines: Vec<String> = DEFAULT.lines().filter(is_other).map(uncomment).collect();
     lines.join("\n")
 }
@@ -58,6 +61,7 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(store.history, Duration::from_secs(180 * 86_400));
         assert_eq!(config.stream, stream::Settings::default());
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.proxying.to_string(), Proxying::default().to_string());
         assert_eq!(config.log, telemetry::Format::Text);
         let defaults = access::Access::new(access::AccessSettings::default()).unwrap();
         assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
@@ -83,8 +87,11 @@ fn all_examples_of_the_manual_are_valid() {
     let origin = http::HeaderValue::from_static("https://shop.example");
     let preflight = config.access.cors_preflight(Some(&origin));
     assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
+    assert_eq!(config.admin_hosts, ["gateway-1", "gateway.internal"]);
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     assert!(config.admin_token.is_some());
+    let shown = "[10.0.0.7/32, 10.1.0.0/16, 2001:db8:1::/48] by x-forwarded-for, PROXY protocol on [public]";
+    assert_eq!(config.proxying.to_string(), shown);
 }
 
 #[test]
@@ -152,6 +159,22 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("[limits]\nstreams = -5", "[limits] streams: -5 is not allowed"),
         ("[limits]\nstreams = \"5\"", "[limits] streams: a value of type string is not allowed"),
         ("[limits]\nbuffered_bytes = 1000000", "the longest webhook would never fit"),
+        (
+            "[listen]\ntrusted_proxies = [\"proxy\"]",
+            "paystream.toml:2: [listen] trusted_proxies: \"proxy\" is neither an address nor a network; allowed: a list of addresses",
+        ),
+        (
+            "[listen]\nclient_header = \"x-real-ip\"",
+            "[listen] client_header: \"x-real-ip\" is not a header that names clients; allowed: \"x-forwarded-for\" or",
+        ),
+        (
+            "[listen]\ntrusted_proxies = [\"10.0.0.1\"]\nproxy_protocol = [\"admin\"]",
+            "paystream.toml:3: [listen] proxy_protocol: \"admin\" is not such a listener; allowed: a list of",
+        ),
+        (
+            "[listen]\nproxy_protocol = [\"public\"]",
+            "[listen] proxy_protocol: no proxy is declared that could use the protocol; name the balancers in trusted_proxies",
+        ),
         ("[limits]\npayments_per_stream = 9", "a whole number from 1 to 8"),
         ("[log]\nformat = \"xml\"", "[log] format: \"xml\" is no log format; allowed: \"text\" or \"json\""),
         (
@@ -416,30 +439,6 @@ fn a_host_name_in_listen_is_looked_up() {
             "{found:?}"
         );
     }
-}
-
-#[test]
-fn a_source_whose_realm_no_key_opens_is_warned_of() {
-    let source = |realm: &str| {
-        format!(
-            "[[source]]\nname = \"a-{realm}\"\nprovider = \"generic\"\nrealm = \"{realm}\"\nsecrets = [\"env:ACME_SECRET\"]\n"
-        )
-    };
-    let key = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\", \"live\"]\n";
-    let warnings = |text: &str| parse(text).unwrap().warnings();
-    assert!(warnings("").is_empty());
-    assert!(warnings(&format!("{}{}{key}", source("default"), source("live"))).is_empty());
-    let found = warnings(&format!("{}{}{key}", source("live"), source("lvie")));
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0].starts_with("source \"a-lvie\": no [[access.key]] may sign for its realm \"lvie\""),
-        "{found:?}"
-    );
-    let dev = Config::dev("data".into(), &fresh_secret()).unwrap();
-    assert!(dev.warnings().is_empty(), "it is open");
-    let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
-    assert_eq!(without_keys.len(), 1, "{without_keys:?}");
-    assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn warn(source: &str, backlog: Backlog, is_configured: bool) {
     tracing::warn!(
         source,
         pending = backlog.count,
-        oldest = ?backlog.oldest,
+        oldest_s = backlog.oldest.as_secs(),
         "confirmations are pending for which this node does not ask: {remedy}"
     );
 }

@@ -1,8 +1,8 @@
 //! The accept loop: takes connections from a listener and serves each of them within bounds.
 //!
-//! It promises that no client holds a connection for free: silence before the first byte, an incomplete request head and a
-//! reader that does not read each end by a timeout. Connections beyond the limit wait in the kernel's backlog and not in
-//! memory. An error or a panic of one connection does not affect the others.
+//! It promises that no client holds a connection for free: silence before the first request, an incomplete request head and a
+//! reader that does not read each end by a timeout. How many there may be is decided by `admission`: connections beyond the
+//! limit wait in the kernel's backlog and not in memory. An error or a panic of one connection does not affect the others.
 //!
 //! The first bytes decide between `h1` and `h2`. They are read here and not by hyper-util, because its detection of the
 //! version has no timeout.
@@ -10,26 +10,31 @@
 //! The loop knows sockets and a router. It must not know what the routes mean.
 
 use super::{
+    admission::{Admission, Entrance},
     guarded::Guarded,
     h1, h2,
+    idle::Quiet,
+    leave::Leaver,
+    preamble,
     read_ahead::ReadAhead,
-    service::{Peer, Routed},
+    service::Routed,
 };
 use crate::{
     limits::{LimitHit, Limits},
     live::Live,
     metrics::Metrics,
+    peer::Peer,
     shutdown::Shutdown,
 };
 use axum::Router;
+use futures_util::future::Abortable;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// Bytes that the kernel buffers for a client that does not read. A frame has about 1 KiB, so a burst of some 60 fits.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -58,30 +63,33 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    entrance: Arc<Entrance>,
     limits: Live<Limits>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.get().connections.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
-    let server = Arc::new(Server { router, limits, metrics, shutdown });
+    let server = Arc::new(Server { router, entrance, limits, metrics, shutdown });
     loop {
         let next = async {
-            let permit = server.permit(&permits).await?;
-            Some((permit, server.accept(&listener).await))
+            let admission = server.entrance.admit().await;
+            (admission, server.accept(&listener).await)
         };
-        let next = tokio::select! {
+        let (admission, (stream, address)) = tokio::select! {
             next = next => next,
-            () = server.shutdown.stopped() => None,
+            () = server.shutdown.stopped() => break,
         };
-        let Some((permit, (stream, peer))) = next else { break };
         let server = Arc::clone(&server);
+        let (quiet, registration) = server.entrance.idle.quiet();
+        // Lasts as long as the connection, wherever it is served.
+        let token = connections.token();
         connections.spawn(async move {
+            let served = server.connection(stream, address, (admission, token), quiet);
             tokio::select! {
-                () = server.connection(stream, peer) => {}
+                // Ended early if it is idle while others wait for its place.
+                _ = Abortable::new(served, registration) => {}
                 () = server.shutdown.stopped() => {}
             }
-            drop(permit);
         });
     }
     connections.close();
@@ -91,6 +99,7 @@ pub async fn serve(
 /// What all connections of one listener share.
 struct Server {
     router: Router,
+    entrance: Arc<Entrance>,
     /// Read once for each connection, which keeps the limits that it began with.
     limits: Live<Limits>,
     metrics: Arc<Metrics>,
@@ -98,14 +107,6 @@ struct Server {
 }
 
 impl Server {
-    /// Waits until one more connection is allowed. `None` if the semaphore is closed, which does not happen.
-    async fn permit(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        if permits.available_permits() == 0 {
-            self.metrics.limit_hits.count(LimitHit::Connections);
-        }
-        Arc::clone(permits).acquire_owned().await.ok()
-    }
-
     /// Accepts the next connection. Errors do not end the loop, since most of them pass: it tries again, after a pause where
     /// the next attempt would fail too.
     async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -124,28 +125,72 @@ impl Server {
     }
 
     /// Serves one connection to its end. Its errors are only logged, because the client or its network causes them.
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
-        let served = match timeout(self.limits.get().head_timeout, self.open(stream)).await {
-            Err(_) => {
-                self.metrics.limit_hits.count(LimitHit::HeadTimeout);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok((version, stream))) => {
-                let service = Routed::new(self.router.clone(), Peer(peer));
-                let served = match version {
-                    Version::H1 => h1::serve(stream, service, &self.limits, &self.shutdown).await,
-                    // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
-                    Version::H2 => {
-                        Box::pin(h2::serve(stream, service, &self.limits, &self.metrics, &self.shutdown))
-                            .await
-                    }
-                };
-                served.map_err(Failed::from)
-            }
+    async fn connection(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        (mut admission, token): (Admission, TaskTrackerToken),
+        quiet: Arc<Quiet>,
+    ) {
+        admission.open();
+        let limits = self.limits.get();
+        let deadline = Instant::now() + limits.first_head_timeout.min(limits.head_timeout);
+        let Some(peer) = self.client(&mut stream, address, deadline).await else { return };
+        let (silent, silence) = match admission.enter(peer, &limits) {
+            Ok(entered) => entered,
+            Err(hit) => return self.metrics.limit_hits.count(hit),
         };
-        if let Err(error) = served {
-            tracing::debug!(error = &*error, %peer, "a connection ended early");
+        let service = Routed::new(self.router.clone(), peer, Arc::clone(&self.entrance), silent, quiet);
+        let mut served = pin!(self.requests(stream, service));
+        // Boxed, so that it takes no memory once the first request is there.
+        let silence = Box::pin(silence.end(deadline));
+        let served = tokio::select! {
+            served = served.as_mut() => served,
+            spoke = silence => match spoke {
+                Ok(()) => served.await,
+                Err(hit) => return self.metrics.limit_hits.count(hit),
+            },
+        };
+        let left = served.and_then(|leaver| match leaver {
+            Some(leaver) => leaver.leave(Box::new((admission, token))).map_err(Failed::from),
+            None => Ok(()),
+        });
+        if let Err(error) = left {
+            tracing::debug!(error = &*error, peer = %peer.address(), "a connection ended early");
+        }
+    }
+
+    /// Reads who the client of a new connection is. `None` if the connection has to be closed, because a declared proxy does
+    /// not say so in time.
+    async fn client(&self, stream: &mut TcpStream, address: SocketAddr, deadline: Instant) -> Option<Peer> {
+        let proxies = self.entrance.proxies();
+        let direct = proxies.direct(address.ip());
+        if !self.entrance.takes_proxy_protocol || !proxies.trusts(address.ip()) {
+            return Some(direct);
+        }
+        match timeout_at(deadline, preamble::client(stream)).await {
+            Ok(Ok(client)) => Some(client.map_or(direct, |client| proxies.named(client))),
+            Ok(Err(error)) => {
+                tracing::warn!(proxy = %address.ip(), %error, "a connection of a trusted proxy is closed");
+                None
+            }
+            Err(_) => {
+                self.metrics.limit_hits.count(LimitHit::FirstHeadTimeout);
+                None
+            }
+        }
+    }
+
+    /// Serves the requests of one connection, until it ends or a stream leaves it.
+    async fn requests(&self, stream: TcpStream, service: Routed) -> Result<Option<Box<Leaver>>, Failed> {
+        let (version, stream) = self.open(stream).await?;
+        match version {
+            Version::H1 => Ok(h1::serve(stream, service, &self.limits, &self.shutdown).await?),
+            // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
+            Version::H2 => {
+                Box::pin(h2::serve(stream, service, &self.limits, &self.metrics, &self.shutdown)).await?;
+                Ok(None)
+            }
         }
     }
 

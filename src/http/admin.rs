@@ -7,18 +7,23 @@
 //! | `health`    | `/livez`, `/readyz`, `/readyz/ingest` |
 //! | `metrics`   | `/metrics` |
 //! | `operators` | the bearer token that opens `/admin` |
+//! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
 //! | `erase`     | removal of all about one payment |
 //! | `reconcile` | one payment, compared with what its provider says |
 
 mod erase;
+mod guesses;
 mod health;
 mod metrics;
 mod operators;
 mod reconcile;
 mod records;
 
-use super::problem;
+use super::{
+    hosts::{HostNames, Hosts},
+    problem,
+};
 use crate::{
     confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
 };
@@ -46,12 +51,14 @@ pub struct Admin {
     pub shutdown: Shutdown,
     /// The token that opens `/admin`. While it is `None`, nobody is let in.
     pub token: Arc<RwLock<Option<SecretString>>>,
+    /// The names under which the listener may be addressed.
+    pub hosts: HostNames,
 }
 
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, metrics, shutdown, token } = self;
+        let Self { hub, store, sources, confirmations, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
         let erasures =
             Erasures { sources: sources.clone(), store: Arc::clone(&store), metrics: Arc::clone(&metrics) };
@@ -62,10 +69,12 @@ impl Admin {
             .merge(erasures.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
+        let operators = Operators::new(token, Arc::clone(&metrics));
+        let guarded = metrics::routes(Arc::clone(&metrics)).nest("/admin", operators.only(tools));
+        // Health is not guarded: a probe may use any name, and learns no more than whether the node is well.
         Health { hub, store, takes_webhooks, shutdown }
             .routes()
-            .merge(metrics::routes(metrics))
+            .merge(Hosts::of_admin(hosts, metrics).only(guarded))
             .method_not_allowed_fallback(problem::method_not_allowed)
-            .nest("/admin", Operators::new(token).only(tools))
     }
 }

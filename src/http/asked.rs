@@ -2,7 +2,7 @@
 //!
 //! It only reads the request. Whether the client may see a payment is decided elsewhere.
 
-use super::problem::Problem;
+use super::{problem::Problem, service::Arrival};
 use crate::payment::{ALL_PAYMENTS, Name};
 use axum::{
     extract::Query,
@@ -15,6 +15,8 @@ use std::{borrow::Cow, time::Duration};
 pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
+    /// Who asks. `None` where the request did not come over a connection of the gateway.
+    pub(super) arrival: Option<Arrival>,
     uri: Uri,
     /// The pairs of the query, in the order of the request.
     parameters: Vec<(String, String)>,
@@ -24,7 +26,8 @@ impl From<Parts> for Asked {
     fn from(head: Parts) -> Self {
         // Any query can be read as pairs, so the default is used only for a request without a query.
         let Query(parameters) = Query::try_from_uri(&head.uri).unwrap_or_default();
-        Self { method: head.method, headers: head.headers, uri: head.uri, parameters }
+        let arrival = head.extensions.get().copied();
+        Self { method: head.method, headers: head.headers, arrival, uri: head.uri, parameters }
     }
 }
 

@@ -35,6 +35,11 @@ impl Guarded {
         Self { stream, patience, waiting: None, metrics }
     }
 
+    /// The socket, without the bound.
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
     /// Returns the result of a write, or an error if writes have been waiting for too long.
     fn bounded(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {

@@ -1,19 +1,21 @@
 //! `POST /webhooks/{source}`: reads a provider's request, within bounds of size and time, and hands it to [`Ingest`].
 //!
 //! It promises that a provider gets a 4xx only for its own mistakes: a fault of the gateway, a panic included, is a 503 with
-//! `Retry-After`. An incomplete body reserves memory only for the bytes that have arrived, so that slow clients do not block
-//! others. A delivery that could not be read is reported to [`Ingest`] too, which accounts for it. A delivery that was read is
+//! `Retry-After`. An incomplete body reserves memory only for the bytes that have arrived, and no sender can take the memory of
+//! the others (`buffers`). A delivery that could not be read is reported to [`Ingest`] too, which accounts for it. A delivery that was read is
 //! processed to its end even if the provider hangs up, so that it always has an outcome.
 
 use super::{
+    buffers::{Buffers, Held, NoRoom},
     problem::{self, Problem},
-    service::Peer,
+    service::Arrival,
 };
 use crate::{
     clock,
     ingest::{Delivery, Ingest, Refusal, Reply, ReplyBody},
     limits::Limits,
     live::Live,
+    peer::Peer,
     source::{Source, Sources},
 };
 use axum::{
@@ -26,10 +28,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::sync::Arc;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// The routes that take webhooks. A clone shares everything.
@@ -38,8 +37,8 @@ pub struct Webhooks {
     sources: Arc<Sources>,
     ingest: Arc<Ingest>,
     limits: Live<Limits>,
-    /// One permit for each byte of a body that may still be held in memory.
-    memory: Arc<Semaphore>,
+    /// The memory for bodies.
+    buffers: Arc<Buffers>,
     /// The deliveries that are being processed.
     tasks: TaskTracker,
 }
@@ -48,8 +47,8 @@ impl Webhooks {
     /// Hands deliveries to `sources` over to `ingest`.
     #[must_use]
     pub fn new(sources: Arc<Sources>, ingest: Arc<Ingest>, limits: Live<Limits>) -> Self {
-        let memory = Arc::new(Semaphore::new(limits.get().buffered_bytes.min(Semaphore::MAX_PERMITS)));
-        Self { sources, ingest, limits, memory, tasks: TaskTracker::new() }
+        let buffers = Buffers::new(limits.get().buffered_bytes);
+        Self { sources, ingest, limits, buffers, tasks: TaskTracker::new() }
     }
 
     /// The routes.
@@ -66,8 +65,8 @@ impl Webhooks {
         self.tasks.wait().await;
     }
 
-    /// Reads a body within the limits of size, time and memory. Its memory stays reserved until the result is dropped.
-    async fn read(&self, body: Body) -> Result<Held, Refusal> {
+    /// Reads a body of `peer` within the limits of size, time and memory. Its memory is taken until the result is dropped.
+    async fn read(&self, body: Body, peer: Option<Peer>) -> Result<Held, Refusal> {
         let Limits { body_bytes, body_timeout, .. } = self.limits.get();
         // `Content-Length` is over the limit already, so nothing is read.
         if body.size_hint().lower() > body_bytes as u64 {
@@ -75,8 +74,13 @@ impl Webhooks {
         }
         let read = async {
             let mut body = Limited::new(body, body_bytes);
-            let mut held = Held { bytes: Vec::new(), reserved: self.reserve(0)? };
-            while let Some(frame) = body.frame().await {
+            let mut held = self.buffers.hold(peer);
+            loop {
+                let frame = tokio::select! {
+                    frame = body.frame() => frame,
+                    () = held.given_up() => return Err(Refusal::Overload),
+                };
+                let Some(frame) = frame else { break };
                 let frame = frame.map_err(|error| {
                     if error.is::<LengthLimitError>() {
                         Refusal::TooLarge(body_bytes)
@@ -85,27 +89,13 @@ impl Webhooks {
                     }
                 })?;
                 let Ok(data) = frame.into_data() else { continue };
-                held.reserved.merge(self.reserve(data.len())?);
-                // Copied, because even a few bytes would keep the whole read buffer alive.
-                held.bytes.extend_from_slice(&data);
+                held.push(&data).map_err(|NoRoom| Refusal::Overload)?;
             }
+            held.finish().map_err(|NoRoom| Refusal::Overload)?;
             Ok(held)
         };
         timeout(body_timeout, read).await.unwrap_or(Err(Refusal::Slow(body_timeout)))
     }
-
-    /// Reserves memory for so many bytes, without waiting.
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overload)?;
-        Arc::clone(&self.memory).try_acquire_many_owned(bytes).map_err(|_| Refusal::Overload)
-    }
-}
-
-/// A body in memory.
-struct Held {
-    bytes: Vec<u8>,
-    /// The memory that is reserved for `bytes`.
-    reserved: OwnedSemaphorePermit,
 }
 
 /// The name of a source in the path. An error if the path does not decode to UTF-8, which names no source.
@@ -127,8 +117,10 @@ async fn deliver(webhooks: &Webhooks, source: Arc<Source>, request: Request) -> 
     let received_at = clock::now();
     let (head, body) = request.into_parts();
     let version = head.version;
-    let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
-    let body = match webhooks.read(body).await {
+    let peer = head.extensions.get::<Arrival>().map(|arrival| arrival.peer);
+    let read = webhooks.read(body, peer).await;
+    let peer = peer.map(|peer| peer.address());
+    let body = match read {
         Ok(body) => body,
         Err(refusal) => {
             return hang_up(version, answer(webhooks.ingest.refused(&source, refusal, received_at, peer)));
@@ -137,12 +129,9 @@ async fn deliver(webhooks: &Webhooks, source: Arc<Source>, request: Request) -> 
     let ingest = Arc::clone(&webhooks.ingest);
     let receiver = Arc::clone(&source);
     let work = webhooks.tasks.spawn(async move {
-        let Held { bytes, reserved } = body;
         let query = head.uri.query().unwrap_or_default();
-        let delivery = Delivery { headers: &head.headers, query, body: &bytes, received_at, peer };
-        let reply = ingest.deliver(&receiver, delivery).await;
-        drop(reserved);
-        reply
+        let delivery = Delivery { headers: &head.headers, query, body: body.bytes(), received_at, peer };
+        ingest.deliver(&receiver, delivery).await
     });
     answer(work.await.unwrap_or_else(|error| {
         tracing::error!(source = source.name(), %error, "a panic of the gateway ended a delivery");

@@ -7,6 +7,8 @@
 use super::{
     asked::{self, Asked},
     problem::{self, Problem},
+    service::Arrival,
+    standings::Standings,
 };
 use crate::{
     access::{Access, Denied, Grant},
@@ -15,7 +17,7 @@ use crate::{
     live::Live,
     metrics::{Metrics, RefusalReason},
     payment::{Name, Subject},
-    stream::{Open, Opened, Snapshot, Streams},
+    stream::{Holders, LongPoll, Open, Opened, Snapshot, Streams},
 };
 use axum::{
     Router,
@@ -35,16 +37,28 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Public {
     /// Opens streams and takes snapshots.
-    pub streams: Arc<Streams>,
+    streams: Arc<Streams>,
     /// Decides what a request may see.
-    pub access: Arc<Access>,
+    access: Arc<Access>,
     /// Limits the payments of a stream and the wait of a long poll.
-    pub limits: Live<Limits>,
+    limits: Live<Limits>,
     /// Counts refusals.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
+    standings: Arc<Standings>,
 }
 
 impl Public {
+    /// The routes' share of a gateway.
+    #[must_use]
+    pub fn new(
+        streams: Arc<Streams>,
+        access: Arc<Access>,
+        limits: Live<Limits>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { streams, access, limits, metrics, standings: Arc::default() }
+    }
+
     /// The routes below `/v1`.
     pub fn routes(self) -> Router {
         let access = Arc::clone(&self.access);
@@ -61,7 +75,7 @@ impl Public {
 
     fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
-            self.metrics.refusals.count(RefusalReason::Token);
+            self.metrics.refusals.count(denied.counted());
             unauthorized(denied)
         })
     }
@@ -112,21 +126,36 @@ async fn events<'a>(
         return Ok(event_stream(Body::empty()));
     }
 
-    let access = Arc::clone(&api.access);
-    let expires_at = grant.expires_at;
+    let (holders, has_room) = counted(asked, &grant);
     let open = Open {
         subjects,
+        holders,
+        has_room,
         cursor: asked.cursor(),
         heartbeat_events,
         until_finished,
-        expires_at,
-        stands: Some(Box::new(move || access.stands(&grant))),
+        expires_at: grant.expires_at,
+        stands: Some(api.standings.of(&grant, &api.access)),
     };
     Ok(match api.streams.open(open).await {
-        Opened::Stream(body) => event_stream(Body::new(body)),
+        Opened::Stream(body) => {
+            let detachable = body.detachable();
+            let mut response = event_stream(Body::new(body));
+            if let Some(detachable) = detachable {
+                response.extensions_mut().insert(detachable);
+            }
+            response
+        }
         // An `EventSource` does not reconnect after a 204.
         Opened::Finished => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),
     })
+}
+
+/// Whom a stream or a long poll is counted for, and whether the node has room for it.
+fn counted(asked: &Asked, grant: &Grant) -> (Holders, bool) {
+    let peer = asked.arrival.and_then(|Arrival { peer, .. }| peer.holder());
+    let has_room = asked.arrival.is_none_or(|arrival| arrival.has_room);
+    (Holders { peer, token: grant.holder }, has_room)
 }
 
 fn event_stream(body: Body) -> Response {
@@ -152,7 +181,9 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
     // Without `If-None-Match` there is nothing to wait for: the client has to get the snapshot at once.
     let wait = known.and(asked.wait()).map(|wait| wait.min(api.limits.get().wait));
 
-    let taken = api.streams.snapshot(&subject, known, wait).await;
+    let (holders, has_room) = counted(asked, &grant);
+    let poll = wait.map(|wait| LongPoll { wait, holders, has_room });
+    let taken = api.streams.snapshot(&subject, known, poll).await;
     if wait.is_some() {
         // The token may have expired during the wait.
         api.admit(asked)?;
@@ -167,6 +198,10 @@ async fn snapshot_of(api: &Public, asked: &Asked, payment: &str) -> Result<Respo
         Snapshot::Unavailable => {
             let detail = "the store does not answer; try again";
             return Err(Problem::unavailable("store_unavailable", detail, RETRY_AFTER));
+        }
+        Snapshot::Overload => {
+            let detail = "too many streams and long polls are open; try again later, or ask without a wait";
+            return Err(Problem::unavailable("overload", detail, RETRY_AFTER));
         }
     };
     if let Some(Ok(applied)) = wait.map(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs()))) {

@@ -23,6 +23,11 @@ impl<S> ReadAhead<S> {
     pub(super) const fn new(bytes: Bytes, stream: S) -> Self {
         Self { bytes, stream }
     }
+
+    /// The bytes that were not read again, and the connection itself.
+    pub(super) fn into_parts(self) -> (Bytes, S) {
+        (self.bytes, self.stream)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {

@@ -1,56 +1,100 @@
-//! The listener's router as a service that hyper can call, for one connection.
+//! The listener's router as a service for hyper, for one connection.
 //!
-//! It adds the address of the client to every request, and to every response the header that forbids browsers to guess its
-//! content type. It does not know the version of HTTP or the routes.
+//! It tells every request who its client is, ends the connection's silence with the first of them, and knows whether a request
+//! runs, so that an idle connection can make room for others. It refuses a request whose head says too much, and adds to every
+//! response the header that forbids browsers to guess its content type. It does not know the version of HTTP or the routes.
 
-use super::refusal::Refusal;
+use super::{
+    admission::{Entrance, Silent},
+    idle::{Quiet, Running},
+    refusal::Refusal,
+};
+use crate::peer::Peer;
 use axum::{
     Router,
     body::Body,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
-    routing::future::RouteFuture,
 };
-use hyper::{Request, body::Incoming, service::Service};
-use pin_project_lite::pin_project;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{Request, Version, body::Incoming, service::Service};
 use std::{
+    cell::Cell,
     convert::Infallible,
-    net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
 };
 use tower::Service as _;
 
-/// The address of the client, as an extension of every request.
+/// What is known about a request besides what it says itself. An extension of every request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Arrival {
+    /// The client.
+    pub(super) peer: Peer,
+    /// Whether the connection may be kept for long: if there are places for others. A request of HTTP/2 takes no place.
+    pub(super) has_room: bool,
+}
 
 /// Routes the requests of one connection.
 pub(super) struct Routed {
     router: Router,
+    /// The client of the connection; a request may come from another one, behind a proxy.
     peer: Peer,
+    entrance: Arc<Entrance>,
+    /// Held until the first request. Boxed, so that it costs the rest of the connection's life next to nothing.
+    silent: Cell<Option<Box<Silent>>>,
+    quiet: Arc<Quiet>,
 }
 
 impl Routed {
-    /// Serves the requests of `peer` by `router`.
-    pub(super) const fn new(router: Router, peer: Peer) -> Self {
-        Self { router, peer }
+    /// Serves the requests of `peer`, who came in by `entrance`, by `router`.
+    pub(super) fn new(
+        router: Router,
+        peer: Peer,
+        entrance: Arc<Entrance>,
+        silent: Silent,
+        quiet: Arc<Quiet>,
+    ) -> Self {
+        Self { router, peer, entrance, silent: Cell::new(Some(Box::new(silent))), quiet }
     }
 }
 
 impl Service<Request<Incoming>> for Routed {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        drop(self.silent.take());
         if let Some(refusal) = Refusal::of(request.headers()) {
-            return Answer::Refused { response: Some(refuse(refusal)) };
+            return Box::pin(std::future::ready(Ok(refuse(refusal))));
         }
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer);
+        let run = Arc::<Run>::default();
+        let mut request = request.map(|body| {
+            if body.is_end_stream() {
+                run.begin(&self.quiet);
+                return Body::empty();
+            }
+            // Until all of it is there, the client is as good as silent.
+            self.quiet.touch();
+            Body::new(Arriving { body, quiet: Arc::clone(&self.quiet), run: Arc::clone(&run) })
+        });
+        let peer = self.entrance.proxies().client(self.peer, request.headers());
+        let has_room = request.version() >= Version::HTTP_2 || self.entrance.has_room();
+        request.extensions_mut().insert(Arrival { peer, has_room });
         // Called without `poll_ready`, because a router is always ready.
-        Answer::Routed { route: self.router.clone().call(request) }
+        let answering = self.router.clone().call(request);
+        Box::pin(async move {
+            let answer = answering.await;
+            if answer.as_ref().is_ok_and(is_stream) {
+                run.becomes_stream();
+            }
+            run.end();
+            answer.map(hardened)
+        })
     }
 }
 
@@ -65,38 +109,63 @@ fn hardened(mut response: Response) -> Response {
     response
 }
 
-pin_project! {
-    /// The response to a request. No larger than the future of the router, since hyper keeps its room for as long as a
-    /// connection is open.
-    #[project = AnswerProjection]
-    pub(super) enum Answer {
-        /// A route answers.
-        Routed { #[pin] route: RouteFuture<Infallible> },
-        /// The request was refused.
-        Refused { response: Option<Response> },
-    }
+/// Whether the answer is a stream of events, and not only the head of one, which a HEAD asks for.
+fn is_stream(answer: &Response) -> bool {
+    const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+    answer.headers().get(header::CONTENT_TYPE) == Some(&EVENTS) && !answer.body().is_end_stream()
 }
 
-impl Future for Answer {
-    type Output = Result<Response, Infallible>;
+/// One request: it runs from the moment when it has arrived as a whole until there is an answer.
+#[derive(Default)]
+struct Run(Mutex<Option<Running>>);
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AnswerProjection::Routed { route } => route.poll(context).map_ok(hardened),
-            AnswerProjection::Refused { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
-                None => Poll::Pending,
-            },
+impl Run {
+    fn begin(&self, quiet: &Arc<Quiet>) {
+        self.running().get_or_insert_with(|| quiet.run());
+    }
+
+    fn becomes_stream(&self) {
+        if let Some(running) = self.running().take() {
+            running.becomes_stream();
         }
     }
+
+    fn end(&self) {
+        drop(self.running().take());
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A body that is arriving. When it is there, its request runs.
+struct Arriving {
+    body: Incoming,
+    quiet: Arc<Quiet>,
+    run: Arc<Run>,
+}
 
-    #[test]
-    fn an_idle_connection_keeps_no_room_for_a_refusal() {
-        assert_eq!(size_of::<Answer>(), size_of::<RouteFuture<Infallible>>());
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.run.begin(&self.quiet);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

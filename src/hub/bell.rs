@@ -7,6 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
+/// What a topic tells that it may have something new. One ringer may stand for many watchers, and tells them apart by a key.
+pub trait Ringer: Send + Sync {
+    /// Wakes the watcher of this key. It is called under the topic's lock, so it must not wait and must not call the topic.
+    fn ring(&self, key: u32);
+}
+
 /// The bell of one watcher, shared with every topic that it watches.
 #[derive(Debug, Default)]
 pub struct Bell {
@@ -14,14 +20,15 @@ pub struct Bell {
     waker: AtomicWaker,
 }
 
-impl Bell {
-    /// Tells the watcher that there may be something new.
-    pub fn ring(&self) {
+impl Ringer for Bell {
+    fn ring(&self, _key: u32) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }
     }
+}
 
+impl Bell {
     /// Ready if the bell has rung since this was last ready; otherwise the task is woken when it rings. The latch is cleared
     /// before the watcher looks, so a ring while it looks is not lost.
     pub fn poll_rung(&self, context: &Context<'_>) -> Poll<()> {

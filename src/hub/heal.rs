@@ -88,9 +88,10 @@ impl Hub {
     pub(super) async fn history(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
-        reads: u64,
+        reads: u32,
     ) -> Result<Arc<History>, StoreError> {
-        let _one_reader = topic.flight.lock().await;
+        let flight = topic.flight();
+        let _one_reader = flight.lock().await;
         loop {
             if let Some(history) = topic.cached(reads) {
                 return Ok(history);

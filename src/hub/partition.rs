@@ -5,20 +5,48 @@ use crate::{
     payment::Subject,
     store::{Head, Notice},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::HashSet,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// What this node knows of one partition.
 #[derive(Default)]
 pub(super) struct Partition {
     /// The last entry of the feed that a notice announced or a heal read.
     last: Head,
-    /// The watched logs.
-    topics: HashMap<Subject, Arc<Topic>>,
+    /// The watched logs. A set whose members are found by their subject, which a map would hold a second time.
+    topics: HashSet<BySubject>,
     /// A heal is under way. Notices are not applied meanwhile, since the heal reads on until it has reached the head.
     healing: bool,
     /// There may be news that the heal has not read, so it reads once more.
     heal_again: bool,
 }
+
+/// A topic that counts as its subject.
+struct BySubject(Arc<Topic>);
+
+impl Borrow<Subject> for BySubject {
+    fn borrow(&self) -> &Subject {
+        self.0.subject()
+    }
+}
+
+impl Hash for BySubject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.subject().hash(state);
+    }
+}
+
+impl PartialEq for BySubject {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.subject() == other.0.subject()
+    }
+}
+
+impl Eq for BySubject {}
 
 /// How a notice continues its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,16 +102,19 @@ impl Partition {
     }
 
     pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.topics.values()
+        self.topics.iter().map(|BySubject(topic)| topic)
     }
 
     pub(super) fn topic(&self, subject: &Subject) -> Option<Arc<Topic>> {
-        self.topics.get(subject).cloned()
+        self.topics.get(subject).map(|BySubject(topic)| Arc::clone(topic))
     }
 
     pub(super) fn topic_or_new(&mut self, subject: &Subject) -> Arc<Topic> {
-        let new = || Arc::new(Topic::new(subject.clone()));
-        Arc::clone(self.topics.entry(subject.clone()).or_insert_with(new))
+        self.topic(subject).unwrap_or_else(|| {
+            let topic = Arc::new(Topic::new(subject.clone()));
+            self.topics.insert(BySubject(Arc::clone(&topic)));
+            topic
+        })
     }
 
     pub(super) fn forget(&mut self, subject: &Subject) {

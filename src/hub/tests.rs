@@ -27,7 +27,8 @@ impl Node {
 
     fn watch(&self, id: &str) -> Watcher {
         let bell = Arc::new(Bell::default());
-        Watcher { watch: self.hub.join(&subject(id), Arc::clone(&bell)), bell, cursor: Cursor::START }
+        let watch = self.hub.join(&subject(id), Arc::clone(&bell));
+        Watcher { hub: Arc::clone(&self.hub), watch, bell, cursor: Cursor::START }
     }
 }
 
@@ -39,12 +40,17 @@ impl Drop for Node {
 
 /// What a stream is to the hub.
 struct Watcher {
+    hub: Arc<Hub>,
     watch: Watch,
     bell: Arc<Bell>,
     cursor: Cursor,
 }
 
 impl Watcher {
+    async fn history(&self) -> Arc<History> {
+        self.hub.history_in_time(self.watch.topic()).await
+    }
+
     /// Waits until it has seen `cursor`; returns the `seq`s that came on the way, or nothing where the log had changed
     /// under it.
     async fn follow(&mut self, until: Cursor) -> Option<Vec<u64>> {
@@ -54,11 +60,11 @@ impl Watcher {
             *at = frames.last().map_or(*at, |frame| frame.cursor);
         };
         while self.cursor != until {
-            match self.watch.pull(self.cursor) {
+            match self.watch.topic().pull(self.cursor) {
                 Pull::Frames(frames) => take(&mut self.cursor, &frames),
                 Pull::Current => self.bell.rung().await,
                 Pull::Behind => {
-                    let history = self.watch.history_in_time().await;
+                    let history = self.history().await;
                     match history.after(self.cursor) {
                         Some(frames) => take(&mut self.cursor, frames),
                         None => return None,
@@ -80,7 +86,7 @@ async fn a_watcher_gets_each_event_once_in_order() {
     node.store.say("a", Phase::Processing).await;
     let last = node.store.say("a", Phase::Captured).await;
     assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
-    assert_eq!(watcher.watch.log_end().phase, Some(Phase::Captured));
+    assert_eq!(watcher.watch.topic().log_end().phase, Some(Phase::Captured));
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,10 +202,10 @@ async fn i3_gapless_a_rolled_back_tail_is_noticed_with_and_without_news() {
         if news {
             node.store.say("a", Phase::Failed).await;
         }
-        while watcher.watch.pull(watcher.cursor).is_current() {
+        while watcher.watch.topic().pull(watcher.cursor).is_current() {
             watcher.bell.rung().await;
         }
-        let history = watcher.watch.history_in_time().await;
+        let history = watcher.history().await;
         assert!(history.after(watcher.cursor).is_none(), "the cursor stands no more");
         assert_eq!(history.head.seq, if news { 2 } else { 1 });
     }
@@ -230,7 +236,10 @@ async fn i3_gapless_what_was_read_before_its_notice_and_rolled_back_is_noticed()
             }
         }
         tokio::time::sleep(TICK * 5).await;
-        assert!(!watcher.watch.pull(watcher.cursor).is_current(), "news {news}: the cursor stands no more");
+        assert!(
+            !watcher.watch.topic().pull(watcher.cursor).is_current(),
+            "news {news}: the cursor stands no more"
+        );
     }
 }
 
@@ -247,10 +256,10 @@ async fn an_erasure_reaches_the_watchers_by_its_notice_and_without_one() {
         if anew {
             node.store.say("a", Phase::Failed).await;
         }
-        while watcher.watch.pull(watcher.cursor).is_current() {
+        while watcher.watch.topic().pull(watcher.cursor).is_current() {
             watcher.bell.rung().await;
         }
-        let history = watcher.watch.history_in_time().await;
+        let history = node.hub.history_in_time(watcher.watch.topic()).await;
         assert!(history.after(watcher.cursor).is_none(), "hears {hears}: the cursor stands");
         assert_eq!(history.erased, first.tag, "hears {hears}: the history tells of the erasure");
         assert_eq!(history.head.seq, u64::from(anew));
@@ -270,7 +279,7 @@ async fn a_log_that_is_read_while_it_is_erased_is_read_again() {
     node.store.forget("a").await;
     reading.await.unwrap().unwrap();
     tokio::time::sleep(TICK * 3).await;
-    assert_eq!(watcher.watch.log_end().cursor, Cursor::START, "the erased log is shown");
+    assert_eq!(watcher.watch.topic().log_end().cursor, Cursor::START, "the erased log is shown");
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +295,7 @@ async fn an_erasure_costs_the_watchers_of_other_logs_nothing() {
     node.store.forget("a").await;
     tokio::time::sleep(TICK * 3).await;
     assert_eq!(node.store.reads.load(Relaxed), reads);
-    assert!(watcher.watch.pull(watcher.cursor).is_current());
+    assert!(watcher.watch.topic().pull(watcher.cursor).is_current());
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,9 +367,9 @@ async fn an_idle_topic_keeps_no_frames_and_an_unwatched_one_is_forgotten() {
     watcher.follow(first).await.unwrap();
     let last = node.store.say("a", Phase::Captured).await;
     watcher.follow(last).await.unwrap();
-    assert!(matches!(watcher.watch.pull(first), Pull::Frames(_)), "kept for those who keep up");
+    assert!(matches!(watcher.watch.topic().pull(first), Pull::Frames(_)), "kept for those who keep up");
     tokio::time::sleep(TICK * 4).await;
-    assert!(matches!(watcher.watch.pull(first), Pull::Behind));
+    assert!(matches!(watcher.watch.topic().pull(first), Pull::Behind));
     drop(watcher);
     let topics: usize = node.hub.partitions.iter().map(|partition| lock(partition).topics().count()).sum();
     assert_eq!(topics, 0);

@@ -1,24 +1,34 @@
-//! A topic: the live end of one watched log. It holds the folded state, the cursor of the log's end and the watchers' bells,
-//! and frames only while someone needs them. It does no I/O: the hub reads the log for it.
+//! A topic: the live end of one watched log. It holds the cursor of the log's end, its watchers and the folded state, packed into
+//! few bytes; frames, the whole log and the unpacked state only while something happens. It does no I/O: the hub reads the log for
+//! it.
 
-use super::{bell::Bell, frame::Frame, history::History};
+use super::{
+    bell::Ringer,
+    frame::Frame,
+    history::History,
+    watchers::{Watcher, Watchers},
+};
 use crate::{
-    payment::{Cursor, Event, Phase, State, Subject, Tag, Time},
+    payment::{Cursor, Event, Packed, Phase, State, Subject, Tag, Time},
     store::Log,
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// How many frames a topic keeps for readers that keep up. A reader that is further behind gets the history.
 const RECENT: usize = 64;
 
-/// The live end of one watched log. The hub holds it as long as it has a watcher.
-pub(super) struct Topic {
+/// The live end of one watched log. The hub holds it as long as it has a watcher. There may be a million of them, so it keeps what
+/// it needs only now and then in a box.
+pub struct Topic {
     subject: Subject,
-    /// Held while the log is read, so that one reader reads for all who wait. A Tokio mutex, since the read is awaited.
-    pub(super) flight: tokio::sync::Mutex<()>,
+    /// How many streams and long polls follow the log.
+    followers: AtomicU32,
     /// A std mutex, since nothing is awaited while it is held.
     live: Mutex<LiveEnd>,
 }
@@ -27,6 +37,8 @@ pub(super) struct Topic {
 struct LiveEnd {
     /// Whether the fields below say what the log says: false until the log was first read, and while it has to be read again.
     trusted: bool,
+    /// The payment's phase at the end of the log.
+    phase: Option<Phase>,
     /// The log's last entry.
     cursor: Cursor,
     /// The tag of the log's first entry. Another one there means that the log was begun anew.
@@ -35,42 +47,47 @@ struct LiveEnd {
     erased: Tag,
     /// When the last event was received.
     last_at: Option<Time>,
-    /// The fold of the log.
-    state: State,
-    /// The frames of the newest entries, without a gap; the last one is that of `cursor`.
-    recent: VecDeque<Arc<Frame>>,
-    /// The whole log, as long as it ends at `cursor`, and the number of the read that brought it last.
-    cached: Option<(Arc<History>, u64)>,
+    /// The fold of the log, unless the warm part has it unpacked.
+    state: Packed,
+    /// What is kept while something happens.
+    warm: Option<Box<Warm>>,
+    /// Held while the log is read, so that one reader reads for all who wait.
+    flight: Weak<Flight>,
     /// The number of reads of the log that have begun.
-    reads: u64,
+    reads: u32,
     /// The value of `reads` when the topic was last distrusted: reads up to this number may bring what is distrusted.
-    distrusted_at: u64,
-    /// The number of notices taken. If it grew during a read, the log that was read may be too old.
-    notices: u64,
+    distrusted_at: u32,
+    /// The number of notices taken. If it changed during a read, the log that was read may be too old.
+    notices: u32,
     /// The `seq` of the newest notice that came while the topic was not trusted.
     unapplied: u64,
-    warmth: Warmth,
-    bells: Vec<Arc<Bell>>,
+    watchers: Watchers,
 }
 
-/// Whether a topic holds frames or a history, and so is on the hub's list of topics to cool.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Warmth {
-    /// It holds neither.
-    #[default]
-    Cool,
-    /// It holds some, and nothing has come since the last tick.
-    Warm,
+/// A lock for one reader of a log. A Tokio mutex, since the read is awaited.
+pub(super) type Flight = tokio::sync::Mutex<()>;
+
+/// What a topic keeps until a second or two have brought nothing new.
+#[derive(Default)]
+struct Warm {
+    /// The fold of the log. If there is none, the packed state is the fold.
+    state: Option<State>,
+    /// The frames of the newest entries, without a gap; the last one is that of the log's end.
+    recent: VecDeque<Arc<Frame>>,
+    /// The whole log, as long as it ends at the topic's cursor, and the number of the read that brought it last.
+    cached: Option<(Arc<History>, u32)>,
+    /// It is on the hub's list of topics to cool.
+    is_listed: bool,
     /// Something has come since the last tick.
-    Hot,
+    is_hot: bool,
 }
 
 /// A read of the log that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogRead {
-    number: u64,
+    number: u32,
     /// The number of notices taken before it began.
-    notices: u64,
+    notices: u32,
 }
 
 /// What a notice did to a topic.
@@ -108,10 +125,12 @@ pub struct LogEnd {
 
 impl Topic {
     pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, flight: tokio::sync::Mutex::default(), live: Mutex::default() }
+        Self { subject, followers: AtomicU32::new(0), live: Mutex::default() }
     }
 
-    pub(super) fn subject(&self) -> &Subject {
+    /// The log.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
@@ -121,17 +140,44 @@ impl Topic {
     }
 
     /// Adds one watcher.
-    pub(super) fn add(&self, bell: &Arc<Bell>) {
-        self.live().bells.push(Arc::clone(bell));
+    pub(super) fn add(&self, watcher: Watcher) {
+        self.live().watchers.add(watcher);
     }
 
     /// Removes one watcher. Returns whether it was the last one.
-    pub(super) fn remove(&self, bell: &Arc<Bell>) -> bool {
+    pub(super) fn remove(&self, watcher: &Watcher) -> bool {
         let mut live = self.live();
-        if let Some(place) = live.bells.iter().position(|known| Arc::ptr_eq(known, bell)) {
-            live.bells.swap_remove(place);
-        }
-        live.bells.is_empty()
+        live.watchers.remove(watcher);
+        live.watchers.as_slice().is_empty()
+    }
+
+    /// The lock for the one reader of the log.
+    pub(super) fn flight(&self) -> Arc<Flight> {
+        let mut live = self.live();
+        live.flight.upgrade().unwrap_or_else(|| {
+            let flight = Arc::default();
+            live.flight = Arc::downgrade(&flight);
+            flight
+        })
+    }
+
+    /// What this ringer is told by the topic, if it is one of its watchers.
+    #[must_use]
+    pub fn key_of(&self, ringer: &Arc<dyn Ringer>) -> Option<u32> {
+        let live = self.live();
+        live.watchers.as_slice().iter().find(|known| known.is_of(ringer)).map(|known| known.key)
+    }
+
+    /// How many streams and long polls follow the log.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        usize::try_from(self.followers.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Counts a follower that comes, or one that goes.
+    pub(super) fn count_follower(&self, comes: bool) {
+        // Wraps to subtract. The counter guards no other memory.
+        self.followers.fetch_add(if comes { 1 } else { u32::MAX }, Ordering::Relaxed);
     }
 
     /// Wakes the watchers.
@@ -142,7 +188,7 @@ impl Topic {
     /// Takes the event that was appended to the log as entry `cursor`, by the notice that follows in the partition.
     pub(super) fn take(&self, cursor: Cursor, event: &Event) -> Effect {
         let mut live = self.live();
-        live.notices += 1;
+        live.notices = live.notices.wrapping_add(1);
         let begins_anew = cursor.seq == 1 && live.first != Tag::NONE && live.first != cursor.tag;
         if !live.trusted {
             live.unapplied = cursor.seq;
@@ -156,18 +202,22 @@ impl Topic {
         if cursor.seq != live.cursor.seq + 1 || begins_anew {
             return Effect::Reload;
         }
-        let change = live.state.apply(event);
-        let frame = Frame::update(event, cursor, live.cursor.tag, &live.state, change);
-        if live.recent.len() == RECENT {
-            live.recent.pop_front();
+        let previous = live.cursor.tag;
+        let (state, recent) = live.unpack();
+        let change = state.apply(event);
+        let phase = state.phase();
+        let frame = Frame::update(event, cursor, previous, state, change);
+        if recent.len() == RECENT {
+            recent.pop_front();
         }
-        live.recent.push_back(Arc::new(frame));
+        recent.push_back(Arc::new(frame));
+        live.phase = phase;
         live.cursor = cursor;
         if cursor.seq == 1 {
             live.first = cursor.tag;
         }
         live.last_at = Some(event.received_at);
-        live.cached = None;
+        live.forget_log();
         live.ring();
         Effect::Applied
     }
@@ -175,32 +225,39 @@ impl Topic {
     /// Takes the erasure of a log of the topic's partition, whose first entry had the tag `first`. Returns whether the topic's log may be
     /// that one, so that it has to be read again. It may be while a read is under way too, since that may have begun before the erasure.
     pub(super) fn erase(&self, first: Tag) -> bool {
-        let is_read = self.flight.try_lock().is_err();
         let mut live = self.live();
+        let is_read = live.flight.upgrade().is_some_and(|flight| flight.try_lock().is_err());
         let is_ours = first != Tag::NONE && live.first == first;
         if is_ours {
             live.erased = first;
-            live.recent.clear();
+            if let Some(warm) = &mut live.warm {
+                warm.recent.clear();
+            }
         }
         is_ours || first == Tag::NONE || is_read || !live.trusted
     }
 
-    /// The frames after `cursor`, as far as the topic keeps them.
-    pub(super) fn pull(&self, cursor: Cursor) -> Pull {
+    /// The updates after `cursor`, as far as the topic keeps them.
+    #[must_use]
+    pub fn pull(&self, cursor: Cursor) -> Pull {
         let live = self.live();
         if cursor == live.cursor && (live.trusted || cursor != Cursor::START) {
             return Pull::Current;
         }
         let follows = |frame: &Arc<Frame>| frame.previous == cursor.tag && frame.cursor.seq == cursor.seq + 1;
-        match live.recent.iter().position(follows) {
-            Some(place) => Pull::Frames(live.recent.range(place..).cloned().collect()),
+        let kept = live.warm.as_ref().map(|warm| &warm.recent);
+        let place = kept.and_then(|recent| recent.iter().position(follows));
+        match kept.zip(place) {
+            Some((recent, place)) => Pull::Frames(recent.range(place..).cloned().collect()),
             None => Pull::Behind,
         }
     }
 
-    pub(super) fn end(&self) -> LogEnd {
+    /// The end of the log; that of an empty log until the log was read.
+    #[must_use]
+    pub fn log_end(&self) -> LogEnd {
         let live = self.live();
-        LogEnd { cursor: live.cursor, phase: live.state.phase(), last_at: live.last_at }
+        LogEnd { cursor: live.cursor, phase: live.phase, last_at: live.last_at }
     }
 
     /// Applies no more notices until the log has been read again.
@@ -209,23 +266,25 @@ impl Topic {
         live.trusted = false;
         live.distrusted_at = live.reads;
         live.unapplied = 0;
-        live.cached = None;
+        live.forget_log();
     }
 
     /// The number of reads that have begun. A read that begins later brings all that is committed by now.
-    pub(super) fn reads(&self) -> u64 {
+    pub(super) fn reads(&self) -> u32 {
         self.live().reads
     }
 
     /// The whole log, if a read with a number above `reads` brought it.
-    pub(super) fn cached(&self, reads: u64) -> Option<Arc<History>> {
-        self.live().cached.as_ref().filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
+    pub(super) fn cached(&self, reads: u32) -> Option<Arc<History>> {
+        let live = self.live();
+        let cached = live.warm.as_ref()?.cached.as_ref();
+        cached.filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
     }
 
     /// Begins a read of the log, whose result goes to [`Topic::adopt`].
     pub(super) fn begin_read(&self) -> LogRead {
         let mut live = self.live();
-        live.reads += 1;
+        live.reads = live.reads.saturating_add(1);
         LogRead { number: live.reads, notices: live.notices }
     }
 
@@ -233,6 +292,7 @@ impl Topic {
     /// again. A notice follows its commit, so a read that begins after a notice brings its entry.
     pub(super) fn adopt(&self, log: Log, read: LogRead) -> Option<Arc<History>> {
         let mut live = self.live();
+        let live = &mut *live;
         let head = log.head();
         let holds_all =
             if live.trusted { log.after(live.cursor).is_some() } else { head.seq >= live.unapplied };
@@ -240,68 +300,90 @@ impl Topic {
         if is_old || (live.notices != read.notices && !holds_all) {
             return None;
         }
-        if let Some((history, found)) = live.cached.as_mut().filter(|(history, _)| history.head == head) {
+        let cached = live.warm.as_mut().and_then(|warm| warm.cached.as_mut());
+        if let Some((history, found)) = cached.filter(|(history, _)| history.head == head) {
             *found = read.number;
             return Some(Arc::clone(history));
         }
         let history = Arc::new(History::new(&self.subject, log, live.erased));
         let moved = head != live.cursor || !live.trusted;
+        let warm = live.warm.get_or_insert_default();
         if head != live.cursor {
-            live.recent.clear();
+            warm.recent.clear();
         }
+        warm.state = None;
+        warm.cached = Some((Arc::clone(&history), read.number));
         live.trusted = true;
         live.unapplied = 0;
         live.cursor = head;
         let entries = history.entries();
         live.first = history.first();
         live.last_at = entries.last().map(|entry| entry.event.received_at);
-        live.state = State::fold(entries.iter().map(|entry| &*entry.event));
-        live.cached = Some((Arc::clone(&history), read.number));
+        let state = State::fold(entries.iter().map(|entry| &*entry.event));
+        live.phase = state.phase();
+        live.state = Packed::from(&state);
         if moved {
             live.ring();
         }
         Some(history)
     }
 
-    /// Notes that the topic holds something to drop later. Returns whether it was cool, and so is not on the hub's list of
-    /// topics to cool yet.
+    /// Notes that something has come, which the hub lets the topic drop later. Returns whether the topic is not yet on the hub's
+    /// list of topics to cool.
     pub(super) fn warm_up(&self) -> bool {
         let mut live = self.live();
-        let was = std::mem::replace(&mut live.warmth, Warmth::Hot);
-        was == Warmth::Cool
+        let warm = live.warm.get_or_insert_default();
+        warm.is_hot = true;
+        !std::mem::replace(&mut warm.is_listed, true)
     }
 
-    /// Drops the frames and the history if nothing has come since the last tick. Returns whether the topic is cool now. The hub
-    /// calls this at every tick while the topic is on its list.
+    /// Drops the frames and the history, and packs the state, if nothing has come since the last tick. Returns whether it did. The
+    /// hub calls this at every tick while the topic is on its list.
     pub(super) fn cool_down(&self) -> bool {
         let mut live = self.live();
-        if std::mem::replace(&mut live.warmth, Warmth::Warm) == Warmth::Hot {
+        let is_hot = live.warm.as_mut().is_some_and(|warm| std::mem::replace(&mut warm.is_hot, false));
+        if is_hot {
             return false;
         }
-        live.warmth = Warmth::Cool;
-        live.cached = None;
-        live.recent = VecDeque::new();
+        if let Some(state) = live.warm.take().and_then(|warm| warm.state) {
+            live.state = Packed::from(&state);
+        }
         true
     }
 }
 
 impl LiveEnd {
+    /// The fold of the log to go on with, and the frames of its newest entries.
+    fn unpack(&mut self) -> (&mut State, &mut VecDeque<Arc<Frame>>) {
+        let Self { state, warm, .. } = self;
+        let Warm { state: unpacked, recent, .. } = &mut **warm.get_or_insert_default();
+        (unpacked.get_or_insert_with(|| State::from(&*state)), recent)
+    }
+
+    /// Drops the log that was read.
+    fn forget_log(&mut self) {
+        if let Some(warm) = &mut self.warm {
+            warm.cached = None;
+        }
+    }
+
     /// The tag of entry `seq`, if the topic still holds it.
     fn tag_of(&self, seq: u64) -> Option<Tag> {
         if seq == self.cursor.seq {
             return Some(self.cursor.tag);
         }
-        let recent = self.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);
+        let warm = self.warm.as_ref()?;
+        let recent = warm.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);
         recent.or_else(|| {
-            let (history, _) = self.cached.as_ref()?;
+            let (history, _) = warm.cached.as_ref()?;
             let index = usize::try_from(seq).ok()?.checked_sub(1)?;
             history.entries().get(index).map(|entry| entry.tag)
         })
     }
 
     fn ring(&self) {
-        for bell in &self.bells {
-            bell.ring();
+        for watcher in self.watchers.as_slice() {
+            watcher.ringer.ring(watcher.key);
         }
     }
 }

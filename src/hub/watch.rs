@@ -2,70 +2,43 @@
 
 use super::{
     Hub,
-    bell::Bell,
+    bell::{Bell, Ringer},
     history::History,
-    topic::{LogEnd, Pull, Topic},
+    topic::Topic,
+    watchers::Watcher,
 };
-use crate::{
-    payment::{Cursor, Subject},
-    store::StoreError,
-};
+use crate::{payment::Subject, store::StoreError};
 use std::sync::Arc;
 
 /// One watcher's hold on a topic. Dropping it ends the watch; dropping the last one ends the topic.
 pub struct Watch {
     hub: Arc<Hub>,
     topic: Arc<Topic>,
-    bell: Arc<Bell>,
-    partition: u8,
+    watcher: Watcher,
 }
 
 impl Hub {
-    /// Starts to watch a log: `bell` rings whenever [`Watch::pull`] may have something new. The watcher is registered before it
+    /// Starts to watch a log: `bell` rings whenever [`Topic::pull`] may have something new. The watcher is registered before it
     /// reads anything, so that no event can fall between the two.
     #[must_use]
     pub fn join(self: &Arc<Self>, subject: &Subject, bell: Arc<Bell>) -> Watch {
-        let index = subject.partition();
+        let watcher = Watcher { ringer: bell, key: 0 };
         let topic = {
-            let mut partition = self.partition(index);
+            let mut partition = self.partition(subject.partition());
             let topic = partition.topic_or_new(subject);
-            topic.add(&bell);
+            topic.add(watcher.clone());
             topic
         };
-        Watch { hub: Arc::clone(self), topic, bell, partition: index }
-    }
-}
-
-impl Watch {
-    /// The log that is watched.
-    #[must_use]
-    pub fn subject(&self) -> &Subject {
-        self.topic.subject()
+        Watch { hub: Arc::clone(self), topic, watcher }
     }
 
-    /// The updates after `cursor`, as far as the topic keeps them.
-    #[must_use]
-    pub fn pull(&self, cursor: Cursor) -> Pull {
-        self.topic.pull(cursor)
-    }
-
-    /// The end of the log; that of an empty log until the log was read.
-    #[must_use]
-    pub fn log_end(&self) -> LogEnd {
-        self.topic.end()
-    }
-
-    /// Reads the whole log as it is now or later. One reader reads for all who wait, and the number of logs that are read at
-    /// once is limited.
-    pub fn history(&self) -> impl Future<Output = Result<Arc<History>, StoreError>> + Send + use<> {
-        let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
-        async move { hub.history(&topic, topic.reads()).await }
-    }
-
-    /// Reads the whole log, for a watcher that follows it already. Asks a store that fails again until it answers. A log that
-    /// was read a moment ago will do too, since later events ring the watcher's bell.
-    pub fn history_in_time(&self) -> impl Future<Output = Arc<History>> + Send + use<> {
-        let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
+    /// Reads a whole log, for a watcher that follows it already. Asks a store that fails again until it answers. A log that
+    /// was read a moment ago will do too, since later events wake the watcher.
+    pub fn history_in_time(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+    ) -> impl Future<Output = Arc<History>> + Send + use<> {
+        let (hub, topic) = (Arc::clone(self), Arc::clone(topic));
         async move {
             match hub.ask(|| hub.history(&topic, 0)).await {
                 Some(history) => history,
@@ -76,12 +49,36 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// The topic that is watched.
+    #[must_use]
+    pub const fn topic(&self) -> &Arc<Topic> {
+        &self.topic
+    }
+
+    /// Another watch on the same topic: `ringer` is told `key` whenever the topic may have something new.
+    #[must_use]
+    pub fn for_ringer(&self, ringer: Arc<dyn Ringer>, key: u32) -> Self {
+        let watcher = Watcher { ringer, key };
+        self.topic.add(watcher.clone());
+        Self { hub: Arc::clone(&self.hub), topic: Arc::clone(&self.topic), watcher }
+    }
+
+    /// Reads the whole log as it is now or later. One reader reads for all who wait, and the number of logs that are read at
+    /// once is limited.
+    pub fn history(&self) -> impl Future<Output = Result<Arc<History>, StoreError>> + Send + use<> {
+        let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
+        async move { hub.history(&topic, topic.reads()).await }
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         // Under the partition's lock, as in `join`, so that no watcher can join a topic that is being forgotten.
-        let mut partition = self.hub.partition(self.partition);
-        if self.topic.remove(&self.bell) {
-            partition.forget(self.topic.subject());
+        let subject = self.topic.subject();
+        let mut partition = self.hub.partition(subject.partition());
+        if self.topic.remove(&self.watcher) {
+            partition.forget(subject);
         }
     }
 }

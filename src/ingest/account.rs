@@ -149,19 +149,22 @@ fn log(
     started: Instant,
     suppressed: u64,
 ) {
+    // A field without a value is left out, and numbers are of types that the JSON format writes as numbers (it writes 128 bits as text).
+    let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
                 source = source.name(),
                 outcome = outcome.word(),
-                reason = outcome.reason(),
-                event = summary.id.as_deref().unwrap_or_default(),
-                "type" = &*summary.kind,
-                payment = summary.payment.as_ref().map_or("", |payment| payment.as_str()),
+                reason = given(outcome.reason()),
+                event = summary.id.as_deref(),
+                "type" = given(&summary.kind),
+                payment = summary.payment.as_ref().map(|payment| payment.as_str()),
                 seq = outcome.seq(),
                 bytes = delivery.body.len(),
                 peer = delivery.peer.map(tracing::field::display),
-                duration_us = started.elapsed().as_micros(),
+                duration_us,
                 suppressed,
                 "delivery"
             )

@@ -39,6 +39,13 @@ pub struct SourceLabel {
     pub source: String,
 }
 
+/// The label of a metric that each listener has once.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ListenerLabel {
+    /// `public`, `ingest` or `admin`.
+    pub listener: &'static str,
+}
+
 /// The outcome of one question to a provider about a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -159,8 +166,34 @@ pub enum StoreFault {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum RefusalReason {
-    /// There is no valid token.
-    Token,
+    /// The request carries no token.
+    MissingToken,
+    /// The token is not a JWT, or it is too long.
+    MalformedToken,
+    /// The token names no key, and several keys have its algorithm.
+    MissingKid,
+    /// No key has the name that the token states.
+    UnknownKey,
+    /// The token's algorithm is not that of its key.
+    WrongAlgorithm,
+    /// The token was forged, damaged, or signed with another key of the same name.
+    BadSignature,
+    /// A claim is missing or has the wrong shape.
+    BadClaim,
+    /// The token has expired.
+    Expired,
+    /// The token is not valid yet.
+    NotYetValid,
+    /// The token's lifetime is too long.
+    LifetimeTooLong,
+    /// The token ends before it begins.
+    NeverValid,
+    /// The token is for another audience.
+    WrongAudience,
+    /// The token's key may not sign for its realm.
+    RealmNotAllowed,
+    /// The token's key may not sign for all payments.
+    OperatorNotAllowed,
     /// The token does not grant the payment.
     Forbidden,
     /// The node is draining.
@@ -169,4 +202,47 @@ pub enum RefusalReason {
     Overload,
     /// The store did not answer in time.
     Store,
+}
+
+/// Why the admin listener refused a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum AdminRefusal {
+    /// No admin token is configured, so the operators' routes are closed.
+    Closed,
+    /// The request is for a host that is not one of this gateway's.
+    Host,
+    /// The request carries no token.
+    MissingToken,
+    /// The token is not the configured one.
+    WrongToken,
+}
+
+/// What asked for a reload of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReloadCause {
+    /// The signal SIGHUP.
+    Signal,
+    /// A file that holds a secret changed.
+    SecretFile,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// The new configuration is in use.
+    Done,
+    /// It has a mistake, so the old one stays in use.
+    Refused,
+}
+
+/// Labels of a reload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// The word of a [`ReloadCause`].
+    pub cause: &'static str,
+    /// The word of a [`ReloadOutcome`].
+    pub outcome: &'static str,
 }

@@ -36,6 +36,7 @@ fn label_values_are_those_that_operators_query() {
     count_all(&metrics.store_faults);
     count_all(&metrics.limit_hits);
     count_all(&metrics.refusals);
+    count_all(&metrics.admin_refusals);
     for outcome in ConfirmationOutcome::VARIANTS {
         metrics.confirmation("acme", *outcome);
     }
@@ -48,11 +49,18 @@ fn label_values_are_those_that_operators_query() {
         (
             "limit_hits",
             "reason",
-            "body_bytes body_timeout buffered_bytes connections control_frames deliveries delivery_records \
-             failed_signatures_per_second head_timeout key_fetches open_files owed stall store_journal store_queue \
-             streams",
+            "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_records \
+             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed \
+             silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_token",
         ),
-        ("refusals", "reason", "drain forbidden overload store token"),
+        (
+            "refusals",
+            "reason",
+            "bad_claim bad_signature drain expired forbidden lifetime_too_long malformed_token missing_kid missing_token \
+             never_valid not_yet_valid operator_not_allowed overload realm_not_allowed store unknown_key \
+             wrong_algorithm wrong_audience",
+        ),
+        ("admin_refusals", "reason", "closed host missing_token wrong_token"),
         (
             "confirmations",
             r#"source="acme",outcome"#,
@@ -64,4 +72,41 @@ fn label_values_are_those_that_operators_query() {
         let shown: BTreeSet<_> = lines.collect();
         assert_eq!(shown, values.split_ascii_whitespace().collect(), "{name} in\n{text}");
     }
+}
+
+#[test]
+fn the_process_is_described_under_the_names_of_prometheus_own_libraries() {
+    let text = Metrics::new().render();
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+    };
+    let now = crate::clock::now().unix_ms() as f64 / 1000.0;
+    for (name, least, most) in [
+        ("process_cpu_seconds_total", 0.0, 1e6),
+        ("process_resident_memory_bytes", 1e5, 1e12),
+        ("process_virtual_memory_bytes", 1e5, 1e15),
+        ("process_start_time_seconds", now - 86_400.0, now + 5.0),
+        ("process_threads", 2.0, 1e5),
+        ("process_open_fds", 3.0, 1e6),
+        ("process_max_fds", 64.0, 1e10),
+    ] {
+        assert!((least..=most).contains(&value(name)), "{name} is {}", value(name));
+    }
+    let build = format!(
+        "paystream_build_info{{version=\"{}\",profile=\"{}\"}} 1",
+        env!("CARGO_PKG_VERSION"),
+        profile()
+    );
+    assert!(text.contains(&build), "{text}");
+}
+
+#[test]
+fn the_disk_has_no_series_until_there_is_one() {
+    let metrics = Metrics::new();
+    assert!(!metrics.render().contains("paystream_disk_free_bytes "), "0 bytes would be an alarm");
+    metrics.disk(DiskSpace { free: 5, size: 9 });
+    let text = metrics.render();
+    assert!(text.contains("paystream_disk_free_bytes 5\n"), "{text}");
+    assert!(text.contains("paystream_disk_size_bytes 9\n"), "{text}");
 }

@@ -5,8 +5,11 @@
 //! (commutative, associative, idempotent), and neither the order in which events arrive nor their repetition can matter
 //! (invariant I4).
 
+mod packed;
 mod parts;
 mod register;
+
+pub use packed::Packed;
 
 use super::{
     ActionKind, Currency, DisputeState, Event, Fact, FailureReason, Money, PartState, Phase, Status, Time,
@@ -14,6 +17,7 @@ use super::{
 };
 use parts::{Parts, Sum};
 use register::{Register, Stamp};
+use serde::{Deserialize, Serialize};
 
 /// The version of the fold: raised whenever the same log may fold to another status or snapshot. It is part of every `ETag`.
 pub const FOLD_VERSION: u32 = 4;
@@ -22,7 +26,7 @@ pub const FOLD_VERSION: u32 = 4;
 const TIERS: usize = 4;
 
 /// What a log's events mean together.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// The phase of each tier.
     tiers: [Option<Register<Tier>>; TIERS],
@@ -38,7 +42,7 @@ pub struct State {
 }
 
 /// A phase, and what its event states about it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Tier {
     phase: Phase,
     money: Option<Money>,

@@ -236,13 +236,14 @@ impl Store for Redis {
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         let command = self.records.add(&record, record.to_bytes()?);
         let writer = self.writer()?;
+        let must_last = record.log == RecordLog::Quarantine;
         if let Some(note) = self.records.note(&record.source)
-            && let Err(error) = writer.write(note, true).await
+            && let Err(error) = writer.write(note, must_last).await
         {
             self.records.note_again(&record.source);
             return Err(error);
         }
-        writer.write(command, record.log == RecordLog::Quarantine).await.map(drop)
+        writer.write(command, must_last).await.map(drop)
     }
 
     async fn records(

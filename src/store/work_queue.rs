@@ -7,6 +7,7 @@
 use crate::payment::{Name, Time};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use strum::IntoStaticStr;
 
 /// Pending confirmations that one source may have. One more is a [`StoreError::TooManyPending`](super::StoreError), so that the
 /// provider sends its webhook again. 65 536 of about 300 bytes are 20 MB; at ten questions a second they are two hours' work, or up to
@@ -70,7 +71,8 @@ pub enum Delay {
 
 /// What came of a claimed confirmation. If hints came after the claim, the answer may be older than they are: whatever the
 /// settlement, the confirmation stays pending, its attempts begin anew, and it is due no later than the hints ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Settlement {
     /// The payment is confirmed, or the confirmation is given up.
     Done,
@@ -97,6 +99,18 @@ pub enum Settlement {
 }
 
 impl Settlement {
+    /// The word for the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+
+    /// How long from now the confirmation is due again, in seconds. `None` if it is done.
+    #[must_use]
+    pub fn after_s(self) -> Option<f64> {
+        self.delay().map(|(_, after)| after.as_secs_f64())
+    }
+
     /// The reason for a delay and its length; nothing if the settlement is no delay.
     #[must_use]
     pub const fn delay(self) -> Option<(Delay, Duration)> {

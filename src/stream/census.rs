@@ -1,27 +1,53 @@
-//! The census: how many streams are open on this node, and how many clients to expect back after a drain.
+//! The census: how many streams and long polls are open on this node, how many of them each peer and each token has, and how many
+//! clients to expect back after a drain.
 
 use super::reason::Closing;
-use crate::metrics::{CloseReason, Metrics};
+use crate::{
+    limits::{LimitHit, Limits},
+    metrics::{CloseReason, Metrics},
+    tally::{Holder, Tally},
+};
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 use tokio::sync::Notify;
 
-/// Counts the open streams of a node. Shared by all of them.
+/// Counts the open streams and long polls of a node. Shared by all of them.
 pub(super) struct Census {
     metrics: Arc<Metrics>,
     open: AtomicUsize,
-    /// How many streams were open when the drain began: their clients will all reconnect, here or elsewhere.
+    by_peer: Tally,
+    by_token: Tally,
+    /// How many were open when the drain began: their clients will all reconnect, here or elsewhere.
     leaving: AtomicUsize,
-    /// Notified when the last open stream has ended.
+    /// Notified when the last one has ended.
     empty: Notify,
 }
 
-/// The place of one open stream in the census; dropping it counts the stream as ended. A request takes its seat before
-/// anything is awaited, so that neither the limit nor a drain overlooks a stream that is about to open.
+/// Whom a stream or a long poll is counted for. What is `None` is not limited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Holders {
+    /// The peer that asks.
+    pub peer: Option<Holder>,
+    /// The token that it asks with.
+    pub token: Option<Holder>,
+}
+
+/// What takes a seat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SeatKind {
+    Stream,
+    LongPoll,
+}
+
+/// The place of one open stream or long poll in the census; dropping it counts the stream as ended. A request takes its seat
+/// before anything is awaited, so that neither a limit nor a drain overlooks a stream that is about to open.
 pub(super) struct Seat {
     census: Arc<Census>,
+    holders: Holders,
+    kind: SeatKind,
     /// Whether the stream began. What ends before that is counted as a refusal, not as a close.
     pub(super) began: bool,
     /// Why the server closed the stream, once it has.
@@ -31,7 +57,8 @@ pub(super) struct Seat {
 impl Census {
     pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, leaving, empty) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
-        Arc::new(Self { metrics, open, leaving, empty })
+        let (by_peer, by_token) = (Tally::default(), Tally::default());
+        Arc::new(Self { metrics, open, by_peer, by_token, leaving, empty })
     }
 
     /// The number of seats taken.
@@ -50,6 +77,13 @@ impl Census {
         self.open.load(Ordering::Relaxed).max(self.leaving.load(Ordering::Relaxed))
     }
 
+    fn gauge(&self, kind: SeatKind) -> &Gauge {
+        match kind {
+            SeatKind::Stream => &self.metrics.streams_open,
+            SeatKind::LongPoll => &self.metrics.long_polls_open,
+        }
+    }
+
     /// Returns once no seat is taken.
     pub(super) async fn emptied(&self) {
         loop {
@@ -63,20 +97,38 @@ impl Census {
 }
 
 impl Seat {
-    pub(super) fn take(census: &Arc<Census>) -> Self {
-        census.open.fetch_add(1, Ordering::AcqRel);
-        census.metrics.streams_open.inc();
-        Self { census: Arc::clone(census), began: false, closed: None }
+    /// Takes a seat within the limits, or returns the one that does not allow it.
+    pub(super) fn take(
+        census: &Arc<Census>,
+        kind: SeatKind,
+        holders: Holders,
+        limits: &Limits,
+    ) -> Result<Self, LimitHit> {
+        let Limits { streams, streams_per_peer, streams_per_token, .. } = *limits;
+        if !census.by_peer.take(holders.peer, 1, streams_per_peer) {
+            return Err(LimitHit::StreamsPerPeer);
+        }
+        if !census.by_token.take(holders.token, 1, streams_per_token) {
+            census.by_peer.give_back(holders.peer, 1);
+            return Err(LimitHit::StreamsPerToken);
+        }
+        let taken = census.open.fetch_add(1, Ordering::AcqRel);
+        census.gauge(kind).inc();
+        // Made before the check, so that its drop takes everything back.
+        let seat = Self { census: Arc::clone(census), holders, kind, began: false, closed: None };
+        if taken < streams { Ok(seat) } else { Err(LimitHit::Streams) }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { census, began, closed } = self;
+        let Self { census, holders, kind, began, closed } = self;
         if *began {
             census.metrics.closes.count(closed.map_or(CloseReason::Gone, Closing::counted));
         }
-        census.metrics.streams_open.dec();
+        census.by_peer.give_back(holders.peer, 1);
+        census.by_token.give_back(holders.token, 1);
+        census.gauge(*kind).dec();
         if census.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             census.empty.notify_waiters();
         }

@@ -15,7 +15,10 @@ use super::{
     reason::{Closing, Ending},
     session::Session,
 };
-use crate::{hub::History, payment::Time};
+use crate::{
+    hub::{History, Topic},
+    payment::Time,
+};
 use bytes::BytesMut;
 use std::{
     sync::Arc,
@@ -25,8 +28,9 @@ use std::{
 /// The share of the drain's time in which streams get their closings; the rest is for the last bytes to leave.
 const DRAIN_SHARE: f64 = 0.8;
 
-/// Whether the key that signed a stream's token is still accepted. Keys may be removed while the stream is open.
-pub type Stands = Box<dyn Fn() -> bool + Send + Sync>;
+/// Whether the key that signed a stream's token is still accepted. Keys may be removed while the stream is open. Streams whose
+/// tokens are alike share it.
+pub type Stands = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The decisions of one stream. It holds the stream's seat in the census until it is dropped.
 pub(super) struct Drive {
@@ -36,7 +40,7 @@ pub(super) struct Drive {
     stands: Option<Stands>,
     deadlines: Deadlines,
     /// The lane whose history the sink reads at present.
-    reading: Option<usize>,
+    reading: Option<u16>,
     /// Whether the last `stale` event said that the store is lost.
     said_stale: bool,
 }
@@ -51,25 +55,32 @@ pub(super) struct Terms {
     pub(super) stands: Option<Stands>,
 }
 
+/// When a stream has to do something, in milliseconds since it began: 49 days fit, and then its age is over at the latest. They
+/// are short because there is one of these for each stream.
 struct Deadlines {
+    /// When the stream began.
+    began: Instant,
     /// When the next heartbeat is due.
-    heartbeat: Instant,
+    heartbeat: u32,
     /// When the stream has reached its maximum age.
-    max_age: Instant,
-    /// When the token expires.
-    expiry: Option<Instant>,
-    /// When the stream closes in the drain; drawn when the drain begins.
-    drain: Option<Instant>,
+    max_age: u32,
+    /// When the token expires; [`NEVER`] without a token.
+    expiry: u32,
+    /// When the stream closes in the drain: drawn when the drain begins, and [`NEVER`] until then.
+    drain: u32,
     /// When the sink was to call again at the latest. A sink that calls much later could not write.
-    due: Instant,
+    due: u32,
 }
+
+/// No deadline.
+const NEVER: u32 = u32::MAX;
 
 /// What the sink does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
     /// Write the bytes in the buffer, and call again when they have left.
     Write,
-    /// Read [`Drive::history`] and hand it to [`Drive::catch_up`]; meanwhile go on calling.
+    /// Read the history of [`Drive::behind`] and hand it to [`Drive::catch_up`]; meanwhile go on calling.
     Read,
     /// Call again at this time, or when the bell has rung.
     Wait(Instant),
@@ -89,14 +100,15 @@ impl Drive {
     ) -> Self {
         seat.began = true;
         session.begin(histories, at, out);
+        let Terms { until_finished, expires_at, stands } = terms;
         let deadlines = Deadlines {
-            heartbeat: at.now + between(at.settings.heartbeat, 0.8),
-            max_age: at.now + between(at.settings.max_age, 0.8),
-            expiry: terms.expires_at.map(|expires_at| at.instant_of(expires_at)),
-            drain: None,
-            due: at.now,
+            began: at.now,
+            heartbeat: ms(between(at.settings.heartbeat, 0.8)),
+            max_age: ms(between(at.settings.max_age, 0.8)),
+            expiry: expires_at.map_or(NEVER, |expires_at| ms(at.instant_of(expires_at) - at.now)),
+            drain: NEVER,
+            due: 0,
         };
-        let Terms { until_finished, stands, .. } = terms;
         Self { session, seat, until_finished, stands, deadlines, reading: None, said_stale: false }
     }
 
@@ -114,45 +126,55 @@ impl Drive {
             self.session.stale(at.is_stale, out);
         }
         if out.is_empty() {
-            if self.reading.is_none() && behind.is_some() {
-                self.reading = behind;
+            // No request names more payments than 16 bits count.
+            if let (None, Some(lane)) = (self.reading, behind.and_then(|lane| u16::try_from(lane).ok())) {
+                self.reading = Some(lane);
                 return Next::Read;
             }
             if let Some(why) = self.may_end(at) {
                 return self.close(why, at, out);
             }
-            if self.deadlines.heartbeat <= at.now {
+            if self.deadlines.heartbeat <= self.deadlines.now(at) {
                 self.session.heartbeat(out);
             }
         }
         if out.is_empty() {
-            self.deadlines.due = self.next_deadline(at);
-            return Next::Wait(self.deadlines.due);
+            let until = self.next_deadline(at);
+            self.deadlines.due = self.deadlines.since_began(until);
+            return Next::Wait(until);
         }
         self.deadlines.wrote(at);
         Next::Write
     }
 
-    /// Reads the history that [`Next::Read`] asked for. The future ends only with an answer of the store.
-    pub(super) fn history(&self) -> Option<impl Future<Output = Arc<History>> + Send + use<>> {
-        self.session.history(self.reading?)
+    /// The topic whose history [`Next::Read`] asked for, with the number of its lane.
+    pub(super) fn behind(&self) -> Option<(usize, &Arc<Topic>)> {
+        let lane = usize::from(self.reading?);
+        Some((lane, self.session.topics().nth(lane)?))
     }
 
-    /// Takes the history that [`Next::Read`] asked for, and appends to `out` what it holds for the stream.
+    /// Takes the history of [`Drive::behind`], read after [`Next::Read`] had asked for it, and appends to `out` what it holds for
+    /// the stream.
     pub(super) fn catch_up(&mut self, history: &History, at: &Moment<'_>, out: &mut BytesMut) {
         if let Some(lane) = self.reading.take() {
-            self.session.catch_up(lane, history, at, out);
+            self.session.catch_up(lane.into(), history, at, out);
         }
+    }
+
+    /// Gives up the read that [`Next::Read`] asked for, since the sink cannot write what it brings. The next step asks again.
+    pub(super) const fn give_up_read(&mut self) {
+        self.reading = None;
     }
 
     /// The reason to end at once, whatever is still unsaid.
     fn must_end(&self, at: &Moment<'_>) -> Option<Closing> {
-        let is_expired = self.deadlines.expiry.is_some_and(|expiry| expiry <= at.now);
+        let now = self.deadlines.now(at);
+        let is_expired = self.deadlines.expiry <= now;
         let is_revoked = self.stands.as_ref().is_some_and(|stands| !stands());
         if is_expired || is_revoked {
             return Some(Closing::TokenExpired);
         }
-        (at.now > self.deadlines.due + at.stall).then_some(Closing::Stalled)
+        (now > self.deadlines.due.saturating_add(ms(at.stall))).then_some(Closing::Stalled)
     }
 
     /// The reason to end now that everything known has been written.
@@ -160,14 +182,17 @@ impl Drive {
         if self.until_finished && self.session.is_over(&at.settings, at.wall) {
             return Some(Closing::Finished);
         }
+        let now = self.deadlines.now(at);
         if at.is_draining {
             let window = at.settings.drain.mul_f64(DRAIN_SHARE);
-            let drain = *self.deadlines.drain.get_or_insert_with(|| at.now + between(window, 0.0));
-            if drain <= at.now {
+            if self.deadlines.drain == NEVER {
+                self.deadlines.drain = now.saturating_add(ms(between(window, 0.0)));
+            }
+            if self.deadlines.drain <= now {
                 return Some(Closing::Drain);
             }
         }
-        (self.deadlines.max_age <= at.now).then_some(Closing::MaxAge)
+        (self.deadlines.max_age <= now).then_some(Closing::MaxAge)
     }
 
     fn close(&mut self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) -> Next {
@@ -183,25 +208,41 @@ impl Drive {
         let finish = finishes_at.map(|finish| at.instant_of(finish) + Duration::from_millis(1));
         let deadlines = &mut self.deadlines;
         deadlines.shorten_heartbeat(at);
-        let first = deadlines.heartbeat.min(deadlines.max_age);
-        [deadlines.expiry, deadlines.drain, finish].into_iter().flatten().fold(first, Instant::min)
+        let first = deadlines.heartbeat.min(deadlines.max_age).min(deadlines.expiry).min(deadlines.drain);
+        let first = deadlines.began + Duration::from_millis(first.into());
+        finish.map_or(first, |finish| finish.min(first))
     }
 }
 
 impl Deadlines {
+    /// The present time.
+    fn now(&self, at: &Moment<'_>) -> u32 {
+        self.since_began(at.now)
+    }
+
+    fn since_began(&self, time: Instant) -> u32 {
+        ms(time.saturating_duration_since(self.began))
+    }
+
     /// Bytes were handed to the sink, which is to call again as soon as they have left.
     fn wrote(&mut self, at: &Moment<'_>) {
-        self.due = at.now;
-        self.heartbeat = at.now + between(at.settings.heartbeat, 0.8);
+        self.due = self.now(at);
+        self.heartbeat = self.due.saturating_add(ms(between(at.settings.heartbeat, 0.8)));
     }
 
     /// A reload may have shortened the silence that is allowed. It wakes all streams at once, so their heartbeats are spread
     /// widely.
     fn shorten_heartbeat(&mut self, at: &Moment<'_>) {
-        if self.heartbeat > at.now + at.settings.heartbeat {
-            self.heartbeat = at.now + between(at.settings.heartbeat, 0.5);
+        let now = self.now(at);
+        if self.heartbeat > now.saturating_add(ms(at.settings.heartbeat)) {
+            self.heartbeat = now.saturating_add(ms(between(at.settings.heartbeat, 0.5)));
         }
     }
+}
+
+/// Whole milliseconds, 49 days at most.
+fn ms(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(NEVER).min(NEVER - 1)
 }
 
 /// A random span between `least` × `span` and `span`, so that what began together does not go on together.

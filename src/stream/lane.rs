@@ -2,7 +2,7 @@
 
 use super::{reason::Reset, settings::Settings};
 use crate::{
-    hub::{Frame, History, LogEnd, Pull, Watch},
+    hub::{Follower, Frame, History, LogEnd, Pull, Topic},
     payment::{Cursor, Phase, Tag, Time},
 };
 use std::{sync::Arc, time::Duration};
@@ -10,17 +10,17 @@ use std::{sync::Arc, time::Duration};
 /// An expired payment may still be paid for a while, so a stream that ends with its payment waits at least this long.
 const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
 
-/// One payment of a stream.
+/// One payment of a stream. Whoever drives the stream watches the topic as long as the lane lives.
 pub(super) struct Lane {
-    watch: Watch,
+    follower: Follower,
     /// The last entry that the stream has written.
     cursor: Cursor,
     /// The tag of the first entry of the log that the stream follows.
     first: Tag,
     wants: Wants,
     /// The `seq` of the last entry in the history that the lane began with. Events up to it are a replay; later ones are
-    /// news, whose latency is measured however they reach the stream.
-    began_at: u64,
+    /// news, whose latency is measured however they reach the stream. No log comes near four billion entries.
+    began_at: u32,
 }
 
 /// What a lane has to write next.
@@ -48,17 +48,17 @@ pub(super) enum Missed<'a> {
 
 impl Lane {
     /// A lane that begins at what the client sent: nothing, a cursor, or a text that is no cursor (`Some(None)`).
-    pub(super) fn new(watch: Watch, sent: Option<Option<Cursor>>) -> Self {
+    pub(super) fn new(topic: Arc<Topic>, sent: Option<Option<Cursor>>) -> Self {
         let (cursor, wants) = match sent {
             None => (Cursor::START, Wants::Snapshot(None)),
             Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { watch, cursor, first: Tag::NONE, wants, began_at: 0 }
+        Self { follower: Follower::new(topic), cursor, first: Tag::NONE, wants, began_at: 0 }
     }
 
-    pub(super) fn watch(&self) -> &Watch {
-        &self.watch
+    pub(super) fn topic(&self) -> &Arc<Topic> {
+        self.follower.topic()
     }
 
     pub(super) fn cursor(&self) -> Cursor {
@@ -67,12 +67,12 @@ impl Lane {
 
     /// The text of the payment's id.
     pub(super) fn payment(&self) -> &str {
-        self.watch.subject().id.as_str()
+        self.follower.topic().subject().id.as_str()
     }
 
     /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
     pub(super) fn pull(&self) -> Pull {
-        if self.wants == Wants::Live { self.watch.pull(self.cursor) } else { Pull::Behind }
+        if self.wants == Wants::Live { self.follower.topic().pull(self.cursor) } else { Pull::Behind }
     }
 
     /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
@@ -80,7 +80,7 @@ impl Lane {
     pub(super) fn catch_up<'a>(&mut self, history: &'a History) -> Missed<'a> {
         let wants = std::mem::replace(&mut self.wants, Wants::Live);
         if wants != Wants::Live {
-            self.began_at = history.head.seq;
+            self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let followed = std::mem::replace(&mut self.first, history.first());
         let reset = match (wants, history.after(self.cursor)) {
@@ -104,18 +104,18 @@ impl Lane {
         if frame.cursor.seq == 1 {
             self.first = frame.cursor.tag;
         }
-        frame.cursor.seq > self.began_at
+        frame.cursor.seq > self.began_at.into()
     }
 
     /// Whether the client has seen the whole log, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
-        let end = self.watch.log_end();
+        let end = self.follower.topic().log_end();
         self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
     }
 
     /// When the payment is finished, if nothing more happens to it.
     pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
-        finish(&self.watch.log_end(), settings)
+        finish(&self.follower.topic().log_end(), settings)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Opening a stream: what a request asks for, and the answer to it.
 
 use super::{
-    census::Seat,
+    begun::{Begun, Detachable},
+    census::{Holders, Seat, SeatKind},
     drive::{Drive, Stands, Terms},
     lane::Lane,
     reason::Refusal,
@@ -11,7 +12,7 @@ use super::{
     wire,
 };
 use crate::{
-    hub::{Bell, Watch},
+    hub::{Bell, Topic, Watch},
     limits::LimitHit,
     payment::{Cursor, Subject, Time},
 };
@@ -22,6 +23,10 @@ use std::sync::Arc;
 pub struct Open {
     /// The payments, in the order of the request. At least one.
     pub subjects: Vec<Subject>,
+    /// Whom the stream is counted for.
+    pub holders: Holders,
+    /// Whether the node has room for another connection that stays open.
+    pub has_room: bool,
     /// What the client sent as its last event id.
     pub cursor: Option<String>,
     /// `heartbeat=event`: heartbeats are events that a script can see.
@@ -46,22 +51,26 @@ impl Streams {
     /// Opens a stream. A transient failure is answered with a stream too, a closing and an unclean end, since an `EventSource`
     /// never reconnects after a status other than 200.
     pub async fn open(self: &Arc<Self>, open: Open) -> Opened {
-        let seat = Seat::take(&self.census);
-        if self.shutdown.is_draining() {
+        let node = &self.node;
+        // Taken before the drain is looked at, so that none which begins now overlooks this stream.
+        let seat = self.seat(SeatKind::Stream, open.holders, open.has_room);
+        if node.shutdown.is_draining() {
             return self.refuse(Refusal::Drain, &open);
         }
-        if self.census.open() > self.limits.get().streams {
-            self.metrics.limit_hits.count(LimitHit::Streams);
+        let Ok(seat) = seat else { return self.refuse(Refusal::Overload, &open) };
+        let bell = Arc::new(Bell::default());
+        let watches: Vec<_> =
+            open.subjects.iter().map(|subject| node.hub.join(subject, Arc::clone(&bell))).collect();
+        let lanes = lanes(&open, &watches);
+        if !self.may_follow(lanes.iter().map(Lane::topic)) {
             return self.refuse(Refusal::Overload, &open);
         }
-        let bell = Arc::new(Bell::default());
-        let lanes = self.lanes(&open, &bell);
-        let reads = futures_util::future::try_join_all(lanes.iter().map(|lane| lane.watch().history()));
+        let reads = futures_util::future::try_join_all(watches.iter().map(Watch::history));
         let Ok(Ok(histories)) = tokio::time::timeout(STORE_PATIENCE, reads).await else {
             return self.refuse(Refusal::Store, &open);
         };
         let Open { cursor, heartbeat_events, until_finished, expires_at, stands, .. } = open;
-        let at = self.moment();
+        let at = node.moment();
         let session = Session::new(lanes, heartbeat_events);
         if until_finished && cursor.is_some() && session.is_over(&at.settings, at.wall) {
             return Opened::Finished;
@@ -69,27 +78,46 @@ impl Streams {
         let terms = Terms { until_finished, expires_at, stands };
         let mut out = BytesMut::new();
         let drive = Drive::begin(seat, session, terms, &histories, &at, &mut out);
-        Opened::Stream(Body::stream(Arc::clone(self), drive, bell, out))
+        let reactors = self.reactors.get().cloned();
+        let begun = Begun { node: Arc::clone(node), drive, bell, watches, out, reactors };
+        Opened::Stream(Body::stream(Detachable::new(begun)))
     }
 
-    fn lanes(self: &Arc<Self>, open: &Open, bell: &Arc<Bell>) -> Vec<Lane> {
-        let count = open.subjects.len();
-        let sent = match &open.cursor {
-            None => vec![None; count],
-            Some(text) => wire::split_cursors(text, count).into_iter().map(Some).collect(),
-        };
-        let join = |subject| -> Watch { self.hub.join(subject, Arc::clone(bell)) };
-        open.subjects.iter().zip(sent).map(|(subject, sent)| Lane::new(join(subject), sent)).collect()
+    /// Takes a seat for a stream or a long poll, or counts the limit that does not allow it.
+    pub(super) fn seat(&self, kind: SeatKind, holders: Holders, has_room: bool) -> Result<Seat, LimitHit> {
+        let room = if has_room { Ok(()) } else { Err(LimitHit::OpenFiles) };
+        let seat = room.and_then(|()| Seat::take(&self.node.census, kind, holders, &self.node.limits.get()));
+        seat.inspect_err(|hit| self.node.metrics.limit_hits.count(*hit))
+    }
+
+    /// Whether none of these payments has too many followers, the new one included.
+    pub(super) fn may_follow<'a>(&self, mut topics: impl Iterator<Item = &'a Arc<Topic>>) -> bool {
+        let most = self.node.limits.get().streams_per_payment;
+        let may = topics.all(|topic| topic.followers() <= most);
+        if !may {
+            self.node.metrics.limit_hits.count(LimitHit::StreamsPerPayment);
+        }
+        may
     }
 
     fn refuse(&self, why: Refusal, open: &Open) -> Opened {
-        self.metrics.refusals.count(why.counted());
+        self.node.metrics.refusals.count(why.counted());
         let count = open.subjects.len();
         // The client keeps the cursor that it has.
         let sent = open.cursor.as_deref().map(|text| wire::split_cursors(text, count)).unwrap_or_default();
         let cursors = (0..count).map(|lane| sent.get(lane).copied().flatten().unwrap_or(Cursor::START));
         let mut out = BytesMut::new();
-        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.moment().draw_retry_ms());
+        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.node.moment().draw_retry_ms());
         Opened::Stream(Body::refusal(out))
     }
+}
+
+/// The lanes of a stream, each of which begins where the client left off.
+fn lanes(open: &Open, watches: &[Watch]) -> Vec<Lane> {
+    let count = watches.len();
+    let sent = match &open.cursor {
+        None => vec![None; count],
+        Some(text) => wire::split_cursors(text, count).into_iter().map(Some).collect(),
+    };
+    watches.iter().zip(sent).map(|(watch, sent)| Lane::new(Arc::clone(watch.topic()), sent)).collect()
 }

@@ -11,31 +11,69 @@ use super::{
     wire,
 };
 use crate::{
-    hub::{Frame, History, Pull},
+    hub::{Frame, History, Pull, Topic},
     metrics::ResumeKind,
     payment::Time,
 };
 use bytes::BytesMut;
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 /// About how many bytes a sink gets at a time, so that a long replay to a slow reader waits in the store and not in memory.
 const CHUNK: usize = 16 << 10;
 
 /// The payments of one stream, and what the client wants to see of them.
 pub(super) struct Session {
-    lanes: Vec<Lane>,
+    lanes: Lanes,
     /// Whether heartbeats are events that a script can see.
     heartbeat_events: bool,
 }
 
+/// The lanes of a stream. Nearly all streams have one, which needs no memory of its own.
+enum Lanes {
+    One(Lane),
+    Several(Box<[Lane]>),
+}
+
+impl From<Vec<Lane>> for Lanes {
+    fn from(lanes: Vec<Lane>) -> Self {
+        match <[Lane; 1]>::try_from(lanes) {
+            Ok([lane]) => Self::One(lane),
+            Err(lanes) => Self::Several(lanes.into()),
+        }
+    }
+}
+
+impl Deref for Lanes {
+    type Target = [Lane];
+
+    fn deref(&self) -> &[Lane] {
+        match self {
+            Self::One(lane) => std::slice::from_ref(lane),
+            Self::Several(lanes) => lanes,
+        }
+    }
+}
+
+impl DerefMut for Lanes {
+    fn deref_mut(&mut self) -> &mut [Lane] {
+        match self {
+            Self::One(lane) => std::slice::from_mut(lane),
+            Self::Several(lanes) => lanes,
+        }
+    }
+}
+
 impl Session {
-    pub(super) const fn new(lanes: Vec<Lane>, heartbeat_events: bool) -> Self {
-        Self { lanes, heartbeat_events }
+    pub(super) fn new(lanes: Vec<Lane>, heartbeat_events: bool) -> Self {
+        Self { lanes: lanes.into(), heartbeat_events }
     }
 
-    /// Reads the history of a lane; asks a store that fails again until it answers.
-    pub(super) fn history(&self, lane: usize) -> Option<impl Future<Output = Arc<History>> + Send + use<>> {
-        self.lanes.get(lane).map(|lane| lane.watch().history_in_time())
+    /// The topics of the lanes, in their order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.lanes.iter().map(Lane::topic)
     }
 
     /// Whether the client has seen all there is, and all payments are finished.
@@ -46,7 +84,7 @@ impl Session {
     /// When all payments are finished, if nothing more happens to them.
     pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
         let mut last = None;
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             last = last.max(Some(lane.finishes_at(settings)?));
         }
         last

@@ -1,14 +1,15 @@
-//! The sink for hyper: an HTTP body that drives its stream whenever the connection can take more.
+//! The sink for hyper: an HTTP body that drives its stream whenever the connection can take more. It serves HTTP/2, and every
+//! response whose socket does not leave HTTP.
 //!
 //! hyper polls the body only while it has room to write, so no frame waits in memory for a reader that takes none. Apart from
 //! this file the stream room knows nothing of HTTP.
 
 use super::{
-    drive::{Drive, Next},
+    begun::{Begun, Detachable},
+    drive::Next,
     reason::Ending,
-    streams::Streams,
 };
-use crate::hub::{Bell, History};
+use crate::hub::History;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use std::{
@@ -37,6 +38,8 @@ pub struct Body {
 }
 
 enum BodyPhase {
+    /// The stream has begun, and may still leave.
+    Begun(Detachable),
     /// The stream goes on.
     Streaming(Box<Streaming>),
     /// The last bytes were handed to hyper, which has not had a turn to write them.
@@ -49,18 +52,24 @@ enum BodyPhase {
 
 /// An open stream.
 struct Streaming {
-    streams: Arc<Streams>,
-    drive: Drive,
-    bell: Arc<Bell>,
+    begun: Box<Begun>,
     /// The history that the drive waits for.
     reading: Option<BoxFuture<'static, Arc<History>>>,
 }
 
 impl Body {
-    /// The body of an open stream, whose first bytes are in `out` already. `bell` rings when there is news for it.
-    pub(super) fn stream(streams: Arc<Streams>, drive: Drive, bell: Arc<Bell>, out: BytesMut) -> Self {
-        let streaming = Streaming { streams, drive, bell, reading: None };
-        Self::new(out, BodyPhase::Streaming(Box::new(streaming)))
+    /// The body of an open stream.
+    pub(super) fn stream(begun: Detachable) -> Self {
+        Self::new(BytesMut::new(), BodyPhase::Begun(begun))
+    }
+
+    /// The handle by which the stream can leave the body, if it has not left or ended.
+    #[must_use]
+    pub fn detachable(&self) -> Option<Detachable> {
+        match &self.phase {
+            BodyPhase::Begun(begun) => Some(begun.clone()),
+            _ => None,
+        }
     }
 
     /// A refusal that an `EventSource` survives: these bytes, then an unclean end.
@@ -74,6 +83,15 @@ impl Body {
 
     /// Waits until there is something in `out`, or the end. Called while `out` is empty.
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        if let BodyPhase::Begun(begun) = &self.phase {
+            let Some(mut begun) = begun.take() else {
+                self.phase = BodyPhase::Over;
+                return Poll::Ready(Ok(()));
+            };
+            self.out = std::mem::take(&mut begun.out);
+            self.phase = BodyPhase::Streaming(Box::new(Streaming { begun, reading: None }));
+            return Poll::Ready(Ok(()));
+        }
         if let BodyPhase::Streaming(streaming) = &mut self.phase {
             match ready!(streaming.poll(&mut self.out, self.timer.as_mut(), context)) {
                 None => return Poll::Ready(Ok(())),
@@ -82,7 +100,7 @@ impl Body {
             }
         }
         match self.phase {
-            BodyPhase::Streaming(_) | BodyPhase::Over => return Poll::Ready(Ok(())),
+            BodyPhase::Begun(_) | BodyPhase::Streaming(_) | BodyPhase::Over => return Poll::Ready(Ok(())),
             // hyper writes when it has to wait for the body, so this waits in any case: on a machine so busy that this very
             // call is late, the timer alone might be up before anything was written.
             BodyPhase::LastBytes => {
@@ -106,20 +124,24 @@ impl Streaming {
         mut timer: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Ending>> {
+        let Begun { node, drive, bell, .. } = &mut *self.begun;
         loop {
-            let at = self.streams.moment();
+            let at = node.moment();
             if let Some(reading) = &mut self.reading
                 && let Poll::Ready(history) = reading.as_mut().poll(context)
             {
                 self.reading = None;
-                self.drive.catch_up(&history, &at, out);
+                drive.catch_up(&history, &at, out);
             }
             // Registers for the next ring before the drive looks for news, so that no ring is missed.
-            let rung = self.bell.poll_rung(context).is_ready();
-            match self.drive.step(&at, out) {
+            let rung = bell.poll_rung(context).is_ready();
+            match drive.step(&at, out) {
                 Next::Write => return Poll::Ready(None),
                 Next::End(ending) => return Poll::Ready(Some(ending)),
-                Next::Read => self.reading = self.drive.history().map(|history| Box::pin(history) as _),
+                Next::Read => {
+                    let behind = drive.behind();
+                    self.reading = behind.map(|(_, topic)| Box::pin(node.hub.history_in_time(topic)) as _);
+                }
                 Next::Wait(_) if rung => {}
                 Next::Wait(until) => {
                     timer.as_mut().reset(Instant::from_std(until));

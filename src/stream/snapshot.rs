@@ -1,11 +1,12 @@
 //! A payment as JSON for clients that cannot stream: one request, one answer, with an `ETag` and a long poll.
 
 use super::{
+    census::{Holders, SeatKind},
     streams::{STORE_PATIENCE, Streams},
     wire,
 };
 use crate::{
-    hub::Bell,
+    hub::{Bell, Follower},
     metrics::RefusalReason,
     payment::{FOLD_VERSION, Subject},
 };
@@ -31,22 +32,42 @@ pub enum Snapshot {
     },
     /// 503: the store does not answer.
     Unavailable,
+    /// 503: too many streams and long polls are open, in all, of the peer, of the token or of the payment.
+    Overload,
+}
+
+/// A long poll that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LongPoll {
+    /// How long it waits at most.
+    pub wait: Duration,
+    /// Whom it is counted for.
+    pub holders: Holders,
+    /// Whether the node has room for another connection that stays open.
+    pub has_room: bool,
 }
 
 impl Streams {
-    /// Reads a payment. If the client has its present state already (`If-None-Match`), waits up to `wait` for news.
+    /// Reads a payment. If the client has its present state already (`If-None-Match`), a long poll waits for news. Meanwhile it
+    /// counts as a stream.
     pub async fn snapshot(
         &self,
         subject: &Subject,
         if_none_match: Option<&IfNoneMatch>,
-        wait: Option<Duration>,
+        poll: Option<LongPoll>,
     ) -> Snapshot {
+        let seat = poll.map(|poll| self.seat(SeatKind::LongPoll, poll.holders, poll.has_room)).transpose();
         let bell = Arc::new(Bell::default());
-        let watch = self.hub.join(subject, Arc::clone(&bell));
-        let deadline = wait.map(|wait| Instant::now() + wait.min(self.limits.get().wait));
+        let watch = self.node.hub.join(subject, Arc::clone(&bell));
+        let follower = poll.map(|_| Follower::new(Arc::clone(watch.topic())));
+        if seat.is_err() || !self.may_follow(follower.iter().map(Follower::topic)) {
+            self.node.metrics.refusals.count(RefusalReason::Overload);
+            return Snapshot::Overload;
+        }
+        let deadline = poll.map(|poll| Instant::now() + poll.wait.min(self.node.limits.get().wait));
         loop {
             let Ok(Ok(history)) = timeout(STORE_PATIENCE, watch.history()).await else {
-                self.metrics.refusals.count(RefusalReason::Store);
+                self.node.metrics.refusals.count(RefusalReason::Store);
                 return Snapshot::Unavailable;
             };
             let etag = format!("\"{}.{FOLD_VERSION}\"", history.head);
@@ -64,7 +85,7 @@ impl Streams {
             tokio::select! {
                 () = bell.rung() => {}
                 () = tokio::time::sleep_until(deadline) => {}
-                () = self.shutdown.draining() => return Snapshot::NotModified { etag },
+                () = self.node.shutdown.draining() => return Snapshot::NotModified { etag },
             }
         }
     }

@@ -1,21 +1,22 @@
-//! The streams of this node: what they share, and what runs beside them.
+//! The streams of this node, and what runs beside them.
 
-use super::{census::Census, moment::Moment, settings::Settings};
-use crate::{clock, hub::Hub, limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior};
+use super::{census::Census, node::Node, reactor::Reactors, settings::Settings};
+use crate::{hub::Hub, limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::time::MissedTickBehavior;
 
 /// How long a request waits for the store before it is refused.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// All streams of this node. [`Streams::open`] begins one, [`Streams::snapshot`] answers those who cannot stream.
 pub struct Streams {
-    pub(super) hub: Arc<Hub>,
-    pub(super) settings: Live<Settings>,
-    pub(super) limits: Live<Limits>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) shutdown: Shutdown,
-    pub(super) census: Arc<Census>,
+    pub(super) node: Arc<Node>,
+    /// Where streams go whose sockets leave HTTP. Until it is set, all stay.
+    pub(super) reactors: OnceLock<Arc<Reactors>>,
 }
 
 impl Streams {
@@ -29,24 +30,49 @@ impl Streams {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let census = Census::new(Arc::clone(&metrics));
-        Arc::new(Self { hub, settings, limits, metrics, shutdown, census })
+        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census });
+        Arc::new(Self { node, reactors: OnceLock::new() })
     }
 
-    /// Measures the time that streams are open, and wakes them when a drain begins. Ends when everything stops.
+    /// Starts the threads that drive the sockets of streams which leave HTTP: one for each core. They read logs on the runtime
+    /// from which this is called. Fails if the system has no threads or descriptors for them.
+    pub fn start_reactors(&self) -> io::Result<()> {
+        let reactors = Reactors::start(&self.node)?;
+        // A second call changes nothing: the threads that it started end with their handle.
+        let _ = self.reactors.set(Arc::new(reactors));
+        Ok(())
+    }
+
+    /// Measures the time that streams are open, and wakes them when a drain begins. Ends when everything stops, or too early if a
+    /// thread that drives sockets fails; the streams that left HTTP are then cut.
     pub async fn run(&self) {
+        let reactors = self.reactors.get();
+        let _ends_with_us = reactors.map(|reactors| reactors.stop_guard());
+        let reactor_ended = async {
+            match reactors {
+                Some(reactors) => reactors.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut reactor_ended = std::pin::pin!(reactor_ended);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drains = false;
+        let Node { hub, metrics, shutdown, census, .. } = &*self.node;
         loop {
             tokio::select! {
-                () = self.shutdown.stopped() => return,
-                () = self.shutdown.draining(), if !drains => {
+                () = shutdown.stopped() => return,
+                () = &mut reactor_ended => {
+                    tracing::error!("a thread that drives streams has ended");
+                    return;
+                }
+                () = shutdown.draining(), if !drains => {
                     drains = true;
-                    self.census.begin_drain();
-                    self.hub.ring_all();
+                    census.begin_drain();
+                    hub.ring_all();
                 }
                 _ = tick.tick() => {
-                    self.metrics.stream_time(self.census.open() as u64, 1000, self.hub.is_stale());
+                    metrics.stream_time(census.open() as u64, 1000, hub.is_stale());
                 }
             }
         }
@@ -54,28 +80,11 @@ impl Streams {
 
     /// Wakes every stream, so that it looks at its grant and at the settings again.
     pub fn review(&self) {
-        self.hub.ring_all();
+        self.node.hub.ring_all();
     }
 
     /// Returns once no stream is open.
     pub async fn drained(&self) {
-        self.census.emptied().await;
-    }
-
-    /// What streams decide by now.
-    pub(super) fn moment(&self) -> Moment<'_> {
-        let limits = self.limits.get();
-        // As long as it takes to accept all clients that would come back, and a second at least.
-        let all_ms = self.census.returning().saturating_mul(1000) / limits.accepts_per_second.max(1);
-        Moment {
-            now: Instant::now().into_std(),
-            wall: clock::now(),
-            settings: self.settings.get(),
-            stall: limits.stall,
-            retry_ms: u64::try_from(all_ms).unwrap_or(u64::MAX).clamp(1000, u64::MAX / 2),
-            is_stale: self.hub.is_stale(),
-            is_draining: self.shutdown.is_draining(),
-            metrics: &self.metrics,
-        }
+        self.node.census.emptied().await;
     }
 }

@@ -1,5 +1,7 @@
 //! The promises of the wire, kept by a body without a socket, on a paused clock. `tests/it` has the same over real sockets.
 
+mod caps;
+
 use super::*;
 use crate::{
     hub::Hub,
@@ -66,6 +68,8 @@ impl Drop for Node {
 fn open(ids: &[&str], cursor: Option<&str>) -> Open {
     Open {
         subjects: ids.iter().map(|id| subject(id)).collect(),
+        holders: Holders::default(),
+        has_room: true,
         cursor: cursor.map(str::to_owned),
         heartbeat_events: false,
         until_finished: false,
@@ -292,7 +296,7 @@ async fn every_end_but_finished_is_unclean_and_says_why() {
     let revoked = Arc::new(AtomicBool::new(false));
     let stands = || -> Option<Stands> {
         let revoked = Arc::clone(&revoked);
-        Some(Box::new(move || !revoked.load(Ordering::Relaxed)))
+        Some(Arc::new(move || !revoked.load(Ordering::Relaxed)))
     };
     for why in ["max_age", "token_expired", "revoked", "drain", "overload", "drain at open"] {
         let limits = Limits { streams: usize::from(why != "overload"), ..Limits::default() };
@@ -430,7 +434,7 @@ async fn i6_bounded_a_long_replay_is_handed_out_in_chunks() {
 async fn a_snapshot_has_an_etag_and_waits_for_news_on_request() {
     let node = Node::new().await;
     let cursor = node.store.say("a", Phase::Created).await;
-    let (payment, wait) = (subject("a"), Some(Duration::from_secs(30)));
+    let (payment, wait) = (subject("a"), Some(poll(Holders::default())));
     let Snapshot::Fresh { etag, body } = node.streams.snapshot(&payment, None, wait).await else { panic!() };
     assert_eq!(etag, format!("\"{cursor}.{}\"", crate::payment::FOLD_VERSION));
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["status"], "created");
@@ -459,6 +463,11 @@ async fn a_drain_is_over_when_the_last_stream_has_gone() {
     drop(reader);
     drained.await;
     assert!(node.metrics.render().contains(r#"stream_closes_total{reason="gone"} 1"#));
+}
+
+/// A long poll of 30 seconds.
+fn poll(holders: Holders) -> LongPoll {
+    LongPoll { wait: Duration::from_secs(30), holders, has_room: true }
 }
 
 fn known(etag: &str) -> headers::IfNoneMatch {

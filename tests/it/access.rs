@@ -6,6 +6,7 @@ use crate::support::{
 };
 use load::sign::{base64_url, hmac_sha256, jwt_hs256};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PATHS: [&str; 3] = ["/v1/payments/pay_1/events", "/v1/events?payment=pay_1", "/v1/payments/pay_1"];
 
@@ -38,6 +39,15 @@ fn with(claim: &str, value: Value) -> String {
     jwt_hs256("k1", TOKEN_KEY.as_bytes(), &claims)
 }
 
+/// A token of `k1` with two changed times.
+fn both(one: &str, at: u64, other: &str, other_at: u64) -> String {
+    let mut claims = claims("default", &["pay_1"]);
+    claims["iat"] = at.min(other_at).into();
+    claims[one] = at.into();
+    claims[other] = other_at.into();
+    jwt_hs256("k1", TOKEN_KEY.as_bytes(), &claims)
+}
+
 #[tokio::test]
 async fn a_bad_token_is_401_before_any_data() {
     let gateway = Gateway::start().await;
@@ -55,6 +65,7 @@ async fn a_bad_token_is_401_before_any_data() {
         format!("{message}.{}", base64_url(&hmac_sha256(TOKEN_KEY.as_bytes(), message.as_bytes())))
     };
     let now = now_s();
+    let mut refused: BTreeMap<String, f64> = BTreeMap::new();
     for (token, reason) in [
         (String::new(), "token"),
         ("garbage".to_owned(), "malformed_token"),
@@ -74,6 +85,10 @@ async fn a_bad_token_is_401_before_any_data() {
         (with("exp", (now - 3600).into()), "expired"),
         (with("nbf", (now + 3600).into()), "not_yet_valid"),
         (with("iat", (now + 3600).into()), ""),
+        (with("iat", (now + 700).into()), "not_yet_valid"),
+        // Within the leeway for clocks that differ, but its own times contradict each other.
+        (both("exp", now - 10, "iat", now + 10), "never_valid"),
+        (both("exp", now - 10, "nbf", now + 10), "never_valid"),
         (with("exp", (now + 25 * 3600).into()), "lifetime_too_long"),
         (with("realm", "elsewhere".into()), "realm_not_allowed"),
         (with("payments", json!(["*"])), "operator_not_allowed"),
@@ -84,6 +99,7 @@ async fn a_bad_token_is_401_before_any_data() {
             assert!(answer.head.header("content-type").unwrap().starts_with("application/problem+json"));
             let told = answer.json()["reason"].as_str().unwrap().to_owned();
             assert!(told.contains(reason), "{told} is not {reason}");
+            *refused.entry(told).or_default() += 1.0;
             assert!(!answer.text().contains("processing"), "data before admission");
         }
     }
@@ -95,7 +111,12 @@ async fn a_bad_token_is_401_before_any_data() {
             "{path}"
         );
     }
-    assert!(gateway.metric("paystream_refusals_total", &["token"]).await > 20.0);
+    refused.insert("missing_token".to_owned(), 3.0);
+    for (reason, times) in refused {
+        let label = format!("reason=\"{reason}\"");
+        let counted = gateway.metric("paystream_refusals_total", &[&label]).await;
+        assert!((counted - times).abs() < 0.1, "{reason}: {counted} instead of {times}");
+    }
 }
 
 #[tokio::test]

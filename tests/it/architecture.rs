@@ -35,9 +35,21 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 11] = [
-    "backoff", "jwt", "limits", "live", "loopback", "metrics", "outbound", "redact", "secret", "shutdown",
+const LEAVES: [&str; 14] = [
+    "backoff",
     "clock",
+    "descriptors",
+    "jwt",
+    "limits",
+    "live",
+    "loopback",
+    "metrics",
+    "outbound",
+    "peer",
+    "redact",
+    "secret",
+    "shutdown",
+    "tally",
 ];
 
 /// Names that once stood for several things. Each may be the name of one type in the whole program.
@@ -213,11 +225,13 @@ fn libraries_are_named_only_where_they_belong() {
         let file = File { text: file.text.split("#[cfg(test)]").next().unwrap().to_owned(), ..file };
         let is_http = file.room() == "http";
         let is_sink = file.name.starts_with("stream/sink");
+        let is_reactor = file.name.starts_with("stream/reactor");
         for (library, allowed) in [
             ("redis", file.name.starts_with("store/redis")),
             ("fjall", file.name.starts_with("store/embedded")),
             ("axum", is_http || is_sink || file.room() == "app"),
             ("hyper", is_http || is_sink),
+            ("mio", is_reactor),
             ("jsonwebtoken", file.room() == "access"),
             ("clap", ["cli", "main"].contains(&file.room())),
             ("tokio", file.room() != "payment"),

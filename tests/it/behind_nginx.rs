@@ -1,6 +1,9 @@
 //! Two gateways over one Redis server behind nginx, as `deploy/` has them: TLS and HTTP/2 in front, one node restarted,
 //! one killed, both away. (Browsers and npm's clients are tested in `web-demo/e2e`.)
 
+mod images;
+mod limits;
+
 use crate::support::{
     Gateway, Nginx, PATIENCE, Program, RedisServer, STRIPE_SECRET, Setup, eventually, generic, now_s,
     read_until, signed, token,
@@ -25,13 +28,27 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        Self::with("", "", &[]).await
+    }
+
+    /// Two gateways with these further lines under `[listen]` and `[limits]`, behind nginx with other values in `nginx.conf`.
+    async fn with(listen: &str, limits: &str, swaps: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start().await;
-        let setup = || Setup { stream: "linger = \"1s\"\ndrain = \"3s\"".to_owned(), ..Setup::on(&redis) };
+        let setup = || Setup {
+            stream: "linger = \"1s\"\ndrain = \"3s\"".to_owned(),
+            listen: listen.to_owned(),
+            limits: limits.to_owned(),
+            ..Setup::on(&redis)
+        };
         let nodes = [Gateway::with(setup()).await, Gateway::with(setup()).await];
-        let nginx = Nginx::before([&nodes[0], &nodes[1]]).await;
-        let certificate = Certificate::from_pem(&fs::read(nginx.certificate()).unwrap()).unwrap();
-        let client = Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
+        let nginx = Nginx::with([&nodes[0], &nodes[1]], swaps).await;
+        let client = client_of(&nginx);
         Self { redis, nodes, nginx, client }
+    }
+
+    /// A client with connections of its own.
+    fn another_client(&self) -> Client {
+        client_of(&self.nginx)
     }
 
     /// Posts a payload of the source `acme` through nginx.
@@ -45,13 +62,26 @@ impl Cluster {
 
     /// As a page asks, with the token in the query.
     fn get(&self, payment: &str, what: &str) -> RequestBuilder {
+        self.get_by(&self.client, payment, what)
+    }
+
+    fn get_by(&self, client: &Client, payment: &str, what: &str) -> RequestBuilder {
         let token = token("default", &[payment]);
-        self.client.get(format!("{}/v1/payments/{payment}{what}?access_token={token}", self.nginx.url()))
+        client.get(format!("{}/v1/payments/{payment}{what}?access_token={token}", self.nginx.url()))
     }
 
     fn events(&self, payment: &str) -> RequestBuilder {
-        self.get(payment, "/events").header("accept", "text/event-stream")
+        self.events_by(&self.client, payment)
     }
+
+    fn events_by(&self, client: &Client, payment: &str) -> RequestBuilder {
+        self.get_by(client, payment, "/events").header("accept", "text/event-stream")
+    }
+}
+
+fn client_of(nginx: &Nginx) -> Client {
+    let certificate = Certificate::from_pem(&fs::read(nginx.certificate()).unwrap()).unwrap();
+    Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap()
 }
 
 fn python() -> PathBuf {
@@ -240,17 +270,19 @@ async fn no_log_of_nginx_holds_a_token() {
 }
 
 /// What Docker would read; Docker itself is not needed.
+fn compose() -> Value {
+    let read = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose.yaml");
+    let output =
+        Command::new(python()).args(["-c", read]).stdin(fs::File::open(file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
 fn compose_names_files_and_secrets_that_are_there_and_settings_that_are_checked() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
-    let output = Command::new(python())
-        .args(["-c", read])
-        .stdin(fs::File::open(root.join("compose.yaml")).unwrap())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let compose: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let compose = compose();
     let services = compose["services"].as_object().unwrap();
     for (name, service) in services {
         for volume in service["volumes"].as_array().into_iter().flatten() {
@@ -294,4 +326,21 @@ async fn the_images_health_check_tells_a_live_gateway_from_a_dead_one() {
     assert!(run().await);
     gateway.kill();
     assert!(!run().await);
+}
+
+/// Otherwise all clients of nginx would be one peer, or each as many as it likes.
+#[tokio::test]
+async fn nginx_says_who_a_client_is_whatever_the_client_says() {
+    let cluster = Cluster::with("trusted_proxies = [\"127.0.0.1\"]", "streams_per_peer = 1", &[]).await;
+    let mut streams = Vec::new();
+    let mut words = Vec::new();
+    // One for each node; then each node has as many of this client as it may have.
+    for number in 0..4 {
+        let asked = cluster.events("pay_1").header("x-forwarded-for", format!("198.51.100.{number}"));
+        let mut stream = asked.header("forwarded", "for=198.51.100.9").send().await.unwrap();
+        let chunk = timeout(PATIENCE, stream.chunk()).await.unwrap().unwrap().unwrap();
+        words.push(String::from_utf8_lossy(&chunk).contains("overload"));
+        streams.push(stream);
+    }
+    assert_eq!(words, [false, false, true, true]);
 }

@@ -4,7 +4,7 @@
 //! The moments come from a seed, printed where a round fails; `PAYSTREAM_CHAOS_SEED` runs the same again. What the kernel
 //! and the disk make of it is theirs, so a seed narrows a failure down but does not pin it.
 
-use crate::support::{GENERIC_SECRET, Gateway, PATIENCE, Random, generic};
+use crate::support::{GENERIC_SECRET, Gateway, PATIENCE, Random, generic, now_s};
 use load::{follow::Seen, http::Connection, sign};
 use std::{
     collections::BTreeSet,
@@ -101,7 +101,7 @@ impl Lane {
         let Self { payment, told, provider, watchers } = self;
         told.stop.store(true, Ordering::Relaxed);
         timeout(PATIENCE, provider).await.unwrap().unwrap();
-        gateway.accept(&generic("end", "confirmed", &payment, crate::support::now_s())).await;
+        gateway.accept(&generic("end", "confirmed", &payment, now_s())).await;
         let mut acked = std::mem::take(&mut *told.acked.lock().unwrap());
         acked.insert("end".to_owned());
         for watcher in watchers {
@@ -129,7 +129,7 @@ impl Lane {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_kills_under_load_lose_nothing_and_repeat_nothing() {
     let seed = std::env::var("PAYSTREAM_CHAOS_SEED")
-        .map_or_else(|_| crate::support::now_s(), |seed| seed.parse().expect("a number"));
+        .map_or_else(|_| now_s(), |seed| seed.parse().expect("a number"));
     let mut random = Random::new(seed);
     let mut gateway = Gateway::start().await;
     let mut begun = 0;

@@ -30,6 +30,7 @@ mod older_data;
 mod operations;
 mod redis_store;
 mod roles;
+mod secret_files;
 mod support;
 mod wire;
 mod working_folder;

@@ -1,8 +1,8 @@
 //! What operators rely on: health, metrics, logs, reloads.
 
 use crate::support::{
-    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, PATIENCE, STRIPE_SECRET, Setup, Store, TOKEN_KEY,
-    eventually, generic, header, next_message, now_s, read_to_end, signed, stays_silent, token,
+    ADMIN_TOKEN, GENERIC_SECRET, Gateway, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store,
+    TOKEN_KEY, eventually, generic, header, next_message, now_s, read_to_end, signed, stays_silent, token,
 };
 use load::{http::End, sign, sse::Item, stream::Next};
 use std::time::Duration;
@@ -91,6 +91,24 @@ async fn the_metrics_are_there_and_make_sense() {
     assert!(text.text().ends_with("# EOF\n"), "it is OpenMetrics");
     assert!(text.head.header("content-type").unwrap().contains("openmetrics"));
     assert!(!text.text().contains("pay_1"), "no label carries what a client chose");
+}
+
+#[tokio::test]
+async fn the_metrics_describe_the_process_the_build_and_the_disk() {
+    let embedded = Gateway::with(Setup { store: Store::Embedded, ..Setup::default() }).await;
+    let (free, size) = ("paystream_disk_free_bytes", "paystream_disk_size_bytes");
+    eventually("the disk is looked at", async || embedded.metric(size, &[]).await > 0.0).await;
+    assert!(embedded.metric(free, &[]).await <= embedded.metric(size, &[]).await);
+    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!((embedded.metric("paystream_build_info", &[&version]).await - 1.0).abs() < 0.1);
+    let resident = embedded.metric("process_resident_memory_bytes", &[]).await;
+    assert!(resident > 1e6 && resident < 1e10, "{resident}");
+    assert!(embedded.metric("process_open_fds", &[]).await > 5.0);
+    // A node without a data folder has no such disk: zero bytes would be an alarm.
+    let redis = RedisServer::start().await;
+    let shared = Gateway::with(Setup::on(&redis)).await;
+    let text = shared.admin("/metrics").await.text();
+    assert!(text.contains("process_open_fds") && !text.contains("disk_free"), "{text}");
 }
 
 #[tokio::test]
@@ -246,9 +264,21 @@ async fn each_delivery_is_one_line_and_no_secret_is_in_any() {
         }
         if format == "json" {
             for line in log.lines() {
-                serde_json::from_str::<serde_json::Value>(line)
-                    .unwrap_or_else(|error| panic!("{error}: {line}"));
+                let fields: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                for (name, value) in fields {
+                    let text = value.as_str().unwrap_or("text");
+                    assert!(!text.is_empty(), "{name} is empty, and could be left out: {line}");
+                    assert!(text.parse::<f64>().is_err(), "{name} is a number in quotes: {line}");
+                    assert!(!value.is_null(), "{name}: {line}");
+                }
             }
+            let accepted: serde_json::Value = serde_json::from_str(deliveries[0]).unwrap();
+            for number in ["seq", "bytes", "duration_us", "suppressed"] {
+                assert!(accepted[number].is_u64(), "{number}: {accepted}");
+            }
+            let rejected: serde_json::Value = serde_json::from_str(deliveries[2]).unwrap();
+            assert_eq!((rejected.get("event"), rejected.get("payment")), (None, None), "{rejected}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Several processes over one Redis server: halves of a gateway, whole ones, and what each of them has and has not.
 
 use crate::support::{
-    Gateway, PATIENCE, RedisServer, Setup, eventually, generic, header, message, next_message, paystream,
-    signed, token,
+    Gateway, PATIENCE, RedisServer, Setup, eventually, generic, header, message, next_message, now_s,
+    paystream, signed, token,
 };
 use load::{
     follow::Seen,
@@ -225,7 +225,7 @@ async fn a_rolling_restart_under_load_loses_nothing_and_repeats_nothing() {
     stop.send(true).unwrap();
     for (provider, watchers, payment) in lanes {
         let mut acked = timeout(PATIENCE, provider).await.unwrap().unwrap();
-        nodes[0].accept(&generic("end", "confirmed", &payment, 1_800_000_000)).await;
+        nodes[0].accept(&generic("end", "confirmed", &payment, now_s())).await;
         acked.insert("end".to_owned());
         for watcher in watchers {
             let seen = timeout(PATIENCE, watcher).await.expect("the end comes").unwrap();

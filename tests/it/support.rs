@@ -1,5 +1,6 @@
 //! What the tests share: a gateway process of their own, tokens, signed webhooks, streams, and waiting on conditions.
 
+mod bridge;
 mod gateway;
 mod nginx;
 mod program;

@@ -7,3 +7,4 @@ mod opening;
 mod resume;
 mod several;
 mod snapshot;
+mod sockets;

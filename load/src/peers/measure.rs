@@ -5,6 +5,8 @@
 pub(super) enum Trial {
     /// Streams that get nothing.
     Idle,
+    /// The same, on payments that have a history, which a server without a log forgets.
+    History,
     /// Streams that get heartbeats only.
     Heartbeats,
     /// All streams arrive at once.
@@ -52,6 +54,15 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
                 ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
                 ("kernel memory per stream, both ends of its socket, B", "kernel memory per stream"),
             ],
+        ),
+        measure(
+            "history",
+            Trial::History,
+            format!("hold --events 4 --sizes {quarter},{half},{streams} --seconds 1"),
+            &[(
+                "memory per idle stream, own payment with a finished history of four events, B",
+                "server memory per stream (anonymous)",
+            )],
         ),
         measure(
             "shared",

@@ -1,6 +1,7 @@
 //! The servers that are measured, the programs that they need, and the measures that apply to them.
 
 use super::measure::Trial;
+use crate::redis_server::STORE;
 use anyhow::Result;
 use clap::Args;
 use std::{
@@ -10,8 +11,6 @@ use std::{
 
 /// The configuration of a Redis that only passes messages on.
 const BUS: &str = include_str!("../../peers/bus.conf");
-/// The configuration of a Redis that stores payments.
-const STORE: &str = include_str!("../../peers/store.conf");
 /// The folder of nginx's modules in Debian.
 pub(super) const MODULES: &str = "/usr/lib/nginx/modules";
 
@@ -115,7 +114,20 @@ impl Peer {
         match trial {
             Trial::Storm => self != Self::DurableStreams,
             Trial::Heartbeats => matches!(self, Self::Bare | Self::Paystream | Self::PaystreamRedis),
+            Trial::History => self.keeps_events(),
             Trial::Idle | Trial::Paced | Trial::Saturated => true,
+        }
+    }
+
+    /// Whether it keeps events for those who come later.
+    fn keeps_events(self) -> bool {
+        match self {
+            Self::Paystream
+            | Self::PaystreamRedis
+            | Self::Nchan
+            | Self::NchanRedis
+            | Self::DurableStreams => true,
+            Self::Bare | Self::PlainAxum | Self::NodeHttp | Self::NodeBetterSse => false,
         }
     }
 

@@ -5,7 +5,10 @@ use super::{
     measure::Trial,
     peer::{MODULES, Peer},
 };
-use crate::gateway::{free_address, pinned};
+use crate::{
+    gateway::{free_address, pinned},
+    redis_server::RedisServer,
+};
 use anyhow::{Context as _, Result, bail};
 use rustix::{
     process::{Pid, Signal, kill_process},
@@ -32,16 +35,19 @@ const NCHAN: &str = include_str!("../../peers/nchan.conf");
 pub(super) struct Running {
     /// The options with which this tool reaches it.
     pub(super) arguments: Vec<String>,
+    redis: Option<RedisServer>,
     children: Vec<Child>,
 }
 
 impl Running {
     /// Starts a peer for a measure, with its files in this folder, and waits until it is ready.
     pub(super) fn start(peer: Peer, trial: Trial, arguments: &Arguments, folder: &Path) -> Result<Self> {
-        let mut running = Self { arguments: Vec::new(), children: Vec::new() };
+        let mut running = Self { arguments: Vec::new(), redis: None, children: Vec::new() };
         let program = peer.program(&arguments.programs).context("its program is not installed")?;
         let core = arguments.server_core;
-        let redis = peer.redis().map(|config| running.start_redis(config, core, folder)).transpose()?;
+        let start = |config| RedisServer::start(config, Some(core), folder);
+        running.redis = peer.redis().map(start).transpose()?;
+        let redis = running.redis.as_ref().map(|redis| redis.address);
         if matches!(peer, Peer::Paystream | Peer::PaystreamRedis) {
             // A workload starts this peer itself, with --spawn.
             let words = ["--spawn", &program.to_string_lossy(), "--server-core", &core.to_string()];
@@ -114,15 +120,6 @@ impl Running {
         Ok(sched_setaffinity(Some(pid.context("no process was started")?), &only)?)
     }
 
-    fn start_redis(&mut self, config: &str, core: usize, folder: &Path) -> Result<SocketAddr> {
-        let (address, path) = (free_address()?, folder.join("redis.conf"));
-        let folder = folder.display();
-        fs::write(&path, format!("{config}port {}\ndir {folder}\n", address.port()))?;
-        self.spawn(Path::new("redis-server"), &[core], [path])?;
-        self.wait_for(|| TcpStream::connect_timeout(&address, A_SECOND).is_ok())?;
-        Ok(address)
-    }
-
     fn spawn(
         &mut self,
         program: &Path,
@@ -169,7 +166,8 @@ impl Running {
 
     /// The ids of all its processes, including the workers of nginx.
     fn pids(&self) -> Vec<u32> {
-        let own: Vec<_> = self.children.iter().map(Child::id).collect();
+        let redis = self.redis.as_ref().map(RedisServer::pid);
+        let own: Vec<_> = redis.into_iter().chain(self.children.iter().map(Child::id)).collect();
         let workers = own.iter().flat_map(|pid| children_of(*pid));
         own.iter().copied().chain(workers).collect()
     }

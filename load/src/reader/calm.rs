@@ -3,19 +3,19 @@
 //!
 //! The selection uses only the machine's [pauses](crate::pauses), never the latencies. The report has all latencies beside them.
 
-use crate::stats::Times;
-use std::mem;
+use crate::{pauses::Look, stats::Times};
+use std::{collections::VecDeque, mem};
 
-/// The length of a span.
-pub(super) const SPAN_US: u64 = 5_000;
-
-/// The latencies of the last two spans, for which it is not known yet whether they count.
+/// The latencies for which it is not known yet whether they count.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
+    /// Whether somebody looks at the pauses, so that it will be known.
+    watched: bool,
     /// The number of pauses at the end of the last span, if the machine was quiet.
     pauses: Option<u64>,
-    /// The latencies of the current span.
-    current: Vec<u64>,
+    /// The latencies since the last span that is known, each after the time of its arrival. In another process than the one that watches
+    /// the machine these are a few spans.
+    current: VecDeque<(u64, u64)>,
     /// The latencies of the span before, if the machine was quiet in it and in the one before it.
     before: Vec<u64>,
     /// Whether the machine was quiet in the span before.
@@ -23,29 +23,35 @@ pub(super) struct Calm {
 }
 
 impl Calm {
-    /// Adds a latency, in microseconds.
-    pub(super) fn record(&mut self, us: u64) {
-        if self.quiet {
-            self.current.push(us);
+    /// Adds a latency that ends now. Both are in microseconds.
+    pub(super) fn record(&mut self, now_us: u64, us: u64) {
+        if self.watched {
+            self.current.push_back((now_us, us));
         }
     }
 
-    /// Ends a span. `pauses` is the number of pauses so far, if the machine is quiet. Latencies that are now sure to count are recorded.
-    pub(super) fn tick(&mut self, pauses: Option<u64>, undisturbed: &mut Times) {
+    /// Ends a span. Latencies that are now sure to count are recorded.
+    pub(super) fn take(&mut self, look: Look, undisturbed: &mut Times) {
+        let Look::At { at_us, pauses } = look else {
+            *self = Self::default();
+            return;
+        };
+        self.watched = true;
         let known = mem::replace(&mut self.pauses, pauses);
         let quiet = pauses.is_some() && known == pauses;
         let was_quiet = mem::replace(&mut self.quiet, quiet);
+        let length = self.current.partition_point(|(arrived_us, _)| *arrived_us <= at_us);
+        let span = self.current.drain(..length).map(|(_, us)| us);
         if quiet {
             for us in self.before.drain(..) {
                 undisturbed.record(us);
             }
             if was_quiet {
-                mem::swap(&mut self.before, &mut self.current);
+                self.before.extend(span);
             }
         } else {
             self.before.clear();
         }
-        self.current.clear();
     }
 }
 
@@ -72,10 +78,34 @@ mod tests {
             (10, None, 2),
             (11, None, 2),
         ] {
-            calm.record(us);
-            calm.tick(pauses, &mut undisturbed);
+            calm.record(us, us);
+            calm.take(Look::At { at_us: us, pauses }, &mut undisturbed);
             assert_eq!(undisturbed.count(), counted, "{us}");
         }
         assert_eq!((undisturbed.at(0.0), undisturbed.longest()), (4, 8));
+    }
+
+    #[test]
+    fn looks_that_come_late_count_the_same_latencies() {
+        let (mut calm, mut undisturbed) = (Calm::default(), Times::default());
+        let at = |at_us, pauses| Look::At { at_us, pauses };
+        calm.record(5, 5);
+        assert!(calm.current.is_empty(), "nobody watches, so nothing may pile up");
+        calm.take(at(10, Some(0)), &mut undisturbed);
+        for arrived_us in (15..=85).step_by(10) {
+            calm.record(arrived_us, arrived_us);
+        }
+        // Six spans of which one had a pause; what arrived at 75 and 85 belongs to spans that are not over.
+        for (at_us, pauses) in
+            [(20, Some(0)), (30, Some(0)), (40, Some(0)), (50, Some(1)), (60, Some(1)), (70, Some(1))]
+        {
+            calm.take(at(at_us, pauses), &mut undisturbed);
+        }
+        assert_eq!((undisturbed.count(), undisturbed.longest()), (1, 25));
+        calm.take(at(80, Some(1)), &mut undisturbed);
+        assert_eq!((undisturbed.count(), undisturbed.longest()), (2, 65));
+        calm.take(Look::Over, &mut undisturbed);
+        calm.record(95, 95);
+        assert!(calm.current.is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! What a reader is told and what it answers. Both can be sent to another process.
 
-use crate::stats::Seen;
+use crate::{pauses::Look, stats::Seen};
 use serde::{Deserialize, Serialize};
 
 /// A command to a reader.
@@ -11,12 +11,16 @@ pub(crate) enum Command {
     Open { upto: usize },
     /// Drop all connections at once.
     Drop,
-    /// From now on report how many accepted events have not arrived. These are the accepted events of each payment.
+    /// From now on report how many accepted events have not arrived. These are the accepted events of each stream's payment.
     Expect(Vec<u32>),
     /// Stop the churn.
     Calm,
     /// Forget the latencies recorded so far, because they belong to a warm-up.
     ForgetTimes,
+    /// The machine's pauses, for a reader in another process than the one that watches for them. It is not answered.
+    Looks(Vec<Look>),
+    /// Send everything that was seen so far.
+    Report,
     /// Send everything that was seen and end.
     Finish,
 }
@@ -34,6 +38,6 @@ pub(crate) struct State {
     pub(crate) missing: Option<u64>,
     pub(crate) deliveries: u64,
     pub(crate) failed: u64,
-    /// Everything that was seen; only after [`Command::Finish`].
+    /// Everything that was seen; only after [`Command::Report`] and [`Command::Finish`].
     pub(crate) seen: Option<Box<Seen>>,
 }

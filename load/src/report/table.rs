@@ -23,6 +23,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         writeln!(out, "  {what:<12} {streams:>8} streams in {seconds:>8.3} s, {failed} failed{mark}")?;
     }
     write_sizes(out, report)?;
+    write_steps(out, report)?;
     writeln!(
         out,
         "  {:<38}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}",
@@ -96,6 +97,42 @@ fn write_sizes(out: &mut String, report: &Report) -> fmt::Result {
             kib(size.kernel.tcp_buffers),
             kib(size.kernel.slab),
             size.server_cpu * 100.0
+        )?;
+    }
+    Ok(())
+}
+
+/// What each rate came to, and what the processes used.
+fn write_steps(out: &mut String, report: &Report) -> fmt::Result {
+    if let Some(step) = report.steps.first() {
+        let parts: String = step.shares.iter().map(|(name, _)| format!("{name:>12} %")).collect();
+        let head =
+            ["events/s", "reached/s", "accepted", "delivered", "missing", "p50 ms", "p99 ms", "quiet p99"];
+        writeln!(out, "  {}{parts}", head.map(|name| format!("{name:>11}")).concat())?;
+    }
+    for step in &report.steps {
+        let (accepted, delivered, missing) = (step.posted.accepted, step.deliveries, step.missing);
+        let ms = |times: &Times, quantile| as_f64(times.at(quantile)) / 1e3;
+        let [p50, p99] = [0.5, 0.99].map(|quantile| ms(&step.latency, quantile));
+        let quiet = ms(&step.undisturbed, 0.99);
+        write!(
+            out,
+            "  {:>11}{:>11.0}{accepted:>11}{delivered:>11}{missing:>11}{p50:>11.2}{p99:>11.2}{quiet:>11.2}",
+            step.rate,
+            step.reached()
+        )?;
+        let shares: String =
+            step.shares.iter().map(|(_, share)| format!("{:>14.1}", share * 100.0)).collect();
+        writeln!(out, "{shares}")?;
+    }
+    for part in &report.parts {
+        let (name, processes, used) = (&part.name, part.processes, part.used);
+        let [rss, anonymous] = [used.rss >> 20, used.anonymous >> 20];
+        let seconds = as_f64(used.cpu_us) / 1e6;
+        writeln!(
+            out,
+            "  {name:<12} {processes:>4} processes: {anonymous:>7} MiB of their own ({rss} MiB resident), {} descriptors, {seconds:.1} s of a processor",
+            used.descriptors
         )?;
     }
     Ok(())

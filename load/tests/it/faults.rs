@@ -117,3 +117,29 @@ fn in_flight_means_delivered_to_all() {
     let accepted = outcome.report["posted"]["accepted"].as_u64().unwrap();
     assert!(accepted > 1 && outcome.seen("deliveries") == 5 * accepted, "{}", outcome.text);
 }
+
+#[test]
+fn pauses_are_watched_for_readers_in_several_processes() {
+    let server = Server::start(Fault::None);
+    let words = "--streams 6 --rate 200 --seconds 2 --processes 3";
+    let outcome = load(&format!("fanout --public {} {words}", server.address));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    if outcome.text.contains("no real-time priority") {
+        // Without the permission nothing watches, and the report says why.
+        return;
+    }
+    let undisturbed = outcome.report["seen"]["undisturbed"].as_array().unwrap();
+    let paused_us = outcome.report["paused_us"].as_u64().unwrap();
+    // A machine without a single quiet span of 15 ms has pauses to show for it.
+    assert!(!undisturbed.is_empty() || paused_us > 100_000, "{paused_us} µs: {}", outcome.text);
+}
+
+#[test]
+fn all_streams_return_now_and_then_and_lose_nothing() {
+    let server = Server::start(Fault::None);
+    let words = "--streams 20 --payments 5 --rate 100 --seconds 3 --churn 0 --slow 0 --stalled 2 --returns 1";
+    let outcome = load(&format!("soak --public {} {words}", server.address));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    assert!((60..=80).contains(&outcome.seen("attempts")), "{}", outcome.text);
+    assert!(outcome.text.contains("whether the server's memory grows cannot be told"), "{}", outcome.text);
+}

@@ -9,6 +9,7 @@
 
 mod environment;
 mod faults;
+mod merge;
 mod output;
 mod refused;
 mod server;

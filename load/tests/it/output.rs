@@ -150,3 +150,16 @@ fn secrets_do_not_reach_the_report() {
     let json = fs::read_to_string(outcome.path("report.json")).unwrap();
     assert!(!json.contains("not-to-be-seen") && json.contains("--token"), "{json}");
 }
+
+#[test]
+fn every_report_tells_what_a_stream_costs_the_server_and_the_kernel() {
+    let bare = Bare::start();
+    let server = format!("--dialect plain --public {} --pid {}", bare.1, bare.0.id());
+    let outcome = load(&format!("unicast --streams 500 --rate 100 --seconds 0.5 {server}"));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    // What the kernel has for both ends of 500 sockets is some 4 MB, far above what else happens meanwhile.
+    assert!(outcome.text.contains("kernel memory per stream, both ends"), "{}", outcome.text);
+    let anonymous = |when: &str| outcome.report[when]["server"]["anonymous"].as_u64().unwrap();
+    assert!(anonymous("opened") >= anonymous("before"), "{}", outcome.text);
+    assert_eq!(outcome.report["opened"]["streams"], 500);
+}

@@ -113,3 +113,35 @@ fn a_file_that_is_no_report_is_not_compared() {
     let missing = format!("{path}.missing");
     assert!(refusal(["compare", &missing, path]).contains("cannot read"));
 }
+
+#[test]
+fn more_streams_than_the_machine_holds_are_refused_before_anything_starts() {
+    let begun = Instant::now();
+    let text = refusal(["scale", "--spawn", "paystream", "--streams", "100000000"]);
+    for words in [
+        "this machine lacks something",
+        "bytes of free memory are needed",
+        "streaming processes are more than",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for (words, reason) in [
+        ("scale --streams 10", "--spawn"),
+        ("scale --streams 10 --spawn paystream --provider stripe", "--provider"),
+        ("scale --streams 10 --spawn paystream --redis redis://127.0.0.1", "--redis"),
+        ("scale --streams 1 --spawn paystream --rate 500 --seconds 600", "need at least 600 payments"),
+        ("scale --streams 0", "at least 1 is needed"),
+    ] {
+        let text = refusal(words.split(' '));
+        assert!(text.contains(reason), "{words}: {text}");
+    }
+}
+
+#[test]
+fn a_scale_whose_gateway_does_not_start_says_why() {
+    let gateway = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/environment.sh");
+    let text =
+        refusal(["scale", "--streams", "600", "--spawn", gateway, "--seconds", "1", "--ladder-seconds", "1"]);
+    assert!(text.contains("the gateway ended before it was ready"), "{text}");
+}

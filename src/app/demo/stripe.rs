@@ -53,7 +53,7 @@ impl StripeSimulator {
             match self.post(webhook, gateway).await {
                 Ok(status) if status.is_success() => return,
                 Ok(status) => {
-                    tracing::warn!(event = %webhook.event_id, %status, "the gateway refused the webhook; it is retried");
+                    tracing::warn!(event = %webhook.event_id, status = status.as_u16(), "the gateway refused the webhook; it is retried");
                 }
                 Err(error) => {
                     tracing::info!(event = %webhook.event_id, %error, "the gateway could not be reached; the webhook is retried");

@@ -36,7 +36,8 @@ impl Section<'_> {
             return None;
         }
         let locate = |path: &str| self.document.absolute(place, Path::new(path));
-        match secret::resolve(reference, self.document.environment, locate) {
+        let mut files = self.document.files.borrow_mut();
+        match secret::resolve(reference, self.document.environment, locate, &mut files) {
             Ok(secret) => Some(secret),
             Err(why) => {
                 self.wrong(place, key, &why);

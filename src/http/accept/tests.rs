@@ -1,6 +1,7 @@
 //! The loop over real sockets, against clients that misbehave.
 
-use super::*;
+use super::{super::admission::Places, *};
+use crate::peer::Proxies;
 use axum::{
     body::{Body, Bytes},
     routing::{get, post},
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
-    time::Instant,
+    time::timeout,
 };
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -27,8 +28,29 @@ struct Running {
     task: JoinHandle<()>,
 }
 
+/// The entrance of a listener alone; connections from `proxy` begin with a header of the PROXY protocol.
+fn entrance(limits: &Limits, proxy: Option<&str>, metrics: &Arc<Metrics>) -> Arc<Entrance> {
+    let trusted = proxy.map(|proxy| Proxies::parse(proxy).unwrap());
+    let proxies = Proxies::new(trusted.into_iter().collect(), crate::peer::ForwardedHeader::default());
+    let places = Places::new(1000, 0);
+    let takes_proxy_protocol = proxy.is_some();
+    Entrance::new(
+        "public",
+        limits.connections,
+        places,
+        Arc::new(proxies),
+        takes_proxy_protocol,
+        Arc::clone(metrics),
+    )
+}
+
 impl Running {
     fn start(limits: Limits) -> Self {
+        Self::behind(None, limits)
+    }
+
+    /// A server behind a balancer at this address.
+    fn behind(proxy: Option<&str>, limits: Limits) -> Self {
         let router = Router::new()
             .route("/", get("hello"))
             .route("/echo", post(|body: String| async { body }))
@@ -39,8 +61,10 @@ impl Running {
         let listener = bind("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, shutdown) = (Arc::new(Metrics::new()), Shutdown::default());
-        let task =
-            tokio::spawn(serve(listener, router, Live::new(limits), Arc::clone(&metrics), shutdown.clone()));
+        let entrance = entrance(&limits, proxy, &metrics);
+        let served =
+            serve(listener, router, entrance, Live::new(limits), Arc::clone(&metrics), shutdown.clone());
+        let task = tokio::spawn(served);
         Self { address, metrics, shutdown, task }
     }
 
@@ -108,13 +132,60 @@ fn http2() -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn half_sent_heads_are_closed_by_a_timeout() {
-    let server = Running::start(Limits { head_timeout: SHORT, ..Limits::default() });
-    for sent in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HT", "GET / HTTP/1.1\r\nhost: a\r\nx-more: "] {
-        let answer = server.exchange(sent.as_bytes()).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{sent:?} got {answer:?}");
+async fn the_first_head_has_little_time_and_later_ones_have_more() {
+    let limits = Limits { first_head_timeout: SHORT, head_timeout: 4 * SHORT, ..Limits::default() };
+    let server = Running::start(limits);
+    let mut half = h2::PREFACE.to_vec();
+    half.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    let sent: [&[u8]; 6] = [
+        b"",
+        b"P",
+        b"PRI * HTTP/2.0\r\n",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nhost: a\r\nx-more: ",
+        // A whole preface and empty settings, but no request.
+        &half,
+    ];
+    for sent in sent {
+        let begun = Instant::now();
+        let answer = server.exchange(sent).await;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{sent:?} got {answer:?}");
+        assert!(begun.elapsed() >= SHORT, "{sent:?} after {:?}", begun.elapsed());
     }
-    server.until_hit("head_timeout").await;
+    server.until_hit("first_head_timeout").await;
+
+    let mut kept = server.connect().await;
+    for idle in [Duration::ZERO, 2 * SHORT] {
+        sleep(idle).await;
+        kept.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        read_until(&mut kept, "hello").await;
+    }
+    assert_eq!(rest(&mut kept).await, "", "it is not kept for ever");
+}
+
+#[tokio::test]
+async fn behind_a_balancer_every_connection_says_who_its_client_is() {
+    let server =
+        Running::behind(Some("127.0.0.1"), Limits { first_head_timeout: SHORT, ..Limits::default() });
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x05\x0a\0\0\x01\0\x50\0\x50";
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for preamble in [&header[..], local] {
+        assert!(server.exchange(&[preamble, request].concat()).await.ends_with("hello"), "{preamble:?}");
+    }
+    // Without the header, with a part of it, or with nonsense in its place.
+    let two = [&header[..], header, request].concat();
+    for sent in [&request[..], &header[..14], &[header[..12].to_vec(), request.to_vec()].concat(), &two] {
+        let answer = server.exchange(sent).await;
+        assert!(!answer.contains("200 OK"), "{sent:?} got {answer:?}");
+    }
+    let elsewhere = Running::behind(Some("203.0.113.1"), Limits::default());
+    assert!(elsewhere.exchange(request).await.ends_with("hello"), "nobody else needs the header");
+    let answer = elsewhere.exchange(&[&header[..], request].concat()).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "nor is anybody else believed: {answer}"
+    );
 }
 
 #[tokio::test]
@@ -230,7 +301,10 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
     let listener = bind("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::default();
-    let served = tokio::spawn(serve(listener, router, Live::new(limits), Arc::default(), shutdown.clone()));
+    let metrics = Arc::default();
+    let entrance = entrance(&limits, None, &metrics);
+    let served =
+        tokio::spawn(serve(listener, router, entrance, Live::new(limits), metrics, shutdown.clone()));
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut client, "first").await;

@@ -9,7 +9,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -33,7 +33,14 @@ pub(super) fn routes(confirmations: Asks) -> Router {
 async fn reconcile(
     State(confirmations): State<Asks>,
     path: Result<Path<(String, String)>, PathRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    if query.is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::bad_request(
+            "bad_parameter",
+            "this route has no parameters; leave the query out",
+        ));
+    }
     let confirmations = confirmations.ok_or_else(problem::other_role)?;
     let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
     let payment = asked::payment(&payment)?;

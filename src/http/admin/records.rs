@@ -36,6 +36,7 @@ pub(super) struct Records {
 
 /// The query of a request for typed records.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     /// The source whose records are wanted.
     source: String,
@@ -47,6 +48,7 @@ struct Wanted {
 
 /// The query of a request for records in their first form.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Limit {
     limit: Option<usize>,
 }
@@ -88,7 +90,7 @@ impl Records {
     ) -> Result<Response, Problem> {
         // A node that takes no webhooks has no records, whatever is asked of it.
         self.sources.as_deref().ok_or_else(problem::other_role)?;
-        let Query(Wanted { source, limit, before }) = wanted.map_err(|_| bad_parameter())?;
+        let Query(Wanted { source, limit, before }) = wanted.map_err(|why| bad_query(&why))?;
         let page = self.page(log, Some(&source), before, limit).await?;
         Ok(answer(&json!({ "source": source, "records": page.records, "next": page.next })))
     }
@@ -103,7 +105,7 @@ impl Records {
         let limit = limit.map(|Query(limit)| limit.limit);
         let page = match limit {
             Ok(limit) => self.page(log, source.as_deref(), None, limit).await?,
-            Err(_) => return Err(bad_parameter()),
+            Err(why) => return Err(bad_query(&why)),
         };
         let records: Vec<Value> = page.records.iter().map(in_first_form).collect();
         Ok(answer(&json!({ "source": source, "records": records })))
@@ -139,11 +141,21 @@ fn in_first_form(record: &Record) -> Value {
     json!({ "log": record.log, "source": record.source, "at": record.at, "reason": reason, "detail": detail.to_string() })
 }
 
+/// A parameter that is unknown, missing, given twice or of another form. A misspelled one is refused too, because an answer that
+/// ignores it looks as if it had been obeyed.
+fn bad_query(why: &QueryRejection) -> Problem {
+    Problem::bad_request("bad_parameter", format!("{}; {}", why.body_text(), parameters()))
+}
+
 fn bad_parameter() -> Problem {
-    let detail = format!(
-        "`source` names a source, `limit` is a number from 1 to {RECORDS_PER_SOURCE}, and `before` is the `next` of an earlier answer"
-    );
-    Problem::bad_request("bad_parameter", detail)
+    Problem::bad_request("bad_parameter", parameters())
+}
+
+fn parameters() -> String {
+    format!(
+        "`source` names a source (it is in the path below /admin/sources), `limit` is a number from 1 to {RECORDS_PER_SOURCE}, and \
+         `before` is the `next` of an earlier answer of /admin/quarantine or /admin/deliveries"
+    )
 }
 
 fn answer(body: &Value) -> Response {

@@ -52,6 +52,11 @@ impl<S> Gate<S> {
         Self { stream, limits, framing: Framing::Head, rare: None }
     }
 
+    /// Takes the connection out, with the number of bytes that were read from it and that nobody has seen.
+    pub(super) fn into_parts(self) -> (S, usize) {
+        (self.stream, self.rare.map_or(0, |rare| rare.bytes.len() - rare.given))
+    }
+
     /// Gives bytes that were held and are cleared by now. Returns whether there were any.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let Some(rare) = &mut self.rare else { return false };

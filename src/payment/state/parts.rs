@@ -2,21 +2,22 @@
 
 use super::register::{Register, Stamp};
 use crate::payment::{Currency, PartState, Reported};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The captures, the refunds or the disputes of a payment, sorted by id. A vector, since most payments have one or none.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Parts<S>(Vec<(Arc<str>, Register<Part<S>>)>);
 
 /// One capture, refund or dispute.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Part<S> {
     state: S,
     sum: Sum,
 }
 
 /// An amount in minor units, with its currency if an event states it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Sum {
     pub(super) amount: i64,
     pub(super) currency: Option<Currency>,

@@ -1,10 +1,11 @@
 //! A register: one value of the state, kept at its maximum by a total order over what events say.
 
 use crate::payment::{Event, Time};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One value and the stamp of the fact that set it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Register<T> {
     pub(super) stamp: Stamp,
     pub(super) value: T,
@@ -12,7 +13,7 @@ pub(super) struct Register<T> {
 
 /// The order of registers, field by field from the top. `source` comes last: within a payment, two sources may use the same
 /// event id for different events.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) struct Stamp {
     /// When the event occurred, in milliseconds since the epoch; an absent time sorts first.
     pub(super) occurred_at: Option<i64>,

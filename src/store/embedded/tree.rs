@@ -10,6 +10,7 @@ use super::{
     layout,
 };
 use crate::{
+    descriptors::STORE_FILES,
     payment::{Digest, PARTITIONS, Subject, Tag},
     store::{Head, Reference, StoreError},
 };
@@ -68,6 +69,7 @@ impl Tree {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(BACKGROUND_THREADS)
+            .max_cached_files(Some(STORE_FILES))
             .open()
             .map_err(|error| folder.refused(error))?;
         // The library takes a folder that lost its files for a new one. That would hide the loss.

@@ -1,6 +1,7 @@
 //! Which Redis server the store uses and what it asks of it: address, certificates, durability; and why a store was not
 //! opened.
 
+use crate::loopback::is_loopback;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates,
 };
@@ -109,6 +110,27 @@ impl Settings {
         self.url.expose_secret().starts_with("rediss://")
     }
 
+    /// Whether the user, the password and all else that a server is told at login are those of `other`.
+    #[must_use]
+    pub fn has_login_of(&self, other: &Self) -> bool {
+        let login = |settings: &Self| {
+            let password = settings.password.as_ref().map(|password| password.expose_secret().to_owned());
+            (settings.url.expose_secret().to_owned(), password)
+        };
+        login(self) == login(other)
+    }
+
+    /// Whether the password goes over a network without TLS: there is one, and the server is not on this machine.
+    #[must_use]
+    pub fn exposes_password(&self) -> bool {
+        let Ok(info) = self.connection_info() else { return false };
+        let is_far = match info.addr() {
+            ConnectionAddr::Tcp(host, _) => !is_loopback(host),
+            _ => false,
+        };
+        is_far && info.redis_settings().password().is_some()
+    }
+
     fn connection_info(&self) -> Result<ConnectionInfo, &'static str> {
         let url = self.url.expose_secret();
         if !url.starts_with("redis://") && !url.starts_with("rediss://") {
@@ -150,5 +172,39 @@ impl fmt::Display for Settings {
             f,
             "redis at {address}, prefix {prefix}, durability {durability}, ack_replicas {ack_replicas}, history {history:?}"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_exposed_only_without_tls_and_only_to_another_machine() {
+        for (url, password, expected) in [
+            ("redis://:8f3b1c2d@redis.internal:6379", None, true),
+            ("redis://user:8f3b1c2d@10.0.0.5", None, true),
+            ("redis://redis:6379", Some("8f3b1c2d"), true),
+            ("redis://localhost.example", Some("8f3b1c2d"), true),
+            ("redis://redis:6379", None, false),
+            ("redis://user@redis:6379", None, false),
+            ("rediss://:8f3b1c2d@redis.internal:6379", None, false),
+            ("rediss://redis.internal", Some("8f3b1c2d"), false),
+            ("redis://:8f3b1c2d@localhost:6379", None, false),
+            ("redis://127.0.0.1:6379", Some("8f3b1c2d"), false),
+            ("redis://[::1]:6379", Some("8f3b1c2d"), false),
+            ("no url", Some("8f3b1c2d"), false),
+        ] {
+            let settings = Settings {
+                url: url.into(),
+                password: password.map(Into::into),
+                ca: None,
+                prefix: "ps".into(),
+                durability: Durability::None,
+                ack_replicas: 0,
+                history: Duration::from_secs(1),
+            };
+            assert_eq!(settings.exposes_password(), expected, "{url}");
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! The drive without a sink: a test says what time it is and looks at the decisions.
 
 use super::{
-    super::{census::Census, lane::Lane, settings::Settings},
+    super::{
+        census::{Census, Holders, SeatKind},
+        lane::Lane,
+        settings::Settings,
+    },
     *,
 };
 use crate::{
-    hub::{Bell, Hub},
+    hub::{Bell, Hub, Watch},
     limits::Limits,
     metrics::Metrics,
     payment::{Cursor, Phase, Time},
@@ -22,7 +26,9 @@ struct Stream {
     store: Arc<Fake>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
+    hub: Arc<Hub>,
     drive: Drive,
+    _watch: Watch,
     /// What `begin` wrote.
     beginning: String,
     start: (Instant, Time),
@@ -61,15 +67,30 @@ impl Stream {
         let start = (Instant::now(), crate::clock::now());
         let Request { cursor, heartbeat_events, until_finished, token_lives, stands } = request;
         let expires_at = token_lives.map(|life| wall(start.1, life));
-        let session = Session::new(vec![Lane::new(watch, cursor.map(Some))], heartbeat_events);
+        let session =
+            Session::new(vec![Lane::new(Arc::clone(watch.topic()), cursor.map(Some))], heartbeat_events);
         let terms = Terms { until_finished, expires_at, stands };
         let (is_stale, is_draining, after) = (false, false, Duration::ZERO);
-        let seat = Seat::take(&Census::new(Arc::clone(&metrics)));
+        let census = Census::new(Arc::clone(&metrics));
+        let seat = Seat::take(&census, SeatKind::Stream, Holders::default(), &Limits::default()).unwrap();
         let mut out = BytesMut::new();
         let at = moment(start, after, settings, (is_stale, is_draining), &metrics);
         let drive = Drive::begin(seat, session, terms, &[history], &at, &mut out);
         let beginning = text(&out);
-        Self { store, metrics, shutdown, drive, beginning, start, after, settings, is_stale, is_draining }
+        Self {
+            store,
+            metrics,
+            shutdown,
+            hub,
+            drive,
+            _watch: watch,
+            beginning,
+            start,
+            after,
+            settings,
+            is_stale,
+            is_draining,
+        }
     }
 
     fn moment(&self) -> Moment<'_> {
@@ -181,7 +202,7 @@ async fn a_lane_behind_its_topic_asks_for_its_history_once_and_heartbeats_go_on_
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(stream.step().0, Next::Read);
     assert_eq!(stream.sleep(), ":\n");
-    let history = stream.drive.history().unwrap().await;
+    let history = stream.hub.history_in_time(stream.drive.behind().unwrap().1).await;
     let mut out = BytesMut::new();
     let at = moment(stream.start, stream.after, stream.settings, (false, false), &stream.metrics);
     stream.drive.catch_up(&history, &at, &mut out);
@@ -238,7 +259,7 @@ async fn a_key_that_is_removed_ends_the_streams_that_it_signed() {
     let stands = Arc::new(AtomicBool::new(true));
     let asks = Arc::clone(&stands);
     let request =
-        Request { stands: Some(Box::new(move || asks.load(Ordering::Relaxed))), ..Request::default() };
+        Request { stands: Some(Arc::new(move || asks.load(Ordering::Relaxed))), ..Request::default() };
     let mut stream = Stream::open(Fake::default(), request).await;
     stream.wait();
     stands.store(false, Ordering::Relaxed);

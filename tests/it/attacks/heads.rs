@@ -144,7 +144,7 @@ async fn a_sender_that_is_still_sending_reads_the_answer() {
         (gateway.ingest, format!("POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\n{large}\r\n\r\n"), 404),
         (gateway.public, format!("POST /v1/payments/pay_1 HTTP/1.1\r\nhost: x\r\n{large}\r\n\r\n"), 405),
         (gateway.public, format!("GET /v1/payments/pay_1 HTTP/1.1\r\nhost: x\r\n{large}\r\n\r\n"), 401),
-        (gateway.admin, format!("GET /admin/quarantine HTTP/1.1\r\nhost: x\r\n{large}\r\n\r\n"), 401),
+        (gateway.admin, format!("GET /admin/quarantine HTTP/1.1\r\nhost: 127.0.0.1\r\n{large}\r\n\r\n"), 401),
         (
             gateway.ingest,
             format!("POST / HTTP/1.1\r\nhost: x\r\n{large}\r\ntransfer-encoding: chunked\r\n\r\n"),

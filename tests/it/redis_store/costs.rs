@@ -43,7 +43,7 @@ async fn twenty_thousand_watched_payments_are_read_again_without_a_storm_after_a
     }
     appends.join_all().await;
     for watch in &watches {
-        eventually("its notice has come", async || watch.log_end().cursor.seq == 1).await;
+        eventually("its notice has come", async || watch.topic().log_end().cursor.seq == 1).await;
     }
 
     // The server comes back with all its data, but the nodes cannot know that, so they read every watched log again.
@@ -75,7 +75,7 @@ async fn twenty_thousand_watched_payments_are_read_again_without_a_storm_after_a
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     for number in [0, PAYMENTS - 1] {
         append_new(&store, &format!("pay_{number}"), "evt_2").await;
-        eventually("new notices come", async || watches[number].log_end().cursor.seq == 2).await;
+        eventually("new notices come", async || watches[number].topic().log_end().cursor.seq == 2).await;
     }
     assert!(reads(&server) <= PAYMENTS + 1000, "each log is read once: {}", reads(&server));
     shutdown.stop();

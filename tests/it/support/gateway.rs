@@ -1,8 +1,8 @@
 //! One gateway process, with a data folder and ports of its own. Dropping it kills it.
 
 use super::{
-    GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY, header,
-    now_s,
+    GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY,
+    bridge::bridge, header, now_s,
 };
 use load::{
     follow::Follower,
@@ -23,10 +23,14 @@ use std::{
 use tempfile::TempDir;
 
 pub(crate) struct Gateway {
+    /// Where it is asked for streams and snapshots.
     pub(crate) public: SocketAddr,
+    /// The public listener itself: another address where the run goes over HTTP/2.
+    pub(crate) listener: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) admin: SocketAddr,
     role: &'static str,
+    open_files: Option<(u32, u32)>,
     /// What its environment has besides.
     env: Vec<(&'static str, PathBuf)>,
     folder: TempDir,
@@ -64,6 +68,20 @@ pub(crate) fn paystream() -> Command {
     command
 }
 
+/// The same command, with these limits of open files.
+fn limited(command: Command, open_files: Option<(u32, u32)>) -> Command {
+    let Some((soft, hard)) = open_files else { return command };
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--nofile={soft}:{hard}")).arg(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 impl Gateway {
     /// A gateway with the default setup, ready.
     pub(crate) async fn start() -> Self {
@@ -71,7 +89,8 @@ impl Gateway {
     }
 
     /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
-    /// `redis`, each gateway gets a server of its own.
+    /// `redis`, each gateway gets a server of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
+    /// HTTP/2, whose streams do not leave HTTP.
     pub(crate) async fn with(setup: Setup) -> Self {
         Self::with_role("all", setup).await
     }
@@ -93,11 +112,19 @@ impl Gateway {
             Ok("redis") => Some(RedisServer::start().await),
             Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
         };
+        let listener = free_address();
+        let public = match std::env::var("PAYSTREAM_TEST_HTTP").as_deref() {
+            Err(_) | Ok("1") => listener,
+            Ok("2") => bridge(listener).await,
+            Ok(other) => panic!("PAYSTREAM_TEST_HTTP is {other:?}; allowed: 1, 2"),
+        };
         let mut gateway = Self {
-            public: free_address(),
-            ingest: free_address(),
+            public,
+            listener,
+            ingest: if setup.one_socket { listener } else { free_address() },
             admin: free_address(),
             role,
+            open_files: setup.open_files,
             env: env.iter().map(|(name, path)| (*name, path.to_path_buf())).collect(),
             folder: TempDir::new().unwrap(),
             child: None,
@@ -112,7 +139,7 @@ impl Gateway {
     pub(crate) fn configure(&self, setup: &Setup) {
         let redis = self.redis.as_ref().map(|redis| Store::Redis { url: redis.url(), more: String::new() });
         let setup = Setup { store: redis.unwrap_or_else(|| setup.store.clone()), ..setup.clone() };
-        setup.write(self.folder.path(), [self.public, self.ingest, self.admin]);
+        setup.write(self.folder.path(), [self.listener, self.ingest, self.admin]);
     }
 
     /// Starts the process on the same folder and ports, and waits until it is ready.
@@ -125,7 +152,7 @@ impl Gateway {
     pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = paystream()
+        let child = limited(paystream(), self.open_files)
             .args(["serve", "--role", self.role, "--config"])
             .arg(self.config_path())
             .envs(self.env.iter().cloned())

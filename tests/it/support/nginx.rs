@@ -18,10 +18,10 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// In front of two gateways, whose names in the shipped files are `gateway-1` and `gateway-2`.
-    pub(crate) async fn before(gateways: [&Gateway; 2]) -> Self {
+    /// In front of two gateways, whose names in the shipped files are `gateway-1` and `gateway-2`, with other values in `nginx.conf`: each first text, which has to be there, becomes the second one.
+    pub(crate) async fn with(gateways: [&Gateway; 2], swaps: &[(&str, &str)]) -> Self {
         let (address, folder) = (free_address(), TempDir::new().unwrap());
-        write(folder.path(), address, gateways);
+        write(folder.path(), address, gateways, swaps);
         let checked = nginx(folder.path()).arg("-t").output().unwrap();
         assert!(checked.status.success(), "{}", said(&checked));
         let file = |name: &str| fs::File::create(folder.path().join(name)).unwrap();
@@ -72,7 +72,7 @@ fn nginx(folder: &Path) -> Command {
 }
 
 /// The shipped configuration; only addresses and places of files are others.
-fn write(folder: &Path, address: SocketAddr, gateways: [&Gateway; 2]) {
+fn write(folder: &Path, address: SocketAddr, gateways: [&Gateway; 2], swaps: &[(&str, &str)]) {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let shipped = |name: &str| fs::read_to_string(deploy.join(name)).unwrap();
     let put = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
@@ -90,7 +90,7 @@ fn write(folder: &Path, address: SocketAddr, gateways: [&Gateway; 2]) {
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         upstreams += &format!("{kind}_temp_path {kind};\n");
     }
-    put("nginx.conf", shipped("nginx.conf"));
+    put("nginx.conf", swaps.iter().fold(shipped("nginx.conf"), |text, (from, to)| swap(text, from, to)));
     put("upstreams.conf", upstreams);
     put("listen.conf", swap(shipped("listen.conf"), "listen 443", &format!("listen {address}")));
     let made = Command::new(deploy.join("self-signed")).arg(folder.join("tls")).output().unwrap();

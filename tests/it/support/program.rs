@@ -23,10 +23,14 @@ impl Program {
         Self { child, lines }
     }
 
+    /// The next line, whatever it is.
+    pub(crate) async fn line(&mut self) -> String {
+        timeout(PATIENCE, self.lines.recv()).await.expect("a line in time").expect("the program ended")
+    }
+
     /// The next message.
     pub(crate) async fn next(&mut self) -> Value {
-        let line =
-            timeout(PATIENCE, self.lines.recv()).await.expect("a line in time").expect("the program ended");
+        let line = self.line().await;
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 

@@ -10,10 +10,18 @@ pub(crate) struct Setup {
     pub(crate) store: Store,
     pub(crate) sources: Vec<Source>,
     pub(crate) keys: Vec<Key>,
+    /// Further lines under `[listen]`.
+    pub(crate) listen: String,
+    /// Whether streams and webhooks share one socket.
+    pub(crate) one_socket: bool,
+    /// The soft and the hard limit of open files; by default those of the tests.
+    pub(crate) open_files: Option<(u32, u32)>,
     /// Lines under `[access]`.
     pub(crate) access: String,
     /// Lines under `[stream]`.
     pub(crate) stream: String,
+    /// Lines under `[admin]`.
+    pub(crate) admin: String,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -82,8 +90,12 @@ impl Default for Setup {
                 Source::new("other", "generic", "other", OTHER_SECRET),
             ],
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
+            listen: String::new(),
+            one_socket: false,
+            open_files: None,
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
+            admin: String::new(),
             limits: String::new(),
             log: String::new(),
         }
@@ -121,7 +133,8 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             [store]\n{store}\n"
+             {listen}[store]\n{store}\n",
+            listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {
             let secrets: Vec<_> = (0..)
@@ -149,10 +162,10 @@ impl Setup {
             .unwrap();
         }
         let admin_token = secret("admin.token", ADMIN_TOKEN);
-        let Self { stream, limits, log, .. } = self;
+        let Self { stream, admin, limits, log, .. } = self;
         write!(
             toml,
-            "[stream]\n{stream}\n[admin]\ntoken = {admin_token}\n[limits]\n{limits}\n[log]\n{log}\n"
+            "[stream]\n{stream}\n[admin]\ntoken = {admin_token}\n{admin}\n[limits]\n{limits}\n[log]\n{log}\n"
         )
         .unwrap();
         fs::write(folder.join("paystream.toml"), toml).unwrap();

@@ -111,7 +111,7 @@ impl Stream {
                         seen.deliveries += 1;
                         seen.latency.record(latency);
                         seen.from_sent.record(from_sent);
-                        context.calm.record(from_sent);
+                        context.calm.record(context.now_us, from_sent);
                     } else {
                         seen.replayed.record(latency);
                     }

@@ -17,9 +17,17 @@ struct Table {
 /// Every table that has rows, as HTML.
 pub(super) fn tables(report: &Report) -> String {
     let mut out = String::new();
-    for table in
-        [openings(report), sizes(report), times(report), counts(report), figures(report), machine(report)]
-    {
+    let tables = [
+        openings(report),
+        sizes(report),
+        steps(report),
+        parts(report),
+        times(report),
+        counts(report),
+        figures(report),
+        machine(report),
+    ];
+    for table in tables {
         if !table.rows.is_empty() {
             // Writing to a string can't fail.
             let _ = table.write(&mut out);
@@ -99,6 +107,56 @@ fn sizes(report: &Report) -> Table {
         ),
     ];
     table
+}
+
+fn steps(report: &Report) -> Table {
+    let rows = report.steps.iter().map(|step| {
+        let reached = format!("{:.0}", step.reached());
+        let mut row = vec![format!("{} events/s", step.rate), reached, step.posted.accepted.to_string()];
+        row.extend([step.deliveries, step.missing].map(|count| count.to_string()));
+        row.extend([0.5, 0.99].map(|quantile| milliseconds(step.latency.at(quantile))));
+        row.push(milliseconds(step.undisturbed.at(0.99)));
+        row.extend(step.shares.iter().map(|(_, share)| format!("{:.1}", share * 100.0)));
+        row
+    });
+    let mut head = vec![
+        "",
+        "reached, /s",
+        "accepted",
+        "delivered",
+        "missing",
+        "p50, ms",
+        "p99, ms",
+        "p99 while undisturbed, ms",
+    ];
+    let names: Vec<_> = report
+        .steps
+        .iter()
+        .take(1)
+        .flat_map(|step| &step.shares)
+        .map(|(name, _)| format!("{name}, %"))
+        .collect();
+    head.extend(names.iter().map(String::as_str));
+    Table::new("Rates", &head, rows)
+}
+
+fn parts(report: &Report) -> Table {
+    let rows = report.parts.iter().map(|part| {
+        let used = part.used;
+        let mib = [used.anonymous, used.rss].map(|bytes| (bytes >> 20).to_string());
+        let [anonymous, rss] = mib;
+        let seconds = format!("{:.1}", as_f64(used.cpu_us) / 1e6);
+        vec![
+            part.name.clone(),
+            part.processes.to_string(),
+            anonymous,
+            rss,
+            used.descriptors.to_string(),
+            seconds,
+        ]
+    });
+    let head = ["", "processes", "anonymous, MiB", "resident, MiB", "descriptors", "processor time, s"];
+    Table::new("Processes at the end", &head, rows)
 }
 
 fn times(report: &Report) -> Table {

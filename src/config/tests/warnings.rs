@@ -1,0 +1,54 @@
+//! What is allowed and probably not meant, and which hosts the admin listener takes.
+
+use super::*;
+
+#[test]
+fn a_source_whose_realm_no_key_opens_is_warned_of() {
+    let source = |realm: &str| {
+        format!(
+            "[[source]]\nname = \"a-{realm}\"\nprovider = \"generic\"\nrealm = \"{realm}\"\nsecrets = [\"env:ACME_SECRET\"]\n"
+        )
+    };
+    let key = "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\", \"live\"]\n";
+    let warnings = |text: &str| parse(text).unwrap().warnings(Role::All);
+    assert!(warnings("").is_empty());
+    assert!(warnings(&format!("{}{}{key}", source("default"), source("live"))).is_empty());
+    let found = warnings(&format!("{}{}{key}", source("live"), source("lvie")));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("source \"a-lvie\": no [[access.key]] may sign for its realm \"lvie\""),
+        "{found:?}"
+    );
+    let dev = Config::dev("data".into(), &fresh_secret()).unwrap();
+    assert!(dev.warnings(Role::All).is_empty(), "it is open");
+    let without_keys = warnings(&format!("{}{}", source("default"), source("live")));
+    assert_eq!(without_keys.len(), 1, "{without_keys:?}");
+    assert!(without_keys[0].contains("--role ingest"), "{without_keys:?}");
+}
+
+#[test]
+fn a_redis_password_in_clear_is_warned_of_whatever_the_role() {
+    let warnings = |url: &str, role| {
+        let store = format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\npassword = \"env:ACME_SECRET\"\n");
+        parse(&store).unwrap().warnings(role)
+    };
+    for role in [Role::All, Role::Ingest, Role::Stream] {
+        let found = warnings("redis://redis.internal:6379", role);
+        assert!(found.iter().any(|warning| warning.contains("rediss://")), "{role}: {found:?}");
+        for safe in ["rediss://redis.internal:6379", "redis://127.0.0.1:6379", "redis://localhost"] {
+            assert!(warnings(safe, role).is_empty(), "{role}: {safe}");
+        }
+    }
+}
+
+#[test]
+fn hosts_of_the_admin_listener_are_names_without_anything_else() {
+    let config = parse("[admin]\nhosts = [\"gateway-1\", \"Metrics.shop.example\"]").unwrap();
+    assert_eq!(config.admin_hosts, ["gateway-1", "Metrics.shop.example"]);
+    for wrong in
+        ["", "*", "*.example", "gateway-1:9090", "http://gateway-1", "a b", "a..b", ".a", "user@a", "[::1]"]
+    {
+        let found = mistakes(&format!("[admin]\nhosts = [\"{wrong}\"]"));
+        assert!(found[0].contains("is no name of a host"), "{wrong}: {found:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The reactor: drives the streams whose sockets have left HTTP, by one thread for each core.
+//!
+//! An idle stream costs its socket, its drive, one place in the timer wheel and one in the list of its topic; it has no task, no
+//! timer and no buffer. [`super::drive`] decides, as it does for streams that stay in HTTP. A topic with news wakes each thread
+//! once, however many of its streams watch it and however many events came. What waits for a socket leaves in one write, and only
+//! a socket that takes no more is asked to say when it does.
+//!
+//! The threads never wait for anything but their sockets: logs are read on the runtime, which posts them to the thread's inbox.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `arrival` | what comes to a reactor |
+//! | `inbox`  | what other threads hand to a reactor's thread |
+//! | `worker` | the loop of one thread |
+//! | `line`   | one connection: its socket and what waits to be written to it |
+//! | `topics` | the topics that the streams of a thread watch, and the list of each |
+//! | `clock`  | the time by which they decide, and the ticks of the wheel |
+//! | `wheel`  | the timer wheel; pure |
+//! | `slab`   | slots in chunks, so that memory grows with what they hold; pure |
+
+mod arrival;
+mod clock;
+mod inbox;
+mod line;
+mod slab;
+mod topics;
+mod wheel;
+mod worker;
+
+pub(super) use arrival::Arrival;
+pub use arrival::{Departure, Framing};
+
+use super::node::Node;
+use inbox::Inbox;
+use std::{
+    io,
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+use tokio::sync::Notify;
+use worker::Worker;
+
+/// The threads of a node. They end when this is dropped or when [`Reactors::stop_guard`] is; the streams that they hold are then
+/// cut.
+pub(super) struct Reactors {
+    inboxes: Vec<Arc<Inbox>>,
+    /// The thread that gets the next stream, modulo their number.
+    next: AtomicUsize,
+    /// Notified when a thread has ended.
+    ended: Arc<Notify>,
+}
+
+/// Tells that a thread has ended, also when it panics.
+struct TellsEnd {
+    inbox: Arc<Inbox>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        self.inbox.stop();
+        self.ended.notify_one();
+    }
+}
+
+/// Ends the threads when it is dropped.
+pub(super) struct StopGuard<'a>(&'a Reactors);
+
+impl Reactors {
+    /// Starts one thread for each core that the process may use. Logs are read on the runtime from which this is called.
+    pub(super) fn start(node: &Arc<Node>) -> io::Result<Self> {
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut reactors =
+            Self { inboxes: Vec::with_capacity(count), next: AtomicUsize::new(0), ended: Arc::default() };
+        for index in 0..count {
+            let (worker, inbox) = Worker::new(Arc::clone(node))?;
+            let tells_end = TellsEnd { inbox: Arc::clone(&inbox), ended: Arc::clone(&reactors.ended) };
+            reactors.inboxes.push(inbox);
+            thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
+                let _tells_end = tells_end;
+                worker.run();
+            })?;
+        }
+        Ok(reactors)
+    }
+
+    /// Takes a stream over. The threads get them in turn, so that the streams of a busy payment are shared by all cores.
+    pub(super) fn adopt(&self, arrival: Arrival) {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len().max(1);
+        if let Some(inbox) = self.inboxes.get(index) {
+            inbox.arrive(arrival);
+        }
+    }
+
+    /// Returns when a thread has ended: if nobody stopped it, it has panicked, and its streams are cut.
+    pub(super) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    pub(super) const fn stop_guard(&self) -> StopGuard<'_> {
+        StopGuard(self)
+    }
+
+    fn stop(&self) {
+        for inbox in &self.inboxes {
+            inbox.stop();
+        }
+    }
+}
+
+impl Drop for Reactors {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Drop for StopGuard<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
