@@ -92,7 +92,16 @@ pub(crate) fn text(text: &str, max: usize) -> String {
         return text.get(..max).unwrap_or(text).to_owned();
     }
     let read: String = text.chars().take(MAX_READ).collect();
-    without_values(&printable(&mask_pans(&fold::fold(&read))), max)
+    let mut shown = without_values(&printable(&mask_pans(&fold::fold(&read))), max);
+    // A value that is dropped leaves a mask, and a mask separates digits: those before and behind it may now read like one
+    // number. Each further pass hides digits, so there are few.
+    loop {
+        let again = without_values(&mask_pans(&shown), max);
+        if again == shown {
+            return shown;
+        }
+        shown = again;
+    }
 }
 
 /// Makes an id fit to leave. Only what is a card number by the rule for ids is masked.
