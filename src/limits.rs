@@ -45,6 +45,8 @@ pub enum LimitHit {
     SilentConnectionsPerPeer,
     /// A reader did not read within [`Limits::stall`].
     Stall,
+    /// A write was refused, because the embedded store's tree was as far behind its journal as it may be.
+    StoreJournal,
     /// A stream was cut, because its client sent too many bytes after its request.
     StrayBytes,
     /// A write was refused, because the store's queue was full.

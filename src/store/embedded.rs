@@ -9,26 +9,43 @@
 //! | `folder`     | the data folder: marker, format, lock |
 //! | `check`      | whether the library's files are whole, before it opens them |
 //! | `rights`     | who may look into the folder |
-//! | `layout`     | keys and values, to bytes and back |
-//! | `tree`       | the library's tree (fjall, an LSM tree with a journal), and reads |
+//! | `opening`    | the tree and the journal of a folder, and the start of the carrier |
 //! | `command`    | what tasks ask of the writer, and its answers |
 //! | `writer`     | the thread that decides about appends and commits them in groups |
+//! | `batch`, `change` | what it has decided and not synced yet; what the journal keeps of it |
+//! | `journal`    | the ring of segments in which a group becomes durable, by one write and one sync |
+//! | `layer`, `recent` | what is not in the tree yet, in memory; reads go through it |
+//! | `carrier`    | the thread that carries layers into the tree, and gives way to everything else |
+//! | `tree`, `layout` | the library's tree (fjall, an LSM tree); its keys and values, to bytes and back |
 //! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `records`    | the numbers of records, and which of them are removed |
-//! | `sweep`      | removal of logs past their time to live |
+//! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
-//! The choice of an LSM tree was measured on this very shape of append, side by side with a copy-on-write B-tree (redb 4): the LSM tree
-//! commits groups twice as fast for half the CPU, and after a crash it replays a bounded journal where the B-tree walks the whole
-//! file. The B-tree needs 25 MB less memory.
+//! The way of an append: the writer takes what waits, looks up what is known of each payment (in its batch, in the layers, and only then in the
+//! tree), writes all changes of the batch to the journal as one group, syncs it, adds them to the active layer, and answers. The tree is no part of
+//! that way. Every few seconds the carrier takes the active layer and writes it into the tree as one sorted batch, with the number of its last
+//! group; then the layer is dropped, and its segments of the journal are written again. So an event costs one write on its way, and three
+//! later, sorted and together with thousands of others; references are written in chunks, and records only if they are
+//! still among the newest.
+//!
+//! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
+//! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod batch;
+mod carrier;
+mod change;
 mod check;
 mod clock;
 mod command;
 mod erase;
 mod folder;
+mod journal;
+mod layer;
 mod layout;
+mod opening;
+mod recent;
 mod records;
 mod rights;
 mod sweep;
@@ -52,6 +69,9 @@ use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
 use folder::Folder;
+use journal::JournalError;
+use opening::{Machinery, corrupt, start_carrier};
+use recent::Recent;
 use records::RecordLogs;
 use std::{
     collections::BTreeMap,
@@ -62,11 +82,9 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use sweep::Sweep;
 use tokio::sync::{broadcast, oneshot};
-use tree::Tree;
 use work_queue::WorkQueues;
 use writer::Writer;
 
@@ -101,8 +119,27 @@ pub fn warning_of(path: &Path) -> Option<String> {
 
 /// Checks all files of a data folder that no gateway has open, and changes none.
 pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
+    let io = |source| FolderError::Io { path: path.into(), source };
     let folder = Folder::look(path)?;
-    check::check(&folder.database(), u64::MAX).map_err(|source| FolderError::Io { path: path.into(), source })
+    let mut findings = check::check(&folder.database(), folder.owner(), u64::MAX).map_err(io)?;
+    let damage = match folder.journal() {
+        Ok(None) => None,
+        Ok(Some(files)) => {
+            match journal::check(&files, |group| findings.events += change::events_of(group)) {
+                Ok(groups) => {
+                    findings.writes += groups;
+                    None
+                }
+                Err(JournalError::Io(source)) => return Err(io(source)),
+                Err(JournalError::Damaged(what)) => Some(what),
+            }
+        }
+        Err(FolderError::Corrupt { reason, .. }) => Some(reason),
+        Err(error) => return Err(error),
+    };
+    let lost = "what the damaged places held, unless the tree holds it too".to_owned();
+    findings.damage.extend(damage.map(|what| Damage { file: path.join("journal"), what, lost }));
+    Ok(findings)
 }
 
 /// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.
@@ -120,21 +157,29 @@ pub struct Embedded {
 
 /// What an open store holds, until it is closed.
 struct Open {
-    tree: Tree,
+    recent: Arc<Recent>,
     commands: SyncSender<Command>,
     writer: JoinHandle<()>,
+    carrier: JoinHandle<()>,
 }
 
 impl Embedded {
     /// Opens the data folder, creates it if there is none, and starts the writer.
     pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, FolderError> {
-        Self::open_at(settings, metrics, Arc::new(crate::clock::now))
+        Self::open_by(Machinery::default(), settings, metrics)
     }
 
-    fn open_at(settings: &Settings, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, FolderError> {
+    fn open_by(
+        machinery: Machinery,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, FolderError> {
+        let (clock, pace) = (Arc::clone(&machinery.clock), machinery.pace);
         // What cannot be looked at cannot be opened either, and is told then.
         let is_there = settings.is_there().unwrap_or_default();
-        let tree = Tree::open(&settings.path)?;
+        // A history that milliseconds cannot count never ends.
+        let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
+        let (recent, journal, carrier) = start_carrier(&settings.path, history_ms, machinery)?;
         let path = settings.path.display();
         if is_there {
             tracing::info!(%path, "data folder found");
@@ -144,19 +189,15 @@ impl Embedded {
         if let Some(warning) = warning_of(&settings.path) {
             tracing::warn!("{warning}");
         }
-        let damaged = |error: StoreError| FolderError::Corrupt {
-            path: settings.path.clone(),
-            reason: error.to_string(),
-        };
-        let heads = tree.heads().map_err(damaged)?;
-        let pending = tree.confirmations().map_err(damaged)?;
+        let heads = recent.heads().map_err(|error| corrupt(&settings.path, error))?;
+        let pending = recent.confirmations().map_err(|error| corrupt(&settings.path, error))?;
         let work = WorkQueues::restored(pending, Now::by(&clock));
         let published = Arc::new(Mutex::new(heads.clone()));
-        let history_ms = i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX);
         let (commands, queue) = sync_channel(QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
         let writer = Writer {
-            tree: tree.clone(),
+            recent: Arc::clone(&recent),
+            journal,
             commands: queue,
             notices: notices.clone(),
             published: Arc::clone(&published),
@@ -165,28 +206,34 @@ impl Embedded {
             work,
             history_ms,
             clock: Arc::clone(&clock),
-            sweep: Sweep::new(),
+            pace,
+            metrics: Arc::clone(&metrics),
+            group: Vec::new(),
+            is_unmarked: false,
+            ticked: Instant::now(),
         };
         let writer = thread::Builder::new()
             .name("store-writer".into())
             .spawn(|| writer.run())
             .map_err(|source| FolderError::Io { path: settings.path.clone(), source })?;
-        let open = Arc::new(RwLock::new(Some(Open { tree, commands, writer })));
+        let open = Arc::new(RwLock::new(Some(Open { recent, commands, writer, carrier })));
         Ok(Self { open, notices, heads: published, metrics, history_ms, clock })
     }
 
-    /// Writes what is left, stops the writer and unlocks the folder. Later calls fail. Blocks for the time of one sync.
+    /// Writes what is left, stops the threads and unlocks the folder. Later calls fail. Blocks until the tree holds everything.
     pub fn close_blocking(&self) {
         Self::close_it(&self.open);
     }
 
     fn close_it(open: &RwLock<Option<Open>>) {
         let open = open.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Open { tree, commands, writer }) = open {
+        if let Some(Open { recent, commands, writer, carrier }) = open {
             drop(commands);
-            // A panic of the writer ends the process, so there is no panic to pass on here.
+            // A panic of these threads ends the process, so there is no panic to pass on here.
             let _joined = writer.join();
-            drop(tree);
+            recent.lock().is_closing = true;
+            recent.due.notify_all();
+            let _joined = carrier.join();
         }
     }
 
@@ -206,13 +253,13 @@ impl Embedded {
     /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tree) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Recent) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let tree = {
+        let recent = {
             let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-            open.as_ref().ok_or_else(closed)?.tree.clone()
+            Arc::clone(&open.as_ref().ok_or_else(closed)?.recent)
         };
-        let outcome = tokio::task::spawn_blocking(move || read(&tree)).await;
+        let outcome = tokio::task::spawn_blocking(move || read(&recent)).await;
         outcome.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 }
@@ -238,7 +285,7 @@ impl Store for Embedded {
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         let subject = subject.clone();
         let (clock, history_ms) = (Arc::clone(&self.clock), self.history_ms);
-        self.read_with(move |tree| tree.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
+        self.read_with(move |recent| recent.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -246,7 +293,7 @@ impl Store for Embedded {
     }
 
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
-        self.read_with(move |tree| tree.feed(partition, from)).await
+        self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
     async fn heads(&self) -> Result<Vec<Head>, StoreError> {
@@ -271,8 +318,8 @@ impl Store for Embedded {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
-        let source = source.to_owned();
-        self.read_with(move |tree| tree.records(log, &source, before, limit)).await
+        let prefix = layout::records(log, source);
+        self.read_with(move |recent| recent.records(&prefix, before, limit)).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
@@ -304,7 +351,7 @@ impl Store for Embedded {
         self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
         let mut erased = answer(answered).await?;
         // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
-        let find = move |tree: &Tree| tree.records_of(&erasure.subject.id, &erasure.others);
+        let find = move |recent: &Recent| erase::records_of(recent, &erasure.subject.id, &erasure.others);
         let keys = self.read_with(find).await?;
         if !keys.is_empty() {
             let (reply, answered) = oneshot::channel();

@@ -34,9 +34,18 @@ const VERSION: (&str, &[u8]) = ("version", b"FJL\x03");
 /// The keyspaces that a finished folder has: the library's own, and ours.
 const KEYSPACES: [&str; 2] = ["0", "1"];
 
+/// Who writes the journal on which acknowledged events depend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owner {
+    /// The library.
+    Library,
+    /// The store itself. What the library's journals hold is in the sorted files too.
+    Store,
+}
+
 /// Checks the library's folder, and reads at most `budget` bytes of sorted files. The folder must have been finished once. An error says that a
 /// file could not be read.
-pub(super) fn check(database: &Path, budget: u64) -> io::Result<Findings> {
+pub(super) fn check(database: &Path, owner: Owner, budget: u64) -> io::Result<Findings> {
     let mut findings = Findings::default();
     let version = database.join(VERSION.0);
     match read_if_there(&version)? {
@@ -52,7 +61,7 @@ pub(super) fn check(database: &Path, budget: u64) -> io::Result<Findings> {
     let mut budget = budget;
     for keyspace in keyspaces(database, &mut findings)? {
         let newest = tables::check(&keyspace, &mut budget, &mut findings)?;
-        if keyspace.ends_with(KEYSPACES[1]) {
+        if keyspace.ends_with(KEYSPACES[1]) && owner == Owner::Library {
             persisted = newest;
         }
     }

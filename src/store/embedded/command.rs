@@ -36,6 +36,27 @@ pub(super) enum Command {
     Ping { reply: Reply<()> },
 }
 
+impl Command {
+    /// Answers that it was not done.
+    pub(super) fn refuse(self, error: &StoreError) {
+        fn send<T>(reply: Reply<T>, error: &StoreError) {
+            // A failed send means that nobody waits for it any more.
+            let _gone = reply.send(Err(error.clone()));
+        }
+        match self {
+            Self::Append { reply, .. } => send(reply, error),
+            Self::Record { reply: None, .. } => {}
+            Self::Record { reply: Some(reply), .. }
+            | Self::Enqueue { reply, .. }
+            | Self::Settle { reply, .. }
+            | Self::Ping { reply } => send(reply, error),
+            Self::Claim { reply, .. } => send(reply, error),
+            Self::Backlogs { reply } => send(reply, error),
+            Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
+        }
+    }
+}
+
 /// An answer that waits until its batch is durable.
 pub(super) enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),

@@ -4,7 +4,11 @@
 //! touched: a folder that holds anything but has no marker is refused. The marker is written last, so an empty one
 //! means that a creation did not finish, and that nothing can have been promised yet.
 
-use super::rights::Rights;
+use super::{
+    check,
+    journal::{EXTENT, FolderDisk},
+    rights::Rights,
+};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
@@ -13,9 +17,11 @@ use std::{
 
 const MARKER: &str = "PAYSTREAM";
 const DATABASE: &str = "db";
+const JOURNAL: &str = "journal";
 const TITLE: &str = "Paystream embedded store, format ";
-/// The format of the folder. It is raised whenever an older gateway could not read what a newer one writes.
-const FORMAT: u32 = 1;
+/// The format of the folder. It is raised whenever an older gateway could not read what a newer one writes. Format 1 had no journal of its
+/// own, only the library's.
+const FORMAT: u32 = 2;
 /// The marker has one short line. A longer file is not a marker.
 const MARKER_MAX: u64 = 256;
 
@@ -89,7 +95,8 @@ pub enum FolderError {
 pub(super) struct Folder {
     path: PathBuf,
     marker: File,
-    finished: bool,
+    /// The format that the marker names; nothing if the creation of the folder was not finished.
+    format: Option<u32>,
 }
 
 impl Folder {
@@ -128,8 +135,8 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(FolderError::Locked { path: path.into() }),
             Err(TryLockError::Error(source)) => return Err(FolderError::Io { path: path.into(), source }),
         }
-        let mut folder = Self { path: path.into(), marker, finished: false };
-        folder.finished = folder.check()?;
+        let mut folder = Self { path: path.into(), marker, format: None };
+        folder.format = folder.check()?;
         Ok(folder)
     }
 
@@ -140,16 +147,39 @@ impl Folder {
 
     /// Whether the creation of this folder was finished, so that a database has to be there.
     pub(super) const fn is_finished(&self) -> bool {
-        self.finished
+        self.format.is_some()
     }
 
-    /// Writes the marker, if the creation of the folder was not finished before.
-    pub(super) fn finish(&mut self) -> Result<(), FolderError> {
-        if !self.finished {
-            self.write_marker().map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
-            self.finished = true;
+    /// Who writes the journal that counts: in format 1 the library, and since then we.
+    pub(super) fn owner(&self) -> check::Owner {
+        if self.format == Some(FORMAT) { check::Owner::Store } else { check::Owner::Library }
+    }
+
+    /// Opens the files of the journal; nothing if the folder is new, or of a format that had none.
+    pub(super) fn journal(&self) -> Result<Option<FolderDisk>, FolderError> {
+        if self.format != Some(FORMAT) {
+            return Ok(None);
         }
-        Ok(())
+        let opened = FolderDisk::open(&self.path.join(JOURNAL), EXTENT).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
+                self.corrupt(format!("its journal: {error}"))
+            }
+            _ => FolderError::Io { path: self.path.clone(), source: error },
+        });
+        opened.map(Some)
+    }
+
+    /// Creates the files of the journal, and then writes the marker that names today's format.
+    pub(super) fn finish(&mut self) -> Result<FolderDisk, FolderError> {
+        let path = self.path.clone();
+        let io = |source| FolderError::Io { path, source };
+        let journal = self.path.join(JOURNAL);
+        let created = FolderDisk::create(&journal, EXTENT);
+        let finished =
+            created.and_then(|()| self.write_marker()).and_then(|()| FolderDisk::open(&journal, EXTENT));
+        let files = finished.map_err(io)?;
+        self.format = Some(FORMAT);
+        Ok(files)
     }
 
     fn write_marker(&mut self) -> io::Result<()> {
@@ -164,14 +194,14 @@ impl Folder {
         }
     }
 
-    fn check(&mut self) -> Result<bool, FolderError> {
+    fn check(&mut self) -> Result<Option<u32>, FolderError> {
         let mut text = Vec::new();
         (&mut self.marker)
             .take(MARKER_MAX)
             .read_to_end(&mut text)
             .map_err(|source| FolderError::Io { path: self.path.clone(), source })?;
         if text.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let format = std::str::from_utf8(&text)
             .ok()
@@ -184,7 +214,7 @@ impl Folder {
             Some(_) if !self.database().is_dir() => {
                 Err(self.corrupt(format!("its {DATABASE} folder is missing")))
             }
-            Some(_) => Ok(true),
+            Some(found) => Ok(Some(found)),
             None => Err(self.corrupt(format!("its {MARKER} file is not readable"))),
         }
     }

@@ -5,18 +5,23 @@
 //! | `m` log                         | [`Meta`]: one per log, side by side, so that a sweep reads few bytes |
 //! | `e` log, `seq`                  | [`Stored`]: tag and event; a log is one range |
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
-//! | `f` partition, `pos`            | [`Reference`](crate::store::Reference); the last one is the feed's head |
+//! | `f` partition, `pos`            | some [`Reference`](crate::store::Reference)s from that place on; the last one is the feed's head |
 //! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
 //! | `c` source, payment             | [`PendingConfirmation`] |
+//! | `j`                             | the number of the journal's last group that is in the tree |
+//!
+//! References are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an object, and is
+//! read too.
 //!
 //! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold. Numbers are big endian, so that
 //! their order is that of the tree. Values are JSON, so that an operator can read them, except [`Seen`], of which there are most.
 
 use crate::{
-    payment::{Digest, Event, Name, Subject, Tag, Time},
+    payment::{Digest, Kind, Name, Subject, Tag, Time},
     store::{Delay, RecordLog, StoreError},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// What is kept about a log besides its entries.
@@ -84,8 +89,47 @@ impl Seen {
     }
 }
 
+/// References of one chunk of a feed.
+pub(super) const CHUNK: usize = 64;
+
+/// The key of the number of the journal's last group that is in the tree.
+pub(super) const CARRIED: &[u8] = b"j";
+
 /// The prefix of the keys of all metas.
 pub(super) const METAS: &[u8] = b"m";
+
+/// The subject whose meta has this key.
+pub(super) fn subject_of_meta(key: &[u8]) -> Result<Subject, StoreError> {
+    let text = key.strip_prefix(METAS).and_then(|parts| std::str::from_utf8(parts).ok());
+    let parts: Vec<_> = text.unwrap_or_default().split('\0').collect();
+    let subject = match parts[..] {
+        [realm, kind, id, ""] if kind == Kind::Payment.as_str() => {
+            realm.parse().ok().zip(id.parse().ok()).map(|(realm, id)| Subject::payment(realm, id))
+        }
+        _ => None,
+    };
+    subject.ok_or_else(|| StoreError::Corrupt("the key of a log".into()))
+}
+
+/// A chunk of items that are JSON each.
+pub(super) fn chunk<'a>(items: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut chunk = Vec::new();
+    for item in items {
+        chunk.push(if chunk.is_empty() { b'[' } else { b',' });
+        chunk.extend_from_slice(item);
+    }
+    chunk.push(b']');
+    chunk
+}
+
+/// The items of a chunk, or the one of format 1.
+pub(super) fn items(chunk: &[u8]) -> Result<Vec<&[u8]>, StoreError> {
+    if chunk.first() != Some(&b'[') {
+        return Ok(vec![chunk]);
+    }
+    let items: Vec<&RawValue> = decode(chunk)?;
+    Ok(items.into_iter().map(|item| item.get().as_bytes()).collect())
+}
 
 /// The key of a log's meta.
 pub(super) fn meta(subject: &Subject) -> Vec<u8> {
@@ -103,9 +147,9 @@ pub(super) fn entry(subject: &Subject, seq: u64) -> Vec<u8> {
 }
 
 /// The key of what is remembered about an event's identity, (source, id).
-pub(super) fn seen(event: &Event) -> Vec<u8> {
-    let mut key = log(b's', &event.subject);
-    key.extend(event.identity());
+pub(super) fn seen(subject: &Subject, identity: Digest) -> Vec<u8> {
+    let mut key = log(b's', subject);
+    key.extend(identity);
     key
 }
 
@@ -116,11 +160,11 @@ pub(super) fn of_meta(meta: &[u8]) -> [Vec<u8>; 2] {
 }
 
 /// The prefix of the keys of a partition's feed.
-pub(super) fn feed(partition: u8) -> Vec<u8> {
+fn feed(partition: u8) -> Vec<u8> {
     vec![b'f', partition]
 }
 
-/// The key of place `pos` in a partition's feed.
+/// The key of the chunk that begins with place `pos` of a partition's feed.
 pub(super) fn reference(partition: u8, pos: u64) -> Vec<u8> {
     numbered(feed(partition), pos)
 }
@@ -143,6 +187,11 @@ const fn kind_of(log: RecordLog) -> u8 {
         RecordLog::Quarantine => b'q',
         RecordLog::Deliveries => b'd',
     }
+}
+
+/// Whether a key is that of a record. Such a key is used once.
+pub(super) fn is_of_record(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'q' | b'd'))
 }
 
 /// The prefix of the keys of all pending confirmations.
@@ -181,7 +230,7 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Decodes a value from JSON.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 

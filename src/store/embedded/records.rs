@@ -4,7 +4,7 @@
 //! The keys of records say nothing of shares. Which record belongs to which share is known to the writer alone, in memory; it reads the
 //! quarantine of a source before it writes there for the first time.
 
-use super::{layout, tree::Batch};
+use super::{batch::Batch, layout};
 use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
 use std::collections::{HashMap, VecDeque};
 
@@ -32,21 +32,22 @@ impl RecordLogs {
         }
         let numbers = self.0.entry(prefix.clone()).or_default();
         let number = numbers.last + 1;
-        numbers.last = number;
         let key = |number| layout::numbered(prefix.clone(), number);
-        batch.put(key(number), value);
         match record.log {
             RecordLog::Deliveries => {
+                batch.set_volatile(key(number), Some(value));
                 let oldest = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0);
-                oldest.into_iter().for_each(|oldest| batch.remove(key(oldest)));
+                oldest.into_iter().for_each(|oldest| batch.set_volatile(key(oldest), None));
             }
             RecordLog::Quarantine => {
+                batch.put(key(number), value)?;
                 let share = numbers.shares.entry(record.share()).or_default();
                 share.push_back(number);
                 let too_many = share.len().saturating_sub(RECORDS_PER_SHARE);
-                share.drain(..too_many).for_each(|oldest| batch.remove(key(oldest)));
+                share.drain(..too_many).try_for_each(|oldest| batch.remove(key(oldest)))?;
             }
         }
+        numbers.last = number;
         Ok(())
     }
 }
@@ -57,12 +58,11 @@ impl Numbers {
         let mut numbers = Self::default();
         match log {
             RecordLog::Deliveries => {
-                let newest = batch.keys(prefix).next_back().transpose()?;
-                numbers.last = newest.map_or(Ok(0), |key| layout::number(&key))?;
+                let newest = batch.newest_record(prefix)?;
+                numbers.last = newest.map_or(Ok(0), |(key, _)| layout::number(&key))?;
             }
             RecordLog::Quarantine => {
-                for pair in batch.after(prefix, prefix) {
-                    let (key, value) = pair?;
+                for (key, value) in batch.pairs(prefix)? {
                     numbers.last = layout::number(&key)?;
                     // A record that cannot be read is one of a share of its own, so that it can be removed at all.
                     let share = Record::from_bytes(&value).map(|record| record.share()).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! The sweep: removes logs that are past their time to live, a little at a time.
+//! The sweep: finds logs that are past their time to live, a little at a time.
 //!
-//! Reads and appends do not depend on it, since they look at the time themselves. The sweep only frees disk space, so it may be slow,
-//! and it must not delay appends: each step looks at a bounded number of logs, stops early if these had much to remove, and remembers
-//! where to go on.
+//! Reads and appends do not depend on it, since they look at the time themselves. The sweep only frees disk space, so it may be slow: each
+//! step looks at a bounded number of logs in the tree, stops early if many of them have ended, and remembers where to go on. The writer
+//! removes what it found, since a log that ended by the tree may have begun anew meanwhile.
 
 use super::{layout, tree::Tree};
-use crate::store::StoreError;
+use crate::{payment::Subject, store::StoreError};
 use std::time::{Duration, Instant};
 
 /// The time between two steps.
@@ -14,8 +14,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Logs that one step looks at. 512 of them take about a millisecond; ten million logs are gone through in half a day.
 const LOGS: usize = 512;
 
-/// Keys after which a step removes no further log: about a millisecond too.
-const KEYS: usize = 2048;
+/// Logs that one step finds, so that their removal is at most some megabytes of keys.
+const FOUND: usize = 128;
 
 /// The progress of the sweep.
 pub(super) struct Sweep {
@@ -35,31 +35,24 @@ impl Sweep {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// Makes one step: removes logs whose last event was appended before `deadline_ms`.
-    pub(super) fn step(&mut self, tree: &Tree, deadline_ms: i64) -> Result<(), StoreError> {
+    /// Makes one step: finds logs whose last event was appended before `deadline_ms`.
+    pub(super) fn step(&mut self, tree: &Tree, deadline_ms: i64) -> Result<Vec<Subject>, StoreError> {
         self.next = Instant::now() + EVERY;
-        let mut batch = tree.batch();
+        let now = tree.now();
         let mut stale = Vec::new();
         let mut last = None;
-        let mut looked = 0;
-        for pair in batch.after(layout::METAS, &self.last_meta).take(LOGS) {
+        for (looked, pair) in (1..).zip(now.after(layout::METAS, &self.last_meta)) {
             let (key, value) = pair?;
             let meta: layout::Meta = layout::decode(&value)?;
             if meta.last.unix_ms() < deadline_ms {
-                stale.extend(batch.keys_of(&key)?);
-                stale.push(key.clone());
+                stale.push(layout::subject_of_meta(&key)?);
             }
-            last = Some(key);
-            looked += 1;
-            if stale.len() >= KEYS {
-                looked = LOGS;
+            if looked == LOGS || stale.len() == FOUND {
+                last = Some(key);
                 break;
             }
         }
-        stale.into_iter().for_each(|key| batch.remove(key));
-        // A sync is not worth its cost: what comes back after a crash is removed again.
-        batch.commit(false)?;
-        self.last_meta = last.filter(|_| looked == LOGS).map(|key| key.to_vec()).unwrap_or_default();
-        Ok(())
+        self.last_meta = last.map(|key| key.to_vec()).unwrap_or_default();
+        Ok(stale)
     }
 }

@@ -1,4 +1,14 @@
-use super::*;
+mod carrying;
+mod faults;
+
+use super::{
+    carrier::{Carrier, PACE, Pace},
+    journal::Journal,
+    opening::replay,
+    sweep::Sweep,
+    tree::Tree,
+    *,
+};
 use crate::{
     payment::{Cursor, Event, Fact, Time, Trust},
     store::MAX_PAUSE,
@@ -19,6 +29,10 @@ fn settings(path: &Path) -> Settings {
 
 fn open(path: &Path) -> Result<Embedded, FolderError> {
     Embedded::open(&settings(path), Arc::new(Metrics::new()))
+}
+
+fn open_by(machinery: Machinery, path: &Path) -> Embedded {
+    Embedded::open_by(machinery, &settings(path), Arc::new(Metrics::new())).unwrap()
 }
 
 fn event(payment: &str, id: &str) -> Event {
@@ -74,11 +88,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
     type Prepare = fn(&Path);
     let ours = |path: &Path| open(path).unwrap().close_blocking();
-    let cases: [(&str, Prepare, &str); 5] = [
+    let cases: [(&str, Prepare, &str); 7] = [
         ("foreign", |path| fs::write(path.join("holiday.jpg"), "x").unwrap(), "no data folder of Paystream"),
         (
             "too new",
-            |path| fs::write(path.join("PAYSTREAM"), "Paystream embedded store, format 2\n").unwrap(),
+            |path| fs::write(path.join("PAYSTREAM"), "Paystream embedded store, format 3\n").unwrap(),
             "newer version",
         ),
         ("no marker of ours", |path| fs::write(path.join("PAYSTREAM"), "\u{0}\u{1}").unwrap(), "damaged"),
@@ -88,6 +102,8 @@ fn a_folder_is_refused_with_one_clear_line_and_left_as_it_was() {
             "damaged",
         ),
         ("no database", |path| fs::remove_dir_all(path.join("db")).unwrap(), "damaged"),
+        ("no journal", |path| fs::remove_dir_all(path.join("journal")).unwrap(), "damaged"),
+        ("no segment", |path| fs::remove_file(path.join("journal/03.segment")).unwrap(), "damaged"),
     ];
     for (name, prepare, expected) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -113,7 +129,7 @@ async fn a_clock_that_is_set_back_holds_up_no_pending_confirmation() {
     let open = || {
         let clock = Arc::clone(&now);
         let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
-        Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap()
+        open_by(Machinery { clock, ..Machinery::default() }, dir.path())
     };
     let terms = ClaimTerms { spacing: Duration::from_millis(50), lease: HOUR };
     let claim = async |store: &Embedded| loop {
@@ -206,7 +222,8 @@ async fn what_is_asked_after_the_close_is_refused() {
 #[test]
 fn i2_duplicates_within_one_uncommitted_batch_are_found() {
     let dir = tempfile::tempdir().unwrap();
-    let tree = Tree::open(dir.path()).unwrap();
+    let (tree, files) = Tree::open(dir.path()).unwrap();
+    let (recent, journal) = replay(dir.path(), tree, Box::new(files)).unwrap();
     let (commands, queue) = sync_channel(QUEUE);
     let mut replies = Vec::new();
     for id in ["evt_1", "evt_1", "evt_2", "evt_1"] {
@@ -217,7 +234,7 @@ fn i2_duplicates_within_one_uncommitted_batch_are_found() {
         replies.push(answered);
     }
     drop(commands);
-    writer(tree, queue).run();
+    writer(recent, journal, queue).run();
     let answers: Vec<_> = replies.into_iter().map(|mut reply| reply.try_recv().unwrap().unwrap()).collect();
     let [Appended::New { cursor: first }, duplicate, Appended::New { .. }, other] = answers[..] else {
         panic!("{answers:?}");
@@ -225,19 +242,23 @@ fn i2_duplicates_within_one_uncommitted_batch_are_found() {
     assert_eq!([duplicate, other], [Appended::Duplicate { cursor: first }; 2]);
 }
 
-fn writer(tree: Tree, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
-    let heads = tree.heads().unwrap();
+fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Receiver<Command>) -> Writer {
     Writer {
-        tree,
+        heads: recent.heads().unwrap(),
+        recent,
+        journal,
         commands,
         notices: broadcast::channel(16).0,
         published: Arc::default(),
-        heads,
         records: RecordLogs::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),
-        sweep: Sweep::new(),
+        pace: PACE,
+        metrics: Arc::new(Metrics::new()),
+        group: Vec::new(),
+        is_unmarked: false,
+        ticked: Instant::now(),
     }
 }
 
@@ -247,7 +268,7 @@ async fn expired_logs_are_swept_and_living_ones_stay() {
     let now = Arc::new(AtomicI64::new(1_800_000_000_000));
     let clock = Arc::clone(&now);
     let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
-    let store = Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap();
+    let store = open_by(Machinery { clock, ..Machinery::default() }, dir.path());
     // These are more logs than one step looks at.
     for number in 0..600 {
         append(&store, &format!("old_{number}"), "evt").await;
@@ -261,10 +282,10 @@ async fn expired_logs_are_swept_and_living_ones_stay() {
     assert_eq!(read(&store, "old_1").await, Log::default());
     assert_eq!(read(&store, "old_0").await.entries.len(), 2);
 
-    let tree = store.open.read().unwrap().as_ref().unwrap().tree.clone();
+    let tree = store.open.read().unwrap().as_ref().unwrap().recent.tree.clone();
     let kept = || {
-        let batch = tree.batch();
-        [b"m", b"e", b"s"].map(|prefix| batch.keys(prefix).count())
+        let now = tree.now();
+        [&b"m"[..], b"e", b"s"].map(|prefix| now.after(prefix, &[]).count())
     };
     let started = Instant::now();
     // Two logs with three events are left.
@@ -283,7 +304,7 @@ async fn an_expired_log_leaves_nothing_to_the_one_begun_anew() {
     let now = Arc::new(AtomicI64::new(1_800_000_000_000));
     let clock = Arc::clone(&now);
     let clock: Clock = Arc::new(move || Time::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap());
-    let store = Embedded::open_at(&settings(dir.path()), Arc::new(Metrics::new()), clock).unwrap();
+    let store = open_by(Machinery { clock, ..Machinery::default() }, dir.path());
     for id in ["evt_1", "evt_2", "evt_3"] {
         append(&store, "pay", id).await;
     }
@@ -302,13 +323,14 @@ async fn an_expired_log_leaves_nothing_to_the_one_begun_anew() {
 async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("live");
-    let store = Arc::new(open(&live).unwrap());
+    // Nothing is carried: a copy that is taken while files of the tree are written would mix several moments.
+    let pace = Pace { bytes: usize::MAX, after: Duration::from_secs(3600) };
+    let store = Arc::new(open_by(Machinery { pace, ..Machinery::default() }, &live));
     let writing = Arc::clone(&store);
     let (acked, mut acks) = tokio::sync::mpsc::unbounded_channel();
     let stop = tokio_util::sync::CancellationToken::new();
     let stopped = stop.clone();
     let writer = tokio::spawn(async move {
-        // There are so few events that they stay in the journal: a copy that is taken while files are merged would mix several moments.
         for number in 0..5_000 {
             if stopped.is_cancelled() {
                 break;
@@ -345,14 +367,13 @@ async fn i1_a_copy_taken_in_mid_run_holds_all_that_was_acknowledged() {
     writer.await.unwrap();
 }
 
-/// Adds half a batch to the end of the journal, like a write that a crash interrupted.
+/// Adds half a group to the end of the journal, like a write that a crash interrupted.
 fn tear(folder: &Path, round: usize) {
-    use std::io::Write as _;
-    let journal =
-        files(folder).into_iter().find(|file| file.extension().is_some_and(|end| end == "jnl")).unwrap();
-    let written = fs::read(&journal).unwrap();
-    let garbage = &written[..(round * 13).min(written.len())];
-    fs::OpenOptions::new().append(true).open(journal).unwrap().write_all(garbage).unwrap();
+    let segment = folder.join("journal/00.segment");
+    let mut written = fs::read(&segment).unwrap();
+    let end = written.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    written.copy_within(0..round * 13, end);
+    fs::write(segment, written).unwrap();
 }
 
 #[tokio::test]

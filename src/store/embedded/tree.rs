@@ -1,58 +1,71 @@
 //! The tree on disk, and what is read from it. It knows the library and the layout; it knows neither tasks nor notices.
+//!
+//! It is written by the carrier alone, in batches that go around the library's own journal and write buffer: each is one or a few sorted
+//! files, synced before they become part of the tree, all at once.
 
 use super::{
     check::{self, Unfinished},
     folder::{Folder, FolderError},
+    journal::FolderDisk,
     layout,
 };
 use crate::{
     descriptors::STORE_FILES,
-    payment::{Event, PARTITIONS, Subject, Time},
-    store::{
-        Entry, FEED_LEN, Feed, Head, Log, MAX_LOG, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-        RecordPage, Reference, StoreError,
-    },
+    payment::{Digest, PARTITIONS, Subject, Tag},
+    store::{Head, Reference, StoreError},
 };
-use fjall::{KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase, SingleWriterTxKeyspace};
-use std::{fs::OpenOptions, path::Path, sync::Arc};
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Snapshot};
+use std::{collections::BTreeMap, fs::OpenOptions, path::Path, sync::Arc};
 
-/// The size of the buffer that is filled before it is flushed to a sorted file. There are at most a few such buffers at once, so with
-/// the cache this keeps the store's memory below about 100 MB, however much is on disk.
+/// The size of the buffer that is filled before it is flushed to a sorted file. Only what a folder of format 1 holds in the library's
+/// journal is ever in it.
 const WRITE_BUFFER_BYTES: u64 = 8 << 20;
 
 /// The size of the cache of blocks of sorted files: enough for the payments of the last hours, which are the ones that are read.
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// The size of the journal: the least that the library accepts. It bounds what a start after a crash has to replay, which takes well
-/// below a second.
+/// The size of the library's journal: the least that it accepts.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// Two threads: one flushes while the other merges files, and neither delays appends.
+/// Two threads: one flushes while the other merges files.
 const BACKGROUND_THREADS: usize = 2;
+
+/// The name of the only keyspace: everything is in one tree, so there is one set of files.
+const KEYSPACE: &str = "paystream";
+
+/// Writes in the order of their keys; a key without a value is removed.
+pub(super) type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
 
 /// A handle of the open tree. The folder is unlocked when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Tree {
-    db: SingleWriterTxDatabase,
-    keys: SingleWriterTxKeyspace,
+    db: Database,
+    keys: Keyspace,
     // The folder stands last, because fields are dropped in order.
     _folder: Arc<Folder>,
 }
 
-/// A batch of writes. Its reads see its own writes.
-pub(super) struct Batch<'a> {
+/// A chunk of a feed: the place at which it begins, and its references as the tree keeps them.
+pub(super) type Chunk = (u64, Vec<Vec<u8>>);
+
+/// The tree at one moment.
+pub(super) struct Moment<'a> {
     tree: &'a Tree,
-    tx: fjall::SingleWriterWriteTx<'a>,
+    snapshot: Snapshot,
 }
 
 impl Tree {
-    /// Opens the tree in a data folder, and creates the folder or the tree if it is not there yet.
-    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+    /// Opens the tree in a data folder, and creates the folder or the tree if it is not there yet. Gives back the files of the journal too. The threads that the library starts have
+    /// the priority of the caller's.
+    pub(super) fn open(path: &Path) -> Result<(Self, FolderDisk), FolderError> {
         let mut folder = Folder::open(path)?;
+        // The library tidies up when it opens its files, so what can be refused is refused before.
+        let journal = folder.journal()?;
         if folder.is_finished() {
             check_files(&folder)?;
         }
-        let db = SingleWriterTxDatabase::builder(folder.database())
+        let db = Database::builder(folder.database())
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(BACKGROUND_THREADS)
@@ -66,120 +79,81 @@ impl Tree {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
         let keys = db.keyspace(KEYSPACE, options).map_err(|error| folder.refused(error))?;
         db.persist(PersistMode::SyncAll).map_err(|error| folder.refused(error))?;
-        folder.finish()?;
-        Ok(Self { db, keys, _folder: Arc::new(folder) })
-    }
-
-    /// Begins a batch of writes. There is one at a time.
-    pub(super) fn batch(&self) -> Batch<'_> {
-        Batch { tree: self, tx: self.db.write_tx() }
-    }
-
-    /// Makes durable what batches wrote without a sync.
-    pub(super) fn persist(&self) -> Result<(), StoreError> {
-        self.db.persist(PersistMode::SyncAll).map_err(failed)
-    }
-
-    /// Reads a subject's whole log. The log is empty if `is_alive` says that it is past its time to live, given the time of its last
-    /// append.
-    pub(super) fn log(&self, subject: &Subject, is_alive: impl Fn(Time) -> bool) -> Result<Log, StoreError> {
-        let snapshot = self.db.read_tx();
-        let Some(meta) = snapshot.get(&self.keys, layout::meta(subject)).map_err(failed)? else {
-            return Ok(Log::default());
+        let journal = match journal {
+            Some(journal) => journal,
+            None => {
+                // From now on nothing depends on the library's own journal.
+                keys.rotate_memtable_and_wait().map_err(|error| folder.refused(error))?;
+                folder.finish()?
+            }
         };
-        let meta: layout::Meta = layout::decode(&meta)?;
-        if !is_alive(meta.last) {
-            return Ok(Log::default());
-        }
-        let mut entries = Vec::with_capacity(usize::try_from(meta.seq).unwrap_or_default().min(MAX_LOG));
-        for pair in snapshot.prefix(&self.keys, layout::entries(subject)) {
-            let (key, value) = pair.into_inner().map_err(failed)?;
-            let stored: layout::Stored<Event> = layout::decode(&value)?;
-            entries.push(Entry { tag: stored.tag, event: Arc::new(stored.event) });
-            if layout::number(&key)? != entries.len() as u64 {
-                break;
+        Ok((Self { db, keys, _folder: Arc::new(folder) }, journal))
+    }
+
+    /// The tree as it is now.
+    pub(super) fn now(&self) -> Moment<'_> {
+        Moment { tree: self, snapshot: self.db.snapshot() }
+    }
+
+    /// Writes a batch, all of it or nothing. It is durable before this returns.
+    pub(super) fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        let mut batch = self.keys.start_ingestion().map_err(failed)?;
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.write(key, &*value).map_err(failed)?,
+                None => batch.write_tombstone(key).map_err(failed)?,
             }
         }
-        if entries.len() as u64 == meta.seq {
-            Ok(Log { entries })
-        } else {
-            Err(StoreError::Corrupt(format!("the log of {subject} has a hole")))
-        }
+        batch.finish().map_err(failed)
     }
 
-    /// Reads the references of a feed from place `from` on.
-    pub(super) fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError> {
-        let snapshot = self.db.read_tx();
-        let newest = self.head(&snapshot, partition)?;
-        let head = newest.pos;
-        let oldest = (head + 1).saturating_sub(FEED_LEN).max(1);
-        // The head of an empty feed is 0, before the first entry: a reader that starts there has missed nothing yet.
-        let from = from.max(1);
-        if from < oldest || from > head.max(1) {
-            return Ok(Feed::Gone(newest));
-        }
-        let range = layout::reference(partition, from)..layout::reference(partition, head + 1);
-        let references = snapshot.range(&self.keys, range).map(|pair| decoded(pair.value()));
-        references.collect::<Result<_, _>>().map(Feed::References)
+    /// Whether a thread of the library has failed. Then it merges no files any more.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.db.persist(PersistMode::Buffer), Err(fjall::Error::Poisoned))
     }
 
-    /// Reads the newest place of each feed.
+    /// Reads the value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
+        self.keys.get(key).map_err(failed)
+    }
+
+    /// The number of the journal's last group that is in the tree.
+    pub(super) fn carried(&self) -> Result<u64, StoreError> {
+        let number = |value: fjall::UserValue| Some(u64::from_be_bytes(value.as_ref().try_into().ok()?));
+        let unreadable = || StoreError::Corrupt("the number of the groups that it holds".into());
+        self.get(layout::CARRIED)?.map_or(Ok(0), |value| number(value).ok_or_else(unreadable))
+    }
+
+    /// The meta of a log.
+    pub(super) fn meta(&self, subject: &Subject) -> Result<Option<layout::Meta>, StoreError> {
+        self.get(&layout::meta(subject))?.map(|meta| layout::decode(&meta)).transpose()
+    }
+
+    /// What is remembered of an event's identity, and the tag of its entry.
+    pub(super) fn seen(
+        &self,
+        subject: &Subject,
+        identity: Digest,
+    ) -> Result<Option<(layout::Seen, Tag)>, StoreError> {
+        let Some(seen) = self.get(&layout::seen(subject, identity))? else { return Ok(None) };
+        let seen = layout::Seen::decode(&seen)?;
+        let missing = || StoreError::Corrupt(format!("the log of {subject} lacks entry {}", seen.seq));
+        let original = self.get(&layout::entry(subject, seen.seq))?.ok_or_else(missing)?;
+        let original: layout::Stored<serde::de::IgnoredAny> = layout::decode(&original)?;
+        Ok(Some((seen, original.tag)))
+    }
+
+    /// The newest place of each feed.
     pub(super) fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        let snapshot = self.db.read_tx();
-        (0..PARTITIONS)
-            .filter_map(|partition| u8::try_from(partition).ok())
-            .map(|partition| self.head(&snapshot, partition))
-            .collect()
-    }
-
-    fn head(&self, from: &impl Readable, partition: u8) -> Result<Head, StoreError> {
-        let Some(last) = from.prefix(&self.keys, layout::feed(partition)).next_back() else {
-            return Ok(Head::default());
+        let now = self.now();
+        let head = |partition| match now.references(partition, u64::MAX, 0, 1)?.pop() {
+            Some((_, last)) => {
+                let Reference { pos, tag, .. } = layout::decode(&last)?;
+                Ok(Head { pos, tag })
+            }
+            None => Ok(Head::default()),
         };
-        let Reference { pos, tag, .. } = decoded(last.value())?;
-        Ok(Head { pos, tag })
-    }
-
-    /// Reads all pending confirmations.
-    pub(super) fn confirmations(&self) -> Result<Vec<layout::PendingConfirmation>, StoreError> {
-        let snapshot = self.db.read_tx();
-        snapshot.prefix(&self.keys, layout::CONFIRMATIONS).map(|pair| decoded(pair.value())).collect()
-    }
-
-    /// Reads all records of one kind of log, of all sources.
-    pub(super) fn each_record(
-        &self,
-        log: RecordLog,
-        mut take: impl FnMut(Vec<u8>, Record),
-    ) -> Result<(), StoreError> {
-        let snapshot = self.db.read_tx();
-        for pair in snapshot.prefix(&self.keys, layout::all_records(log)) {
-            let (key, value) = pair.into_inner().map_err(failed)?;
-            take(key.to_vec(), Record::from_bytes(&value)?);
-        }
-        Ok(())
-    }
-
-    /// Reads a page of a source's records, newest first. The number of a record in the tree is its cursor.
-    pub(super) fn records(
-        &self,
-        log: RecordLog,
-        source: &str,
-        before: Option<RecordCursor>,
-        limit: usize,
-    ) -> Result<RecordPage, StoreError> {
-        let snapshot = self.db.read_tx();
-        let prefix = layout::records(log, source);
-        let end = before.map_or(u64::MAX, |cursor| cursor.major);
-        let range = layout::numbered(prefix.clone(), 0)..layout::numbered(prefix, end);
-        let limit = limit.min(RECORDS_PER_SOURCE);
-        let read = |pair: fjall::Guard| {
-            let (key, value) = pair.into_inner().map_err(failed)?;
-            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
-            Ok((cursor, Record::from_bytes(&value)?))
-        };
-        let newest = snapshot.range(&self.keys, range).rev().take(limit + 1).map(read);
-        Ok(RecordPage::first(newest.collect::<Result<_, StoreError>>()?, limit))
+        (0..PARTITIONS).filter_map(|partition| u8::try_from(partition).ok()).map(head).collect()
     }
 }
 
@@ -187,7 +161,7 @@ impl Tree {
 /// only whole writes.
 fn check_files(folder: &Folder) -> Result<(), FolderError> {
     let io = |source| folder.refused(fjall::Error::Io(source));
-    let findings = check::check(&folder.database(), check::AT_START).map_err(io)?;
+    let findings = check::check(&folder.database(), folder.owner(), check::AT_START).map_err(io)?;
     if let Some((first, more)) = findings.damage.split_first() {
         let others = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
         return Err(folder.corrupt(format!("{first}{others}")));
@@ -204,67 +178,107 @@ fn check_files(folder: &Folder) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// The name of the only keyspace: everything is in one tree, so there is one write buffer and one set of files.
-const KEYSPACE: &str = "paystream";
-
-impl Batch<'_> {
-    /// Reads the value of a key, as of this batch.
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
-        self.tx.get(&self.tree.keys, key).map_err(failed)
+impl Moment<'_> {
+    /// The meta of a log.
+    pub(super) fn meta(&self, subject: &Subject) -> Result<Option<layout::Meta>, StoreError> {
+        let meta = self.snapshot.get(&self.tree.keys, layout::meta(subject)).map_err(failed)?;
+        meta.map(|meta| layout::decode(&meta)).transpose()
     }
 
-    /// All keys with a prefix, as of this batch.
-    pub(super) fn keys(
+    /// The entries of a log before number `end`, in order.
+    pub(super) fn entries(&self, subject: &Subject, end: u64) -> Result<Vec<Bytes>, StoreError> {
+        let range = layout::entry(subject, 0)..layout::entry(subject, end);
+        let mut entries = Vec::new();
+        for pair in self.snapshot.range(&self.tree.keys, range) {
+            let (key, value) = pair.into_inner().map_err(failed)?;
+            entries.push(Bytes::copy_from_slice(&value));
+            if layout::number(&key)? != entries.len() as u64 {
+                return Err(StoreError::Corrupt(format!("the log of {subject} has a hole")));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The newest references of a feed, newest first, with their places: at most `limit` of those before place `before` and not before
+    /// place `first`.
+    pub(super) fn references(
         &self,
-        prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<fjall::UserKey, StoreError>> {
-        self.tx.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed))
+        partition: u8,
+        before: u64,
+        first: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let range = layout::reference(partition, 0)..layout::reference(partition, before);
+        let mut newest = Vec::new();
+        for pair in self.snapshot.range(&self.tree.keys, range).rev() {
+            let (key, chunk) = pair.into_inner().map_err(failed)?;
+            let start = layout::number(&key)?;
+            let items = layout::items(&chunk)?;
+            let end = start + items.len() as u64;
+            for (number, item) in (start..end).rev().zip(items.into_iter().rev()) {
+                if number < first || newest.len() >= limit {
+                    return Ok(newest);
+                }
+                if number < before {
+                    newest.push((number, item.to_vec()));
+                }
+            }
+        }
+        Ok(newest)
     }
 
-    /// The keys of everything that a log holds besides its meta: at most two for each of its [`MAX_LOG`] entries.
-    pub(super) fn keys_of(&self, meta: &[u8]) -> Result<Vec<fjall::UserKey>, StoreError> {
-        layout::of_meta(meta).iter().flat_map(|prefix| self.keys(prefix)).collect()
+    /// The chunk of a feed that holds place `pos`, if the feed still has it.
+    pub(super) fn chunk_with(&self, partition: u8, pos: u64) -> Result<Option<Chunk>, StoreError> {
+        let range = layout::reference(partition, 0)..=layout::reference(partition, pos);
+        let Some(pair) = self.snapshot.range(&self.tree.keys, range).next_back() else { return Ok(None) };
+        let (key, chunk) = pair.into_inner().map_err(failed)?;
+        let items = layout::items(&chunk)?.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(Some((layout::number(&key)?, items)))
     }
 
-    /// All pairs whose keys have a prefix and come after `key`.
+    /// The places at which the chunks of a feed begin, from place `from` on, in order.
+    pub(super) fn chunks(
+        &self,
+        partition: u8,
+        from: u64,
+    ) -> impl Iterator<Item = Result<u64, StoreError>> + use<> {
+        let range = layout::reference(partition, from)..=layout::reference(partition, u64::MAX);
+        let keys = self.snapshot.range(&self.tree.keys, range).map(|pair| pair.key().map_err(failed));
+        keys.map(|key| layout::number(&key?))
+    }
+
+    /// The keys of everything that a log holds, its meta included: at most two for each of its [`MAX_LOG`](crate::store::MAX_LOG) entries
+    /// and one.
+    pub(super) fn keys_of(&self, subject: &Subject) -> Result<Vec<Vec<u8>>, StoreError> {
+        let meta = layout::meta(subject);
+        let prefixes = layout::of_meta(&meta);
+        let below =
+            |prefix| self.snapshot.prefix(&self.tree.keys, prefix).map(|pair| pair.key().map_err(failed));
+        let keys = prefixes.iter().flat_map(below).map(|key| Ok(key?.to_vec()));
+        std::iter::once(Ok(meta)).chain(keys).collect()
+    }
+
+    /// The pairs from key `first` up to, but without, key `end`, the last one first.
+    pub(super) fn before(
+        &self,
+        first: &[u8],
+        end: &[u8],
+    ) -> impl Iterator<Item = Result<(fjall::UserKey, fjall::UserValue), StoreError>> {
+        let range = first.to_vec()..end.to_vec();
+        self.snapshot.range(&self.tree.keys, range).rev().map(|pair| pair.into_inner().map_err(failed))
+    }
+
+    /// The pairs whose keys have a prefix and come after `key`.
     pub(super) fn after(
         &self,
         prefix: &[u8],
         key: &[u8],
     ) -> impl Iterator<Item = Result<(fjall::UserKey, fjall::UserValue), StoreError>> {
         let first = [key.max(prefix), b"\0"].concat();
-        let pairs = self.tx.range(&self.tree.keys, first..);
+        let pairs = self.snapshot.range(&self.tree.keys, first..);
         let pairs = pairs.map(|pair| pair.into_inner().map_err(failed));
         pairs.take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
     }
-
-    /// Removes the reference that is too old once the feed of a partition has reached `pos`.
-    pub(super) fn trim_feed(&mut self, partition: u8, pos: u64) {
-        if let Some(last) = pos.checked_sub(FEED_LEN).filter(|last| *last > 0) {
-            self.remove(layout::reference(partition, last));
-        }
-    }
-
-    /// Writes a key.
-    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.tx.insert(&self.tree.keys, key, value);
-    }
-
-    /// Removes a key.
-    pub(super) fn remove(&mut self, key: impl Into<fjall::UserKey>) {
-        self.tx.remove(&self.tree.keys, key);
-    }
-
-    /// Commits the batch, all of it or nothing. It is durable before this returns if `durable` is true, and otherwise with the next
-    /// batch that is.
-    pub(super) fn commit(self, durable: bool) -> Result<(), StoreError> {
-        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
-        self.tx.durability(Some(mode)).commit().map_err(failed)
-    }
-}
-
-fn decoded<T: serde::de::DeserializeOwned>(value: fjall::Result<fjall::UserValue>) -> Result<T, StoreError> {
-    layout::decode(&value.map_err(failed)?)
 }
 
 fn failed(error: fjall::Error) -> StoreError {

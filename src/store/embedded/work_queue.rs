@@ -6,7 +6,7 @@
 //! In memory, due times are those of the steady clock, so that a wall clock that is set back holds up nothing. On disk they are wall times;
 //! a restart cuts a delay that is longer than any delay can be.
 
-use super::{clock::Now, command::Backlogs, layout, tree::Batch};
+use super::{batch::Batch, clock::Now, command::Backlogs, layout};
 use crate::{
     payment::{Name, Time},
     store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, Settlement, StoreError},
@@ -57,23 +57,23 @@ impl WorkQueues {
         queues
     }
 
-    /// Adds a pending confirmation, or brings it forward. Returns whether something was written that has to be made durable.
+    /// Adds a pending confirmation, or brings it forward.
     pub(super) fn enqueue(
         &mut self,
         batch: &mut Batch<'_>,
         (source, payment): (Arc<str>, Name),
         after: Duration,
         now: Now,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let queue = self.0.entry(Arc::clone(&source)).or_default();
         let (wanted, is_full) = (now.after(after), queue.items.len() >= MAX_PENDING);
         let (stored, due) = match queue.items.get_mut(&payment) {
             Some(item) if item.ticket.is_some() => {
                 item.hinted = Some(item.hinted.map_or(wanted, |due| due.min(wanted)));
                 (item.stored.delay, item.stored.attempts) = (None, 0);
-                return Ok(false);
+                return Ok(());
             }
-            Some(item) if item.claimable <= wanted && item.stored.delay.is_none() => return Ok(false),
+            Some(item) if item.claimable <= wanted && item.stored.delay.is_none() => return Ok(()),
             Some(WorkItem { stored, claimable, .. }) => {
                 let due = wanted.min(*claimable);
                 let written = now.wall_time_of(due);
@@ -102,7 +102,7 @@ impl WorkQueues {
         write(batch, &stored)?;
         queue.remove(&stored.payment);
         queue.add(stored, due);
-        Ok(true)
+        Ok(())
     }
 
     /// Claims the pending confirmation that has been due longest.
@@ -140,7 +140,7 @@ impl WorkQueues {
         let mut stored = item.stored.clone();
         let again = settlement.delay().map(|(_, after)| now.after(after));
         let Some(due) = [again, hinted].into_iter().flatten().min() else {
-            batch.remove(layout::confirmation(&pending.source, &pending.payment));
+            batch.remove(layout::confirmation(&pending.source, &pending.payment))?;
             queue.remove(&pending.payment);
             return Ok(());
         };
@@ -169,16 +169,16 @@ impl WorkQueues {
         batch: &mut Batch<'_>,
         payment: &Name,
         others: &BTreeSet<Arc<str>>,
-    ) -> u64 {
+    ) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         for (source, queue) in self.0.iter_mut().filter(|(source, _)| !others.contains(*source)) {
             if queue.items.contains_key(payment) {
-                batch.remove(layout::confirmation(source, payment));
+                batch.remove(layout::confirmation(source, payment))?;
                 queue.remove(payment);
                 forgotten += 1;
             }
         }
-        forgotten
+        Ok(forgotten)
     }
 
     /// The backlog of each source that has pending confirmations.
@@ -217,8 +217,7 @@ impl WorkQueue {
 }
 
 fn write(batch: &mut Batch<'_>, stored: &layout::PendingConfirmation) -> Result<(), StoreError> {
-    batch.put(layout::confirmation(&stored.source, &stored.payment), layout::encode(stored)?);
-    Ok(())
+    batch.put(layout::confirmation(&stored.source, &stored.payment), layout::encode(stored)?)
 }
 
 /// The time from one moment to a later one; zero if it is earlier.

@@ -1,12 +1,14 @@
 //! Damaged files: a start is refused with a word that names the file, or all that was acknowledged is there.
 
 use crate::contract::{event, subject};
+use fjall::{KeyspaceCreateOptions, PersistMode, SingleWriterTxDatabase, SingleWriterTxKeyspace};
 use paystream::{
     metrics::Metrics,
-    payment::Tag,
+    payment::{Tag, Time},
     store::{Append, Appended, Store as _, embedded},
 };
 use rand::{RngExt as _, SeedableRng as _, distr::Alphanumeric, rngs::ChaCha8Rng};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs,
@@ -55,7 +57,8 @@ async fn append(
     }
 }
 
-/// A folder with sorted files and journals, as a gateway leaves it that was killed while nothing came in.
+/// A folder of format 1 with sorted files and journals of the library, as a gateway of the version before leaves it that was killed while
+/// nothing came in.
 struct Folder {
     temporary: TempDir,
     path: PathBuf,
@@ -81,37 +84,106 @@ impl Folder {
     }
 }
 
-async fn folder() -> Folder {
+/// A store of format 1: the library's tree, and an event per write of its journal.
+struct FormatOne {
+    db: SingleWriterTxDatabase,
+    keys: SingleWriterTxKeyspace,
+    /// The number of references of each partition's feed.
+    places: BTreeMap<u8, u64>,
+}
+
+impl FormatOne {
+    fn open(folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("PAYSTREAM"), "Paystream embedded store, format 1\n").unwrap();
+        let db = SingleWriterTxDatabase::builder(folder.join("db")).open().unwrap();
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(8 << 20);
+        let keys = db.keyspace("paystream", options).unwrap();
+        Self { db, keys, places: BTreeMap::new() }
+    }
+
+    fn append(&mut self, payment: &str, id: &str, kind: String, to: &mut Acknowledged) {
+        let mut event = event(payment, id, 1);
+        event.kind = kind.into();
+        let tags = to.entry(payment.to_owned()).or_default();
+        let (seq, tag) = (tags.len() as u64 + 1, Tag::from_random(rand::random()));
+        tags.push(tag);
+        let partition = event.subject.partition();
+        let pos = self.places.entry(partition).or_default();
+        *pos += 1;
+        let key = |kind: u8, rest: &[u8]| {
+            let log = format!("default\0payment\0{payment}\0");
+            [&[kind], log.as_bytes(), rest].concat()
+        };
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let last = Time::from_unix_ms(i64::try_from(now).unwrap()).unwrap();
+        let mut tx = self.db.write_tx().durability(Some(PersistMode::SyncData));
+        for (key, value) in [
+            (key(b'e', &seq.to_be_bytes()), json!({ "tag": tag, "event": event })),
+            (key(b'm', &[]), json!({ "seq": seq, "provider": event.provider, "last": last })),
+            (
+                [&[b'f', partition][..], &pos.to_be_bytes()].concat(),
+                json!({ "pos": *pos, "tag": tag, "subject": event.subject, "seq": seq }),
+            ),
+        ] {
+            tx.insert(&self.keys, key, serde_json::to_vec(&value).unwrap());
+        }
+        let seen = [&event.digest()[..], &seq.to_be_bytes()].concat();
+        tx.insert(&self.keys, key(b's', &event.identity()), seen);
+        tx.commit().unwrap();
+    }
+}
+
+fn folder() -> Folder {
     let temporary = tempfile::tempdir().unwrap();
     let (running, killed) = (temporary.path().join("running"), temporary.path().join("killed"));
     let mut acknowledged = Acknowledged::new();
-    let store = open(&running).unwrap();
+    let mut store = FormatOne::open(&running);
+    let mut append = |store: &mut FormatOne, round: u64, length| {
+        for number in 0..40 {
+            let (payment, id) = (format!("pay_{number}"), format!("evt_{round}"));
+            store.append(&payment, &id, text(length, number + round * 1000), &mut acknowledged);
+        }
+    };
     // More than a write buffer, which is then written to a sorted file.
     for round in 0..12 {
-        append(&store, round, 40, 20_000, &mut acknowledged).await;
+        append(&mut store, round, 20_000);
     }
     let tables = running.join("db/keyspaces/1/tables");
     let started = std::time::Instant::now();
     while fs::read_dir(&tables).unwrap().count() == 0 || fs::read_dir(running.join("db")).unwrap().count() > 5
     {
         assert!(started.elapsed() < Duration::from_secs(60), "nothing is flushed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::thread::yield_now();
     }
-    for round in 12..15 {
-        append(&store, round, 40, 200, &mut acknowledged).await;
-    }
-    store.close().await;
+    append(&mut store, 12, 200);
+    let places = std::mem::take(&mut store.places);
+    drop(store);
     copy(&running, &killed);
     let mut journals = files(&killed.join("db")).into_iter().filter(|path| path.extension().is_some());
     let journal = journals.next_back().unwrap().strip_prefix(&killed).unwrap().to_path_buf();
-    let store = open(&running).unwrap();
-    let mut event = event("pay_0", "evt_last", 1);
-    event.kind = text(20_000, 5).into();
-    store.append(Append { event, shared_ids: false }).await.unwrap();
-    store.close().await;
+    let mut store = FormatOne { places, ..FormatOne::open(&running) };
+    store.append("pay_0", "evt_last", text(20_000, 5), &mut acknowledged.clone());
+    drop(store);
     let mut longer = fs::read(running.join(&journal)).unwrap();
     longer.truncate(used(&longer));
     Folder { temporary, path: killed, acknowledged, journal, longer }
+}
+
+/// A folder of today's format with sorted files and two segments of the journal, as it is after it was closed, and what it holds.
+async fn closed() -> (TempDir, PathBuf, Acknowledged) {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("sound");
+    let mut acknowledged = Acknowledged::new();
+    for (rounds, length) in [(0..12, 20_000), (12..15, 200), (15..15, 0)] {
+        let store = open(&path).unwrap();
+        for round in rounds {
+            append(&store, round, 40, length, &mut acknowledged).await;
+        }
+        // The last time there is nothing to write, and the library has tidied up.
+        store.close().await;
+    }
+    (temporary, path, acknowledged)
 }
 
 /// Copies a folder; of a journal the bytes up to its last one that is not zero, since the library fills a new journal up with zeros.
@@ -122,6 +194,8 @@ fn copy(from: &Path, to: &Path) {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         if from.is_dir() {
             copy(&from, &to);
+        } else if from.extension().is_some_and(|extension| extension == "segment") {
+            fs::copy(&from, &to).unwrap();
         } else {
             let mut content = fs::read(&from).unwrap();
             if from.extension().is_some_and(|extension| extension == "jnl") {
@@ -167,18 +241,19 @@ async fn missing(store: &embedded::Embedded, acknowledged: &Acknowledged) -> Opt
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_is_refused_by_the_name_of_its_file_or_loses_nothing() {
     let flips: usize = std::env::var("PAYSTREAM_FLIPS").map_or(6, |flips| flips.parse().unwrap());
-    let Folder { temporary, path: sound, acknowledged, .. } = folder().await;
+    let (temporary, sound, acknowledged) = closed().await;
     let damaged = temporary.path().join("damaged");
     let before = contents(&sound);
     copy(&sound, &damaged);
     let (mut refused, mut harmless) = (0, 0);
     let mut random = ChaCha8Rng::seed_from_u64(13);
-    for (file, content) in before.iter().filter(|(_, content)| !content.is_empty()) {
+    for (file, content) in before.iter().filter(|(_, content)| used(content) > 0) {
         let name = file.strip_prefix(&sound).unwrap();
-        // A journal has most of the forms in which a bit can matter.
-        let is_journal = file.extension().is_some_and(|extension| extension == "jnl");
-        for _ in 0..if is_journal { flips * 10 } else { flips } {
-            let (place, bit) = (random.random_range(0..content.len()), random.random_range(0..8_u8));
+        // Behind its groups, a segment holds zeros.
+        let is_segment = file.extension().is_some_and(|extension| extension == "segment");
+        let end = if is_segment { used(content) } else { content.len() };
+        for _ in 0..if is_segment { flips * 3 } else { flips } {
+            let (place, bit) = (random.random_range(0..end), random.random_range(0..8_u8));
             let mut flipped = content.clone();
             flipped[place] ^= 1 << bit;
             let put = |content: &[u8]| fs::write(damaged.join(name), content).unwrap();
@@ -212,7 +287,7 @@ async fn a_flipped_bit_is_refused_by_the_name_of_its_file_or_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_a_kill_or_a_power_loss_cut_off_is_cut_without_a_refusal() {
-    let folder = folder().await;
+    let folder = folder();
     let (written, longer) = (folder.written(), &folder.longer);
     assert!(longer.len() > written.len() + 20_000 && longer.starts_with(&written));
     let mut random = ChaCha8Rng::seed_from_u64(29);
@@ -254,7 +329,7 @@ async fn a_write_that_a_kill_or_a_power_loss_cut_off_is_cut_without_a_refusal() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_that_looks_like_a_cut_is_refused_and_said_to_cost_what_follows() {
-    let folder = folder().await;
+    let folder = folder();
     let written = folder.written();
     // Where each whole write ends.
     let ends: Vec<_> = memchr::memmem::find_iter(&written, b"FJL\x03").map(|place| place + 4).collect();
@@ -295,15 +370,20 @@ async fn damage_that_looks_like_a_cut_is_refused_and_said_to_cost_what_follows()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_file_is_refused_and_not_taken_for_a_new_folder() {
-    let folder = folder().await;
+    let (temporary, sound, _) = closed().await;
+    let table = files(&sound.join("db/keyspaces/1/tables")).remove(0);
     for name in [
-        "db/version",
-        "db/keyspaces/1/current",
-        "db/keyspaces/0/current",
-        "db/keyspaces/1/tables/0",
-        "db/keyspaces/1",
+        Path::new("db/version"),
+        Path::new("db/keyspaces/1/current"),
+        Path::new("db/keyspaces/0/current"),
+        table.strip_prefix(&sound).unwrap(),
+        Path::new("db/keyspaces/1"),
+        Path::new("journal/07.segment"),
+        Path::new("journal"),
     ] {
-        let path = folder.with_journal(&folder.written());
+        let path = temporary.path().join("without");
+        let _ = fs::remove_dir_all(&path);
+        copy(&sound, &path);
         let lost = path.join(name);
         if lost.is_dir() {
             fs::remove_dir_all(&lost).unwrap();
@@ -312,8 +392,10 @@ async fn a_missing_file_is_refused_and_not_taken_for_a_new_folder() {
         }
         let before = contents(&path);
         let said = open(&path).map(|_| ()).unwrap_err().to_string();
-        assert!(said.contains(name) && said.contains("missing"), "{name}: {said}");
-        assert_eq!(contents(&path), before, "{name}");
+        let is_told = said.contains(name.to_str().unwrap());
+        assert!(is_told && (said.contains("missing") || said.contains("No such file")), "{name:?}: {said}");
+        assert_eq!(contents(&path), before, "{name:?}");
+        assert!(!embedded::check_folder(&path).is_ok_and(|findings| findings.damage.is_empty()), "{name:?}");
     }
 }
 
