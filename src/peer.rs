@@ -21,7 +21,7 @@ pub use forwarded::ForwardedHeader;
 pub use proxies::{Proxies, TRUSTED_ALLOWED};
 
 use crate::tally::Holder;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The first 96 bits of the IPv6 addresses that stand for IPv4 addresses behind a translator (RFC 6052).
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
@@ -51,6 +51,15 @@ impl Peer {
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// The address that stands for all addresses of this peer: an IPv4 address, or that of the /64.
+    #[must_use]
+    pub const fn network(&self) -> IpAddr {
+        match self.address {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+            address @ IpAddr::V4(_) => address,
+        }
     }
 
     /// The holder by which the client is counted. `None` if the caps per peer do not apply to it.

@@ -1,8 +1,10 @@
 //! The HTTP client of the commands, and the URLs that they request.
 
-use crate::loopback::is_loopback;
+use super::{config_file::ConfigFile, exit::Usage};
+use crate::{config::Operating, loopback::is_loopback};
 use anyhow::Context;
 use reqwest::{Client, RequestBuilder, Url};
+use secrecy::SecretString;
 use serde_json::Value;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,6 +22,23 @@ pub(super) fn for_url(url: &Url) -> anyhow::Result<Client> {
     let loopback = url.host_str().is_some_and(is_loopback);
     let builder = if loopback { builder.no_proxy() } else { builder };
     builder.build().context("the HTTP client cannot be created")
+}
+
+/// Returns the URL of the gateway's admin listener, which is `url` if it is given, and the token that opens it. Fails if the configuration
+/// has no token.
+pub(super) fn admin_listener(config: &ConfigFile, url: Option<&Url>) -> anyhow::Result<(Url, SecretString)> {
+    let Operating { listen, token } = config.read(Operating::load)?;
+    let token = token.ok_or_else(|| {
+        Usage(
+            "the configuration has no token under [admin]; add one, since the admin listener requires it"
+                .to_owned(),
+        )
+    })?;
+    let base = match url {
+        Some(url) => url.clone(),
+        None => url_of(listen.admin).parse()?,
+    };
+    Ok((base, token))
 }
 
 /// Sends a request to the admin listener at `base`, and returns the JSON of its answer. A refusal is an error with the gateway's own words.

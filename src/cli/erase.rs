@@ -1,10 +1,7 @@
 //! `paystream erase`: removes all that the gateway holds about one payment.
 
-use super::{argument, client, config_file::ConfigFile, exit::Usage, output};
-use crate::{
-    config::{DEFAULT_REALM, Operating},
-    payment::Name,
-};
+use super::{argument, client, config_file::ConfigFile, output};
+use crate::{config::DEFAULT_REALM, payment::Name};
 use clap::Args;
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -43,17 +40,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl EraseArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Operating { listen, token } = self.config.read(Operating::load)?;
-        let token = token.ok_or_else(|| {
-            Usage(
-                "the configuration has no token under [admin]; add one, since the admin listener requires it"
-                    .to_owned(),
-            )
-        })?;
-        let base = match &self.url {
-            Some(url) => url.clone(),
-            None => client::url_of(listen.admin).parse()?,
-        };
+        let (base, token) = client::admin_listener(&self.config, self.url.as_ref())?;
         let mut url = client::below(&base, &["admin", "payments", self.payment.as_str()]);
         url.query_pairs_mut().append_pair("realm", self.realm.as_str());
         let request =

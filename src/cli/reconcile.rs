@@ -1,12 +1,7 @@
 //! `paystream reconcile`: compares what the gateway knows about a payment with what its provider says.
 
-use super::{
-    argument, client,
-    config_file::ConfigFile,
-    exit::{NotCompared, Usage},
-    output,
-};
-use crate::{config::Operating, payment::Name, scenario::in_major_units};
+use super::{argument, client, config_file::ConfigFile, exit::NotCompared, output};
+use crate::{payment::Name, scenario::in_major_units};
 use clap::Args;
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -46,17 +41,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 impl ReconcileArgs {
     /// Returns the exit code, or an error if the comparison was not possible.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let Operating { listen, token } = self.config.read(Operating::load)?;
-        let token = token.ok_or_else(|| {
-            Usage(
-                "the configuration has no token under [admin]; add one, since the admin listener requires it"
-                    .to_owned(),
-            )
-        })?;
-        let base = match &self.url {
-            Some(url) => url.clone(),
-            None => client::url_of(listen.admin).parse()?,
-        };
+        let (base, token) = client::admin_listener(&self.config, self.url.as_ref())?;
         let path = ["admin", "sources", &self.source, "payments", self.payment.as_str(), "reconcile"];
         let answer = self.ask(&client::below(&base, &path), token.expose_secret()).await;
         let report = answer.map_err(|error| NotCompared(format!("{error:#}")))?;

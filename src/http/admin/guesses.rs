@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -70,9 +70,9 @@ pub(super) struct Wait<'g> {
 }
 
 impl Guesses {
-    /// Notes a wrong token that `peer` sent.
+    /// Notes a wrong token of the peer whose [`Peer::network`](crate::peer::Peer::network) is `peer`.
     pub(super) fn wrong(&self, peer: Option<IpAddr>) -> Guess<'_> {
-        let (now, peer) = (Instant::now(), peer.map_or(OTHERS, network));
+        let (now, peer) = (Instant::now(), peer.unwrap_or(OTHERS));
         let mut peers = self.lock();
         if peers.len() >= PEERS && !peers.contains_key(&peer) {
             peers.retain(|_, guesser| guesser.waiting > 0 || now - guesser.last < MEMORY);
@@ -115,22 +115,14 @@ fn delay(wrong: u32) -> Duration {
     (FIRST_DELAY * (1 << doublings)).min(LONGEST_DELAY)
 }
 
-/// What counts as one peer: an IPv4 address, or the first 64 bits of an IPv6 address, because a single host may use all addresses
-/// that share them.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Peer;
     use tokio::time::advance;
 
     fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+        Some(Peer::direct(text.parse().unwrap()).network())
     }
 
     #[tokio::test(start_paused = true)]

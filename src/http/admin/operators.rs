@@ -96,6 +96,6 @@ fn too_many(version: Version) -> Response {
 
 async fn check(State(operators): State<Operators>, request: Request, next: Next) -> Response {
     let Err(why) = operators.authorize(request.headers()) else { return next.run(request).await };
-    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer.address());
+    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer.network());
     operators.refuse(why, peer, request.version()).await
 }
