@@ -157,6 +157,12 @@ impl Connection {
         self.read_head(method == "HEAD").await
     }
 
+    /// Sends bytes that belong to no request. Whatever they are, their segment tells the server's kernel how much room there is in
+    /// this one's receive buffer.
+    pub async fn send_stray(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes).await
+    }
+
     /// Reads the head of a response. `to_head` tells that it answers a HEAD request and has no body.
     async fn read_head(&mut self, to_head: bool) -> io::Result<Head> {
         loop {

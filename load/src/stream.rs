@@ -60,6 +60,11 @@ impl Stream {
         }
     }
 
+    /// Sends bytes that belong to no request: see [`Connection::send_stray`].
+    pub async fn send_stray(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.connection.send_stray(bytes).await
+    }
+
     /// Waits for the next event and skips comments and `retry:`. Fails if the stream ends or `patience` runs out.
     pub async fn event(&mut self, patience: Duration) -> io::Result<Event> {
         let wanted = async {
