@@ -13,6 +13,8 @@
 //! | `topic`     | the live end of one watched log |
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
+//! | `label`     | how watchers of other ids come to a payment |
+//! | `pointing`  | what one watched label points at |
 //! | `follower`  | who follows the log of a topic, counted |
 //! | `watch`     | a watcher's hold on a topic |
 //! | `watchers`  | the watchers of one topic |
@@ -26,7 +28,9 @@ mod frame;
 mod heads;
 mod heal;
 mod history;
+mod label;
 mod partition;
+mod pointing;
 mod topic;
 mod watch;
 mod watchers;
@@ -43,11 +47,12 @@ use crate::{
     backoff::Backoff,
     limits::Limits,
     metrics::{HealCause, Metrics},
-    payment::{Cursor, PARTITIONS},
+    payment::{Cursor, Kind, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
 use partition::{Continuity, Partition};
+use pointing::Due;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -80,6 +85,8 @@ pub struct Hub {
     partitions: Vec<Mutex<Partition>>,
     /// The topics that hold frames or a history, which the hub drops when nobody needs them any more.
     warm: Mutex<Vec<Arc<Topic>>>,
+    /// The topics that follow others which have news.
+    due: Arc<Due>,
     /// Limits how many logs are read at once.
     reads: Semaphore,
     /// Limits how many feeds are read at once.
@@ -101,6 +108,7 @@ impl Hub {
             metrics,
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
+            due: Arc::default(),
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
             stale: AtomicBool::new(false),
@@ -126,6 +134,7 @@ impl Hub {
             () = shutdown.stopped() => {}
             () = self.heal_interruptions() => {}
             () = self.tick() => {}
+            () = self.tell_askers() => {}
             () = self.receive(notices) => {}
         }
     }
@@ -207,6 +216,14 @@ impl Hub {
                 self.heal(notice.partition, HealCause::Gap);
             }
             Continuity::Next => match &notice.body {
+                NoticeBody::Appended { event, .. } if event.subject.kind() == Kind::Label => {
+                    let topic = partition.topic(&event.subject.as_payment());
+                    drop(partition);
+                    topic
+                        .filter(|topic| topic.has_no_log())
+                        .into_iter()
+                        .for_each(|topic| self.resolve_later(topic));
+                }
                 NoticeBody::Appended { seq, event } => {
                     let topic = partition.topic(&event.subject);
                     drop(partition);
@@ -219,7 +236,10 @@ impl Hub {
                 }
                 NoticeBody::Erased { first } => {
                     let topics: Vec<_> = partition.topics().cloned().collect();
+                    // It may have been the log of a label.
+                    let askers: Vec<_> = partition.askers().cloned().collect();
                     drop(partition);
+                    askers.into_iter().for_each(|topic| self.resolve_later(topic));
                     topics
                         .into_iter()
                         .filter(|topic| topic.erase(*first))

@@ -2,10 +2,11 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Interruption, Log,
-    NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
+    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Interruption, Labels,
+    Log, NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
     Referent, Settlement, Store, StoreError,
 };
+use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
 use async_trait::async_trait;
 use std::{
@@ -117,6 +118,11 @@ impl Fake {
     }
 }
 
+/// A writer of labels into a store.
+pub(crate) fn labels(store: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<Labels> {
+    Arc::new(Labels::new(store, Arc::clone(metrics), Duration::from_secs(180 * 86_400)))
+}
+
 pub(crate) fn subject(id: &str) -> Subject {
     Subject::payment("default".parse().unwrap(), id.parse().unwrap())
 }
@@ -134,6 +140,8 @@ pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
         live: true,
         trust: Trust::Verified,
         facts: vec![Fact::phase(phase, money)],
+        labels: Vec::new(),
+        binding: None,
     }
 }
 

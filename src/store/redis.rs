@@ -52,7 +52,7 @@ pub use wipe::wipe;
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Interruption, Log,
     MAX_LOG, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-    RecordPage, Settlement, Store, StoreError,
+    RecordPage, Settlement, Store, StoreError, labels::life_ms,
 };
 use crate::{
     metrics::Metrics,
@@ -97,7 +97,7 @@ pub struct Redis {
     /// The task of the subscription. It starts with the first call of [`Store::watch`], because a node that only takes webhooks
     /// needs no notices.
     supervisor: OnceLock<AbortHandle>,
-    history_ms: u64,
+    history_ms: i64,
     closed: AtomicBool,
 }
 
@@ -130,7 +130,7 @@ impl Redis {
             connector,
             notices,
             supervisor: OnceLock::new(),
-            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            history_ms: i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX),
             closed: AtomicBool::new(false),
         })
     }
@@ -179,7 +179,7 @@ impl Store for Redis {
             .arg(u8::from(shared_ids))
             .arg(body)
             .arg(self.plan.channel(partition))
-            .arg(self.history_ms)
+            .arg(life_ms(self.history_ms, subject.kind()))
             .arg(MAX_LOG)
             .arg(FEED_LEN)
             .arg(self.checks.ack_replicas);
