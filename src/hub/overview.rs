@@ -508,7 +508,7 @@ impl Hub {
             return;
         }
         match &notice.body {
-            NoticeBody::Appended { seq, event } if event.subject.kind == Kind::Payment => {
+            NoticeBody::Appended { seq, event } if event.subject.kind() == Kind::Payment => {
                 let Some(overview) = overviews.get(&event.subject.realm) else { return };
                 overview.announce(Cursor { tag: notice.tag, seq: *seq }, event);
                 overview.note(notice.partition);

@@ -8,6 +8,8 @@ use crate::{
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::Instant;
 
+mod labels;
+
 struct Node {
     store: Arc<Fake>,
     hub: Arc<Hub>,

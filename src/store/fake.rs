@@ -3,9 +3,10 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog,
-    RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor,
+    RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
 };
+use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
 use std::{
@@ -135,6 +136,11 @@ impl Fake {
     }
 }
 
+/// A writer of labels into a store.
+pub(crate) fn labels(store: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<Labels> {
+    Arc::new(Labels::new(store, Arc::clone(metrics), Duration::from_secs(180 * 86_400)))
+}
+
 pub(crate) fn subject(id: &str) -> Subject {
     Subject::payment("default".parse().unwrap(), id.parse().unwrap())
 }
@@ -152,6 +158,8 @@ pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
         live: true,
         trust: Trust::Verified,
         facts: vec![Fact::phase(phase, money)],
+        labels: Vec::new(),
+        binding: None,
     }
 }
 
