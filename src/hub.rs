@@ -42,7 +42,7 @@ pub use watch::Watch;
 use crate::{
     backoff::Backoff,
     limits::Limits,
-    metrics::{HealCause, Metrics},
+    metrics::{HealCause, Metrics, StoreFault},
     payment::{Cursor, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
@@ -208,13 +208,19 @@ impl Hub {
             }
             Continuity::Next => match &notice.body {
                 NoticeBody::Appended { seq, event } => {
-                    let topic = partition.topic(&event.subject);
+                    let topic = partition.topic(event.subject());
                     drop(partition);
                     let Some(topic) = topic else { return };
-                    match topic.take(Cursor { tag: notice.tag, seq: *seq }, event) {
-                        Effect::Applied => self.keep_warm(&topic),
-                        Effect::Ignored => {}
-                        Effect::Reload => self.reload(topic),
+                    let effect =
+                        event.event().map(|event| topic.take(Cursor { tag: notice.tag, seq: *seq }, &event));
+                    match effect {
+                        Some(Effect::Applied) => self.keep_warm(&topic),
+                        Some(Effect::Ignored) => {}
+                        Some(Effect::Reload) => self.reload(topic),
+                        None => {
+                            self.metrics.store_faults.count(StoreFault::BadNotice);
+                            self.reload(topic);
+                        }
                     }
                 }
                 NoticeBody::Erased { first } => {

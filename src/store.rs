@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
 pub use interface::Store;
 pub use log::{Entry, Log, MAX_LOG};
-pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
+pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,

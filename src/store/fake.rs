@@ -3,7 +3,7 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Interruption, Log,
-    NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
+    NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
     Referent, Settlement, Store, StoreError,
 };
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
@@ -59,6 +59,7 @@ impl Fake {
             inner: Mutex::default(),
             notices: broadcast::Sender::new(backlog),
             mute: AtomicBool::new(false),
+            garble: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
@@ -93,7 +94,13 @@ impl Fake {
         Ok(self.inner.lock().unwrap())
     }
 
-    fn send(&self, notice: Notice) {
+    fn send(&self, mut notice: Notice) {
+        if self.garble.load(Ordering::Relaxed)
+            && let NoticeBody::Appended { event, .. } = &mut notice.body
+        {
+            let subject = serde_json::to_string(event.subject()).unwrap();
+            *event = NoticedEvent::from_json(format!("{{\"subject\":{subject}}}").into()).unwrap();
+        }
         if !self.mute.load(Ordering::Relaxed) {
             let _ = self.notices.send(Arc::new(notice));
         }
@@ -156,7 +163,7 @@ impl Store for Fake {
             pos,
             previous,
             tag,
-            body: NoticeBody::Appended { seq: cursor.seq, event },
+            body: NoticeBody::Appended { seq: cursor.seq, event: event.into() },
         });
         Ok(Appended::New { cursor })
     }
