@@ -127,7 +127,7 @@ async fn i3_gapless_a_notice_with_an_event_that_does_not_fit_sends_its_watchers_
     assert_eq!(watcher.follow(last).await.unwrap(), [2]);
     // That of the payment that nobody watches was not parsed.
     let metrics = node.hub.metrics.render();
-    assert!(metrics.contains(r#"store_faults_total{kind="bad_notice"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"store_faults_total{reason="bad_notice"} 1"#), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@
 use crate::payment::{Event, Subject, Tag};
 use bytes::Bytes;
 use serde::Deserialize as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Notices that may wait for the hub. If there are more, the hub is told that it lags, and it heals from the feeds.
 pub const NOTICE_BACKLOG: usize = 8192;
@@ -52,7 +52,8 @@ pub struct NoticedEvent {
 #[derive(Clone, Debug)]
 enum Content {
     Parsed(Arc<Event>),
-    Json(Bytes),
+    /// The JSON, and what came of it for all who asked.
+    Json(Bytes, OnceLock<Option<Arc<Event>>>),
 }
 
 impl NoticedEvent {
@@ -64,7 +65,7 @@ impl NoticedEvent {
             return serde_json::from_slice(&json).ok().map(Arc::<Event>::new).map(Self::from);
         };
         let subject = Subject::deserialize(&mut serde_json::Deserializer::from_slice(begin)).ok()?;
-        Some(Self { subject, content: Content::Json(json) })
+        Some(Self { subject, content: Content::Json(json, OnceLock::new()) })
     }
 
     /// The subject of the event.
@@ -78,7 +79,9 @@ impl NoticedEvent {
     pub fn event(&self) -> Option<Arc<Event>> {
         match &self.content {
             Content::Parsed(event) => Some(Arc::clone(event)),
-            Content::Json(json) => serde_json::from_slice(json).ok().map(Arc::new),
+            Content::Json(json, parsed) => {
+                parsed.get_or_init(|| serde_json::from_slice(json).ok().map(Arc::new)).clone()
+            }
         }
     }
 }

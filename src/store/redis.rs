@@ -14,6 +14,7 @@
 //! | `error`      | what an error of the server means |
 //! | `scripts`    | the scripts by name |
 //! | `tags`       | the hash tags of the partitions |
+//! | `index`      | reading the index of all payments of a realm |
 //! | `plan`       | the names of keys and channels |
 //! | `layout`     | the version of those keys, checked at every connection |
 //! | `check`      | whether a server is fit |
@@ -33,6 +34,7 @@ mod append;
 mod check;
 mod erase;
 mod error;
+mod index;
 mod layout;
 mod link;
 mod notice;
@@ -52,13 +54,13 @@ pub use settings::{Durability, ServerError, Settings};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Interruption, Log,
-    NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
-    Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, IndexPart,
+    Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
+    RecordPage, Settlement, Store, StoreError, index::share_of,
 };
 use crate::{
     metrics::Metrics,
-    payment::{Name, PARTITIONS, Subject},
+    payment::{Name, PARTITIONS, Subject, Time},
 };
 use append::{Appending, Caller};
 use async_trait::async_trait;
@@ -98,6 +100,8 @@ pub struct Redis {
     /// The task of the subscription. It starts with the first call of [`Store::watch`], because a node that only takes webhooks
     /// needs no notices.
     supervisor: OnceLock<AbortHandle>,
+    /// Whether there is an index.
+    is_indexed: bool,
     closed: AtomicBool,
 }
 
@@ -121,6 +125,7 @@ impl Redis {
             plan: plan.clone(),
             script: scripts::digest(scripts::APPEND),
             history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            share: share_of(settings.recent),
             replicas: ack_replicas,
         };
         Ok(Self {
@@ -135,6 +140,7 @@ impl Redis {
             connector,
             notices,
             supervisor: OnceLock::new(),
+            is_indexed: settings.recent > 0,
             closed: AtomicBool::new(false),
         })
     }
@@ -214,6 +220,26 @@ impl Store for Redis {
             return Err(StoreError::Unavailable("the server has become a replica".to_owned()));
         }
         answers.iter().skip(1).map(reply::head).collect()
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.is_indexed
+    }
+
+    async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        if !self.is_indexed {
+            return Ok(vec![IndexPart::default(); from.len()]);
+        }
+        let reader = self.reader()?;
+        let (commands, count) = index::ask_state(&self.plan, realm, from);
+        let mut readings = index::state(reader.ask(&commands, count).await?, from)?;
+        let (commands, count) = index::ask_changes(&self.plan, realm, &readings);
+        index::changes(reader.ask(&commands, count).await?, &mut readings)?;
+        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
+            Some((commands, count)) => reader.ask(&commands, count).await?,
+            None => Vec::new(),
+        };
+        index::firsts(answers, readings)
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -9,11 +9,19 @@
 --       meta  hash: seq, provider, and for each event in the log a field named by its identity: its digest (16 bytes), its seq
 --       head  hash: pos and tag of the partition's newest event
 --       feed  stream, entry <pos>-0: t tag, l log key, s seq
--- ARGV  history in ms, longest log, longest feed, replicas; then for each append:
---       tag, identity, digest, provider, shared, channel, event
+--       and if there is an index of all payments, that of the realm in the partition:
+--       changed  sorted set: payments by 1024 times the ms of their last append, plus its seq
+--       first    sorted set: payments by the ms at which they came into the index
+--       index    hash: cut, since when all are in it, in ms; erased, when one was erased last
+-- ARGV  history in ms, longest log, longest feed, replicas, payments of an index; then for each append:
+--       tag, identity, digest, provider, shared, channel, event, payment (empty if the log is none of a payment)
+--
+-- With an index, the head has also: at, the ms of the last append, which never go back; indexed, the pos up to which the index was kept;
+-- begun, the ms since when it was. A node without an index moves pos alone.
 --
 -- Returns for each append its seq if it is new, {'duplicate', seq, tag}, {reason} of a conflict, or an error.
 local history, longest, kept, replicas = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local share = tonumber(ARGV[5])
 -- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
 -- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
 local longest_expiry = history + math.floor(history / 180)
@@ -21,8 +29,35 @@ local expiry = string.format('%d', longest_expiry)
 -- The newest place and tag of each partition that this call appends to, by the key of its head.
 local heads = {}
 local call, format = redis.call, string.format
+-- The server's time in ms, if there is an index.
+local now = 0
+if share > 0 then
+  local time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 
-local function append(log, meta, head, feed, tag, identity, digest, provider, shared, channel, event)
+-- Puts a payment into the index, and takes out what has no room any more.
+local function list(changed, first, index, payment, at, seq, renews)
+  if call('ZADD', changed, format('%.0f', at * 1024 + seq), payment) == 1 or seq == 1 then
+    call('ZADD', first, format('%.0f', at), payment)
+    local spare = call('ZCARD', changed) - share
+    if spare > 0 then
+      local out = call('ZPOPMIN', changed, spare)
+      for place = 1, #out, 2 do
+        call('ZREM', first, out[place])
+      end
+      call('HSET', index, 'cut', format('%.0f', math.floor(out[#out] / 1024) + 1))
+    end
+  end
+  -- Every append to a log whose expiry has used up its margin renews these too, so they live as long as what they name.
+  if renews then
+    call('PEXPIRE', changed, expiry)
+    call('PEXPIRE', first, expiry)
+    call('PEXPIRE', index, expiry)
+  end
+end
+
+local function append(log, meta, head, feed, changed, first, index, tag, identity, digest, provider, shared, channel, event, payment)
   local known = call('HMGET', meta, 'seq', 'provider', identity)
   local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
   -- This is -2 if there is no log. An eviction may leave only one of the two keys behind. That is no log any more, so a new one
@@ -54,7 +89,10 @@ local function append(log, meta, head, feed, tag, identity, digest, provider, sh
     return {'log_full'}
   end
 
-  local last = heads[head] or call('HMGET', head, 'pos', 'tag')
+  local last = heads[head]
+  if not last then
+    last = share > 0 and call('HMGET', head, 'pos', 'tag', 'at', 'indexed', 'begun') or call('HMGET', head, 'pos', 'tag')
+  end
   local place = (last[1] or 0) + 1
   -- Concatenation would turn large numbers into 1e+14.
   local pos, number = format('%d', place), format('%d', seq + 1)
@@ -72,25 +110,39 @@ local function append(log, meta, head, feed, tag, identity, digest, provider, sh
     call('XADD', feed, pos .. '-0', 't', tag, 'l', log, 's', number)
   end
   -- From here on the reference stands, so the next one follows it even if somebody put a key of another type in the log's place.
-  heads[head] = {pos, tag}
+  local at, begun = now, last[5]
+  if share > 0 then
+    at = math.max(now, tonumber(last[3] or 0))
+    if last[1] and last[4] ~= last[1] then
+      -- Something was appended that the index does not know, so it begins anew.
+      begun = format('%.0f', at)
+    end
+  end
+  heads[head] = {pos, tag, at, pos, begun}
   call('XADD', log, number .. '-0', 't', tag, 'e', event)
   if owner then
     call('HSET', meta, 'seq', number, identity, digest .. number)
   else
     call('HSET', meta, 'seq', number, 'provider', provider, identity, digest .. number)
   end
-  if not owner or left < history or left > longest_expiry then
+  local renews = not owner or left < history or left > longest_expiry
+  if renews then
     call('PEXPIRE', log, expiry)
     call('PEXPIRE', meta, expiry)
+  end
+  if share > 0 and payment ~= '' then
+    list(changed, first, index, payment, at, seq + 1, renews)
   end
   call('SPUBLISH', channel, pos .. ' ' .. (last[2] or '0') .. ' ' .. tag .. ' ' .. number .. ' ' .. event)
   return seq + 1
 end
 
 local answers = {}
-for number = 1, #KEYS / 4 do
-  local key, word = 4 * number - 3, 7 * number - 2
-  local done, answer = pcall(append, KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], unpack(ARGV, word, word + 6))
+local keys = share > 0 and 7 or 4
+for number = 1, #KEYS / keys do
+  local key, word = keys * (number - 1), 8 * number - 2
+  local done, answer = pcall(append, KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4], KEYS[key + 5], KEYS[key + 6],
+    KEYS[key + 7], unpack(ARGV, word, word + 7))
   if not done and type(answer) ~= 'table' then
     -- An error of a command begins with its code, in versions where it is a text; one of Lua begins with a line.
     answer = redis.error_reply((answer:find('^%u+ ') and '' or 'ERR ') .. answer)
@@ -98,6 +150,12 @@ for number = 1, #KEYS / 4 do
   answers[number] = answer
 end
 for head, last in pairs(heads) do
-  call('HSET', head, 'pos', last[1], 'tag', last[2])
+  if share == 0 then
+    call('HSET', head, 'pos', last[1], 'tag', last[2])
+  elseif last[5] then
+    call('HSET', head, 'pos', last[1], 'tag', last[2], 'at', format('%.0f', last[3]), 'indexed', last[1], 'begun', last[5])
+  else
+    call('HSET', head, 'pos', last[1], 'tag', last[2], 'at', format('%.0f', last[3]), 'indexed', last[1])
+  end
 end
 return answers

@@ -6,7 +6,7 @@
 
 use super::plan::Plan;
 use crate::{
-    payment::{Digest, Event, Tag},
+    payment::{Digest, Event, Kind, Name, Tag},
     store::{Append, FEED_LEN, MAX_LOG, StoreError},
 };
 use redis::{Cmd, RedisWrite as _};
@@ -23,6 +23,9 @@ const BYTES_PER_CALL: usize = 64 * 1024;
 pub(super) struct Appending {
     pub(super) tag: Tag,
     partition: u8,
+    realm: Name,
+    /// The payment whose log it is, if it is one's.
+    payment: Option<Name>,
     log: String,
     meta: String,
     identity: Digest,
@@ -40,6 +43,8 @@ impl Appending {
         Ok(Self {
             tag: Tag::from_random(rand::random()),
             partition: event.subject.partition(),
+            realm: event.subject.realm.clone(),
+            payment: (event.subject.kind == Kind::Payment).then(|| event.subject.id.clone()),
             log: plan.log(&event.subject),
             meta: plan.meta(&event.subject),
             identity: event.identity(),
@@ -58,6 +63,8 @@ pub(super) struct Caller {
     /// The digest of `append.lua`.
     pub(super) script: String,
     pub(super) history_ms: u64,
+    /// How many payments of a realm the index of a partition holds; 0 for no index.
+    pub(super) share: usize,
     /// How many replicas must have an append before it is acknowledged.
     pub(super) replicas: u32,
 }
@@ -66,17 +73,21 @@ impl Caller {
     /// Returns the command that makes these appends.
     pub(super) fn call(&self, appends: &[&Appending]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.script).arg(4 * appends.len());
-        for append in appends {
-            command.arg(&append.log).arg(&append.meta);
-            command.arg(self.plan.head(append.partition)).arg(self.plan.feed(append.partition));
+        let keys = if self.share > 0 { 7 } else { 4 };
+        command.arg(&self.script).arg(keys * appends.len());
+        for Appending { log, meta, partition, realm, .. } in appends {
+            command.arg(log).arg(meta).arg(self.plan.head(*partition)).arg(self.plan.feed(*partition));
+            if self.share > 0 {
+                command.arg(&self.plan.index_keys(*partition, realm));
+            }
         }
-        command.arg(self.history_ms).arg(MAX_LOG).arg(FEED_LEN).arg(self.replicas);
+        command.arg(self.history_ms).arg(MAX_LOG).arg(FEED_LEN).arg(self.replicas).arg(self.share);
         for append in appends {
             let Appending { tag, identity, digest, provider, .. } = append;
             command.write_arg_fmt(tag);
             command.arg(&identity[..]).arg(&digest[..]).arg(&**provider).arg(u8::from(append.shared_ids));
             command.arg(self.plan.channel(append.partition)).arg(&append.event[..]);
+            command.arg(append.payment.as_ref().map_or("", Name::as_str));
         }
         command
     }
