@@ -49,7 +49,7 @@ pub use watch::Watch;
 use crate::{
     backoff::Backoff,
     limits::Limits,
-    metrics::{HealCause, Metrics},
+    metrics::{HealCause, Metrics, StoreFault},
     payment::{Cursor, Kind, Name, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
@@ -232,8 +232,8 @@ impl Hub {
                 self.heal(notice.partition, HealCause::Gap);
             }
             Continuity::Next => match &notice.body {
-                NoticeBody::Appended { event, .. } if event.subject.kind() == Kind::Label => {
-                    let topic = partition.topic(&event.subject.as_payment());
+                NoticeBody::Appended { event, .. } if event.subject().kind() == Kind::Label => {
+                    let topic = partition.topic(&event.subject().as_payment());
                     drop(partition);
                     topic
                         .filter(|topic| topic.has_no_log())
@@ -241,13 +241,19 @@ impl Hub {
                         .for_each(|topic| self.resolve_later(topic));
                 }
                 NoticeBody::Appended { seq, event } => {
-                    let topic = partition.topic(&event.subject);
+                    let topic = partition.topic(event.subject());
                     drop(partition);
                     let Some(topic) = topic else { return };
-                    match topic.take(Cursor { tag: notice.tag, seq: *seq }, event) {
-                        Effect::Applied => self.keep_warm(&topic),
-                        Effect::Ignored => {}
-                        Effect::Reload => self.reload(topic),
+                    let effect =
+                        event.event().map(|event| topic.take(Cursor { tag: notice.tag, seq: *seq }, &event));
+                    match effect {
+                        Some(Effect::Applied) => self.keep_warm(&topic),
+                        Some(Effect::Ignored) => {}
+                        Some(Effect::Reload) => self.reload(topic),
+                        None => {
+                            self.metrics.store_faults.count(StoreFault::BadNotice);
+                            self.reload(topic);
+                        }
                     }
                 }
                 NoticeBody::Erased { first } => {

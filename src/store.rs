@@ -41,7 +41,7 @@ pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;
 pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
-pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
+pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,

@@ -349,7 +349,7 @@ impl Writer {
         }))?;
         *head = Head { pos, tag };
         let cursor = Cursor { tag, seq };
-        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event).into() };
         let notice = Notice { partition, pos, previous: previous.tag, tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }
