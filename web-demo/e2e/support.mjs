@@ -179,7 +179,8 @@ export function launch() {
 }
 
 /**
- * Opens an empty page of the gateway's origin, which can import what stands in this folder's parent under `/web/`.
+ * Opens an empty page of the gateway's origin, which can import what stands in this folder's parent under `/web/`, and the
+ * client's modules where they are in the repository.
  *
  * @param {import("playwright-core").Browser} browser
  * @param {{ url: string }} gateway
@@ -193,6 +194,10 @@ export async function blankPage(browser, gateway) {
     // Bundlers add what some packages leave off.
     const body = await readFile(join(WEB, path.endsWith(".js") ? path : `${path}.js`), "utf8");
     await route.fulfill({ contentType: "text/javascript", body });
+  });
+  await page.route(`${gateway.url}/clients/**`, async (route) => {
+    const path = join(WEB, "..", new URL(route.request().url()).pathname);
+    await route.fulfill({ contentType: "text/javascript", body: await readFile(path, "utf8") });
   });
   await page.goto(`${gateway.url}/page`);
   return page;
