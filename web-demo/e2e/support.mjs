@@ -52,6 +52,12 @@ export class Gateway {
     this.url = `http://127.0.0.1:${ports[0]}`;
   }
 
+  /** How many streams are open. */
+  async streams() {
+    const metrics = await fetch(`http://127.0.0.1:${this.#ports[1]}/metrics`).then((answer) => answer.text());
+    return Number(/^paystream_streams_open (\d+)/m.exec(metrics)?.[1]);
+  }
+
   /**
    * @param {{ linger?: string, store?: string, cors?: string[] }} [settings] `store`: lines under `[store]`, else a folder
    *   of its own; `cors`: the origins whose pages may read

@@ -11,7 +11,7 @@ import { readEvents } from "./sse.js";
 /** @typedef {"finished" | "refused"} Verdict */
 
 /** A stream that has said nothing for this long is withheld by a proxy, or waits for a connection. The gateway speaks at once. */
-const SLOW_MS = 5_000;
+export const SLOW_MS = 5_000;
 
 /** The pause after polls that were answered at once and brought nothing, as by a proxy that knows no `Prefer`. */
 const IDLE_POLL_MS = 3_000;
@@ -129,9 +129,11 @@ export class Link {
   async #poll(signal, afterMs) {
     try {
       await pause(afterMs, signal);
-      while (!signal.aborted && (await this.#isCrowded())) {
-        this.#owner.heard();
-        this.#owner.report("crowded");
+      // Once a connection is free it is the stream's: it has waited longest.
+      for (let was = false, is; (is = await this.#isCrowded()) || was; was = is) {
+        signal.throwIfAborted();
+        this.#owner.heard(SLOW_MS);
+        if (is) this.#owner.report("crowded");
         this.#owner.share();
         await pause(SLOW_MS, signal);
       }
@@ -192,7 +194,7 @@ export class Link {
 
   /** Whether the stream has no answer because other tabs hold all connections. */
   async #isCrowded() {
-    const held = this.#unanswered && (await locks()?.query().catch(() => undefined))?.held;
-    return held && held.filter(({ name }) => name === this.#census).length >= CONNECTIONS;
+    const held = (this.#unanswered && (await locks()?.query().catch(() => undefined))?.held) || [];
+    return held.filter(({ name }) => name === this.#census).length >= CONNECTIONS;
   }
 }

@@ -9,7 +9,7 @@
  */
 
 import { Hole, Ledger } from "./ledger.js";
-import { Link, aborted, locks, pause } from "./link.js";
+import { Link, SLOW_MS, aborted, locks, pause } from "./link.js";
 
 /** @typedef {import("./types.js").Payment} Payment */
 /** @typedef {import("./types.js").Connection} Connection */
@@ -187,16 +187,18 @@ class Watch {
   async #follow() {
     this.#leads = true;
     const { signal: over } = (this.#lead = new AbortController());
-    aborted(over).then(() => this.#turn.abort());
+    // At once, before what comes next has a turn of its own.
+    over.addEventListener("abort", () => this.#turn.abort());
     while (!over.aborted) {
-      const { signal } = (this.#turn = new AbortController());
-      this.heard();
+      const turn = (this.#turn = new AbortController());
+      const { signal } = turn;
+      this.heard(SLOW_MS);
       const outcome = await Promise.race([this.#link.follow(signal), aborted(signal)]).catch((error) => {
         // An update is missing. It is asked for once; if it is missing again, a snapshot is.
         if (error instanceof Hole && this.#failures > 0) this.#ledger.rewind();
       });
       const hurry = signal.aborted;
-      this.#turn.abort();
+      turn.abort();
       if (over.aborted) return;
       if (typeof outcome === "string") return this.#end(outcome);
       await this.#rest(outcome ?? this.#delayMs(hurry), typeof outcome === "number");
