@@ -41,6 +41,13 @@ after(async () => {
   await rm(shop, { recursive: true, force: true });
 });
 
+/** Checks files of the shop's folder. @param {string[]} words */
+function tsc(...words) {
+  const program = join(HERE, "node_modules/typescript/bin/tsc");
+  const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,dom.iterable"];
+  return run(process.execPath, [program, ...options, ...words], { cwd: shop }).catch(({ stdout }) => assert.fail(stdout));
+}
+
 test("a page loads 4 KB at most", async () => {
   const entry = await readFile(join(shop, "node_modules/@paystream/client/dist/index.js"));
   assert(gzipSync(entry, { level: 9 }).length <= 4_096, `${gzipSync(entry, { level: 9 }).length}`);
@@ -87,11 +94,6 @@ test("a shop in TypeScript is checked against its types, and they are whole with
     // @ts-expect-error
     const wrong: "paid" = watch.connection;
   `);
-  const tsc = (/** @type {string[]} */ ...files) =>
-    run(process.execPath, [
-      join(HERE, "node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--exactOptionalPropertyTypes", "--types", "", "--target", "es2022",
-      "--module", "nodenext", "--lib", "es2022,dom,dom.iterable", ...files,
-    ], { cwd: shop }).catch(({ stdout }) => assert.fail(stdout));
   await tsc("shop.ts");
   await writeFile(join(shop, "component.ts"), `
     import { usePayment } from "@paystream/client/react";
@@ -101,6 +103,15 @@ test("a shop in TypeScript is checked against its types, and they are whole with
     }
   `);
   await tsc("component.ts");
+});
+
+test("each script of the package's page is a module that its types allow", async () => {
+  const page = await readFile(join(shop, "node_modules/@paystream/client/README.md"), "utf8");
+  const scripts = [...page.matchAll(/```js\n(.*?)```/gs)].map(([, script = ""]) => script);
+  assert.equal(scripts.length, 4);
+  const names = scripts.map((_, index) => `page-${index}.mjs`);
+  for (const [index, script] of scripts.entries()) await writeFile(join(shop, names[index] ?? ""), script);
+  await tsc("--allowJs", "--checkJs", "--noImplicitAny", "false", ...names);
 });
 
 test("on a server, the component renders what is not known yet, and the element's module does no harm", async () => {
