@@ -76,6 +76,7 @@ export class Ledger {
     const { type, v, reason, prev, event, late, correction, up_to_date, ...rest } = frame;
     const index = this.#payments.indexOf(frame.payment);
     const known = this.#entries[index]?.state;
+    if (index < 0) return false;
     const cursor = id.split(".")[index] ?? "";
     if (type === "snapshot") return this.#set(index, { cursor, state: { ...rest, timeline: rest.timeline ?? [] } });
     const isUpdate = type === "update";

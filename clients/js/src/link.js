@@ -16,6 +16,9 @@ export const SLOW_MS = 5_000;
 /** The pause after polls that were answered at once and brought nothing, as by a proxy that knows no `Prefer`. */
 const IDLE_POLL_MS = 3_000;
 
+/** A timer that is set for longer than 24 days runs out at once. No gateway asks for more than this. */
+const LONGEST_RETRY_MS = 600_000;
+
 /** How many connections browsers open to one HTTP/1.1 server. */
 const CONNECTIONS = 6;
 
@@ -79,6 +82,7 @@ export class Link {
   async follow(signal) {
     const { token, getToken } = this.#settings;
     if (!this.#withheld) this.#token = getToken ? await getToken() : token;
+    signal.throwIfAborted();
     const polling = new AbortController();
     aborted(signal).then(() => polling.abort());
     const patienceMs = this.#withheld ? 0 : SLOW_MS;
@@ -102,7 +106,7 @@ export class Link {
       if (signal.aborted) break;
       polling.abort();
       this.#owner.heard();
-      if (retry) this.retryMs = Number(retry);
+      this.retryMs = Math.min(Number(retry) || this.retryMs, LONGEST_RETRY_MS);
       if (event && event !== "heartbeat") continue;
       /** @type {import("./types.js").Frame} */
       const frame = JSON.parse(data ?? "{}");
@@ -164,6 +168,7 @@ export class Link {
       const cursor = /"(.*)\./.exec(tag ?? "")?.[1] ?? "";
       const state = await answer.json();
       signal.throwIfAborted();
+      if (state.payment !== payment) throw new Error("no snapshot");
       isNews = this.#ledger.take(state, ".".repeat(index) + cursor) || isNews;
       this.#tags[index] = tag;
     }

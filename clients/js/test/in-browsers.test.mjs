@@ -127,6 +127,24 @@ describe("both browsers at once", { concurrency: true }, () => {
         await until("there is one stream", async () => (await gateway.streams()) === 1);
       });
 
+      test("a tab whose token is refused ends alone, and the others end together once the payment is finished", async () => {
+        const payment = newPayment();
+        const pages = [await open(payment, { until: "finished" }), await open(payment, { until: "finished" })];
+        for (const page of pages) await is(page, "live");
+        shop.token = () => ({ body: { token: token(newPayment()) } });
+        const [first, second] = pages;
+        assert(first && second);
+        await first.evaluate(() => /** @type {any} */ (window).watch.close());
+        await is(second, "refused");
+        assert.deepEqual((await told(first)).connections, ["connecting", "live", "closed"]);
+
+        const others = [await open(payment, { until: "finished" }), await open(payment, { until: "finished" })];
+        for (const page of others) await is(page, "live");
+        for (const type of LIFE) await gateway.post(payment, type);
+        for (const page of others) await is(page, "finished");
+        assert.equal((await told(second)).connections.at(-1), "refused");
+      });
+
       test("a page without Web Locks, or that does not want to share, has a connection of its own", async () => {
         const payment = newPayment();
         const plain = shop.url.replace("127.0.0.1", PLAIN_HOST);

@@ -102,13 +102,14 @@ for (const { status, ends } of [
   { status: 403, ends: "refused" },
   { status: 401, ends: "refused" },
   { status: 503, ends: "reconnecting" },
+  { status: 200, ends: "reconnecting" },
 ]) {
-  test(`a poll that is answered by ${status} leaves the page ${ends}`, async () => {
+  test(`a poll that is answered by ${status === 200 ? "something else than a snapshot" : status} leaves the page ${ends}`, async () => {
     await start();
     await pass(5_000);
     await gateway.poll.respond(200, snapshot(1), { etag: '"a-1.3"' });
     await pass(0);
-    await gateway.poll.respond(status);
+    await gateway.poll.respond(status, status === 200 ? { welcome: true } : undefined);
     assert.equal(told.connections.at(-1), ends);
     assert.equal(gateway.stream.isOpen, false);
   });

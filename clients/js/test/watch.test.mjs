@@ -182,6 +182,42 @@ test("a gateway that closes is come back to after the delay that it has chosen",
   assert.equal(gateway.streams.length, 2);
 });
 
+for (const { retry, pauseMs } of [
+  { retry: "soon", pauseMs: 500 },
+  { retry: "0", pauseMs: 500 },
+  { retry: "99999999999", pauseMs: 600_000 },
+]) {
+  test(`a delay of ${retry} is no reason to come back at once`, async () => {
+    await start();
+    await gateway.stream.write(`retry: ${retry}\nid: a-1\ndata: ${JSON.stringify(snapshot(1))}\n\n`);
+    await gateway.stream.break();
+    await pass(pauseMs - 1);
+    assert.equal(gateway.streams.length, 1);
+    await pass(501);
+    assert.equal(gateway.streams.length, 2);
+  });
+}
+
+test("a message about another payment is none of the page's", async () => {
+  await start();
+  await gateway.stream.say(snapshot(1, "captured", "pi_2"), "a-1");
+  await gateway.stream.say(snapshot(1), "a-1");
+  assert.deepEqual(told.statuses, ["created"]);
+});
+
+test("a token that comes too late opens nothing", async () => {
+  /** @type {((token: string) => void)[]} */
+  const give = [];
+  await start({ getToken: () => new Promise((resolve) => give.push(resolve)), heartbeatMs: 1_000 });
+  await pass(7_500);
+  assert.equal(give.length, 2);
+  give[1]?.("second");
+  await settle();
+  give[0]?.("first");
+  await settle();
+  assert.deepEqual(gateway.asked.map(({ headers }) => headers.get("authorization")), ["Bearer second"]);
+});
+
 test("finished is the end", async () => {
   await start({ until: "finished" });
   await gateway.stream.say(snapshot(1, "captured"), "a-1");
