@@ -40,6 +40,7 @@ pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
     webhooks: Webhooks,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for IngestHalf {
@@ -63,7 +64,10 @@ impl IngestHalf {
             shutdown.clone(),
         );
         let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
-        Self { sources, confirmations: Arc::new(confirmations), webhooks }
+        let metrics = Arc::clone(metrics);
+        let half = Self { sources, confirmations: Arc::new(confirmations), webhooks, metrics };
+        half.show_sources();
+        half
     }
 
     /// Starts the task that asks providers about the payments that their webhooks hinted at.
@@ -83,6 +87,14 @@ impl IngestHalf {
     /// Replaces the configured sources after a reload.
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
         self.sources.replace(sources);
+        self.show_sources();
+    }
+
+    /// Lets the metrics of each source begin at 0, so that its first failure is a change that a rule sees.
+    fn show_sources(&self) {
+        for source in self.sources.all() {
+            self.metrics.source(source.name(), source.api().is_some());
+        }
     }
 
     /// Returns once no delivery is in progress.

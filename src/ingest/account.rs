@@ -62,7 +62,10 @@ impl Account {
             self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred));
+            self.metrics.webhook(
+                source.name(),
+                taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred),
+            );
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {

@@ -55,6 +55,7 @@ use super::{
     RecordPage, Settlement, Store, StoreError,
 };
 use crate::{
+    limits::LimitHit,
     metrics::Metrics,
     payment::{Name, PARTITIONS, Subject, Tag},
 };
@@ -91,6 +92,7 @@ pub struct Redis {
     reader: Link,
     writer: Writer,
     records: Records,
+    metrics: Arc<Metrics>,
     confirmations: Confirmations,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Arc<Heard>,
@@ -120,7 +122,7 @@ impl Redis {
         Ok(Self {
             heard: Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics))),
             reader: Link::start(connector.clone(), checks.for_reading()),
-            writer: Writer::start(&connector, &checks, metrics),
+            writer: Writer::start(&connector, &checks, Arc::clone(&metrics)),
             records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             append: scripts::digest(scripts::APPEND),
@@ -128,6 +130,7 @@ impl Redis {
             plan,
             checks,
             connector,
+            metrics,
             notices,
             supervisor: OnceLock::new(),
             history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
@@ -243,7 +246,11 @@ impl Store for Redis {
             self.records.note_again(&record.source);
             return Err(error);
         }
-        writer.write(command, must_last).await.map(drop)
+        let answer = writer.write(command, must_last).await?;
+        if let (RecordLog::Quarantine, redis::Value::Int(removed)) = (record.log, answer) {
+            (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
+        }
+        Ok(())
     }
 
     async fn records(
