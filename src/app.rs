@@ -106,7 +106,7 @@ impl App {
             Ok(())
         });
         if let Some(ingest) = &ingest {
-            ingest.spawn(&mut tasks);
+            ingest.spawn(&common, &mut tasks);
         }
         if let Some(streaming) = &streaming {
             streaming.spawn(&common, &mut tasks);

@@ -8,6 +8,7 @@ mod folder;
 mod labels;
 #[cfg(target_os = "linux")]
 mod process;
+mod windows;
 
 pub use counts::Counts;
 pub use folder::{DiskSpace, JournalUse};
@@ -16,6 +17,7 @@ pub use labels::{
     ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
     SourceLabel, StoreFault,
 };
+pub use windows::RetryWindow;
 
 use crate::limits::LimitHit;
 use folder::FolderCollector;
@@ -26,6 +28,7 @@ use prometheus_client::{
 };
 use std::sync::{Arc, atomic::AtomicU64};
 use strum::VariantArray as _;
+use windows::RetryWindows;
 
 /// Upper bounds of the buckets for times inside the gateway, in seconds: from 0.1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 16] = [
@@ -46,6 +49,8 @@ pub struct Metrics {
     pub webhooks: Family<SourceLabel, Counter>,
     /// Those of them that failed by our own fault.
     pub webhooks_failed: Family<SourceLabel, Counter>,
+    /// How much of the time is used for which the providers retry, by source.
+    windows: RetryWindows,
     /// Questions to providers, by source and outcome.
     pub confirmations: Family<ConfirmationLabels, Counter>,
     /// Pending confirmations of each source in the whole store, so all of its nodes report the same number. A confirmation whose
@@ -113,6 +118,7 @@ impl Metrics {
             events: Family::default(),
             webhooks: Family::default(),
             webhooks_failed: Family::default(),
+            windows: RetryWindows::default(),
             confirmations: Family::default(),
             confirmations_owed: Family::default(),
             confirmations_oldest: Family::default(),
@@ -166,6 +172,7 @@ impl Metrics {
             "Those of them that failed by the gateway's own fault, so that the provider sends them again, by source",
             self.webhooks_failed.clone(),
         );
+        self.windows.register(to);
         to.register(
             "confirmations",
             "Questions to providers, by source and outcome",
@@ -268,6 +275,16 @@ impl Metrics {
             let labels = ConfirmationLabels { source: source.to_owned(), outcome: outcome.word() };
             let _at_zero = self.confirmations.get_or_create(&labels);
         }
+    }
+
+    /// Shows how much of a source's retry window is used.
+    pub fn retry_window(&self, source: &str, window: RetryWindow) {
+        self.windows.show(source, window);
+    }
+
+    /// Shows the retry window of a source no more.
+    pub fn forget_retry_window(&self, source: &str) {
+        self.windows.forget(source);
     }
 
     /// Counts one reload.

@@ -7,7 +7,7 @@ use crate::{
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
-    ingest::Ingest,
+    ingest::{Ingest, watch_windows},
     limits::Limits,
     live::Live,
     metrics::Metrics,
@@ -70,8 +70,15 @@ impl IngestHalf {
         half
     }
 
-    /// Starts the task that asks providers about the payments that their webhooks hinted at.
-    pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
+    /// Starts the task that asks providers about the payments that their webhooks hinted at, and the one that watches the windows of
+    /// their retries.
+    pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
+        let (sources, metrics) = (Arc::clone(&self.sources), Arc::clone(&self.metrics));
+        let watching = watch_windows(sources, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
         let confirming = Arc::clone(&self.confirmations).run();
         tasks.spawn(async move {
             confirming.await;

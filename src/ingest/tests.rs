@@ -242,7 +242,7 @@ async fn failed_signatures_are_limited_and_good_ones_never() {
     assert_eq!(statuses[..2], [401, 401]);
     assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(bench.counted("rejected", "missing_signature"), 20);
-    assert!(bench.metrics.render().contains(r#"limit_hits_total{reason="failed_signatures_per_second"}"#));
+    assert!(bench.metric(r#"limit_hits_total{reason="failed_signatures_per_second"}"#) > 0);
     for n in 0..20 {
         assert_eq!(bench.send(&event(&format!("evt_{n}"), "pay_1")).await.0, 200);
     }

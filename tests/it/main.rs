@@ -30,6 +30,7 @@ mod monitoring;
 mod older_data;
 mod operations;
 mod redis_store;
+mod retries;
 mod roles;
 mod secret_files;
 mod support;
