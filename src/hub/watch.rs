@@ -49,6 +49,22 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Ends a watch that [`Watch::share`] has begun. The last one ends the topic.
+    pub fn leave(&self, topic: &Topic, ringer: &Arc<dyn Ringer>, key: u32) {
+        self.end_watch(topic, &Watcher { ringer: Arc::clone(ringer), key });
+    }
+
+    fn end_watch(&self, topic: &Topic, watcher: &Watcher) {
+        // Under the partition's lock, as in `join`, so that no watcher can join a topic that is being forgotten.
+        let subject = topic.subject();
+        let mut partition = self.partition(subject.partition());
+        if topic.remove(watcher) {
+            partition.forget(subject);
+        }
+    }
+}
+
 impl Watch {
     /// The topic that is watched.
     #[must_use]
@@ -56,12 +72,12 @@ impl Watch {
         &self.topic
     }
 
-    /// Another watch on the same topic: `ringer` is told `key` whenever the topic may have something new.
+    /// Begins another watch on the same topic: `ringer` is told `key` whenever the topic may have something new. It lasts until
+    /// [`Hub::leave`] is called with the same: whoever has many watches needs no guard for each.
     #[must_use]
-    pub fn for_ringer(&self, ringer: Arc<dyn Ringer>, key: u32) -> Self {
-        let watcher = Watcher { ringer, key };
-        self.topic.add(watcher.clone());
-        Self { hub: Arc::clone(&self.hub), topic: Arc::clone(&self.topic), watcher }
+    pub fn share(&self, ringer: Arc<dyn Ringer>, key: u32) -> Arc<Topic> {
+        self.topic.add(Watcher { ringer, key });
+        Arc::clone(&self.topic)
     }
 
     /// Reads the whole log as it is now or later. One reader reads for all who wait, and the number of logs that are read at
@@ -74,11 +90,6 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Under the partition's lock, as in `join`, so that no watcher can join a topic that is being forgotten.
-        let subject = self.topic.subject();
-        let mut partition = self.hub.partition(subject.partition());
-        if self.topic.remove(&self.watcher) {
-            partition.forget(subject);
-        }
+        self.hub.end_watch(&self.topic, &self.watcher);
     }
 }

@@ -3,7 +3,7 @@
 use super::{reason::Reset, settings::Settings};
 use crate::{
     hub::{Follower, Frame, History, LogEnd, Pull, Topic},
-    payment::{Cursor, Phase, Tag, Time},
+    payment::{Cursor, PackedCursor, Phase, Tag, Time},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Lane {
     follower: Follower,
     /// The last entry that the stream has written.
-    cursor: Cursor,
+    cursor: PackedCursor,
     /// The tag of the first entry of the log that the stream follows.
     first: Tag,
     wants: Wants,
@@ -54,7 +54,7 @@ impl Lane {
             Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { follower: Follower::new(topic), cursor, first: Tag::NONE, wants, began_at: 0 }
+        Self { follower: Follower::new(topic), cursor: cursor.into(), first: Tag::NONE, wants, began_at: 0 }
     }
 
     pub(super) fn topic(&self) -> &Arc<Topic> {
@@ -62,7 +62,7 @@ impl Lane {
     }
 
     pub(super) fn cursor(&self) -> Cursor {
-        self.cursor
+        self.cursor.into()
     }
 
     /// The text of the payment's id.
@@ -72,7 +72,7 @@ impl Lane {
 
     /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
     pub(super) fn pull(&self) -> Pull {
-        if self.wants == Wants::Live { self.follower.topic().pull(self.cursor) } else { Pull::Behind }
+        if self.wants == Wants::Live { self.follower.topic().pull(self.cursor()) } else { Pull::Behind }
     }
 
     /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
@@ -83,7 +83,7 @@ impl Lane {
             self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let followed = std::mem::replace(&mut self.first, history.first());
-        let reset = match (wants, history.after(self.cursor)) {
+        let reset = match (wants, history.after(self.cursor())) {
             (Wants::Snapshot(reset), _) => reset,
             (Wants::Resume, Some([])) => return Missed::Nothing,
             (Wants::Resume, Some(frames)) => return Missed::Replay(frames),
@@ -91,16 +91,16 @@ impl Lane {
             (Wants::Live, None) if followed != Tag::NONE && followed == history.erased => Some(Reset::Erased),
             (Wants::Live, None) => Some(Reset::RolledBack),
             (Wants::Resume, None) if history.head == Cursor::START => Some(Reset::Evicted),
-            (Wants::Resume, None) if self.cursor.seq > history.head.seq => Some(Reset::RolledBack),
+            (Wants::Resume, None) if self.cursor().seq > history.head.seq => Some(Reset::RolledBack),
             (Wants::Resume, None) => Some(Reset::UnknownCursor),
         };
-        self.cursor = history.head;
+        self.cursor = history.head.into();
         Missed::Snapshot(reset)
     }
 
     /// Moves the cursor to this update. Returns whether it is news rather than replay.
     pub(super) fn pass(&mut self, frame: &Frame) -> bool {
-        self.cursor = frame.cursor;
+        self.cursor = frame.cursor.into();
         if frame.cursor.seq == 1 {
             self.first = frame.cursor.tag;
         }
@@ -110,7 +110,7 @@ impl Lane {
     /// Whether the client has seen the whole log, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
         let end = self.follower.topic().log_end();
-        self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
+        self.cursor() == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
     }
 
     /// When the payment is finished, if nothing more happens to it.

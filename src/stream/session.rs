@@ -27,8 +27,6 @@ const CHUNK: usize = 16 << 10;
 /// The payments of one stream, and what the client wants to see of them.
 pub(super) struct Session {
     lanes: Lanes,
-    /// Whether heartbeats are events that a script can see.
-    heartbeat_events: bool,
 }
 
 /// The lanes of a stream. Nearly all streams have one, which needs no memory of its own.
@@ -67,8 +65,8 @@ impl DerefMut for Lanes {
 }
 
 impl Session {
-    pub(super) fn new(lanes: Vec<Lane>, heartbeat_events: bool) -> Self {
-        Self { lanes: lanes.into(), heartbeat_events }
+    pub(super) fn new(lanes: Vec<Lane>) -> Self {
+        Self { lanes: lanes.into() }
     }
 
     /// The topics of the lanes, in their order.
@@ -159,9 +157,9 @@ impl Session {
         wire::stale(out, &self.id(), is_stale);
     }
 
-    /// Writes a heartbeat of the form that the client asked for.
-    pub(super) fn heartbeat(&self, out: &mut BytesMut) {
-        if self.heartbeat_events {
+    /// Writes a heartbeat: an event that a script can see, or a comment.
+    pub(super) fn heartbeat(&self, is_event: bool, out: &mut BytesMut) {
+        if is_event {
             let seqs: Vec<_> = self.lanes.iter().map(|lane| lane.cursor().seq).collect();
             wire::event_heartbeat(out, &self.id(), &seqs);
         } else {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a request waits for the store before it is refused.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ impl Streams {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let census = Census::new(Arc::clone(&metrics));
-        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census });
+        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census, start: Instant::now() });
         Arc::new(Self { node, reactors: OnceLock::new() })
     }
 
