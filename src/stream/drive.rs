@@ -147,8 +147,12 @@ impl Drive {
     }
 
     /// Like [`Drive::step`], for a sink that has been told of no news since it was last told to wait: the deadline has passed, and
-    /// nothing else. The topics are not looked at, which would cost more than all the rest of a heartbeat.
+    /// nothing else. For a heartbeat the topics are not looked at, which would cost more than all the rest of it.
     pub(super) fn tick(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Next {
+        // What ends a stream in order comes after everything known, also if the bell has rung just now.
+        if self.until_finished || at.is_draining || self.deadlines.max_age <= self.deadlines.now(at) {
+            return self.step(at, out);
+        }
         self.decide(|_, _, _| None, at, out)
     }
 

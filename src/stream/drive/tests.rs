@@ -99,10 +99,22 @@ impl Stream {
 
     /// One step at the present time, and what it wrote.
     fn step(&mut self) -> (Next, String) {
+        self.decide(Drive::step)
+    }
+
+    /// The same for a sink whose timer has fired.
+    fn tick(&mut self) -> (Next, String) {
+        self.decide(Drive::tick)
+    }
+
+    fn decide(
+        &mut self,
+        step: impl FnOnce(&mut Drive, &Moment<'_>, &mut BytesMut) -> Next,
+    ) -> (Next, String) {
         let conditions = (self.is_stale, self.is_draining);
         let at = moment(self.start, self.after, self.settings, conditions, &self.metrics);
         let mut out = BytesMut::new();
-        let next = self.drive.step(&at, &mut out);
+        let next = step(&mut self.drive, &at, &mut out);
         assert_eq!(next == Next::Write, !out.is_empty(), "{next:?}");
         (next, text(&out))
     }
@@ -179,22 +191,27 @@ async fn a_stream_begins_with_retry_and_a_snapshot_and_then_waits_for_its_heartb
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_does_all_that_time_asks_for_but_looks_at_no_topic() {
+async fn a_tick_writes_a_heartbeat_without_a_look_at_the_topic() {
     let mut stream = Stream::open(Fake::default(), Request::default()).await;
     let wait = stream.wait();
     stream.after += wait;
     stream.say(Phase::Created).await;
-    let at = moment(stream.start, stream.after, stream.settings, (false, false), &stream.metrics);
-    let mut out = BytesMut::new();
-    assert_eq!((stream.drive.tick(&at, &mut out), text(&out).as_str()), (Next::Write, ":\n"));
-    out.clear();
-    assert!(matches!(stream.drive.tick(&at, &mut out), Next::Wait(_)));
-    assert!(stream.step().1.contains(r#""seq":1"#), "the bell brings what the tick left alone");
-    stream.after += stream.settings.max_age;
-    let at = moment(stream.start, stream.after, stream.settings, (false, false), &stream.metrics);
-    assert_eq!(stream.drive.tick(&at, &mut out), Next::Write);
-    let wrote = text(&out);
-    stream.ends(&wrote, "stalled", Ending::Cut);
+    assert_eq!(stream.tick(), (Next::Write, ":\n".to_owned()));
+    assert!(matches!(stream.tick().0, Next::Wait(_)));
+    assert!(stream.step().1.contains(r#""seq":1"#), "the bell brings what the tick has left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_ends_no_stream_before_its_news_is_written() {
+    let settings = Settings { heartbeat: Duration::from_secs(3600), ..Settings::default() };
+    let mut stream = Stream::with(Fake::default(), Request::default(), settings).await;
+    let age = stream.wait();
+    stream.after += age;
+    stream.say(Phase::Created).await;
+    let (next, wrote) = stream.tick();
+    assert!(next == Next::Write && wrote.contains(r#""seq":1"#), "{wrote}");
+    let (_, wrote) = stream.tick();
+    stream.ends(&wrote, "max_age", Ending::Cut);
 }
 
 #[tokio::test(start_paused = true)]

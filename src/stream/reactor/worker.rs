@@ -90,9 +90,10 @@ impl Worker {
         let node = Arc::clone(&self.node);
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            let wait = match self.due.is_empty() {
-                true => self.wheel.next().map(|tick| self.ticks.until(tick)),
-                false => Some(Duration::ZERO),
+            let wait = if self.due.is_empty() {
+                self.wheel.next().map(|tick| self.ticks.until(tick))
+            } else {
+                Some(Duration::ZERO)
             };
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
