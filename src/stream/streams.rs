@@ -30,7 +30,7 @@ impl Streams {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let census = Census::new(Arc::clone(&metrics));
-        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census });
+        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census, start: Instant::now() });
         Arc::new(Self { node, reactors: OnceLock::new() })
     }
 
