@@ -9,9 +9,11 @@
 //! | `operators` | the bearer token that opens `/admin` |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
+//! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `reconcile` | one payment, compared with what its provider says |
 
+mod backup;
 mod erase;
 mod guesses;
 mod health;
@@ -28,6 +30,7 @@ use crate::{
     confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
 };
 use axum::Router;
+use backup::Backups;
 use erase::Erasures;
 use health::Health;
 use operators::Operators;
@@ -63,10 +66,12 @@ impl Admin {
         let erasures =
             Erasures { sources: sources.clone(), store: Arc::clone(&store), metrics: Arc::clone(&metrics) };
         let records = Records { sources, store: Arc::clone(&store) };
+        let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
+            .merge(backups.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
         let operators = Operators::new(token, Arc::clone(&metrics));

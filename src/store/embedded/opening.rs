@@ -69,7 +69,7 @@ pub(super) fn replay(
     tree: Tree,
     disk: Box<dyn Disk>,
 ) -> Result<(Arc<Recent>, Journal), FolderError> {
-    let carried = tree.carried().map_err(|error| corrupt(path, error))?;
+    let carried = tree.now().carried().map_err(|error| corrupt(path, error))?;
     let mut replayed = Layer::default();
     let journal = Journal::open(disk, carried, |number, payload| {
         for change in Change::all_of(payload) {

@@ -1,3 +1,4 @@
+mod backup;
 mod carrying;
 mod faults;
 

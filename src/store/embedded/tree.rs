@@ -42,8 +42,8 @@ pub(super) type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
 pub(super) struct Tree {
     db: Database,
     keys: Keyspace,
-    // The folder stands last, because fields are dropped in order.
-    _folder: Arc<Folder>,
+    // The folder stands last, because fields are dropped in order. A tree that is being made for a copy has none yet.
+    _folder: Option<Arc<Folder>>,
 }
 
 /// A chunk of a feed: the place at which it begins, and its references as the tree keeps them.
@@ -65,20 +65,12 @@ impl Tree {
         if folder.is_finished() {
             check_files(&folder)?;
         }
-        let db = Database::builder(folder.database())
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(BACKGROUND_THREADS)
-            .max_cached_files(Some(STORE_FILES))
-            .open()
-            .map_err(|error| folder.refused(error))?;
+        let db = database(&folder.database()).map_err(|error| folder.refused(error))?;
         // The library takes a folder that lost its files for a new one. That would hide the loss.
         if folder.is_finished() && !db.keyspace_exists(KEYSPACE) {
             return Err(folder.corrupt("its database lost its files".into()));
         }
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
-        let keys = db.keyspace(KEYSPACE, options).map_err(|error| folder.refused(error))?;
-        db.persist(PersistMode::SyncAll).map_err(|error| folder.refused(error))?;
+        let keys = keyspace(&db).map_err(|error| folder.refused(error))?;
         let journal = match journal {
             Some(journal) => journal,
             None => {
@@ -87,7 +79,21 @@ impl Tree {
                 folder.finish()?
             }
         };
-        Ok((Self { db, keys, _folder: Arc::new(folder) }, journal))
+        Ok((Self { db, keys, _folder: Some(Arc::new(folder)) }, journal))
+    }
+
+    /// Creates an empty tree, whose files are below `path`. It belongs to no data folder: the caller keeps others away and makes the folder
+    /// around it when the tree is complete.
+    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
+        let db = database(path).map_err(failed)?;
+        let keys = keyspace(&db).map_err(failed)?;
+        Ok(Self { db, keys, _folder: None })
+    }
+
+    /// Makes the sorted files hold all that the library's own journal does, durably.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.keys.rotate_memtable_and_wait().map_err(failed)?;
+        self.db.persist(PersistMode::SyncAll).map_err(failed)
     }
 
     /// The tree as it is now.
@@ -115,13 +121,6 @@ impl Tree {
     /// Reads the value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         self.keys.get(key).map_err(failed)
-    }
-
-    /// The number of the journal's last group that is in the tree.
-    pub(super) fn carried(&self) -> Result<u64, StoreError> {
-        let number = |value: fjall::UserValue| Some(u64::from_be_bytes(value.as_ref().try_into().ok()?));
-        let unreadable = || StoreError::Corrupt("the number of the groups that it holds".into());
-        self.get(layout::CARRIED)?.map_or(Ok(0), |value| number(value).ok_or_else(unreadable))
     }
 
     /// The meta of a log.
@@ -157,6 +156,22 @@ impl Tree {
     }
 }
 
+fn database(path: &Path) -> fjall::Result<Database> {
+    Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES)
+        .worker_threads(BACKGROUND_THREADS)
+        .max_cached_files(Some(STORE_FILES))
+        .open()
+}
+
+fn keyspace(db: &Database) -> fjall::Result<Keyspace> {
+    let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+    let keys = db.keyspace(KEYSPACE, options)?;
+    db.persist(PersistMode::SyncAll)?;
+    Ok(keys)
+}
+
 /// Checks the library's files before it opens them, and cuts the end of a journal that was not written wholly, so that the library finds
 /// only whole writes.
 fn check_files(folder: &Folder) -> Result<(), FolderError> {
@@ -179,6 +194,14 @@ fn check_files(folder: &Folder) -> Result<(), FolderError> {
 }
 
 impl Moment<'_> {
+    /// The number of the journal's last group that is in the tree.
+    pub(super) fn carried(&self) -> Result<u64, StoreError> {
+        let number = |value: fjall::UserValue| Some(u64::from_be_bytes(value.as_ref().try_into().ok()?));
+        let unreadable = || StoreError::Corrupt("the number of the groups that it holds".into());
+        let value = self.snapshot.get(&self.tree.keys, layout::CARRIED).map_err(failed)?;
+        value.map_or(Ok(0), |value| number(value).ok_or_else(unreadable))
+    }
+
     /// The meta of a log.
     pub(super) fn meta(&self, subject: &Subject) -> Result<Option<layout::Meta>, StoreError> {
         let meta = self.snapshot.get(&self.tree.keys, layout::meta(subject)).map_err(failed)?;
