@@ -26,6 +26,7 @@ mod dev;
 mod erase;
 mod faults;
 mod fetched_keys;
+mod full_disk;
 
 mod invariants;
 mod older_data;

@@ -16,7 +16,13 @@ use crate::{
 };
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Snapshot};
-use std::{collections::BTreeMap, fs::OpenOptions, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The size of the buffer that is filled before it is flushed to a sorted file. Only what a folder of format 1 holds in the library's
 /// journal is ever in it.
@@ -101,16 +107,55 @@ impl Tree {
         Moment { tree: self, snapshot: self.db.snapshot() }
     }
 
-    /// Writes a batch, all of it or nothing. It is durable before this returns.
+    /// Writes a batch, all of it or nothing. It is durable before this returns. After an error, as on a full disk, what was written of it is
+    /// removed again, so that it does not take the room that the next try needs.
     pub(super) fn write(&self, writes: Writes) -> Result<(), StoreError> {
-        let mut batch = self.keys.start_ingestion().map_err(failed)?;
+        let newest = self.files().ok().and_then(|files| files.into_keys().next_back());
+        let written = self.ingest(writes).map_err(failed);
+        if written.is_err()
+            && let Err(error) = self.remove_unfinished(newest)
+        {
+            tracing::warn!(%error, "the unfinished files of a failed write were not removed");
+        }
+        written
+    }
+
+    fn ingest(&self, writes: Writes) -> fjall::Result<()> {
+        let mut batch = self.keys.start_ingestion()?;
         for (key, value) in writes {
             match value {
-                Some(value) => batch.write(key, &*value).map_err(failed)?,
-                None => batch.write_tombstone(key).map_err(failed)?,
+                Some(value) => batch.write(key, &*value)?,
+                None => batch.write_tombstone(key)?,
             }
         }
-        batch.finish().map_err(failed)
+        batch.finish()
+    }
+
+    /// The sorted files, by their numbers, which rise.
+    fn files(&self) -> io::Result<BTreeMap<u64, PathBuf>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(self.keys.path().join("tables"))? {
+            let path = entry?.path();
+            let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            files.extend(number.map(|number| (number, path)));
+        }
+        Ok(files)
+    }
+
+    /// Removes the sorted files after number `newest` that belong to nothing. The library does that only when it opens the folder. While it
+    /// merges files, some that are not finished are its own, so nothing is removed.
+    fn remove_unfinished(&self, newest: Option<u64>) -> io::Result<()> {
+        let files = self.files()?;
+        if self.db.active_compactions() > 0 {
+            return Ok(());
+        }
+        let Some(named) = check::named(self.keys.path())? else { return Ok(()) };
+        for (number, path) in files {
+            if Some(number) > newest && !named.contains(&path) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a thread of the library has failed. Then it merges no files any more.
