@@ -13,6 +13,7 @@
 mod access;
 mod architecture;
 mod attacks;
+mod backup;
 mod bad_input;
 mod behind_nginx;
 mod chaos;
@@ -25,6 +26,8 @@ mod dev;
 mod erase;
 mod faults;
 mod fetched_keys;
+mod full_disk;
+
 mod invariants;
 mod monitoring;
 mod older_data;
