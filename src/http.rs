@@ -21,6 +21,7 @@
 //! | `public`     | `/v1`: streams and snapshots |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
+//! | `dashboard`  | the page with all payments of a realm |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
@@ -32,6 +33,7 @@ mod admin;
 mod admission;
 mod asked;
 mod buffers;
+pub mod dashboard;
 pub mod demo;
 mod guarded;
 mod h1;
