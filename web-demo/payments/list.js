@@ -61,6 +61,7 @@ export class List {
     const anchor = this.#rows[first];
     const top = grid.scrollTop;
     this.#rows = rows;
+    body.hidden = rows.length === 0;
     if (!this.#rowHeight) this.#measure();
     body.style.height = `${rows.length * this.#rowHeight}px`;
     grid.setAttribute("aria-rowcount", String(rows.length + 1));

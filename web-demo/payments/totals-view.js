@@ -18,6 +18,7 @@ const ORDER = Object.keys(LABELS);
  */
 export function showTotals(table, totals) {
   const groups = [...totals.byCurrency.values()].sort((one, other) => other.count - one.count);
+  table.hidden = groups.length === 0;
   const bodies = table.tBodies;
   while (bodies.length > groups.length) bodies[bodies.length - 1]?.remove();
   for (const [index, group] of groups.entries()) showGroup(bodies[index] ?? table.createTBody(), group);
