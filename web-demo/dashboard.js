@@ -51,10 +51,11 @@ const filters = new Filters(form, (currency) => {
   const known = [...book.totals.byCurrency.values()].find((group) => group.currency === currency);
   return known?.exponent ?? undefined;
 });
+/** How far a list is that was just asked for. @type {import("./payments/live.js").Progress} */
+const NOTHING = { loading: true, complete: false, full: false, completeSince: null };
 /** @type {Live | undefined} */
 let live;
-/** @type {import("./payments/live.js").Progress} */
-let progress = { loading: true, complete: false, completeSince: null };
+let progress = NOTHING;
 /** Whether the first page has come since the list was asked for. */
 let begun = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -74,7 +75,7 @@ function restart() {
   live?.close();
   book.clear();
   begun = false;
-  progress = { loading: true, complete: false, completeSince: null };
+  progress = NOTHING;
   list.toTop();
   element("gate").hidden = true;
   element("browse").hidden = false;
@@ -125,6 +126,7 @@ function summary() {
   const count = (/** @type {number} */ number) => `${number.toLocaleString()} ${number === 1 ? "payment" : "payments"}`;
   const parts = [search.value.trim() ? `${book.rows.length.toLocaleString()} of ${count(book.size)}` : count(book.size)];
   if (progress.loading) parts.push("loading older ones");
+  else if (progress.full) parts.push("older ones are left out; filters find them");
   else if (!progress.complete) parts.push("scroll to the end for older ones");
   else if (progress.completeSince) parts.push(`complete since ${moment(progress.completeSince)}, older ones may be missing`);
   return parts.join(" · ");
@@ -147,7 +149,7 @@ function showConnection(connection, refused) {
   if (refused.reason === "bad_parameter") {
     element("filter-error").hidden = false;
     write(element("filter-error"), `The gateway does not understand a filter: ${refused.message}`);
-    progress = { loading: false, complete: true, completeSince: null };
+    progress = { ...NOTHING, loading: false, complete: true };
     begun = true;
     draw();
   } else {

@@ -13,6 +13,7 @@ import { Unavailable } from "./gateway.js";
  * @typedef {object} Progress
  * @property {boolean} loading more is on its way
  * @property {boolean} complete the gateway has no older payments than those shown
+ * @property {boolean} full no more payments are kept
  * @property {string | null} completeSince RFC 3339: what changed before may be missing. `null` if nothing is
  *
  * @typedef {object} LiveOptions
@@ -161,6 +162,7 @@ export class Live {
 
   #tell() {
     const { onProgress } = this.#options;
-    onProgress({ loading: this.#loading, complete: this.#next === null, completeSince: this.#completeSince });
+    const [complete, full] = [this.#next === null, this.#options.book.size >= MOST];
+    onProgress({ loading: this.#loading, complete, full, completeSince: this.#completeSince });
   }
 }
