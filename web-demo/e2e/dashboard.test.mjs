@@ -134,6 +134,22 @@ test("payments come, change and are summed up live, and one that is opened shows
   await dashboard.close();
 });
 
+test("what a payer can put into a payment is shown as it stands, and is no part of the page", async (t) => {
+  const gateway = await start(t);
+  const ids = ['"><img/src=x/onerror=window.owned=1>', "..", "a/../b?c#d&e=%2F", "events"];
+  for (const id of ids) await gateway.post(id, CREATED);
+  const dashboard = await DashboardPage.open(browser, gateway.url);
+  const listed = ids.slice(0, 3);
+  await until("they are listed", async () => Object.keys(await dashboard.rows()).length === listed.length);
+  for (const id of listed) {
+    await dashboard.page.locator("#rows .row", { has: dashboard.page.getByText(id, { exact: true }) }).click();
+    await dashboard.says("detail-id", id);
+    await dashboard.says("detail-status", "Created");
+  }
+  assert.deepEqual(await dashboard.page.evaluate(() => [document.images.length, "owned" in window]), [0, false]);
+  await dashboard.close();
+});
+
 test("filters ask the gateway, a payment that leaves them goes, and they outlive a reload", async (t) => {
   const gateway = await start(t);
   const [euro = ""] = await create(gateway, 1);

@@ -68,8 +68,8 @@ export class Gateway {
 
   /** The stream of one payment. @param {string} payment @param {string} lastEventId @param {AbortSignal} signal */
   events(payment, lastEventId, signal) {
-    const path = `v1/payments/${encodeURIComponent(payment)}/events`;
-    return this.#ask(path, [], { accept: "text/event-stream", lastEventId, signal });
+    // In the path, an id such as `..` would mean another one.
+    return this.#ask("v1/events", [["payment", payment]], { accept: "text/event-stream", lastEventId, signal });
   }
 
   /**
