@@ -14,6 +14,7 @@
 //! | `error`      | what an error of the server means |
 //! | `scripts`    | the scripts by name |
 //! | `tags`       | the hash tags of the partitions |
+//! | `index`      | reading the index of all payments of a realm |
 //! | `plan`       | the names of keys and channels |
 //! | `layout`     | the version of those keys, checked at every connection |
 //! | `check`      | whether a server is fit |
@@ -31,6 +32,7 @@
 mod check;
 mod erase;
 mod error;
+mod index;
 mod layout;
 mod link;
 mod notice;
@@ -50,13 +52,13 @@ pub use settings::{Durability, ServerError, Settings};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Interruption, Log,
-    MAX_LOG, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-    RecordPage, Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, IndexPart,
+    Interruption, Log, MAX_LOG, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor,
+    RecordLog, RecordPage, Settlement, Store, StoreError,
 };
 use crate::{
     metrics::Metrics,
-    payment::{Name, PARTITIONS, Subject, Tag},
+    payment::{Name, PARTITIONS, Subject, Tag, Time},
 };
 use async_trait::async_trait;
 use check::Checks;
@@ -98,6 +100,8 @@ pub struct Redis {
     /// needs no notices.
     supervisor: OnceLock<AbortHandle>,
     history_ms: u64,
+    /// How many payments of each realm the index holds; 0 for no index.
+    recent: usize,
     closed: AtomicBool,
 }
 
@@ -131,6 +135,7 @@ impl Redis {
             notices,
             supervisor: OnceLock::new(),
             history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            recent: settings.recent,
             closed: AtomicBool::new(false),
         })
     }
@@ -231,6 +236,26 @@ impl Store for Redis {
             return Err(StoreError::Unavailable("the server has become a replica".to_owned()));
         }
         answers.iter().skip(1).map(reply::head).collect()
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.recent > 0
+    }
+
+    async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        if self.recent == 0 {
+            return Ok(vec![IndexPart::default(); from.len()]);
+        }
+        let reader = self.reader()?;
+        let (commands, count) = index::ask_state(&self.plan, realm, from);
+        let mut readings = index::state(reader.ask(&commands, count).await?, from)?;
+        let (commands, count) = index::ask_changes(&self.plan, realm, &readings);
+        index::changes(reader.ask(&commands, count).await?, &mut readings)?;
+        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
+            Some((commands, count)) => reader.ask(&commands, count).await?,
+            None => Vec::new(),
+        };
+        index::firsts(answers, readings)
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -33,6 +33,7 @@ fn settings(url: &str) -> Settings {
         durability: Durability::Everysec,
         ack_replicas: 0,
         history: Duration::from_secs(180 * 86_400),
+        recent: 100_000,
     }
 }
 
