@@ -79,7 +79,7 @@ function restart() {
   list.toTop();
   element("gate").hidden = true;
   element("browse").hidden = false;
-  element("filter-error").hidden = true;
+  showFilterError("");
   live = new Live({
     gateway,
     book,
@@ -147,8 +147,7 @@ function showConnection(connection, refused) {
   element("leave").hidden = issue !== undefined || session.token() === undefined;
   if (!refused) return;
   if (refused.reason === "bad_parameter") {
-    element("filter-error").hidden = false;
-    write(element("filter-error"), `The gateway does not understand a filter: ${refused.message}`);
+    showFilterError(`The gateway does not understand a filter: ${refused.message}`);
     progress = { ...NOTHING, loading: false, complete: true };
     begun = true;
     draw();
@@ -193,9 +192,16 @@ function closeDetail() {
 /** The filters have changed: asks anew, unless they cannot be right. */
 function filter() {
   write(element("filters-count"), filters.count > 0 ? String(filters.count) : "");
-  if (!filters.check()) return form.reportValidity();
+  const wrong = filters.check();
+  if (wrong) return showFilterError(wrong);
   filters.write();
-  return restart();
+  restart();
+}
+
+/** @param {string} text */
+function showFilterError(text) {
+  element("filter-error").hidden = text === "";
+  write(element("filter-error"), text);
 }
 
 /** What is typed stays in the page: finds payments that are loaded, by any part of their id. */

@@ -58,7 +58,7 @@ export class Filters {
     this.check();
   }
 
-  /** Says what is wrong at the field where it is, in the browser's own way. Returns whether nothing is. */
+  /** Marks the fields that cannot be right, and returns what is wrong with the first one; an empty text if nothing is. */
   check() {
     const hasCurrency = this.#value("currency") !== "";
     const [least, most] = [Number(this.#value("amount_min")), Number(this.#value("amount_max"))];
@@ -70,7 +70,7 @@ export class Filters {
     if (crossed) this.#field("amount_max").setCustomValidity("This is less than the least amount.");
     const [from, to] = [this.#value("from"), this.#value("to")];
     this.#field("to").setCustomValidity(from && to && from >= to ? "This is before the beginning." : "");
-    return this.#form.checkValidity();
+    return FIELDS.map((name) => this.#field(name).validationMessage).find((message) => message !== "") ?? "";
   }
 
   /** @returns {Query} */
