@@ -22,7 +22,7 @@ use super::{
     lock,
 };
 use crate::{
-    payment::{Name, PARTITIONS, Subject, Time},
+    payment::{Cursor, Event, Kind, Name, PARTITIONS, Subject, Time},
     store::{Listed, Notice, NoticeBody, Store, StoreError},
 };
 use board::{Arrival, Board, Candidate, News};
@@ -35,7 +35,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use summary::Summary;
+use summary::{Fold, Summary};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often readers are told what has changed, at most.
@@ -53,6 +53,9 @@ const READS: usize = 16;
 /// The most logs that are read for one page whose filter hides most of them.
 const READS_PER_PAGE: usize = 2000;
 
+/// The most events of notices that are kept until the next look.
+const ANNOUNCED: usize = 8192;
+
 /// How far a reconnect goes back before the time that its cursor names: longer than a commit takes, and than clocks differ.
 const REPLAY: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,8 @@ pub struct Overview {
     /// Held while the index is read, so that one reader reads for all who wait.
     flight: tokio::sync::Mutex<()>,
     looks: Mutex<Looks>,
+    /// The events of notices that came since the last look.
+    announced: Mutex<Announced>,
     readers: Mutex<Vec<Arc<Bell>>>,
 }
 
@@ -76,6 +81,13 @@ struct Looks {
     noted: [bool; PARTITIONS],
     /// When somebody last asked for something.
     asked: Instant,
+}
+
+/// The events of notices. They only spare reads of logs, so they may be forgotten at any time.
+#[derive(Default)]
+struct Announced {
+    events: HashMap<Name, Vec<(Cursor, Arc<Event>)>>,
+    count: usize,
 }
 
 /// A page of payments, in the order in which they came, the newest first.
@@ -168,6 +180,7 @@ impl Overview {
             board: Mutex::default(),
             flight: tokio::sync::Mutex::default(),
             looks: Mutex::new(looks),
+            announced: Mutex::default(),
             readers: Mutex::default(),
         }
     }
@@ -182,6 +195,20 @@ impl Overview {
         if let Some(noted) = lock(&self.looks).noted.get_mut(usize::from(partition)) {
             *noted = true;
         }
+    }
+
+    /// Keeps the event of a notice until the next look, if somebody follows.
+    fn announce(&self, cursor: Cursor, event: &Arc<Event>) {
+        if self.readers() == 0 {
+            return;
+        }
+        let mut announced = lock(&self.announced);
+        if announced.count >= ANNOUNCED {
+            *announced = Announced::default();
+        }
+        announced.count += 1;
+        let events = announced.events.entry(event.subject.id.clone()).or_default();
+        events.push((cursor, Arc::clone(event)));
     }
 
     /// Reads a page: at most `limit` of the payments that pass the filter and came before a place. It says what was appended before it was
@@ -299,17 +326,27 @@ impl Overview {
 
     /// Looks at what may be new, reads what changed, and tells the readers.
     async fn tick(&self) -> Result<(), StoreError> {
-        let before = {
+        let (before, announced) = {
             let _one_reader = self.flight.lock().await;
+            // Taken before the look, which thus lists all of them.
+            let announced = std::mem::take(&mut *lock(&self.announced));
             let partitions = self.to_look_at();
             let before = lock(&self.board).last();
             if !partitions.is_empty() {
                 self.look(partitions).await?;
             }
-            before
+            (before, announced)
         };
-        let dirty = lock(&self.board).dirty();
-        self.read(dirty).await?;
+        let unknown = {
+            let mut board = lock(&self.board);
+            let mut dirty = board.dirty();
+            dirty.retain(|listed| {
+                let events = announced.events.get(&listed.payment);
+                !events.is_some_and(|events| board.go_on(listed, events))
+            });
+            dirty
+        };
+        self.read(unknown).await?;
         let has_news = {
             let mut board = lock(&self.board);
             board.verify();
@@ -370,8 +407,12 @@ impl Overview {
         let read = |listed: Listed| async move {
             let subject = Subject::payment(self.realm.clone(), listed.payment.clone());
             let log = self.store.read(&subject).await?;
-            let summary = Summary::of(&listed, &log).map(Arc::new);
-            lock(&self.board).put(&listed, summary.clone());
+            let read = Fold::of(&listed, &log).map(|fold| {
+                let summary = Arc::new(fold.summary(&listed));
+                (fold, summary)
+            });
+            let summary = read.as_ref().map(|(_, summary)| Arc::clone(summary));
+            lock(&self.board).put(&listed, read);
             Ok(summary.map(|summary| (listed.payment, summary)))
         };
         let reads = stream::iter(payments).map(read).buffer_unordered(READS);
@@ -467,11 +508,18 @@ impl Hub {
             return;
         }
         match &notice.body {
-            NoticeBody::Appended { event, .. } => {
-                overviews.get(&event.subject.realm).inspect(|overview| overview.note(notice.partition));
+            NoticeBody::Appended { seq, event } if event.subject.kind == Kind::Payment => {
+                let Some(overview) = overviews.get(&event.subject.realm) else { return };
+                overview.announce(Cursor { tag: notice.tag, seq: *seq }, event);
+                overview.note(notice.partition);
             }
+            NoticeBody::Appended { .. } => {}
             NoticeBody::Erased { .. } => {
-                overviews.values().for_each(|overview| overview.note(notice.partition));
+                for overview in overviews.values() {
+                    // Which log it was is not known, and a new one may begin under the same id.
+                    *lock(&overview.announced) = Announced::default();
+                    overview.note(notice.partition);
+                }
             }
         }
     }

@@ -95,6 +95,9 @@ use writer::Writer;
 /// webhooks that may be in work at once, at 56 bytes each.
 const QUEUE: usize = 4096;
 
+/// Partitions of an index that are read under one lock: some 6 000 payments of a full one, in about a millisecond.
+const INDEX_PARTS: usize = 16;
+
 /// The longest that a healthy writer takes to answer. A sync takes milliseconds.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -320,10 +323,17 @@ impl Store for Embedded {
     async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let recent = &open.as_ref().ok_or_else(closed)?.recent;
-        // Before the lock is taken, so that whatever is written after that is not earlier.
-        let now = (self.clock)();
-        let index = recent.index();
-        Ok(index.map_or_else(|| vec![IndexPart::default(); from.len()], |index| index.read(realm, from, now)))
+        let mut parts = Vec::with_capacity(from.len());
+        // The writer waits for the lock, so it is given back in between.
+        for from in from.chunks(INDEX_PARTS) {
+            // Before the lock is taken, so that whatever is written after that is not earlier.
+            let now = (self.clock)();
+            match recent.index() {
+                Some(index) => parts.extend(index.read(realm, from, now)),
+                None => parts.extend(from.iter().map(|_| IndexPart::default())),
+            }
+        }
+        Ok(parts)
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -4,9 +4,12 @@
 //! the number up to which it has read: what follows is what changed since, each payment once and at its newest, however slow the
 //! reader is.
 
-use super::{filter::Filter, summary::Summary};
+use super::{
+    filter::Filter,
+    summary::{Fold, Summary},
+};
 use crate::{
-    payment::{Name, PARTITIONS, Time},
+    payment::{Cursor, Event, Name, PARTITIONS, Time},
     store::{IndexPart, Listed},
 };
 use bytes::Bytes;
@@ -18,6 +21,9 @@ use std::{
 
 /// Payments that have left and whose readers are still told. A reader that is further behind has to begin anew.
 const GONE: usize = 8192;
+
+/// Payments whose folds are kept, so that their next events need no read of their logs. A fold takes about a kilobyte.
+const FOLDS: usize = 20_000;
 
 /// All payments of a realm, as the index and their logs say.
 pub(super) struct Board {
@@ -33,6 +39,8 @@ pub(super) struct Board {
     forgotten: u64,
     /// The payments that changed and were not read since.
     dirty: HashSet<Name>,
+    /// How many folds are kept.
+    folds: usize,
     /// Everything that was appended before this time has been read.
     verified: Time,
     complete_since: Option<Time>,
@@ -59,6 +67,8 @@ struct Entry {
     number: u64,
     /// What it comes to; nothing if it was not read since its last change.
     summary: Option<Arc<Summary>>,
+    /// The fold of its log as it was read last, if it is kept.
+    fold: Option<Box<Fold>>,
 }
 
 /// A place in the order of arrival: the payment that was looked at last.
@@ -96,6 +106,7 @@ impl Default for Board {
             gone: VecDeque::new(),
             forgotten: 0,
             dirty: HashSet::new(),
+            folds: 0,
             verified: Time::default(),
             complete_since: None,
             erased: None,
@@ -123,6 +134,7 @@ impl Board {
     /// Doubts everything, since the store may have gone back.
     pub(super) fn doubt(&mut self) {
         self.parts.iter_mut().for_each(|part| part.is_doubted = true);
+        self.forget_folds();
     }
 
     /// From which time on a partition has to be read. Later appends may have the time of the last one, so that is read again.
@@ -191,21 +203,35 @@ impl Board {
         {
             return;
         }
-        self.unlist(partition, &payment);
-        if let Some(part) = self.parts.get_mut(usize::from(partition)) {
-            part.order.insert((changed, seq, payment.clone()));
+        if known.is_some_and(|known| known.first_seen != first_seen) {
+            // It came anew, so nothing of what was known of it counts any more.
+            self.unlist(partition, &payment);
         }
-        self.by_arrival.insert((first_seen, payment.clone()));
         self.last += 1;
-        self.by_change.insert(self.last, payment.clone());
+        let number = self.last;
+        self.by_change.insert(number, payment.clone());
         if is_watched {
             self.dirty.insert(payment.clone());
         }
-        self.entries.insert(payment, Entry { first_seen, changed, seq, number: self.last, summary: None });
+        let order = self.parts.get_mut(usize::from(partition)).map(|part| &mut part.order);
+        if let Some(entry) = self.entries.get_mut(&payment) {
+            self.by_change.remove(&entry.number);
+            let place = (entry.changed, entry.seq, payment);
+            (entry.changed, entry.seq, entry.number, entry.summary) = (changed, seq, number, None);
+            if let Some(order) = order {
+                order.remove(&place);
+                order.insert((changed, seq, place.2));
+            }
+            return;
+        }
+        order.map(|order| order.insert((changed, seq, payment.clone())));
+        self.by_arrival.insert((first_seen, payment.clone()));
+        self.entries.insert(payment, Entry { first_seen, changed, seq, number, summary: None, fold: None });
     }
 
     fn unlist(&mut self, partition: u8, payment: &Name) -> bool {
         let Some(entry) = self.entries.remove(payment) else { return false };
+        self.folds -= usize::from(entry.fold.is_some());
         if let Some(part) = self.parts.get_mut(usize::from(partition)) {
             part.order.remove(&(entry.changed, entry.seq, payment.clone()));
         }
@@ -245,12 +271,24 @@ impl Board {
         Some(Listed { payment: payment.clone(), first_seen, changed, seq })
     }
 
+    /// Goes on with the fold of a payment by the events of notices. Returns whether they are all that is new.
+    pub(super) fn go_on(&mut self, listed: &Listed, events: &[(Cursor, Arc<Event>)]) -> bool {
+        let Some(entry) = self.entries.get_mut(&listed.payment) else { return false };
+        let known = entry.fold.take();
+        self.folds -= usize::from(known.is_some());
+        let Some(fold) = Fold::go_on(known.map(|fold| *fold), listed.seq, events) else { return false };
+        let summary = Arc::new(fold.summary(listed));
+        self.put(listed, Some((fold, summary)));
+        true
+    }
+
     /// Takes what was read of a payment; nothing if its log is gone. What is older than the index says is left.
-    pub(super) fn put(&mut self, listed: &Listed, summary: Option<Arc<Summary>>) {
+    pub(super) fn put(&mut self, listed: &Listed, read: Option<(Fold, Arc<Summary>)>) {
         let Some(entry) = self.entries.get_mut(&listed.payment) else { return };
         if (entry.changed, entry.seq) != (listed.changed, listed.seq) {
             return;
         }
+        let (fold, summary) = read.unzip();
         entry.summary = summary;
         if self.dirty.remove(&listed.payment) {
             // Readers may have passed its number while it was not read yet.
@@ -258,7 +296,19 @@ impl Board {
             self.last += 1;
             entry.number = self.last;
             self.by_change.insert(self.last, listed.payment.clone());
+            // What has just changed may change again soon.
+            self.folds -= usize::from(entry.fold.is_some());
+            entry.fold = fold.map(Box::new);
+            self.folds += usize::from(entry.fold.is_some());
+            if self.folds > FOLDS {
+                self.forget_folds();
+            }
         }
+    }
+
+    fn forget_folds(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.fold = None);
+        self.folds = 0;
     }
 
     /// Everything that was listed has been read, if nothing is left to be read.

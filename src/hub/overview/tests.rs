@@ -288,3 +288,52 @@ async fn an_overview_that_nobody_reads_is_forgotten() {
     tokio::time::sleep(IDLE * 2).await;
     assert_eq!(lock(&hub.overviews).len(), 0);
 }
+
+/// Tells the overview of the last event of a payment, as a notice does.
+async fn announce(overview: &Overview, store: &Fake, payment: &str) {
+    let subject = crate::store::fake::subject(payment);
+    let log = store.read(&subject).await.unwrap();
+    overview.announce(log.head(), &log.entries.last().unwrap().event);
+    overview.note(subject.partition());
+}
+
+#[tokio::test]
+async fn a_change_that_a_notice_announced_costs_no_read_of_its_log() {
+    let store = Arc::new(Fake::default());
+    let overview = overview(&hub_of(&store));
+    let (mut following, _) = follow(&overview, Filter::default(), None).await;
+    for phase in [Phase::Created, Phase::Authorized, Phase::Captured] {
+        store.say("pay", phase).await;
+        announce(&overview, &store, "pay").await;
+        let before = store.reads.load(Ordering::Relaxed);
+        overview.tick().await.unwrap();
+        assert_eq!(store.reads.load(Ordering::Relaxed), before);
+        let word = serde_json::to_value(Status::from(Some(phase))).unwrap();
+        assert_eq!(now(&told(&mut following), "pay"), word.as_str().map(ToOwned::to_owned));
+    }
+}
+
+#[tokio::test]
+async fn an_announced_event_that_does_not_follow_has_the_log_read() {
+    let store = Arc::new(Fake::default());
+    let overview = overview(&hub_of(&store));
+    let (mut following, _) = follow(&overview, Filter::default(), None).await;
+    store.say("pay", Phase::Authorized).await;
+    announce(&overview, &store, "pay").await;
+    overview.tick().await.unwrap();
+    // One of two notices is lost.
+    store.say("pay", Phase::Captured).await;
+    store.say("pay", Phase::Created).await;
+    announce(&overview, &store, "pay").await;
+    overview.tick().await.unwrap();
+    assert_eq!(now(&told(&mut following), "pay").as_deref(), Some("captured"));
+    // The log begins anew, and the notice of its first event is lost.
+    store.forget("pay").await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    for phase in [Phase::Created, Phase::Created, Phase::Created, Phase::Processing] {
+        store.say("pay", phase).await;
+    }
+    announce(&overview, &store, "pay").await;
+    overview.tick().await.unwrap();
+    assert_eq!(now(&told(&mut following), "pay").as_deref(), Some("processing"));
+}

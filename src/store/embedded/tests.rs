@@ -1,5 +1,6 @@
 mod carrying;
 mod faults;
+mod index;
 
 use super::{
     carrier::{Carrier, PACE, Pace},

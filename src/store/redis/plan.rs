@@ -81,6 +81,11 @@ impl Plan {
         self.of_realm("index", partition, realm)
     }
 
+    /// The keys of the index of a realm in a partition, in the order in which the scripts take them.
+    pub(super) fn index_keys(&self, partition: u8, realm: &Name) -> [String; 3] {
+        [self.changed(partition, realm), self.first_seen(partition, realm), self.index(partition, realm)]
+    }
+
     fn of_realm(&self, what: &str, partition: u8, realm: &Name) -> String {
         format!("{}:{what}:{realm}", self.channel(partition))
     }
