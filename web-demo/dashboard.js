@@ -32,8 +32,9 @@ const CONNECTIONS = {
 };
 
 const book = new Book();
+const base = new URL(".", document.baseURI).href;
 const gateway = new Gateway({
-  base: new URL(".", document.baseURI).href,
+  base,
   token: session.token,
   renew: async () => {
     if (!issue) return false;
@@ -41,7 +42,7 @@ const gateway = new Gateway({
     return true;
   },
 });
-const detail = new Detail(gateway);
+const detail = new Detail({ url: base, getToken: session.token });
 const form = /** @type {HTMLFormElement} */ (element("filters"));
 const search = /** @type {HTMLInputElement} */ (element("search"));
 const grid = element("grid");

@@ -3,7 +3,10 @@
 //! The page and its scripts hold nothing secret and are served to everyone. What they show, they get from the routes below
 //! `/v1`, with the token of whoever looks.
 
-use super::pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG};
+use super::{
+    browser_client::MODULES,
+    pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG},
+};
 use axum::Router;
 
 /// Files of `web-demo/`, each at the same path below `/dashboard/`, so that their relative imports hold.
@@ -37,10 +40,10 @@ static FILES: [Page; 22] = files![
     "payments/refusal.js": JAVASCRIPT,
     "payments/row.js": JAVASCRIPT,
     "payments/session.js": JAVASCRIPT,
-    "payments/sse.js": JAVASCRIPT,
     "payments/totals-view.js": JAVASCRIPT,
     "payments/totals.js": JAVASCRIPT,
     "payments/words.js": JAVASCRIPT,
+    "paystream.js": JAVASCRIPT,
     "statuses.js": JAVASCRIPT,
     "theme.css": CSS,
     "timeline.js": JAVASCRIPT,
@@ -63,7 +66,7 @@ pub(super) fn routes_of_demo() -> Router {
 }
 
 fn with_issuer(issuer: &'static [Page]) -> Router {
-    pages::routes(&PAGE).merge(pages::routes(&FILES)).merge(pages::routes(issuer))
+    [&PAGE[..], &FILES, &MODULES, issuer].map(pages::routes).into_iter().fold(Router::new(), Router::merge)
 }
 
 #[cfg(test)]

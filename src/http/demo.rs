@@ -79,6 +79,7 @@ pub fn routes(shop: Arc<dyn DemoShop>) -> Router {
         .route("/demo/restart", post(restart))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(shop);
+    // The dashboard brings the modules of the client package, which this page uses too.
     buttons.merge(pages::routes(&PAGES)).merge(dashboard::routes_of_demo())
 }
 

@@ -1,10 +1,9 @@
-/** What the dashboard knows without a page: the text of streams, the order of payments, their sums, the token in a paste. */
+/** What the dashboard knows without a page: the order of payments, their sums, the token in a paste. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Book } from "../payments/book.js";
 import { tokenIn } from "../payments/session.js";
-import { EventParser } from "../payments/sse.js";
 import { Totals } from "../payments/totals.js";
 
 /** @typedef {import("../payments/gateway.js").Entry} Entry */
@@ -25,30 +24,6 @@ function entry(payment, more = {}) {
   const listed = { provider: "stripe", source: "stripe", live: true, first_seen, changed: first_seen };
   return { payment, seq: 1, ...state, conflict: false, failure: null, action: null, ...listed, ...more };
 }
-
-test("a stream is read alike wherever the network cuts it", () => {
-  const text = "retry: 1500\nid: 1\ndata: {\"a\":1}\n\n:\n\r\nevent: heartbeat\r\ndata: {}\r\n\r\nid: 2\rdata: one\rdata:two\r\rdata: not ended";
-  const expected = [
-    { type: "message", data: '{"a":1}' },
-    { type: "heartbeat", data: "{}" },
-    { type: "message", data: "one\ntwo" },
-  ];
-  for (let size = 1; size <= text.length; size += 1) {
-    const parser = new EventParser();
-    const events = [];
-    for (let at = 0; at < text.length; at += size) events.push(...parser.push(text.slice(at, at + size)));
-    assert.deepEqual(events, expected, `in pieces of ${size}`);
-    assert.deepEqual([parser.lastEventId, parser.retryMs], ["2", 1500], `in pieces of ${size}`);
-  }
-});
-
-test("an id counts once its event is complete, and a field without a name is a comment", () => {
-  const parser = new EventParser();
-  assert.deepEqual(parser.push("id: 7\n"), []);
-  assert.equal(parser.lastEventId, "");
-  assert.deepEqual(parser.push(": heard\ndata\nretry: soon\nid: a\0b\n\n"), [{ type: "message", data: "" }]);
-  assert.deepEqual([parser.lastEventId, parser.retryMs], ["7", undefined]);
-});
 
 test("after any changes the book holds the newest word about each payment, in order, and their sums", () => {
   const random = numbers(7);

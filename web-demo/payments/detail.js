@@ -1,35 +1,36 @@
 /**
  * The details of one payment: what the list says of it, its state and its timeline, live over its own stream. Knows its part
- * of the page and how to follow a stream; knows nothing of the list.
+ * of the page; knows nothing of the list.
  */
 
 import { moment, money } from "../format.js";
+import { watchPayment } from "../paystream.js";
 import { showTimeline, timeOf } from "../timeline.js";
-import { Follower } from "./follow.js";
 import { element, make, write } from "./page.js";
 import { labelOf, sentence } from "./words.js";
 
 /**
  * @typedef {import("../paystream.js").Payment} Payment
- * @typedef {import("../paystream.js").PaymentEvent} PaymentEvent
- * @typedef {import("./follow.js").Connection} Connection
+ * @typedef {import("../paystream.js").Connection} Connection
  * @typedef {import("./gateway.js").Listed} Listed
- * @typedef {Payment & { type: string, prev?: number, event?: PaymentEvent, late?: boolean, correction?: boolean }} Frame
  */
 
 /** What the panel says while its stream is not live. @type {Record<Connection, string>} */
 const STATES = {
   connecting: "Loading the timeline",
+  crowded: "Waiting: too many tabs are open",
   live: "",
   stale: "Updates are delayed: the gateway has lost its store",
   reconnecting: "Reconnecting; this may be out of date",
-  refused: "",
+  finished: "",
+  refused: "The gateway does not show this payment",
+  closed: "",
 };
 
 export class Detail {
-  #gateway;
-  /** @type {Follower | undefined} */
-  #follower;
+  #access;
+  /** @type {import("../paystream.js").PaymentWatch | undefined} */
+  #watch;
   /** @type {string | undefined} */
   #id;
   /** @type {Payment | undefined} */
@@ -38,9 +39,9 @@ export class Detail {
   #listed;
   #scheduled = false;
 
-  /** @param {import("./gateway.js").Gateway} gateway */
-  constructor(gateway) {
-    this.#gateway = gateway;
+  /** @param {{ url: string, getToken: () => string | undefined }} access the gateway's address, and the token for it */
+  constructor(access) {
+    this.#access = access;
   }
 
   /** The payment that is shown. */
@@ -58,10 +59,16 @@ export class Detail {
     this.#state("connecting");
     this.#draw();
     element("detail").hidden = false;
-    this.#follower = new Follower({
-      connect: (cursor, signal) => this.#gateway.events(id, cursor, signal),
-      onFrame: (frame) => this.#take(frame),
-      onConnection: (connection, refused) => this.#state(connection, refused?.message),
+    this.#watch = watchPayment({
+      ...this.#access,
+      payment: id,
+      // Another tab may have been given another token.
+      share: false,
+      onStatus: (payment) => {
+        this.#payment = payment;
+        this.#schedule();
+      },
+      onConnection: (connection) => this.#state(connection),
     });
   }
 
@@ -73,29 +80,12 @@ export class Detail {
   }
 
   close() {
-    this.#follower?.close();
-    this.#follower = undefined;
+    this.#watch?.close();
+    this.#watch = undefined;
     this.#id = undefined;
     this.#payment = undefined;
     this.#listed = undefined;
     element("detail").hidden = true;
-  }
-
-  /** @param {Frame} frame @returns {boolean} whether it continues what is known */
-  #take({ type, prev, event, late, correction, ...state }) {
-    if (type === "snapshot") {
-      this.#payment = { ...state, timeline: state.timeline ?? [] };
-    } else if (type === "update") {
-      const known = this.#payment;
-      if (known && state.seq <= known.seq) return true;
-      if (!known || prev !== known.seq || !event) return false;
-      const entry = { ...event, ...(late && { late }), ...(correction && { correction }) };
-      this.#payment = { ...state, timeline: [...known.timeline, entry] };
-    } else if (type === "ready") {
-      return state.seq === this.#payment?.seq;
-    }
-    this.#schedule();
-    return true;
   }
 
   /** However much comes, it is written once per frame of the screen. */
@@ -108,9 +98,9 @@ export class Detail {
     });
   }
 
-  /** @param {Connection} connection @param {string} [refusal] */
-  #state(connection, refusal) {
-    const text = refusal ?? STATES[connection];
+  /** @param {Connection} connection */
+  #state(connection) {
+    const text = STATES[connection];
     element("detail").dataset.state = connection;
     element("detail-state").hidden = text === "";
     write(element("detail-state"), text);

@@ -1,10 +1,11 @@
 /**
- * Follows a stream of the gateway over `fetch`, across interruptions: reconnects where it was, notices a connection that died
+ * Follows the list's stream over `fetch`, across interruptions: reconnects where it was, notices a connection that died
  * without a word, and comes back when the page does. Knows what all streams have in common; knows no page and no payment.
+ * (One payment is followed by `watchPayment` of the client package.)
  */
 
+import { readEvents } from "../../clients/js/src/sse.js";
 import { Refused, Unavailable } from "./gateway.js";
-import { EventParser } from "./sse.js";
 
 /**
  * @typedef {"connecting" | "live" | "stale" | "reconnecting" | "refused"} Connection
@@ -18,18 +19,20 @@ import { EventParser } from "./sse.js";
  * @property {string} [reason]
  *
  * @typedef {object} FollowOptions
- * @property {(lastEventId: string, signal: AbortSignal) => Promise<Response>} connect
+ * @property {(lastEventId: string, signal: AbortSignal) => Promise<Response>} connect its heartbeats are to be events
  * @property {(frame: any) => boolean | void} onFrame false if the frame does not continue what came before it: the stream is
  *   then opened anew, without a cursor
  * @property {(connection: Connection, refused?: Refused) => void} onConnection
  */
 
-/** Without a byte for so long, a connection is taken for dead: two and a half of the gateway's usual heartbeats. */
+/** Without an event for so long, a connection is taken for dead: two and a half of the gateway's usual heartbeats. */
 const PATIENCE_MS = 37_500;
 /** A gateway may be configured with rarer heartbeats, so each false alarm doubles the patience, up to this. */
 const LONGEST_PATIENCE_MS = 600_000;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
+/** A timer that is set for longer than 24 days runs out at once. No gateway asks for more than this. */
+const LONGEST_RETRY_MS = 600_000;
 
 export class Follower {
   #options;
@@ -79,24 +82,22 @@ export class Follower {
   async #once() {
     const aborted = new AbortController();
     this.#wake = () => aborted.abort();
-    const parser = new EventParser();
     let watchdog = this.#watch(aborted);
+    /** How long the gateway asks to wait. @type {number | undefined} */
+    let retryMs;
     try {
-      const response = await this.#options.connect(this.#cursor, aborted.signal);
-      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-      for (;;) {
-        const read = await reader?.read();
-        if (!read || read.done || this.#ended.signal.aborted) break;
+      const { body } = await this.#options.connect(this.#cursor, aborted.signal);
+      for await (const { event, id = this.#cursor, data, retry } of body ? readEvents(body) : []) {
         clearTimeout(watchdog);
         watchdog = this.#watch(aborted);
-        for (const event of parser.push(read.value)) {
-          if (event.type === "message" && !this.#take(event.data, parser.lastEventId)) return this.#anew();
-        }
+        if (this.#ended.signal.aborted) break;
+        if (retry) retryMs = Math.min(Number(retry) || FIRST_DELAY_MS, LONGEST_RETRY_MS);
+        if (data && !event && !this.#take(data, id)) return this.#anew();
       }
-      return parser.retryMs ?? this.#delay();
+      return retryMs ?? this.#delay();
     } catch (error) {
       if (error instanceof Refused) return error;
-      return (error instanceof Unavailable ? error.retryMs : parser.retryMs) ?? this.#delay();
+      return (error instanceof Unavailable ? error.retryMs : retryMs) ?? this.#delay();
     } finally {
       clearTimeout(watchdog);
       aborted.abort();
@@ -105,7 +106,6 @@ export class Follower {
 
   /** @param {string} data @param {string} id @returns {boolean} whether it continues what came before it */
   #take(data, id) {
-    if (this.#ended.signal.aborted) return true;
     try {
       const frame = /** @type {Frame} */ (JSON.parse(data));
       if (frame.type === "stale") this.#report(frame.stale ? "stale" : "live");

@@ -1,4 +1,4 @@
-/** Asks the gateway about payments. Knows how requests are made and refused; knows no page. */
+/** Asks the gateway for its list of payments. Knows how requests are made and refused; knows no page. */
 
 /**
  * @typedef {import("../paystream.js").Payment} Payment
@@ -63,13 +63,7 @@ export class Gateway {
 
   /** The stream of the list. @param {Query} query @param {string} lastEventId @param {AbortSignal} signal */
   changes(query, lastEventId, signal) {
-    return this.#ask("v1/payments/events", query, { accept: "text/event-stream", lastEventId, signal });
-  }
-
-  /** The stream of one payment. @param {string} payment @param {string} lastEventId @param {AbortSignal} signal */
-  events(payment, lastEventId, signal) {
-    // In the path, an id such as `..` would mean another one.
-    return this.#ask("v1/events", [["payment", payment]], { accept: "text/event-stream", lastEventId, signal });
+    return this.#ask("v1/payments/events", [...query, ["heartbeat", "event"]], { accept: "text/event-stream", lastEventId, signal });
   }
 
   /**

@@ -35,7 +35,7 @@ async fn the_page_loads_only_files_that_are_served_and_each_of_them() {
         }
         assert_eq!(
             seen.len(),
-            PAGE.len() + FILES.len() + ASKS.len(),
+            PAGE.len() + FILES.len() + MODULES.len() + ASKS.len(),
             "served, but loaded by nobody: {seen:?}"
         );
     }
