@@ -67,9 +67,10 @@ impl App {
             store::Settings::Embedded(settings) => Some(settings.path.clone()),
             store::Settings::Redis(_) => None,
         };
+        let history = config.store.history();
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let common = Common { store, metrics, limits, stream, shutdown: Shutdown::default() };
+        let common = Common { store, history, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
@@ -79,6 +80,7 @@ impl App {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
+            labels: ingest.as_ref().map(|half| Arc::clone(&half.labels)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),

@@ -10,7 +10,7 @@ mod process;
 
 pub use disk::DiskSpace;
 pub use labels::{
-    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause,
+    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, LabelOutcome,
     ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
     SourceLabel, StoreFault,
 };
@@ -78,6 +78,8 @@ pub struct Metrics {
     pub limit_hits: Counts<LimitHit>,
     /// Payments of which an operator's erasure removed something.
     pub erasures: Counter,
+    /// Labels that events name and that were not known, by what became of them.
+    pub labels: Counts<LabelOutcome>,
     /// Refusals of streams and snapshots, by reason.
     pub refusals: Counts<RefusalReason>,
     /// Requests that the admin listener refused, by reason.
@@ -127,6 +129,7 @@ impl Metrics {
             store_faults: Counts::default(),
             limit_hits: Counts::default(),
             erasures: Counter::default(),
+            labels: Counts::default(),
             refusals: Counts::default(),
             admin_refusals: Counts::default(),
             reloads: Family::default(),
@@ -204,6 +207,11 @@ impl Metrics {
         );
         to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family.clone());
         to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
+        to.register(
+            "labels",
+            "Labels that events name and that were not known, by what became of them",
+            self.labels.family.clone(),
+        );
         to.register("erasures", "Payments erased by an operator", self.erasures.clone());
         to.register(
             "admin_refusals",

@@ -13,16 +13,18 @@ use crate::{
     metrics::Metrics,
     shutdown::Shutdown,
     source::{Source, Sources},
-    store::Store,
+    store::{Labels, Store},
     stream::{self, Streams},
 };
 use axum::Router;
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinSet};
 
 /// What both halves share. Both only borrow it; it belongs to the running gateway.
 pub(super) struct Common {
     pub(super) store: Arc<dyn Store>,
+    /// How long the store keeps a log.
+    pub(super) history: Duration,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Live<Limits>,
     pub(super) stream: Live<stream::Settings>,
@@ -39,6 +41,7 @@ impl fmt::Debug for Common {
 pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
+    pub(super) labels: Arc<Labels>,
     webhooks: Webhooks,
 }
 
@@ -51,19 +54,27 @@ impl fmt::Debug for IngestHalf {
 impl IngestHalf {
     /// Builds the half. Nothing runs before [`IngestHalf::spawn`].
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
-        let Common { store, metrics, limits, shutdown, .. } = common;
+        let Common { store, history, metrics, limits, shutdown, .. } = common;
         let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
-        let ingest = Ingest::new(Arc::clone(store), Arc::clone(metrics), limits.clone(), Arc::clone(&hints));
+        let labels = Arc::new(Labels::new(Arc::clone(store), Arc::clone(metrics), *history));
+        let ingest = Ingest::new(
+            Arc::clone(store),
+            Arc::clone(&labels),
+            Arc::clone(metrics),
+            limits.clone(),
+            Arc::clone(&hints),
+        );
         let confirmations = Confirmations::new(
             Arc::clone(&sources),
             hints,
             Arc::clone(store),
+            Arc::clone(&labels),
             Arc::clone(metrics),
             limits.clone(),
             shutdown.clone(),
         );
         let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
-        Self { sources, confirmations: Arc::new(confirmations), webhooks }
+        Self { sources, confirmations: Arc::new(confirmations), labels, webhooks }
     }
 
     /// Starts the task that asks providers about the payments that their webhooks hinted at.
@@ -107,7 +118,7 @@ impl fmt::Debug for StreamHalf {
 impl StreamHalf {
     /// Builds the half. Nothing runs before [`StreamHalf::spawn`] but the idle threads of the reactors.
     pub(super) fn new(access: Access, common: &Common) -> io::Result<Self> {
-        let Common { store, metrics, limits, stream, shutdown } = common;
+        let Common { store, metrics, limits, stream, shutdown, .. } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
         let streams = Streams::new(
             Arc::clone(&hub),

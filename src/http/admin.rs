@@ -25,7 +25,12 @@ use super::{
     problem,
 };
 use crate::{
-    confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
+    confirm::Confirmations,
+    hub::Hub,
+    metrics::Metrics,
+    shutdown::Shutdown,
+    source::Sources,
+    store::{Labels, Store},
 };
 use axum::Router;
 use erase::Erasures;
@@ -45,6 +50,8 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
+    /// Erases payments with their labels, if the node takes webhooks.
+    pub labels: Option<Arc<Labels>>,
     /// Rendered by `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Knows whether the node is draining.
@@ -58,10 +65,9 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, metrics, shutdown, token, hosts } = self;
+        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
-        let erasures =
-            Erasures { sources: sources.clone(), store: Arc::clone(&store), metrics: Arc::clone(&metrics) };
+        let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
         let records = Records { sources, store: Arc::clone(&store) };
         let tools = records
             .routes()

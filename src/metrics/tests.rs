@@ -35,6 +35,7 @@ fn label_values_are_those_that_operators_query() {
     count_all(&metrics.heals);
     count_all(&metrics.store_faults);
     count_all(&metrics.limit_hits);
+    count_all(&metrics.labels);
     count_all(&metrics.refusals);
     count_all(&metrics.admin_refusals);
     for outcome in ConfirmationOutcome::VARIANTS {
@@ -42,7 +43,7 @@ fn label_values_are_those_that_operators_query() {
     }
     let text = metrics.render();
     for (name, labels, values) in [
-        ("stream_resumes", "reason", "erased evicted exact fresh ready rolled_back unknown_cursor"),
+        ("stream_resumes", "reason", "erased evicted exact fresh label ready rolled_back unknown_cursor"),
         ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
         ("store_faults", "reason", "bad_notice connect deaf lost replicas"),
@@ -60,6 +61,7 @@ fn label_values_are_those_that_operators_query() {
              never_valid not_yet_valid operator_not_allowed overload realm_not_allowed store unknown_key \
              wrong_algorithm wrong_audience",
         ),
+        ("labels", "reason", "bound full left_out renewed"),
         ("admin_refusals", "reason", "closed host missing_token wrong_token"),
         (
             "confirmations",

@@ -12,7 +12,10 @@ use super::{
         Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, TimeLimits, Verifier,
     },
 };
-use crate::outbound::Outbound;
+use crate::{
+    outbound::Outbound,
+    payment::{MAX_LABELS, Trust},
+};
 use std::sync::Arc;
 
 impl Source {
@@ -34,8 +37,13 @@ impl Source {
         let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
         let verifier = verifier(scheme, &settings)?;
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
+        let labels = labels(&settings.labels)?;
+        if !labels.is_empty() && trust == Trust::Hint && settings.api.is_none() {
+            return Err(SourceError::LabelsOfHints { provider });
+        }
         let terms = Terms {
             payment,
+            labels,
             currency: settings.currency,
             live: settings.live,
             shared_ids: settings.shared_ids,
@@ -143,6 +151,18 @@ fn sieve(verifier: &Verifier, each: Option<&Pointer>, mapping: &Mapping, terms: 
         None => Sieve::new(read.into_iter().chain(time)),
         Some(list) => Sieve::new(time).and_each(list, Sieve::new(read)),
     }
+}
+
+/// Parses the pointers to the payment's other ids that the settings give.
+fn labels(texts: &[String]) -> Result<Vec<Place>, SourceError> {
+    if texts.len() > MAX_LABELS {
+        return Err(SourceError::TooManyLabels { count: texts.len() });
+    }
+    let parse = |(index, text): (usize, &String)| {
+        let at = text.parse().map_err(|why| SourceError::Label { index, text: text.clone(), why })?;
+        Ok(Place::Payload(at))
+    };
+    texts.iter().enumerate().map(parse).collect()
 }
 
 /// Parses the pointers to the payment's id that the settings give.

@@ -124,7 +124,7 @@ impl Redis {
         let caller = Caller {
             plan: plan.clone(),
             script: scripts::digest(scripts::APPEND),
-            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            history_ms: i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX),
             share: share_of(settings.recent),
             replicas: ack_replicas,
         };

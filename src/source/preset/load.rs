@@ -132,6 +132,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             occurred_at: own.event.occurred_at.or(base.event.occurred_at),
             live: own.event.live.or(base.event.live),
             payment: or(own.event.payment, base.event.payment),
+            labels: or(own.event.labels, base.event.labels),
             own_ids: or(own.event.own_ids, base.event.own_ids),
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),

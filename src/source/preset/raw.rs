@@ -206,6 +206,9 @@ pub(super) struct Event {
     /// The places of the payment's id.
     #[serde(default)]
     pub(super) payment: Vec<String>,
+    /// The places of other ids of the payment, which the provider makes and no customer can choose.
+    #[serde(default)]
+    pub(super) labels: Vec<String>,
     /// Those places of ids that hold the provider's own ids, which may be long numbers.
     #[serde(default)]
     pub(super) own_ids: Vec<String>,
@@ -249,6 +252,8 @@ pub(super) struct Map {
     pub(super) when: BTreeMap<String, Vec<String>>,
     /// The places of the payment's id, in place of those of `[event]`.
     pub(super) payment: Option<Vec<String>>,
+    /// The places of other ids of the payment, in place of those of `[event]`.
+    pub(super) labels: Option<Vec<String>>,
     /// The facts that these events state.
     pub(super) facts: Vec<Fact>,
     /// Why these events change no status, in a sentence. Only entries whose facts are all notes may have it.

@@ -21,7 +21,7 @@ use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError},
+    store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError, labels::life_ms},
 };
 use std::{
     sync::{
@@ -233,8 +233,9 @@ impl Writer {
         }
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         for subject in stale {
+            let life_ms = life_ms(self.history_ms, subject.kind());
             let outcome = batch.meta(&subject).and_then(|meta| match meta {
-                Some(meta) if now.since_ms(meta.last) > self.history_ms => batch.add(Change::Forget(subject)),
+                Some(meta) if now.since_ms(meta.last) > life_ms => batch.add(Change::Forget(subject)),
                 _ => Ok(()),
             });
             if let Err(error) = outcome {
@@ -303,7 +304,7 @@ impl Writer {
         let subject = &event.subject;
         let meta = batch.meta(subject)?;
         let (meta, anew) = match meta {
-            Some(meta) if now.since_ms(meta.last) > self.history_ms => (None, true),
+            Some(meta) if now.since_ms(meta.last) > life_ms(self.history_ms, subject.kind()) => (None, true),
             meta => (meta, false),
         };
         let (identity, digest) = (event.identity(), event.digest());
@@ -348,7 +349,7 @@ impl Writer {
         }))?;
         *head = Head { pos, tag };
         let cursor = Cursor { tag, seq };
-        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event).into() };
         let notice = Notice { partition, pos, previous: previous.tag, tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }

@@ -84,6 +84,7 @@ fn settings(provider: &str) -> SourceSettings {
         secrets: Vec::new(),
         api: (provider == "plaid").then(api),
         payment: None,
+        labels: Vec::new(),
         currency: None,
         shared_ids: false,
         live: None,
@@ -109,7 +110,9 @@ impl Bench {
     fn new(provider: &str, ring: KeyRing) -> Self {
         let (metrics, store) = (Arc::new(Metrics::new()), Arc::new(Fake::default()));
         let sources = Sources::new(vec![source_with(provider, ring.clone())]);
-        let ingest = Ingest::new(store, Arc::clone(&metrics), Live::new(Limits::default()), Arc::default());
+        let labels = crate::store::fake::labels(store.clone(), &metrics);
+        let ingest =
+            Ingest::new(store, labels, Arc::clone(&metrics), Live::new(Limits::default()), Arc::default());
         Self { sources, ingest, metrics, ring }
     }
 
