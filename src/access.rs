@@ -91,6 +91,13 @@ impl Access {
         rules.open.as_ref() == Some(realm) || rules.keys.iter().any(|key| key.realms.contains(realm))
     }
 
+    /// Whether anyone may watch all payments of a realm at once, because a key may sign for operators or a realm is open.
+    #[must_use]
+    pub fn opens_all(&self) -> bool {
+        let rules = self.rules();
+        rules.open.is_some() || rules.keys.iter().any(|key| key.operator)
+    }
+
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }

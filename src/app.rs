@@ -114,6 +114,7 @@ impl App {
             streaming.spawn(&common, &mut tasks);
         }
         // Webhooks are exempt: they are signed, and tunnels that bring them to a developer's machine keep their own host.
+        let pages = if config.dashboard { pages.merge(http::dashboard::routes()) } else { pages };
         let public = streaming.as_ref().map(|half| half.routes(&common).merge(pages));
         let public = if config.is_local { public.map(http::only_for_this_machine) } else { public };
         let webhooks = ingest.as_ref().map(IngestHalf::routes);

@@ -74,6 +74,8 @@ pub struct Config {
     pub admin_token: Option<SecretString>,
     /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
     pub admin_hosts: Vec<String>,
+    /// Whether the public listener serves the dashboard page.
+    pub dashboard: bool,
     /// Whether the public listener is for this machine alone, and so refuses requests for hosts that are not this machine: `serve
     /// --dev` and `demo`, which trust whoever reaches them.
     pub is_local: bool,
@@ -86,7 +88,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 11];
+pub type Fixed = [(&'static str, String); 12];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -165,6 +167,7 @@ impl Config {
             stream,
             admin_token,
             admin_hosts,
+            dashboard,
             limits,
             log,
             ..
@@ -178,6 +181,7 @@ impl Config {
             stream,
             admin_token,
             admin_hosts,
+            dashboard,
             is_local: false,
             limits,
             log,
@@ -188,7 +192,7 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, proxying, store, limits, log, .. } = self;
+        let Self { listen, proxying, store, dashboard, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
@@ -200,6 +204,7 @@ impl Config {
             ("limits.buffered_bytes", limits.buffered_bytes.to_string()),
             ("limits.deliveries", limits.deliveries.to_string()),
             ("limits.log_reads", limits.log_reads.to_string()),
+            ("pages.dashboard", dashboard.to_string()),
             ("log.format", format!("{log:?}")),
         ]
     }
@@ -211,6 +216,11 @@ impl Config {
         let mut warnings = self.exposures();
         if role == Role::All {
             warnings.extend(self.blind_spots());
+        }
+        if self.dashboard && role.streams() && !self.access.opens_all() {
+            let nobody = "[pages] dashboard: no [[access.key]] has operator = true, and the dashboard needs a token for all payments, which \
+                          only such a key may sign; add operator = true to a key, or turn the dashboard off";
+            warnings.push(nobody.to_owned());
         }
         warnings
     }

@@ -21,6 +21,8 @@
 //! | `public`     | `/v1`: streams and snapshots |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
+//! | `browser_client` | the modules of the client package that pages use |
+//! | `dashboard`  | the page with all payments of a realm |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
@@ -31,7 +33,9 @@ mod accept;
 mod admin;
 mod admission;
 mod asked;
+mod browser_client;
 mod buffers;
+pub mod dashboard;
 pub mod demo;
 mod guarded;
 mod h1;

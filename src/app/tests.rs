@@ -119,6 +119,25 @@ async fn i5_isolation_checks_come_in_order_and_every_answer_is_readable_by_an_al
 }
 
 #[tokio::test]
+async fn the_dashboard_is_served_where_it_is_on_and_only_where_browsers_read() {
+    for dashboard in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let ingest = "127.0.0.2:0".parse().unwrap();
+        let listen = Listen { ingest, ..config(folder.path()).listen };
+        let config = Config { dashboard, listen, ..config(folder.path()) };
+        let running = App::start(config, Role::All).await.unwrap();
+        let Listen { public, ingest, admin } = running.listen;
+        for path in ["/dashboard", "/dashboard/dashboard.js"] {
+            let status =
+                async |address| reqwest::get(format!("http://{address}{path}")).await.unwrap().status();
+            assert_eq!(status(public).await, if dashboard { 200 } else { 404 }, "{path}");
+            assert_eq!([status(ingest).await, status(admin).await], [404, 404], "{path}");
+        }
+        running.kill().await;
+    }
+}
+
+#[tokio::test]
 async fn streams_snapshots_and_preflights_have_their_headers() {
     let gateway = Gateway::start().await;
     let token = &gateway.token;

@@ -210,6 +210,7 @@ fn warn_loudly(running: &Running, secret: &SecretString) {
 
   Watch a payment:  paystream watch --url {public} --payment pay_1
   or in a browser:  {public}/v1/payments/pay_1/events
+  All payments:     {public}/dashboard
   Post webhooks:    {DEV_SECRET}={secret} paystream trigger --dev --source stripe --payment pay_1 --url {ingest}
   or with a client: POST {ingest}/webhooks/dev (generic), POST {ingest}/webhooks/stripe, signed with that secret
   Look inside:      {admin}/metrics

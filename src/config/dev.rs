@@ -104,6 +104,7 @@ impl Config {
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
             admin_token: None,
             admin_hosts: Vec::new(),
+            dashboard: true,
             is_local: true,
             limits: Limits::default(),
             log: telemetry::Format::Text,

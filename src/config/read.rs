@@ -19,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-pub(super) const SECTIONS: [&str; 8] =
-    ["listen", "store", "source", "access", "stream", "admin", "limits", "log"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["listen", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
 
 /// The least length of the admin token: short enough to type, and too long to be guessed over a network.
 const MIN_ADMIN_TOKEN_BYTES: usize = 16;
@@ -41,6 +41,7 @@ pub(super) struct Parts {
     pub(super) stream: stream::Settings,
     pub(super) admin_token: Option<SecretString>,
     pub(super) admin_hosts: Vec<String>,
+    pub(super) dashboard: bool,
     pub(super) limits: Limits,
     pub(super) log: telemetry::Format,
 }
@@ -55,6 +56,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let stream = stream(document.section("stream"));
     let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
     let (admin_token, admin_hosts) = admin(document.section("admin").resolving_secrets(is_admin));
+    let dashboard = pages(document.section("pages"));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
     document.end(&SECTIONS);
@@ -69,6 +71,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
         stream,
         admin_token,
         admin_hosts,
+        dashboard,
         limits,
         log,
     }
@@ -155,6 +158,13 @@ fn admin(mut section: Section<'_>) -> (Option<SecretString>, Vec<String>) {
     }
     section.end();
     (token, hosts)
+}
+
+/// Reads `[pages]`: whether the dashboard is served.
+fn pages(mut section: Section<'_>) -> bool {
+    let dashboard = section.flag("dashboard").unwrap_or(false);
+    section.end();
+    dashboard
 }
 
 /// Whether the text is a name as DNS has them: labels of letters, digits, "-" and "_", with dots between.

@@ -4,6 +4,7 @@
 //! gateway.
 
 use super::{
+    dashboard,
     pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG},
     problem::Problem,
 };
@@ -30,6 +31,8 @@ pub trait DemoShop: Send + Sync + 'static {
     fn go_on(&self, payment: &Name, life: &str) -> Result<Order, DemoError>;
     /// Returns the order of a payment with a new token.
     fn order(&self, payment: &Name) -> Result<Order, DemoError>;
+    /// Returns a token for all payments of the demo. It expires.
+    fn all_payments(&self) -> Result<String, DemoError>;
     /// Restarts the gateway soon, after the request has been answered.
     fn restart(&self);
 }
@@ -72,10 +75,12 @@ pub fn routes(shop: Arc<dyn DemoShop>) -> Router {
         .route("/demo/payments", post(begin))
         .route("/demo/payments/{payment}/lives", post(go_on))
         .route("/demo/token", post(token))
+        .route("/demo/dashboard-token", post(dashboard_token))
         .route("/demo/restart", post(restart))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(shop);
-    buttons.merge(pages::routes(&PAGES))
+    // The dashboard brings the modules of the client package, which this page uses too.
+    buttons.merge(pages::routes(&PAGES)).merge(dashboard::routes_of_demo())
 }
 
 #[derive(Deserialize)]
@@ -115,6 +120,15 @@ async fn token(
 ) -> Result<Order, Problem> {
     let PaymentAsked { payment } = read(&headers, &body)?;
     Ok(shop.order(&payment)?)
+}
+
+async fn dashboard_token(
+    State(shop): State<Arc<dyn DemoShop>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    check_json(&headers)?;
+    let body = Json(serde_json::json!({ "token": shop.all_payments()? }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body).into_response())
 }
 
 async fn restart(State(shop): State<Arc<dyn DemoShop>>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -165,20 +179,10 @@ impl From<DemoError> for Problem {
     }
 }
 
-/// A module of the client package, at the path by which `web-demo/paystream.js` finds it in the repository too.
-macro_rules! client {
-    ($name:literal) => {
-        Page::new(
-            concat!("/clients/js/src/", $name),
-            JAVASCRIPT,
-            include_str!(concat!("../../clients/js/src/", $name)),
-        )
-    };
-}
-
 /// The page and the files that it loads.
-static PAGES: [Page; 14] = [
+static PAGES: [Page; 10] = [
     Page::new("/", HTML, include_str!("../../web-demo/index.html")),
+    Page::new("/demo/theme.css", CSS, include_str!("../../web-demo/theme.css")),
     Page::new("/demo/style.css", CSS, include_str!("../../web-demo/style.css")),
     Page::new("/demo/icon.svg", SVG, include_str!("../../web-demo/icon.svg")),
     Page::new("/demo/app.js", JAVASCRIPT, include_str!("../../web-demo/app.js")),
@@ -186,12 +190,7 @@ static PAGES: [Page; 14] = [
     Page::new("/demo/view.js", JAVASCRIPT, include_str!("../../web-demo/view.js")),
     Page::new("/demo/statuses.js", JAVASCRIPT, include_str!("../../web-demo/statuses.js")),
     Page::new("/demo/format.js", JAVASCRIPT, include_str!("../../web-demo/format.js")),
-    client!("index.js"),
-    client!("ledger.js"),
-    client!("link.js"),
-    client!("money.js"),
-    client!("sse.js"),
-    client!("watch.js"),
+    Page::new("/demo/timeline.js", JAVASCRIPT, include_str!("../../web-demo/timeline.js")),
 ];
 
 #[cfg(test)]

@@ -5,10 +5,13 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Cluster } from "./cluster.mjs";
+import { DashboardPage } from "./dashboard-page.mjs";
 import { HEARTBEAT_MS, blankPage, eventsUrl, launch, newPayment, token, until } from "./support.mjs";
 
 /** @type {import("playwright-core").Browser} */
@@ -135,4 +138,28 @@ test("a page has more streams open than a browser has connections to one origin"
   }, urls);
   await until("each has its snapshot", () => page.evaluate(() => /** @type {any} */ (window).live.size === 10));
   await page.close();
+});
+
+test("the dashboard moves from a gateway that is killed to the other one, and nginx logs no token", async () => {
+  const payment = newPayment();
+  const dashboard = await DashboardPage.open(browser, cluster.url, { options: { ignoreHTTPSErrors: true } });
+  await dashboard.live();
+  await cluster.post(payment, "payment_intent.created");
+  await dashboard.showsStatus(payment, "Created");
+  for (const [gateway, type, status] of /** @type {const} */ ([
+    [cluster.gateways[0], "payment_intent.processing", "Processing"],
+    [cluster.gateways[1], "payment_intent.succeeded", "Captured"],
+  ])) {
+    await gateway?.kill();
+    await cluster.post(payment, type);
+    await dashboard.showsStatus(payment, status);
+    await gateway?.run();
+  }
+  await dashboard.live();
+  await dashboard.page.click(`#rows .row:has-text("${payment}")`);
+  await dashboard.says("detail-status", "Captured");
+  const log = await readFile(join(cluster.folder, "access.log"), "utf8");
+  assert.match(log, /GET \/v1\/payments\/events/);
+  assert.doesNotMatch(log, /eyJ|token/);
+  await dashboard.close();
 });

@@ -167,6 +167,23 @@ for (const { life, last } of [
   });
 }
 
+test("the dashboard opens without being asked for a token, and shows the payment of the page live", async () => {
+  await see("captured");
+  const payment = (await page.textContent("#reference")) ?? "";
+  await page.click("footer a[href='/dashboard']");
+  const row = page.locator(`#rows .row:has-text("${payment}")`);
+  await row.click({ timeout: PATIENCE_MS });
+  await page.waitForSelector("#detail[data-state=live]", { timeout: PATIENCE_MS });
+  assert.deepEqual(await timeline(), LIFE);
+  assert.equal(await page.isVisible("#leave"), false);
+  // The demo restarts with a data folder that outlives it, and the page comes back by itself.
+  const restart = await fetch(`${address}demo/restart`, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+  assert.equal(restart.status, 202);
+  await page.waitForSelector("#connection[data-state=reconnecting]", { timeout: PATIENCE_MS });
+  await page.waitForSelector("#connection[data-state=live]", { timeout: PATIENCE_MS });
+  await row.waitFor({ timeout: PATIENCE_MS });
+});
+
 test("the pages keep to themselves", async () => {
   const answer = await fetch(address);
   assert.match(answer.headers.get("content-security-policy") ?? "", /^default-src 'self'/);

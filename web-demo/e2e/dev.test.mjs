@@ -76,6 +76,15 @@ test("the printed snippet follows a payment from a page of localhost on another 
   await page.close();
 });
 
+test("the dashboard of a gateway that is open to everyone needs no token", async () => {
+  const at = /All payments: +(http\S+)/.exec(banner)?.[1] ?? "";
+  const page = await browser.newPage();
+  await page.goto(at);
+  await page.waitForSelector("#connection[data-state=live]");
+  assert.equal(await page.isVisible("#gate"), false);
+  await page.close();
+});
+
 test("a page of another origin is told nothing", async () => {
   const { page, logged, errors } = await pageWithSnippet("shop.example");
   await until("the browser refuses the answer", () => errors.length > 0);

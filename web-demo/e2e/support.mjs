@@ -59,15 +59,15 @@ export class Gateway {
   }
 
   /**
-   * @param {{ linger?: string, store?: string, cors?: string[] }} [settings] `store`: lines under `[store]`, else a folder
-   *   of its own; `cors`: the origins whose pages may read
+   * @param {{ linger?: string, store?: string, recent?: number, cors?: string[] }} [settings] `store`: lines under `[store]`,
+   *   else a folder of its own; `recent`: how many payments the list of all holds; `cors`: the origins whose pages may read
    */
-  static async start({ linger = "5m", store, cors = [] } = {}) {
+  static async start({ linger = "5m", store, recent = 100_000, cors = [] } = {}) {
     const folder = await mkdtemp(join(tmpdir(), "paystream-e2e-"));
     /** @type {[number, number]} */
     const ports = [await freePort(), await freePort()];
     const gateway = new Gateway(folder, ports);
-    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, store ?? `path = "${folder}/data"`, cors));
+    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, `${store ?? `path = "${folder}/data"`}\nrecent = ${recent}`, cors));
     await gateway.run();
     return gateway;
   }
@@ -109,19 +109,19 @@ export class Gateway {
     return eventsUrl(this.url, payment, query);
   }
 
-  /** Posts one signed Stripe webhook; returns its event id. @param {string} payment @param {string} type */
-  async post(payment, type) {
-    const { id, headers, body } = webhook(payment, type);
+  /** Posts one signed Stripe webhook; returns its event id. @param {string} payment @param {string} type @param {object} [object] */
+  async post(payment, type, object) {
+    const { id, headers, body } = webhook(payment, type, object);
     const answer = await fetch(`${this.url}/webhooks/stripe`, { method: "POST", headers, body });
     if (!answer.ok) throw new Error(`the webhook was answered by ${answer.status}`);
     return id;
   }
 }
 
-/** One signed Stripe webhook. @param {string} payment @param {string} type */
-export function webhook(payment, type) {
+/** One signed Stripe webhook. @param {string} payment @param {string} type @param {object} [more] what its object has besides, or instead */
+export function webhook(payment, type, more = {}) {
   const id = `evt_${randomUUID().replaceAll("-", "")}`;
-  const object = { id: payment, object: "payment_intent", amount: 4200, amount_received: 4200, currency: "eur" };
+  const object = { id: payment, object: "payment_intent", amount: 4200, amount_received: 4200, currency: "eur", ...more };
   const now = Math.floor(Date.now() / 1000);
   const event = { id, object: "event", type, created: now, livemode: false, data: { object } };
   const body = JSON.stringify(event);
@@ -153,6 +153,9 @@ kid = "e2e"
 algorithm = "HS256"
 secret = "env:E2E_TOKEN_KEY"
 realms = ["default"]
+operator = true
+[pages]
+dashboard = true
 [stream]
 heartbeat = "${HEARTBEAT_MS}ms"
 linger = "${linger}"
@@ -160,7 +163,7 @@ drain = "3s"
 `;
 }
 
-/** A token for one payment. @param {string} payment @param {number} [lifeS] */
+/** A token for one payment, or for all of them: `*`. @param {string} payment @param {number} [lifeS] */
 export function token(payment, lifeS = 600) {
   const now = Math.floor(Date.now() / 1000);
   const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -174,8 +177,10 @@ export function eventsUrl(origin, payment, query = "") {
   return `${origin}/v1/payments/${payment}/events?access_token=${token(payment)}${query}`;
 }
 
+/** An id without digits: of random ones, one in ten thousand looks as if a card number stood in it, and is quarantined. */
 export function newPayment() {
-  return `pi_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+  const letters = randomUUID().replaceAll("-", "").replaceAll(/\d/g, (digit) => "ghijklmnop"[Number(digit)] ?? "");
+  return `pi_${letters.slice(0, 24)}`;
 }
 
 export function launch() {

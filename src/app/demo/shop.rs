@@ -5,7 +5,7 @@ use crate::{
     access::Access,
     clock,
     http::demo::{DemoError, DemoShop, Order},
-    payment::{Currency, Name},
+    payment::{ALL_PAYMENTS, Currency, Name},
     scenario::{self, Life, Stage, Webhook},
     source::Source,
 };
@@ -96,12 +96,14 @@ impl CheckoutShop {
         known.ok_or(DemoError::UnknownPayment)
     }
 
+    fn token(&self, payment: &Name) -> Result<String, DemoError> {
+        let payments = std::slice::from_ref(payment);
+        let token = self.access.mint(None, &self.realm, payments, TOKEN_TTL, clock::now());
+        token.map_err(|_| DemoError::Token)
+    }
+
     fn with_token(&self, known: KnownOrder) -> Result<Order, DemoError> {
-        let payments = std::slice::from_ref(&known.payment);
-        let token = self
-            .access
-            .mint(None, &self.realm, payments, TOKEN_TTL, clock::now())
-            .map_err(|_| DemoError::Token)?;
+        let token = self.token(&known.payment)?;
         let KnownOrder { payment, number, amount, .. } = known;
         Ok(Order { payment, token, number, amount, currency: self.currency })
     }
@@ -144,6 +146,10 @@ impl DemoShop for CheckoutShop {
 
     fn order(&self, payment: &Name) -> Result<Order, DemoError> {
         self.with_token(self.known(payment)?)
+    }
+
+    fn all_payments(&self) -> Result<String, DemoError> {
+        self.token(&ALL_PAYMENTS.parse().map_err(|_| DemoError::Token)?)
     }
 
     fn restart(&self) {

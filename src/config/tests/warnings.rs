@@ -52,3 +52,23 @@ fn hosts_of_the_admin_listener_are_names_without_anything_else() {
         assert!(found[0].contains("is no name of a host"), "{wrong}: {found:?}");
     }
 }
+
+#[test]
+fn a_dashboard_that_no_token_opens_is_warned_of_where_it_is_served() {
+    let key = |operator: bool| {
+        format!(
+            "[pages]\ndashboard = true\n[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"env:PAYSTREAM_TOKEN_KEY\"\nrealms = [\"default\"]\noperator = {operator}\n"
+        )
+    };
+    let shut = parse(&key(false)).unwrap();
+    for (role, expected) in [(Role::All, 1), (Role::Stream, 1), (Role::Ingest, 0)] {
+        let found = shut.warnings(role);
+        assert_eq!(found.len(), expected, "{role}: {found:?}");
+        assert!(found.iter().all(|warning| warning.starts_with("[pages] dashboard:")), "{found:?}");
+    }
+    let open = parse(&key(true)).unwrap();
+    assert!(open.dashboard && open.warnings(Role::All).is_empty());
+    assert!(!parse("").unwrap().dashboard, "it is off unless it is asked for");
+    let found = mistakes("[pages]\ndashboard = \"yes\"");
+    assert!(found[0].contains("[pages] dashboard: the value must be true or false"), "{found:?}");
+}

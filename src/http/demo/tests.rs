@@ -34,6 +34,9 @@ impl DemoShop for Stub {
             Err(DemoError::UnknownPayment)
         }
     }
+    fn all_payments(&self) -> Result<String, DemoError> {
+        self.note("all payments".to_owned()).map(|order| order.token)
+    }
     fn restart(&self) {
         self.note("restart".to_owned()).unwrap();
     }
@@ -52,6 +55,8 @@ async fn buttons_reach_the_shop_or_are_refused_with_a_reason() {
         ("/demo/payments/a%20b/lives", json, r#"{"life":"refund"}"#, 404, None),
         ("/demo/token", json, r#"{"payment":"pi_1"}"#, 200, Some("order pi_1")),
         ("/demo/token", json, r#"{"payment":"pi_2"}"#, 404, None),
+        ("/demo/dashboard-token", json, "{}", 200, Some("all payments")),
+        ("/demo/dashboard-token", "text/plain", "{}", 415, None),
         ("/demo/restart", json, "{}", 202, Some("restart")),
         ("/demo/restart", "text/plain", "{}", 415, None),
     ] {

@@ -40,8 +40,10 @@ pub(super) struct IndexTerms {
 }
 
 impl IndexTerms {
-    /// No index is kept.
-    pub(super) const NONE: Self = Self { share: 0, now: Time::LAST };
+    /// No index is kept, so the time does not matter.
+    pub(super) fn none() -> Self {
+        Self { share: 0, now: Time::default() }
+    }
 }
 
 impl Default for Machinery {

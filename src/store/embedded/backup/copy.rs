@@ -77,7 +77,7 @@ fn fill(tree: &Tree, stream: impl Read) -> Result<(), BackupError> {
 /// Opens a data folder as a gateway would, and reads every log to its end.
 fn read_back(path: &Path) -> Result<Logs, BackupError> {
     let (tree, files) = Tree::open(path)?;
-    let (recent, _journal) = opening::replay(path, tree, Box::new(files), IndexTerms::NONE)?;
+    let (recent, _journal) = opening::replay(path, tree, Box::new(files), IndexTerms::none())?;
     let mut logs = Logs::default();
     for pair in recent.tree.now().after(layout::METAS, &[]) {
         let subject = layout::subject_of_meta(&pair?.0)?;
