@@ -13,9 +13,11 @@
 mod backend;
 mod erase;
 mod feeds;
+mod labels;
 mod records;
 mod work_queue;
 
+pub(crate) use backend::redis_settings;
 use backend::{Backend, Embedded, Redis, RedisCluster};
 use erase::{
     a_claim_that_was_erased_is_settled_without_effect, an_erasure_is_a_link_of_the_chain_of_its_partition,
@@ -26,6 +28,7 @@ use feeds::{
     a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
     i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
 };
+use labels::i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
@@ -105,6 +108,7 @@ macro_rules! suite {
             i2_i3_an_event_after_an_erasure_begins_a_new_log
             a_claim_that_was_erased_is_settled_without_effect
             appends_and_erasures_at_the_same_time_leave_no_hole
+            i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id
         }
     };
 }

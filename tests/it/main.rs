@@ -26,6 +26,7 @@ mod erase;
 mod faults;
 mod fetched_keys;
 mod invariants;
+mod labels;
 mod older_data;
 mod operations;
 mod redis_store;

@@ -55,8 +55,9 @@ impl Backend for RedisCluster {
     }
 }
 
-async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
-    let settings = redis::Settings {
+/// The settings of a store on a server.
+pub(crate) fn redis_settings(server: &RedisServer, history: Duration) -> redis::Settings {
+    redis::Settings {
         url: server.url().into(),
         password: None,
         ca: None,
@@ -64,6 +65,10 @@ async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
         durability: redis::Durability::Everysec,
         ack_replicas: 0,
         history,
-    };
+    }
+}
+
+async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
+    let settings = redis_settings(server, history);
     Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
 }
