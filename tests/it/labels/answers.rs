@@ -77,7 +77,7 @@ async fn a_label_of_too_many_payments_refuses_no_event_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn an_erased_payment_is_gone_under_its_labels_too_and_hints_bind_nothing() {
+async fn an_erased_payment_is_gone_under_its_labels_too() {
     for (setup, _redis) in setups().await {
         let (gateway, order) = (Gateway::with(setup).await, Order::new(1));
         for webhook in order.webhooks() {
