@@ -20,6 +20,7 @@
 //! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
+//! | `overview`  | all payments of a realm, for those who follow them |
 //! | `heal`      | reading from the store what notices failed to say |
 
 mod bell;
@@ -29,6 +30,7 @@ mod heads;
 mod heal;
 mod history;
 mod label;
+mod overview;
 mod partition;
 mod pointing;
 mod topic;
@@ -40,20 +42,22 @@ pub use follower::Follower;
 pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
 pub use history::History;
+pub use overview::{Beginning, Changes, Filter, Following, Overview, Page, PagePlace, Restart, TooFarBehind};
 pub use topic::{LogEnd, Pull, Topic};
 pub use watch::Watch;
 
 use crate::{
     backoff::Backoff,
     limits::Limits,
-    metrics::{HealCause, Metrics},
-    payment::{Cursor, Kind, PARTITIONS},
+    metrics::{HealCause, Metrics, StoreFault},
+    payment::{Cursor, Kind, Name, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
 use partition::{Continuity, Partition};
 use pointing::Due;
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -85,6 +89,8 @@ pub struct Hub {
     partitions: Vec<Mutex<Partition>>,
     /// The topics that hold frames or a history, which the hub drops when nobody needs them any more.
     warm: Mutex<Vec<Arc<Topic>>>,
+    /// The overviews that somebody reads, by realm.
+    overviews: Mutex<HashMap<Name, Arc<Overview>>>,
     /// The topics that follow others which have news.
     due: Arc<Due>,
     /// Limits how many logs are read at once.
@@ -108,6 +114,7 @@ impl Hub {
             metrics,
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
+            overviews: Mutex::default(),
             due: Arc::default(),
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
@@ -176,6 +183,12 @@ impl Hub {
         self.misses_notices.load(Ordering::Relaxed)
     }
 
+    /// Whether the store keeps an index of all payments.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.store.is_indexed()
+    }
+
     /// Whether the store does not answer at present, so that what streams show may be out of date.
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -190,10 +203,12 @@ impl Hub {
                 topic.ring();
             }
         }
+        self.ring_overviews();
     }
 
     /// Continues every partition at its head. Topics may have read their logs before these heads, so they are reloaded.
     fn begin(self: &Arc<Self>, heads: Vec<Head>) {
+        self.doubt_overviews();
         for (partition, head) in self.partitions.iter().zip(heads) {
             let topics: Vec<_> = {
                 let mut partition = lock(partition);
@@ -208,6 +223,7 @@ impl Hub {
 
     /// Takes one notice: applies the next one of its partition, ignores an old one, and heals the partition after a gap.
     fn take(self: &Arc<Self>, notice: &Notice) {
+        self.note(notice);
         let mut partition = self.partition(notice.partition);
         match partition.take(notice) {
             Continuity::Old => {}
@@ -216,8 +232,8 @@ impl Hub {
                 self.heal(notice.partition, HealCause::Gap);
             }
             Continuity::Next => match &notice.body {
-                NoticeBody::Appended { event, .. } if event.subject.kind() == Kind::Label => {
-                    let topic = partition.topic(&event.subject.as_payment());
+                NoticeBody::Appended { event, .. } if event.subject().kind() == Kind::Label => {
+                    let topic = partition.topic(&event.subject().as_payment());
                     drop(partition);
                     topic
                         .filter(|topic| topic.has_no_log())
@@ -225,13 +241,19 @@ impl Hub {
                         .for_each(|topic| self.resolve_later(topic));
                 }
                 NoticeBody::Appended { seq, event } => {
-                    let topic = partition.topic(&event.subject);
+                    let topic = partition.topic(event.subject());
                     drop(partition);
                     let Some(topic) = topic else { return };
-                    match topic.take(Cursor { tag: notice.tag, seq: *seq }, event) {
-                        Effect::Applied => self.keep_warm(&topic),
-                        Effect::Ignored => {}
-                        Effect::Reload => self.reload(topic),
+                    let effect =
+                        event.event().map(|event| topic.take(Cursor { tag: notice.tag, seq: *seq }, &event));
+                    match effect {
+                        Some(Effect::Applied) => self.keep_warm(&topic),
+                        Some(Effect::Ignored) => {}
+                        Some(Effect::Reload) => self.reload(topic),
+                        None => {
+                            self.metrics.store_faults.count(StoreFault::BadNotice);
+                            self.reload(topic);
+                        }
                     }
                 }
                 NoticeBody::Erased { first } => {

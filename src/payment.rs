@@ -38,6 +38,8 @@ pub use label::{Binding, Label, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
-pub use subject::{ALL_PAYMENTS, Kind, LABEL_REALM, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject};
+pub use subject::{
+    ALL_PAYMENTS, EVENTS, Kind, LABEL_REALM, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject,
+};
 pub use time::Time;
 pub use view::View;

@@ -10,6 +10,7 @@
 //! | `append`    | what is appended, and what came of it |
 //! | `log`       | a subject's events in commit order |
 //! | `feed`      | references to the newest events of a partition |
+//! | `index`     | the payments of a realm that changed most recently |
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations |
@@ -23,6 +24,7 @@ pub mod embedded;
 mod erase;
 mod error;
 mod feed;
+mod index;
 mod interface;
 mod labels;
 mod log;
@@ -35,10 +37,11 @@ pub use append::{Append, Appended, Conflict};
 pub use erase::{Erased, Erasure};
 pub use error::StoreError;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
+pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;
 pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
-pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
+pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,
@@ -71,7 +74,7 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Embedded(embedded::Settings { path, history }) => {
+            Self::Embedded(embedded::Settings { path, history, .. }) => {
                 write!(f, "embedded in {}, history {history:?}", path.display())
             }
             Self::Redis(settings) => settings.fmt(f),

@@ -10,6 +10,7 @@
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
 //! | `erase`     | removal of all about one payment |
+//! | `sources`   | the sources, and whether their deliveries fail |
 //! | `reconcile` | one payment, compared with what its provider says |
 
 mod erase;
@@ -19,6 +20,7 @@ mod metrics;
 mod operators;
 mod reconcile;
 mod records;
+mod sources;
 
 use super::{
     hosts::{HostNames, Hosts},
@@ -68,11 +70,13 @@ impl Admin {
         let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
+        let listed = sources::routes(sources.clone());
         let records = Records { sources, store: Arc::clone(&store) };
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
+            .merge(listed)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
         let operators = Operators::new(token, Arc::clone(&metrics));

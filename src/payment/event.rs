@@ -11,6 +11,8 @@ pub const MAX_FACTS: usize = 8;
 /// One event of a log. (`source`, `id`) identifies it within the payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
+    /// The log that the event belongs to. It stands first in the JSON too, so that a reader sees at once whether the event concerns it.
+    pub subject: Subject,
     /// The provider's event id; where it is absent or not signed, [`digest_identity`] takes its place.
     pub id: Arc<str>,
     /// The name of the source that received the event.
@@ -25,8 +27,6 @@ pub struct Event {
     pub occurred_at: Option<Time>,
     /// When its delivery was received, by the gateway's clock. Events are never ordered by it.
     pub received_at: Time,
-    /// The log that the event belongs to.
-    pub subject: Subject,
     /// Whether the event is about real money, as against the provider's test mode.
     pub live: bool,
     /// How far the event may be trusted.

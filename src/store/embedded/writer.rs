@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     limits::LimitHit,
-    metrics::Metrics,
+    metrics::{JournalUse, Metrics},
     payment::{Cursor, Event, Tag, Time},
     store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError, labels::life_ms},
 };
@@ -114,6 +114,7 @@ impl Writer {
             if self.ticked.elapsed() >= TICK {
                 self.ticked = Instant::now();
                 self.forget_stale();
+                self.measure();
             }
         }
         self.mark();
@@ -126,6 +127,9 @@ impl Writer {
         let recent = Arc::clone(&self.recent);
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         let now = Now::by(&self.clock);
+        if let Some(mut index) = recent.index() {
+            index.begin(now.wall);
+        }
         let mut effects = Effects::default();
         self.apply(first, &mut batch, now, &mut effects);
         let mut left = BATCH - 1;
@@ -154,12 +158,7 @@ impl Writer {
             self.is_unmarked = true;
         }
         self.group = group;
-        let mut layers = self.recent.lock();
-        layers.absorb(layer);
-        if layers.active.bytes >= self.pace.bytes {
-            self.recent.due.notify_all();
-        }
-        drop(layers);
+        self.recent.absorb(layer, self.pace.bytes);
         if is_written {
             self.published.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.heads);
         }
@@ -222,6 +221,14 @@ impl Writer {
         }
     }
 
+    /// Reports how far the tree is behind the journal.
+    fn measure(&self) {
+        let layers = self.recent.lock();
+        let used = layers.active.bytes + layers.carrying.as_ref().map_or(0, |layer| layer.bytes);
+        drop(layers);
+        self.metrics.journal(JournalUse { used: used as u64, size: self.journal.size() as u64 });
+    }
+
     /// Removes the logs that the sweep found, as far as they are still past their time to live.
     fn forget_stale(&mut self) {
         let stale = std::mem::take(&mut self.recent.lock().stale);
@@ -230,6 +237,9 @@ impl Writer {
         }
         let now = (self.clock)();
         let recent = Arc::clone(&self.recent);
+        if let Some(mut index) = recent.index() {
+            index.begin(now);
+        }
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         for subject in stale {
             let life_ms = life_ms(self.history_ms, subject.kind());
@@ -256,7 +266,9 @@ impl Writer {
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.records.write(batch, &record);
+                let result = self.records.write(batch, &record).map(|removed| {
+                    (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
+                });
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");
@@ -332,7 +344,8 @@ impl Writer {
         let (tag, pos) = (Tag::from_random(rand::random()), previous.pos + 1);
         let provider = meta.map_or_else(|| Arc::clone(&event.provider), |meta| meta.provider);
         let stored = NewEntry::stored(tag, event)?;
-        let (subject, at) = (subject.clone(), now);
+        let at = batch.stamp(partition, now);
+        let subject = subject.clone();
         batch.add(Change::Entry(NewEntry {
             subject,
             seq,
@@ -347,7 +360,7 @@ impl Writer {
         }))?;
         *head = Head { pos, tag };
         let cursor = Cursor { tag, seq };
-        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event).into() };
         let notice = Notice { partition, pos, previous: previous.tag, tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }

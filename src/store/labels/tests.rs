@@ -17,7 +17,7 @@ struct Bench {
 fn bench() -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new());
-    let settings = embedded::Settings { path: folder.path().join("data"), history: HISTORY };
+    let settings = embedded::Settings { path: folder.path().join("data"), history: HISTORY, recent: 0 };
     let store: Arc<dyn Store> = Arc::new(embedded::Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
     let labels = Labels::new(Arc::clone(&store), Arc::clone(&metrics), HISTORY);
     Bench { _folder: folder, store, metrics, labels }

@@ -101,7 +101,7 @@ async fn thousand_orders_on(store: Arc<dyn Store>, metrics: Arc<Metrics>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i4_a_thousand_orders_of_webhooks_end_alike_by_every_id_on_the_embedded_store() {
     let (folder, metrics) = (tempfile::tempdir().unwrap(), Arc::new(Metrics::new()));
-    let settings = embedded::Settings { path: folder.path().join("data"), history: HISTORY };
+    let settings = embedded::Settings { path: folder.path().join("data"), history: HISTORY, recent: 100_000 };
     let store = embedded::Embedded::open(&settings, Arc::clone(&metrics)).unwrap();
     thousand_orders_on(Arc::new(store), metrics).await;
 }
@@ -109,7 +109,7 @@ async fn i4_a_thousand_orders_of_webhooks_end_alike_by_every_id_on_the_embedded_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i4_a_thousand_orders_of_webhooks_end_alike_by_every_id_on_redis() {
     let (server, metrics) = (RedisServer::start().await, Arc::new(Metrics::new()));
-    let settings = redis_settings(&server, HISTORY);
+    let settings = redis_settings(&server, HISTORY, 100_000);
     let store = redis::Redis::open(settings, Arc::clone(&metrics)).await.unwrap();
     thousand_orders_on(Arc::new(store), metrics).await;
 }
