@@ -34,9 +34,9 @@ pub(super) async fn i1_a_label_is_bound_once_durably_and_in_the_partition_of_its
         for payment in ["pi_1", "pi_2"] {
             let notice = next(&mut notices).await;
             let NoticeBody::Appended { event, .. } = &notice.body else { panic!("{notice:?}") };
-            assert_eq!((event.subject.kind(), &event.subject), (Kind::Label, &label));
+            assert_eq!((event.subject().kind(), event.subject()), (Kind::Label, &label));
             assert_eq!(notice.partition, subject("default", "order-7").partition());
-            assert_eq!(event.binding.as_ref().unwrap().payment.as_str(), payment);
+            assert_eq!(event.event().unwrap().binding.as_ref().unwrap().payment.as_str(), payment);
         }
         assert_eq!(payments(&*store, &label).await, ["pi_1", "pi_2"]);
         assert!(
