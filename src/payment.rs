@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
-//! | `label`   | other ids of a payment, and the payment that such an id points at |
+//! | `label`   | other ids of a payment |
+//! | `bindings` | the payments that such an id points at, and which of them its readers get |
 //! | `failure` | why a payment failed and what the customer has to do next, in words that a customer may read |
 //! | `money`   | minor units, currencies and their exponents, exact decimals |
 //! | `time`    | UTC in milliseconds |
@@ -15,6 +16,7 @@
 //! | `status`  | the payment's status in one word |
 //! | `view`    | the public view of a payment's state: the JSON that browsers and operators read |
 
+mod bindings;
 mod cursor;
 mod event;
 mod failure;
@@ -26,12 +28,13 @@ mod subject;
 mod time;
 mod view;
 
+pub use bindings::{Addition, Bindings, MAX_BOUND};
 pub use cursor::{Cursor, PackedCursor, Tag};
 pub use event::{
     Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };
 pub use failure::{ActionKind, FailureReason, WordObject};
-pub use label::{Addition, Binding, Bindings, Label, MAX_BOUND, MAX_LABELS, Maker};
+pub use label::{Binding, Label, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;

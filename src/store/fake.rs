@@ -3,8 +3,8 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record, RecordCursor,
-    RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record,
+    RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};

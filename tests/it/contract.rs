@@ -14,9 +14,11 @@ mod backend;
 mod erase;
 mod feeds;
 mod index;
+mod labels;
 mod records;
 mod work_queue;
 
+pub(crate) use backend::redis_settings;
 use backend::{Backend, Embedded, Redis, RedisCluster};
 use erase::{
     a_claim_that_was_erased_is_settled_without_effect, an_erasure_is_a_link_of_the_chain_of_its_partition,
@@ -33,6 +35,7 @@ use index::{
     the_index_is_bounded_and_says_since_when_it_is_complete, the_index_is_read_from_a_time_on,
     whoever_reads_on_from_the_last_change_misses_nothing, without_an_index_nothing_is_kept_for_one,
 };
+use labels::i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
@@ -112,6 +115,7 @@ macro_rules! suite {
             i2_i3_an_event_after_an_erasure_begins_a_new_log
             a_claim_that_was_erased_is_settled_without_effect
             appends_and_erasures_at_the_same_time_leave_no_hole
+            i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id
             every_append_writes_its_place_in_the_index
             the_index_is_read_from_a_time_on
             i5_each_realm_has_an_index_of_its_own

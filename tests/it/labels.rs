@@ -66,7 +66,8 @@ impl Order {
         webhook["created"] = json!(1_790_000_000 + step);
         // Refunds and disputes do not carry what the shop wrote beside the payment.
         let has_number = !fixture.starts_with("charge.dispute") && fixture != "charge.refunded";
-        webhook["data"]["object"]["metadata"] = if has_number { json!({ "order_id": number }) } else { json!({}) };
+        webhook["data"]["object"]["metadata"] =
+            if has_number { json!({ "order_id": number }) } else { json!({}) };
         webhook
     }
 }
@@ -76,7 +77,8 @@ pub(crate) const BY_ORDER: &str = "labels = [\"/data/object/metadata/order_id\"]
 
 /// A gateway whose Stripe source names the order number as a label.
 pub(crate) fn setup(store: Store) -> Setup {
-    let stripe = Source { more: BY_ORDER.to_owned(), ..Source::new("stripe", "stripe", "default", STRIPE_SECRET) };
+    let stripe =
+        Source { more: BY_ORDER.to_owned(), ..Source::new("stripe", "stripe", "default", STRIPE_SECRET) };
     Setup { store, sources: vec![stripe], ..Setup::default() }
 }
 

@@ -29,6 +29,7 @@ mod fetched_keys;
 mod full_disk;
 
 mod invariants;
+mod labels;
 mod monitoring;
 mod older_data;
 mod operations;

@@ -59,8 +59,9 @@ impl Backend for RedisCluster {
     }
 }
 
-async fn open_redis(server: &RedisServer, history: Duration, recent: usize) -> Arc<dyn Store> {
-    let settings = redis::Settings {
+/// The settings of a store on a server, which indexes `recent` payments of a realm.
+pub(crate) fn redis_settings(server: &RedisServer, history: Duration, recent: usize) -> redis::Settings {
+    redis::Settings {
         url: server.url().into(),
         password: None,
         ca: None,
@@ -69,6 +70,10 @@ async fn open_redis(server: &RedisServer, history: Duration, recent: usize) -> A
         ack_replicas: 0,
         history,
         recent,
-    };
+    }
+}
+
+async fn open_redis(server: &RedisServer, history: Duration, recent: usize) -> Arc<dyn Store> {
+    let settings = redis_settings(server, history, recent);
     Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
 }

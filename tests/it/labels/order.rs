@@ -23,13 +23,25 @@ async fn pages_on_the_session_the_order_number_and_the_intent_show_each_status()
         for id in order.ids() {
             let mut page = gateway.stream(id).await;
             let (cursor, first) = next_message(&mut page).await;
-            assert_eq!((first["status"].as_str(), cursor.as_str()), (Some("unknown"), "0-0"), "{id} is not known yet");
+            assert_eq!(
+                (first["status"].as_str(), cursor.as_str()),
+                (Some("unknown"), "0-0"),
+                "{id} is not known yet"
+            );
             assert!(first["asked"].is_null() && first["reason"].is_null(), "{first}");
             pages.push(page);
         }
         let expected = [
-            "created", "requires_action", "failed", "failed", "captured", "captured", "captured",
-            "partially_refunded", "disputed", "partially_refunded",
+            "created",
+            "requires_action",
+            "failed",
+            "failed",
+            "captured",
+            "captured",
+            "captured",
+            "partially_refunded",
+            "disputed",
+            "partially_refunded",
         ];
         for (webhook, (status, seq)) in order.webhooks().iter().zip(expected.iter().zip(1..)) {
             let answer = gateway.post("stripe", webhook).await;
@@ -41,17 +53,26 @@ async fn pages_on_the_session_the_order_number_and_the_intent_show_each_status()
                 }
                 let messages = until(page, seq).await;
                 let (_, last) = messages.last().unwrap();
-                assert_eq!((last["status"].as_str(), last["payment"].as_str()), (Some(*status), Some(&*order.payment)));
+                assert_eq!(
+                    (last["status"].as_str(), last["payment"].as_str()),
+                    (Some(*status), Some(&*order.payment))
+                );
                 if *status == "failed" && seq == 4 {
                     assert_eq!(last["failure"], json!({ "reason": "insufficient_funds" }));
                 }
                 let is_first = id == order.session && seq == 7 || id == order.number && seq == 1;
                 assert_eq!(messages.len(), 1, "nothing twice: {messages:?}");
                 if is_first {
-                    assert_eq!((last["type"].as_str(), last["reason"].as_str()), (Some("snapshot"), Some("label")));
+                    assert_eq!(
+                        (last["type"].as_str(), last["reason"].as_str()),
+                        (Some("snapshot"), Some("label"))
+                    );
                     assert_eq!(last["asked"], id);
                 } else {
-                    assert_eq!((last["type"].as_str(), last["prev"].as_u64()), (Some("update"), Some(seq - 1)));
+                    assert_eq!(
+                        (last["type"].as_str(), last["prev"].as_u64()),
+                        (Some("update"), Some(seq - 1))
+                    );
                 }
             }
         }
@@ -60,7 +81,10 @@ async fn pages_on_the_session_the_order_number_and_the_intent_show_each_status()
             gateway.snapshot(&order.number).await,
             gateway.snapshot(&order.payment).await,
         ];
-        assert_eq!((session["asked"].as_str(), session["reason"].as_str()), (Some(&*order.session), Some("label")));
+        assert_eq!(
+            (session["asked"].as_str(), session["reason"].as_str()),
+            (Some(&*order.session), Some("label"))
+        );
         assert!(payment["asked"].is_null() && payment["reason"].is_null());
         let timeline = |snapshot: &Value| snapshot["timeline"].clone();
         assert_eq!(timeline(&session), timeline(&payment));
@@ -107,16 +131,15 @@ async fn follow(public: SocketAddr, id: String, seq: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_order_of_webhooks_ends_alike_while_the_gateway_is_killed_at_random() {
-    let seed = std::env::var("PAYSTREAM_CHAOS_SEED").map_or_else(|_| now_s(), |seed| seed.parse().expect("a number"));
+    let seed = std::env::var("PAYSTREAM_CHAOS_SEED")
+        .map_or_else(|_| now_s(), |seed| seed.parse().expect("a number"));
     for (setup, _redis) in setups().await {
         let mut random = Random::new(seed);
         let mut gateway = Gateway::with(setup).await;
         let mut ends: Vec<Value> = Vec::new();
         for number in 0..12 {
             let order = Order::new(number);
-            let pages = order.ids().map(|id| {
-                tokio::spawn(follow(gateway.public, id.to_owned(), 10))
-            });
+            let pages = order.ids().map(|id| tokio::spawn(follow(gateway.public, id.to_owned(), 10)));
             let mut webhooks = order.webhooks();
             random.shuffle(&mut webhooks);
             let provider = tokio::spawn(deliver(gateway.ingest, webhooks));
@@ -128,7 +151,9 @@ async fn any_order_of_webhooks_ends_alike_while_the_gateway_is_killed_at_random(
             provider.await.unwrap();
             for page in pages {
                 let last = tokio::time::timeout(PATIENCE, page).await;
-                let last = last.unwrap_or_else(|_| panic!("seed {seed}: a page of order {number} never came to its end"));
+                let last = last.unwrap_or_else(|_| {
+                    panic!("seed {seed}: a page of order {number} never came to its end")
+                });
                 assert_eq!(last.unwrap()["payment"], order.payment, "seed {seed}");
             }
             let of_order = [
@@ -136,7 +161,10 @@ async fn any_order_of_webhooks_ends_alike_while_the_gateway_is_killed_at_random(
                 gateway.snapshot(&order.number).await,
                 gateway.snapshot(&order.payment).await,
             ];
-            assert!(of_order.iter().all(|snapshot| snapshot["timeline"] == of_order[2]["timeline"]), "seed {seed}");
+            assert!(
+                of_order.iter().all(|snapshot| snapshot["timeline"] == of_order[2]["timeline"]),
+                "seed {seed}"
+            );
             let end = end_of(&of_order[0]).to_string().replace(&order.payment, "pi");
             ends.push(serde_json::from_str(&end).unwrap());
         }
