@@ -17,6 +17,7 @@
 //! | `watch`     | a watcher's hold on a topic |
 //! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
+//! | `locks`     | how a mutex is locked |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
 //! | `overview`  | all payments of a realm, for those who follow them |
 //! | `heal`      | reading from the store what notices failed to say |
@@ -27,6 +28,7 @@ mod frame;
 mod heads;
 mod heal;
 mod history;
+mod locks;
 mod overview;
 mod partition;
 mod topic;
@@ -50,11 +52,12 @@ use crate::{
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
+use locks::lock;
 use partition::{Continuity, Partition};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -282,11 +285,6 @@ impl Hub {
     fn count_heal(&self, cause: HealCause) {
         self.metrics.heals.count(cause);
     }
-}
-
-/// Locks a mutex, also after a holder has panicked: every change under these locks is a single step, so the data is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
