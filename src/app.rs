@@ -10,12 +10,14 @@
 //! | `halves`    | the half that takes webhooks, and the half that serves streams |
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
+//! | `readiness` | a metric that says whether the store is fit for use |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
 mod disk;
 mod halves;
 mod listeners;
+mod readiness;
 
 use crate::{
     config::{Config, Fixed, Listen, Role},
@@ -67,9 +69,10 @@ impl App {
             store::Settings::Embedded(settings) => Some(settings.path.clone()),
             store::Settings::Redis(_) => None,
         };
+        let history = config.store.history();
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let common = Common { store, metrics, limits, stream, shutdown: Shutdown::default() };
+        let common = Common { store, history, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
@@ -79,6 +82,7 @@ impl App {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
+            labels: ingest.as_ref().map(|half| Arc::clone(&half.labels)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
@@ -96,8 +100,15 @@ impl App {
                 Ok(())
             });
         }
+        let hub = streaming.as_ref().filter(|_| ingest.is_none()).map(|half| Arc::clone(&half.hub));
+        let (store, metrics) = (Arc::clone(&common.store), Arc::clone(&common.metrics));
+        let watching = readiness::watch(store, hub, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
         if let Some(ingest) = &ingest {
-            ingest.spawn(&mut tasks);
+            ingest.spawn(&common, &mut tasks);
         }
         if let Some(streaming) = &streaming {
             streaming.spawn(&common, &mut tasks);

@@ -39,8 +39,8 @@ use crate::{
     shutdown::Shutdown,
     source::{Api, DEBOUNCE, Source, Sources},
     store::{
-        Claim, ClaimTerms, GivenUp, OutcomeKind, Pending, ReasonCode, Record, RecordLog, Settlement, Store,
-        StoreError,
+        Claim, ClaimTerms, GivenUp, Labels, OutcomeKind, Pending, ReasonCode, Record, RecordLog, Settlement,
+        Store, StoreError,
     },
 };
 use backlog::BacklogReport;
@@ -86,11 +86,12 @@ impl Confirmations {
         sources: Arc<Sources>,
         hints: Arc<Notify>,
         store: Arc<dyn Store>,
+        labels: Arc<Labels>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         shutdown: Shutdown,
     ) -> Self {
-        let lookups = Lookups::new(Arc::clone(&store), Arc::clone(&metrics), limits);
+        let lookups = Lookups::new(Arc::clone(&store), labels, Arc::clone(&metrics), limits);
         Self { sources, hints, store, metrics, lookups, shutdown, finished: Notify::new() }
     }
 

@@ -13,6 +13,8 @@
 //! | `topic`     | the live end of one watched log |
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
+//! | `label`     | how watchers of other ids come to a payment |
+//! | `pointing`  | what one watched label points at |
 //! | `follower`  | who follows the log of a topic, counted |
 //! | `watch`     | a watcher's hold on a topic |
 //! | `watchers`  | the watchers of one topic |
@@ -28,9 +30,11 @@ mod frame;
 mod heads;
 mod heal;
 mod history;
+mod label;
 mod locks;
 mod overview;
 mod partition;
+mod pointing;
 mod topic;
 mod watch;
 mod watchers;
@@ -47,13 +51,14 @@ pub use watch::Watch;
 use crate::{
     backoff::Backoff,
     limits::Limits,
-    metrics::{HealCause, Metrics},
-    payment::{Cursor, Name, PARTITIONS},
+    metrics::{HealCause, Metrics, StoreFault},
+    payment::{Cursor, Kind, Name, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
 use locks::lock;
 use partition::{Continuity, Partition};
+use pointing::Due;
 use std::{
     collections::HashMap,
     sync::{
@@ -89,6 +94,8 @@ pub struct Hub {
     warm: Mutex<Vec<Arc<Topic>>>,
     /// The overviews that somebody reads, by realm.
     overviews: Mutex<HashMap<Name, Arc<Overview>>>,
+    /// The topics that follow others which have news.
+    due: Arc<Due>,
     /// Limits how many logs are read at once.
     reads: Semaphore,
     /// Limits how many feeds are read at once.
@@ -111,6 +118,7 @@ impl Hub {
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
             overviews: Mutex::default(),
+            due: Arc::default(),
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
             stale: AtomicBool::new(false),
@@ -136,6 +144,7 @@ impl Hub {
             () = shutdown.stopped() => {}
             () = self.heal_interruptions() => {}
             () = self.tick() => {}
+            () = self.tell_askers() => {}
             () = self.receive(notices) => {}
         }
     }
@@ -226,19 +235,36 @@ impl Hub {
                 self.heal(notice.partition, HealCause::Gap);
             }
             Continuity::Next => match &notice.body {
+                NoticeBody::Appended { event, .. } if event.subject().kind() == Kind::Label => {
+                    let topic = partition.topic(&event.subject().as_payment());
+                    drop(partition);
+                    topic
+                        .filter(|topic| topic.has_no_log())
+                        .into_iter()
+                        .for_each(|topic| self.resolve_later(topic));
+                }
                 NoticeBody::Appended { seq, event } => {
-                    let topic = partition.topic(&event.subject);
+                    let topic = partition.topic(event.subject());
                     drop(partition);
                     let Some(topic) = topic else { return };
-                    match topic.take(Cursor { tag: notice.tag, seq: *seq }, event) {
-                        Effect::Applied => self.keep_warm(&topic),
-                        Effect::Ignored => {}
-                        Effect::Reload => self.reload(topic),
+                    let effect =
+                        event.event().map(|event| topic.take(Cursor { tag: notice.tag, seq: *seq }, &event));
+                    match effect {
+                        Some(Effect::Applied) => self.keep_warm(&topic),
+                        Some(Effect::Ignored) => {}
+                        Some(Effect::Reload) => self.reload(topic),
+                        None => {
+                            self.metrics.store_faults.count(StoreFault::BadNotice);
+                            self.reload(topic);
+                        }
                     }
                 }
                 NoticeBody::Erased { first } => {
                     let topics: Vec<_> = partition.topics().cloned().collect();
+                    // It may have been the log of a label.
+                    let askers: Vec<_> = partition.askers().cloned().collect();
                     drop(partition);
+                    askers.into_iter().for_each(|topic| self.resolve_later(topic));
                     topics
                         .into_iter()
                         .filter(|topic| topic.erase(*first))

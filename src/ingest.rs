@@ -9,7 +9,7 @@
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
 //! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! as HTTP). Beside that, `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
@@ -17,10 +17,12 @@ mod long_work;
 mod outcome;
 mod read;
 mod reply;
+mod windows;
 
 pub use delivery::Delivery;
 pub use outcome::Refusal;
 pub use reply::{Reply, ReplyBody};
+pub use windows::watch_windows;
 
 use crate::{
     limits::{LimitHit, Limits},
@@ -28,7 +30,7 @@ use crate::{
     metrics::Metrics,
     payment::{Event, Name, Time},
     source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, RecordLog, Store, StoreError},
+    store::{Append, Appended, Labels, RecordLog, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
@@ -53,22 +55,25 @@ pub struct Ingest {
     hints: Arc<Notify>,
     /// Where deliveries are read that take long to read.
     long_work: LongWork,
+    /// Binds the other ids of payments.
+    labels: Arc<Labels>,
     /// The account of what comes of deliveries.
     account: Account,
 }
 
 impl Ingest {
-    /// Builds the way into `store`. `hints` is notified of each confirmation that is newly pending.
+    /// Builds the way into `store`, with its labels. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
+        labels: Arc<Labels>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         hints: Arc<Notify>,
     ) -> Self {
         let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
         let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
-        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), account }
+        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), labels, account }
     }
 
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
@@ -123,6 +128,7 @@ impl Ingest {
         let outcome = match meaning {
             Ok(None) => Outcome::Ignored,
             Ok(Some(mapped)) => {
+                self.labels.leave_out(mapped.labels.left_out);
                 let event = Event {
                     id: mapped.id,
                     source: source.shared_name(),
@@ -134,6 +140,8 @@ impl Ingest {
                     live: mapped.live,
                     trust: source.trust(),
                     facts: mapped.facts,
+                    labels: mapped.labels.kept,
+                    binding: None,
                 };
                 self.append(source, delivery, &summary, event).await
             }
@@ -174,7 +182,7 @@ impl Ingest {
         opened.map_err(Outcome::Rejected)
     }
 
-    /// Appends an event to its payment's log, and notes that a confirmation is pending if the provider can be asked.
+    /// Appends an event to its payment's log, binds its labels, and notes that a confirmation is pending if the provider can be asked.
     async fn append(
         &self,
         source: &Source,
@@ -184,6 +192,7 @@ impl Ingest {
     ) -> Outcome {
         let started = Instant::now();
         let payment = event.subject.id.clone();
+        let bindings = Labels::of(&event);
         // Both go to the store at once, so that they wait for one sync of the disk. If only the confirmation is stored, it costs one
         // request in vain.
         let append = Append { event, shared_ids: source.shares_ids() };
@@ -192,6 +201,13 @@ impl Ingest {
             return store_failed(source, &why);
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        // After the event, since an event in conflict binds nothing. If a crash comes between, the provider sends the event again, and its
+        // duplicate binds the labels.
+        if matches!(appended, Ok(Appended::New { .. } | Appended::Duplicate { .. }))
+            && let Err(why) = self.labels.bind(bindings).await
+        {
+            return store_failed(source, &why);
+        }
         match appended {
             Ok(Appended::New { cursor, .. }) => Outcome::Accepted(cursor),
             Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),

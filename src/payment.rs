@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
+//! | `label`   | other ids of a payment, and the payment that such an id points at |
 //! | `failure` | why a payment failed and what the customer has to do next, in words that a customer may read |
 //! | `money`   | minor units, currencies and their exponents, exact decimals |
 //! | `time`    | UTC in milliseconds |
@@ -17,6 +18,7 @@
 mod cursor;
 mod event;
 mod failure;
+mod label;
 mod money;
 mod state;
 mod status;
@@ -29,9 +31,12 @@ pub use event::{
     Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };
 pub use failure::{ActionKind, FailureReason, WordObject};
+pub use label::{Addition, Binding, Bindings, Label, MAX_BOUND, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
-pub use subject::{ALL_PAYMENTS, EVENTS, Kind, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject};
+pub use subject::{
+    ALL_PAYMENTS, EVENTS, Kind, LABEL_REALM, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject,
+};
 pub use time::Time;
 pub use view::View;

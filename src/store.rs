@@ -14,6 +14,7 @@
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations |
+//! | `labels`    | binding other ids to payments |
 //! | `erase`     | removing all about one payment |
 //! | `error`     | why a store could not do it |
 //! | `embedded`, `redis` | the two stores |
@@ -25,6 +26,7 @@ mod error;
 mod feed;
 mod index;
 mod interface;
+mod labels;
 mod log;
 mod notice;
 mod record;
@@ -37,8 +39,9 @@ pub use error::StoreError;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
 pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;
+pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
-pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
+pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,
@@ -46,7 +49,7 @@ pub use record::{
 pub use work_queue::{Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, Settlement};
 
 use crate::metrics::Metrics;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Which store to use, and how: `[store]` of the configuration.
 #[derive(Clone, Debug)]
@@ -55,6 +58,17 @@ pub enum Settings {
     Embedded(embedded::Settings),
     /// A Redis server that several nodes share.
     Redis(redis::Settings),
+}
+
+impl Settings {
+    /// How long a log lives after its last event.
+    #[must_use]
+    pub const fn history(&self) -> Duration {
+        match self {
+            Self::Embedded(settings) => settings.history,
+            Self::Redis(settings) => settings.history,
+        }
+    }
 }
 
 impl fmt::Display for Settings {

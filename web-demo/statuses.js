@@ -133,6 +133,7 @@ export function explanation({ status, failure, action }) {
 /** @type {Record<import("./paystream.js").Connection, string>} */
 export const CONNECTIONS = {
   connecting: "Connecting",
+  crowded: "Waiting: too many tabs are open",
   live: "Live",
   stale: "Updates delayed",
   reconnecting: "Reconnecting",

@@ -11,10 +11,10 @@ use paystream::{
     metrics::Metrics,
     payment::Time,
     source::{Source, SourceSettings},
-    store::Log,
+    store::{Labels, Log},
 };
 use sha2::Sha256;
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 const SECRET: &str = "whsec_8f3b1c2d9a7e55aa";
 /// An event with all of its members, on as many lines as Stripe sends it.
@@ -40,7 +40,10 @@ pub(crate) fn deliver() -> Box<dyn FnMut()> {
     let source = source();
     let headers = headers(&source);
     let (metrics, limits) = (Arc::new(Metrics::new()), Live::new(Limits::default()));
-    let ingest = Ingest::new(Arc::new(Scripted::of(Log::default())), metrics, limits, Arc::default());
+    let store = Arc::new(Scripted::of(Log::default()));
+    let labels =
+        Arc::new(Labels::new(store.clone(), Arc::clone(&metrics), Duration::from_secs(180 * 86_400)));
+    let ingest = Ingest::new(store, labels, metrics, limits, Arc::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     Box::new(move || {
         let delivery =

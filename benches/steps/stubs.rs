@@ -137,6 +137,8 @@ pub(crate) fn life(payment: u64) -> impl Iterator<Item = Event> + Clone {
             live: true,
             trust: Trust::Verified,
             facts: vec![Fact::phase(phase, Some(money))],
+            labels: Vec::new(),
+            binding: None,
         }
     })
 }

@@ -73,7 +73,7 @@ pub(crate) fn wake() -> Box<dyn FnMut()> {
             pos: next.seq,
             previous: cursor.tag,
             tag: next.tag,
-            body: NoticeBody::Appended { seq: next.seq, event: Arc::clone(&event) },
+            body: NoticeBody::Appended { seq: next.seq, event: Arc::clone(&event).into() },
         });
         runtime.block_on(async {
             for (bell, watch) in &watchers {

@@ -7,22 +7,24 @@ use crate::{
     confirm::Confirmations,
     http::{self, Public, Webhooks},
     hub::Hub,
-    ingest::Ingest,
+    ingest::{Ingest, watch_windows},
     limits::Limits,
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
     source::{Source, Sources},
-    store::Store,
+    store::{Labels, Store},
     stream::{self, Streams},
 };
 use axum::Router;
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinSet};
 
 /// What both halves share. Both only borrow it; it belongs to the running gateway.
 pub(super) struct Common {
     pub(super) store: Arc<dyn Store>,
+    /// How long the store keeps a log.
+    pub(super) history: Duration,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Live<Limits>,
     pub(super) stream: Live<stream::Settings>,
@@ -39,7 +41,9 @@ impl fmt::Debug for Common {
 pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
+    pub(super) labels: Arc<Labels>,
     webhooks: Webhooks,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for IngestHalf {
@@ -51,23 +55,41 @@ impl fmt::Debug for IngestHalf {
 impl IngestHalf {
     /// Builds the half. Nothing runs before [`IngestHalf::spawn`].
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
-        let Common { store, metrics, limits, shutdown, .. } = common;
+        let Common { store, history, metrics, limits, shutdown, .. } = common;
         let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
-        let ingest = Ingest::new(Arc::clone(store), Arc::clone(metrics), limits.clone(), Arc::clone(&hints));
+        let labels = Arc::new(Labels::new(Arc::clone(store), Arc::clone(metrics), *history));
+        let ingest = Ingest::new(
+            Arc::clone(store),
+            Arc::clone(&labels),
+            Arc::clone(metrics),
+            limits.clone(),
+            Arc::clone(&hints),
+        );
         let confirmations = Confirmations::new(
             Arc::clone(&sources),
             hints,
             Arc::clone(store),
+            Arc::clone(&labels),
             Arc::clone(metrics),
             limits.clone(),
             shutdown.clone(),
         );
         let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
-        Self { sources, confirmations: Arc::new(confirmations), webhooks }
+        let metrics = Arc::clone(metrics);
+        let half = Self { sources, confirmations: Arc::new(confirmations), labels, webhooks, metrics };
+        half.show_sources();
+        half
     }
 
-    /// Starts the task that asks providers about the payments that their webhooks hinted at.
-    pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
+    /// Starts the task that asks providers about the payments that their webhooks hinted at, and the one that watches the windows of
+    /// their retries.
+    pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
+        let (sources, metrics) = (Arc::clone(&self.sources), Arc::clone(&self.metrics));
+        let watching = watch_windows(sources, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
         let confirming = Arc::clone(&self.confirmations).run();
         tasks.spawn(async move {
             confirming.await;
@@ -83,6 +105,14 @@ impl IngestHalf {
     /// Replaces the configured sources after a reload.
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
         self.sources.replace(sources);
+        self.show_sources();
+    }
+
+    /// Lets the metrics of each source begin at 0, so that its first failure is a change that a rule sees.
+    fn show_sources(&self) {
+        for source in self.sources.all() {
+            self.metrics.source(source.name(), source.api().is_some());
+        }
     }
 
     /// Returns once no delivery is in progress.
@@ -107,7 +137,7 @@ impl fmt::Debug for StreamHalf {
 impl StreamHalf {
     /// Builds the half. Nothing runs before [`StreamHalf::spawn`] but the idle threads of the reactors.
     pub(super) fn new(access: Access, common: &Common) -> io::Result<Self> {
-        let Common { store, metrics, limits, stream, shutdown } = common;
+        let Common { store, metrics, limits, stream, shutdown, .. } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
         let streams = Streams::new(
             Arc::clone(&hub),

@@ -27,7 +27,7 @@ pub(super) fn following(
     answer: PaymentAnswer,
     (asked_at, received_at): (Time, Time),
 ) -> Event {
-    let PaymentAnswer { kind, occurred_at, live, facts } = answer;
+    let PaymentAnswer { kind, occurred_at, live, facts, labels } = answer;
     let mut event = Event {
         id: "".into(),
         source: source.name().into(),
@@ -39,6 +39,8 @@ pub(super) fn following(
         live,
         trust: Trust::Confirmed,
         facts,
+        labels,
+        binding: None,
     };
     event.id = identity(latest, &event);
     event
@@ -95,6 +97,7 @@ mod tests {
             occurred_at: None,
             live: true,
             facts: vec![Fact::phase(phase, None)],
+            labels: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
 //! | `erase`     | removal of all about one payment |
+//! | `sources`   | the sources, and whether their deliveries fail |
 //! | `reconcile` | one payment, compared with what its provider says |
 
 mod erase;
@@ -19,13 +20,19 @@ mod metrics;
 mod operators;
 mod reconcile;
 mod records;
+mod sources;
 
 use super::{
     hosts::{HostNames, Hosts},
     problem,
 };
 use crate::{
-    confirm::Confirmations, hub::Hub, metrics::Metrics, shutdown::Shutdown, source::Sources, store::Store,
+    confirm::Confirmations,
+    hub::Hub,
+    metrics::Metrics,
+    shutdown::Shutdown,
+    source::Sources,
+    store::{Labels, Store},
 };
 use axum::Router;
 use erase::Erasures;
@@ -45,6 +52,8 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
+    /// Erases payments with their labels, if the node takes webhooks.
+    pub labels: Option<Arc<Labels>>,
     /// Rendered by `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Knows whether the node is draining.
@@ -58,15 +67,16 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, metrics, shutdown, token, hosts } = self;
+        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
-        let erasures =
-            Erasures { sources: sources.clone(), store: Arc::clone(&store), metrics: Arc::clone(&metrics) };
+        let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
+        let listed = sources::routes(sources.clone());
         let records = Records { sources, store: Arc::clone(&store) };
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
+            .merge(listed)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
         let operators = Operators::new(token, Arc::clone(&metrics));

@@ -165,8 +165,19 @@ impl From<DemoError> for Problem {
     }
 }
 
+/// A module of the client package, at the path by which `web-demo/paystream.js` finds it in the repository too.
+macro_rules! client {
+    ($name:literal) => {
+        Page::new(
+            concat!("/clients/js/src/", $name),
+            JAVASCRIPT,
+            include_str!(concat!("../../clients/js/src/", $name)),
+        )
+    };
+}
+
 /// The page and the files that it loads.
-static PAGES: [Page; 8] = [
+static PAGES: [Page; 14] = [
     Page::new("/", HTML, include_str!("../../web-demo/index.html")),
     Page::new("/demo/style.css", CSS, include_str!("../../web-demo/style.css")),
     Page::new("/demo/icon.svg", SVG, include_str!("../../web-demo/icon.svg")),
@@ -175,6 +186,12 @@ static PAGES: [Page; 8] = [
     Page::new("/demo/view.js", JAVASCRIPT, include_str!("../../web-demo/view.js")),
     Page::new("/demo/statuses.js", JAVASCRIPT, include_str!("../../web-demo/statuses.js")),
     Page::new("/demo/format.js", JAVASCRIPT, include_str!("../../web-demo/format.js")),
+    client!("index.js"),
+    client!("ledger.js"),
+    client!("link.js"),
+    client!("money.js"),
+    client!("sse.js"),
+    client!("watch.js"),
 ];
 
 #[cfg(test)]

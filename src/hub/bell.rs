@@ -11,6 +11,12 @@ use std::{
 pub trait Ringer: Send + Sync {
     /// Wakes the watcher of this key. It is called under the topic's lock, so it must not wait and must not call the topic.
     fn ring(&self, key: u32);
+
+    /// Whether it is told of the topic's own log alone, and not of what the topic follows if that is empty. Two ids that point at each other
+    /// would otherwise wake each other for ever.
+    fn hears_own_log_alone(&self) -> bool {
+        false
+    }
 }
 
 /// The bell of one watcher, shared with every topic that it watches.

@@ -195,6 +195,8 @@ mod tests {
             live: true,
             trust,
             facts: vec![fact],
+            labels: Vec::new(),
+            binding: None,
         };
         Entry { tag: Tag::from_random(1), event: Arc::new(event) }
     }

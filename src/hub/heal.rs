@@ -1,6 +1,6 @@
 //! Healing: the hub reads from the store what notices failed to say, once per partition and topic and not once per stream.
 
-use super::{Hub, history::History, topic::Topic};
+use super::{Hub, history::History, label::Freshness, topic::Topic};
 use crate::{
     metrics::HealCause,
     payment::{Subject, Tag},
@@ -57,10 +57,15 @@ impl Hub {
                         partition.resume_at(newest(news));
                     }
                     let (named, erased) = named(news);
+                    // An erasure does not say whether the log was a label's.
+                    let relabeled: HashSet<_> = match erased.is_empty() {
+                        true => HashSet::new(),
+                        false => partition.askers().map(|topic| topic.subject().clone()).collect(),
+                    };
                     let is_touched = |topic: &&Arc<Topic>| {
                         // Every erasure counts, so this must not stop at the first that touches the topic.
                         let touching = erased.iter().filter(|first| topic.erase(**first)).count();
-                        touching > 0 || named.contains(topic.subject())
+                        touching > 0 || named.contains(topic.subject()) || relabeled.contains(topic.subject())
                     };
                     partition.topics().filter(is_touched).cloned().collect()
                 }
@@ -76,12 +81,12 @@ impl Hub {
         }
     }
 
-    /// Reads a topic's log again in a task of its own, and then wakes its watchers.
+    /// Reads a topic's log again in a task of its own, or what it follows if that is empty, and then wakes its watchers.
     pub(super) fn reload(self: &Arc<Self>, topic: Arc<Topic>) {
         topic.distrust();
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            hub.ask(|| hub.history(&topic, topic.reads())).await;
+            hub.ask(|| hub.followed(&topic, Freshness::Now)).await;
         });
     }
 
@@ -109,12 +114,13 @@ impl Hub {
     }
 }
 
-/// The subjects whose logs these references name, and the first tags of the logs whose erasure they tell of.
-fn named(references: &[Reference]) -> (HashSet<&Subject>, HashSet<Tag>) {
+/// The watched subjects that these references concern, since they name their logs or those of their labels, and the first tags of the logs
+/// whose erasure they tell of.
+fn named(references: &[Reference]) -> (HashSet<Subject>, HashSet<Tag>) {
     let (mut named, mut erased) = (HashSet::new(), HashSet::new());
     for reference in references {
         match &reference.to {
-            Referent::Entry { subject, .. } => _ = named.insert(subject),
+            Referent::Entry { subject, .. } => _ = named.insert(subject.as_payment()),
             Referent::Erased { first } => _ = erased.insert(*first),
         }
     }

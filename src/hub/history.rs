@@ -2,7 +2,7 @@
 
 use super::frame::{self, Frame};
 use crate::{
-    payment::{Cursor, Subject, Tag},
+    payment::{Cursor, Name, Subject, Tag},
     store::{Entry, Log},
 };
 use bytes::Bytes;
@@ -16,15 +16,41 @@ pub struct History {
     pub snapshot: Bytes,
     /// The tag that the first entry had in a log of the same payment that was erased while it was watched; [`Tag::NONE`] if none was.
     pub erased: Tag,
-    log: Log,
+    /// The id of the payment.
+    pub payment: Name,
+    /// The id by which the payment was asked for, if that is a label.
+    pub asked: Option<Name>,
+    log: Arc<Log>,
     /// The frames of all entries, encoded when the first stream asks for some.
-    frames: OnceLock<Vec<Arc<Frame>>>,
+    frames: Arc<OnceLock<Vec<Arc<Frame>>>>,
 }
 
 impl History {
     pub(super) fn new(subject: &Subject, log: Log, erased: Tag) -> Self {
         let snapshot = frame::snapshot(subject, &log);
-        Self { head: log.head(), snapshot, erased, log, frames: OnceLock::new() }
+        let (payment, asked) = (subject.id.clone(), None);
+        Self {
+            head: log.head(),
+            snapshot,
+            erased,
+            payment,
+            asked,
+            log: Arc::new(log),
+            frames: Arc::default(),
+        }
+    }
+
+    /// The same history for those who asked for the payment by a label.
+    pub(super) fn led_by(&self, label: &Name) -> Self {
+        let Self { head, snapshot, erased, payment, log, frames, .. } = self;
+        let (snapshot, payment) = (snapshot.clone(), payment.clone());
+        let (log, frames) = (Arc::clone(log), Arc::clone(frames));
+        Self { head: *head, snapshot, erased: *erased, payment, asked: Some(label.clone()), log, frames }
+    }
+
+    /// Whether the log has an entry.
+    pub(super) fn first_is_there(&self) -> bool {
+        self.first() != Tag::NONE
     }
 
     /// The tag of the log's first entry; [`Tag::NONE`] if there is none.

@@ -1,13 +1,16 @@
 //! A partition: its watched logs, and its continuity, that is which notice is the next one and which shows that one is missing.
 
-use super::topic::Topic;
+use super::{
+    pointing::{Due, Pointing},
+    topic::Topic,
+};
 use crate::{
     payment::Subject,
     store::{Head, Notice},
 };
 use std::{
     borrow::Borrow,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -19,6 +22,8 @@ pub(super) struct Partition {
     last: Head,
     /// The watched logs. A set whose members are found by their subject, which a map would hold a second time.
     topics: HashSet<BySubject>,
+    /// The bound labels of those of them that have no log.
+    pointings: HashMap<Subject, Arc<Pointing>>,
     /// A heal is under way. Notices are not applied meanwhile, since the heal reads on until it has reached the head.
     healing: bool,
     /// There may be news that the heal has not read, so it reads once more.
@@ -119,5 +124,36 @@ impl Partition {
 
     pub(super) fn forget(&mut self, subject: &Subject) {
         self.topics.remove(subject);
+    }
+
+    /// Takes out what a topic does to follow another.
+    pub(super) fn take_pointing(&mut self, subject: &Subject) -> Option<Arc<Pointing>> {
+        self.pointings.remove(subject)
+    }
+
+    /// The label of a watched log, if it is bound.
+    pub(super) fn pointing(&self, subject: &Subject) -> Option<Arc<Pointing>> {
+        self.pointings.get(subject).cloned()
+    }
+
+    /// The watched logs whose labels are bound.
+    pub(super) fn askers(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics().filter(|topic| self.pointings.contains_key(topic.subject()))
+    }
+
+    /// What a topic does to follow another. `None` if nobody follows the topic any more.
+    pub(super) fn pointing_or_new(&mut self, topic: &Arc<Topic>, due: &Arc<Due>) -> Option<Arc<Pointing>> {
+        let subject = topic.subject();
+        let is_watched = self.topics.get(subject).is_some_and(|BySubject(known)| Arc::ptr_eq(known, topic));
+        let known = self.pointings.entry(subject.clone());
+        (is_watched && topic.is_followed())
+            .then(|| Arc::clone(known.or_insert_with(|| Arc::new(Pointing::new(topic, due)))))
+    }
+
+    /// Forgets the label of a topic, unless it is another one by now.
+    pub(super) fn forget_pointing(&mut self, subject: &Subject, pointing: &Arc<Pointing>) {
+        if self.pointing(subject).is_some_and(|known| Arc::ptr_eq(&known, pointing)) {
+            self.pointings.remove(subject);
+        }
     }
 }

@@ -8,6 +8,8 @@ use crate::{
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::Instant;
 
+mod labels;
+
 struct Node {
     store: Arc<Fake>,
     hub: Arc<Hub>,
@@ -113,6 +115,21 @@ async fn i3_gapless_a_lost_notice_is_healed_by_the_next_one() {
     node.store.mute.store(false, Relaxed);
     let last = node.store.say("a", Phase::Captured).await;
     assert_eq!(watcher.follow(last).await.unwrap(), [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_gapless_a_notice_with_an_event_that_does_not_fit_sends_its_watchers_to_the_log() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    node.store.garble.store(true, Relaxed);
+    node.store.say("b", Phase::Captured).await;
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+    // That of the payment that nobody watches was not parsed.
+    let metrics = node.hub.metrics.render();
+    assert!(metrics.contains(r#"store_faults_total{reason="bad_notice"} 1"#), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]

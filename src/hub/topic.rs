@@ -74,6 +74,8 @@ struct Warm {
     state: Option<State>,
     /// The frames of the newest entries, without a gap; the last one is that of the log's end.
     recent: VecDeque<Arc<Frame>>,
+    /// The topic of the payment that the id of this one points at, as long as this one has no log.
+    target: Option<Arc<Topic>>,
     /// The whole log, as long as it ends at the topic's cursor, and the number of the read that brought it last.
     cached: Option<(Arc<History>, u32)>,
     /// It is on the hub's list of topics to cool.
@@ -185,6 +187,19 @@ impl Topic {
         self.live().ring();
     }
 
+    /// Whether somebody follows whatever the topic follows, and not only its own log.
+    pub(super) fn is_followed(&self) -> bool {
+        self.live().watchers.as_slice().iter().any(|watcher| !watcher.ringer.hears_own_log_alone())
+    }
+
+    /// Wakes the watchers who follow whatever the topic follows.
+    pub(super) fn ring_followers(&self) {
+        let live = self.live();
+        let followers =
+            live.watchers.as_slice().iter().filter(|watcher| !watcher.ringer.hears_own_log_alone());
+        followers.for_each(|watcher| watcher.ringer.ring(watcher.key));
+    }
+
     /// Takes the event that was appended to the log as entry `cursor`, by the notice that follows in the partition.
     pub(super) fn take(&self, cursor: Cursor, event: &Event) -> Effect {
         let mut live = self.live();
@@ -237,20 +252,73 @@ impl Topic {
         is_ours || first == Tag::NONE || is_read || !live.trusted
     }
 
+    /// The updates after `cursor` of what the topic's watchers follow: its own log or, if `is_led`, that of the payment that its id points
+    /// at. A watcher who followed the other of the two has to read the history.
+    #[must_use]
+    pub fn follow(&self, cursor: Cursor, is_led: bool) -> Pull {
+        let live = self.live();
+        match (live.target().cloned(), is_led) {
+            (None, false) => live.pull(cursor),
+            (Some(target), true) => {
+                // One lock after the other: the target may follow this very topic.
+                drop(live);
+                target.pull(cursor)
+            }
+            (None, true) | (Some(_), false) => Pull::Behind,
+        }
+    }
+
+    /// The end of the log that the topic's watchers follow.
+    #[must_use]
+    pub fn followed_end(&self) -> LogEnd {
+        self.target().map_or_else(|| self.log_end(), |target| target.log_end())
+    }
+
+    /// The topic whose log the topic's watchers follow, if it is not this one.
+    #[must_use]
+    pub fn target(&self) -> Option<Arc<Self>> {
+        self.live().target().cloned()
+    }
+
+    /// Has the topic's watchers follow another topic as long as this one has no log. Returns whether they followed another one before.
+    pub(super) fn point_at(&self, target: Option<Arc<Self>>) -> bool {
+        let mut live = self.live();
+        let before = live.warm.as_ref().and_then(|warm| warm.target.as_ref());
+        let is_same = match (before, &target) {
+            (None, None) => true,
+            (Some(before), Some(target)) => Arc::ptr_eq(before, target),
+            _ => false,
+        };
+        if is_same {
+            return false;
+        }
+        let before = std::mem::replace(&mut live.warm.get_or_insert_default().target, target);
+        drop(live);
+        // Its last hold may be this one, and a topic is not dropped under the lock of another.
+        drop(before);
+        true
+    }
+
+    /// Whether the topic's log is empty, as far as the topic knows.
+    pub(super) fn has_no_log(&self) -> bool {
+        self.live().cursor == Cursor::START
+    }
+
+    /// Whether the topic knows its log.
+    pub(super) fn is_read(&self) -> bool {
+        self.live().trusted
+    }
+
+    /// The payment's phase at the end of the log; `None` if there is no log.
+    pub(super) fn phase_of_log(&self) -> Option<Option<Phase>> {
+        let live = self.live();
+        (live.cursor != Cursor::START).then_some(live.phase)
+    }
+
     /// The updates after `cursor`, as far as the topic keeps them.
     #[must_use]
     pub fn pull(&self, cursor: Cursor) -> Pull {
-        let live = self.live();
-        if cursor == live.cursor && (live.trusted || cursor != Cursor::START) {
-            return Pull::Current;
-        }
-        let follows = |frame: &Arc<Frame>| frame.previous == cursor.tag && frame.cursor.seq == cursor.seq + 1;
-        let kept = live.warm.as_ref().map(|warm| &warm.recent);
-        let place = kept.and_then(|recent| recent.iter().position(follows));
-        match kept.zip(place) {
-            Some((recent, place)) => Pull::Frames(recent.range(place..).cloned().collect()),
-            None => Pull::Behind,
-        }
+        self.live().pull(cursor)
     }
 
     /// The end of the log; that of an empty log until the log was read.
@@ -345,14 +413,36 @@ impl Topic {
         if is_hot {
             return false;
         }
-        if let Some(state) = live.warm.take().and_then(|warm| warm.state) {
+        let Some(Warm { state, target, .. }) = live.warm.take().map(|warm| *warm) else { return true };
+        if let Some(state) = state {
             live.state = Packed::from(&state);
+        }
+        if target.is_some() {
+            live.warm = Some(Box::new(Warm { target, ..Warm::default() }));
         }
         true
     }
 }
 
 impl LiveEnd {
+    /// The topic that is followed in place of this one, which has no log.
+    fn target(&self) -> Option<&Arc<Topic>> {
+        self.warm.as_ref()?.target.as_ref().filter(|_| self.cursor == Cursor::START)
+    }
+
+    fn pull(&self, cursor: Cursor) -> Pull {
+        if cursor == self.cursor && (self.trusted || cursor != Cursor::START) {
+            return Pull::Current;
+        }
+        let follows = |frame: &Arc<Frame>| frame.previous == cursor.tag && frame.cursor.seq == cursor.seq + 1;
+        let kept = self.warm.as_ref().map(|warm| &warm.recent);
+        let place = kept.and_then(|recent| recent.iter().position(follows));
+        match kept.zip(place) {
+            Some((recent, place)) => Pull::Frames(recent.range(place..).cloned().collect()),
+            None => Pull::Behind,
+        }
+    }
+
     /// The fold of the log to go on with, and the frames of its newest entries.
     fn unpack(&mut self) -> (&mut State, &mut VecDeque<Arc<Frame>>) {
         let Self { state, warm, .. } = self;

@@ -4,6 +4,7 @@ use super::{
     Hub,
     bell::{Bell, Ringer},
     history::History,
+    label::Freshness,
     topic::Topic,
     watchers::Watcher,
 };
@@ -23,16 +24,11 @@ impl Hub {
     #[must_use]
     pub fn join(self: &Arc<Self>, subject: &Subject, bell: Arc<Bell>) -> Watch {
         let watcher = Watcher { ringer: bell, key: 0 };
-        let topic = {
-            let mut partition = self.partition(subject.partition());
-            let topic = partition.topic_or_new(subject);
-            topic.add(watcher.clone());
-            topic
-        };
+        let topic = self.enter(subject, &watcher);
         Watch { hub: Arc::clone(self), topic, watcher }
     }
 
-    /// Reads a whole log, for a watcher that follows it already. Asks a store that fails again until it answers. A log that
+    /// Reads what a topic's watchers follow, for one that follows it already. Asks a store that fails again until it answers. A log that
     /// was read a moment ago will do too, since later events wake the watcher.
     pub fn history_in_time(
         self: &Arc<Self>,
@@ -40,7 +36,7 @@ impl Hub {
     ) -> impl Future<Output = Arc<History>> + Send + use<> {
         let (hub, topic) = (Arc::clone(self), Arc::clone(topic));
         async move {
-            match hub.ask(|| hub.history(&topic, 0)).await {
+            match hub.ask(|| hub.followed(&topic, Freshness::Lately)).await {
                 Some(history) => history,
                 // The hub has stopped: its watchers are about to be cut and need nothing more.
                 None => std::future::pending().await,
@@ -64,21 +60,16 @@ impl Watch {
         Self { hub: Arc::clone(&self.hub), topic: Arc::clone(&self.topic), watcher }
     }
 
-    /// Reads the whole log as it is now or later. One reader reads for all who wait, and the number of logs that are read at
+    /// Reads the whole log that is followed, as it is now or later: that of the topic or, if it is empty, of the payment that its id points at. One reader reads for all who wait, and the number of logs that are read at
     /// once is limited.
     pub fn history(&self) -> impl Future<Output = Result<Arc<History>, StoreError>> + Send + use<> {
         let (hub, topic) = (Arc::clone(&self.hub), Arc::clone(&self.topic));
-        async move { hub.history(&topic, topic.reads()).await }
+        async move { hub.followed(&topic, Freshness::Now).await }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Under the partition's lock, as in `join`, so that no watcher can join a topic that is being forgotten.
-        let subject = self.topic.subject();
-        let mut partition = self.hub.partition(subject.partition());
-        if self.topic.remove(&self.watcher) {
-            partition.forget(subject);
-        }
+        self.hub.leave(&self.topic, &self.watcher);
     }
 }

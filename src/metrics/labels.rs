@@ -80,6 +80,20 @@ impl ConfirmationOutcome {
     }
 }
 
+/// What became of a label that an event names, unless it is known already.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum LabelOutcome {
+    /// It points at the payment now.
+    Bound,
+    /// It was written again, so that it lives as long as its payments.
+    Renewed,
+    /// It points at as many payments as it may, so this one is not found by it.
+    Full,
+    /// Its id breaks the rules of ids, may be a card number, or is one too many.
+    LeftOut,
+}
+
 /// How a stream, or one payment of it, was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -98,6 +112,8 @@ pub enum ResumeKind {
     RolledBack,
     /// The client got a snapshot, because the payment was erased.
     Erased,
+    /// The client got a snapshot of the payment that the label points at.
+    Label,
 }
 
 impl ResumeKind {
@@ -245,4 +261,10 @@ pub struct ReloadLabels {
     pub cause: &'static str,
     /// The word of a [`ReloadOutcome`].
     pub outcome: &'static str,
+}
+
+impl ReloadLabels {
+    pub(super) fn new(cause: ReloadCause, outcome: ReloadOutcome) -> Self {
+        Self { cause: cause.into(), outcome: outcome.into() }
+    }
 }

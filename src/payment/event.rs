@@ -1,6 +1,6 @@
 //! One verified, normalised statement about one payment, and the facts it holds.
 
-use super::{ActionKind, Currency, FailureReason, Money, Subject, Time};
+use super::{ActionKind, Binding, Currency, FailureReason, Label, Money, Subject, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ pub const MAX_FACTS: usize = 8;
 /// One event of a log. (`source`, `id`) identifies it within the payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
+    /// The log that the event belongs to. It stands first in the JSON too, so that a reader sees at once whether the event concerns it.
+    pub subject: Subject,
     /// The provider's event id; where it is absent or not signed, [`digest_identity`] takes its place.
     pub id: Arc<str>,
     /// The name of the source that received the event.
@@ -25,14 +27,18 @@ pub struct Event {
     pub occurred_at: Option<Time>,
     /// When its delivery was received, by the gateway's clock. Events are never ordered by it.
     pub received_at: Time,
-    /// The log that the event belongs to.
-    pub subject: Subject,
     /// Whether the event is about real money, as against the provider's test mode.
     pub live: bool,
     /// How far the event may be trusted.
     pub trust: Trust,
-    /// What the event says: 1 to [`MAX_FACTS`] facts.
+    /// What the event says: 1 to [`MAX_FACTS`] facts. An event of a label's log has none.
     pub facts: Vec<Fact>,
+    /// The other ids of the payment that the event names: at most [`MAX_LABELS`](super::MAX_LABELS). They are no part of its identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// For an event of a label's log: what the label points at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 /// How far an event may be trusted.
@@ -243,6 +249,7 @@ fn first(hash: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payment::Maker;
 
     #[test]
     fn an_event_survives_its_stored_form() {
@@ -276,6 +283,8 @@ mod tests {
                 Fact::Total { of: TotalOf::Refunded, amount: 9, currency: "EUR".parse().ok() },
                 Fact::Note,
             ],
+            labels: vec![Label { id: "ch_1".parse().unwrap(), maker: Maker::Provider }],
+            binding: Some(Binding { payment: "pi_1".parse().unwrap(), maker: Maker::Shop }),
         };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");

@@ -84,12 +84,15 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// What kind of thing a log is about. Keys carry the kind, so that further kinds can be added beside payments.
+/// What kind of thing a log is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A payment.
     Payment,
+    /// Another id by which readers may ask for a payment. Keys and events do not spell this kind: see [`Subject::label`].
+    #[serde(skip)]
+    Label,
 }
 
 impl Kind {
@@ -98,44 +101,94 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Payment => "payment",
+            Self::Label => "label",
         }
     }
 }
 
-/// The name of a log: realm, kind and id. Its text form is `realm/payment/id`.
+/// The prefix of the realm to which the log of a label belongs. No realm of the configuration begins so.
+pub const LABEL_REALM: &str = "label:";
+
+/// The name of a log: realm, kind and id. Its text form is `realm/payment/id`. The kind takes no space of its own, since there may be a
+/// million watched logs: it shows in the realm.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(into = "StoredSubject", from = "StoredSubject")]
 pub struct Subject {
-    /// The isolated namespace, such as a tenant, or test as against live. Nothing crosses realms.
+    /// The isolated namespace, such as a tenant, or test as against live. Nothing crosses realms. For a label, it has a prefix.
     pub realm: Name,
-    /// What kind of thing the log is about.
-    pub kind: Kind,
     /// The provider's id of it, or the shop's own.
     pub id: Name,
+}
+
+/// The form in which subjects are stored. Gateways of the version before know no other kind than payments.
+#[derive(Serialize, Deserialize)]
+struct StoredSubject {
+    realm: Name,
+    kind: Kind,
+    id: Name,
+}
+
+impl From<Subject> for StoredSubject {
+    fn from(Subject { realm, id }: Subject) -> Self {
+        Self { realm, kind: Kind::Payment, id }
+    }
+}
+
+impl From<StoredSubject> for Subject {
+    fn from(StoredSubject { realm, id, .. }: StoredSubject) -> Self {
+        Self { realm, id }
+    }
 }
 
 impl Subject {
     /// The log of payment `id` in `realm`.
     #[must_use]
     pub const fn payment(realm: Name, id: Name) -> Self {
-        Self { realm, kind: Kind::Payment, id }
+        Self { realm, id }
     }
 
-    /// The partition of the log: the first byte of SHA-256(realm, 0, kind, 0, id).
+    /// The log of label `id` in `realm`: that of a payment in a realm that no configuration names. So gateways of the version before read
+    /// its keys, events and notices as those of a payment that nobody watches. `None` if the name of the realm is too long for the prefix.
+    #[must_use]
+    pub fn label(realm: &Name, id: Name) -> Option<Self> {
+        Some(Self { realm: format!("{LABEL_REALM}{realm}").parse().ok()?, id })
+    }
+
+    /// What kind of thing the log is about.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.realm.as_str().starts_with(LABEL_REALM) { Kind::Label } else { Kind::Payment }
+    }
+
+    /// The log of the payment of the same id, in the realm that a label is for.
+    #[must_use]
+    pub fn as_payment(&self) -> Self {
+        let realm = self.bare_realm().parse().unwrap_or_else(|_| self.realm.clone());
+        Self::payment(realm, self.id.clone())
+    }
+
+    /// The partition of the log: the first byte of SHA-256(realm, 0, `payment`, 0, id). A label has that of the payment with the same id, so
+    /// whoever watches an id hears of both.
     #[must_use]
     pub fn partition(&self) -> u8 {
         let mut hash = Sha256::new();
-        hash.update(self.realm.as_str());
+        hash.update(self.bare_realm());
         hash.update([0]);
-        hash.update(self.kind.as_str());
+        hash.update(Kind::Payment.as_str());
         hash.update([0]);
         hash.update(self.id.as_str());
         hash.finalize().first().copied().unwrap_or_default()
+    }
+
+    /// The name of the realm without the prefix of labels.
+    fn bare_realm(&self) -> &str {
+        self.realm.as_str().strip_prefix(LABEL_REALM).unwrap_or(self.realm.as_str())
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.realm, self.kind.as_str(), self.id)
+        write!(f, "{}/{}/{}", self.bare_realm(), self.kind().as_str(), self.id)
     }
 }
 
@@ -167,5 +220,26 @@ mod tests {
         let expected = Sha256::digest(b"default\0payment\0pay_abc")[0];
         assert_eq!(subject.partition(), expected);
         assert_eq!(subject.to_string(), "default/payment/pay_abc");
+    }
+
+    /// Gateways of the version before know one kind, and refuse what they cannot read.
+    #[test]
+    fn a_label_is_stored_as_a_payment_of_a_realm_of_its_own_in_the_partition_of_its_id() {
+        let realm: Name = "default".parse().unwrap();
+        let payment = Subject::payment(realm.clone(), "cs_1".parse().unwrap());
+        let label = Subject::label(&realm, "cs_1".parse().unwrap()).unwrap();
+        assert_eq!((label.kind(), payment.kind()), (Kind::Label, Kind::Payment));
+        assert_eq!(label.to_string(), "default/label/cs_1");
+        assert_eq!((label.partition(), label.as_payment()), (payment.partition(), payment.clone()));
+        assert_eq!(payment.as_payment(), payment);
+        let stored = serde_json::to_string(&label).unwrap();
+        assert_eq!(stored, r#"{"realm":"label:default","kind":"payment","id":"cs_1"}"#);
+        assert_eq!(serde_json::from_str::<Subject>(&stored).unwrap(), label);
+        assert_eq!(
+            serde_json::to_string(&payment).unwrap(),
+            r#"{"realm":"default","kind":"payment","id":"cs_1"}"#
+        );
+        assert_eq!(size_of::<Subject>(), 2 * size_of::<Name>(), "a kind costs a watched payment nothing");
+        assert_eq!(Subject::label(&"r".repeat(123).parse().unwrap(), payment.id), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Source, SourceError, SourceSettings,
+    failures::Failures,
     inquiry::{ApiError, ApiSettings},
     mapping::{Mapping, Terms},
     payload::{Place, Pointer, Reader, Sieve},
@@ -12,7 +13,10 @@ use super::{
         Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, TimeLimits, Verifier,
     },
 };
-use crate::outbound::Outbound;
+use crate::{
+    outbound::Outbound,
+    payment::{MAX_LABELS, Trust},
+};
 use std::sync::Arc;
 
 impl Source {
@@ -22,8 +26,18 @@ impl Source {
         let preset = preset(&settings.provider)?;
         let options = preset.options(settings.options.clone());
         let options = options.map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: reply_rule, mapping, confirm, .. } =
-            preset;
+        let Preset {
+            name: provider,
+            trust,
+            scheme,
+            body,
+            each,
+            reply: reply_rule,
+            retries,
+            mapping,
+            confirm,
+            ..
+        } = preset;
         if settings.max_age.is_some() && !scheme.signs_time() {
             return Err(SourceError::NoTime { provider });
         }
@@ -34,8 +48,13 @@ impl Source {
         let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
         let verifier = verifier(scheme, &settings)?;
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
+        let labels = labels(&settings.labels)?;
+        if !labels.is_empty() && trust == Trust::Hint && settings.api.is_none() {
+            return Err(SourceError::LabelsOfHints { provider });
+        }
         let terms = Terms {
             payment,
+            labels,
             currency: settings.currency,
             live: settings.live,
             shared_ids: settings.shared_ids,
@@ -67,6 +86,8 @@ impl Source {
             terms,
             api,
             throttle: Throttle::default(),
+            retries,
+            failures: Arc::new(Failures::default()),
         })
     }
 }
@@ -143,6 +164,18 @@ fn sieve(verifier: &Verifier, each: Option<&Pointer>, mapping: &Mapping, terms: 
         None => Sieve::new(read.into_iter().chain(time)),
         Some(list) => Sieve::new(time).and_each(list, Sieve::new(read)),
     }
+}
+
+/// Parses the pointers to the payment's other ids that the settings give.
+fn labels(texts: &[String]) -> Result<Vec<Place>, SourceError> {
+    if texts.len() > MAX_LABELS {
+        return Err(SourceError::TooManyLabels { count: texts.len() });
+    }
+    let parse = |(index, text): (usize, &String)| {
+        let at = text.parse().map_err(|why| SourceError::Label { index, text: text.clone(), why })?;
+        Ok(Place::Payload(at))
+    };
+    texts.iter().enumerate().map(parse).collect()
 }
 
 /// Parses the pointers to the payment's id that the settings give.

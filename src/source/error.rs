@@ -6,6 +6,7 @@ use super::{
     preset::{PresetError, presets},
     verify::SecretError,
 };
+use crate::payment::MAX_LABELS;
 use std::sync::Arc;
 
 /// A mistake in the settings of a source. The message names the key, says what is wrong and what to do. It never holds a
@@ -62,6 +63,31 @@ pub enum SourceError {
     /// The list `payment` is empty, which would leave every event without a payment.
     #[error("payment: no pointer is given; leave the key out to use the preset's")]
     NoPayment,
+    /// One of the pointers to a payment's other ids cannot be used.
+    #[error("labels[{index}]: `{text}`: {why}")]
+    Label {
+        /// The index of the pointer in `labels`, from 0.
+        index: usize,
+        /// The text of the pointer.
+        text: String,
+        /// What is wrong with the pointer.
+        why: PointerError,
+    },
+    /// There are more pointers to other ids than one event may name.
+    #[error("labels: there are {count} pointers; at most {MAX_LABELS} are allowed")]
+    TooManyLabels {
+        /// Their number.
+        count: usize,
+    },
+    /// The provider only hints, and nobody vouches for a hint's ids.
+    #[error(
+        "labels: the webhooks of `{provider}` are hints, whose ids count for nothing; add [source.api] so that payments are confirmed, or \
+         leave the key out"
+    )]
+    LabelsOfHints {
+        /// The name of the provider.
+        provider: Arc<str>,
+    },
     /// One of the options does not fit the preset.
     #[error("options.{name}: {why}")]
     Option {

@@ -15,7 +15,7 @@ use super::{
     payload::{OptionValues, RequestParts, Sieve, Unclear, is_within, unclear},
 };
 use crate::{
-    payment::{Fact, Name, Time},
+    payment::{Fact, Label, Name, Time},
     redact,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -86,6 +86,8 @@ pub struct PaymentAnswer {
     pub live: bool,
     /// The facts that the answer states.
     pub facts: Vec<Fact>,
+    /// The other ids of the payment that the answer names.
+    pub labels: Vec<Label>,
 }
 
 impl Inquiry {
@@ -164,6 +166,7 @@ impl Api {
                 occurred_at: mapped.occurred_at,
                 live: mapped.live,
                 facts: mapped.facts,
+                labels: mapped.labels.kept,
             }),
         }
     }

@@ -5,10 +5,12 @@
 
 mod coded;
 mod entry;
+mod labels;
 mod money;
 
 pub(crate) use coded::{Coded, Codes};
 pub(crate) use entry::{FactEntry, FactRule, MapEntry, PartRule, Word, glob};
+pub(crate) use labels::NamedLabels;
 pub(crate) use money::{Amounts, MoneyRule};
 
 use super::payload::{MAX_FUTURE, Place, Pointer, RequestParts, TimeForm, Unclear, is_ahead, unclear};
@@ -39,6 +41,8 @@ pub(crate) struct Mapping {
     pub(crate) live: Option<(Place, BTreeMap<String, bool>)>,
     /// The places of the payment's id; the first that holds one counts.
     pub(crate) payment: Vec<Place>,
+    /// The places of other ids of the payment, which the provider makes.
+    pub(crate) labels: Vec<Place>,
     /// The places of ids that the provider itself makes and that may be long numbers. One in ten of these passes Luhn's check,
     /// and none is a card number: the provider counts them up, and no shop or customer can write there. Everywhere else an id
     /// that looks like a card number has to be treated as one (I8).
@@ -66,6 +70,8 @@ pub(crate) struct IdFrom {
 pub(crate) struct Terms {
     /// The places of the payment's id, in place of all those of the preset.
     pub(crate) payment: Option<Vec<Place>>,
+    /// The places of other ids of the payment that the shop vouches for, beside those of the preset.
+    pub(crate) labels: Vec<Place>,
     /// The currency of amounts that come without one.
     pub(crate) currency: Option<Currency>,
     /// Whether the source is for real money. Without it, events of both modes are accepted.
@@ -104,6 +110,8 @@ pub(crate) struct MappedEvent {
     pub(crate) live: bool,
     /// The facts that the event states; there is at least one.
     pub(crate) facts: Vec<Fact>,
+    /// The other ids of the payment that the event names.
+    pub(crate) labels: NamedLabels,
 }
 
 impl Mapping {
@@ -113,9 +121,12 @@ impl Mapping {
         let times = self.occurred_at.iter().flat_map(|(places, _)| places);
         let modes = self.live.iter().map(|(at, _)| at);
         let payments = self.payment.iter().chain(terms.payment.iter().flatten());
-        let of_entry =
-            |entry: &'a MapEntry| entry.when.iter().map(|(at, _)| at).chain(entry.payment.iter().flatten());
+        let of_entry = |entry: &'a MapEntry| {
+            let when = entry.when.iter().map(|(at, _)| at);
+            when.chain(entry.payment.iter().flatten()).chain(entry.labels.iter().flatten())
+        };
         let places = ids.chain(&self.kind).chain(times).chain(modes).chain(payments);
+        let places = places.chain(&self.labels).chain(&terms.labels);
         let places = places.chain(self.entries.iter().flat_map(of_entry));
         let facts = self.entries.iter().flat_map(|entry| &entry.facts).flat_map(FactEntry::pointers);
         places.filter_map(Place::pointer).chain(facts).collect()
@@ -169,7 +180,8 @@ impl Mapping {
         let facts: Vec<Fact> = present().map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
         let id = summary.id.take().unwrap_or_else(|| digest_identity(&summary.kind, &facts, occurred_at));
         summary.id = Some(Arc::clone(&id));
-        Ok(Some(MappedEvent { id, payment, occurred_at, live, facts }))
+        let labels = self.labels(terms, entry, parts, payload, &payment);
+        Ok(Some(MappedEvent { id, payment, occurred_at, live, facts, labels }))
     }
 
     /// Returns the provider's type of an event.

@@ -18,6 +18,9 @@ pub struct SourceSettings {
     pub secrets: Vec<SecretString>,
     /// JSON pointers to the payment's id, tried in order, in place of all those of the preset.
     pub payment: Option<Vec<String>>,
+    /// JSON pointers to other ids of the payment by which readers may ask for it, beside those of the preset. The shop vouches that no
+    /// customer can choose them.
+    pub labels: Vec<String>,
     /// The currency of amounts that come without one.
     pub currency: Option<Currency>,
     /// Whether the payment ids are the shop's own, so that several providers may report on one payment.
@@ -45,6 +48,7 @@ impl SourceSettings {
             realm,
             secrets: vec![secret],
             payment: None,
+            labels: Vec::new(),
             currency: None,
             shared_ids: false,
             live: None,

@@ -65,7 +65,7 @@ use crate::{
     store::{
         Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
         NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store,
-        StoreError, index::share_of,
+        StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
@@ -296,8 +296,8 @@ impl Store for Embedded {
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         let subject = subject.clone();
-        let (clock, history_ms) = (Arc::clone(&self.clock), self.history_ms);
-        self.read_with(move |recent| recent.log(&subject, |last| clock().since_ms(last) <= history_ms)).await
+        let (clock, life_ms) = (Arc::clone(&self.clock), life_ms(self.history_ms, subject.kind()));
+        self.read_with(move |recent| recent.log(&subject, |last| clock().since_ms(last) <= life_ms)).await
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {

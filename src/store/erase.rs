@@ -36,6 +36,14 @@ pub struct Erased {
     pub confirmations: u64,
 }
 
+impl Erasure {
+    /// The erasure of the log of a label alone.
+    pub(super) fn of_label(&self, label: Subject) -> Self {
+        let others = self.sources.union(&self.others).cloned().collect();
+        Self { subject: label, sources: BTreeSet::new(), others }
+    }
+}
+
 impl Erased {
     /// Whether there was nothing to erase.
     #[must_use]

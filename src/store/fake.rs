@@ -3,9 +3,10 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog,
-    RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record,
+    RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
 };
+use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
 use std::{
@@ -23,6 +24,8 @@ pub(crate) struct Fake {
     notices: broadcast::Sender<Arc<Notice>>,
     /// Appends succeed, but send no notice.
     pub(crate) mute: AtomicBool,
+    /// The notices of appends have events whose JSON does not fit.
+    pub(crate) garble: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
     /// A read of a log takes a millisecond, and its answer is that of its beginning.
@@ -67,6 +70,7 @@ impl Fake {
             inner: Mutex::default(),
             notices: broadcast::Sender::new(backlog),
             mute: AtomicBool::new(false),
+            garble: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
@@ -111,7 +115,13 @@ impl Fake {
         Ok(self.inner.lock().unwrap())
     }
 
-    fn send(&self, notice: Notice) {
+    fn send(&self, mut notice: Notice) {
+        if self.garble.load(Ordering::Relaxed)
+            && let NoticeBody::Appended { event, .. } = &mut notice.body
+        {
+            let subject = serde_json::to_string(event.subject()).unwrap();
+            *event = NoticedEvent::from_json(format!("{{\"subject\":{subject}}}").into()).unwrap();
+        }
         if !self.mute.load(Ordering::Relaxed) {
             let _ = self.notices.send(Arc::new(notice));
         }
@@ -135,6 +145,11 @@ impl Fake {
     }
 }
 
+/// A writer of labels into a store.
+pub(crate) fn labels(store: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<Labels> {
+    Arc::new(Labels::new(store, Arc::clone(metrics), Duration::from_secs(180 * 86_400)))
+}
+
 pub(crate) fn subject(id: &str) -> Subject {
     Subject::payment("default".parse().unwrap(), id.parse().unwrap())
 }
@@ -152,6 +167,8 @@ pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
         live: true,
         trust: Trust::Verified,
         facts: vec![Fact::phase(phase, money)],
+        labels: Vec::new(),
+        binding: None,
     }
 }
 
@@ -176,7 +193,7 @@ impl Store for Fake {
             pos,
             previous,
             tag,
-            body: NoticeBody::Appended { seq: cursor.seq, event },
+            body: NoticeBody::Appended { seq: cursor.seq, event: event.into() },
         });
         Ok(Appended::New { cursor })
     }

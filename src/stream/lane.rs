@@ -32,6 +32,8 @@ enum Wants {
     Resume,
     /// Whatever happens next.
     Live,
+    /// Whatever happens next to the payment that the id points at, which is a label.
+    Led,
 }
 
 /// What a history holds for a lane.
@@ -65,31 +67,48 @@ impl Lane {
         self.cursor
     }
 
-    /// The text of the payment's id.
-    pub(super) fn payment(&self) -> &str {
-        self.follower.topic().subject().id.as_str()
+    /// Whether both lanes follow the log of one payment.
+    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+        let followed = |lane: &Self| lane.topic().target().unwrap_or_else(|| Arc::clone(lane.topic()));
+        Arc::ptr_eq(&followed(self), &followed(other))
+    }
+
+    /// Whether this update is the next one after what the stream has written.
+    pub(super) fn stands_before(&self, frame: &Frame) -> bool {
+        self.cursor.tag == frame.previous && self.cursor.seq + 1 == frame.cursor.seq
     }
 
     /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
     pub(super) fn pull(&self) -> Pull {
-        if self.wants == Wants::Live { self.follower.topic().pull(self.cursor) } else { Pull::Behind }
+        match self.wants {
+            Wants::Live => self.follower.topic().follow(self.cursor, false),
+            Wants::Led => self.follower.topic().follow(self.cursor, true),
+            Wants::Snapshot(_) | Wants::Resume => Pull::Behind,
+        }
     }
 
     /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
     /// updates move it one by one, through [`Lane::pass`].
     pub(super) fn catch_up<'a>(&mut self, history: &'a History) -> Missed<'a> {
-        let wants = std::mem::replace(&mut self.wants, Wants::Live);
-        if wants != Wants::Live {
+        let is_led = history.asked.is_some();
+        let wants = std::mem::replace(&mut self.wants, if is_led { Wants::Led } else { Wants::Live });
+        if !matches!(wants, Wants::Live | Wants::Led) {
             self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let followed = std::mem::replace(&mut self.first, history.first());
         let reset = match (wants, history.after(self.cursor)) {
-            (Wants::Snapshot(reset), _) => reset,
+            (Wants::Snapshot(reset), _) => reset.or(is_led.then_some(Reset::Label)),
+            // Whoever waited has not been told yet which payment it is.
+            (Wants::Resume, _) if is_led && self.cursor == Cursor::START => Some(Reset::Label),
+            (Wants::Live, _) if is_led => Some(Reset::Label),
+            (Wants::Led, _) if !is_led || followed != history.first() => Some(Reset::Label),
             (Wants::Resume, Some([])) => return Missed::Nothing,
             (Wants::Resume, Some(frames)) => return Missed::Replay(frames),
-            (Wants::Live, Some(frames)) => return Missed::Updates(frames),
-            (Wants::Live, None) if followed != Tag::NONE && followed == history.erased => Some(Reset::Erased),
-            (Wants::Live, None) => Some(Reset::RolledBack),
+            (Wants::Live | Wants::Led, Some(frames)) => return Missed::Updates(frames),
+            (Wants::Live | Wants::Led, None) if followed != Tag::NONE && followed == history.erased => {
+                Some(Reset::Erased)
+            }
+            (Wants::Live | Wants::Led, None) => Some(Reset::RolledBack),
             (Wants::Resume, None) if history.head == Cursor::START => Some(Reset::Evicted),
             (Wants::Resume, None) if self.cursor.seq > history.head.seq => Some(Reset::RolledBack),
             (Wants::Resume, None) => Some(Reset::UnknownCursor),
@@ -109,13 +128,13 @@ impl Lane {
 
     /// Whether the client has seen the whole log, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
-        let end = self.follower.topic().log_end();
+        let end = self.follower.topic().followed_end();
         self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
     }
 
     /// When the payment is finished, if nothing more happens to it.
     pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
-        finish(&self.follower.topic().log_end(), settings)
+        finish(&self.follower.topic().followed_end(), settings)
     }
 }
 

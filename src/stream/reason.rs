@@ -51,6 +51,8 @@ pub(super) enum Reset {
     RolledBack,
     /// The payment was erased while the stream was open.
     Erased,
+    /// The id that was asked for is a label, and this is the payment that it points at now.
+    Label,
 }
 
 impl Closing {
@@ -115,6 +117,7 @@ impl Reset {
             Self::UnknownCursor => ResumeKind::UnknownCursor,
             Self::RolledBack => ResumeKind::RolledBack,
             Self::Erased => ResumeKind::Erased,
+            Self::Label => ResumeKind::Label,
         }
     }
 

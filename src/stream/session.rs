@@ -89,9 +89,7 @@ impl Session {
         match lane.catch_up(history) {
             Missed::Nothing => {
                 resumes.count(ResumeKind::Ready);
-                if let Some(lane) = self.lanes.get(index) {
-                    wire::ready(out, &self.id(), lane.payment(), lane.cursor().seq);
-                }
+                wire::ready(out, &self.id(), &history.payment, history.asked.as_ref(), history.head.seq);
             }
             Missed::Replay(frames) => {
                 resumes.count(ResumeKind::Exact);
@@ -100,7 +98,7 @@ impl Session {
             Missed::Updates(frames) => self.updates(index, frames, at, out),
             Missed::Snapshot(reset) => {
                 resumes.count(reset.map_or(ResumeKind::Fresh, Reset::counted));
-                wire::snapshot(out, &self.id(), &history.snapshot, reset);
+                wire::snapshot(out, &self.id(), &history.snapshot, history.asked.as_ref(), reset);
             }
         }
     }
@@ -111,12 +109,26 @@ impl Session {
         while let Some(frame) = rest.next() {
             let Some(lane) = self.lanes.get_mut(index) else { return };
             let is_news = lane.pass(frame);
+            self.pass_twins(index, frame);
             wire::update(out, &self.id(), &frame.json, rest.peek().is_none());
             if is_news {
                 observe_latency(frame, at);
             }
             if out.len() >= CHUNK {
                 return;
+            }
+        }
+    }
+
+    /// Moves the other lanes that have come to the same payment, under another of its ids, so that an update is written once.
+    fn pass_twins(&mut self, index: usize, frame: &Frame) {
+        for other in (0..self.lanes.len()).filter(|other| *other != index) {
+            let (Some(lane), Some(twin)) = (self.lanes.get(index), self.lanes.get(other)) else { return };
+            if twin.stands_before(frame)
+                && twin.is_twin_of(lane)
+                && let Some(twin) = self.lanes.get_mut(other)
+            {
+                twin.pass(frame);
             }
         }
     }

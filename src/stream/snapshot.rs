@@ -2,6 +2,7 @@
 
 use super::{
     census::{Holders, SeatKind},
+    reason::Reset,
     streams::{STORE_PATIENCE, Streams},
     wire,
 };
@@ -76,7 +77,8 @@ impl Streams {
                 |known: &IfNoneMatch| etag.parse().is_ok_and(|etag| known.precondition_passes(&etag));
             if if_none_match.is_none_or(is_news) {
                 let mut body = BytesMut::from(&*history.snapshot);
-                body.extend_from_slice(wire::UP_TO_DATE.as_bytes());
+                let asked = history.asked.as_ref();
+                body.extend_from_slice(wire::snapshot_end(asked, asked.map(|_| Reset::Label)).as_bytes());
                 return Snapshot::Fresh { etag, body: body.freeze() };
             }
             let Some(deadline) = deadline.filter(|at| *at > Instant::now()) else {

@@ -7,11 +7,14 @@
 use super::reason::{Closing, Reset};
 use crate::{
     hub::{Changes, Page, WIRE_VERSION},
-    payment::{Cursor, Time},
+    payment::{Cursor, Name, Time},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
-use std::fmt::{Display, Write};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write},
+};
 
 /// Writes text to the output; this cannot fail.
 struct Text<'a>(&'a mut BytesMut);
@@ -39,19 +42,31 @@ pub(super) fn update(out: &mut BytesMut, id: &impl Display, json: &[u8], is_last
     message(out, id, json, end);
 }
 
-/// Writes a snapshot. `json` is its object without the closing brace; `reset` says why the client's cursor cannot be honoured,
-/// if it sent one.
-pub(super) fn snapshot(out: &mut BytesMut, id: &impl Display, json: &[u8], reset: Option<Reset>) {
-    match reset {
-        None => message(out, id, json, UP_TO_DATE),
-        Some(reset) => {
-            message(out, id, json, format_args!(r#","reason":"{}"{UP_TO_DATE}"#, reset.as_str()));
-        }
+/// Writes a snapshot. `json` is its object without the closing brace; `asked` is the label by which the payment was asked for, if it was;
+/// `reset` says why the client's cursor cannot be honoured, if it sent one, or that there is a label.
+pub(super) fn snapshot(
+    out: &mut BytesMut,
+    id: &impl Display,
+    json: &[u8],
+    asked: Option<&Name>,
+    reset: Option<Reset>,
+) {
+    message(out, id, json, snapshot_end(asked, reset));
+}
+
+/// The end of a snapshot's object.
+pub(super) fn snapshot_end(asked: Option<&Name>, reset: Option<Reset>) -> Cow<'static, str> {
+    if asked.is_none() && reset.is_none() {
+        return UP_TO_DATE.into();
     }
+    // An id may hold quotes, which JSON escapes.
+    let asked = asked.map(|asked| format!(r#","asked":{}"#, json!(asked))).unwrap_or_default();
+    let reason = reset.map(|reset| format!(r#","reason":"{}""#, reset.as_str())).unwrap_or_default();
+    format!("{asked}{reason}{UP_TO_DATE}").into()
 }
 
 /// The end of a snapshot's or update's object after which no newer event is known.
-pub(super) const UP_TO_DATE: &str = r#","up_to_date":true}"#;
+const UP_TO_DATE: &str = r#","up_to_date":true}"#;
 
 /// Writes an unnamed event: an object without its end, and the end.
 fn message(out: &mut BytesMut, id: &impl Display, json: &[u8], end: impl Display) {
@@ -66,9 +81,12 @@ fn whole(out: &mut BytesMut, id: &impl Display, json: &serde_json::Value) {
 }
 
 /// Writes that the client has missed nothing up to `seq`.
-pub(super) fn ready(out: &mut BytesMut, id: &impl Display, payment: &str, seq: u64) {
-    let json =
+pub(super) fn ready(out: &mut BytesMut, id: &impl Display, payment: &Name, asked: Option<&Name>, seq: u64) {
+    let mut json =
         json!({"v": WIRE_VERSION, "type": "ready", "payment": payment, "seq": seq, "up_to_date": true});
+    if let (Some(asked), Some(object)) = (asked, json.as_object_mut()) {
+        object.insert("asked".to_owned(), json!(asked));
+    }
     whole(out, id, &json);
 }
 
@@ -199,7 +217,7 @@ mod tests {
                 "id: 0-0\ndata: {\"seq\":4,\"up_to_date\":false}\n\n",
             ),
             (
-                text(|out| snapshot(out, &"0-0", br#"{"seq":4"#, Some(Reset::RolledBack))),
+                text(|out| snapshot(out, &"0-0", br#"{"seq":4"#, None, Some(Reset::RolledBack))),
                 "id: 0-0\ndata: {\"seq\":4,\"reason\":\"rolled_back\",\"up_to_date\":true}\n\n",
             ),
             (

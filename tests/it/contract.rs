@@ -149,6 +149,8 @@ pub(crate) fn event(payment: &str, id: &str, amount: i64) -> Event {
         live: true,
         trust: Trust::Verified,
         facts: vec![Fact::phase(Phase::Captured, Some(Money { amount, currency: "EUR".parse().unwrap() }))],
+        labels: Vec::new(),
+        binding: None,
     }
 }
 

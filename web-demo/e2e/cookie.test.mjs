@@ -31,7 +31,7 @@ after(async () => {
  */
 async function watchingPage(payment, options) {
   shop.script = `
-    import { watchPayment } from "./paystream.js";
+    import { watchPayment } from "@paystream/client";
     window.told = { statuses: [], events: [], connections: [] };
     const askShop = () => fetch("/payment-token", { method: "POST" });
     await askShop();

@@ -27,12 +27,12 @@ async function blocks() {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
   const step = /\*\*5\. Read the status in the page\*\*(.*?)\n## /s.exec(readme)?.[1] ?? "";
   const found = [...step.matchAll(/```js\n(.*?)```/gs)].map(([, block = ""]) => block);
-  assert.equal(found.length, 2, "the page with the module, and the one without");
-  const [withModule = "", plain = ""] = found;
+  assert.equal(found.length, 2, "the page with the package, and the one without");
+  const [withPackage = "", plain = ""] = found;
   const watching = /^watchPayment\(.*\n/m;
-  assert.match(withModule, watching);
+  assert.match(withPackage, watching);
   // The second takes `getToken` and `show` of the first, in place of whose last call it stands.
-  return { "with paystream.js": withModule, "over a plain EventSource": withModule.replace(watching, () => plain) };
+  return { "with the package": withPackage, "over a plain EventSource": withPackage.replace(watching, () => plain) };
 }
 
 /** Writes down every text that the page shows of the payment, be it for a moment. @param {import("playwright-core").Page} page */

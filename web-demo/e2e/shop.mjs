@@ -1,8 +1,24 @@
-/** A shop whose pages stand on another origin than the gateway's, and whose server hands out tokens. */
+/**
+ * A shop whose pages stand on another origin than the gateway's, and whose server hands out tokens. Its pages have
+ * `@paystream/client` as it is built in `clients/js/dist`.
+ */
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+
+const PACKAGE = "@paystream/client";
+const CLIENT = new URL("../../clients/js/dist/", import.meta.url);
+
+/** A page with nothing but a place for a payment, and the module that it runs. */
+const PAGE = `<!doctype html>
+<html lang="en">
+<link rel="icon" href="data:,">
+<script type="importmap">
+${JSON.stringify({ imports: { [PACKAGE]: "/client/index.js", [`${PACKAGE}/`]: "/client/" } })}
+</script>
+<p id="payment"></p>
+<script type="module" src="/page.js"></script>`;
 
 /** What the shop answers to a request for a token: JSON, or nothing but a status if it cannot give one. */
 /** @typedef {{ status?: number, headers?: Record<string, string>, body?: object }} TokenAnswer */
@@ -44,14 +60,13 @@ export class Shop {
     const { pathname } = new URL(url ?? "/", this.url);
     const script = { "content-type": "text/javascript" };
     switch (`${method} ${pathname}`) {
-      case "GET /": {
-        const body = '<!doctype html><link rel="icon" href="data:,"><p id="payment"></p><script type="module" src="/page.js"></script>';
-        return { headers: { "content-type": "text/html" }, body };
-      }
+      case "GET /":
+        return { headers: { "content-type": "text/html" }, body: PAGE };
       case "GET /page.js":
         return { headers: script, body: this.script };
-      case "GET /paystream.js":
-        return { headers: script, body: await readFile(new URL("../paystream.js", import.meta.url)) };
+      case "GET /client/index.js":
+      case "GET /client/element":
+        return { headers: script, body: await readFile(new URL(`${pathname.replace("/client/", "").replace(".js", "")}.js`, CLIENT)) };
       case "POST /payment-token": {
         const { status = 200, headers = {}, body } = await this.token((this.asked += 1));
         const text = body ? JSON.stringify(body) : "<h1>This is no token</h1>";

@@ -52,6 +52,12 @@ export class Gateway {
     this.url = `http://127.0.0.1:${ports[0]}`;
   }
 
+  /** How many streams are open. */
+  async streams() {
+    const metrics = await fetch(`http://127.0.0.1:${this.#ports[1]}/metrics`).then((answer) => answer.text());
+    return Number(/^paystream_streams_open (\d+)/m.exec(metrics)?.[1]);
+  }
+
   /**
    * @param {{ linger?: string, store?: string, cors?: string[] }} [settings] `store`: lines under `[store]`, else a folder
    *   of its own; `cors`: the origins whose pages may read
@@ -179,7 +185,8 @@ export function launch() {
 }
 
 /**
- * Opens an empty page of the gateway's origin, which can import what stands in this folder's parent under `/web/`.
+ * Opens an empty page of the gateway's origin, which can import what stands in this folder's parent under `/web/`, and the
+ * client's modules where they are in the repository.
  *
  * @param {import("playwright-core").Browser} browser
  * @param {{ url: string }} gateway
@@ -193,6 +200,10 @@ export async function blankPage(browser, gateway) {
     // Bundlers add what some packages leave off.
     const body = await readFile(join(WEB, path.endsWith(".js") ? path : `${path}.js`), "utf8");
     await route.fulfill({ contentType: "text/javascript", body });
+  });
+  await page.route(`${gateway.url}/clients/**`, async (route) => {
+    const path = join(WEB, "..", new URL(route.request().url()).pathname);
+    await route.fulfill({ contentType: "text/javascript", body: await readFile(path, "utf8") });
   });
   await page.goto(`${gateway.url}/page`);
   return page;

@@ -103,14 +103,10 @@ fn declared(section: &mut Section<'_>) -> Declared {
             "this key is missing; allowed: a list of realms, e.g. [\"default\"]",
         );
     }
-    let name = |(place, text): (Location, String)| match text.parse::<Name>() {
+    let name = |(place, text): (Location, String)| match realm::name(&text) {
         Ok(name) => Some(name),
-        Err(error) => {
-            section.wrong(
-                &place,
-                "realms",
-                &format!("{text:?} is not the name of a realm ({error}); allowed: {}", realm::ALLOWED),
-            );
+        Err(why) => {
+            section.wrong(&place, "realms", &format!("{text:?} {why}; allowed: {}", realm::ALLOWED));
             None
         }
     };

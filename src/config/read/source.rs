@@ -9,7 +9,6 @@ use crate::{
         realm::{self, DEFAULT_REALM},
         scope::SecretScope,
     },
-    payment::Name,
     source::{Provider, Source, SourceError, SourceSettings, presets},
 };
 use std::time::Duration;
@@ -52,12 +51,13 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
         Provider::File(path) => Provider::File(section.beside_file(&path)),
         built_in @ Provider::Builtin(_) => built_in,
     });
-    let realm = section.parsed("realm", realm::ALLOWED, |text| {
-        text.parse::<Name>().map_err(|_| "is not the name of a realm")
-    });
+    let realm = section.parsed("realm", realm::ALLOWED, realm::name);
     // Some providers publish their keys, so secrets are not always needed. `Source::build` checks that.
     let secrets = section.secrets("secrets").or_else(|| (!section.has("secrets")).then(Vec::new));
     let payment = section.texts("payment", "a list of JSON pointers, e.g. [\"/data/object/id\"]");
+    let labels =
+        section.texts("labels", "a list of JSON pointers, e.g. [\"/data/object/metadata/order_id\"]");
+    let has_labels = section.has("labels");
     let currency =
         section.parsed("currency", "an ISO 4217 code, e.g. \"EUR\", or an asset, e.g. \"BTC/8\"", |text| {
             text.parse().map_err(|_| "is not a currency")
@@ -81,6 +81,12 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
         },
         secrets: secrets?,
         payment: payment.map(|texts| texts.into_iter().map(|(_, text)| text).collect()),
+        // A list with a mistake was reported, and the source is not built.
+        labels: match labels {
+            Some(texts) => texts.into_iter().map(|(_, text)| text).collect(),
+            None if has_labels => return None,
+            None => Vec::new(),
+        },
         currency,
         shared_ids,
         live,
@@ -126,6 +132,9 @@ const fn key_of(error: &SourceError) -> &'static str {
         | SourceError::NoOutbound { .. }
         | SourceError::Secret { .. } => "secrets",
         SourceError::Payment { .. } | SourceError::NoPayment => "payment",
+        SourceError::Label { .. } | SourceError::TooManyLabels { .. } | SourceError::LabelsOfHints { .. } => {
+            "labels"
+        }
         SourceError::Option { .. } => "options",
         SourceError::NoCurrency { .. } => "currency",
         SourceError::Api(_) => "api",

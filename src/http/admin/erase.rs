@@ -8,7 +8,7 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     source::Sources,
-    store::{Erasure, Store},
+    store::{Erasure, Labels},
 };
 use axum::{
     Router,
@@ -32,8 +32,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Erasures {
     /// Knows which sources are of the payment's realm. `None` if the node takes no webhooks.
     pub(super) sources: Option<Arc<Sources>>,
-    /// Holds the payments.
-    pub(super) store: Arc<dyn Store>,
+    /// Knows the labels of the payments, and erases both. `None` if the node takes no webhooks.
+    pub(super) labels: Option<Arc<Labels>>,
     /// Counts erasures.
     pub(super) metrics: Arc<Metrics>,
 }
@@ -54,11 +54,11 @@ impl Erasures {
 }
 
 async fn erase(
-    State(Erasures { sources, store, metrics }): State<Erasures>,
+    State(Erasures { sources, labels, metrics }): State<Erasures>,
     path: Result<Path<String>, PathRejection>,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let sources = sources.ok_or_else(problem::other_role)?;
+    let (sources, labels) = sources.zip(labels).ok_or_else(problem::other_role)?;
     let payment = asked::payment(&path.map(|Path(payment)| payment).unwrap_or_default())?;
     let Ok(Query(Of { realm })) = of else {
         let detail = "`realm` names the realm of the payment, and there is no other parameter";
@@ -66,7 +66,7 @@ async fn erase(
     };
     let (sources, others) = sources.by_realm(&realm);
     let subject = Subject::payment(realm.clone(), payment.clone());
-    let erased = store.erase(Erasure { subject, sources, others }).await.map_err(|error| {
+    let erased = labels.erase(Erasure { subject, sources, others }).await.map_err(|error| {
         let detail = format!("{error}; some of the payment may be erased already, so ask again for the rest");
         Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
     })?;

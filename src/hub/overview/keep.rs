@@ -64,9 +64,12 @@ impl Hub {
             return;
         }
         match &notice.body {
-            NoticeBody::Appended { seq, event } if event.subject.kind == Kind::Payment => {
-                let Some(overview) = overviews.get(&event.subject.realm) else { return };
-                overview.announce(Cursor { tag: notice.tag, seq: *seq }, event);
+            NoticeBody::Appended { seq, event } if event.subject().kind() == Kind::Payment => {
+                let Some(overview) = overviews.get(&event.subject().realm) else { return };
+                // Without it, the log is read.
+                if let Some(event) = event.event() {
+                    overview.announce(Cursor { tag: notice.tag, seq: *seq }, &event);
+                }
                 overview.note(notice.partition);
             }
             NoticeBody::Appended { .. } => {}

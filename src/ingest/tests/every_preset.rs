@@ -4,11 +4,18 @@ use super::{
     senders::{Keys, NOW_S, Post, Sender},
     *,
 };
+use crate::payment::Kind;
 use crate::{
-    source::{SourceError, presets, testing::Scheme},
+    source::{SourceError, testing::Scheme},
     store::{self, embedded},
 };
 use std::time::Duration;
+
+/// The value of a counter whose line begins so; 0 if there is none.
+fn value(metrics: &Metrics, line: &str) -> u64 {
+    let text = metrics.render();
+    text.lines().find_map(|found| found.strip_prefix(line)).map_or(0, |count| count.parse().unwrap())
+}
 
 /// A gateway with one source.
 struct Desk {
@@ -50,7 +57,8 @@ impl Desk {
     }
 
     fn kept(&self) -> usize {
-        self.bench.store.events.lock().unwrap().len()
+        let events = self.bench.store.events.lock().unwrap();
+        events.iter().filter(|event| event.subject.kind() == Kind::Payment).count()
     }
 
     fn counted(&self, outcome: &str, reason: &str) -> u64 {
@@ -210,7 +218,8 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
         let source = Source::build(settings).unwrap();
         let metrics = Arc::new(Metrics::new());
         let (kept, counted, hints) = (Arc::clone(&store), Arc::clone(&metrics), Arc::default());
-        let ingest = Ingest::new(kept, counted, Live::new(Limits::default()), hints);
+        let labels = crate::store::fake::labels(Arc::clone(&store), &metrics);
+        let ingest = Ingest::new(kept, labels, counted, Live::new(Limits::default()), hints);
         let Post { headers, query, body, .. } = &sender.post(Keys::New, &sender.payload(), at(0));
         let deliver =
             || ingest.deliver(&source, Delivery { headers, query, body, received_at: at(0), peer: None });
@@ -221,10 +230,10 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
             let line = format!(r#"source="{preset}",outcome="{outcome}",reason=""}} {count}"#);
             assert!(metrics.render().contains(&line), "{preset}: {outcome}");
         }
-        entries += 1;
+        let labels = value(&metrics, "paystream_labels_total{reason=\"bound\"} ");
+        entries += 1 + labels;
         let written: u64 = store.heads().await.unwrap().iter().map(|head| head.pos).sum();
-        assert_eq!(written, entries, "{preset} wrote one entry");
+        assert_eq!(written, entries, "{preset} wrote one entry, and one for each label");
     }
-    assert_eq!(entries, presets().count() as u64);
     store.close().await;
 }

@@ -93,6 +93,7 @@ impl Sender {
             realm: "default".parse().unwrap(),
             secrets: keys.iter().map(|keys| self.secret(*keys).into()).collect(),
             payment: None,
+            labels: Vec::new(),
             currency: case.currency.as_ref().map(|code| code.parse().unwrap()),
             shared_ids: true,
             live: None,

@@ -16,6 +16,8 @@ fn event(id: &str, at_s: impl Into<Option<i64>>, facts: &[Fact]) -> Event {
         live: true,
         trust: Trust::Verified,
         facts: facts.to_vec(),
+        labels: Vec::new(),
+        binding: None,
     }
 }
 

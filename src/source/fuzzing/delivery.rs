@@ -214,6 +214,8 @@ fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>
             live: mapped.live,
             trust: source.trust,
             facts: mapped.facts,
+            labels: mapped.labels.kept,
+            binding: None,
         })
     };
     items.iter().take(MAX_EVENTS).map(event).collect()

@@ -45,7 +45,7 @@ impl Case {
         match read {
             Err(AnswerError::NotJson) => "no JSON".to_owned(),
             Err(AnswerError::Unclear(Unclear { code, at })) => format!("quarantined: {code} at {at}"),
-            Ok(PaymentAnswer { kind, occurred_at, live, facts }) => {
+            Ok(PaymentAnswer { kind, occurred_at, live, facts, .. }) => {
                 let facts: Vec<String> = facts.iter().map(fact).collect();
                 let at = occurred_at.map(|at| format!(" at {at}")).unwrap_or_default();
                 let mode = if live { "" } else { ", a test" };

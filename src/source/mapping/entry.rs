@@ -21,6 +21,8 @@ pub(crate) struct MapEntry {
     pub(crate) when: Vec<(Place, Vec<String>)>,
     /// The places of the payment's id, in place of those of the mapping.
     pub(crate) payment: Option<Vec<Place>>,
+    /// The places of other ids of the payment, in place of those of the mapping.
+    pub(crate) labels: Option<Vec<Place>>,
     /// The facts that these events state.
     pub(crate) facts: Vec<FactEntry>,
 }

@@ -112,7 +112,11 @@ fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
             let id = if mapped.id.starts_with("sha256:") { "its digest" } else { &*mapped.id };
             let mode = if mapped.live { "" } else { ", a test" };
             let trust = if source.trust == Trust::Hint { ", a hint" } else { "" };
-            format!("{}: {}{at}, by {id}{mode}{trust}", mapped.payment.as_str(), facts.join(" and "))
+            let labels: Vec<&str> = mapped.labels.kept.iter().map(|label| label.id.as_str()).collect();
+            let also =
+                if labels.is_empty() { String::new() } else { format!(", also {}", labels.join(" and ")) };
+            let payment = mapped.payment.as_str();
+            format!("{payment}: {}{at}, by {id}{mode}{trust}{also}", facts.join(" and "))
         }
     }
 }

@@ -29,6 +29,8 @@ fn state(preset: &str, payloads: &[Value]) -> State {
             live: true,
             trust: Trust::Verified,
             facts: said.facts,
+            labels: said.labels.kept,
+            binding: None,
         }
     });
     State::fold(&events.collect::<Vec<_>>())

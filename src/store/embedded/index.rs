@@ -104,7 +104,7 @@ impl Index {
 
     /// Takes over an append: entry `seq` of a log, which begins `anew` with it if nothing of an earlier log is left.
     pub(super) fn append(&mut self, subject: &Subject, seq: u64, at: Time, anew: bool, write: Pairs<'_>) {
-        if subject.kind != Kind::Payment {
+        if subject.kind() != Kind::Payment {
             return;
         }
         if anew {

@@ -87,6 +87,12 @@ impl Journal {
         self.at + length <= self.disk.extent().bytes || self.is_next_free(carried)
     }
 
+    /// How many bytes the ring has.
+    pub(super) fn size(&self) -> usize {
+        let Extent { segments, bytes } = self.disk.extent();
+        segments * bytes
+    }
+
     fn is_next_free(&self, carried: u64) -> bool {
         let next = self.disk.extent().slot(self.segment + 1);
         self.lasts.get(next).is_some_and(|last| *last <= carried)

@@ -16,7 +16,8 @@
 //! References are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an object, and is
 //! read too.
 //!
-//! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold. Numbers are big endian, so that
+//! `log` is realm, kind and id, each ended by a zero byte, which none of them can hold; a label is stored as a payment of the realm
+//! `label:<realm>`. Numbers are big endian, so that
 //! their order is that of the tree. Values are JSON, so that an operator can read them, except [`Seen`], of which there are most.
 
 use crate::{
@@ -367,7 +368,7 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Store
 }
 
 fn log(kind: u8, subject: &Subject) -> Vec<u8> {
-    let parts = [subject.realm.as_str(), subject.kind.as_str(), subject.id.as_str()];
+    let parts = [subject.realm.as_str(), Kind::Payment.as_str(), subject.id.as_str()];
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len() + 1).sum::<usize>() + 16);
     key.push(kind);
     for part in parts {

@@ -50,6 +50,8 @@ fn event(payment: &str, id: &str) -> Event {
         live: false,
         trust: Trust::Verified,
         facts: vec![Fact::Note],
+        labels: Vec::new(),
+        binding: None,
     }
 }
 

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     limits::LimitHit,
-    metrics::Metrics,
+    metrics::{JournalUse, Metrics},
     payment::{Cursor, Event, Tag, Time},
-    store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError},
+    store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError, labels::life_ms},
 };
 use std::{
     sync::{
@@ -114,6 +114,7 @@ impl Writer {
             if self.ticked.elapsed() >= TICK {
                 self.ticked = Instant::now();
                 self.forget_stale();
+                self.measure();
             }
         }
         self.mark();
@@ -220,6 +221,14 @@ impl Writer {
         }
     }
 
+    /// Reports how far the tree is behind the journal.
+    fn measure(&self) {
+        let layers = self.recent.lock();
+        let used = layers.active.bytes + layers.carrying.as_ref().map_or(0, |layer| layer.bytes);
+        drop(layers);
+        self.metrics.journal(JournalUse { used: used as u64, size: self.journal.size() as u64 });
+    }
+
     /// Removes the logs that the sweep found, as far as they are still past their time to live.
     fn forget_stale(&mut self) {
         let stale = std::mem::take(&mut self.recent.lock().stale);
@@ -233,8 +242,9 @@ impl Writer {
         }
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         for subject in stale {
+            let life_ms = life_ms(self.history_ms, subject.kind());
             let outcome = batch.meta(&subject).and_then(|meta| match meta {
-                Some(meta) if now.since_ms(meta.last) > self.history_ms => batch.add(Change::Forget(subject)),
+                Some(meta) if now.since_ms(meta.last) > life_ms => batch.add(Change::Forget(subject)),
                 _ => Ok(()),
             });
             if let Err(error) = outcome {
@@ -256,7 +266,9 @@ impl Writer {
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.records.write(batch, &record);
+                let result = self.records.write(batch, &record).map(|removed| {
+                    (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
+                });
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");
@@ -303,7 +315,7 @@ impl Writer {
         let subject = &event.subject;
         let meta = batch.meta(subject)?;
         let (meta, anew) = match meta {
-            Some(meta) if now.since_ms(meta.last) > self.history_ms => (None, true),
+            Some(meta) if now.since_ms(meta.last) > life_ms(self.history_ms, subject.kind()) => (None, true),
             meta => (meta, false),
         };
         let (identity, digest) = (event.identity(), event.digest());
@@ -348,7 +360,7 @@ impl Writer {
         }))?;
         *head = Head { pos, tag };
         let cursor = Cursor { tag, seq };
-        let body = NoticeBody::Appended { seq, event: Arc::clone(event) };
+        let body = NoticeBody::Appended { seq, event: Arc::clone(event).into() };
         let notice = Notice { partition, pos, previous: previous.tag, tag, body };
         Ok((Appended::New { cursor }, Some(notice)))
     }

@@ -13,19 +13,14 @@
 --       changed  sorted set: payments by 1024 times the ms of their last append, plus its seq
 --       first    sorted set: payments by the ms at which they came into the index
 --       index    hash: cut, since when all are in it, in ms; erased, when one was erased last
--- ARGV  history in ms, longest log, longest feed, replicas, payments of an index; then for each append:
---       tag, identity, digest, provider, shared, channel, event, payment (empty if the log is none of a payment)
+-- ARGV  longest log, longest feed, replicas, payments of an index; then for each append:
+--       tag, identity, digest, provider, shared, channel, event, payment (empty if the log is none of a payment), ms that the log lives
 --
 -- With an index, the head has also: at, the ms of the last append, which never go back; indexed, the pos up to which the index was kept;
 -- begun, the ms since when it was. A node without an index moves pos alone.
 --
 -- Returns for each append its seq if it is new, {'duplicate', seq, tag}, {reason} of a conflict, or an error.
-local history, longest, kept, replicas = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local share = tonumber(ARGV[5])
--- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
--- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
-local longest_expiry = history + math.floor(history / 180)
-local expiry = string.format('%d', longest_expiry)
+local longest, kept, replicas, share = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 -- The newest place and tag of each partition that this call appends to, by the key of its head.
 local heads = {}
 local call, format = redis.call, string.format
@@ -37,7 +32,7 @@ if share > 0 then
 end
 
 -- Puts a payment into the index, and takes out what has no room any more.
-local function list(changed, first, index, payment, at, seq, renews)
+local function list(changed, first, index, payment, at, seq, expiry)
   if call('ZADD', changed, format('%.0f', at * 1024 + seq), payment) == 1 or seq == 1 then
     call('ZADD', first, format('%.0f', at), payment)
     local spare = call('ZCARD', changed) - share
@@ -51,15 +46,15 @@ local function list(changed, first, index, payment, at, seq, renews)
   end
   -- A log whose expiry has used up its margin has these looked at too. They get the margin once more, since such a log may have been
   -- renewed as long ago, so they live as long as what they name.
-  if renews and call('PTTL', changed) < longest_expiry then
-    local longer = format('%d', longest_expiry + math.floor(history / 180))
+  if expiry and call('PTTL', changed) < tonumber(expiry) then
+    local longer = format('%d', expiry + math.floor(expiry / 180))
     call('PEXPIRE', changed, longer)
     call('PEXPIRE', first, longer)
     call('PEXPIRE', index, longer)
   end
 end
 
-local function append(log, meta, head, feed, changed, first, index, tag, identity, digest, provider, shared, channel, event, payment)
+local function append(log, meta, head, feed, changed, first, index, tag, identity, digest, provider, shared, channel, event, payment, life)
   local known = call('HMGET', meta, 'seq', 'provider', identity)
   local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
   -- This is -2 if there is no log. An eviction may leave only one of the two keys behind. That is no log any more, so a new one
@@ -127,13 +122,17 @@ local function append(log, meta, head, feed, changed, first, index, tag, identit
   else
     call('HSET', meta, 'seq', number, 'provider', provider, identity, digest .. number)
   end
-  local renews = not owner or left < history or left > longest_expiry
-  if renews then
+  -- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
+  -- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
+  life = tonumber(life)
+  local longest_expiry, expiry = life + math.floor(life / 180), nil
+  if not owner or left < life or left > longest_expiry then
+    expiry = format('%d', longest_expiry)
     call('PEXPIRE', log, expiry)
     call('PEXPIRE', meta, expiry)
   end
   if share > 0 and payment ~= '' then
-    list(changed, first, index, payment, at, seq + 1, renews)
+    list(changed, first, index, payment, at, seq + 1, expiry)
   end
   call('SPUBLISH', channel, pos .. ' ' .. (last[2] or '0') .. ' ' .. tag .. ' ' .. number .. ' ' .. event)
   return seq + 1
@@ -142,9 +141,9 @@ end
 local answers = {}
 local keys = share > 0 and 7 or 4
 for number = 1, #KEYS / keys do
-  local key, word = keys * (number - 1), 8 * number - 2
+  local key, word = keys * (number - 1), 9 * number - 4
   local done, answer = pcall(append, KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4], KEYS[key + 5], KEYS[key + 6],
-    KEYS[key + 7], unpack(ARGV, word, word + 7))
+    KEYS[key + 7], unpack(ARGV, word, word + 8))
   if not done and type(answer) ~= 'table' then
     -- An error of a command begins with its code, in versions where it is a text; one of Lua begins with a line.
     answer = redis.error_reply((answer:find('^%u+ ') and '' or 'ERR ') .. answer)

@@ -7,7 +7,7 @@
 use super::plan::Plan;
 use crate::{
     payment::{Digest, Event, Kind, Name, Tag},
-    store::{Append, FEED_LEN, MAX_LOG, StoreError},
+    store::{Append, FEED_LEN, MAX_LOG, StoreError, labels::life_ms},
 };
 use redis::{Cmd, RedisWrite as _};
 use std::{collections::HashMap, sync::Arc};
@@ -24,8 +24,8 @@ pub(super) struct Appending {
     pub(super) tag: Tag,
     partition: u8,
     realm: Name,
-    /// The payment whose log it is, if it is one's.
-    payment: Option<Name>,
+    kind: Kind,
+    id: Name,
     log: String,
     meta: String,
     identity: Digest,
@@ -44,7 +44,8 @@ impl Appending {
             tag: Tag::from_random(rand::random()),
             partition: event.subject.partition(),
             realm: event.subject.realm.clone(),
-            payment: (event.subject.kind == Kind::Payment).then(|| event.subject.id.clone()),
+            kind: event.subject.kind(),
+            id: event.subject.id.clone(),
             log: plan.log(&event.subject),
             meta: plan.meta(&event.subject),
             identity: event.identity(),
@@ -62,7 +63,7 @@ pub(super) struct Caller {
     pub(super) plan: Plan,
     /// The digest of `append.lua`.
     pub(super) script: String,
-    pub(super) history_ms: u64,
+    pub(super) history_ms: i64,
     /// How many payments of a realm the index of a partition holds; 0 for no index.
     pub(super) share: usize,
     /// How many replicas must have an append before it is acknowledged.
@@ -81,13 +82,14 @@ impl Caller {
                 command.arg(&self.plan.index_keys(*partition, realm));
             }
         }
-        command.arg(self.history_ms).arg(MAX_LOG).arg(FEED_LEN).arg(self.replicas).arg(self.share);
+        command.arg(MAX_LOG).arg(FEED_LEN).arg(self.replicas).arg(self.share);
         for append in appends {
             let Appending { tag, identity, digest, provider, .. } = append;
             command.write_arg_fmt(tag);
             command.arg(&identity[..]).arg(&digest[..]).arg(&**provider).arg(u8::from(append.shared_ids));
             command.arg(self.plan.channel(append.partition)).arg(&append.event[..]);
-            command.arg(append.payment.as_ref().map_or("", Name::as_str));
+            command.arg(if append.kind == Kind::Payment { append.id.as_str() } else { "" });
+            command.arg(life_ms(self.history_ms, append.kind));
         }
         command
     }

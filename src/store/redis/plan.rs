@@ -5,6 +5,7 @@
 //! | `ps:layout` | string: the number of the layout ([`LAYOUT`](super::layout::LAYOUT)) |
 //! | `ps:{muq}:log:<realm>/payment/<id>`  | stream: the log of a payment |
 //! | `ps:{muq}:meta:<realm>/payment/<id>` | hash: what is known of that log |
+//! | `ps:{muq}:log:label:<realm>/payment/<id>`, `meta` | the same of a label, in the partition of the payment with its id |
 //! | `ps:{muq}:head`, `ps:{muq}:feed`     | hash and stream: the newest place of a partition, and its references |
 //! | `ps:{muq}:changed:<realm>`, `:first:<realm>`, `:index:<realm>` | two sorted sets, hash: the index of a realm's payments in a partition |
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
@@ -143,10 +144,14 @@ impl Plan {
     }
 
     fn of_subject(&self, what: &str, subject: &Subject) -> String {
-        let Subject { realm, kind, id } = subject;
         // Without this, (`a/payment`, `b`) and (`a`, `payment/b`) would have the same key.
-        let realm = realm.as_str().replace('%', "%25").replace('/', "%2F");
-        format!("{}:{what}:{realm}/{}/{id}", self.channel(subject.partition()), kind.as_str())
+        let realm = subject.realm.as_str().replace('%', "%25").replace('/', "%2F");
+        format!(
+            "{}:{what}:{realm}/{}/{}",
+            self.channel(subject.partition()),
+            Kind::Payment.as_str(),
+            subject.id
+        )
     }
 }
 

@@ -91,9 +91,9 @@ impl Heard {
 
     /// Receives the server's pushes. It runs on the task of the connection, so there is no queue between the socket and the
     /// bounded queue of the hub.
-    fn take(&self, push: &PushInfo) {
+    fn take(&self, push: PushInfo) {
         match push.kind {
-            PushKind::SMessage => match self.read(&push.data) {
+            PushKind::SMessage => match self.read(push.data) {
                 Some(notice) => {
                     if let Some(newest) = self.newest.get(usize::from(notice.partition)) {
                         newest.store(notice.pos, Ordering::Relaxed);
@@ -108,9 +108,12 @@ impl Heard {
         }
     }
 
-    fn read(&self, data: &[Value]) -> Option<Notice> {
-        let [Value::BulkString(channel), Value::BulkString(payload)] = data else { return None };
-        let partition = self.plan.partition_of(std::str::from_utf8(channel).ok()?)?;
+    fn read(&self, data: Vec<Value>) -> Option<Notice> {
+        let [Value::BulkString(channel), Value::BulkString(payload)] = <[Value; 2]>::try_from(data).ok()?
+        else {
+            return None;
+        };
+        let partition = self.plan.partition_of(std::str::from_utf8(&channel).ok()?)?;
         notice::read(partition, payload)
     }
 }
@@ -147,7 +150,7 @@ async fn subscribe(
     heard.newest.iter().for_each(|newest| newest.store(0, Ordering::Relaxed));
     let taker = Arc::clone(heard);
     let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
-        taker.take(&push);
+        taker.take(push);
         Ok::<(), Infallible>(())
     });
     let (mut connection, server) = connector.connect_to_fit(config, checks).await?;

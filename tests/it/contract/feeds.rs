@@ -31,9 +31,13 @@ pub(super) async fn references(store: &dyn Store, partition: u8, from: u64) -> O
 }
 
 /// The place of an appended event in its log, and the event.
-fn appended(notice: &Notice) -> (Cursor, &Event) {
+fn appended(notice: &Notice) -> (Cursor, Arc<Event>) {
     match &notice.body {
-        NoticeBody::Appended { seq, event } => (Cursor { tag: notice.tag, seq: *seq }, event),
+        NoticeBody::Appended { seq, event } => {
+            let parsed = event.event().unwrap();
+            assert_eq!(*event.subject(), parsed.subject);
+            (Cursor { tag: notice.tag, seq: *seq }, parsed)
+        }
         NoticeBody::Erased { .. } => panic!("{notice:?}"),
     }
 }
@@ -62,7 +66,7 @@ pub(super) async fn notices_come_in_order_with_an_unbroken_chain(place: impl Bac
         assert!(matches!(append(&*store, sent.clone()).await, Appended::Duplicate { .. }));
         let notice = next(&mut watcher).await;
         follow(&mut last, &notice);
-        assert_eq!(appended(&notice), (cursor, &sent));
+        assert_eq!(appended(&notice), (cursor, Arc::new(sent)));
     }
     assert_eq!(watcher.try_recv(), Err(TryRecvError::Empty), "more notices than appends");
     let heads = store.heads().await.unwrap();

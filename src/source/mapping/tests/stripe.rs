@@ -3,12 +3,12 @@
 use super::{fixture, money, phase, read, total};
 use crate::{
     payment::{
-        ActionKind, Currency, DisputeState, Fact, FailureReason, Money, PartState, Phase, Phase::*, Reported,
-        Time, TotalOf,
+        ActionKind, Currency, DisputeState, Fact, FailureReason, Label, Maker, Money, PartState, Phase,
+        Phase::*, Reported, Time, TotalOf,
     },
     source::{
-        mapping::{MappedEvent, Terms},
-        payload::unclear,
+        mapping::{MappedEvent, NamedLabels, Terms},
+        payload::{Place, unclear},
         preset::built_in,
     },
 };
@@ -109,8 +109,11 @@ fn stripe_events_mean_what_the_table_says() {
             } else {
                 vec![fact]
             },
+            labels: NamedLabels::default(),
         };
-        assert_eq!(read(&stripe, &Terms::default(), &text), Ok(Some(expected)), "{name}");
+        let mapped = read(&stripe, &Terms::default(), &text)
+            .map(|mapped| mapped.map(|mapped| MappedEvent { labels: NamedLabels::default(), ..mapped }));
+        assert_eq!(mapped, Ok(Some(expected)), "{name}");
     }
     for name in ignored {
         assert_eq!(read(&stripe, &Terms::default(), &fixture(name)), Ok(None), "{name}");
@@ -181,4 +184,65 @@ fn a_refund_tells_what_was_captured_before() {
         [total(TotalOf::Refunded, 10_000)],
         "nothing is proved of the captured amount"
     );
+}
+
+/// The labels that a fixture of Stripe names, for a source with these terms, and how many were left out.
+fn labels(terms: &Terms, text: &str) -> (Vec<String>, usize) {
+    let stripe = built_in("stripe").unwrap().unwrap().mapping;
+    let NamedLabels { kept, left_out } = read(&stripe, terms, text).unwrap().unwrap().labels;
+    let spelled = |label: Label| match label.maker {
+        Maker::Provider => label.id.to_string(),
+        Maker::Shop => format!("{} of the shop", label.id),
+    };
+    (kept.into_iter().map(spelled).collect(), left_out)
+}
+
+#[test]
+fn stripe_s_own_ids_are_labels_and_what_a_customer_may_write_is_none() {
+    for (name, expected) in [
+        ("payment_intent.created", &[] as &[&str]),
+        ("payment_intent.succeeded", &[CH]),
+        ("charge.succeeded", &[CH]),
+        ("charge.succeeded.without_intent", &[]),
+        ("charge.succeeded.expanded_intent", &[CH]),
+        ("charge.refunded", &[CH]),
+        ("refund.failed", &[CH]),
+        ("charge.dispute.closed.lost", &[CH]),
+        ("radar.early_fraud_warning.created", &[CH]),
+        ("checkout.session.completed.paid", &[CS]),
+        ("checkout.session.completed.unpaid", &[CS]),
+        ("checkout.session.expired", &[]),
+    ] {
+        let (named, left_out) = labels(&Terms::default(), &fixture(name));
+        assert_eq!(
+            (named.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), left_out),
+            (expected, 0),
+            "{name}"
+        );
+    }
+    let invoiced = fixture("charge.succeeded")
+        .replace("\"payment_intent\":", "\"invoice\": \"in_1\", \"payment_intent\":");
+    assert_eq!(labels(&Terms::default(), &invoiced).0, [CH, "in_1"]);
+}
+
+#[test]
+fn a_source_names_labels_of_its_own_beside_the_preset_s() {
+    let pointer = |text: &str| Place::Payload(text.parse().unwrap());
+    let terms = Terms {
+        labels: vec![pointer("/data/object/metadata/order_id"), pointer("/data/object/metadata/cart")],
+        ..Terms::default()
+    };
+    let with = |order: &str, cart: &str| {
+        let mut payload: Value = serde_json::from_str(&fixture("charge.succeeded")).unwrap();
+        payload["data"]["object"]["metadata"] = serde_json::json!({ "order_id": order, "cart": cart });
+        labels(&terms, &payload.to_string())
+    };
+    let spelled = |labels: &[&str]| labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(with("1042", "c-7"), (spelled(&[CH, "1042 of the shop", "c-7 of the shop"]), 0));
+    assert_eq!(with("1042", "1042"), (spelled(&[CH, "1042 of the shop"]), 0), "the same id once");
+    assert_eq!(with("1042", PI), (spelled(&[CH, "1042 of the shop"]), 0), "the payment's own id is no label");
+    let long = "x".repeat(129);
+    for bad in ["*", "a b", "4242424242424242", "zażółć", &long] {
+        assert_eq!(with(bad, ""), (spelled(&[CH]), 1), "{bad}: left out, and the event counts all the same");
+    }
 }

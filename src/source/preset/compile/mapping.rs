@@ -7,7 +7,7 @@ use super::{
     words::{place, pointer, sentence},
 };
 use crate::{
-    payment::{Currency, MAX_FACTS},
+    payment::{Currency, MAX_FACTS, MAX_LABELS},
     source::{
         mapping::{FactEntry, IdFrom, MapEntry, Mapping},
         payload::Place,
@@ -68,7 +68,20 @@ pub(in crate::source::preset) fn mapping(
     let kind = proven("event.type", &event.kind, proof, options)?;
     let otherwise = event.otherwise.clone();
     let own_ids = proven("event.own_ids", &event.own_ids, proof, options)?;
-    Ok(Mapping { id, kind, otherwise, occurred_at, live, payment, own_ids, amounts, exponents, entries })
+    let labels = labels("event.labels", &event.labels, proof, options)?;
+    Ok(Mapping {
+        id,
+        kind,
+        otherwise,
+        occurred_at,
+        live,
+        payment,
+        labels,
+        own_ids,
+        amounts,
+        exponents,
+        entries,
+    })
 }
 
 /// Parses places whose texts have to be proven. Headers and the query are proven if they are signed; a query is also proven if
@@ -76,6 +89,18 @@ pub(in crate::source::preset) fn mapping(
 fn proven(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
     let texts = texts.iter().enumerate();
     texts.map(|(i, text)| proven_one(&format!("{key}[{i}]"), text, proof, options)).collect()
+}
+
+/// Parses the places of labels.
+fn labels(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
+    if texts.len() > MAX_LABELS {
+        return mistake(key, format!("at most {MAX_LABELS} places are allowed"));
+    }
+    let places = proven(key, texts, proof, options)?;
+    match places.iter().find(|place| matches!(place, Place::Option(_))) {
+        Some(option) => mistake(key, format!("`{option}` is the same for all payments, so it names none")),
+        None => Ok(places),
+    }
 }
 
 fn proven_one(key: &str, text: &str, proof: Proof<'_>, options: &OptionRules) -> Checked<Place> {
@@ -160,6 +185,9 @@ fn entry(key: &str, raw: &raw::Map, context: Context<'_>) -> Checked<MapEntry> {
     let payment = raw.payment.as_ref();
     let payment =
         payment.map(|texts| proven(&format!("{key}.payment"), texts, proof, options)).transpose()?;
+    let own_labels = raw.labels.as_ref();
+    let own_labels =
+        own_labels.map(|texts| labels(&format!("{key}.labels"), texts, proof, options)).transpose()?;
     let facts = raw.facts.iter().enumerate();
     let facts = facts.map(|(i, raw)| {
         let key = format!("{key}.facts[{i}]");
@@ -167,5 +195,5 @@ fn entry(key: &str, raw: &raw::Map, context: Context<'_>) -> Checked<MapEntry> {
         Ok(FactEntry { only_if, rule: fact(&key, raw, codes)? })
     });
     let facts = facts.collect::<Checked<_>>()?;
-    Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, facts })
+    Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, labels: own_labels, facts })
 }
