@@ -19,6 +19,7 @@
 //! | `ingest`     | `POST /webhooks/{source}` |
 //! | `buffers`    | the memory that bodies of webhooks take, shared fairly |
 //! | `public`     | `/v1`: streams and snapshots |
+//! | `realm`      | `/v1/payments`: all payments of a realm |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `browser_client` | the modules of the client package that pages use |
@@ -63,6 +64,11 @@ pub use public::Public;
 
 use axum::Router;
 use hosts::Hosts;
+
+/// The routes for browsers and backends.
+pub fn public_routes(public: Public) -> Router {
+    public.routes(realm::routes())
+}
 
 /// Adds to the routes of one listener the answer for all other paths.
 pub fn finish(routes: Router) -> Router {

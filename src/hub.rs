@@ -19,6 +19,7 @@
 //! | `watch`     | a watcher's hold on a topic |
 //! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
+//! | `locks`     | how a mutex is locked |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
 //! | `overview`  | all payments of a realm, for those who follow them |
 //! | `heal`      | reading from the store what notices failed to say |
@@ -30,6 +31,7 @@ mod heads;
 mod heal;
 mod history;
 mod label;
+mod locks;
 mod overview;
 mod partition;
 mod pointing;
@@ -54,12 +56,13 @@ use crate::{
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
+use locks::lock;
 use partition::{Continuity, Partition};
 use pointing::Due;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -313,11 +316,6 @@ impl Hub {
     fn count_heal(&self, cause: HealCause) {
         self.metrics.heals.count(cause);
     }
-}
-
-/// Locks a mutex, also after a holder has panicked: every change under these locks is a single step, so the data is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

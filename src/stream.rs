@@ -8,7 +8,8 @@
 //! | `streams`  | all streams of the node, and what runs beside them |
 //! | `node`     | what they share |
 //! | `open`     | a request for a stream, and the answer to it |
-//! | `realm`    | streams of all payments of a realm |
+//! | `open_realm` | a request for a stream or a page of all payments of a realm |
+//! | `realm`    | what a stream of all payments writes |
 //! | `drive`    | when a stream writes, and when and how it ends; pure |
 //! | `content`  | what any stream writes |
 //! | `session`  | what a stream of some payments writes; pure |
@@ -31,6 +32,7 @@ mod lane;
 mod moment;
 mod node;
 mod open;
+mod open_realm;
 mod reactor;
 mod realm;
 mod reason;
@@ -45,8 +47,8 @@ pub use begun::{Begun, Detachable};
 pub use census::Holders;
 pub use drive::Stands;
 pub use open::{Open, Opened};
+pub use open_realm::OpenRealm;
 pub use reactor::{Departure, Framing};
-pub use realm::OpenRealm;
 pub use reason::Closing;
 pub use settings::Settings;
 pub use sink::{Body, Cut};

@@ -5,7 +5,7 @@
 use crate::{
     access::Access,
     confirm::Confirmations,
-    http::{Public, Webhooks},
+    http::{self, Public, Webhooks},
     hub::Hub,
     ingest::{Ingest, watch_windows},
     limits::Limits,
@@ -153,7 +153,8 @@ impl StreamHalf {
     /// The routes of the public listener.
     pub(super) fn routes(&self, common: &Common) -> Router {
         let (streams, access) = (Arc::clone(&self.streams), Arc::clone(&self.access));
-        Public::new(streams, access, common.limits.clone(), Arc::clone(&common.metrics)).routes()
+        let metrics = Arc::clone(&common.metrics);
+        http::public_routes(Public::new(streams, access, common.limits.clone(), metrics))
     }
 
     /// Starts the tasks beside the streams: the hub, which follows the store, and the accounting of stream time.

@@ -330,7 +330,8 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
         Streams::new(Arc::clone(&hub), settings, limits.clone(), Arc::clone(&metrics), shutdown.clone());
     let open = Some("default".parse().unwrap());
     let access = Arc::new(Access::new(crate::access::AccessSettings { open, ..Default::default() }).unwrap());
-    let routes = Public::new(streams, access, limits.clone(), Arc::clone(&metrics)).routes();
+    let public = Public::new(streams, access, limits.clone(), Arc::clone(&metrics));
+    let routes = http::public_routes(public);
     let listener = http::bind("127.0.0.1:0".parse().unwrap(), &limits.get()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(hub.run(shutdown.clone()));

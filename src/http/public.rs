@@ -7,7 +7,6 @@
 use super::{
     asked::{self, Asked},
     problem::{self, Problem},
-    realm,
     service::Arrival,
     standings::Standings,
 };
@@ -60,15 +59,14 @@ impl Public {
         Self { streams, access, limits, metrics, standings: Arc::default() }
     }
 
-    /// The routes below `/v1`.
-    pub fn routes(self) -> Router {
+    /// The routes below `/v1`, with these besides.
+    pub(super) fn routes(self, more: Router<Self>) -> Router {
         let access = Arc::clone(&self.access);
         let v1 = Router::new()
-            .route("/payments", get(realm::page))
-            .route("/payments/events", get(realm::events))
             .route("/payments/{payment}", get(snapshot))
             .route("/payments/{payment}/events", get(events_of_one))
             .route("/events", get(events_of_several))
+            .merge(more)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found)
             .layer(middleware::from_fn_with_state(access, cors))

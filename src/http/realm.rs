@@ -16,10 +16,12 @@ use crate::{
     stream::OpenRealm,
 };
 use axum::{
+    Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use std::str::FromStr;
 
@@ -50,7 +52,12 @@ const WORD: &str = "a name of 1 to 64 printable ASCII characters";
 const AMOUNT: &str = "a whole number of minor units, 0 or more";
 const TIME: &str = "a time as in RFC 3339, such as 2026-11-30T17:00:00Z";
 
-pub(super) async fn page(State(api): State<Public>, request: Request) -> Response {
+/// The routes below `/v1`.
+pub(super) fn routes() -> Router<Public> {
+    Router::new().route("/payments", get(page)).route("/payments/events", get(events))
+}
+
+async fn page(State(api): State<Public>, request: Request) -> Response {
     let asked = Asked::from(request.into_parts().0);
     page_of(&api, &asked).await.into_response()
 }
@@ -72,7 +79,7 @@ async fn page_of(api: &Public, asked: &Asked) -> Result<Response, Problem> {
     Ok((headers, page).into_response())
 }
 
-pub(super) async fn events(State(api): State<Public>, request: Request) -> Response {
+async fn events(State(api): State<Public>, request: Request) -> Response {
     let asked = Asked::from(request.into_parts().0);
     events_of(&api, &asked).await.into_response()
 }

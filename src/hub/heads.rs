@@ -1,7 +1,7 @@
 //! Heads: what the hub does at every tick. It compares the heads of all partitions with the notices, since no later notice
 //! shows that the last one of a quiet payment was lost.
 
-use super::{Hub, TICK, lock};
+use super::{Hub, TICK, locks::lock};
 use crate::{
     metrics::HealCause,
     payment::PARTITIONS,

@@ -411,7 +411,9 @@ impl Topic {
         if is_hot || is_to_be_read || Arc::strong_count(&warm.flight) > 1 {
             return false;
         }
-        let Some(Warm { state, erased, target, .. }) = live.warm.take().map(|warm| *warm) else { return true };
+        let Some(Warm { state, erased, target, .. }) = live.warm.take().map(|warm| *warm) else {
+            return true;
+        };
         if let Some(state) = state {
             live.state = Packed::from(&state);
         }

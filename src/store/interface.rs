@@ -1,8 +1,8 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Interruption, Log,
-    Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart,
+    Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;

@@ -230,7 +230,7 @@ impl Store for Redis {
     }
 
     async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
-        if !self.is_indexed {
+        if !self.is_indexed || from.is_empty() {
             return Ok(vec![IndexPart::default(); from.len()]);
         }
         let reader = self.reader()?;

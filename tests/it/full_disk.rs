@@ -72,7 +72,8 @@ fn fill(room: &Path) -> PathBuf {
 
 /// Appends large events to a folder that no gateway has open, until its journal is full too. Returns their payments.
 async fn fill_journal(folder: &Path, room: &Path) -> (Vec<String>, PathBuf) {
-    let settings = embedded::Settings { path: folder.into(), history: Duration::from_secs(180 * 86_400) };
+    let settings =
+        embedded::Settings { path: folder.into(), history: Duration::from_secs(180 * 86_400), recent: 0 };
     let store = embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap();
     let filler = fill(room);
     let (mut acknowledged, started) = (Vec::new(), Instant::now());

@@ -1,6 +1,6 @@
 //! Which payments of a realm a reader wants to see. Pure.
 
-use super::summary::Summary;
+use super::summary::{Summary, bit};
 use crate::payment::{Status, Time};
 
 /// What a reader wants to see. An empty list, and a bound that is `None`, let everything pass.
@@ -69,9 +69,4 @@ impl Filter {
             && takes(&self.sources, &summary.source)
             && self.takes_time(first_seen)
     }
-}
-
-/// A set that holds only this status.
-pub(super) const fn bit(status: Status) -> u16 {
-    1 << status as u16
 }

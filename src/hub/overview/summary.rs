@@ -1,6 +1,5 @@
 //! The summary of one payment: its view, and what filters look at. Pure.
 
-use super::filter::bit;
 use crate::{
     payment::{Currency, Cursor, Event, State, Status, Tag, Time, View},
     store::{Listed, Log},
@@ -126,4 +125,9 @@ impl Fold {
             json: serde_json::to_vec(&object).unwrap_or_default().into(),
         }
     }
+}
+
+/// A set that holds only this status.
+pub(super) const fn bit(status: Status) -> u16 {
+    1 << status as u16
 }

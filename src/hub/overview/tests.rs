@@ -1,10 +1,11 @@
-use super::*;
+use super::{super::Hub, keep::IDLE, page::READS_PER_PAGE, *};
 use crate::{
     limits::Limits,
     metrics::Metrics,
-    payment::{Phase, Status},
+    payment::{Phase, Status, Time},
     store::fake::Fake,
 };
+use bytes::Bytes;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 

@@ -7,7 +7,7 @@
 
 use super::{
     layer::Layer,
-    layout::{self, IndexHead, IndexMark, Place},
+    layout::{self, IndexHead, IndexMark, IndexPlace},
     tree::Tree,
 };
 use crate::{
@@ -39,7 +39,7 @@ struct Realm {
 /// The payments of one realm in one partition.
 #[derive(Default)]
 struct Part {
-    places: HashMap<Name, Place>,
+    places: HashMap<Name, IndexPlace>,
     /// The same payments in the order of their changes.
     order: BTreeSet<Change>,
 }
@@ -74,7 +74,7 @@ impl Index {
     }
 
     /// Takes over a place that the tree knows.
-    pub(super) fn load(&mut self, realm: Name, payment: Name, place: Place, write: Pairs<'_>) {
+    pub(super) fn load(&mut self, realm: Name, payment: Name, place: IndexPlace, write: Pairs<'_>) {
         self.put(&Subject::payment(realm, payment), place, write);
     }
 
@@ -112,7 +112,7 @@ impl Index {
         }
         let known = self.part(subject).places.get(&subject.id);
         let first_seen = known.map_or(at, |known| known.first_seen);
-        self.put(subject, Place { first_seen, changed: at, seq }, write);
+        self.put(subject, IndexPlace { first_seen, changed: at, seq }, write);
     }
 
     /// Takes over that a log is gone.
@@ -126,7 +126,7 @@ impl Index {
     }
 
     /// Puts a payment at its place, and removes what has no room any more.
-    fn put(&mut self, subject: &Subject, place: Place, write: Pairs<'_>) {
+    fn put(&mut self, subject: &Subject, place: IndexPlace, write: Pairs<'_>) {
         if let Some(last) = self.last.get_mut(usize::from(subject.partition())) {
             *last = place.changed.max(*last);
         }
@@ -209,9 +209,9 @@ pub(super) fn open(
         for pair in pairs(layout::INDEX_PLACES) {
             let (key, value) = pair?;
             let (realm, payment) = layout::payment_of_place(&key)?;
-            index.load(realm, payment, Place::decode(&value)?, &mut |key, value| {
-                // What is there already is not written again.
-                if value.is_none() {
+            index.load(realm, payment, IndexPlace::decode(&value)?, &mut |key, value| {
+                // The place is there already.
+                if value.is_none() || key.starts_with(layout::INDEX_HEADS) {
                     write(key, value);
                 }
             });

@@ -9,7 +9,7 @@
 //! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
 //! | `c` source, payment             | [`PendingConfirmation`] |
 //! | `j`                             | the number of the journal's last group that is in the tree |
-//! | `i` realm, payment              | [`Place`]: the index of the payments that changed most recently |
+//! | `i` realm, payment              | [`IndexPlace`]: the index of the payments that changed most recently |
 //! | `h` realm                       | [`IndexHead`]: what else the index knows of a realm |
 //! | `k`                             | [`IndexMark`]: up to which group that index has been kept |
 //!
@@ -95,7 +95,7 @@ impl Seen {
 
 /// What the index says of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
+pub(super) struct IndexPlace {
     /// When the payment came into the index.
     pub(super) first_seen: Time,
     /// When its last event was appended.
@@ -122,7 +122,7 @@ pub(super) struct IndexMark {
     pub(super) begun: Option<Time>,
 }
 
-impl Place {
+impl IndexPlace {
     /// The two times and the number.
     pub(super) fn encode(self) -> Vec<u8> {
         let numbers = [time_number(Some(self.first_seen)), time_number(Some(self.changed)), self.seq];

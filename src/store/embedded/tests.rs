@@ -25,7 +25,6 @@ use std::{
 
 const DAY_MS: i64 = 86_400_000;
 
-
 fn settings(path: &Path) -> Settings {
     Settings { path: path.into(), history: Duration::from_secs(180 * 86_400), recent: RECENT }
 }

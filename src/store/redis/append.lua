@@ -44,11 +44,13 @@ local function list(changed, first, index, payment, at, seq, expiry)
       call('HSET', index, 'cut', format('%.0f', math.floor(out[#out] / 1024) + 1))
     end
   end
-  -- Every append to a log whose expiry has used up its margin renews these too, so they live as long as what they name.
-  if expiry then
-    call('PEXPIRE', changed, expiry)
-    call('PEXPIRE', first, expiry)
-    call('PEXPIRE', index, expiry)
+  -- A log whose expiry has used up its margin has these looked at too. They get the margin once more, since such a log may have been
+  -- renewed as long ago, so they live as long as what they name.
+  if expiry and call('PTTL', changed) < tonumber(expiry) then
+    local longer = format('%d', expiry + math.floor(expiry / 180))
+    call('PEXPIRE', changed, longer)
+    call('PEXPIRE', first, longer)
+    call('PEXPIRE', index, longer)
   end
 end
 

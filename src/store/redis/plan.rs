@@ -17,8 +17,8 @@
 //! | `ps:sources` | set: the sources that ever had a record |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
-//! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table needs another
-//! number of the layout.
+//! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table
+//! needs another number of the layout, unless gateways of the layout can share the prefix with those that do not know of the change.
 
 use super::tags;
 use crate::payment::{Kind, Name, Subject};

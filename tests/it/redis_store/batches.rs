@@ -35,9 +35,10 @@ fn run(server: &RedisServer, appends: &[Told]) -> String {
         command.extend(["ps:{a}:head".to_owned(), "ps:{a}:feed".to_owned()]);
     }
     // Without an index of all payments.
-    command.extend(["1000000", "512", "1024", "0", "0"].map(str::to_owned));
+    command.extend(["512", "1024", "0", "0"].map(str::to_owned));
     for Told { tag, identity, digest, provider, .. } in appends {
-        command.extend([tag, identity, digest, provider, "0", "ps:{a}", "{}", ""].map(str::to_owned));
+        command
+            .extend([tag, identity, digest, provider, "0", "ps:{a}", "{}", "", "1000000"].map(str::to_owned));
     }
     let command: Vec<_> = command.iter().map(String::as_str).collect();
     server.ask(&command).replace("\r\n", " ")

@@ -77,6 +77,8 @@ async fn pages_follow_one_another_and_filters_hold() {
     let gateway = Gateway::start().await;
     for number in 0..7 {
         gateway.accept(&generic("e1", "pending", &format!("pay_{number}"), 1_700_000_000)).await;
+        // What comes within one millisecond has an order of its own.
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
     gateway.accept(&generic("e2", "confirmed", "pay_3", 1_700_000_100)).await;
     gateway.post("stripe", &stripe("evt_1", "payment_intent.created", "pi_1", 1_700_000_000)).await;
