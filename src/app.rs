@@ -10,12 +10,14 @@
 //! | `halves`    | the half that takes webhooks, and the half that serves streams |
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
+//! | `readiness` | a metric that says whether the store is fit for use |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
 mod disk;
 mod halves;
 mod listeners;
+mod readiness;
 
 use crate::{
     config::{Config, Fixed, Listen, Role},
@@ -98,8 +100,15 @@ impl App {
                 Ok(())
             });
         }
+        let hub = streaming.as_ref().filter(|_| ingest.is_none()).map(|half| Arc::clone(&half.hub));
+        let (store, metrics) = (Arc::clone(&common.store), Arc::clone(&common.metrics));
+        let watching = readiness::watch(store, hub, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
         if let Some(ingest) = &ingest {
-            ingest.spawn(&mut tasks);
+            ingest.spawn(&common, &mut tasks);
         }
         if let Some(streaming) = &streaming {
             streaming.spawn(&common, &mut tasks);

@@ -281,7 +281,12 @@ impl Hub {
     /// Drops the frames and histories of topics without news for one to two ticks. Readers that keep up have taken them by
     /// then; slower ones read the store.
     fn cool(&self) {
-        lock(&self.warm).retain(|topic| !topic.cool_down());
+        let mut warm = lock(&self.warm);
+        warm.retain(|topic| !topic.cool_down());
+        // The list is as long as the last burst of arrivals, which may have been all streams.
+        if warm.capacity() > 4 * warm.len() {
+            warm.shrink_to_fit();
+        }
     }
 
     fn partition(&self, index: u8) -> MutexGuard<'_, Partition> {

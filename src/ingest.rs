@@ -9,7 +9,7 @@
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
 //! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! as HTTP). Beside that, `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
@@ -17,10 +17,12 @@ mod long_work;
 mod outcome;
 mod read;
 mod reply;
+mod windows;
 
 pub use delivery::Delivery;
 pub use outcome::Refusal;
 pub use reply::{Reply, ReplyBody};
+pub use windows::watch_windows;
 
 use crate::{
     limits::{LimitHit, Limits},

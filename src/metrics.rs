@@ -3,32 +3,32 @@
 //! No label holds a payment, a token or anything else that a client chooses: the names of sources come from the configuration, and all
 //! other label values from closed sets in the code (`labels`).
 
-mod disk;
+mod counts;
+mod folder;
 mod labels;
 #[cfg(target_os = "linux")]
 mod process;
+mod windows;
 
-pub use disk::DiskSpace;
+pub use counts::Counts;
+pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
     AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, LabelOutcome,
     ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
     SourceLabel, StoreFault,
 };
+pub use windows::RetryWindow;
 
 use crate::limits::LimitHit;
-use disk::DiskCollector;
+use folder::FolderCollector;
 use prometheus_client::{
     encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
-use std::{
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::AtomicU64};
+use strum::VariantArray as _;
+use windows::RetryWindows;
 
 /// Upper bounds of the buckets for times inside the gateway, in seconds: from 0.1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 16] = [
@@ -45,6 +45,12 @@ pub struct Metrics {
     registry: Registry,
     /// Events by source, outcome and reason.
     pub events: Family<EventLabels, Counter>,
+    /// Deliveries of each source that say how well the gateway works: those that it verified, and those that it failed to take.
+    pub webhooks: Family<SourceLabel, Counter>,
+    /// Those of them that failed by our own fault.
+    pub webhooks_failed: Family<SourceLabel, Counter>,
+    /// How much of the time is used for which the providers retry, by source.
+    windows: RetryWindows,
     /// Questions to providers, by source and outcome.
     pub confirmations: Family<ConfirmationLabels, Counter>,
     /// Pending confirmations of each source in the whole store, so all of its nodes report the same number. A confirmation whose
@@ -86,18 +92,17 @@ pub struct Metrics {
     pub admin_refusals: Counts<AdminRefusal>,
     /// Reloads of the configuration, by what asked for them and how they ended.
     pub reloads: Family<ReloadLabels, Counter>,
-    /// The space of the filesystem that the embedded store writes to.
-    disk: Arc<DiskCollector>,
-    /// Milliseconds that streams were open, summed over all streams.
-    stream_ms: AtomicU64,
-    /// The part of them in which the store was lost.
-    stale_stream_ms: AtomicU64,
-    uptime_ratio: Gauge<f64, AtomicU64>,
-    /// Deliveries that the webhooks' success ratio counts.
-    verified: AtomicU64,
-    /// The part of them that was deferred.
-    deferred: AtomicU64,
-    success_ratio: Gauge<f64, AtomicU64>,
+    /// Whether the last reload put a new configuration in use (1), or was refused (0). 1 before the first one.
+    pub last_reload_successful: Gauge,
+    /// Whether the store does now what this node needs of it (1) or not (0): it takes appends as durably as configured or, on a node
+    /// without webhooks, answers.
+    pub store_ready: Gauge,
+    /// How full the data folder of the embedded store is.
+    folder: Arc<FolderCollector>,
+    /// The time that streams were open, summed over all streams, in seconds.
+    stream_seconds: Counter<f64, AtomicU64>,
+    /// The part of it in which the store was lost.
+    stale_stream_seconds: Counter<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -113,6 +118,9 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::default(),
             events: Family::default(),
+            webhooks: Family::default(),
+            webhooks_failed: Family::default(),
+            windows: RetryWindows::default(),
             confirmations: Family::default(),
             confirmations_owed: Family::default(),
             confirmations_oldest: Family::default(),
@@ -133,14 +141,20 @@ impl Metrics {
             refusals: Counts::default(),
             admin_refusals: Counts::default(),
             reloads: Family::default(),
-            disk: Arc::default(),
-            stream_ms: AtomicU64::new(0),
-            stale_stream_ms: AtomicU64::new(0),
-            uptime_ratio: Gauge::default(),
-            verified: AtomicU64::new(0),
-            deferred: AtomicU64::new(0),
-            success_ratio: Gauge::default(),
+            last_reload_successful: Gauge::default(),
+            store_ready: Gauge::default(),
+            folder: Arc::default(),
+            stream_seconds: Counter::default(),
+            stale_stream_seconds: Counter::default(),
         };
+        metrics.last_reload_successful.set(1);
+        metrics.store_ready.set(1);
+        // Every series that can be known beforehand begins at 0: otherwise no rate shows its first event.
+        for cause in ReloadCause::VARIANTS {
+            for outcome in ReloadOutcome::VARIANTS {
+                let _at_zero = metrics.reloads.get_or_create(&ReloadLabels::new(*cause, *outcome));
+            }
+        }
         metrics.registered()
     }
 
@@ -151,6 +165,17 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("profile", profile())]);
         to.register("build", "The version of this program, and how it was compiled", build);
         to.register("events", "Events by source, outcome and reason", self.events.clone());
+        to.register(
+            "webhooks",
+            "Deliveries that were verified, or that the gateway failed to take, by source",
+            self.webhooks.clone(),
+        );
+        to.register(
+            "webhooks_failed",
+            "Those of them that failed by the gateway's own fault, so that the provider sends them again, by source",
+            self.webhooks_failed.clone(),
+        );
+        self.windows.register(to);
         to.register(
             "confirmations",
             "Questions to providers, by source and outcome",
@@ -193,46 +218,54 @@ impl Metrics {
         );
         to.register("streams_open", "Streams open now", self.streams_open.clone());
         to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
-        to.register(
-            "stream_resumes",
-            "Streams opened, by how they were resumed",
-            self.resumes.family.clone(),
-        );
-        to.register("stream_closes", "Streams closed, by reason", self.closes.family.clone());
-        to.register("heals", "Heals of a partition, by cause", self.heals.family.clone());
+        to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.family());
+        to.register("stream_closes", "Streams closed, by reason", self.closes.family());
+        to.register("heals", "Heals of a partition, by cause", self.heals.family());
         to.register(
             "store_faults",
             "Faults of the connections to the store, by kind",
-            self.store_faults.family.clone(),
+            self.store_faults.family(),
         );
-        to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family.clone());
-        to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family.clone());
+        to.register("limit_hits", "Hits of limits, by name", self.limit_hits.family());
+        to.register("refusals", "Streams and snapshots refused, by reason", self.refusals.family());
         to.register(
             "labels",
             "Labels that events name and that were not known, by what became of them",
-            self.labels.family.clone(),
+            self.labels.family(),
         );
         to.register("erasures", "Payments erased by an operator", self.erasures.clone());
         to.register(
             "admin_refusals",
             "Requests that the admin listener refused, by reason",
-            self.admin_refusals.family.clone(),
+            self.admin_refusals.family(),
         );
         to.register(
             "reloads",
             "Reloads of the configuration, by what asked for them and how they ended",
             self.reloads.clone(),
         );
-        to.register_collector(Box::new(Arc::clone(&self.disk)));
         to.register(
-            "stream_uptime_ratio",
-            "Share of all stream time in which the store was there to feed it",
-            self.uptime_ratio.clone(),
+            "config_last_reload_successful",
+            "Whether the last reload of the configuration was successful",
+            self.last_reload_successful.clone(),
         );
         to.register(
-            "webhook_success_ratio",
-            "Share of verified deliveries that were not deferred by our own fault",
-            self.success_ratio.clone(),
+            "store_ready",
+            "Whether the store does now what this node needs of it, as durably as configured",
+            self.store_ready.clone(),
+        );
+        to.register_collector(Box::new(Arc::clone(&self.folder)));
+        to.register_with_unit(
+            "stream",
+            "Time that streams were open, summed over all streams",
+            Unit::Seconds,
+            self.stream_seconds.clone(),
+        );
+        to.register_with_unit(
+            "stream_stale",
+            "The part of it in which the store was not there to feed them",
+            Unit::Seconds,
+            self.stale_stream_seconds.clone(),
         );
         self
     }
@@ -242,14 +275,40 @@ impl Metrics {
         self.events.get_or_create(&EventLabels { source: source.to_owned(), outcome, reason }).inc();
     }
 
+    /// Shows a configured source, before its first event; `asks` says whether its provider can be asked for payments.
+    pub fn source(&self, source: &str, asks: bool) {
+        let label = SourceLabel { source: source.to_owned() };
+        let _at_zero = (self.webhooks.get_or_create(&label), self.webhooks_failed.get_or_create(&label));
+        for outcome in ConfirmationOutcome::VARIANTS.iter().filter(|_| asks) {
+            let labels = ConfirmationLabels { source: source.to_owned(), outcome: outcome.word() };
+            let _at_zero = self.confirmations.get_or_create(&labels);
+        }
+    }
+
+    /// Shows how much of a source's retry window is used.
+    pub fn retry_window(&self, source: &str, window: RetryWindow) {
+        self.windows.show(source, window);
+    }
+
+    /// Shows the retry window of a source no more.
+    pub fn forget_retry_window(&self, source: &str) {
+        self.windows.forget(source);
+    }
+
     /// Counts one reload.
     pub fn reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
-        self.reloads.get_or_create(&ReloadLabels { cause: cause.into(), outcome: outcome.into() }).inc();
+        self.reloads.get_or_create(&ReloadLabels::new(cause, outcome)).inc();
+        self.last_reload_successful.set(i64::from(outcome == ReloadOutcome::Done));
     }
 
     /// Shows how full the filesystem of the data folder is.
     pub fn disk(&self, space: DiskSpace) {
-        self.disk.set(space);
+        self.folder.set_space(space);
+    }
+
+    /// Shows how far the tree of the embedded store is behind its journal.
+    pub fn journal(&self, journal: JournalUse) {
+        self.folder.set_journal(journal);
     }
 
     /// Counts one question to a provider.
@@ -258,30 +317,26 @@ impl Metrics {
         self.confirmations.get_or_create(&ConfirmationLabels { source, outcome }).inc();
     }
 
-    /// Counts one delivery that was verified, or that the gateway failed to take; `deferred` if the latter.
-    pub fn delivery(&self, deferred: bool) {
-        self.verified.fetch_add(1, Ordering::Relaxed);
-        self.deferred.fetch_add(u64::from(deferred), Ordering::Relaxed);
+    /// Counts one delivery that was verified, or that the gateway failed to take; `failed` if it failed by our own fault.
+    pub fn webhook(&self, source: &str, failed: bool) {
+        let label = SourceLabel { source: source.to_owned() };
+        self.webhooks.get_or_create(&label).inc();
+        if failed {
+            self.webhooks_failed.get_or_create(&label).inc();
+        }
     }
 
-    /// Counts the time of open streams: `streams` of them were open for `ms` milliseconds; `stale` if the store was lost meanwhile.
-    pub fn stream_time(&self, streams: u64, ms: u64, stale: bool) {
-        self.stream_ms.fetch_add(streams * ms, Ordering::Relaxed);
+    /// Counts the time of open streams, in seconds, summed over all streams; `stale` if the store was lost meanwhile.
+    pub fn stream_time(&self, seconds: f64, stale: bool) {
+        self.stream_seconds.inc_by(seconds);
         if stale {
-            self.stale_stream_ms.fetch_add(streams * ms, Ordering::Relaxed);
+            self.stale_stream_seconds.inc_by(seconds);
         }
     }
 
     /// The text that Prometheus scrapes (OpenMetrics 1.0).
     #[must_use]
     pub fn render(&self) -> String {
-        let share = |part: &AtomicU64, whole: &AtomicU64| match whole.load(Ordering::Relaxed) {
-            0 => 1.0,
-            #[expect(clippy::cast_precision_loss, reason = "a ratio for people: 53 bits are plenty")]
-            whole => 1.0 - part.load(Ordering::Relaxed) as f64 / whole as f64,
-        };
-        self.uptime_ratio.set(share(&self.stale_stream_ms, &self.stream_ms));
-        self.success_ratio.set(share(&self.deferred, &self.verified));
         let mut out = String::new();
         // Writing to a string fails only if an encoder of this crate fails. What was written until then still helps.
         if text::encode(&mut out, &self.registry).is_err() {
@@ -294,32 +349,6 @@ impl Metrics {
 /// How the program was compiled.
 const fn profile() -> &'static str {
     if cfg!(debug_assertions) { "debug" } else { "release" }
-}
-
-/// Counters with one label, `reason`, whose values are the words of `R`.
-#[derive(Clone)]
-pub struct Counts<R> {
-    family: Family<ReasonLabel, Counter>,
-    words: PhantomData<fn(R)>,
-}
-
-impl<R: Into<&'static str>> Counts<R> {
-    /// Counts one.
-    pub fn count(&self, reason: R) {
-        self.family.get_or_create(&ReasonLabel { reason: reason.into() }).inc();
-    }
-}
-
-impl<R> Default for Counts<R> {
-    fn default() -> Self {
-        Self { family: Family::default(), words: PhantomData }
-    }
-}
-
-impl<R> std::fmt::Debug for Counts<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.family.fmt(f)
-    }
 }
 
 #[cfg(test)]

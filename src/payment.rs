@@ -26,7 +26,7 @@ mod subject;
 mod time;
 mod view;
 
-pub use cursor::{Cursor, Tag};
+pub use cursor::{Cursor, PackedCursor, Tag};
 pub use event::{
     Digest, DisputeState, Event, Fact, MAX_FACTS, PartState, Phase, Reported, TotalOf, Trust, digest_identity,
 };

@@ -15,17 +15,21 @@
 //! | `sources` | the registry of sources, by name |
 //! | `alone` | single steps of a delivery's way, for benches |
 //! | `throttle` | the rate limit for deliveries without a valid signature |
+//! | `retries` | how the provider sends a webhook again, and when it stops |
+//! | `failures` | since when deliveries fail by our own fault, which uses up the provider's patience |
 //! | `providers/*.toml` | the built-in presets |
 
 mod alone;
 mod build;
 mod error;
+mod failures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod inquiry;
 mod mapping;
 mod payload;
 mod preset;
+mod retries;
 mod settings;
 mod sources;
 #[cfg(test)]
@@ -34,12 +38,14 @@ mod throttle;
 mod verify;
 
 pub use error::SourceError;
+pub use failures::{DeliveryEnd, Failing};
 pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
 pub(crate) use mapping::{EventSummary, MappedEvent};
 pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};
 pub(crate) use preset::ReplyRule;
 pub use preset::{PresetError, ignored_table, preset_table, presets};
+pub use retries::Retries;
 pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;
 pub(crate) use throttle::Throttled;
@@ -47,6 +53,7 @@ pub use verify::SecretError;
 pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
 
 use crate::payment::{Name, Subject, Time, Trust};
+use failures::Failures;
 use http::HeaderMap;
 use mapping::{Mapping, Terms};
 use payload::{OptionValues, Reader};
@@ -56,7 +63,7 @@ use throttle::Throttle;
 use verify::{KeyRing, Verifier};
 
 /// A source: it verifies, reads and signs the deliveries of one provider account. Every delivery shares it; nothing in it changes
-/// but the keys that it fetches and its rate limit.
+/// but the keys that it fetches, its rate limit and its failures.
 pub struct Source {
     /// The name of the source.
     pub(crate) name: Arc<str>,
@@ -86,11 +93,16 @@ pub struct Source {
     pub(crate) api: Option<Api>,
     /// The rate limit for deliveries without a valid signature.
     pub(crate) throttle: Throttle,
+    /// How its provider sends a webhook again.
+    pub(crate) retries: Retries,
+    /// Its deliveries that failed by our own fault. A source that replaces this one after a reload shares them.
+    pub(crate) failures: Arc<Failures>,
 }
 
 impl Source {
-    /// Takes over the keys that an earlier source of the same name has fetched, if both fetch from the same place.
+    /// Takes over the failures of an earlier source of the same name, and the keys that it has fetched, if both fetch from the same place.
     fn inherit(&mut self, earlier: &Self) {
+        self.failures = Arc::clone(&earlier.failures);
         if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
             keys.inherit(earlier);
         }
@@ -145,6 +157,28 @@ impl Source {
     /// Fails if this one exceeds the rate limit.
     pub(crate) fn admit_unproven(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
         self.throttle.admit(per_second, now)
+    }
+
+    /// Notes how a delivery ended that says how well the gateway works.
+    pub(crate) fn note_delivery(&self, end: DeliveryEnd, now: Time) {
+        self.failures.note(end, now);
+    }
+
+    /// Returns the deliveries that fail by our own fault, if any do now.
+    #[must_use]
+    pub fn failing(&self, now: Time) -> Option<Failing> {
+        self.failures.failing(now)
+    }
+
+    /// Returns the deliveries that fail once half of the time is over for which the provider retries; once for each time of failures.
+    pub(crate) fn half_used(&self, now: Time) -> Option<Failing> {
+        self.failures.half_used(&self.retries, now)
+    }
+
+    /// Returns how the provider sends a webhook again.
+    #[must_use]
+    pub const fn retries(&self) -> &Retries {
+        &self.retries
     }
 
     /// Returns the answer to a provider's challenge, which comes by GET, or `None` if the provider only checks that the endpoint exists.

@@ -16,10 +16,12 @@
 //! | `work_queue` | the work queue of pending confirmations |
 //! | `labels`    | binding other ids to payments |
 //! | `erase`     | removing all about one payment |
+//! | `backup`    | a copy of a store that is in use |
 //! | `error`     | why a store could not do it |
 //! | `embedded`, `redis` | the two stores |
 
 mod append;
+mod backup;
 pub mod embedded;
 mod erase;
 mod error;
@@ -34,6 +36,7 @@ pub mod redis;
 mod work_queue;
 
 pub use append::{Append, Appended, Conflict};
+pub use backup::Backup;
 pub use erase::{Erased, Erasure};
 pub use error::StoreError;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Mixed(workload::Mixed),
     /// Does the same for half an hour, and all streams return now and then, to see whether memory or descriptors grow.
     Soak(workload::Mixed),
+    /// Measures those who read a busy payment alone and beside thousands who stopped reading, in turn.
+    Stalled(workload::Stalled),
     /// Holds a million streams on this machine, over as many gateway processes as that takes, and posts to them.
     Scale(scale::Scale),
     /// Shows two reports side by side.

@@ -82,6 +82,7 @@ fn run(command: &Command) -> Result<bool> {
             publish(&workload::mixed(&workload::MIXED, arguments)?, &arguments.common)
         }
         Command::Soak(arguments) => publish(&workload::mixed(&workload::SOAK, arguments)?, &arguments.common),
+        Command::Stalled(arguments) => publish(&workload::stalled(arguments)?, &arguments.common),
         Command::Scale(arguments) => publish(&scale::scale(arguments)?, &arguments.common),
         Command::Compare { before, after } => {
             let reports = [(before, read(before)?), (after, read(after)?)];

@@ -37,6 +37,7 @@ pub(crate) enum Workload {
     Webhooks,
     Mixed,
     Soak,
+    Stalled,
     Scale,
 }
 

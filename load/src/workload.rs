@@ -1,5 +1,9 @@
 //! The workloads: which streams each opens, what it posts and what it waits for.
 
+mod stalled;
+
+pub(crate) use stalled::{Stalled, stalled};
+
 use crate::{
     common::Common,
     plan::{Dialect, EVENTS_PER_PAYMENT},

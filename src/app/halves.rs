@@ -7,7 +7,7 @@ use crate::{
     confirm::Confirmations,
     http::{Public, Webhooks},
     hub::Hub,
-    ingest::Ingest,
+    ingest::{Ingest, watch_windows},
     limits::Limits,
     live::Live,
     metrics::Metrics,
@@ -43,6 +43,7 @@ pub(super) struct IngestHalf {
     pub(super) confirmations: Arc<Confirmations>,
     pub(super) labels: Arc<Labels>,
     webhooks: Webhooks,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for IngestHalf {
@@ -74,11 +75,21 @@ impl IngestHalf {
             shutdown.clone(),
         );
         let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
-        Self { sources, confirmations: Arc::new(confirmations), labels, webhooks }
+        let metrics = Arc::clone(metrics);
+        let half = Self { sources, confirmations: Arc::new(confirmations), labels, webhooks, metrics };
+        half.show_sources();
+        half
     }
 
-    /// Starts the task that asks providers about the payments that their webhooks hinted at.
-    pub(super) fn spawn(&self, tasks: &mut JoinSet<anyhow::Result<()>>) {
+    /// Starts the task that asks providers about the payments that their webhooks hinted at, and the one that watches the windows of
+    /// their retries.
+    pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
+        let (sources, metrics) = (Arc::clone(&self.sources), Arc::clone(&self.metrics));
+        let watching = watch_windows(sources, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
         let confirming = Arc::clone(&self.confirmations).run();
         tasks.spawn(async move {
             confirming.await;
@@ -94,6 +105,14 @@ impl IngestHalf {
     /// Replaces the configured sources after a reload.
     pub(super) fn replace_sources(&self, sources: Vec<Source>) {
         self.sources.replace(sources);
+        self.show_sources();
+    }
+
+    /// Lets the metrics of each source begin at 0, so that its first failure is a change that a rule sees.
+    fn show_sources(&self) {
+        for source in self.sources.all() {
+            self.metrics.source(source.name(), source.api().is_some());
+        }
     }
 
     /// Returns once no delivery is in progress.

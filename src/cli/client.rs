@@ -3,7 +3,7 @@
 use super::{config_file::ConfigFile, exit::Usage};
 use crate::{config::Operating, loopback::is_loopback};
 use anyhow::Context;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{
@@ -43,16 +43,24 @@ pub(super) fn admin_listener(config: &ConfigFile, url: Option<&Url>) -> anyhow::
 
 /// Sends a request to the admin listener at `base`, and returns the JSON of its answer. A refusal is an error with the gateway's own words.
 pub(super) async fn answer_of(request: RequestBuilder, base: &Url) -> anyhow::Result<Value> {
+    json_of(success_of(request, base).await?, base).await
+}
+
+/// Sends a request to the admin listener at `base`, and returns its answer, whose body is yet to be read. A refusal is an error with the
+/// gateway's own words.
+pub(super) async fn success_of(request: RequestBuilder, base: &Url) -> anyhow::Result<Response> {
     let unanswered = || format!("{base} does not answer; check that the gateway is running");
     let answer = request.send().await.with_context(unanswered)?;
-    let status = answer.status();
-    let body: Value =
-        answer.json().await.with_context(|| format!("the answer of {base} is not that of a gateway"))?;
-    if status.is_success() {
-        return Ok(body);
+    if answer.status().is_success() {
+        return Ok(answer);
     }
+    let body = json_of(answer, base).await?;
     let said = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
     anyhow::bail!("{} ({})", said("detail"), said("reason"))
+}
+
+async fn json_of(answer: Response, base: &Url) -> anyhow::Result<Value> {
+    answer.json().await.with_context(|| format!("the answer of {base} is not that of a gateway"))
 }
 
 /// The URL of a listener as seen from this machine. For a listener on all addresses (0.0.0.0) that is loopback, because a client

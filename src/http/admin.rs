@@ -9,9 +9,12 @@
 //! | `operators` | the bearer token that opens `/admin` |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
+//! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
+//! | `sources`   | the sources, and whether their deliveries fail |
 //! | `reconcile` | one payment, compared with what its provider says |
 
+mod backup;
 mod erase;
 mod guesses;
 mod health;
@@ -19,6 +22,7 @@ mod metrics;
 mod operators;
 mod reconcile;
 mod records;
+mod sources;
 
 use super::{
     hosts::{HostNames, Hosts},
@@ -33,6 +37,7 @@ use crate::{
     store::{Labels, Store},
 };
 use axum::Router;
+use backup::Backups;
 use erase::Erasures;
 use health::Health;
 use operators::Operators;
@@ -68,11 +73,15 @@ impl Admin {
         let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
+        let listed = sources::routes(sources.clone());
         let records = Records { sources, store: Arc::clone(&store) };
+        let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
+            .merge(listed)
+            .merge(backups.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
         let operators = Operators::new(token, Arc::clone(&metrics));

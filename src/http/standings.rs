@@ -27,7 +27,7 @@ impl Standings {
             known.retain(|_, stands| Arc::strong_count(stands) > 1);
         }
         let (access, asked) = (Arc::clone(access), kind.clone());
-        let stands: Stands = Arc::new(move || access.stands(&asked));
+        let stands: Stands = Arc::new(Box::new(move || access.stands(&asked)));
         known.insert(kind, Arc::clone(&stands));
         stands
     }

@@ -96,6 +96,8 @@ impl Hub {
         topic: &Arc<Topic>,
         reads: u32,
     ) -> Result<Arc<History>, StoreError> {
+        // Lists the topic before anything is kept in it, also if the read fails.
+        self.keep_warm(topic);
         let flight = topic.flight();
         let _one_reader = flight.lock().await;
         loop {

@@ -97,7 +97,7 @@ impl Hub {
                     let topic =
                         self.enter(&Subject::payment(asker.realm.clone(), payment), pointing.watcher());
                     if !pointing.add(Arc::clone(&topic)) {
-                        self.leave(&topic, pointing.watcher());
+                        self.end_watch(&topic, pointing.watcher());
                         return Ok(());
                     }
                     topic
@@ -141,7 +141,7 @@ impl Hub {
 
     /// Ends one watch. The last one ends the topic. The last one of a follower ends what the topic did to follow another: topics that are
     /// watched only because they point at each other would otherwise never end.
-    pub(super) fn leave(&self, topic: &Arc<Topic>, watcher: &Watcher) {
+    pub(super) fn end_watch(&self, topic: &Arc<Topic>, watcher: &Watcher) {
         // Under the partition's lock, as in `enter`, so that no watcher can join a topic that is being forgotten.
         let subject = topic.subject();
         let pointing = {
@@ -162,7 +162,7 @@ impl Hub {
             topic.ring_followers();
         }
         for payment in pointing.end() {
-            self.leave(&payment, pointing.watcher());
+            self.end_watch(&payment, pointing.watcher());
         }
     }
 }

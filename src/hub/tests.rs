@@ -392,6 +392,38 @@ async fn an_idle_topic_keeps_no_frames_and_an_unwatched_one_is_forgotten() {
     assert_eq!(topics, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn idle_topics_keep_nothing_of_their_reads_and_the_hub_no_list_of_them() {
+    let node = Node::start(Fake::default()).await;
+    node.store.say("a", Phase::Created).await;
+    let watchers: Vec<_> = (0..1000).map(|number| node.watch(&format!("b{number}"))).collect();
+    let read = futures_util::future::join_all(watchers.iter().map(|watcher| watcher.watch.history())).await;
+    assert!(read.iter().all(Result::is_ok));
+    assert!(watchers.iter().all(|watcher| watcher.watch.topic().is_warm()), "for those who come next");
+    drop(read);
+    tokio::time::sleep(TICK * 4).await;
+    assert!(!watchers.iter().any(|watcher| watcher.watch.topic().is_warm()));
+    assert_eq!(lock(&node.hub.warm).capacity(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_whose_log_cannot_be_read_stays_warm_and_cools_when_it_was_read() {
+    let node = Node::start(Fake::default()).await;
+    let mut watcher = node.watch("a");
+    let first = node.store.say("a", Phase::Created).await;
+    watcher.follow(first).await.unwrap();
+    tokio::time::sleep(TICK * 4).await;
+    node.store.lost.store(true, Relaxed);
+    node.hub.reload(Arc::clone(watcher.watch.topic()));
+    tokio::time::sleep(TICK * 10).await;
+    assert!(watcher.watch.topic().is_warm(), "what was distrusted is not forgotten");
+    node.store.lost.store(false, Relaxed);
+    tokio::time::sleep(TICK * 10).await;
+    assert!(!watcher.watch.topic().is_warm());
+    let last = node.store.say("a", Phase::Captured).await;
+    assert_eq!(watcher.follow(last).await.unwrap(), [2]);
+}
+
 impl Pull {
     const fn is_current(&self) -> bool {
         matches!(self, Self::Current)

@@ -9,13 +9,13 @@ use super::{
     watchers::{Watcher, Watchers},
 };
 use crate::{
-    payment::{Cursor, Event, Packed, Phase, State, Subject, Tag, Time},
+    payment::{Cursor, Event, Packed, PackedCursor, Phase, State, Subject, Tag, Time},
     store::Log,
 };
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -40,36 +40,37 @@ struct LiveEnd {
     /// The payment's phase at the end of the log.
     phase: Option<Phase>,
     /// The log's last entry.
-    cursor: Cursor,
+    end: PackedCursor,
     /// The tag of the log's first entry. Another one there means that the log was begun anew.
     first: Tag,
-    /// The tag that the first entry had in the log that was erased last, if that happened while the log was watched.
-    erased: Tag,
-    /// When the last event was received.
-    last_at: Option<Time>,
+    /// When the last event was received, if there is one.
+    last_at: Time,
     /// The fold of the log, unless the warm part has it unpacked.
     state: Packed,
     /// What is kept while something happens.
     warm: Option<Box<Warm>>,
-    /// Held while the log is read, so that one reader reads for all who wait.
-    flight: Weak<Flight>,
     /// The number of reads of the log that have begun.
     reads: u32,
-    /// The value of `reads` when the topic was last distrusted: reads up to this number may bring what is distrusted.
-    distrusted_at: u32,
     /// The number of notices taken. If it changed during a read, the log that was read may be too old.
     notices: u32,
-    /// The `seq` of the newest notice that came while the topic was not trusted.
-    unapplied: u64,
     watchers: Watchers,
 }
 
 /// A lock for one reader of a log. A Tokio mutex, since the read is awaited.
 pub(super) type Flight = tokio::sync::Mutex<()>;
 
-/// What a topic keeps until a second or two have brought nothing new.
+/// What a topic keeps until a second or two have brought nothing new, and until it is trusted again.
 #[derive(Default)]
 struct Warm {
+    /// Held while the log is read, so that one reader reads for all who wait.
+    flight: Arc<Flight>,
+    /// The value of `reads` when the topic was last distrusted: reads up to this number may bring what is distrusted.
+    distrusted_at: u32,
+    /// The `seq` of the newest notice that came while the topic was not trusted.
+    unapplied: u64,
+    /// The tag that the first entry had in the log that was erased last, if that happened while the log was watched. It is kept as
+    /// long as the topic.
+    erased: Tag,
     /// The fold of the log. If there is none, the packed state is the fold.
     state: Option<State>,
     /// The frames of the newest entries, without a gap; the last one is that of the log's end.
@@ -155,12 +156,7 @@ impl Topic {
 
     /// The lock for the one reader of the log.
     pub(super) fn flight(&self) -> Arc<Flight> {
-        let mut live = self.live();
-        live.flight.upgrade().unwrap_or_else(|| {
-            let flight = Arc::default();
-            live.flight = Arc::downgrade(&flight);
-            flight
-        })
+        Arc::clone(&self.live().warm().flight)
     }
 
     /// What this ringer is told by the topic, if it is one of its watchers.
@@ -206,32 +202,32 @@ impl Topic {
         live.notices = live.notices.wrapping_add(1);
         let begins_anew = cursor.seq == 1 && live.first != Tag::NONE && live.first != cursor.tag;
         if !live.trusted {
-            live.unapplied = cursor.seq;
+            live.warm().unapplied = cursor.seq;
             return Effect::Ignored;
         }
-        if cursor.seq <= live.cursor.seq && !begins_anew {
+        let end = live.cursor();
+        if cursor.seq <= end.seq && !begins_anew {
             // A read was ahead of this notice. If it brought an entry that has vanished since, this is another in its place.
             let is_known = live.tag_of(cursor.seq) == Some(cursor.tag);
             return if is_known { Effect::Ignored } else { Effect::Reload };
         }
-        if cursor.seq != live.cursor.seq + 1 || begins_anew {
+        if cursor.seq != end.seq + 1 || begins_anew {
             return Effect::Reload;
         }
-        let previous = live.cursor.tag;
         let (state, recent) = live.unpack();
         let change = state.apply(event);
         let phase = state.phase();
-        let frame = Frame::update(event, cursor, previous, state, change);
+        let frame = Frame::update(event, cursor, end.tag, state, change);
         if recent.len() == RECENT {
             recent.pop_front();
         }
         recent.push_back(Arc::new(frame));
         live.phase = phase;
-        live.cursor = cursor;
+        live.end = cursor.into();
         if cursor.seq == 1 {
             live.first = cursor.tag;
         }
-        live.last_at = Some(event.received_at);
+        live.last_at = event.received_at;
         live.forget_log();
         live.ring();
         Effect::Applied
@@ -241,13 +237,12 @@ impl Topic {
     /// that one, so that it has to be read again. It may be while a read is under way too, since that may have begun before the erasure.
     pub(super) fn erase(&self, first: Tag) -> bool {
         let mut live = self.live();
-        let is_read = live.flight.upgrade().is_some_and(|flight| flight.try_lock().is_err());
+        let is_read = live.warm.as_ref().is_some_and(|warm| warm.flight.try_lock().is_err());
         let is_ours = first != Tag::NONE && live.first == first;
         if is_ours {
-            live.erased = first;
-            if let Some(warm) = &mut live.warm {
-                warm.recent.clear();
-            }
+            let warm = live.warm();
+            warm.erased = first;
+            warm.recent.clear();
         }
         is_ours || first == Tag::NONE || is_read || !live.trusted
     }
@@ -301,7 +296,7 @@ impl Topic {
 
     /// Whether the topic's log is empty, as far as the topic knows.
     pub(super) fn has_no_log(&self) -> bool {
-        self.live().cursor == Cursor::START
+        self.live().cursor() == Cursor::START
     }
 
     /// Whether the topic knows its log.
@@ -312,7 +307,7 @@ impl Topic {
     /// The payment's phase at the end of the log; `None` if there is no log.
     pub(super) fn phase_of_log(&self) -> Option<Option<Phase>> {
         let live = self.live();
-        (live.cursor != Cursor::START).then_some(live.phase)
+        (live.cursor() != Cursor::START).then_some(live.phase)
     }
 
     /// The updates after `cursor`, as far as the topic keeps them.
@@ -325,16 +320,17 @@ impl Topic {
     #[must_use]
     pub fn log_end(&self) -> LogEnd {
         let live = self.live();
-        LogEnd { cursor: live.cursor, phase: live.phase, last_at: live.last_at }
+        let cursor = live.cursor();
+        LogEnd { cursor, phase: live.phase, last_at: (cursor != Cursor::START).then_some(live.last_at) }
     }
 
     /// Applies no more notices until the log has been read again.
     pub(super) fn distrust(&self) {
         let mut live = self.live();
         live.trusted = false;
-        live.distrusted_at = live.reads;
-        live.unapplied = 0;
-        live.forget_log();
+        let reads = live.reads;
+        let warm = live.warm();
+        (warm.distrusted_at, warm.unapplied, warm.cached) = (reads, 0, None);
     }
 
     /// The number of reads that have begun. A read that begins later brings all that is committed by now.
@@ -362,31 +358,30 @@ impl Topic {
         let mut live = self.live();
         let live = &mut *live;
         let head = log.head();
-        let holds_all =
-            if live.trusted { log.after(live.cursor).is_some() } else { head.seq >= live.unapplied };
-        let is_old = !live.trusted && read.number <= live.distrusted_at;
-        if is_old || (live.notices != read.notices && !holds_all) {
+        let (trusted, end, notices) = (live.trusted, live.cursor(), live.notices);
+        let warm = live.warm();
+        let holds_all = if trusted { log.after(end).is_some() } else { head.seq >= warm.unapplied };
+        let is_old = !trusted && read.number <= warm.distrusted_at;
+        if is_old || (notices != read.notices && !holds_all) {
             return None;
         }
-        let cached = live.warm.as_mut().and_then(|warm| warm.cached.as_mut());
-        if let Some((history, found)) = cached.filter(|(history, _)| history.head == head) {
+        if let Some((history, found)) = warm.cached.as_mut().filter(|(history, _)| history.head == head) {
             *found = read.number;
             return Some(Arc::clone(history));
         }
-        let history = Arc::new(History::new(&self.subject, log, live.erased));
-        let moved = head != live.cursor || !live.trusted;
-        let warm = live.warm.get_or_insert_default();
-        if head != live.cursor {
+        let history = Arc::new(History::new(&self.subject, log, warm.erased));
+        let moved = head != end || !trusted;
+        if head != end {
             warm.recent.clear();
         }
         warm.state = None;
         warm.cached = Some((Arc::clone(&history), read.number));
+        warm.unapplied = 0;
         live.trusted = true;
-        live.unapplied = 0;
-        live.cursor = head;
+        live.end = head.into();
         let entries = history.entries();
         live.first = history.first();
-        live.last_at = entries.last().map(|entry| entry.event.received_at);
+        live.last_at = entries.last().map_or(Time::default(), |entry| entry.event.received_at);
         let state = State::fold(entries.iter().map(|entry| &*entry.event));
         live.phase = state.phase();
         live.state = Packed::from(&state);
@@ -400,38 +395,59 @@ impl Topic {
     /// list of topics to cool.
     pub(super) fn warm_up(&self) -> bool {
         let mut live = self.live();
-        let warm = live.warm.get_or_insert_default();
+        let warm = live.warm();
         warm.is_hot = true;
         !std::mem::replace(&mut warm.is_listed, true)
     }
 
-    /// Drops the frames and the history, and packs the state, if nothing has come since the last tick. Returns whether it did. The
-    /// hub calls this at every tick while the topic is on its list.
+    /// Drops the frames and the history, and packs the state, if nothing has come since the last tick and nobody reads the log.
+    /// Returns whether it did. The hub calls this at every tick while the topic is on its list.
     pub(super) fn cool_down(&self) -> bool {
         let mut live = self.live();
-        let is_hot = live.warm.as_mut().is_some_and(|warm| std::mem::replace(&mut warm.is_hot, false));
-        if is_hot {
+        let is_to_be_read = !live.trusted && !live.watchers.as_slice().is_empty();
+        let Some(warm) = &mut live.warm else { return true };
+        let is_hot = std::mem::replace(&mut warm.is_hot, false);
+        // A second reader must find the lock that the first one holds, and the next read what was distrusted.
+        if is_hot || is_to_be_read || Arc::strong_count(&warm.flight) > 1 {
             return false;
         }
-        let Some(Warm { state, target, .. }) = live.warm.take().map(|warm| *warm) else { return true };
+        let Some(Warm { state, erased, target, .. }) = live.warm.take().map(|warm| *warm) else { return true };
         if let Some(state) = state {
             live.state = Packed::from(&state);
         }
-        if target.is_some() {
-            live.warm = Some(Box::new(Warm { target, ..Warm::default() }));
+        if target.is_some() || erased != Tag::NONE {
+            live.warm = Some(Box::new(Warm { erased, target, ..Warm::default() }));
         }
         true
     }
 }
 
+#[cfg(test)]
+impl Topic {
+    /// Whether it keeps more than its end.
+    pub(super) fn is_warm(&self) -> bool {
+        self.live().warm.is_some()
+    }
+}
+
 impl LiveEnd {
+    /// The log's last entry.
+    fn cursor(&self) -> Cursor {
+        self.end.into()
+    }
+
+    /// What is kept while something happens. Whoever asks for it has the hub put the topic on its list.
+    fn warm(&mut self) -> &mut Warm {
+        self.warm.get_or_insert_default()
+    }
+
     /// The topic that is followed in place of this one, which has no log.
     fn target(&self) -> Option<&Arc<Topic>> {
-        self.warm.as_ref()?.target.as_ref().filter(|_| self.cursor == Cursor::START)
+        self.warm.as_ref()?.target.as_ref().filter(|_| self.cursor() == Cursor::START)
     }
 
     fn pull(&self, cursor: Cursor) -> Pull {
-        if cursor == self.cursor && (self.trusted || cursor != Cursor::START) {
+        if cursor == self.cursor() && (self.trusted || cursor != Cursor::START) {
             return Pull::Current;
         }
         let follows = |frame: &Arc<Frame>| frame.previous == cursor.tag && frame.cursor.seq == cursor.seq + 1;
@@ -459,8 +475,9 @@ impl LiveEnd {
 
     /// The tag of entry `seq`, if the topic still holds it.
     fn tag_of(&self, seq: u64) -> Option<Tag> {
-        if seq == self.cursor.seq {
-            return Some(self.cursor.tag);
+        let end = self.cursor();
+        if seq == end.seq {
+            return Some(end.tag);
         }
         let warm = self.warm.as_ref()?;
         let recent = warm.recent.iter().find(|frame| frame.cursor.seq == seq).map(|frame| frame.cursor.tag);

@@ -45,6 +45,13 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Ends a watch that [`Watch::share`] has begun. The last one ends the topic.
+    pub fn leave(&self, topic: &Arc<Topic>, ringer: &Arc<dyn Ringer>, key: u32) {
+        self.end_watch(topic, &Watcher { ringer: Arc::clone(ringer), key });
+    }
+}
+
 impl Watch {
     /// The topic that is watched.
     #[must_use]
@@ -52,12 +59,12 @@ impl Watch {
         &self.topic
     }
 
-    /// Another watch on the same topic: `ringer` is told `key` whenever the topic may have something new.
+    /// Begins another watch on the same topic: `ringer` is told `key` whenever the topic may have something new. It lasts until
+    /// [`Hub::leave`] is called with the same: whoever has many watches needs no guard for each.
     #[must_use]
-    pub fn for_ringer(&self, ringer: Arc<dyn Ringer>, key: u32) -> Self {
-        let watcher = Watcher { ringer, key };
-        self.topic.add(watcher.clone());
-        Self { hub: Arc::clone(&self.hub), topic: Arc::clone(&self.topic), watcher }
+    pub fn share(&self, ringer: Arc<dyn Ringer>, key: u32) -> Arc<Topic> {
+        self.topic.add(Watcher { ringer, key });
+        Arc::clone(&self.topic)
     }
 
     /// Reads the whole log that is followed, as it is now or later: that of the topic or, if it is empty, of the payment that its id points at. One reader reads for all who wait, and the number of logs that are read at
@@ -70,6 +77,6 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.hub.leave(&self.topic, &self.watcher);
+        self.hub.end_watch(&self.topic, &self.watcher);
     }
 }

@@ -9,8 +9,11 @@ pub(super) enum Watchers {
     #[default]
     None,
     One(Watcher),
-    Several(Vec<Watcher>),
+    Several(Box<Several>),
 }
+
+/// The watchers of a topic that has several. Boxed, so that a topic with one is no larger for it.
+pub(super) struct Several(Vec<Watcher>);
 
 /// Who is woken when a topic has news.
 #[derive(Clone)]
@@ -31,16 +34,16 @@ impl Watchers {
         match self {
             Self::None => &[],
             Self::One(one) => std::slice::from_ref(one),
-            Self::Several(several) => several,
+            Self::Several(several) => &several.0,
         }
     }
 
     pub(super) fn add(&mut self, watcher: Watcher) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(watcher),
-            Self::One(one) => Self::Several(vec![one, watcher]),
+            Self::One(one) => Self::Several(Box::new(Several(vec![one, watcher]))),
             Self::Several(mut several) => {
-                several.push(watcher);
+                several.0.push(watcher);
                 Self::Several(several)
             }
         }
@@ -52,11 +55,11 @@ impl Watchers {
             Self::One(one) if is_it(one) => *self = Self::None,
             Self::None | Self::One(_) => {}
             Self::Several(several) => {
-                if let Some(place) = several.iter().position(is_it) {
-                    several.swap_remove(place);
+                if let Some(place) = several.0.iter().position(is_it) {
+                    several.0.swap_remove(place);
                 }
-                if several.len() == 1
-                    && let Some(one) = several.pop()
+                if several.0.len() == 1
+                    && let Some(one) = several.0.pop()
                 {
                     *self = Self::One(one);
                 }

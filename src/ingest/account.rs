@@ -11,10 +11,13 @@ use crate::{
     live::Live,
     metrics::Metrics,
     redact,
-    source::{EventSummary, Source, Throttled},
+    source::{DeliveryEnd, EventSummary, Source, Throttled},
     store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Semaphore;
 
 /// The most records that may be on their way to the delivery log at once. Further ones are left out and counted.
@@ -62,7 +65,9 @@ impl Account {
             self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
         if taken.iter().all(|taken| taken.outcome.tells_of_us()) {
-            self.metrics.delivery(taken.iter().any(|taken| taken.outcome.kind() == OutcomeKind::Deferred));
+            let end = end_of(&taken, source.retries().timeout, started.elapsed());
+            self.metrics.webhook(source.name(), end != DeliveryEnd::Taken);
+            source.note_delivery(end, delivery.received_at);
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
@@ -104,6 +109,21 @@ impl Account {
             }
             drop(permit);
         });
+    }
+}
+
+/// Says how a delivery ended after `elapsed`. An answer later than `timeout` is a failure too, because the provider does not wait for it.
+fn end_of(taken: &[Taken], timeout: Option<Duration>, elapsed: Duration) -> DeliveryEnd {
+    let mut deferred = taken
+        .iter()
+        .map(|taken| &taken.outcome)
+        .filter(|outcome| outcome.kind() == OutcomeKind::Deferred)
+        .peekable();
+    let is_late = timeout.is_some_and(|timeout| elapsed > timeout);
+    match (deferred.peek().is_some(), is_late) {
+        (true, _) if deferred.all(Outcome::is_unproven) => DeliveryEnd::FailedUnproven,
+        (false, false) => DeliveryEnd::Taken,
+        (true, _) | (false, true) => DeliveryEnd::Failed,
     }
 }
 
@@ -173,5 +193,34 @@ fn log(
     match outcome {
         Outcome::Accepted(_) | Outcome::Duplicate(_) | Outcome::Ignored => line!(info),
         _ => line!(warn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Rejection;
+
+    #[test]
+    fn a_delivery_fails_if_it_was_deferred_or_answered_too_late() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let end = |outcomes: &[Outcome], timeout, elapsed| {
+            let taken: Vec<Taken> = outcomes.iter().cloned().map(Taken::from).collect();
+            end_of(&taken, timeout, elapsed)
+        };
+        let deferred = Outcome::Deferred { reason: "store" };
+        let (keyless, ignored) = (Outcome::Keyless { too_many: false }, Outcome::Ignored);
+        for (outcomes, expected) in [
+            (vec![ignored.clone()], DeliveryEnd::Taken),
+            (vec![ignored.clone(), deferred.clone()], DeliveryEnd::Failed),
+            (vec![keyless.clone()], DeliveryEnd::FailedUnproven),
+            (vec![Outcome::Refused(super::super::Refusal::Overload)], DeliveryEnd::FailedUnproven),
+            (vec![keyless.clone(), deferred], DeliveryEnd::Failed),
+        ] {
+            assert_eq!(end(&outcomes, None, minute), expected, "{outcomes:?}");
+            assert_eq!(end(&outcomes, Some(minute), second), expected, "{outcomes:?}");
+        }
+        assert_eq!(end(&[ignored], Some(second), minute), DeliveryEnd::Failed, "the provider did not wait");
+        assert!(!Outcome::Rejected(Rejection::ContentEncoding).tells_of_us());
     }
 }

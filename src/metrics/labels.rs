@@ -262,3 +262,9 @@ pub struct ReloadLabels {
     /// The word of a [`ReloadOutcome`].
     pub outcome: &'static str,
 }
+
+impl ReloadLabels {
+    pub(super) fn new(cause: ReloadCause, outcome: ReloadOutcome) -> Self {
+        Self { cause: cause.into(), outcome: outcome.into() }
+    }
+}

@@ -3,24 +3,57 @@ use std::collections::BTreeSet;
 use strum::VariantArray;
 
 #[test]
-fn counts_and_ratios_are_rendered() {
+fn counts_and_sums_are_rendered() {
     let metrics = Metrics::new();
     metrics.event("acme", "rejected", "bad_signature");
     metrics.closes.count(CloseReason::Drain);
-    metrics.delivery(false);
-    metrics.delivery(true);
-    metrics.stream_time(10, 1000, true);
-    metrics.stream_time(30, 1000, false);
+    metrics.webhook("acme", false);
+    metrics.webhook("acme", true);
+    metrics.stream_time(10.0, true);
+    metrics.stream_time(30.5, false);
     let text = metrics.render();
     for line in [
         r#"paystream_events_total{source="acme",outcome="rejected",reason="bad_signature"} 1"#,
         r#"paystream_stream_closes_total{reason="drain"} 1"#,
-        "paystream_webhook_success_ratio 0.5",
-        "paystream_stream_uptime_ratio 0.75",
+        r#"paystream_webhooks_total{source="acme"} 2"#,
+        r#"paystream_webhooks_failed_total{source="acme"} 1"#,
+        "paystream_stream_seconds_total 40.5",
+        "paystream_stream_stale_seconds_total 10.0",
         "# UNIT paystream_append_seconds seconds",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn what_can_happen_is_shown_before_it_happens() {
+    let metrics = Metrics::new();
+    metrics.source("acme", true);
+    metrics.source("plain", false);
+    let text = metrics.render();
+    for line in [
+        r#"paystream_heals_total{reason="deaf"} 0"#,
+        r#"paystream_limit_hits_total{reason="store_journal"} 0"#,
+        r#"paystream_reloads_total{cause="secret_file",outcome="refused"} 0"#,
+        "paystream_config_last_reload_successful 1",
+        r#"paystream_webhooks_total{source="plain"} 0"#,
+        r#"paystream_webhooks_failed_total{source="plain"} 0"#,
+        r#"paystream_confirmations_total{source="acme",outcome="denied"} 0"#,
+        "paystream_stream_stale_seconds_total 0.0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains(r#"confirmations_total{source="plain""#), "nobody asks its provider");
+    metrics.reload(ReloadCause::SecretFile, ReloadOutcome::Refused);
+    assert!(metrics.render().contains("paystream_config_last_reload_successful 0\n"));
+    metrics.reload(ReloadCause::SecretFile, ReloadOutcome::Done);
+    assert!(metrics.render().contains("paystream_config_last_reload_successful 1\n"));
+}
+
+#[test]
+fn a_rate_divides_what_the_ratios_of_earlier_versions_divided() {
+    let text = Metrics::new().render();
+    assert!(!text.contains("success_ratio") && !text.contains("uptime_ratio"), "{text}");
 }
 
 fn count_all<R: VariantArray + Copy + Into<&'static str>>(counts: &Counts<R>) {
@@ -51,7 +84,7 @@ fn label_values_are_those_that_operators_query() {
             "limit_hits",
             "reason",
             "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_records \
-             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed \
+             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_records \
              silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token",
         ),
         (
@@ -104,11 +137,16 @@ fn the_process_is_described_under_the_names_of_prometheus_own_libraries() {
 }
 
 #[test]
-fn the_disk_has_no_series_until_there_is_one() {
+fn the_data_folder_has_no_series_until_there_is_one() {
     let metrics = Metrics::new();
     assert!(!metrics.render().contains("paystream_disk_free_bytes "), "0 bytes would be an alarm");
     metrics.disk(DiskSpace { free: 5, size: 9 });
     let text = metrics.render();
     assert!(text.contains("paystream_disk_free_bytes 5\n"), "{text}");
     assert!(text.contains("paystream_disk_size_bytes 9\n"), "{text}");
+    assert!(!text.contains("paystream_journal_used_bytes "), "{text}");
+    metrics.journal(JournalUse { used: 3, size: 64 });
+    let text = metrics.render();
+    assert!(text.contains("paystream_journal_used_bytes 3\n"), "{text}");
+    assert!(text.contains("paystream_journal_size_bytes 64\n"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Source, SourceError, SourceSettings,
+    failures::Failures,
     inquiry::{ApiError, ApiSettings},
     mapping::{Mapping, Terms},
     payload::{Place, Pointer, Reader, Sieve},
@@ -25,8 +26,18 @@ impl Source {
         let preset = preset(&settings.provider)?;
         let options = preset.options(settings.options.clone());
         let options = options.map_err(|(name, why)| SourceError::Option { name, why })?;
-        let Preset { name: provider, trust, scheme, body, each, reply: reply_rule, mapping, confirm, .. } =
-            preset;
+        let Preset {
+            name: provider,
+            trust,
+            scheme,
+            body,
+            each,
+            reply: reply_rule,
+            retries,
+            mapping,
+            confirm,
+            ..
+        } = preset;
         if settings.max_age.is_some() && !scheme.signs_time() {
             return Err(SourceError::NoTime { provider });
         }
@@ -75,6 +86,8 @@ impl Source {
             terms,
             api,
             throttle: Throttle::default(),
+            retries,
+            failures: Arc::new(Failures::default()),
         })
     }
 }

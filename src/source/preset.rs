@@ -1,6 +1,6 @@
 //! Presets: a provider in one file, which says how the provider signs and what its payloads mean.
 //!
-//! `[signature]` is the recipe, `[event]` says where the values are that every event has, each `[[map]]` says what the events of
+//! `[signature]` is the recipe, `[retries]` says how long the provider tries, `[event]` says where the values are that every event has, each `[[map]]` says what the events of
 //! some types mean, `[[ignored]]` says why others mean nothing here, and `[confirm]` says how the provider itself is asked. A
 //! preset is data alone: a provider whose signature a recipe can describe needs no Rust. The built-in presets are in
 //! `providers/`; a source may name a file of its own, which may extend a built-in one.
@@ -27,6 +27,7 @@ use super::{
     inquiry::Inquiry,
     mapping::Mapping,
     payload::{BodyForm, OptionValues, Pointer},
+    retries::Retries,
     verify::Scheme,
 };
 use crate::payment::Trust;
@@ -50,6 +51,8 @@ pub(crate) struct Preset {
     pub(crate) options: OptionRules,
     /// How the provider expects to be answered.
     pub(crate) reply: ReplyRule,
+    /// How the provider sends a webhook again.
+    pub(crate) retries: Retries,
     /// What payloads mean.
     pub(crate) mapping: Mapping,
     /// How the provider is asked for a payment, if it can be asked.

@@ -41,6 +41,13 @@ impl Sources {
         self.current().get(name).map(Arc::clone)
     }
 
+    /// Returns all sources, in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Source>> {
+        let mut all: Vec<_> = self.current().values().map(Arc::clone).collect();
+        all.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        all
+    }
+
     /// Returns the sources whose providers can be asked for payments.
     pub fn confirming(&self) -> Vec<Arc<Source>> {
         self.current().values().filter(|source| source.api().is_some()).map(Arc::clone).collect()

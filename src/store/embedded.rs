@@ -21,6 +21,7 @@
 //! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `records`    | the numbers of records, and which of them are removed |
+//! | `backup`     | copies of an open store, and of a folder, that can take its place |
 //! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
 //!
@@ -34,6 +35,7 @@
 //! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
 //! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod backup;
 mod batch;
 mod carrier;
 mod change;
@@ -55,6 +57,7 @@ mod tree;
 mod work_queue;
 mod writer;
 
+pub use backup::{BackupError, Copied, Logs, copy_folder, copy_from_gateway, restore_folder};
 pub use check::{Damage, Findings, Unfinished};
 pub use folder::FolderError;
 
@@ -63,7 +66,7 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject, Time},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
+        Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
         NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store,
         StoreError, index::share_of, labels::life_ms,
     },
@@ -72,7 +75,7 @@ use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::Command;
 use folder::Folder;
-use journal::JournalError;
+use journal::{EXTENT, FolderDisk, JournalError};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
 use records::RecordLogs;
@@ -127,8 +130,11 @@ pub fn warning_of(path: &Path) -> Option<String> {
 
 /// Checks all files of a data folder that no gateway has open, and changes none.
 pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
+    check_files(path, &Folder::look(path)?)
+}
+
+fn check_files(path: &Path, folder: &Folder) -> Result<Findings, FolderError> {
     let io = |source| FolderError::Io { path: path.into(), source };
-    let folder = Folder::look(path)?;
     let mut findings = check::check(&folder.database(), folder.owner(), u64::MAX).map_err(io)?;
     let damage = match folder.journal() {
         Ok(None) => None,
@@ -158,6 +164,8 @@ pub struct Embedded {
     /// The durable heads, which the writer publishes after each sync.
     heads: Arc<Mutex<Vec<Head>>>,
     metrics: Arc<Metrics>,
+    /// The data folder.
+    path: PathBuf,
     /// How long a log lives after its last event, in milliseconds.
     history_ms: i64,
     /// Whether there is an index.
@@ -171,6 +179,8 @@ struct Open {
     commands: SyncSender<Command>,
     writer: JoinHandle<()>,
     carrier: JoinHandle<()>,
+    /// The threads that send backups, of which those that have ended are removed when the next one begins.
+    backups: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Embedded {
@@ -227,9 +237,15 @@ impl Embedded {
             .name("store-writer".into())
             .spawn(|| writer.run())
             .map_err(|source| FolderError::Io { path: settings.path.clone(), source })?;
-        let open = Arc::new(RwLock::new(Some(Open { recent, commands, writer, carrier })));
-        let is_indexed = settings.recent > 0;
-        Ok(Self { open, notices, heads: published, metrics, history_ms, is_indexed, clock })
+        let open = Arc::new(RwLock::new(Some(Open {
+            recent,
+            commands,
+            writer,
+            carrier,
+            backups: Mutex::default(),
+        })));
+        let (path, is_indexed) = (settings.path.clone(), settings.recent > 0);
+        Ok(Self { open, notices, heads: published, metrics, path, history_ms, is_indexed, clock })
     }
 
     /// Writes what is left, stops the threads and unlocks the folder. Later calls fail. Blocks until the tree holds everything.
@@ -239,13 +255,17 @@ impl Embedded {
 
     fn close_it(open: &RwLock<Option<Open>>) {
         let open = open.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Open { recent, commands, writer, carrier }) = open {
+        if let Some(Open { recent, commands, writer, carrier, backups }) = open {
             drop(commands);
             // A panic of these threads ends the process, so there is no panic to pass on here.
             let _joined = writer.join();
             recent.lock().is_closing = true;
             recent.due.notify_all();
             let _joined = carrier.join();
+            for backup in backups.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                // After a panic its stream has no end, so the receiver knows.
+                let _joined = backup.join();
+            }
         }
     }
 
@@ -391,6 +411,18 @@ impl Store for Embedded {
             erased += answer(answered).await?;
         }
         Ok(erased)
+    }
+
+    async fn backup(&self) -> Result<Option<Backup>, StoreError> {
+        let io = |error: std::io::Error| StoreError::Unavailable(error.to_string());
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let Open { recent, backups, .. } = open.as_ref().ok_or_else(closed)?;
+        let journal = FolderDisk::open(&folder::journal_of(&self.path), EXTENT).map_err(io)?;
+        let (backup, thread) = backup::send(Arc::clone(recent), Box::new(journal)).map_err(io)?;
+        let mut backups = backups.lock().unwrap_or_else(PoisonError::into_inner);
+        backups.retain(|backup| !backup.is_finished());
+        backups.push(thread);
+        Ok(Some(backup))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

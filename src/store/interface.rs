@@ -1,7 +1,7 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Interruption, Log,
+    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Interruption, Log,
     Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
@@ -71,6 +71,12 @@ pub trait Store: Send + Sync + 'static {
     /// before it returns. The parts are not removed in one step, so after an error some may be left; another call removes them. What
     /// comes in at the same time may be kept.
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError>;
+
+    /// Begins a backup of what the store holds now: everything that was acknowledged until then. Nothing, if the store is a server that others
+    /// look after.
+    async fn backup(&self) -> Result<Option<Backup>, StoreError> {
+        Ok(None)
+    }
 
     /// Checks whether an append would succeed now: the store is reachable, and durable as configured.
     async fn health(&self) -> Result<(), StoreError>;

@@ -59,6 +59,7 @@ use super::{
     RecordPage, Settlement, Store, StoreError, index::share_of,
 };
 use crate::{
+    limits::LimitHit,
     metrics::Metrics,
     payment::{Name, PARTITIONS, Subject, Time},
 };
@@ -94,6 +95,7 @@ pub struct Redis {
     reader: Link,
     writer: Writer,
     records: Records,
+    metrics: Arc<Metrics>,
     confirmations: Confirmations,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Arc<Heard>,
@@ -131,13 +133,14 @@ impl Redis {
         Ok(Self {
             heard: Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics))),
             reader: Link::start(connector.clone(), checks.for_reading()),
-            writer: Writer::start(&connector, &checks, &caller, metrics),
+            writer: Writer::start(&connector, &checks, &caller, Arc::clone(&metrics)),
             records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             erase: scripts::digest(scripts::ERASE),
             plan,
             checks,
             connector,
+            metrics,
             notices,
             supervisor: OnceLock::new(),
             is_indexed: settings.recent > 0,
@@ -252,7 +255,11 @@ impl Store for Redis {
             self.records.note_again(&record.source);
             return Err(error);
         }
-        writer.write(command, must_last).await.map(drop)
+        let answer = writer.write(command, must_last).await?;
+        if let (RecordLog::Quarantine, redis::Value::Int(removed)) = (record.log, answer) {
+            (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
+        }
+        Ok(())
     }
 
     async fn records(

@@ -14,8 +14,8 @@ pub(super) trait Content {
     fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize>;
     /// Writes that the store is lost, or back.
     fn stale(&self, is_stale: bool, out: &mut BytesMut);
-    /// Writes a heartbeat of the form that the client asked for.
-    fn heartbeat(&self, out: &mut BytesMut);
+    /// Writes a heartbeat: an event that a script can see, or a comment.
+    fn heartbeat(&self, is_event: bool, out: &mut BytesMut);
     /// Writes the last event of the stream.
     fn close(&self, why: Closing, at: &Moment<'_>, out: &mut BytesMut);
     /// The reason to end at once, if the content has one.

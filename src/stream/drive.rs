@@ -29,27 +29,48 @@ use std::{
 /// The share of the drain's time in which streams get their closings; the rest is for the last bytes to leave.
 const DRAIN_SHARE: f64 = 0.8;
 
+/// A heartbeat follows news after this share of the longest silence at the earliest, since many streams may have had the same news
+/// or have begun together.
+const AFTER_NEWS: f64 = 0.75;
+
+/// A heartbeat follows another one after this share of the longest silence at the earliest: the streams are spread already, and each
+/// heartbeat that comes too early costs something.
+const AFTER_HEARTBEAT: f64 = 0.97;
+
+/// The same after a reload, which concerns all streams at once.
+const AFTER_RELOAD: f64 = 0.5;
+
+/// How many times for heartbeats there are in the longest silence: one in 234 ms, if that is 15 s.
+const HEARTBEAT_TIMES: u32 = 64;
+
 /// Whether the key that signed a stream's token is still accepted. Keys may be removed while the stream is open. Streams whose
 /// tokens are alike share it.
-pub type Stands = Arc<dyn Fn() -> bool + Send + Sync>;
+///
+/// A box in a shared pointer, since a pointer to a trait object takes twice the memory in each stream.
+pub type Stands = Arc<Box<dyn Fn() -> bool + Send + Sync>>;
 
 /// The decisions of one stream. It holds the stream's seat in the census until it is dropped.
 pub(super) struct Drive<C = Session> {
     session: C,
     seat: Seat,
-    until_finished: bool,
     stands: Option<Stands>,
     deadlines: Deadlines,
     /// The lane whose history the sink reads at present.
     reading: Option<u16>,
+    until_finished: bool,
+    heartbeat_events: bool,
     /// Whether the last `stale` event said that the store is lost.
     said_stale: bool,
+    /// Whether the deadline of the stream's age was drawn anew, for the drain.
+    is_draining: bool,
 }
 
-/// When a stream has to end, apart from its age.
+/// What a client asks of a stream beside its payments, and when the stream has to end apart from its age.
 pub(super) struct Terms {
     /// It ends when all of its payments are finished.
     pub(super) until_finished: bool,
+    /// Whether heartbeats are events that a script can see.
+    pub(super) heartbeat_events: bool,
     /// When the token expires.
     pub(super) expires_at: Option<Time>,
     /// It ends when this says that the token's key is no longer accepted.
@@ -59,16 +80,14 @@ pub(super) struct Terms {
 /// When a stream has to do something, in milliseconds since it began: 49 days fit, and then its age is over at the latest. They
 /// are short because there is one of these for each stream.
 struct Deadlines {
-    /// When the stream began.
-    began: Instant,
+    /// When the stream began, in milliseconds since the node's first moment: half of what an `Instant` takes.
+    began: u64,
     /// When the next heartbeat is due.
     heartbeat: u32,
-    /// When the stream has reached its maximum age.
+    /// When the stream has reached its maximum age, or has to close in the drain.
     max_age: u32,
     /// When the token expires; [`NEVER`] without a token.
     expiry: u32,
-    /// When the stream closes in the drain: drawn when the drain begins, and [`NEVER`] until then.
-    drain: u32,
     /// When the sink was to call again at the latest. A sink that calls much later could not write.
     due: u32,
 }
@@ -125,29 +144,57 @@ impl Drive {
 
 impl<C: Content> Drive<C> {
     /// The decisions of a stream whose content has begun.
-    pub(super) fn of(mut seat: Seat, session: C, terms: Terms, at: &Moment<'_>) -> Self {
-        seat.began = true;
-        let Terms { until_finished, expires_at, stands } = terms;
-        let deadlines = Deadlines {
-            began: at.now,
-            heartbeat: ms(between(at.settings.heartbeat, 0.8)),
+    pub(super) fn of(seat: Seat, session: C, terms: Terms, at: &Moment<'_>) -> Self {
+        let Terms { until_finished, heartbeat_events, expires_at, stands } = terms;
+        let mut deadlines = Deadlines {
+            began: at.uptime_ms(at.now),
+            heartbeat: 0,
             max_age: ms(between(at.settings.max_age, 0.8)),
             expiry: expires_at.map_or(NEVER, |expires_at| ms(at.instant_of(expires_at) - at.now)),
-            drain: NEVER,
             due: 0,
         };
-        Self { session, seat, until_finished, stands, deadlines, reading: None, said_stale: false }
+        deadlines.postpone_heartbeat(AFTER_NEWS, at);
+        Self {
+            session,
+            seat,
+            stands,
+            deadlines,
+            reading: None,
+            until_finished,
+            heartbeat_events,
+            said_stale: false,
+            is_draining: false,
+        }
     }
 
     /// Decides what the sink does next, and appends to `out` what is to be written.
     pub(super) fn step(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Next {
+        self.decide(C::pull, at, out)
+    }
+
+    /// Like [`Drive::step`], for a sink that has been told of no news since it was last told to wait: the deadline has passed, and
+    /// nothing else. For a heartbeat the topics are not looked at, which would cost more than all the rest of it.
+    pub(super) fn tick(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Next {
+        // What ends a stream in order comes after everything known, also if the bell has rung just now.
+        if self.until_finished || at.is_draining || self.deadlines.max_age <= self.deadlines.now(at) {
+            return self.step(at, out);
+        }
+        self.decide(|_, _, _| None, at, out)
+    }
+
+    fn decide(
+        &mut self,
+        pull: impl FnOnce(&mut C, &Moment<'_>, &mut BytesMut) -> Option<usize>,
+        at: &Moment<'_>,
+        out: &mut BytesMut,
+    ) -> Next {
         if let Some(why) = self.seat.closed {
             return Next::End(why.ending());
         }
         if let Some(why) = self.must_end(at) {
             return self.close(why, at, out);
         }
-        let behind = self.session.pull(at, out);
+        let behind = pull(&mut self.session, at, out);
         if self.said_stale != at.is_stale {
             self.said_stale = at.is_stale;
             self.session.stale(at.is_stale, out);
@@ -162,15 +209,17 @@ impl<C: Content> Drive<C> {
                 return self.close(why, at, out);
             }
             if self.deadlines.heartbeat <= self.deadlines.now(at) {
-                self.session.heartbeat(out);
+                self.session.heartbeat(self.heartbeat_events, out);
+                self.deadlines.wrote(AFTER_HEARTBEAT, at);
+                return Next::Write;
             }
         }
         if out.is_empty() {
             let until = self.next_deadline(at);
-            self.deadlines.due = self.deadlines.since_began(until);
+            self.deadlines.due = self.deadlines.since_began(until, at);
             return Next::Wait(until);
         }
-        self.deadlines.wrote(at);
+        self.deadlines.wrote(AFTER_NEWS, at);
         Next::Write
     }
 
@@ -194,16 +243,14 @@ impl<C: Content> Drive<C> {
             return Some(Closing::Finished);
         }
         let now = self.deadlines.now(at);
-        if at.is_draining {
+        if at.is_draining && !self.is_draining {
+            self.is_draining = true;
             let window = at.settings.drain.mul_f64(DRAIN_SHARE);
-            if self.deadlines.drain == NEVER {
-                self.deadlines.drain = now.saturating_add(ms(between(window, 0.0)));
-            }
-            if self.deadlines.drain <= now {
-                return Some(Closing::Drain);
-            }
+            let drain = now.saturating_add(ms(between(window, 0.0)));
+            self.deadlines.max_age = self.deadlines.max_age.min(drain);
         }
-        (self.deadlines.max_age <= now).then_some(Closing::MaxAge)
+        let why = if self.is_draining { Closing::Drain } else { Closing::MaxAge };
+        (self.deadlines.max_age <= now).then_some(why)
     }
 
     fn close(&mut self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) -> Next {
@@ -219,8 +266,8 @@ impl<C: Content> Drive<C> {
         let finish = finishes_at.map(|finish| at.instant_of(finish) + Duration::from_millis(1));
         let deadlines = &mut self.deadlines;
         deadlines.shorten_heartbeat(at);
-        let first = deadlines.heartbeat.min(deadlines.max_age).min(deadlines.expiry).min(deadlines.drain);
-        let first = deadlines.began + Duration::from_millis(first.into());
+        let first = deadlines.heartbeat.min(deadlines.max_age).min(deadlines.expiry);
+        let first = at.instant_at(deadlines.began + u64::from(first));
         finish.map_or(first, |finish| finish.min(first))
     }
 }
@@ -228,17 +275,30 @@ impl<C: Content> Drive<C> {
 impl Deadlines {
     /// The present time.
     fn now(&self, at: &Moment<'_>) -> u32 {
-        self.since_began(at.now)
+        self.since_began(at.now, at)
     }
 
-    fn since_began(&self, time: Instant) -> u32 {
-        ms(time.saturating_duration_since(self.began))
+    fn since_began(&self, time: Instant, at: &Moment<'_>) -> u32 {
+        u32::try_from(at.uptime_ms(time).saturating_sub(self.began)).unwrap_or(NEVER).min(NEVER - 1)
     }
 
-    /// Bytes were handed to the sink, which is to call again as soon as they have left.
-    fn wrote(&mut self, at: &Moment<'_>) {
+    /// Bytes were handed to the sink, which is to call again as soon as they have left. `least` is the share of the longest silence
+    /// after which the next heartbeat may come.
+    fn wrote(&mut self, least: f64, at: &Moment<'_>) {
         self.due = self.now(at);
-        self.heartbeat = self.due.saturating_add(ms(between(at.settings.heartbeat, 0.8)));
+        self.postpone_heartbeat(least, at);
+    }
+
+    /// Draws the time of the next heartbeat: at the latest when the silence is as long as is allowed, and `least` of that before at
+    /// the earliest. The heartbeats of a node are moved to the same few times, a little earlier than drawn, so that its streams wait
+    /// for few of them and each wake of a thread serves many streams.
+    fn postpone_heartbeat(&mut self, least: f64, at: &Moment<'_>) {
+        let silence = at.settings.heartbeat;
+        let step = u64::from(ms(silence) / HEARTBEAT_TIMES).max(1);
+        let since = self.began + u64::from(self.now(at));
+        let drawn = since + u64::from(ms(between(silence, least)));
+        let heartbeat = (drawn / step * step).saturating_sub(self.began);
+        self.heartbeat = u32::try_from(heartbeat).unwrap_or(NEVER).min(NEVER - 1);
     }
 
     /// A reload may have shortened the silence that is allowed. It wakes all streams at once, so their heartbeats are spread
@@ -246,7 +306,7 @@ impl Deadlines {
     fn shorten_heartbeat(&mut self, at: &Moment<'_>) {
         let now = self.now(at);
         if self.heartbeat > now.saturating_add(ms(at.settings.heartbeat)) {
-            self.heartbeat = now.saturating_add(ms(between(at.settings.heartbeat, 0.5)));
+            self.postpone_heartbeat(AFTER_RELOAD, at);
         }
     }
 }

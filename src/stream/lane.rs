@@ -3,7 +3,7 @@
 use super::{reason::Reset, settings::Settings};
 use crate::{
     hub::{Follower, Frame, History, LogEnd, Pull, Topic},
-    payment::{Cursor, Phase, Tag, Time},
+    payment::{Cursor, PackedCursor, Phase, Tag, Time},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ const EXPIRED_LINGER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Lane {
     follower: Follower,
     /// The last entry that the stream has written.
-    cursor: Cursor,
+    cursor: PackedCursor,
     /// The tag of the first entry of the log that the stream follows.
     first: Tag,
     wants: Wants,
@@ -56,7 +56,7 @@ impl Lane {
             Some(None) => (Cursor::START, Wants::Snapshot(Some(Reset::UnknownCursor))),
             Some(Some(cursor)) => (cursor, Wants::Resume),
         };
-        Self { follower: Follower::new(topic), cursor, first: Tag::NONE, wants, began_at: 0 }
+        Self { follower: Follower::new(topic), cursor: cursor.into(), first: Tag::NONE, wants, began_at: 0 }
     }
 
     pub(super) fn topic(&self) -> &Arc<Topic> {
@@ -64,7 +64,7 @@ impl Lane {
     }
 
     pub(super) fn cursor(&self) -> Cursor {
-        self.cursor
+        self.cursor.into()
     }
 
     /// Whether both lanes follow the log of one payment.
@@ -75,14 +75,14 @@ impl Lane {
 
     /// Whether this update is the next one after what the stream has written.
     pub(super) fn stands_before(&self, frame: &Frame) -> bool {
-        self.cursor.tag == frame.previous && self.cursor.seq + 1 == frame.cursor.seq
+        self.cursor().tag == frame.previous && self.cursor().seq + 1 == frame.cursor.seq
     }
 
     /// Updates after the cursor that the topic holds in memory. A lane that has not begun needs its history first.
     pub(super) fn pull(&self) -> Pull {
         match self.wants {
-            Wants::Live => self.follower.topic().follow(self.cursor, false),
-            Wants::Led => self.follower.topic().follow(self.cursor, true),
+            Wants::Live => self.follower.topic().follow(self.cursor(), false),
+            Wants::Led => self.follower.topic().follow(self.cursor(), true),
             Wants::Snapshot(_) | Wants::Resume => Pull::Behind,
         }
     }
@@ -96,10 +96,10 @@ impl Lane {
             self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let followed = std::mem::replace(&mut self.first, history.first());
-        let reset = match (wants, history.after(self.cursor)) {
+        let reset = match (wants, history.after(self.cursor())) {
             (Wants::Snapshot(reset), _) => reset.or(is_led.then_some(Reset::Label)),
             // Whoever waited has not been told yet which payment it is.
-            (Wants::Resume, _) if is_led && self.cursor == Cursor::START => Some(Reset::Label),
+            (Wants::Resume, _) if is_led && self.cursor() == Cursor::START => Some(Reset::Label),
             (Wants::Live, _) if is_led => Some(Reset::Label),
             (Wants::Led, _) if !is_led || followed != history.first() => Some(Reset::Label),
             (Wants::Resume, Some([])) => return Missed::Nothing,
@@ -110,16 +110,16 @@ impl Lane {
             }
             (Wants::Live | Wants::Led, None) => Some(Reset::RolledBack),
             (Wants::Resume, None) if history.head == Cursor::START => Some(Reset::Evicted),
-            (Wants::Resume, None) if self.cursor.seq > history.head.seq => Some(Reset::RolledBack),
+            (Wants::Resume, None) if self.cursor().seq > history.head.seq => Some(Reset::RolledBack),
             (Wants::Resume, None) => Some(Reset::UnknownCursor),
         };
-        self.cursor = history.head;
+        self.cursor = history.head.into();
         Missed::Snapshot(reset)
     }
 
     /// Moves the cursor to this update. Returns whether it is news rather than replay.
     pub(super) fn pass(&mut self, frame: &Frame) -> bool {
-        self.cursor = frame.cursor;
+        self.cursor = frame.cursor.into();
         if frame.cursor.seq == 1 {
             self.first = frame.cursor.tag;
         }
@@ -129,7 +129,7 @@ impl Lane {
     /// Whether the client has seen the whole log, and the payment is finished.
     pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
         let end = self.follower.topic().followed_end();
-        self.cursor == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
+        self.cursor() == end.cursor && finish(&end, settings).is_some_and(|at| at <= now)
     }
 
     /// When the payment is finished, if nothing more happens to it.

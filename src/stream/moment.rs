@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Moment<'a> {
     /// The monotonic time: deadlines are compared with it.
     pub(super) now: Instant,
+    /// The node's first moment.
+    pub(super) start: Instant,
     /// The wall time: tokens and payments are dated by it.
     pub(super) wall: Time,
     /// The settings of streams.
@@ -29,6 +31,16 @@ impl Moment<'_> {
     /// A random delay in milliseconds after which one client may come back, so that clients spread their return.
     pub(super) fn draw_retry_ms(&self) -> u64 {
         rand::random_range(self.retry_ms..=2 * self.retry_ms)
+    }
+
+    /// The milliseconds from the node's first moment to a time.
+    pub(super) fn uptime_ms(&self, time: Instant) -> u64 {
+        u64::try_from(time.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The time that is so many milliseconds after the node's first moment.
+    pub(super) fn instant_at(&self, uptime_ms: u64) -> Instant {
+        self.start + Duration::from_millis(uptime_ms)
     }
 
     /// The monotonic time at which the wall clock shows `at`; now, if that is past.

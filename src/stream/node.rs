@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
     pub(super) census: Arc<Census>,
+    /// When this was made.
+    pub(super) start: Instant,
 }
 
 impl Node {
@@ -23,6 +25,7 @@ impl Node {
         let all_ms = self.census.returning().saturating_mul(1000) / limits.accepts_per_second.max(1);
         Moment {
             now: Instant::now().into_std(),
+            start: self.start.into_std(),
             wall: clock::now(),
             settings: self.settings.get(),
             stall: limits.stall,

@@ -72,11 +72,11 @@ impl Streams {
         };
         let Open { cursor, heartbeat_events, until_finished, expires_at, stands, .. } = open;
         let at = node.moment();
-        let session = Session::new(lanes, heartbeat_events);
+        let session = Session::new(lanes);
         if until_finished && cursor.is_some() && session.is_over(&at.settings, at.wall) {
             return Opened::Finished;
         }
-        let terms = Terms { until_finished, expires_at, stands };
+        let terms = Terms { until_finished, heartbeat_events, expires_at, stands };
         let mut out = BytesMut::new();
         let drive = Drive::begin(seat, session, terms, &histories, &at, &mut out);
         let reactors = self.reactors.get().cloned();

@@ -56,8 +56,6 @@ pub(super) struct RealmStream {
 /// What a stream of all payments writes.
 pub(super) struct RealmSession {
     following: Following,
-    /// Whether heartbeats are events that a script can see.
-    heartbeat_events: bool,
     /// The reader is too far behind to be told what has left.
     is_too_far_behind: bool,
 }
@@ -86,10 +84,10 @@ impl Streams {
             return self.refusal(Refusal::Store, &sent);
         };
         let at = node.moment();
-        let mut session = RealmSession { following, heartbeat_events, is_too_far_behind: false };
+        let mut session = RealmSession { following, is_too_far_behind: false };
         let mut out = BytesMut::new();
         session.begin(&beginning, &at, &mut out);
-        let terms = Terms { until_finished: false, expires_at, stands };
+        let terms = Terms { until_finished: false, heartbeat_events, expires_at, stands };
         let drive = Drive::of(seat, session, terms, &at);
         Body::realm(RealmStream { node: Arc::clone(node), drive, bell }, out)
     }
@@ -162,8 +160,8 @@ impl Content for RealmSession {
         wire::stale(out, &self.following.cursor(), is_stale);
     }
 
-    fn heartbeat(&self, out: &mut BytesMut) {
-        if self.heartbeat_events {
+    fn heartbeat(&self, is_event: bool, out: &mut BytesMut) {
+        if is_event {
             wire::bare_heartbeat(out, &self.following.cursor());
         } else {
             wire::comment_heartbeat(out);

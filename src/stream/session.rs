@@ -25,8 +25,6 @@ use std::{
 /// The payments of one stream, and what the client wants to see of them.
 pub(super) struct Session {
     lanes: Lanes,
-    /// Whether heartbeats are events that a script can see.
-    heartbeat_events: bool,
 }
 
 /// The lanes of a stream. Nearly all streams have one, which needs no memory of its own.
@@ -65,8 +63,8 @@ impl DerefMut for Lanes {
 }
 
 impl Session {
-    pub(super) fn new(lanes: Vec<Lane>, heartbeat_events: bool) -> Self {
-        Self { lanes: lanes.into(), heartbeat_events }
+    pub(super) fn new(lanes: Vec<Lane>) -> Self {
+        Self { lanes: lanes.into() }
     }
 
     /// The topics of the lanes, in their order.
@@ -175,9 +173,9 @@ impl Content for Session {
         wire::stale(out, &self.id(), is_stale);
     }
 
-    /// Writes a heartbeat of the form that the client asked for.
-    fn heartbeat(&self, out: &mut BytesMut) {
-        if self.heartbeat_events {
+    /// Writes a heartbeat: an event that a script can see, or a comment.
+    fn heartbeat(&self, is_event: bool, out: &mut BytesMut) {
+        if is_event {
             let seqs: Vec<_> = self.lanes.iter().map(|lane| lane.cursor().seq).collect();
             wire::event_heartbeat(out, &self.id(), &seqs);
         } else {

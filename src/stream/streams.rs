@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a request waits for the store before it is refused.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ impl Streams {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let census = Census::new(Arc::clone(&metrics));
-        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census });
+        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census, start: Instant::now() });
         Arc::new(Self { node, reactors: OnceLock::new() })
     }
 
@@ -57,6 +57,7 @@ impl Streams {
         let mut reactor_ended = std::pin::pin!(reactor_ended);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut measured = Instant::now();
         let mut drains = false;
         let Node { hub, metrics, shutdown, census, .. } = &*self.node;
         loop {
@@ -72,7 +73,11 @@ impl Streams {
                     hub.ring_all();
                 }
                 _ = tick.tick() => {
-                    metrics.stream_time(census.open() as u64, 1000, hub.is_stale());
+                    let now = Instant::now();
+                    let seconds = (now - measured).as_secs_f64();
+                    measured = now;
+                    #[expect(clippy::cast_precision_loss, reason = "streams are counted in 53 bits")]
+                    metrics.stream_time(census.open() as f64 * seconds, hub.is_stale());
                 }
             }
         }

@@ -296,7 +296,7 @@ async fn every_end_but_finished_is_unclean_and_says_why() {
     let revoked = Arc::new(AtomicBool::new(false));
     let stands = || -> Option<Stands> {
         let revoked = Arc::clone(&revoked);
-        Some(Arc::new(move || !revoked.load(Ordering::Relaxed)))
+        Some(Arc::new(Box::new(move || !revoked.load(Ordering::Relaxed))))
     };
     for why in ["max_age", "token_expired", "revoked", "drain", "overload", "drain at open"] {
         let limits = Limits { streams: usize::from(why != "overload"), ..Limits::default() };

@@ -40,6 +40,17 @@ fn every_command_explains_itself() {
     assert!(stdout(&version).contains(env!("CARGO_PKG_VERSION")));
 }
 
+/// The allocator reads how it is built in before anything of ours runs, so it is asked itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn unused_memory_goes_back_to_the_system_within_a_second_by_threads_of_the_allocator() {
+    let asked = paystream().arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true").output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned() + &stdout(&asked);
+    for setting in ["opt.background_thread: true", "opt.dirty_decay_ms: 500 "] {
+        assert!(said.contains(setting), "{setting} is not in\n{said}");
+    }
+}
+
 #[test]
 fn what_is_mistyped_is_exit_code_2_and_no_panic() {
     for arguments in [

@@ -13,6 +13,7 @@
 mod access;
 mod architecture;
 mod attacks;
+mod backup;
 mod bad_input;
 mod behind_nginx;
 mod chaos;
@@ -25,10 +26,14 @@ mod dev;
 mod erase;
 mod faults;
 mod fetched_keys;
+mod full_disk;
+
 mod invariants;
+mod monitoring;
 mod older_data;
 mod operations;
 mod redis_store;
+mod retries;
 mod roles;
 mod secret_files;
 mod support;

@@ -70,8 +70,10 @@ async fn the_metrics_are_there_and_make_sense() {
         ("paystream_provider_to_write_seconds_count", &[], 3.0),
         ("paystream_stream_resumes_total", &["reason=\"fresh\""], 3.0),
         ("paystream_stream_resumes_total", &["reason=\"ready\""], 1.0),
-        ("paystream_webhook_success_ratio", &[], 1.0),
-        ("paystream_stream_uptime_ratio", &[], 1.0),
+        ("paystream_webhooks_total", &["source=\"acme\""], 1.0),
+        ("paystream_webhooks_failed_total", &[], 0.0),
+        ("paystream_stream_stale_seconds_total", &[], 0.0),
+        ("paystream_store_ready", &[], 1.0),
         ("paystream_streams_open", &[], 3.0),
     ] {
         eventually(&format!("{name}{labels:?} is {expected}"), async || {
@@ -110,6 +112,31 @@ async fn the_metrics_describe_the_process_the_build_and_the_disk() {
     let shared = Gateway::with(Setup::on(&redis)).await;
     let text = shared.admin("/metrics").await.text();
     assert!(text.contains("process_open_fds") && !text.contains("disk_free"), "{text}");
+}
+
+/// On both stores: the operator hears that the quarantine forgets.
+#[tokio::test]
+async fn records_that_the_quarantine_removes_are_counted() {
+    let gateway = Gateway::start().await;
+    let removed =
+        async || gateway.metric("paystream_limit_hits_total", &["reason=\"quarantine_records\""]).await;
+    let body = b"{";
+    let headers = signed("acme", body);
+    let post = async |count: usize| {
+        for _ in 0..count / 128 {
+            let posts = (0..128).map(|_| gateway.post_raw("acme", &headers, body));
+            futures_util::future::join_all(posts).await;
+        }
+    };
+    post(512).await;
+    assert!(removed().await.abs() < 0.1, "each share keeps 1024 records, and {} are gone", removed().await);
+    // A write to Redis whose answer is late may be made twice, so a few may be gone by now.
+    post(512).await;
+    let before = removed().await;
+    assert!(before < 500.0, "{before}");
+    post(128).await;
+    assert_eq!(gateway.events(&["reason=\"not_json\""]).await, 1152);
+    assert!(removed().await > before + 127.5, "{} after {before}", removed().await);
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ async fn what_a_role_does_not_have_is_not_found_and_not_listened_for() {
         (&stream, "/readyz/ingest", 404),
         (&stream, "/metrics", 200),
         (&stream, "/admin/sources/acme/deliveries", 404),
+        (&stream, "/admin/sources", 404),
     ] {
         let answer = request(node.admin, "GET", path, &admin, b"").await.unwrap();
         assert_eq!(answer.head.status, status, "{path}: {}", answer.text());

@@ -35,6 +35,9 @@ const WEBHOOK_ROWS: &[(&str, &str)] = &[
     ("the same: the machine's pauses meanwhile, ms per second", "pauses of the machine"),
 ];
 
+/// How many seconds pass before memory is read, so that a server has given back what only the arrival took.
+const SETTLE: u64 = 5;
+
 /// All measures, with this number of streams and this length in seconds.
 pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
     let measure = |name, trial, line: String, rows| Measure {
@@ -49,7 +52,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         measure(
             "memory",
             Trial::Idle,
-            format!("hold --sizes {quarter},{half},{streams} --seconds 1"),
+            format!("hold --sizes {quarter},{half},{streams} --seconds {SETTLE}"),
             &[
                 ("memory per idle stream, own payment, B", "server memory per stream (anonymous)"),
                 ("kernel memory per stream, both ends of its socket, B", "kernel memory per stream"),
@@ -58,7 +61,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         measure(
             "history",
             Trial::History,
-            format!("hold --events 4 --sizes {quarter},{half},{streams} --seconds 1"),
+            format!("hold --events 4 --sizes {quarter},{half},{streams} --seconds {SETTLE}"),
             &[(
                 "memory per idle stream, own payment with a finished history of four events, B",
                 "server memory per stream (anonymous)",
@@ -67,7 +70,7 @@ pub(super) fn measures(streams: usize, seconds: u64) -> Vec<Measure> {
         measure(
             "shared",
             Trial::Idle,
-            format!("hold --one-payment --sizes {quarter},{half},{streams} --seconds 1"),
+            format!("hold --one-payment --sizes {quarter},{half},{streams} --seconds {SETTLE}"),
             &[("memory per further stream of one payment, B", "server memory per stream (anonymous)")],
         ),
         measure(

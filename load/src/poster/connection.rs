@@ -62,7 +62,7 @@ impl Connection {
 
     pub(super) fn open(&mut self, to: SocketAddr, registry: &Registry, token: Token) -> io::Result<()> {
         self.close();
-        let mut socket = connect(to, None)?;
+        let mut socket = connect(to, None, false)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.socket = Some(socket);
         self.phase = Phase::Connecting;

@@ -8,13 +8,20 @@ use std::{
     time::Duration,
 };
 
-/// Begins to connect. The connection is established when the socket is writable without an error.
-pub(crate) fn connect(to: SocketAddr, from: Option<Ipv4Addr>) -> io::Result<TcpStream> {
+/// The receive buffer of a reader that stops reading, in bytes, so that what waits for it waits at the server.
+const LEAST_BUFFER: usize = 4 << 10;
+
+/// Begins to connect. The connection is established when the socket is writable without an error. `stalls` says that it is for a reader that
+/// will stop reading.
+pub(crate) fn connect(to: SocketAddr, from: Option<Ipv4Addr>, stalls: bool) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if let Some(from) = from {
         socket.bind(&SocketAddr::from((from, 0)).into())?;
     }
     socket.set_tcp_nodelay(true)?;
+    if stalls {
+        socket.set_recv_buffer_size(LEAST_BUFFER)?;
+    }
     match socket.connect(&to.into()) {
         Err(error) if !is_under_way(&error) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),

@@ -134,7 +134,7 @@ impl Stream {
         self.since_us = context.now_us;
         (self.live, self.told_to_go) = (false, false);
         self.resuming = !self.cursor.is_empty();
-        match socket::connect(plan.target.streams, source.copied()) {
+        match socket::connect(plan.target.streams, source.copied(), self.manner == Manner::Stalled) {
             Ok(socket) => {
                 self.socket = Some(socket);
                 self.phase = Phase::Connecting;

@@ -81,9 +81,9 @@ impl Running {
     }
 
     async fn until_hit(&self, limit: &str) {
-        let line = format!("paystream_limit_hits_total{{reason=\"{limit}\"}}");
+        let none = format!("paystream_limit_hits_total{{reason=\"{limit}\"}} 0\n");
         let hit = async {
-            while !self.metrics.render().contains(&line) {
+            while self.metrics.render().contains(&none) {
                 sleep(Duration::from_millis(5)).await;
             }
         };

@@ -8,6 +8,7 @@ mod ignored;
 mod mapping;
 mod proof;
 mod recipe;
+mod retries;
 mod words;
 
 use super::{
@@ -21,6 +22,7 @@ pub(super) use {
     mapping::{Context, mapping},
     proof::Proof,
     recipe::recipe,
+    retries::retries,
     words::pointer,
 };
 

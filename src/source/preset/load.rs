@@ -71,6 +71,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     compile::ignored(&raw.ignored, &raw.map).map_err(wrong)?;
     let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options, &codes));
     let confirm = confirm.transpose().map_err(wrong)?;
+    let retries = raw.retries.as_ref().map(compile::retries).transpose().map_err(wrong)?.unwrap_or_default();
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
         name: raw.name.into(),
@@ -80,6 +81,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
         each,
         options: raw.options,
         reply: raw.reply.unwrap_or_default(),
+        retries,
         mapping,
         confirm,
     })
@@ -125,6 +127,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
         adapter: own.adapter.or(base.adapter.filter(|_| own.signature.is_none())),
         signature: own.signature.or(base.signature),
         reply: own.reply.or(base.reply),
+        retries: own.retries.or(base.retries),
         event: raw::Event {
             id: or(own.event.id, base.event.id),
             kind: or(own.event.kind, base.event.kind),

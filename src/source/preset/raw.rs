@@ -38,6 +38,8 @@ pub(super) struct Preset {
     pub(super) adapter: Option<Adapter>,
     /// How the provider expects to be answered.
     pub(super) reply: Option<ReplyRule>,
+    /// What the provider's manual says about retries.
+    pub(super) retries: Option<Retries>,
     /// Where the values are that every event has.
     #[serde(default)]
     pub(super) event: Event,
@@ -55,6 +57,24 @@ pub(super) struct Preset {
     pub(super) actions: BTreeMap<String, ActionKind>,
     /// How the provider is asked for a payment.
     pub(super) confirm: Option<Confirm>,
+}
+
+/// `[retries]`: how the provider sends a webhook again that was not taken, as far as its manual says so.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retries {
+    /// The pauses before the first retries, in seconds. The last one is repeated until `lost_after_s`.
+    #[serde(default)]
+    pub(super) pauses_s: Vec<u64>,
+    /// How long after the first try the provider gives an event up, in seconds. Without it, the pauses are all there are.
+    pub(super) lost_after_s: Option<u64>,
+    /// After how long without any success the provider disables the endpoint, in seconds.
+    pub(super) disabled_after_s: Option<u64>,
+    /// How long the provider waits for an answer, in seconds.
+    pub(super) timeout_s: Option<u64>,
+    /// Whether the provider holds back all later events as long as one is refused.
+    #[serde(default)]
+    pub(super) blocks: bool,
 }
 
 /// `[confirm]`: how the provider's API is asked for a payment, and what the answer means.

@@ -6,15 +6,19 @@ use super::{
     load::whole,
     raw,
 };
-use crate::source::verify::{Algorithm, Carrier, Recipe};
+use crate::source::{
+    retries::Retries,
+    verify::{Algorithm, Carrier, Recipe},
+};
+use std::time::Duration;
 
-/// Returns one row for each built-in preset: how it is verified, how old a delivery may be, how far the provider's word is
+/// Returns one row for each built-in preset: how it is verified, how old a delivery may be, how the provider retries, how far its word is
 /// believed, and how the preset was checked.
 #[must_use]
 pub fn preset_table() -> String {
     let mut table =
-        "| preset | provider | verified by | age limit | trust | mapping | checked against | options |\n\
-                     |---|---|---|---|---|---|---|---|\n"
+        "| preset | provider | verified by | age limit | sent again | trust | mapping | checked against | options |\n\
+                     |---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for row in presets().filter_map(row) {
         table.push_str(&row);
@@ -39,6 +43,8 @@ fn row(name: &str) -> Option<String> {
         Some(None) => "the source's `max_age`".to_owned(),
         Some(Some(seconds)) => format!("{seconds} s"),
     };
+    let retries = raw.retries.as_ref().map(compile::retries).transpose().ok()?;
+    let sent_again = retries.map_or_else(|| "unknown".to_owned(), |retries| sent_again(&retries));
     let trust = match (raw.trust, raw.confirm.is_some()) {
         (Some(raw::Trust::Hint), true) => "hint; confirmed with `api`",
         (Some(raw::Trust::Hint), false) => "hint",
@@ -61,10 +67,34 @@ fn row(name: &str) -> Option<String> {
         })
         .collect();
     Some(format!(
-        "| `{name}` | {} | {scheme} | {age} | {trust} | {mapping} | {oracle} | {} |\n",
+        "| `{name}` | {} | {scheme} | {age} | {sent_again} | {trust} | {mapping} | {oracle} | {} |\n",
         about.title,
         options.join("; ")
     ))
+}
+
+/// Says how a provider retries: for how long, when it disables the endpoint, in which order, and when an answer is too late.
+fn sent_again(retries: &Retries) -> String {
+    let Retries { lost_after, disabled_after, timeout, blocks, .. } = retries;
+    let parts = [
+        lost_after.map(|span| format!("for {}", in_words(span))),
+        disabled_after.map(|span| format!("disabled after {}", in_words(span))),
+        blocks.then(|| "one refusal holds back the rest".to_owned()),
+        timeout.map(|span| format!("waits {}", in_words(span))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join("; ")
+}
+
+/// Writes a time with its largest unit; up to two days in hours.
+fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        s if s >= 172_800 && s.is_multiple_of(86_400) => format!("{} d", s / 86_400),
+        s if s >= 7_200 => format!("{} h", s / 3_600),
+        s if s >= 120 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
 }
 
 fn scheme(recipe: &Recipe) -> String {

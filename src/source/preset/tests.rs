@@ -1,4 +1,5 @@
 use super::{known::OWN, *};
+use std::time::Duration;
 
 const CERTIFICATES: &str = r#"[signature.certificates]
 header = "x-cert"
@@ -128,6 +129,49 @@ fn a_query_is_believed_with_a_token_in_it_and_not_without() {
     }
 }
 
+/// What is not found in a provider's manual is left unknown. A new preset belongs here only if nothing can be found.
+#[test]
+fn every_preset_states_how_its_provider_retries_or_that_it_is_unknown() {
+    let unknown: Vec<_> = preset_table()
+        .lines()
+        .filter(|row| row.contains("| unknown |"))
+        .map(|row| row.split('`').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        unknown.join(" "),
+        "authorize-net coinbase dlocal-go generic generic-timestamped gocardless nowpayments opennode revolut standard-webhooks wise \
+         worldpay-wpg xendit"
+    );
+}
+
+#[test]
+fn a_schedule_ends_where_the_manual_says_or_with_its_last_pause() {
+    let window = |name: &str| {
+        let retries = built_in(name).unwrap().unwrap().retries;
+        (retries.window().map(|window| window.as_secs() / 60), retries.blocks)
+    };
+    for (name, minutes, blocks) in [
+        ("stripe", Some(3 * 24 * 60), false),
+        ("adyen", Some(30 * 24 * 60), true),
+        ("checkout", Some(30 * 60), false),
+        ("lemon-squeezy", Some(2), false),
+        ("razorpay", Some(24 * 60), false),
+        ("square", Some(24 * 60), false),
+        ("mercado-pago", None, false),
+        ("generic", None, false),
+    ] {
+        assert_eq!(window(name), (minutes, blocks), "{name}");
+    }
+    let own = |more: &str| of_text(&format!("{}{more}", own_of("razorpay"))).unwrap().retries;
+    assert_eq!(
+        own("").disabled_after,
+        Some(Duration::from_secs(86_400)),
+        "a file takes over what it extends"
+    );
+    let changed = own("\n[retries]\npauses_s = [60]");
+    assert_eq!((changed.window(), changed.disabled_after), (Some(Duration::from_secs(60)), None));
+}
+
 #[test]
 fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
     let change = |from: &str, to: &str| OWN.replace(from, to);
@@ -175,6 +219,20 @@ fn a_mistake_in_a_preset_is_told_with_its_file_and_key() {
             "unknown variant",
         ),
         (ignored("", "It is not."), "ignored[0].type", "at least one type"),
+        (format!("{OWN}\n[retries]\n"), "retries", "it says nothing"),
+        (format!("{OWN}\n[retries]\npauses_s = [1, 0]"), "retries.pauses_s[1]", "1 to 5184000 seconds"),
+        (
+            format!("{OWN}\n[retries]\npauses_s = [60, 60]\nlost_after_s = 119"),
+            "retries.lost_after_s",
+            "120 seconds",
+        ),
+        (format!("{OWN}\n[retries]\nlost_after_s = 0"), "retries.lost_after_s", "1 to 5184000"),
+        (
+            format!("{OWN}\n[retries]\ndisabled_after_s = 18446744073"),
+            "retries.disabled_after_s",
+            "1 to 5184000",
+        ),
+        (format!("{OWN}\n[retries]\ntimeout_s = 301"), "retries.timeout_s", "1 to 300 seconds"),
         (ignored("\"a.*\"", ""), "ignored[0].why", "a sentence"),
         (ignored("\"a.*\"", "."), "ignored[0].why", "a sentence"),
         (

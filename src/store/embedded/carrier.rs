@@ -11,9 +11,12 @@ use super::{
     layout,
     recent::Recent,
     sweep::Sweep,
-    tree::{Moment, Writes},
+    tree::{Moment, Tree, Writes},
 };
-use crate::store::{FEED_LEN, Reference, StoreError};
+use crate::{
+    payment::Time,
+    store::{FEED_LEN, Reference, StoreError},
+};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, PoisonError},
@@ -140,7 +143,7 @@ impl Carrier {
 
     /// Makes the tree hold a layer, durably, and drops the layer.
     fn carry(&mut self, layer: &Layer) -> Result<(), StoreError> {
-        let writes = self.writes_of(layer)?;
+        let writes = writes_of(layer, &self.recent.tree, &mut self.oldest, self.recent.index_begun())?;
         self.recent.tree.write(writes)?;
         if self.recent.tree.has_failed() {
             // Some earlier work of the library failed, as on a full disk, and it gives no thread another try.
@@ -157,71 +160,75 @@ impl Carrier {
         self.recent.carried.notify_all();
         Ok(())
     }
+}
 
-    /// What the tree has to be given for a layer.
-    fn writes_of(&mut self, layer: &Layer) -> Result<Writes, StoreError> {
-        let recent = Arc::clone(&self.recent);
-        let tree = recent.tree.now();
-        let mut writes = Writes::new();
-        for (subject, log) in &layer.logs {
-            if log.anew {
-                writes.extend(tree.keys_of(subject)?.into_iter().map(|key| (key, None)));
-            }
-            for (seq, entry) in (log.first_seq()..).zip(&log.entries) {
-                let seen = layout::Seen { digest: entry.digest, seq };
-                writes.insert(layout::entry(subject, seq), Some(entry.stored.clone()));
-                writes.insert(layout::seen(subject, entry.identity), Some(seen.encode().into()));
-            }
-            if let Some(meta) = &log.meta {
-                writes.insert(layout::meta(subject), Some(layout::encode(meta)?.into()));
-            }
+/// What the tree has to be given for a layer. `oldest` is where the oldest chunk of each feed may begin, by partition; `index_begun` says
+/// since when the index exists that the layer's pairs belong to, if there is one.
+pub(super) fn writes_of(
+    layer: &Layer,
+    tree: &Tree,
+    oldest: &mut HashMap<u8, u64>,
+    index_begun: Option<Option<Time>>,
+) -> Result<Writes, StoreError> {
+    let tree = tree.now();
+    let mut writes = Writes::new();
+    for (subject, log) in &layer.logs {
+        if log.anew {
+            writes.extend(tree.keys_of(subject)?.into_iter().map(|key| (key, None)));
         }
-        replace(&tree, layer, &mut writes)?;
-        for (partition, feed) in &layer.feeds {
-            self.extend_feed(&tree, *partition, feed, &mut writes)?;
+        for (seq, entry) in (log.first_seq()..).zip(&log.entries) {
+            let seen = layout::Seen { digest: entry.digest, seq };
+            writes.insert(layout::entry(subject, seq), Some(entry.stored.clone()));
+            writes.insert(layout::seen(subject, entry.identity), Some(seen.encode().into()));
         }
-        writes.extend(layer.pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
-        if layer.last_group > 0 {
-            writes.insert(layout::CARRIED.to_vec(), Some(layer.last_group.to_be_bytes().to_vec().into()));
-            if let Some(begun) = self.recent.index_begun() {
-                let mark = layout::IndexMark { group: layer.last_group, begun };
-                writes.insert(layout::INDEXED.to_vec(), Some(mark.encode().into()));
-            }
+        if let Some(meta) = &log.meta {
+            writes.insert(layout::meta(subject), Some(layout::encode(meta)?.into()));
         }
-        Ok(writes)
     }
+    replace(&tree, layer, &mut writes)?;
+    for (partition, feed) in &layer.feeds {
+        let oldest = oldest.entry(*partition).or_default();
+        extend_feed(&tree, (*partition, oldest), feed, &mut writes)?;
+    }
+    writes.extend(layer.pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
+    if layer.last_group > 0 {
+        writes.insert(layout::CARRIED.to_vec(), Some(layer.last_group.to_be_bytes().to_vec().into()));
+        if let Some(begun) = index_begun {
+            let mark = layout::IndexMark { group: layer.last_group, begun };
+            writes.insert(layout::INDEXED.to_vec(), Some(mark.encode().into()));
+        }
+    }
+    Ok(writes)
+}
 
-    /// Adds references to a feed in chunks, and removes the chunks that hold none of its newest [`FEED_LEN`].
-    fn extend_feed(
-        &mut self,
-        tree: &Moment<'_>,
-        partition: u8,
-        references: &VecDeque<Reference>,
-        writes: &mut Writes,
-    ) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (references.front(), references.back()) else { return Ok(()) };
-        let (first, first_kept) = (first.pos, (last.pos + 1).saturating_sub(FEED_LEN));
-        let mut left = references.iter().peekable();
-        while let Some(begin) = left.peek().map(|reference| reference.pos) {
-            let items: Result<Vec<_>, _> = left.by_ref().take(layout::CHUNK).map(layout::encode).collect();
-            let chunk = layout::chunk(items?.iter().map(Vec::as_slice));
-            writes.insert(layout::reference(partition, begin), Some(chunk.into()));
-        }
-        let mut oldest = self.oldest.get(&partition).copied().unwrap_or_default();
-        let mut chunks = tree.chunks(partition, oldest).chain([Ok(first)]);
-        let mut begin = chunks.next().transpose()?;
-        // A chunk ends where the next one begins.
-        while let (Some(chunk), Some(next)) = (begin, chunks.next().transpose()?) {
-            oldest = chunk;
-            if next > first_kept || chunk >= first {
-                break;
-            }
-            writes.insert(layout::reference(partition, chunk), None);
-            (begin, oldest) = (Some(next), next);
-        }
-        self.oldest.insert(partition, oldest);
-        Ok(())
+/// Adds references to a feed in chunks, and removes the chunks that hold none of its newest [`FEED_LEN`]. The feed is that of a partition,
+/// with the place where its oldest chunk may begin.
+fn extend_feed(
+    tree: &Moment<'_>,
+    (partition, oldest): (u8, &mut u64),
+    references: &VecDeque<Reference>,
+    writes: &mut Writes,
+) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (references.front(), references.back()) else { return Ok(()) };
+    let (first, first_kept) = (first.pos, (last.pos + 1).saturating_sub(FEED_LEN));
+    let mut left = references.iter().peekable();
+    while let Some(begin) = left.peek().map(|reference| reference.pos) {
+        let items: Result<Vec<_>, _> = left.by_ref().take(layout::CHUNK).map(layout::encode).collect();
+        let chunk = layout::chunk(items?.iter().map(Vec::as_slice));
+        writes.insert(layout::reference(partition, begin), Some(chunk.into()));
     }
+    let mut chunks = tree.chunks(partition, *oldest).chain([Ok(first)]);
+    let mut begin = chunks.next().transpose()?;
+    // A chunk ends where the next one begins.
+    while let (Some(chunk), Some(next)) = (begin, chunks.next().transpose()?) {
+        *oldest = chunk;
+        if next > first_kept || chunk >= first {
+            break;
+        }
+        writes.insert(layout::reference(partition, chunk), None);
+        (begin, *oldest) = (Some(next), next);
+    }
+    Ok(())
 }
 
 /// Puts references in place of those that the tree has.

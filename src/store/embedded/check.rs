@@ -16,6 +16,7 @@ mod journal;
 mod tables;
 
 pub use findings::{Damage, Findings, Unfinished};
+pub(super) use tables::named;
 
 use findings::{missing, read_if_there};
 

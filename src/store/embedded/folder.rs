@@ -15,7 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MARKER: &str = "PAYSTREAM";
+/// The name of the file that makes a folder a data folder.
+pub(super) const MARKER: &str = "PAYSTREAM";
 const DATABASE: &str = "db";
 const JOURNAL: &str = "journal";
 const TITLE: &str = "Paystream embedded store, format ";
@@ -119,6 +120,14 @@ impl Folder {
         Self::lock(path, options.open(marker).map_err(io)?)
     }
 
+    /// Makes a complete data folder of one that holds a complete [`database`](Self::database) and nothing else.
+    pub(super) fn complete(path: &Path) -> Result<(), FolderError> {
+        let marker = new_file(&path.join(MARKER));
+        Self::lock(path, marker.map_err(|source| FolderError::Io { path: path.into(), source })?)?
+            .finish()?;
+        Ok(())
+    }
+
     /// Locks a finished folder, to look at it. Changes nothing.
     pub(super) fn look(path: &Path) -> Result<Self, FolderError> {
         refuse_links(path)?;
@@ -142,7 +151,7 @@ impl Folder {
 
     /// The path below which the library keeps its files.
     pub(super) fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+        database_of(&self.path)
     }
 
     /// Whether the creation of this folder was finished, so that a database has to be there.
@@ -160,7 +169,7 @@ impl Folder {
         if self.format != Some(FORMAT) {
             return Ok(None);
         }
-        let opened = FolderDisk::open(&self.path.join(JOURNAL), EXTENT).map_err(|error| match error.kind() {
+        let opened = FolderDisk::open(&journal_of(&self.path), EXTENT).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
                 self.corrupt(format!("its journal: {error}"))
             }
@@ -173,7 +182,7 @@ impl Folder {
     pub(super) fn finish(&mut self) -> Result<FolderDisk, FolderError> {
         let path = self.path.clone();
         let io = |source| FolderError::Io { path, source };
-        let journal = self.path.join(JOURNAL);
+        let journal = journal_of(&self.path);
         let created = FolderDisk::create(&journal, EXTENT);
         let finished =
             created.and_then(|()| self.write_marker()).and_then(|()| FolderDisk::open(&journal, EXTENT));
@@ -242,6 +251,25 @@ impl Folder {
     }
 }
 
+/// The path below which the library keeps the files of a data folder.
+pub(super) fn database_of(path: &Path) -> PathBuf {
+    path.join(DATABASE)
+}
+
+/// The path below which the segments of a data folder's journal are.
+pub(super) fn journal_of(path: &Path) -> PathBuf {
+    path.join(JOURNAL)
+}
+
+/// Creates a file for this user alone.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Whether there is a data folder at `path`, whose creation came to its end. Looks, and changes nothing; what [`Folder::open`]
 /// would refuse at first sight is refused here too.
 pub(super) fn is_there(path: &Path) -> Result<bool, FolderError> {
@@ -269,7 +297,8 @@ fn refuse_links(path: &Path) -> Result<(), FolderError> {
     }
 }
 
-fn create(path: &Path) -> io::Result<()> {
+/// Creates a folder for this user alone, unless it is there.
+pub(super) fn create(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     // Only the gateway's user may read payments.

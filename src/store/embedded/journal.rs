@@ -15,7 +15,7 @@ pub(super) use disk::{Disk, Extent, FolderDisk};
 pub(super) use group::HEAD_BYTES;
 
 use group::Run;
-use std::io;
+use std::{collections::BTreeMap, io};
 
 /// The ring of a data folder: 64 MiB, some 90 000 events. That is how far the tree may be behind, and what a start after a crash reads at
 /// most, in well below a second.
@@ -87,6 +87,12 @@ impl Journal {
         self.at + length <= self.disk.extent().bytes || self.is_next_free(carried)
     }
 
+    /// How many bytes the ring has.
+    pub(super) fn size(&self) -> usize {
+        let Extent { segments, bytes } = self.disk.extent();
+        segments * bytes
+    }
+
     fn is_next_free(&self, carried: u64) -> bool {
         let next = self.disk.extent().slot(self.segment + 1);
         self.lasts.get(next).is_some_and(|last| *last <= carried)
@@ -153,6 +159,19 @@ pub(super) fn check(disk: &dyn Disk, mut read: impl FnMut(&[u8])) -> Result<u64,
     let begin = runs.get(1).or(runs.first()).map_or(end, |run| run.first - 1);
     check_chain(extent, runs.get(1..).unwrap_or_default(), runs.last().copied(), begin)?;
     Ok(runs.iter().map(|run| run.last + 1 - run.first).sum())
+}
+
+/// Reads the payloads of the groups after number `carried` up to number `last`, in order, while others may write. All of them must have
+/// been synced before. Nothing if some are there no more, because their segment has been written again.
+pub(super) fn read_between(disk: &dyn Disk, carried: u64, last: u64) -> io::Result<Option<Vec<Vec<u8>>>> {
+    let mut found = BTreeMap::new();
+    for slot in 0..disk.extent().segments {
+        let bytes = disk.read(slot)?;
+        let wanted = group::groups(&bytes).filter(|group| group.number > carried && group.number <= last);
+        found.extend(wanted.map(|group| (group.number, group.payload.to_vec())));
+    }
+    let are_all = found.len() as u64 == last.saturating_sub(carried);
+    Ok(are_all.then(|| found.into_values().collect()))
 }
 
 /// Checks that the runs with groups after `carried` leave no hole, and that the journal reaches as far as the tree.

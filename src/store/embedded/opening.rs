@@ -39,6 +39,11 @@ pub(super) struct IndexTerms {
     pub(super) now: Time,
 }
 
+impl IndexTerms {
+    /// No index is kept.
+    pub(super) const NONE: Self = Self { share: 0, now: Time::LAST };
+}
+
 impl Default for Machinery {
     fn default() -> Self {
         Self { clock: Arc::new(crate::clock::now), pace: PACE, disk: Box::new(|files| Box::new(files)) }
@@ -82,7 +87,7 @@ pub(super) fn replay(
     disk: Box<dyn Disk>,
     terms: IndexTerms,
 ) -> Result<(Arc<Recent>, Journal), FolderError> {
-    let carried = tree.carried().map_err(|error| corrupt(path, error))?;
+    let carried = tree.now().carried().map_err(|error| corrupt(path, error))?;
     let mut replayed = Layer::default();
     let mut pairs = Vec::new();
     let mut write = |key, value| pairs.push((key, value));

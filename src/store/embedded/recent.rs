@@ -13,8 +13,8 @@ use super::{
 use crate::{
     payment::{Digest, Event, Subject, Tag, Time},
     store::{
-        Entry, FEED_LEN, Feed, Head, Log, RECORDS_PER_SOURCE, Record, RecordCursor, RecordPage, Reference,
-        StoreError,
+        Entry, FEED_LEN, Feed, Head, Log, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
+        Reference, StoreError,
     },
 };
 use bytes::Bytes;
@@ -64,6 +64,17 @@ impl Layers {
         std::iter::once(&self.active).chain(self.carrying.as_deref())
     }
 
+    /// What the layers say of the keys in a range, as of the changes in `newest`.
+    fn merged_pairs(
+        &self,
+        newest: &Layer,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> BTreeMap<Vec<u8>, Option<Bytes>> {
+        let all = self.carrying.as_deref().into_iter().chain([&self.active, newest]);
+        let pairs = all.flat_map(|layer| layer.pairs.range::<[u8], _>(range));
+        pairs.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// Adds what was synced.
     pub(super) fn absorb(&mut self, newer: Layer) {
         self.active.absorb(newer);
@@ -71,6 +82,16 @@ impl Layers {
             self.since = Some(Instant::now());
         }
     }
+}
+
+/// What the store held at one moment: all that was acknowledged until then.
+pub(super) struct Frozen<'a> {
+    /// The tree.
+    pub(super) tree: Moment<'a>,
+    /// The number of the last group of the journal, which holds what the tree lacks.
+    pub(super) last: u64,
+    /// What neither of them has: the newest lines of the delivery logs.
+    pub(super) lines: Vec<(Vec<u8>, Option<Bytes>)>,
 }
 
 /// The parts of a log in the layers.
@@ -264,6 +285,17 @@ impl Recent {
         Ok((head, references))
     }
 
+    /// What the store holds at this moment.
+    pub(super) fn freeze(&self) -> Frozen<'_> {
+        let layers = self.lock();
+        let last = layers.newest_first().map(|layer| layer.last_group).max().unwrap_or_default();
+        let [first] = layout::all_records(RecordLog::Deliveries);
+        let range = (Bound::Included(&[first][..]), Bound::Excluded(&[first + 1][..]));
+        let lines = layers.merged_pairs(&Layer::default(), range).into_iter().collect();
+        // Taken under the lock, so that what leaves a layer is in it.
+        Frozen { tree: self.tree.now(), last: last.max(layers.carried), lines }
+    }
+
     /// The newest place of each feed.
     pub(super) fn heads(&self) -> Result<Vec<Head>, StoreError> {
         let mut heads = self.tree.heads()?;
@@ -295,9 +327,7 @@ impl Recent {
         range: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> (Moment<'_>, BTreeMap<Vec<u8>, Option<Bytes>>) {
         let layers = self.lock();
-        let all = layers.carrying.as_deref().into_iter().chain([&layers.active, newest]);
-        let pairs = all.flat_map(|layer| layer.pairs.range::<[u8], _>(range));
-        (self.tree.now(), pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+        (self.tree.now(), layers.merged_pairs(newest, range))
     }
 
     /// The records or pending confirmations whose keys have a prefix, as of the changes in `newest`, in order.

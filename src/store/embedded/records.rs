@@ -22,9 +22,9 @@ struct Numbers {
 }
 
 impl RecordLogs {
-    /// Writes a record under the next number of its log, and removes the oldest one if there are too many. An error leaves the batch as
-    /// it was.
-    pub(super) fn write(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<(), StoreError> {
+    /// Writes a record under the next number of its log, and removes the oldest one if there are too many. Returns how many it removed
+    /// of the quarantine. An error leaves the batch as it was.
+    pub(super) fn write(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<usize, StoreError> {
         let prefix = layout::records(record.log, &record.source);
         let value = record.to_bytes()?;
         if !self.0.contains_key(&prefix) {
@@ -33,11 +33,12 @@ impl RecordLogs {
         let numbers = self.0.entry(prefix.clone()).or_default();
         let number = numbers.last + 1;
         let key = |number| layout::numbered(prefix.clone(), number);
-        match record.log {
+        let removed = match record.log {
             RecordLog::Deliveries => {
                 batch.set_volatile(key(number), Some(value));
                 let oldest = number.checked_sub(RECORDS_PER_SOURCE as u64).filter(|oldest| *oldest > 0);
                 oldest.into_iter().for_each(|oldest| batch.set_volatile(key(oldest), None));
+                0
             }
             RecordLog::Quarantine => {
                 batch.put(key(number), value)?;
@@ -45,10 +46,11 @@ impl RecordLogs {
                 share.push_back(number);
                 let too_many = share.len().saturating_sub(RECORDS_PER_SHARE);
                 share.drain(..too_many).try_for_each(|oldest| batch.remove(key(oldest)))?;
+                too_many
             }
-        }
+        };
         numbers.last = number;
-        Ok(())
+        Ok(removed)
     }
 }
 

@@ -1,3 +1,4 @@
+mod backup;
 mod carrying;
 mod faults;
 mod index;
@@ -24,7 +25,7 @@ use std::{
 
 const DAY_MS: i64 = 86_400_000;
 
-const NO_INDEX: IndexTerms = IndexTerms { share: 0, now: Time::LAST };
+const NO_INDEX: IndexTerms = IndexTerms::NONE;
 
 fn settings(path: &Path) -> Settings {
     Settings { path: path.into(), history: Duration::from_secs(180 * 86_400), recent: RECENT }

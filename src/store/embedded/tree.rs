@@ -16,7 +16,13 @@ use crate::{
 };
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _, Snapshot};
-use std::{collections::BTreeMap, fs::OpenOptions, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The size of the buffer that is filled before it is flushed to a sorted file. Only what a folder of format 1 holds in the library's
 /// journal is ever in it.
@@ -42,8 +48,8 @@ pub(super) type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
 pub(super) struct Tree {
     db: Database,
     keys: Keyspace,
-    // The folder stands last, because fields are dropped in order.
-    _folder: Arc<Folder>,
+    // The folder stands last, because fields are dropped in order. A tree that is being made for a copy has none yet.
+    _folder: Option<Arc<Folder>>,
 }
 
 /// A chunk of a feed: the place at which it begins, and its references as the tree keeps them.
@@ -65,20 +71,12 @@ impl Tree {
         if folder.is_finished() {
             check_files(&folder)?;
         }
-        let db = Database::builder(folder.database())
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(BACKGROUND_THREADS)
-            .max_cached_files(Some(STORE_FILES))
-            .open()
-            .map_err(|error| folder.refused(error))?;
+        let db = database(&folder.database()).map_err(|error| folder.refused(error))?;
         // The library takes a folder that lost its files for a new one. That would hide the loss.
         if folder.is_finished() && !db.keyspace_exists(KEYSPACE) {
             return Err(folder.corrupt("its database lost its files".into()));
         }
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
-        let keys = db.keyspace(KEYSPACE, options).map_err(|error| folder.refused(error))?;
-        db.persist(PersistMode::SyncAll).map_err(|error| folder.refused(error))?;
+        let keys = keyspace(&db).map_err(|error| folder.refused(error))?;
         let journal = match journal {
             Some(journal) => journal,
             None => {
@@ -87,7 +85,21 @@ impl Tree {
                 folder.finish()?
             }
         };
-        Ok((Self { db, keys, _folder: Arc::new(folder) }, journal))
+        Ok((Self { db, keys, _folder: Some(Arc::new(folder)) }, journal))
+    }
+
+    /// Creates an empty tree, whose files are below `path`. It belongs to no data folder: the caller keeps others away and makes the folder
+    /// around it when the tree is complete.
+    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
+        let db = database(path).map_err(failed)?;
+        let keys = keyspace(&db).map_err(failed)?;
+        Ok(Self { db, keys, _folder: None })
+    }
+
+    /// Makes the sorted files hold all that the library's own journal does, durably.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.keys.rotate_memtable_and_wait().map_err(failed)?;
+        self.db.persist(PersistMode::SyncAll).map_err(failed)
     }
 
     /// The tree as it is now.
@@ -95,16 +107,55 @@ impl Tree {
         Moment { tree: self, snapshot: self.db.snapshot() }
     }
 
-    /// Writes a batch, all of it or nothing. It is durable before this returns.
+    /// Writes a batch, all of it or nothing. It is durable before this returns. After an error, as on a full disk, what was written of it is
+    /// removed again, so that it does not take the room that the next try needs.
     pub(super) fn write(&self, writes: Writes) -> Result<(), StoreError> {
-        let mut batch = self.keys.start_ingestion().map_err(failed)?;
+        let newest = self.files().ok().and_then(|files| files.into_keys().next_back());
+        let written = self.ingest(writes).map_err(failed);
+        if written.is_err()
+            && let Err(error) = self.remove_unfinished(newest)
+        {
+            tracing::warn!(%error, "the unfinished files of a failed write were not removed");
+        }
+        written
+    }
+
+    fn ingest(&self, writes: Writes) -> fjall::Result<()> {
+        let mut batch = self.keys.start_ingestion()?;
         for (key, value) in writes {
             match value {
-                Some(value) => batch.write(key, &*value).map_err(failed)?,
-                None => batch.write_tombstone(key).map_err(failed)?,
+                Some(value) => batch.write(key, &*value)?,
+                None => batch.write_tombstone(key)?,
             }
         }
-        batch.finish().map_err(failed)
+        batch.finish()
+    }
+
+    /// The sorted files, by their numbers, which rise.
+    fn files(&self) -> io::Result<BTreeMap<u64, PathBuf>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(self.keys.path().join("tables"))? {
+            let path = entry?.path();
+            let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            files.extend(number.map(|number| (number, path)));
+        }
+        Ok(files)
+    }
+
+    /// Removes the sorted files after number `newest` that belong to nothing. The library does that only when it opens the folder. While it
+    /// merges files, some that are not finished are its own, so nothing is removed.
+    fn remove_unfinished(&self, newest: Option<u64>) -> io::Result<()> {
+        let files = self.files()?;
+        if self.db.active_compactions() > 0 {
+            return Ok(());
+        }
+        let Some(named) = check::named(self.keys.path())? else { return Ok(()) };
+        for (number, path) in files {
+            if Some(number) > newest && !named.contains(&path) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a thread of the library has failed. Then it merges no files any more.
@@ -115,13 +166,6 @@ impl Tree {
     /// Reads the value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         self.keys.get(key).map_err(failed)
-    }
-
-    /// The number of the journal's last group that is in the tree.
-    pub(super) fn carried(&self) -> Result<u64, StoreError> {
-        let number = |value: fjall::UserValue| Some(u64::from_be_bytes(value.as_ref().try_into().ok()?));
-        let unreadable = || StoreError::Corrupt("the number of the groups that it holds".into());
-        self.get(layout::CARRIED)?.map_or(Ok(0), |value| number(value).ok_or_else(unreadable))
     }
 
     /// The meta of a log.
@@ -157,6 +201,22 @@ impl Tree {
     }
 }
 
+fn database(path: &Path) -> fjall::Result<Database> {
+    Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES)
+        .worker_threads(BACKGROUND_THREADS)
+        .max_cached_files(Some(STORE_FILES))
+        .open()
+}
+
+fn keyspace(db: &Database) -> fjall::Result<Keyspace> {
+    let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+    let keys = db.keyspace(KEYSPACE, options)?;
+    db.persist(PersistMode::SyncAll)?;
+    Ok(keys)
+}
+
 /// Checks the library's files before it opens them, and cuts the end of a journal that was not written wholly, so that the library finds
 /// only whole writes.
 fn check_files(folder: &Folder) -> Result<(), FolderError> {
@@ -179,6 +239,14 @@ fn check_files(folder: &Folder) -> Result<(), FolderError> {
 }
 
 impl Moment<'_> {
+    /// The number of the journal's last group that is in the tree.
+    pub(super) fn carried(&self) -> Result<u64, StoreError> {
+        let number = |value: fjall::UserValue| Some(u64::from_be_bytes(value.as_ref().try_into().ok()?));
+        let unreadable = || StoreError::Corrupt("the number of the groups that it holds".into());
+        let value = self.snapshot.get(&self.tree.keys, layout::CARRIED).map_err(failed)?;
+        value.map_or(Ok(0), |value| number(value).ok_or_else(unreadable))
+    }
+
     /// The meta of a log.
     pub(super) fn meta(&self, subject: &Subject) -> Result<Option<layout::Meta>, StoreError> {
         let meta = self.snapshot.get(&self.tree.keys, layout::meta(subject)).map_err(failed)?;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     limits::LimitHit,
-    metrics::Metrics,
+    metrics::{JournalUse, Metrics},
     payment::{Cursor, Event, Tag, Time},
     store::{Appended, Conflict, Head, MAX_LOG, Notice, NoticeBody, RecordLog, StoreError, labels::life_ms},
 };
@@ -114,6 +114,7 @@ impl Writer {
             if self.ticked.elapsed() >= TICK {
                 self.ticked = Instant::now();
                 self.forget_stale();
+                self.measure();
             }
         }
         self.mark();
@@ -220,6 +221,14 @@ impl Writer {
         }
     }
 
+    /// Reports how far the tree is behind the journal.
+    fn measure(&self) {
+        let layers = self.recent.lock();
+        let used = layers.active.bytes + layers.carrying.as_ref().map_or(0, |layer| layer.bytes);
+        drop(layers);
+        self.metrics.journal(JournalUse { used: used as u64, size: self.journal.size() as u64 });
+    }
+
     /// Removes the logs that the sweep found, as far as they are still past their time to live.
     fn forget_stale(&mut self) {
         let stale = std::mem::take(&mut self.recent.lock().stale);
@@ -257,7 +266,9 @@ impl Writer {
                 Answer::Append(reply, result)
             }
             Command::Record { record, reply } => {
-                let result = self.records.write(batch, &record);
+                let result = self.records.write(batch, &record).map(|removed| {
+                    (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
+                });
                 let Some(reply) = reply else {
                     if let Err(error) = result {
                         tracing::warn!(%error, "a record of a delivery was lost");

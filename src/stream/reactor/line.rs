@@ -22,8 +22,8 @@ pub(super) struct Line {
     framing: Framing,
     /// The last bytes of the stream are among those that wait.
     pub(super) is_ending: bool,
-    /// How many bytes the client has sent after its request.
-    stray: u32,
+    /// How many bytes the client has sent after its request; as many as fit are too many.
+    stray: u16,
     /// Held until the connection ends.
     _guard: Box<dyn Send>,
 }
@@ -53,7 +53,7 @@ impl Line {
         stray: usize,
         guard: Box<dyn Send>,
     ) -> Self {
-        let (socket, stray) = (TcpStream::from_std(socket), u32::try_from(stray).unwrap_or(u32::MAX));
+        let (socket, stray) = (TcpStream::from_std(socket), u16::try_from(stray).unwrap_or(u16::MAX));
         Self { socket, waiting: None, framing, is_ending: false, stray, _guard: guard }
     }
 
@@ -136,8 +136,8 @@ impl Line {
             match self.socket.read(buffer) {
                 Ok(0) => return Peer::Gone,
                 Ok(length) => {
-                    self.stray = self.stray.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-                    if self.stray as usize > STRAY_BYTES {
+                    self.stray = self.stray.saturating_add(u16::try_from(length).unwrap_or(u16::MAX));
+                    if usize::from(self.stray) > STRAY_BYTES {
                         return Peer::Floods;
                     }
                 }

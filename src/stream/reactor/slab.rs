@@ -3,8 +3,8 @@
 
 use std::num::NonZeroU32;
 
-/// How many slots are allocated at a time.
-const CHUNK: usize = 128;
+/// How many bytes are allocated at a time: whole pages, and a size that the allocator does not round up.
+const CHUNK_BYTES: usize = 20 << 10;
 
 /// The number of a slot. It is kept plus one, so that an optional key needs no more memory than a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,6 +43,10 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// How many slots are allocated at a time.
+    const CHUNK: usize =
+        if CHUNK_BYTES > size_of::<Slot<T>>() { CHUNK_BYTES / size_of::<Slot<T>>() } else { 1 };
+
     /// The slot that the next value gets. `None` if there are four billion values.
     pub(super) fn vacancy(&self) -> Option<Key> {
         self.free.or_else(|| Key::new(self.len))
@@ -58,8 +62,8 @@ impl<T> Slab<T> {
                 self.free = next;
             }
         } else {
-            if self.len.is_multiple_of(CHUNK) {
-                self.chunks.push(Vec::with_capacity(CHUNK));
+            if self.len.is_multiple_of(Self::CHUNK) {
+                self.chunks.push(Vec::with_capacity(Self::CHUNK));
             }
             self.chunks.last_mut()?.push(Slot::Used(value));
             self.len += 1;
@@ -76,7 +80,7 @@ impl<T> Slab<T> {
 
     pub(super) fn get(&self, key: Key) -> Option<&T> {
         let index = key.slot() as usize;
-        match self.chunks.get(index / CHUNK)?.get(index % CHUNK)? {
+        match self.chunks.get(index / Self::CHUNK)?.get(index % Self::CHUNK)? {
             Slot::Used(value) => Some(value),
             Slot::Free(_) => None,
         }
@@ -95,7 +99,16 @@ impl<T> Slab<T> {
 
     fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
         let index = key.slot() as usize;
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+        self.chunks.get_mut(index / Self::CHUNK)?.get_mut(index % Self::CHUNK)
+    }
+
+    /// Takes all values out.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
+        let slots = std::mem::take(self).chunks.into_iter().flatten();
+        slots.filter_map(|slot| match slot {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        })
     }
 }
 
@@ -129,6 +142,11 @@ mod tests {
                 }
                 prop_assert_eq!(slab.len, most);
             }
+            let (mut drained, mut values): (Vec<usize>, Vec<usize>) = (slab.drain().collect(), map.into_values().collect());
+            drained.sort_unstable();
+            values.sort_unstable();
+            prop_assert_eq!(drained, values);
+            prop_assert_eq!(slab.vacancy(), Key::new(0));
         }
     }
 }

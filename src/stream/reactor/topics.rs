@@ -4,7 +4,7 @@ use super::{
     inbox::{Inbox, Read},
     slab::{Key, Slab},
 };
-use crate::hub::{Hub, Ringer, Watch};
+use crate::hub::{Hub, Ringer, Topic, Watch};
 use std::sync::Arc;
 use tokio::{runtime::Handle, task::AbortHandle};
 
@@ -14,6 +14,8 @@ pub(super) struct Topics {
     /// Where logs are read.
     runtime: Handle,
     inbox: Arc<Inbox>,
+    /// The inbox, as the hub knows it.
+    ringer: Arc<dyn Ringer>,
     topics: Slab<Watched>,
     places: Slab<Seating>,
     /// The number of the last read.
@@ -22,7 +24,8 @@ pub(super) struct Topics {
 
 /// One topic.
 struct Watched {
-    watch: Watch,
+    /// It is watched by the thread's inbox until this leaves the slab.
+    topic: Arc<Topic>,
     /// The first place in the list of its streams.
     first: Option<Key>,
     /// The read of its log that is under way. Boxed, because few topics have one.
@@ -53,6 +56,7 @@ impl Topics {
         Self {
             hub,
             runtime: Handle::current(),
+            ringer: Arc::clone(&inbox) as Arc<dyn Ringer>,
             inbox,
             topics: Slab::default(),
             places: Slab::default(),
@@ -80,12 +84,11 @@ impl Topics {
 
     /// The key of a topic; it is watched from now on, if it was not before.
     fn topic_or_new(&mut self, watch: &Watch) -> Option<Key> {
-        let ringer = Arc::clone(&self.inbox) as Arc<dyn Ringer>;
-        if let Some(known) = watch.topic().key_of(&ringer).and_then(|slot| Key::new(slot as usize)) {
+        if let Some(known) = watch.topic().key_of(&self.ringer).and_then(|slot| Key::new(slot as usize)) {
             return Some(known);
         }
-        let watch = watch.for_ringer(ringer, self.topics.vacancy()?.slot());
-        self.topics.insert(Watched { watch, first: None, reading: None })
+        let topic = watch.share(Arc::clone(&self.ringer), self.topics.vacancy()?.slot());
+        self.topics.insert(Watched { topic, first: None, reading: None })
     }
 
     /// Takes a stream out of all lists in which it has places. Topics without a stream are no longer watched.
@@ -100,11 +103,18 @@ impl Topics {
             if let Some(before) = before.and_then(|before| self.places.get_mut(before)) {
                 before.after = after;
             } else if after.is_none() {
-                self.topics.remove(topic);
+                self.forget(topic);
             } else if let Some(topic) = self.topics.get_mut(topic) {
                 topic.first = after;
             }
             next = sibling;
+        }
+    }
+
+    /// Ends the watch of a topic.
+    fn forget(&mut self, key: Key) {
+        if let Some(Watched { topic, .. }) = self.topics.remove(key) {
+            self.hub.leave(&topic, &self.ringer, key.slot());
         }
     }
 
@@ -150,7 +160,7 @@ impl Topics {
 
     fn begin(&mut self, topic: Key, number: u32) -> Option<u32> {
         let watched = self.topics.get_mut(topic)?;
-        let (history, inbox) = (self.hub.history_in_time(watched.watch.topic()), Arc::clone(&self.inbox));
+        let (history, inbox) = (self.hub.history_in_time(&watched.topic), Arc::clone(&self.inbox));
         let read = async move { inbox.was_read(Read { topic, number, history: history.await }) };
         let task = self.runtime.spawn(read).abort_handle();
         watched.reading = Some(Box::new(Reading { number, then: None, task }));
@@ -162,6 +172,16 @@ impl Topics {
 fn next_number(reads: &mut u32) -> u32 {
     *reads = reads.checked_add(1).unwrap_or(1);
     *reads
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        for Watched { topic, .. } in self.topics.drain() {
+            if let Some(key) = topic.key_of(&self.ringer) {
+                self.hub.leave(&topic, &self.ringer, key);
+            }
+        }
+    }
 }
 
 impl Drop for Reading {

@@ -5,8 +5,7 @@
 //! when the wheel comes there. A timer that is moved to a later time stays where it lies until then, since most are moved again
 //! before they fire.
 
-/// The length of a tick in milliseconds: a timer fires at most two of them late. With 10,000 streams some 40 heartbeats fall into
-/// one tick, so that the thread wakes for many at a time.
+/// The length of a tick in milliseconds: a timer fires at most two of them late.
 pub(super) const TICK_MS: u64 = 50;
 
 /// The number of slots.
@@ -85,6 +84,13 @@ impl Wheel {
         } else {
             self.set_first((before & !IS_FIRST) as usize, after);
         }
+    }
+
+    /// Whether a timer is set.
+    pub(super) fn is_set(&self, timer: u32) -> bool {
+        let index = timer as usize;
+        let timer = self.timers.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK));
+        timer.is_some_and(|timer| timer.before != NONE)
     }
 
     /// Moves on to tick `now`, and appends to `due` the timers that fire until then. They are unset.
@@ -182,6 +188,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    const TIMERS: u32 = 700;
+
     #[derive(Clone, Debug)]
     enum Step {
         Set(u32, u32),
@@ -191,7 +199,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let ahead = prop_oneof![0_u32..20, 0_u32..3_000, 1020_u32..1030, 0_u32..1_000_000];
-        let timer = || 0_u32..700;
+        let timer = || 0_u32..TIMERS;
         prop_oneof![
             4 => (timer(), ahead.clone()).prop_map(|(timer, ahead)| Step::Set(timer, ahead)),
             1 => timer().prop_map(Step::Cancel),
@@ -234,6 +242,9 @@ mod tests {
                         model.retain(|_, at| *at > now);
                         prop_assert_eq!(due, expected);
                     }
+                }
+                for timer in 0..TIMERS {
+                    prop_assert_eq!(wheel.is_set(timer), model.contains_key(&timer));
                 }
                 // The thread sleeps until the next tick, which must not be later than the first timer.
                 let first = model.values().min().copied();

@@ -21,7 +21,7 @@ async fn opens(node: &Node, id: &str, holders: Holders) -> Option<Reader> {
 }
 
 fn hits(node: &Node, limit: &str) -> bool {
-    node.metrics.render().contains(&format!("limit_hits_total{{reason=\"{limit}\"}}"))
+    !node.metrics.render().contains(&format!("limit_hits_total{{reason=\"{limit}\"}} 0\n"))
 }
 
 #[tokio::test(start_paused = true)]

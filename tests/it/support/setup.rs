@@ -1,7 +1,12 @@
 //! The configuration of a test's gateway.
 
 use super::{ADMIN_TOKEN, GENERIC_SECRET, OPERATOR_KEY, OTHER_SECRET, RedisServer, STRIPE_SECRET, TOKEN_KEY};
-use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// What a test wants of its gateway. The default has the sources `acme` (generic) and `stripe` in realm `default` and
 /// `other` (generic) in realm `other`, and the keys `k1` (for both realms) and `ops` (an operator's).
@@ -35,6 +40,8 @@ pub(crate) enum Store {
     AsTheRunSays,
     /// In the gateway's own folder.
     Embedded,
+    /// In this folder.
+    EmbeddedIn(PathBuf),
     /// On a Redis server, with further lines under `[store]`.
     Redis { url: String, more: String },
 }
@@ -129,6 +136,7 @@ impl Setup {
             Store::AsTheRunSays | Store::Embedded => {
                 format!("kind = \"embedded\"\npath = \"{}\"", folder.join("data").display())
             }
+            Store::EmbeddedIn(path) => format!("kind = \"embedded\"\npath = \"{}\"", path.display()),
             Store::Redis { url, more } => format!("kind = \"redis\"\nurl = \"{url}\"\n{more}"),
         };
         let mut toml = format!(

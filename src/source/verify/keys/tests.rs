@@ -394,7 +394,12 @@ async fn a_delivery_whose_key_can_t_be_fetched_is_deferred_and_taken_when_it_com
         assert_eq!(stand_in.asked().len(), asked, "a failure is remembered");
         bench.forget("k1");
     }
-    assert!(bench.metrics.render().contains("paystream_webhook_success_ratio 0"));
+    let text = bench.metrics.render();
+    let count =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").to_owned();
+    let [all, failed] = ["webhooks_total", "webhooks_failed_total"]
+        .map(|name| count(&format!("paystream_{name}{{source=\"acme\"}} ")));
+    assert_eq!(all, failed, "{text}");
     stand_in.answer("k1", 200, plaid_answer(&signer, "k1", None));
     assert_eq!(bench.send(&signed, PLAID).await, is(200, "accepted"));
     let (path, body) = stand_in.asked().pop().unwrap();

@@ -23,6 +23,11 @@ struct Table {
     checksum: u128,
 }
 
+/// The sorted files that the list of a keyspace names; nothing if it cannot be read.
+pub(in crate::store::embedded) fn named(keyspace: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    Ok(list(keyspace)?.ok().map(|tables| tables.into_iter().map(|table| table.path).collect()))
+}
+
 /// Checks the sorted files of a keyspace, as far as the budget reaches, and returns the greatest sequence number that they hold.
 pub(super) fn check(keyspace: &Path, budget: &mut u64, findings: &mut Findings) -> io::Result<Option<u64>> {
     let tables = match list(keyspace)? {

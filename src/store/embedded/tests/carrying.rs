@@ -152,6 +152,43 @@ async fn a_store_that_carries_when_it_is_closed_answers_as_if_it_never_did() {
     whatever_is_carried(Pace { bytes: usize::MAX, after: Duration::from_secs(3600) }, 1500).await;
 }
 
+/// What is sent of an open store.
+pub(super) async fn sent(store: &Embedded) -> Vec<u8> {
+    let (mut backup, mut bytes) = (store.backup().await.unwrap().unwrap(), Vec::new());
+    while let Some(chunk) = backup.recv().await {
+        bytes.extend_from_slice(&chunk.unwrap());
+    }
+    bytes
+}
+
+/// Backups in the midst of all this, of what only the journal holds, what is being carried and what the tree holds.
+async fn backups_whatever_is_carried(pace: Pace) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_by(Machinery { pace, ..Machinery::default() }, &dir.path().join("live"));
+    let (mut random, mut expected) = (ChaCha8Rng::seed_from_u64(11), Expected::default());
+    for number in 0..1500 {
+        change(&store, &mut expected, number, &mut random).await;
+        if number % 250 == 249 {
+            let copy = dir.path().join(number.to_string());
+            copy_from_gateway(&*sent(&store).await, None, &copy).unwrap();
+            for _ in 0..2 {
+                check(&open(&copy).unwrap(), &expected, &mut random).await;
+            }
+        }
+    }
+    check(&store, &expected, &mut random).await;
+}
+
+#[tokio::test]
+async fn a_backup_of_what_the_journal_holds_answers_like_the_store() {
+    backups_whatever_is_carried(Pace { bytes: usize::MAX, after: Duration::from_secs(3600) }).await;
+}
+
+#[tokio::test]
+async fn a_backup_of_what_is_carried_in_part_answers_like_the_store() {
+    backups_whatever_is_carried(Pace { bytes: 30_000, after: Duration::from_secs(3600) }).await;
+}
+
 #[test]
 fn subjects_are_read_back_from_the_keys_of_their_metas() {
     for payment in ["pay", "order/7:a"] {
