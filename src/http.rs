@@ -45,6 +45,7 @@ mod preamble;
 mod problem;
 mod public;
 mod read_ahead;
+mod realm;
 mod refusal;
 mod service;
 mod standings;

@@ -18,6 +18,7 @@
 //! | `watchers`  | the watchers of one topic |
 //! | `bell`      | how a watcher is woken |
 //! | `heads`     | comparing the heads of all partitions, to find what no notice announced |
+//! | `overview`  | all payments of a realm, for those who follow them |
 //! | `heal`      | reading from the store what notices failed to say |
 
 mod bell;
@@ -26,6 +27,7 @@ mod frame;
 mod heads;
 mod heal;
 mod history;
+mod overview;
 mod partition;
 mod topic;
 mod watch;
@@ -36,6 +38,7 @@ pub use follower::Follower;
 pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
 pub use history::History;
+pub use overview::{Beginning, Changes, Filter, Following, Overview, Page, PagePlace, Restart, TooFarBehind};
 pub use topic::{LogEnd, Pull, Topic};
 pub use watch::Watch;
 
@@ -43,12 +46,13 @@ use crate::{
     backoff::Backoff,
     limits::Limits,
     metrics::{HealCause, Metrics},
-    payment::{Cursor, PARTITIONS},
+    payment::{Cursor, Name, PARTITIONS},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
 use partition::{Continuity, Partition};
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -80,6 +84,8 @@ pub struct Hub {
     partitions: Vec<Mutex<Partition>>,
     /// The topics that hold frames or a history, which the hub drops when nobody needs them any more.
     warm: Mutex<Vec<Arc<Topic>>>,
+    /// The overviews that somebody reads, by realm.
+    overviews: Mutex<HashMap<Name, Arc<Overview>>>,
     /// Limits how many logs are read at once.
     reads: Semaphore,
     /// Limits how many feeds are read at once.
@@ -101,6 +107,7 @@ impl Hub {
             metrics,
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
+            overviews: Mutex::default(),
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
             stale: AtomicBool::new(false),
@@ -167,6 +174,12 @@ impl Hub {
         self.misses_notices.load(Ordering::Relaxed)
     }
 
+    /// Whether the store keeps an index of all payments.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.store.is_indexed()
+    }
+
     /// Whether the store does not answer at present, so that what streams show may be out of date.
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -181,10 +194,12 @@ impl Hub {
                 topic.ring();
             }
         }
+        self.ring_overviews();
     }
 
     /// Continues every partition at its head. Topics may have read their logs before these heads, so they are reloaded.
     fn begin(self: &Arc<Self>, heads: Vec<Head>) {
+        self.doubt_overviews();
         for (partition, head) in self.partitions.iter().zip(heads) {
             let topics: Vec<_> = {
                 let mut partition = lock(partition);
@@ -199,6 +214,7 @@ impl Hub {
 
     /// Takes one notice: applies the next one of its partition, ignores an old one, and heals the partition after a gap.
     fn take(self: &Arc<Self>, notice: &Notice) {
+        self.note(notice);
         let mut partition = self.partition(notice.partition);
         match partition.take(notice) {
             Continuity::Old => {}

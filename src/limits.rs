@@ -59,6 +59,8 @@ pub enum LimitHit {
     StreamsPerPayment,
     /// A stream or long poll was refused, because its peer had [`Limits::streams_per_peer`].
     StreamsPerPeer,
+    /// A stream of all payments was refused, because its realm had [`Limits::streams_per_realm`].
+    StreamsPerRealm,
     /// A stream or long poll was refused, because its token had [`Limits::streams_per_token`].
     StreamsPerToken,
 }
@@ -105,6 +107,8 @@ pub struct Limits {
     pub streams_per_token: usize,
     /// The most streams and long polls that watch one payment.
     pub streams_per_payment: usize,
+    /// The most streams of all payments of one realm.
+    pub streams_per_realm: usize,
     /// The most logs that are read at once for streams that open. Read once, at start.
     pub log_reads: usize,
     /// How long written bytes may wait for a reader that takes none. A reader that takes them later gets the closing reason `stalled`;
@@ -139,6 +143,7 @@ impl Default for Limits {
             streams_per_peer: 2_000,
             streams_per_token: 1_000,
             streams_per_payment: 20_000,
+            streams_per_realm: 100,
             log_reads: 64,
             stall: Duration::from_secs(30),
             accepts_per_second: 2_000,

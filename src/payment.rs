@@ -32,6 +32,6 @@ pub use failure::{ActionKind, FailureReason, WordObject};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
-pub use subject::{ALL_PAYMENTS, Kind, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject};
+pub use subject::{ALL_PAYMENTS, EVENTS, Kind, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject};
 pub use time::Time;
 pub use view::View;

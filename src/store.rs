@@ -10,6 +10,7 @@
 //! | `append`    | what is appended, and what came of it |
 //! | `log`       | a subject's events in commit order |
 //! | `feed`      | references to the newest events of a partition |
+//! | `index`     | the payments of a realm that changed most recently |
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations |
@@ -22,6 +23,7 @@ pub mod embedded;
 mod erase;
 mod error;
 mod feed;
+mod index;
 mod interface;
 mod log;
 mod notice;
@@ -33,6 +35,7 @@ pub use append::{Append, Appended, Conflict};
 pub use erase::{Erased, Erasure};
 pub use error::StoreError;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
+pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody};
@@ -57,7 +60,7 @@ pub enum Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Embedded(embedded::Settings { path, history }) => {
+            Self::Embedded(embedded::Settings { path, history, .. }) => {
                 write!(f, "embedded in {}, history {history:?}", path.display())
             }
             Self::Redis(settings) => settings.fmt(f),

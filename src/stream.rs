@@ -8,8 +8,10 @@
 //! | `streams`  | all streams of the node, and what runs beside them |
 //! | `node`     | what they share |
 //! | `open`     | a request for a stream, and the answer to it |
+//! | `realm`    | streams of all payments of a realm |
 //! | `drive`    | when a stream writes, and when and how it ends; pure |
-//! | `session`  | what a stream writes; pure |
+//! | `content`  | what any stream writes |
+//! | `session`  | what a stream of some payments writes; pure |
 //! | `lane`     | one payment of a stream, and how far the stream has come in its log; pure |
 //! | `moment`   | the time and the conditions by which a stream decides |
 //! | `wire`     | how each event is spelled; pure |
@@ -23,12 +25,14 @@
 
 mod begun;
 mod census;
+mod content;
 mod drive;
 mod lane;
 mod moment;
 mod node;
 mod open;
 mod reactor;
+mod realm;
 mod reason;
 mod session;
 mod settings;
@@ -42,6 +46,7 @@ pub use census::Holders;
 pub use drive::Stands;
 pub use open::{Open, Opened};
 pub use reactor::{Departure, Framing};
+pub use realm::OpenRealm;
 pub use reason::Closing;
 pub use settings::Settings;
 pub use sink::{Body, Cut};

@@ -12,7 +12,7 @@
 //! | `delivery` | a whole delivery without its store, its verification, its mapping, and the bare signature |
 //! | `fold`     | events to a state |
 //! | `watching` | a log to frames, and a notice to those who watch |
-//! | `append`   | events to the embedded store |
+//! | `append`   | events to the embedded store, without and with the index of all payments |
 //! | `stubs`    | the store that the others have, and events |
 
 #![expect(
@@ -43,7 +43,7 @@ struct Step {
     build: fn() -> Box<dyn FnMut()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "deliver", times: 400, build: delivery::deliver },
     Step { name: "verify", times: 400, build: delivery::verify },
     Step { name: "map", times: 1_000, build: delivery::map },
@@ -52,6 +52,7 @@ const STEPS: [Step; 8] = [
     Step { name: "encode", times: 500, build: watching::encode },
     Step { name: "wake", times: 200, build: watching::wake },
     Step { name: "append", times: 50, build: append::append },
+    Step { name: "index", times: 50, build: append::index },
 ];
 
 fn main() {

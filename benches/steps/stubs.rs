@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Log, Notice,
-        Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart, Log,
+        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
     },
 };
 use std::{
@@ -47,6 +47,14 @@ impl Store for Scripted {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         black_box(append);
         Ok(Appended::New { cursor: Cursor { tag: Tag::from_random(1), seq: 1 } })
+    }
+
+    fn is_indexed(&self) -> bool {
+        false
+    }
+
+    async fn index(&self, _: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        Ok(vec![IndexPart::default(); from.len()])
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use super::{
     rules::Rules,
     token::{MAX_LIFETIME, MAX_PAYMENTS},
 };
-use crate::payment::{ALL_PAYMENTS, Name, Time};
+use crate::payment::{ALL_PAYMENTS, EVENTS, Name, Time};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -22,6 +22,11 @@ pub enum MintError {
     /// The number of payments is wrong, or `"*"` is not alone.
     #[error("a token names 1 to {MAX_PAYMENTS} payments, or \"*\" alone; this one has {0}")]
     Payments(usize),
+    /// One of the ids is no payment's.
+    #[error(
+        "\"{EVENTS}\" is no payment's id: /v1/payments/{EVENTS} is the stream of all payments, which needs the token for \"*\""
+    )]
+    Reserved,
     /// The lifetime is too short or too long.
     #[error("a token is valid for 1 second to 24 hours")]
     Lifetime,
@@ -42,6 +47,9 @@ pub(super) fn mint(
     let all = payments.iter().any(|id| id.as_str() == ALL_PAYMENTS);
     if payments.is_empty() || payments.len() > MAX_PAYMENTS || (all && payments.len() > 1) {
         return Err(MintError::Payments(payments.len()));
+    }
+    if payments.iter().any(|id| id.as_str() == EVENTS) {
+        return Err(MintError::Reserved);
     }
     if ttl < Duration::from_secs(1) || ttl > MAX_LIFETIME {
         return Err(MintError::Lifetime);

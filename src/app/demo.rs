@@ -14,7 +14,7 @@ use crate::{
     http::demo,
     payment::Name,
     source::{Source, SourceSettings},
-    store::{self, redis},
+    store::{self, RECENT, redis},
     telemetry,
 };
 use anyhow::Context;
@@ -55,6 +55,7 @@ pub fn on_redis(url: SecretString) -> redis::Settings {
         durability: redis::Durability::None,
         ack_replicas: 0,
         history: REDIS_HISTORY,
+        recent: RECENT,
     }
 }
 

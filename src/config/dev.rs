@@ -17,7 +17,7 @@ use crate::{
     limits::Limits,
     payment::Name,
     source::{Source, SourceSettings},
-    store::{self, embedded},
+    store::{self, RECENT, embedded},
     stream, telemetry,
 };
 use secrecy::SecretString;
@@ -93,7 +93,11 @@ impl Config {
         Ok(Self {
             listen: Listen::or_default(None, None, None),
             proxying: Proxying::default(),
-            store: store::Settings::Embedded(embedded::Settings { path: data, history: 45 * DAY }),
+            store: store::Settings::Embedded(embedded::Settings {
+                path: data,
+                history: 45 * DAY,
+                recent: RECENT,
+            }),
             sources,
             access,
             // Only the developer waits for the shutdown, so it is short.

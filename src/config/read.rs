@@ -198,6 +198,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         streams_per_peer: count("streams_per_peer", MOST, default.streams_per_peer),
         streams_per_token: count("streams_per_token", MOST, default.streams_per_token),
         streams_per_payment: count("streams_per_payment", MOST, default.streams_per_payment),
+        streams_per_realm: count("streams_per_realm", MOST, default.streams_per_realm),
         log_reads: count("log_reads", MOST, default.log_reads),
         accepts_per_second: count("accepts_per_second", MOST, default.accepts_per_second),
         ..default

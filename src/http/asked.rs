@@ -3,7 +3,7 @@
 //! It only reads the request. Whether the client may see a payment is decided elsewhere.
 
 use super::{problem::Problem, service::Arrival};
-use crate::payment::{ALL_PAYMENTS, Name};
+use crate::payment::{ALL_PAYMENTS, EVENTS, Name};
 use axum::{
     extract::Query,
     http::{HeaderMap, Method, Uri, header, request::Parts},
@@ -35,6 +35,11 @@ impl Asked {
     /// The query as it was sent, still encoded.
     pub(super) fn query(&self) -> Option<&str> {
         self.uri.query()
+    }
+
+    /// The names of the query's parameters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(name, _)| name.as_str())
     }
 
     /// All values of a query parameter.
@@ -101,6 +106,11 @@ pub(super) fn payment(id: &str) -> Result<Name, Problem> {
     if id == ALL_PAYMENTS {
         return Err(bad_payment(
             "`*` stands for all payments in an operator's token, and is no payment's id; name one",
+        ));
+    }
+    if id == EVENTS {
+        return Err(bad_payment(
+            "`events` is no payment's id: /v1/payments/events is the stream of all payments; name a payment",
         ));
     }
     id.parse().map_err(|error| bad_payment(format!("the payment id is not valid: {error}")))
@@ -203,6 +213,7 @@ mod tests {
             "/?payment=%0A",
             "/?payment=*",
             "/?payment=%2A",
+            "/?payment=events",
         ] {
             assert_eq!(check(refused), None, "{refused}");
         }

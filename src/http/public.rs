@@ -7,6 +7,7 @@
 use super::{
     asked::{self, Asked},
     problem::{self, Problem},
+    realm,
     service::Arrival,
     standings::Standings,
 };
@@ -31,20 +32,20 @@ use axum::{
 use std::{sync::Arc, time::Duration};
 
 /// When a backend should ask again for a snapshot after the store did not answer.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The parts of the gateway that the public routes use. A clone shares everything.
 #[derive(Clone)]
 pub struct Public {
     /// Opens streams and takes snapshots.
-    streams: Arc<Streams>,
+    pub(super) streams: Arc<Streams>,
     /// Decides what a request may see.
-    access: Arc<Access>,
+    pub(super) access: Arc<Access>,
     /// Limits the payments of a stream and the wait of a long poll.
     limits: Live<Limits>,
     /// Counts refusals.
-    metrics: Arc<Metrics>,
-    standings: Arc<Standings>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) standings: Arc<Standings>,
 }
 
 impl Public {
@@ -63,6 +64,8 @@ impl Public {
     pub fn routes(self) -> Router {
         let access = Arc::clone(&self.access);
         let v1 = Router::new()
+            .route("/payments", get(realm::page))
+            .route("/payments/events", get(realm::events))
             .route("/payments/{payment}", get(snapshot))
             .route("/payments/{payment}/events", get(events_of_one))
             .route("/events", get(events_of_several))
@@ -73,7 +76,7 @@ impl Public {
         Router::new().nest("/v1", v1)
     }
 
-    fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
+    pub(super) fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
             self.metrics.refusals.count(denied.counted());
             unauthorized(denied)
@@ -119,8 +122,7 @@ async fn events<'a>(
     let subjects: Vec<_> =
         payments.into_iter().map(|payment| api.subject(&grant, payment)).collect::<Result<_, _>>()?;
     if !asked.takes_events() {
-        let detail = "this is a stream of text/event-stream; /v1/payments/{payment} is the same as JSON";
-        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail));
+        return Err(not_acceptable("/v1/payments/{payment} is the same as JSON"));
     }
     if asked.method == Method::HEAD {
         return Ok(event_stream(Body::empty()));
@@ -151,14 +153,20 @@ async fn events<'a>(
     })
 }
 
+/// The refusal of a client that does not accept events.
+pub(super) fn not_acceptable(instead: &str) -> Problem {
+    let detail = format!("this is a stream of text/event-stream; {instead}");
+    Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+}
+
 /// Whom a stream or a long poll is counted for, and whether the node has room for it.
-fn counted(asked: &Asked, grant: &Grant) -> (Holders, bool) {
+pub(super) fn counted(asked: &Asked, grant: &Grant) -> (Holders, bool) {
     let peer = asked.arrival.and_then(|Arrival { peer, .. }| peer.holder());
     let has_room = asked.arrival.is_none_or(|arrival| arrival.has_room);
     (Holders { peer, token: grant.holder }, has_room)
 }
 
-fn event_stream(body: Body) -> Response {
+pub(super) fn event_stream(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache, no-store, no-transform"),

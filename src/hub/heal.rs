@@ -65,6 +65,7 @@ impl Hub {
                     partition.topics().filter(is_touched).cloned().collect()
                 }
                 Err(head) => {
+                    self.doubt_overviews();
                     partition.resume_at(head);
                     partition.topics().cloned().collect()
                 }

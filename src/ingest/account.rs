@@ -215,7 +215,7 @@ mod tests {
             (vec![ignored.clone(), deferred.clone()], DeliveryEnd::Failed),
             (vec![keyless.clone()], DeliveryEnd::FailedUnproven),
             (vec![Outcome::Refused(super::super::Refusal::Overload)], DeliveryEnd::FailedUnproven),
-            (vec![keyless.clone(), deferred], DeliveryEnd::Failed),
+            (vec![keyless, deferred], DeliveryEnd::Failed),
         ] {
             assert_eq!(end(&outcomes, None, minute), expected, "{outcomes:?}");
             assert_eq!(end(&outcomes, Some(minute), second), expected, "{outcomes:?}");

@@ -38,6 +38,23 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Unknown,
+        Self::Created,
+        Self::RequiresAction,
+        Self::Processing,
+        Self::Failed,
+        Self::Authorized,
+        Self::Canceled,
+        Self::Expired,
+        Self::Captured,
+        Self::PartiallyRefunded,
+        Self::Refunded,
+        Self::Disputed,
+        Self::ChargedBack,
+    ];
+
     /// The status as JSON spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -13,6 +13,9 @@ pub const MAX_ID_BYTES: usize = 128;
 /// Stands for all payments of a realm in an operator's token, so no payment may be called that.
 pub const ALL_PAYMENTS: &str = "*";
 
+/// The last part of the address of the stream of all payments, so no payment may be called that either.
+pub const EVENTS: &str = "events";
+
 /// A payment id or a realm name: 1 to 128 bytes of printable ASCII without spaces, so that it cannot break a frame, a log
 /// line, a header or a key. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ pub(crate) use money::{Amounts, MoneyRule};
 
 use super::payload::{MAX_FUTURE, Place, Pointer, RequestParts, TimeForm, Unclear, is_ahead, unclear};
 use crate::{
-    payment::{ALL_PAYMENTS, Currency, Fact, Name, Phase, Time, TotalOf, digest_identity},
+    payment::{ALL_PAYMENTS, Currency, EVENTS, Fact, Name, Phase, Time, TotalOf, digest_identity},
     redact,
 };
 use entry::FactReader;
@@ -218,7 +218,7 @@ impl Mapping {
             return unclear("pan_like_id", at);
         }
         match id.parse::<Name>() {
-            Ok(id) if id.as_str() != ALL_PAYMENTS => Ok(id),
+            Ok(id) if ![ALL_PAYMENTS, EVENTS].contains(&id.as_str()) => Ok(id),
             _ => unclear("bad_payment_id", at),
         }
     }

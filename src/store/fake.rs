@@ -2,11 +2,11 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Interruption, Log,
-    NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
-    Referent, Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
+    Interruption, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, Pending, Record, RecordCursor, RecordLog,
+    RecordPage, Reference, Referent, Settlement, Store, StoreError,
 };
-use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Trust};
+use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,6 +29,8 @@ pub(crate) struct Fake {
     pub(crate) slow: AtomicBool,
     /// The number of reads of logs so far.
     pub(crate) reads: AtomicUsize,
+    /// The number of reads of the index so far.
+    pub(crate) index_reads: AtomicUsize,
     /// The number of reads of logs that are under way.
     reading: AtomicUsize,
     /// The greatest number of such reads so far.
@@ -45,6 +47,12 @@ pub(crate) struct Fake {
 pub(crate) struct Inner {
     logs: HashMap<Subject, Vec<Entry>>,
     feeds: HashMap<u8, Vec<Reference>>,
+    /// When each payment came first and last.
+    index: BTreeMap<Subject, (Time, Time)>,
+    /// All payments that changed since this time are in the index.
+    complete_since: Option<Time>,
+    /// When a payment was last erased.
+    erased: Option<Time>,
 }
 
 impl Default for Fake {
@@ -62,6 +70,7 @@ impl Fake {
             lost: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
+            index_reads: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
             most_reading: AtomicUsize::new(0),
             interruption: tokio::sync::Notify::new(),
@@ -84,6 +93,15 @@ impl Fake {
         for feed in self.inner.lock().unwrap().feeds.values_mut() {
             feed.drain(..feed.len().saturating_sub(keep));
         }
+    }
+
+    /// Leaves the payment that changed longest ago out of the index.
+    pub(crate) fn trim_index(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        let oldest = inner.index.iter().min_by_key(|(_, (_, changed))| *changed);
+        let (subject, (_, changed)) = oldest.map(|(subject, times)| (subject.clone(), *times)).unwrap();
+        inner.index.remove(&subject);
+        inner.complete_since = Time::from_unix_ms(changed.unix_ms() + 1).ok();
     }
 
     fn answer(&self) -> Result<std::sync::MutexGuard<'_, Inner>, StoreError> {
@@ -147,6 +165,8 @@ impl Store for Fake {
         let log = inner.logs.entry(event.subject.clone()).or_default();
         log.push(Entry { tag, event: Arc::clone(&event) });
         let cursor = Cursor { tag, seq: log.len() as u64 };
+        let now = crate::clock::now();
+        inner.index.entry(event.subject.clone()).or_insert((now, now)).1 = now;
         let feed = inner.feeds.entry(partition).or_default();
         let (pos, previous) = feed.last().map_or((1, Tag::NONE), |last| (last.pos + 1, last.tag));
         let to = Referent::Entry { subject: event.subject.clone(), seq: cursor.seq };
@@ -202,6 +222,35 @@ impl Store for Fake {
         Ok((0..=u8::MAX).map(head).collect())
     }
 
+    fn is_indexed(&self) -> bool {
+        true
+    }
+
+    async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        self.index_reads.fetch_add(1, Ordering::Relaxed);
+        let inner = self.answer()?;
+        let part = |(partition, from): &(u8, Time)| {
+            let own = inner
+                .index
+                .iter()
+                .filter(|(subject, _)| subject.realm == *realm && subject.partition() == *partition);
+            let count = own.clone().count() as u64;
+            let mut listed: Vec<_> = own
+                .filter(|(_, (_, changed))| changed >= from)
+                .map(|(subject, (first_seen, changed))| Listed {
+                    payment: subject.id.clone(),
+                    first_seen: *first_seen,
+                    changed: *changed,
+                    seq: inner.logs.get(subject).map_or(0, |log| log.len() as u64),
+                })
+                .collect();
+            listed.sort_by_key(|listed| (listed.changed, listed.seq));
+            let (complete_since, erased) = (inner.complete_since, inner.erased);
+            IndexPart { listed, count, now: crate::clock::now(), complete_since, erased }
+        };
+        Ok(from.iter().map(part).collect())
+    }
+
     async fn record(&self, _: Record) -> Result<(), StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
@@ -235,6 +284,8 @@ impl Store for Fake {
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
         let mut inner = self.answer()?;
         let Some(log) = inner.logs.remove(&erasure.subject) else { return Ok(Erased::default()) };
+        inner.index.remove(&erasure.subject);
+        inner.erased = Some(crate::clock::now());
         let (partition, tag) = (erasure.subject.partition(), Tag::from_random(rand::random()));
         let first = log.first().map_or(Tag::NONE, |first| first.tag);
         let feed = inner.feeds.entry(partition).or_default();

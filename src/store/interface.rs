@@ -1,10 +1,10 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Interruption, Log, Notice,
-    Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Interruption, Log,
+    Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
 };
-use crate::payment::{Name, Subject};
+use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
@@ -30,6 +30,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest place of each partition's feed, indexed by partition: 256 of them.
     async fn heads(&self) -> Result<Vec<Head>, StoreError>;
+
+    /// Whether the store keeps an index of the payments of each realm.
+    fn is_indexed(&self) -> bool;
+
+    /// Reads the index of a realm: of each partition that is named, the payments that changed at or after the time beside it. The answer
+    /// has one part for each of them, in their order. A store that keeps no index has empty parts.
+    async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError>;
 
     /// Keeps a record for the operators' tools in a bounded log of its source. The oldest records are removed first: of the delivery log those
     /// beyond [`RECORDS_PER_SOURCE`](super::RECORDS_PER_SOURCE), and of each share of the quarantine those beyond

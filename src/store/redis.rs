@@ -6,7 +6,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `append.lua` | the one step of an append |
+//! | `append.lua` | the one step of an append, for those that wait together |
 //! | `erase.lua` | erasing the log of one payment |
 //! | `work_queue.lua` | pending confirmations: adding, claiming and settling them |
 //! | `probe.lua`  | what fails wherever an append would fail |
@@ -14,9 +14,11 @@
 //! | `error`      | what an error of the server means |
 //! | `scripts`    | the scripts by name |
 //! | `tags`       | the hash tags of the partitions |
+//! | `index`      | reading the index of all payments of a realm |
 //! | `plan`       | the names of keys and channels |
 //! | `layout`     | the version of those keys, checked at every connection |
 //! | `check`      | whether a server is fit |
+//! | `append`     | the calls of `append.lua` |
 //! | `link`       | a connection that is opened again whenever it is lost |
 //! | `start`      | waiting for a fit server |
 //! | `writer`     | writes, many in one round trip |
@@ -28,9 +30,11 @@
 //! | `erase`      | erasing one payment |
 //! | `wipe`       | deleting a prefix |
 
+mod append;
 mod check;
 mod erase;
 mod error;
+mod index;
 mod layout;
 mod link;
 mod notice;
@@ -50,15 +54,16 @@ pub use settings::{Durability, ServerError, Settings};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Interruption, Log,
-    MAX_LOG, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-    RecordPage, Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, IndexPart,
+    Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
+    RecordPage, Settlement, Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
     metrics::Metrics,
-    payment::{Name, PARTITIONS, Subject, Tag},
+    payment::{Name, PARTITIONS, Subject, Time},
 };
+use append::{Appending, Caller};
 use async_trait::async_trait;
 use check::Checks;
 use futures_util::future::{try_join, try_join_all};
@@ -83,8 +88,6 @@ use writer::Writer;
 /// The store. Dropping it ends its connections.
 pub struct Redis {
     plan: Plan,
-    /// The digest of the script that appends.
-    append: String,
     /// The digest of the script that erases a log.
     erase: String,
     checks: Checks,
@@ -99,7 +102,8 @@ pub struct Redis {
     /// The task of the subscription. It starts with the first call of [`Store::watch`], because a node that only takes webhooks
     /// needs no notices.
     supervisor: OnceLock<AbortHandle>,
-    history_ms: u64,
+    /// Whether there is an index.
+    is_indexed: bool,
     closed: AtomicBool,
 }
 
@@ -119,13 +123,19 @@ impl Redis {
         let connector = Connector::new(settings.client()?, Arc::clone(&metrics));
         start::until_fit(&connector, &checks, &settings.address()).await?;
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
+        let caller = Caller {
+            plan: plan.clone(),
+            script: scripts::digest(scripts::APPEND),
+            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            share: share_of(settings.recent),
+            replicas: ack_replicas,
+        };
         Ok(Self {
             heard: Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics))),
             reader: Link::start(connector.clone(), checks.for_reading()),
-            writer: Writer::start(&connector, &checks, Arc::clone(&metrics)),
+            writer: Writer::start(&connector, &checks, &caller, Arc::clone(&metrics)),
             records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
-            append: scripts::digest(scripts::APPEND),
             erase: scripts::digest(scripts::ERASE),
             plan,
             checks,
@@ -133,7 +143,7 @@ impl Redis {
             metrics,
             notices,
             supervisor: OnceLock::new(),
-            history_ms: u64::try_from(settings.history.as_millis()).unwrap_or(u64::MAX),
+            is_indexed: settings.recent > 0,
             closed: AtomicBool::new(false),
         })
     }
@@ -163,30 +173,9 @@ impl Redis {
 #[async_trait]
 impl Store for Redis {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let Append { event, shared_ids } = append;
-        let (subject, partition) = (&event.subject, event.subject.partition());
-        let tag = Tag::from_random(rand::random());
-        let body = serde_json::to_vec(&event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let mut command = redis::cmd("EVALSHA");
-        command
-            .arg(&self.append)
-            .arg(4)
-            .arg(self.plan.log(subject))
-            .arg(self.plan.meta(subject))
-            .arg(self.plan.head(partition))
-            .arg(self.plan.feed(partition))
-            .arg(tag.to_string())
-            .arg(&event.identity()[..])
-            .arg(&event.digest()[..])
-            .arg(&*event.provider)
-            .arg(u8::from(shared_ids))
-            .arg(body)
-            .arg(self.plan.channel(partition))
-            .arg(self.history_ms)
-            .arg(MAX_LOG)
-            .arg(FEED_LEN)
-            .arg(self.checks.ack_replicas);
-        reply::appended(self.writer()?.write(command, true).await?, tag)
+        let append = Appending::new(&append, &self.plan)?;
+        let tag = append.tag;
+        reply::appended(self.writer()?.append(append).await?, tag)
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -234,6 +223,26 @@ impl Store for Redis {
             return Err(StoreError::Unavailable("the server has become a replica".to_owned()));
         }
         answers.iter().skip(1).map(reply::head).collect()
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.is_indexed
+    }
+
+    async fn index(&self, realm: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        if !self.is_indexed {
+            return Ok(vec![IndexPart::default(); from.len()]);
+        }
+        let reader = self.reader()?;
+        let (commands, count) = index::ask_state(&self.plan, realm, from);
+        let mut readings = index::state(reader.ask(&commands, count).await?, from)?;
+        let (commands, count) = index::ask_changes(&self.plan, realm, &readings);
+        index::changes(reader.ask(&commands, count).await?, &mut readings)?;
+        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
+            Some((commands, count)) => reader.ask(&commands, count).await?,
+            None => Vec::new(),
+        };
+        index::firsts(answers, readings)
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@
 
 use super::{
     census::Seat,
+    content::Content,
     moment::Moment,
     reason::{Closing, Ending},
     session::Session,
@@ -33,8 +34,8 @@ const DRAIN_SHARE: f64 = 0.8;
 pub type Stands = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The decisions of one stream. It holds the stream's seat in the census until it is dropped.
-pub(super) struct Drive {
-    session: Session,
+pub(super) struct Drive<C = Session> {
+    session: C,
     seat: Seat,
     until_finished: bool,
     stands: Option<Stands>,
@@ -91,15 +92,41 @@ pub(super) enum Next {
 impl Drive {
     /// Begins a stream, with what the histories of its lanes, in their order, hold for them in `out`.
     pub(super) fn begin(
-        mut seat: Seat,
+        seat: Seat,
         mut session: Session,
         terms: Terms,
         histories: &[Arc<History>],
         at: &Moment<'_>,
         out: &mut BytesMut,
     ) -> Self {
-        seat.began = true;
         session.begin(histories, at, out);
+        Self::of(seat, session, terms, at)
+    }
+
+    /// The topic whose history [`Next::Read`] asked for, with the number of its lane.
+    pub(super) fn behind(&self) -> Option<(usize, &Arc<Topic>)> {
+        let lane = usize::from(self.reading?);
+        Some((lane, self.session.topics().nth(lane)?))
+    }
+
+    /// Takes the history of [`Drive::behind`], read after [`Next::Read`] had asked for it, and appends to `out` what it holds for
+    /// the stream.
+    pub(super) fn catch_up(&mut self, history: &History, at: &Moment<'_>, out: &mut BytesMut) {
+        if let Some(lane) = self.reading.take() {
+            self.session.catch_up(lane.into(), history, at, out);
+        }
+    }
+
+    /// Gives up the read that [`Next::Read`] asked for, since the sink cannot write what it brings. The next step asks again.
+    pub(super) const fn give_up_read(&mut self) {
+        self.reading = None;
+    }
+}
+
+impl<C: Content> Drive<C> {
+    /// The decisions of a stream whose content has begun.
+    pub(super) fn of(mut seat: Seat, session: C, terms: Terms, at: &Moment<'_>) -> Self {
+        seat.began = true;
         let Terms { until_finished, expires_at, stands } = terms;
         let deadlines = Deadlines {
             began: at.now,
@@ -147,27 +174,11 @@ impl Drive {
         Next::Write
     }
 
-    /// The topic whose history [`Next::Read`] asked for, with the number of its lane.
-    pub(super) fn behind(&self) -> Option<(usize, &Arc<Topic>)> {
-        let lane = usize::from(self.reading?);
-        Some((lane, self.session.topics().nth(lane)?))
-    }
-
-    /// Takes the history of [`Drive::behind`], read after [`Next::Read`] had asked for it, and appends to `out` what it holds for
-    /// the stream.
-    pub(super) fn catch_up(&mut self, history: &History, at: &Moment<'_>, out: &mut BytesMut) {
-        if let Some(lane) = self.reading.take() {
-            self.session.catch_up(lane.into(), history, at, out);
-        }
-    }
-
-    /// Gives up the read that [`Next::Read`] asked for, since the sink cannot write what it brings. The next step asks again.
-    pub(super) const fn give_up_read(&mut self) {
-        self.reading = None;
-    }
-
     /// The reason to end at once, whatever is still unsaid.
     fn must_end(&self, at: &Moment<'_>) -> Option<Closing> {
+        if let Some(why) = self.session.must_end() {
+            return Some(why);
+        }
         let now = self.deadlines.now(at);
         let is_expired = self.deadlines.expiry <= now;
         let is_revoked = self.stands.as_ref().is_some_and(|stands| !stands());

@@ -3,6 +3,7 @@
 use super::{
     begun::{Begun, Detachable},
     census::{Holders, Seat, SeatKind},
+    content::Content as _,
     drive::{Drive, Stands, Terms},
     lane::Lane,
     reason::Refusal,
@@ -17,7 +18,7 @@ use crate::{
     payment::{Cursor, Subject, Time},
 };
 use bytes::BytesMut;
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 /// A request for a stream that was authorised.
 pub struct Open {
@@ -101,14 +102,19 @@ impl Streams {
     }
 
     fn refuse(&self, why: Refusal, open: &Open) -> Opened {
-        self.node.metrics.refusals.count(why.counted());
         let count = open.subjects.len();
         // The client keeps the cursor that it has.
         let sent = open.cursor.as_deref().map(|text| wire::split_cursors(text, count)).unwrap_or_default();
         let cursors = (0..count).map(|lane| sent.get(lane).copied().flatten().unwrap_or(Cursor::START));
+        Opened::Stream(self.refusal(why, &wire::Joined(cursors)))
+    }
+
+    /// The body of a refusal, counted. Its id is that which the client has.
+    pub(super) fn refusal(&self, why: Refusal, id: &impl Display) -> Body {
+        self.node.metrics.refusals.count(why.counted());
         let mut out = BytesMut::new();
-        wire::closing(&mut out, &wire::Joined(cursors), why.closing(), self.node.moment().draw_retry_ms());
-        Opened::Stream(Body::refusal(out))
+        wire::closing(&mut out, id, why.closing(), self.node.moment().draw_retry_ms());
+        Body::refusal(out)
     }
 }
 

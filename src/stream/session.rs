@@ -4,6 +4,7 @@
 //! socket and no HTTP.
 
 use super::{
+    content::{CHUNK, Content},
     lane::{Lane, Missed},
     moment::Moment,
     reason::{Closing, Reset},
@@ -20,9 +21,6 @@ use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
 };
-
-/// About how many bytes a sink gets at a time, so that a long replay to a slow reader waits in the store and not in memory.
-const CHUNK: usize = 16 << 10;
 
 /// The payments of one stream, and what the client wants to see of them.
 pub(super) struct Session {
@@ -76,43 +74,12 @@ impl Session {
         self.lanes.iter().map(Lane::topic)
     }
 
-    /// Whether the client has seen all there is, and all payments are finished.
-    pub(super) fn is_over(&self, settings: &Settings, now: Time) -> bool {
-        self.lanes.iter().all(|lane| lane.is_over(settings, now))
-    }
-
-    /// When all payments are finished, if nothing more happens to them.
-    pub(super) fn finishes_at(&self, settings: &Settings) -> Option<Time> {
-        let mut last = None;
-        for lane in self.lanes.iter() {
-            last = last.max(Some(lane.finishes_at(settings)?));
-        }
-        last
-    }
-
     /// Writes the stream's `retry:`, then what the histories of its lanes, in their order, hold for them.
     pub(super) fn begin(&mut self, histories: &[Arc<History>], at: &Moment<'_>, out: &mut BytesMut) {
         wire::retry(out, at.draw_retry_ms());
         for (index, history) in histories.iter().enumerate() {
             self.catch_up(index, history, at, out);
         }
-    }
-
-    /// Writes what the topics hold after the lanes' cursors, until the chunk is full. Returns the first lane that needs its
-    /// history, if any does.
-    pub(super) fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
-        let mut behind = None;
-        for index in 0..self.lanes.len() {
-            match self.lanes.get(index).map(Lane::pull) {
-                Some(Pull::Frames(frames)) => self.updates(index, &frames, at, out),
-                Some(Pull::Behind) => behind = behind.or(Some(index)),
-                Some(Pull::Current) | None => {}
-            }
-            if out.len() >= CHUNK {
-                break;
-            }
-        }
-        behind
     }
 
     /// Writes what a lane's history holds for it: a snapshot, or the updates after its cursor.
@@ -154,13 +121,50 @@ impl Session {
         }
     }
 
+    fn id(&self) -> impl std::fmt::Display {
+        wire::Joined(self.lanes.iter().map(Lane::cursor))
+    }
+}
+
+impl Content for Session {
+    /// Writes what the topics hold after the lanes' cursors, until the chunk is full. Returns the first lane that needs its
+    /// history, if any does.
+    fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
+        let mut behind = None;
+        for index in 0..self.lanes.len() {
+            match self.lanes.get(index).map(Lane::pull) {
+                Some(Pull::Frames(frames)) => self.updates(index, &frames, at, out),
+                Some(Pull::Behind) => behind = behind.or(Some(index)),
+                Some(Pull::Current) | None => {}
+            }
+            if out.len() >= CHUNK {
+                break;
+            }
+        }
+        behind
+    }
+
+    /// Whether the client has seen all there is, and all payments are finished.
+    fn is_over(&self, settings: &Settings, now: Time) -> bool {
+        self.lanes.iter().all(|lane| lane.is_over(settings, now))
+    }
+
+    /// When all payments are finished, if nothing more happens to them.
+    fn finishes_at(&self, settings: &Settings) -> Option<Time> {
+        let mut last = None;
+        for lane in self.lanes.iter() {
+            last = last.max(Some(lane.finishes_at(settings)?));
+        }
+        last
+    }
+
     /// Writes that the store is lost, or back.
-    pub(super) fn stale(&self, is_stale: bool, out: &mut BytesMut) {
+    fn stale(&self, is_stale: bool, out: &mut BytesMut) {
         wire::stale(out, &self.id(), is_stale);
     }
 
     /// Writes a heartbeat of the form that the client asked for.
-    pub(super) fn heartbeat(&self, out: &mut BytesMut) {
+    fn heartbeat(&self, out: &mut BytesMut) {
         if self.heartbeat_events {
             let seqs: Vec<_> = self.lanes.iter().map(|lane| lane.cursor().seq).collect();
             wire::event_heartbeat(out, &self.id(), &seqs);
@@ -170,12 +174,8 @@ impl Session {
     }
 
     /// Writes the last event of the stream.
-    pub(super) fn close(&self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) {
+    fn close(&self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) {
         wire::closing(out, &self.id(), why, at.draw_retry_ms());
-    }
-
-    fn id(&self) -> impl std::fmt::Display {
-        wire::Joined(self.lanes.iter().map(Lane::cursor))
     }
 }
 

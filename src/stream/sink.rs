@@ -7,6 +7,7 @@
 use super::{
     begun::{Begun, Detachable},
     drive::Next,
+    realm::RealmStream,
     reason::Ending,
 };
 use crate::hub::History;
@@ -42,6 +43,8 @@ enum BodyPhase {
     Begun(Detachable),
     /// The stream goes on.
     Streaming(Box<Streaming>),
+    /// A stream of all payments goes on.
+    Realm(Box<RealmStream>),
     /// The last bytes were handed to hyper, which has not had a turn to write them.
     LastBytes,
     /// hyper had its turn; the body fails when the timer is up.
@@ -61,6 +64,11 @@ impl Body {
     /// The body of an open stream.
     pub(super) fn stream(begun: Detachable) -> Self {
         Self::new(BytesMut::new(), BodyPhase::Begun(begun))
+    }
+
+    /// The body of a stream of all payments, which begins with these bytes.
+    pub(super) fn realm(stream: RealmStream, out: BytesMut) -> Self {
+        Self::new(out, BodyPhase::Realm(Box::new(stream)))
     }
 
     /// The handle by which the stream can leave the body, if it has not left or ended.
@@ -92,15 +100,27 @@ impl Body {
             self.phase = BodyPhase::Streaming(Box::new(Streaming { begun, reading: None }));
             return Poll::Ready(Ok(()));
         }
-        if let BodyPhase::Streaming(streaming) = &mut self.phase {
-            match ready!(streaming.poll(&mut self.out, self.timer.as_mut(), context)) {
-                None => return Poll::Ready(Ok(())),
-                Some(Ending::Clean) => self.phase = BodyPhase::Over,
-                Some(Ending::Cut) => self.phase = BodyPhase::LastBytes,
+        let ending = match &mut self.phase {
+            BodyPhase::Streaming(streaming) => {
+                ready!(streaming.poll(&mut self.out, self.timer.as_mut(), context))
             }
+            BodyPhase::Realm(stream) => ready!(stream.poll(&mut self.out, self.timer.as_mut(), context)),
+            _ => return self.poll_last_bytes(context),
+        };
+        match ending {
+            None => return Poll::Ready(Ok(())),
+            Some(Ending::Clean) => self.phase = BodyPhase::Over,
+            Some(Ending::Cut) => self.phase = BodyPhase::LastBytes,
         }
+        self.poll_last_bytes(context)
+    }
+
+    /// Waits until the last bytes have had their turn, and then fails.
+    fn poll_last_bytes(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
         match self.phase {
-            BodyPhase::Begun(_) | BodyPhase::Streaming(_) | BodyPhase::Over => return Poll::Ready(Ok(())),
+            BodyPhase::Begun(_) | BodyPhase::Streaming(_) | BodyPhase::Realm(_) | BodyPhase::Over => {
+                return Poll::Ready(Ok(()));
+            }
             // hyper writes when it has to wait for the body, so this waits in any case: on a machine so busy that this very
             // call is late, the timer alone might be up before anything was written.
             BodyPhase::LastBytes => {
@@ -142,6 +162,32 @@ impl Streaming {
                     let behind = drive.behind();
                     self.reading = behind.map(|(_, topic)| Box::pin(node.hub.history_in_time(topic)) as _);
                 }
+                Next::Wait(_) if rung => {}
+                Next::Wait(until) => {
+                    timer.as_mut().reset(Instant::from_std(until));
+                    ready!(timer.as_mut().poll(context));
+                }
+            }
+        }
+    }
+}
+
+impl RealmStream {
+    /// Drives the stream until it has written something (`None`) or ends.
+    fn poll(
+        &mut self,
+        out: &mut BytesMut,
+        mut timer: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Ending>> {
+        loop {
+            // Registers for the next ring before the drive looks for news, so that no ring is missed.
+            let rung = self.bell.poll_rung(context).is_ready();
+            match self.drive.step(&self.node.moment(), out) {
+                Next::Write => return Poll::Ready(None),
+                Next::End(ending) => return Poll::Ready(Some(ending)),
+                // It has no lanes that could be behind.
+                Next::Read => {}
                 Next::Wait(_) if rung => {}
                 Next::Wait(until) => {
                     timer.as_mut().reset(Instant::from_std(until));

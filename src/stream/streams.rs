@@ -83,6 +83,12 @@ impl Streams {
         }
     }
 
+    /// Whether the store keeps an index of all payments.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.node.hub.has_index()
+    }
+
     /// Wakes every stream, so that it looks at its grant and at the settings again.
     pub fn review(&self) {
         self.node.hub.ring_all();

@@ -5,8 +5,11 @@
 //! comment, fires an empty message in a popular client.
 
 use super::reason::{Closing, Reset};
-use crate::{hub::WIRE_VERSION, payment::Cursor};
-use bytes::{BufMut, BytesMut};
+use crate::{
+    hub::{Changes, Page, WIRE_VERSION},
+    payment::{Cursor, Time},
+};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
 use std::fmt::{Display, Write};
 
@@ -94,6 +97,54 @@ pub(super) fn event_heartbeat(out: &mut BytesMut, id: &impl Display, seqs: &[u64
     };
     let json = json!({"seq": seq});
     put(out, format_args!("event: heartbeat\nid: {id}\ndata: {json}\n\n"));
+}
+
+/// Writes a heartbeat for pages that watch for half-open connections, on a stream of all payments.
+pub(super) fn bare_heartbeat(out: &mut BytesMut, id: &impl Display) {
+    put(out, format_args!("event: heartbeat\nid: {id}\ndata: {{}}\n\n"));
+}
+
+/// Writes a page of all payments. `restart` says why the client has to begin anew, if it was here before.
+pub(super) fn page(out: &mut BytesMut, id: &impl Display, page: &Page, restart: Option<&str>) {
+    let Page { payments, next, complete_since } = page;
+    begin_list(out, id, "page");
+    list(out, payments);
+    let next = next.as_ref().map(ToString::to_string);
+    put(out, format_args!(r#","next":{},"complete_since":{}"#, json!(next), json!(complete_since)));
+    if let Some(restart) = restart {
+        put(out, format_args!(r#","reason":"{restart}""#));
+    }
+    put(out, format_args!("{UP_TO_DATE}\n\n"));
+}
+
+/// Writes what has changed of all payments.
+pub(super) fn changes(out: &mut BytesMut, id: &impl Display, changes: &Changes) {
+    let Changes { payments, gone, complete_since, is_all } = changes;
+    begin_list(out, id, "changes");
+    list(out, payments);
+    let (gone, since) = (json!(gone), json!(complete_since));
+    put(out, format_args!(r#","gone":{gone},"complete_since":{since},"up_to_date":{is_all}}}"#));
+    out.put_slice(b"\n\n");
+}
+
+/// Writes that the client has missed nothing of all payments.
+pub(super) fn nothing_missed(out: &mut BytesMut, id: &impl Display, complete_since: Option<Time>) {
+    let json =
+        json!({"v": WIRE_VERSION, "type": "ready", "complete_since": complete_since, "up_to_date": true});
+    whole(out, id, &json);
+}
+
+fn begin_list(out: &mut BytesMut, id: &impl Display, kind: &str) {
+    put(out, format_args!("id: {id}\ndata: {{\"v\":{WIRE_VERSION},\"type\":\"{kind}\",\"payments\":"));
+}
+
+/// Writes a list of objects that are JSON already.
+pub(crate) fn list(out: &mut BytesMut, objects: &[Bytes]) {
+    for (index, object) in objects.iter().enumerate() {
+        out.put_u8(if index == 0 { b'[' } else { b',' });
+        out.put_slice(object);
+    }
+    out.put_slice(if objects.is_empty() { b"[]" } else { b"]" });
 }
 
 /// Displays cursors joined by dots, in the order of the request: the `id:` of a stream.

@@ -13,6 +13,7 @@
 mod backend;
 mod erase;
 mod feeds;
+mod index;
 mod records;
 mod work_queue;
 
@@ -25,6 +26,12 @@ use erase::{
 use feeds::{
     a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
     i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
+};
+use index::{
+    an_erased_payment_leaves_the_index, every_append_writes_its_place_in_the_index,
+    i1_the_index_survives_a_reopening, i5_each_realm_has_an_index_of_its_own,
+    the_index_is_bounded_and_says_since_when_it_is_complete, the_index_is_read_from_a_time_on,
+    whoever_reads_on_from_the_last_change_misses_nothing, without_an_index_nothing_is_kept_for_one,
 };
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
@@ -105,6 +112,14 @@ macro_rules! suite {
             i2_i3_an_event_after_an_erasure_begins_a_new_log
             a_claim_that_was_erased_is_settled_without_effect
             appends_and_erasures_at_the_same_time_leave_no_hole
+            every_append_writes_its_place_in_the_index
+            the_index_is_read_from_a_time_on
+            i5_each_realm_has_an_index_of_its_own
+            i1_the_index_survives_a_reopening
+            the_index_is_bounded_and_says_since_when_it_is_complete
+            an_erased_payment_leaves_the_index
+            without_an_index_nothing_is_kept_for_one
+            whoever_reads_on_from_the_last_change_misses_nothing
         }
     };
 }

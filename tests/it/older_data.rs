@@ -8,7 +8,8 @@ use paystream::{
     metrics::Metrics,
     payment::{Cursor, Name, PARTITIONS, State, Subject, Time},
     store::{
-        Append, Appended, Claim, ClaimTerms, Delay, Feed, GivenUp, OutcomeKind, RecordLog, Referent, Store,
+        Append, Appended, Claim, ClaimTerms, Delay, Feed, GivenUp, OutcomeKind, RECENT, RecordLog, Referent,
+        Store,
         embedded::{Embedded, Settings},
     },
 };
@@ -51,7 +52,7 @@ fn unpack(fixture: &Value, folder: &Path) {
 fn open(fixture: &Value) -> (TempDir, Embedded) {
     let folder = tempfile::tempdir().unwrap();
     unpack(fixture, folder.path());
-    let settings = Settings { path: folder.path().to_owned(), history: HISTORY };
+    let settings = Settings { path: folder.path().to_owned(), history: HISTORY, recent: RECENT };
     let store = Embedded::open(&settings, Arc::new(Metrics::new())).unwrap();
     (folder, store)
 }

@@ -1,6 +1,7 @@
 //! What only the Redis store has to handle: a server that is checked, refused, lost, out of memory or ahead of its replicas.
 //! `contract` holds what every store promises.
 
+mod batches;
 mod costs;
 mod layout;
 
@@ -33,6 +34,7 @@ fn settings(url: &str) -> Settings {
         durability: Durability::Everysec,
         ack_replicas: 0,
         history: Duration::from_secs(180 * 86_400),
+        recent: 100_000,
     }
 }
 
@@ -61,18 +63,6 @@ async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
         Appended::New { cursor, .. } => cursor,
         other => panic!("{other:?}"),
     }
-}
-
-/// Runs the script of an append as the store does, with a tag that the test chooses.
-fn run_script(server: &RedisServer, tag: &str, history_ms: &str) -> String {
-    let script = include_str!("../../src/store/redis/append.lua");
-    let keys =
-        ["ps:{a}:log:default/payment/x", "ps:{a}:meta:default/payment/x", "ps:{a}:head", "ps:{a}:feed"];
-    let mut command = vec!["EVAL", script, "4"];
-    command.extend(keys);
-    let digest = "0123456789abcdef";
-    command.extend([tag, "identity", digest, "stripe", "0", "{}", "ps:{a}", history_ms, "512", "1024", "0"]);
-    server.ask(&command).replace("\r\n", " ")
 }
 
 #[tokio::test]
@@ -202,16 +192,6 @@ fn certificate(folder: &Path) {
         .output()
         .expect("openssl; tests/run installs it");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
-#[tokio::test]
-async fn i2_once_an_append_whose_answer_was_lost_is_not_called_a_duplicate() {
-    let server = RedisServer::start().await;
-    assert_eq!(run_script(&server, "00000001", "1000000"), "*2 $3 new $1 1 ");
-    let again = run_script(&server, "00000001", "1000000");
-    assert_eq!(again, "*3 $3 new $1 1 $8 00000001 ", "the same append, sent again");
-    let other = run_script(&server, "00000002", "1000000");
-    assert_eq!(other, "*3 $9 duplicate $1 1 $8 00000001 ", "another append of the same event");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod ends;
 mod failure;
 mod heartbeat;
 mod opening;
+pub(crate) mod realm;
 mod resume;
 mod several;
 mod snapshot;

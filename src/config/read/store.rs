@@ -6,7 +6,7 @@ use crate::{
         duration::DAY,
         secret,
     },
-    store::{Settings, embedded, redis},
+    store::{RECENT, Settings, embedded, redis},
 };
 use secrecy::SecretString;
 use std::{path::Path, time::Duration};
@@ -21,6 +21,9 @@ const MAX_HISTORY: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
 /// The largest number of replicas, more than anyone runs.
 const MAX_REPLICAS: u64 = 16;
+
+/// The most payments of a realm that the index may hold: each takes some 150 bytes of memory.
+const MAX_RECENT: u64 = 1_000_000;
 
 const URL: &str = "redis://[user@]host[:port][/database] or rediss:// for TLS, or a reference to it, \
                    e.g. \"env:REDIS_URL\"";
@@ -42,16 +45,23 @@ pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
     let path =
         section.path("path", "a folder").unwrap_or_else(|| section.beside_file(Path::new(DEFAULT_PATH)));
     let history = section.duration("history", &(MIN_HISTORY..=MAX_HISTORY)).unwrap_or(DEFAULT_HISTORY);
-    let redis = redis(&mut section, history, kind.as_ref());
+    let recent = section.number("recent", &(0..=MAX_RECENT)).and_then(|recent| usize::try_from(recent).ok());
+    let recent = recent.unwrap_or(RECENT);
+    let redis = redis(&mut section, history, recent, kind.as_ref());
     section.end();
     match kind? {
-        StoreKind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history })),
+        StoreKind::Embedded => Some(Settings::Embedded(embedded::Settings { path, history, recent })),
         StoreKind::Redis => redis.map(Settings::Redis),
     }
 }
 
 /// Reads the keys of a Redis server. Every given key is checked, even if the store is another one.
-fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&StoreKind>) -> Option<redis::Settings> {
+fn redis(
+    section: &mut Section<'_>,
+    history: Duration,
+    recent: usize,
+    kind: Option<&StoreKind>,
+) -> Option<redis::Settings> {
     let typed = url(section);
     let password = section.secret("password");
     let ca = section.path("ca", "a file of certificates in PEM");
@@ -90,6 +100,7 @@ fn redis(section: &mut Section<'_>, history: Duration, kind: Option<&StoreKind>)
         durability: durability.unwrap_or_default(),
         ack_replicas: ack_replicas.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
         history,
+        recent,
     };
     if settings.ca.is_some() && !settings.is_encrypted() {
         let remedy = "this key is for TLS only; let the url begin with rediss://, or remove the key";

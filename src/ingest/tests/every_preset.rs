@@ -198,7 +198,8 @@ async fn every_preset_that_signs_a_time_has_a_window_with_two_edges() {
 async fn every_preset_s_replays_are_one_entry_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let history = Duration::from_secs(45 * 24 * 60 * 60);
-    let settings = store::Settings::Embedded(embedded::Settings { path: folder.path().to_owned(), history });
+    let settings =
+        store::Settings::Embedded(embedded::Settings { path: folder.path().to_owned(), history, recent: 0 });
     let metrics = Arc::new(Metrics::new());
     let store = store::open(settings, Arc::clone(&metrics)).await.unwrap();
     let (senders, mut entries) = (Sender::all(), 0);

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, Log, Notice, Pending, Record,
-        RecordCursor, RecordPage, Settlement,
+        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, IndexPart, Log, Notice, Pending,
+        Record, RecordCursor, RecordPage, Settlement,
     },
 };
 use async_trait::async_trait;
@@ -64,6 +64,14 @@ impl Store for Fake {
         }
         events.push(append.event);
         Ok(Appended::New { cursor: cursor(events.len() - 1) })
+    }
+
+    fn is_indexed(&self) -> bool {
+        false
+    }
+
+    async fn index(&self, _: &Name, from: &[(u8, Time)]) -> Result<Vec<IndexPart>, StoreError> {
+        Ok(vec![IndexPart::default(); from.len()])
     }
 
     async fn record(&self, record: Record) -> Result<(), StoreError> {

@@ -26,7 +26,8 @@ fn source(provider: SimulatedProvider) -> Source {
 async fn outcome(provider: SimulatedProvider, life: Life) -> State {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new());
-    let settings = Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400) };
+    let settings =
+        Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400), recent: 0 };
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
     let ingest = Ingest::new(Arc::clone(&store), metrics, Live::default(), Arc::default());
     let receiver = source(provider);

@@ -3,7 +3,7 @@
 
 use super::{change::Change, journal::HEAD_BYTES, layer::Layer, layout, recent::Recent};
 use crate::{
-    payment::{Digest, Subject, Tag},
+    payment::{Digest, Subject, Tag, Time},
     store::{Reference, StoreError},
 };
 use bytes::Bytes;
@@ -83,6 +83,11 @@ impl<'a> Batch<'a> {
     /// The newest record of a log, with its key.
     pub(super) fn newest_record(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Bytes)>, StoreError> {
         Ok(self.recent.newest_records(&self.layer, prefix, u64::MAX, 1)?.pop())
+    }
+
+    /// The time of an append to a partition, which in an index never goes back.
+    pub(super) fn stamp(&self, partition: u8, now: Time) -> Time {
+        self.recent.index().map_or(now, |index| index.stamp(partition, now))
     }
 
     /// The meta of a log.

@@ -183,6 +183,10 @@ impl Carrier {
         writes.extend(layer.pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
         if layer.last_group > 0 {
             writes.insert(layout::CARRIED.to_vec(), Some(layer.last_group.to_be_bytes().to_vec().into()));
+            if let Some(begun) = self.recent.index_begun() {
+                let mark = layout::IndexMark { group: layer.last_group, begun };
+                writes.insert(layout::INDEXED.to_vec(), Some(mark.encode().into()));
+            }
         }
         Ok(writes)
     }

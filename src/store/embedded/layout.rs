@@ -9,6 +9,9 @@
 //! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
 //! | `c` source, payment             | [`PendingConfirmation`] |
 //! | `j`                             | the number of the journal's last group that is in the tree |
+//! | `i` realm, payment              | [`Place`]: the index of the payments that changed most recently |
+//! | `h` realm                       | [`IndexHead`]: what else the index knows of a realm |
+//! | `k`                             | [`IndexMark`]: up to which group that index has been kept |
 //!
 //! References are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an object, and is
 //! read too.
@@ -89,11 +92,140 @@ impl Seen {
     }
 }
 
+/// What the index says of a payment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// When the payment came into the index.
+    pub(super) first_seen: Time,
+    /// When its last event was appended.
+    pub(super) changed: Time,
+    /// The number of its last entry.
+    pub(super) seq: u64,
+}
+
+/// What the index knows of a realm beside its payments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct IndexHead {
+    /// All payments that changed since this time had room.
+    pub(super) complete_since: Option<Time>,
+    /// When a payment was last removed for another reason.
+    pub(super) erased: Option<Time>,
+}
+
+/// Up to which group the index has been kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct IndexMark {
+    /// The number of the journal's last group that is in the tree, and in its index.
+    pub(super) group: u64,
+    /// When the index began; `None` if it is as old as the folder.
+    pub(super) begun: Option<Time>,
+}
+
+impl Place {
+    /// The two times and the number.
+    pub(super) fn encode(self) -> Vec<u8> {
+        let numbers = [time_number(Some(self.first_seen)), time_number(Some(self.changed)), self.seq];
+        numbers.map(u64::to_be_bytes).concat()
+    }
+
+    /// The value that [`encode`](Self::encode) made these bytes of.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let [first_seen, changed, seq] = numbers(bytes)?;
+        let time = |number| number_time(number)?.ok_or_else(index_unreadable);
+        Ok(Self { first_seen: time(first_seen)?, changed: time(changed)?, seq })
+    }
+}
+
+impl IndexHead {
+    /// The two times.
+    pub(super) fn encode(self) -> Vec<u8> {
+        [self.complete_since, self.erased].map(|time| time_number(time).to_be_bytes()).concat()
+    }
+
+    /// The value that [`encode`](Self::encode) made these bytes of.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let [complete_since, erased] = numbers(bytes)?;
+        Ok(Self { complete_since: number_time(complete_since)?, erased: number_time(erased)? })
+    }
+}
+
+impl IndexMark {
+    /// The number and the time.
+    pub(super) fn encode(self) -> Vec<u8> {
+        [self.group, time_number(self.begun)].map(u64::to_be_bytes).concat()
+    }
+
+    /// The value that [`encode`](Self::encode) made these bytes of.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let [group, begun] = numbers(bytes)?;
+        Ok(Self { group, begun: number_time(begun)? })
+    }
+}
+
+/// A time as milliseconds since 1970, one more than they are, so that 0 stands for none.
+fn time_number(time: Option<Time>) -> u64 {
+    time.map_or(0, |time| u64::try_from(time.unix_ms()).unwrap_or_default() + 1)
+}
+
+fn number_time(number: u64) -> Result<Option<Time>, StoreError> {
+    let Some(ms) = number.checked_sub(1) else { return Ok(None) };
+    let time = i64::try_from(ms).ok().and_then(|ms| Time::from_unix_ms(ms).ok());
+    time.map(Some).ok_or_else(index_unreadable)
+}
+
+fn numbers<const N: usize>(bytes: &[u8]) -> Result<[u64; N], StoreError> {
+    let mut numbers = [0; N];
+    if bytes.len() != N * 8 {
+        return Err(index_unreadable());
+    }
+    for (number, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
+        *number = u64::from_be_bytes(bytes.try_into().unwrap_or_default());
+    }
+    Ok(numbers)
+}
+
+fn index_unreadable() -> StoreError {
+    StoreError::Corrupt("a value of its index".into())
+}
+
 /// References of one chunk of a feed.
 pub(super) const CHUNK: usize = 64;
 
 /// The key of the number of the journal's last group that is in the tree.
 pub(super) const CARRIED: &[u8] = b"j";
+
+/// The key of what the index is kept up to.
+pub(super) const INDEXED: &[u8] = b"k";
+
+/// The prefix of the keys of all payments of the index.
+pub(super) const INDEX_PLACES: &[u8] = b"i";
+
+/// The prefix of the keys of what the index knows of each realm.
+pub(super) const INDEX_HEADS: &[u8] = b"h";
+
+/// The key of a payment of the index.
+pub(super) fn index_place(realm: &Name, payment: &Name) -> Vec<u8> {
+    [INDEX_PLACES, realm.as_str().as_bytes(), &[0], payment.as_str().as_bytes()].concat()
+}
+
+/// The key of what the index knows of a realm.
+pub(super) fn index_head(realm: &Name) -> Vec<u8> {
+    [INDEX_HEADS, realm.as_str().as_bytes()].concat()
+}
+
+/// The realm and the payment that a key of the index names.
+pub(super) fn payment_of_place(key: &[u8]) -> Result<(Name, Name), StoreError> {
+    let text = key.strip_prefix(INDEX_PLACES).and_then(|names| std::str::from_utf8(names).ok());
+    let names = text.and_then(|text| text.split_once('\0'));
+    let names = names.and_then(|(realm, payment)| realm.parse().ok().zip(payment.parse().ok()));
+    names.ok_or_else(index_unreadable)
+}
+
+/// The realm that a key of the index names.
+pub(super) fn realm_of_head(key: &[u8]) -> Result<Name, StoreError> {
+    let text = key.strip_prefix(INDEX_HEADS).and_then(|name| std::str::from_utf8(name).ok());
+    text.and_then(|text| text.parse().ok()).ok_or_else(index_unreadable)
+}
 
 /// The prefix of the keys of all metas.
 pub(super) const METAS: &[u8] = b"m";

@@ -5,6 +5,7 @@ use super::{
     change::Change,
     clock::Clock,
     folder::FolderError,
+    index,
     journal::{Disk, FolderDisk, Journal, JournalError},
     layer::Layer,
     recent::Recent,
@@ -12,7 +13,7 @@ use super::{
     tree::Tree,
     writer,
 };
-use crate::store::StoreError;
+use crate::{payment::Time, store::StoreError};
 use std::{
     collections::HashMap,
     fmt,
@@ -29,6 +30,15 @@ pub(super) struct Machinery {
     pub(super) disk: Box<dyn FnOnce(FolderDisk) -> Box<dyn Disk> + Send>,
 }
 
+/// The index that a store keeps.
+#[derive(Clone, Copy)]
+pub(super) struct IndexTerms {
+    /// The payments of a realm that one partition may hold; 0 for no index.
+    pub(super) share: usize,
+    /// The time at which one begins that was not there before.
+    pub(super) now: Time,
+}
+
 impl Default for Machinery {
     fn default() -> Self {
         Self { clock: Arc::new(crate::clock::now), pace: PACE, disk: Box::new(|files| Box::new(files)) }
@@ -40,6 +50,7 @@ impl Default for Machinery {
 pub(super) fn start_carrier(
     path: &Path,
     history_ms: i64,
+    share: usize,
     machinery: Machinery,
 ) -> Result<(Arc<Recent>, Journal, JoinHandle<()>), FolderError> {
     let (opened, result) = sync_channel(1);
@@ -48,7 +59,8 @@ pub(super) fn start_carrier(
         let _guard = writer::AbortOnPanic;
         carrier::give_way();
         let Machinery { clock, pace, disk } = machinery;
-        let outcome = Tree::open(&folder).and_then(|(tree, files)| replay(&folder, tree, disk(files)));
+        let outcome = Tree::open(&folder)
+            .and_then(|(tree, files)| replay(&folder, tree, disk(files), IndexTerms { share, now: clock() }));
         let recent = outcome.as_ref().map(|(recent, _)| Arc::clone(recent)).ok();
         // The receiver waits for nothing else.
         let _sent = opened.send(outcome);
@@ -68,12 +80,27 @@ pub(super) fn replay(
     path: &Path,
     tree: Tree,
     disk: Box<dyn Disk>,
+    terms: IndexTerms,
 ) -> Result<(Arc<Recent>, Journal), FolderError> {
     let carried = tree.carried().map_err(|error| corrupt(path, error))?;
     let mut replayed = Layer::default();
+    let mut pairs = Vec::new();
+    let mut write = |key, value| pairs.push((key, value));
+    let index = (terms.share > 0).then(|| index::open(&tree, carried, terms.share, terms.now, &mut write));
+    let mut index = index.transpose().map_err(|error| corrupt(path, error))?;
     let journal = Journal::open(disk, carried, |number, payload| {
         for change in Change::all_of(payload) {
-            replayed.apply(change?)?;
+            let change = change?;
+            if let Some(index) = &mut index {
+                match &change {
+                    Change::Entry(entry) => {
+                        index.append(&entry.subject, entry.seq, entry.at, entry.anew, &mut write);
+                    }
+                    Change::Forget(subject) => index.forget(subject, terms.now, &mut write),
+                    Change::Pair { .. } | Change::Reference { .. } => {}
+                }
+            }
+            replayed.apply(change)?;
         }
         replayed.bytes += payload.len();
         replayed.last_group = number;
@@ -83,7 +110,8 @@ pub(super) fn replay(
         ReplayError::Journal(JournalError::Io(source)) => FolderError::Io { path: path.into(), source },
         error => corrupt(path, error),
     })?;
-    Ok((Arc::new(Recent::new(tree, carried, replayed)), journal))
+    pairs.into_iter().for_each(|(key, value)| replayed.pair(key, value));
+    Ok((Arc::new(Recent::new(tree, carried, replayed, index)), journal))
 }
 
 /// Why the journal was not replayed.

@@ -5,6 +5,7 @@
 //! from the disk or decoded under it.
 
 use super::{
+    index::Index,
     layer::{Layer, RecentLog},
     layout,
     tree::{Moment, Tree},
@@ -29,6 +30,9 @@ pub(super) struct Recent {
     /// The tree below the layers.
     pub(super) tree: Tree,
     layers: Mutex<Layers>,
+    /// The index of the payments that changed most recently, if there is one. Its lock may be held while that of the layers is taken, and
+    /// not the other way round.
+    index: Option<Mutex<Index>>,
     /// Rung for the carrier.
     pub(super) due: Condvar,
     /// Rung for the writer, when the tree holds more than before.
@@ -82,10 +86,35 @@ struct Parts<'a> {
 
 impl Recent {
     /// The layers over a tree, given what the journal holds besides.
-    pub(super) fn new(tree: Tree, carried: u64, replayed: Layer) -> Self {
+    pub(super) fn new(tree: Tree, carried: u64, replayed: Layer, index: Option<Index>) -> Self {
         let mut layers = Layers { carried, ..Layers::default() };
         layers.absorb(replayed);
-        Self { tree, layers: Mutex::new(layers), due: Condvar::new(), carried: Condvar::new() }
+        let index = index.map(Mutex::new);
+        Self { tree, layers: Mutex::new(layers), index, due: Condvar::new(), carried: Condvar::new() }
+    }
+
+    /// The index, for this caller alone; nothing if none is kept.
+    pub(super) fn index(&self) -> Option<MutexGuard<'_, Index>> {
+        self.index.as_ref().map(|index| index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Since when the index exists, if one is kept.
+    pub(super) fn index_begun(&self) -> Option<Option<Time>> {
+        self.index().map(|index| index.begun())
+    }
+
+    /// Adds what a batch came to, now that it is durable, and rings for the carrier if the layer has so many bytes.
+    pub(super) fn absorb(&self, mut batch: Layer, pace_bytes: usize) {
+        // Held until the layers have the batch, so that whoever finds a payment in the index finds its log.
+        let mut index = self.index();
+        if let Some(index) = &mut index {
+            index.absorb(&mut batch);
+        }
+        let mut layers = self.lock();
+        layers.absorb(batch);
+        if layers.active.bytes >= pace_bytes {
+            self.due.notify_all();
+        }
     }
 
     /// The layers, for this caller alone.

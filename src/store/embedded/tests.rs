@@ -1,17 +1,18 @@
 mod carrying;
 mod faults;
+mod index;
 
 use super::{
     carrier::{Carrier, PACE, Pace},
     journal::Journal,
-    opening::replay,
+    opening::{IndexTerms, replay},
     sweep::Sweep,
     tree::Tree,
     *,
 };
 use crate::{
     payment::{Cursor, Event, Fact, Time, Trust},
-    store::MAX_PAUSE,
+    store::{MAX_PAUSE, RECENT},
 };
 use std::{
     collections::HashMap,
@@ -23,8 +24,10 @@ use std::{
 
 const DAY_MS: i64 = 86_400_000;
 
+const NO_INDEX: IndexTerms = IndexTerms { share: 0, now: Time::LAST };
+
 fn settings(path: &Path) -> Settings {
-    Settings { path: path.into(), history: Duration::from_secs(180 * 86_400) }
+    Settings { path: path.into(), history: Duration::from_secs(180 * 86_400), recent: RECENT }
 }
 
 fn open(path: &Path) -> Result<Embedded, FolderError> {
@@ -223,7 +226,7 @@ async fn what_is_asked_after_the_close_is_refused() {
 fn i2_duplicates_within_one_uncommitted_batch_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let (tree, files) = Tree::open(dir.path()).unwrap();
-    let (recent, journal) = replay(dir.path(), tree, Box::new(files)).unwrap();
+    let (recent, journal) = replay(dir.path(), tree, Box::new(files), NO_INDEX).unwrap();
     let (commands, queue) = sync_channel(QUEUE);
     let mut replies = Vec::new();
     for id in ["evt_1", "evt_1", "evt_2", "evt_1"] {

@@ -127,6 +127,9 @@ impl Writer {
         let recent = Arc::clone(&self.recent);
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         let now = Now::by(&self.clock);
+        if let Some(mut index) = recent.index() {
+            index.begin(now.wall);
+        }
         let mut effects = Effects::default();
         self.apply(first, &mut batch, now, &mut effects);
         let mut left = BATCH - 1;
@@ -155,12 +158,7 @@ impl Writer {
             self.is_unmarked = true;
         }
         self.group = group;
-        let mut layers = self.recent.lock();
-        layers.absorb(layer);
-        if layers.active.bytes >= self.pace.bytes {
-            self.recent.due.notify_all();
-        }
-        drop(layers);
+        self.recent.absorb(layer, self.pace.bytes);
         if is_written {
             self.published.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.heads);
         }
@@ -239,6 +237,9 @@ impl Writer {
         }
         let now = (self.clock)();
         let recent = Arc::clone(&self.recent);
+        if let Some(mut index) = recent.index() {
+            index.begin(now);
+        }
         let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
         for subject in stale {
             let outcome = batch.meta(&subject).and_then(|meta| match meta {
@@ -342,7 +343,8 @@ impl Writer {
         let (tag, pos) = (Tag::from_random(rand::random()), previous.pos + 1);
         let provider = meta.map_or_else(|| Arc::clone(&event.provider), |meta| meta.provider);
         let stored = NewEntry::stored(tag, event)?;
-        let (subject, at) = (subject.clone(), now);
+        let at = batch.stamp(partition, now);
+        let subject = subject.clone();
         batch.add(Change::Entry(NewEntry {
             subject,
             seq,

@@ -1,74 +1,161 @@
 #!lua
--- Appends one event to the log of its payment, at most once: dedupe, seq, log, feed and publication in one step. Redis does
--- not roll a script back. So the script reads and checks everything before its first write, and the gateway checks the
--- permissions of its user at the start (probe.lua).
+-- Appends events to the logs of their payments, each at most once: dedupe, seq, log, feed and publication in one step. One call
+-- holds the appends that wait together. Each has an answer of its own, and one that fails does not hinder the others. Redis does not
+-- roll a script back. So an append reads and checks everything before its first write, and the gateway checks the permissions of
+-- its user at the start (probe.lua).
 --
--- KEYS  log   stream, entry <seq>-0: t tag, e event
+-- KEYS  for each append:
+--       log   stream, entry <seq>-0: t tag, e event
 --       meta  hash: seq, provider, and for each event in the log a field named by its identity: its digest (16 bytes), its seq
 --       head  hash: pos and tag of the partition's newest event
 --       feed  stream, entry <pos>-0: t tag, l log key, s seq
--- ARGV  tag, identity, digest, provider, shared, event, channel, history in ms, longest log, longest feed, replicas
+--       and if there is an index of all payments, that of the realm in the partition:
+--       changed  sorted set: payments by 1024 times the ms of their last append, plus its seq
+--       first    sorted set: payments by the ms at which they came into the index
+--       index    hash: cut, since when all are in it, in ms; erased, when one was erased last
+-- ARGV  history in ms, longest log, longest feed, replicas, payments of an index; then for each append:
+--       tag, identity, digest, provider, shared, channel, event, payment (empty if the log is none of a payment)
 --
--- Returns {'new', seq}, {'duplicate', seq, tag}, or {reason} of a conflict.
-local log, meta, head, feed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local tag, identity, digest, provider, shared, event, channel, history, longest, kept, replicas = unpack(ARGV)
-
-local known = redis.call('HMGET', meta, 'seq', 'provider', identity)
-local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
--- An eviction may leave only one of the two keys behind. That is no log any more, so a new one replaces it.
-local halved = redis.call('XLEN', log) ~= seq
-if halved then
-  seq, owner, seen = 0, false, false
-end
-
-if seen then
-  if seen:sub(1, 16) ~= digest then
-    return {'facts_differ'}
-  end
-  local at = seen:sub(17) .. '-0'
-  local original = redis.call('XRANGE', log, at, at)[1][2][2]
-  if replicas ~= '0' then
-    -- WAIT counts the replicas that have the last write of this connection, but another connection may have written the
-    -- original. This write changes nothing, and lets WAIT cover the original too.
-    redis.call('HSET', meta, 'seq', known[1])
-  end
-  -- If the original bears the tag of this append, it is this append, sent again because its answer was lost.
-  return {original == tag and 'new' or 'duplicate', seen:sub(17), original}
-end
-if owner and owner ~= provider and shared ~= '1' then
-  return {'other_provider'}
-end
-if seq >= tonumber(longest) then
-  return {'log_full'}
-end
-
-local last = redis.call('HMGET', head, 'pos', 'tag')
--- Concatenation would turn large numbers into 1e+14.
-local pos = string.format('%.0f', (last[1] or 0) + 1)
-seq = string.format('%d', seq + 1)
-
-if halved then
-  redis.call('DEL', log, meta)
-end
-if not last[1] then
-  redis.call('DEL', feed)
-end
-redis.call('XADD', feed, 'MAXLEN', '~', kept, pos .. '-0', 't', tag, 'l', log, 's', seq)
-redis.call('XADD', log, seq .. '-0', 't', tag, 'e', event)
-if owner then
-  redis.call('HSET', meta, 'seq', seq, identity, digest .. seq)
-else
-  redis.call('HSET', meta, 'seq', seq, 'provider', provider, identity, digest .. seq)
-end
+-- With an index, the head has also: at, the ms of the last append, which never go back; indexed, the pos up to which the index was kept;
+-- begun, the ms since when it was. A node without an index moves pos alone.
+--
+-- Returns for each append its seq if it is new, {'duplicate', seq, tag}, {reason} of a conflict, or an error.
+local history, longest, kept, replicas = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local share = tonumber(ARGV[5])
 -- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
 -- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
-local margin = math.floor(history / 180)
-local left = owner and redis.call('PTTL', meta) or -1
-if left < tonumber(history) or left > history + margin then
-  local expiry = string.format('%d', history + margin)
-  redis.call('PEXPIRE', log, expiry)
-  redis.call('PEXPIRE', meta, expiry)
+local longest_expiry = history + math.floor(history / 180)
+local expiry = string.format('%d', longest_expiry)
+-- The newest place and tag of each partition that this call appends to, by the key of its head.
+local heads = {}
+local call, format = redis.call, string.format
+-- The server's time in ms, if there is an index.
+local now = 0
+if share > 0 then
+  local time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-redis.call('HSET', head, 'pos', pos, 'tag', tag)
-redis.call('SPUBLISH', channel, table.concat({pos, last[2] or '0', tag, seq, event}, ' '))
-return {'new', seq}
+
+-- Puts a payment into the index, and takes out what has no room any more.
+local function list(changed, first, index, payment, at, seq, renews)
+  if call('ZADD', changed, format('%.0f', at * 1024 + seq), payment) == 1 or seq == 1 then
+    call('ZADD', first, format('%.0f', at), payment)
+    local spare = call('ZCARD', changed) - share
+    if spare > 0 then
+      local out = call('ZPOPMIN', changed, spare)
+      for place = 1, #out, 2 do
+        call('ZREM', first, out[place])
+      end
+      call('HSET', index, 'cut', format('%.0f', math.floor(out[#out] / 1024) + 1))
+    end
+  end
+  -- Every append to a log whose expiry has used up its margin renews these too, so they live as long as what they name.
+  if renews then
+    call('PEXPIRE', changed, expiry)
+    call('PEXPIRE', first, expiry)
+    call('PEXPIRE', index, expiry)
+  end
+end
+
+local function append(log, meta, head, feed, changed, first, index, tag, identity, digest, provider, shared, channel, event, payment)
+  local known = call('HMGET', meta, 'seq', 'provider', identity)
+  local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
+  -- This is -2 if there is no log. An eviction may leave only one of the two keys behind. That is no log any more, so a new one
+  -- replaces it.
+  local left = call('PTTL', log)
+  local halved = (left == -2) ~= (seq == 0)
+  if halved then
+    seq, owner, seen = 0, false, false
+  end
+
+  if seen then
+    if seen:sub(1, 16) ~= digest then
+      return {'facts_differ'}
+    end
+    local at = seen:sub(17) .. '-0'
+    local original = call('XRANGE', log, at, at)[1][2][2]
+    if replicas ~= '0' then
+      -- WAIT counts the replicas that have the last write of this connection, but another connection may have written the
+      -- original. This write changes nothing, and lets WAIT cover the original too.
+      call('HSET', meta, 'seq', known[1])
+    end
+    -- If the original bears the tag of this append, it is this append, sent again because its answer was lost.
+    return original == tag and tonumber(seen:sub(17)) or {'duplicate', seen:sub(17), original}
+  end
+  if owner and owner ~= provider and shared ~= '1' then
+    return {'other_provider'}
+  end
+  if seq >= longest then
+    return {'log_full'}
+  end
+
+  local last = heads[head]
+  if not last then
+    last = share > 0 and call('HMGET', head, 'pos', 'tag', 'at', 'indexed', 'begun') or call('HMGET', head, 'pos', 'tag')
+  end
+  local place = (last[1] or 0) + 1
+  -- Concatenation would turn large numbers into 1e+14.
+  local pos, number = format('%d', place), format('%d', seq + 1)
+
+  if halved then
+    call('DEL', log, meta)
+  end
+  if not last[1] then
+    call('DEL', feed)
+  end
+  -- The server trims whole nodes of 100 entries anyway, so not every append needs to ask for it.
+  if place % 64 == 0 then
+    call('XADD', feed, 'MAXLEN', '~', kept, pos .. '-0', 't', tag, 'l', log, 's', number)
+  else
+    call('XADD', feed, pos .. '-0', 't', tag, 'l', log, 's', number)
+  end
+  -- From here on the reference stands, so the next one follows it even if somebody put a key of another type in the log's place.
+  local at, begun = now, last[5]
+  if share > 0 then
+    at = math.max(now, tonumber(last[3] or 0))
+    if last[1] and last[4] ~= last[1] then
+      -- Something was appended that the index does not know, so it begins anew.
+      begun = format('%.0f', at)
+    end
+  end
+  heads[head] = {pos, tag, at, pos, begun}
+  call('XADD', log, number .. '-0', 't', tag, 'e', event)
+  if owner then
+    call('HSET', meta, 'seq', number, identity, digest .. number)
+  else
+    call('HSET', meta, 'seq', number, 'provider', provider, identity, digest .. number)
+  end
+  local renews = not owner or left < history or left > longest_expiry
+  if renews then
+    call('PEXPIRE', log, expiry)
+    call('PEXPIRE', meta, expiry)
+  end
+  if share > 0 and payment ~= '' then
+    list(changed, first, index, payment, at, seq + 1, renews)
+  end
+  call('SPUBLISH', channel, pos .. ' ' .. (last[2] or '0') .. ' ' .. tag .. ' ' .. number .. ' ' .. event)
+  return seq + 1
+end
+
+local answers = {}
+local keys = share > 0 and 7 or 4
+for number = 1, #KEYS / keys do
+  local key, word = keys * (number - 1), 8 * number - 2
+  local done, answer = pcall(append, KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4], KEYS[key + 5], KEYS[key + 6],
+    KEYS[key + 7], unpack(ARGV, word, word + 7))
+  if not done and type(answer) ~= 'table' then
+    -- An error of a command begins with its code, in versions where it is a text; one of Lua begins with a line.
+    answer = redis.error_reply((answer:find('^%u+ ') and '' or 'ERR ') .. answer)
+  end
+  answers[number] = answer
+end
+for head, last in pairs(heads) do
+  if share == 0 then
+    call('HSET', head, 'pos', last[1], 'tag', last[2])
+  elseif last[5] then
+    call('HSET', head, 'pos', last[1], 'tag', last[2], 'at', format('%.0f', last[3]), 'indexed', last[1], 'begun', last[5])
+  else
+    call('HSET', head, 'pos', last[1], 'tag', last[2], 'at', format('%.0f', last[3]), 'indexed', last[1])
+  end
+end
+return answers

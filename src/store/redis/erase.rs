@@ -43,14 +43,16 @@ impl Redis {
         let mut command = redis::cmd("EVALSHA");
         command
             .arg(&self.erase)
-            .arg(4)
+            .arg(7)
             .arg(self.plan.log(subject))
             .arg(self.plan.meta(subject))
             .arg(self.plan.head(partition))
             .arg(self.plan.feed(partition))
+            .arg(&self.plan.index_keys(partition, &subject.realm))
             .arg(Tag::from_random(rand::random()).to_string())
             .arg(self.plan.channel(partition))
-            .arg(FEED_LEN);
+            .arg(FEED_LEN)
+            .arg(subject.id.as_str());
         let [events, references] = reply::counts(self.writer()?.write(command, true).await?)?;
         Ok(Erased { events, references, ..Erased::default() })
     }

@@ -6,6 +6,7 @@
 //! | `ps:{muq}:log:<realm>/payment/<id>`  | stream: the log of a payment |
 //! | `ps:{muq}:meta:<realm>/payment/<id>` | hash: what is known of that log |
 //! | `ps:{muq}:head`, `ps:{muq}:feed`     | hash and stream: the newest place of a partition, and its references |
+//! | `ps:{muq}:changed:<realm>`, `:first:<realm>`, `:index:<realm>` | two sorted sets, hash: the index of a realm's payments in a partition |
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
 //! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
 //! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
@@ -63,6 +64,30 @@ impl Plan {
 
     pub(super) fn feed(&self, partition: u8) -> String {
         format!("{}:feed", self.channel(partition))
+    }
+
+    /// The payments of a realm in a partition, by their last changes.
+    pub(super) fn changed(&self, partition: u8, realm: &Name) -> String {
+        self.of_realm("changed", partition, realm)
+    }
+
+    /// The same payments, by the times at which they came.
+    pub(super) fn first_seen(&self, partition: u8, realm: &Name) -> String {
+        self.of_realm("first", partition, realm)
+    }
+
+    /// What else the index knows of a realm in a partition.
+    pub(super) fn index(&self, partition: u8, realm: &Name) -> String {
+        self.of_realm("index", partition, realm)
+    }
+
+    /// The keys of the index of a realm in a partition, in the order in which the scripts take them.
+    pub(super) fn index_keys(&self, partition: u8, realm: &Name) -> [String; 3] {
+        [self.changed(partition, realm), self.first_seen(partition, realm), self.index(partition, realm)]
+    }
+
+    fn of_realm(&self, what: &str, partition: u8, realm: &Name) -> String {
+        format!("{}:{what}:{realm}", self.channel(partition))
     }
 
     /// The channel of a partition, with which all its keys begin too.

@@ -17,12 +17,14 @@ pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("an answer of the server does not fit: {what}"))
 }
 
-/// Reads the result of `append.lua`; `tag` is the one that the append drew.
+/// Reads the result of one append of `append.lua`; `tag` is the one that the append drew.
 pub(super) fn appended(answer: Value, tag: Tag) -> Result<Appended, StoreError> {
+    if let Value::Int(_) = answer {
+        return Ok(Appended::New { cursor: Cursor { tag, seq: count(&answer)? } });
+    }
     let words = list(answer)?;
     let word = |place: usize| words.get(place).and_then(text).unwrap_or_default();
     Ok(match word(0) {
-        "new" => Appended::New { cursor: Cursor { tag, seq: parse(word(1))? } },
         "duplicate" => Appended::Duplicate { cursor: Cursor { tag: parse(word(2))?, seq: parse(word(1))? } },
         reason => {
             let conflicts = [Conflict::FactsDiffer, Conflict::OtherProvider, Conflict::LogFull];

@@ -25,6 +25,8 @@ pub struct Settings {
     pub ack_replicas: u32,
     /// How long a log is kept after its last event.
     pub history: Duration,
+    /// How many payments of each realm the index holds; 0 for no index.
+    pub recent: usize,
 }
 
 /// When Redis has to sync its append-only file, in the words of Redis, and so what an acknowledged event survives.
@@ -203,6 +205,7 @@ mod tests {
                 durability: Durability::None,
                 ack_replicas: 0,
                 history: Duration::from_secs(1),
+                recent: 0,
             };
             assert_eq!(settings.exposes_password(), expected, "{url}");
         }

@@ -1,10 +1,12 @@
-//! Writes in batches: all writes that wait go out together, and one answer to `WAIT` covers all of them.
+//! Writes in batches: all writes that wait go out together, appends in few calls of their script ([`append`](super::append)), and one
+//! answer to `WAIT` covers all of them.
 //!
 //! There are two lanes, each with a connection of its own: while one waits for its answers, the other collects a batch. A
 //! lane retries what it could not write for as long as the caller waits. The server recognises an append by its tag if it was
 //! written but its answer was lost, so a retry neither repeats it nor calls it a duplicate.
 
 use super::{
+    append::{Appending, Caller, calls},
     check::Checks,
     error::{passes, refusal, told},
     link::{AGAIN, ANSWER, Connector, Link, PATIENCE, Up},
@@ -46,31 +48,62 @@ pub(super) struct Writer {
 }
 
 struct Job {
-    command: Cmd,
+    write: Write,
     /// The caller acknowledges a webhook after this write, so the configured number of replicas must have it first.
     must_last: bool,
     /// Receives the answer. It is closed once the caller has given up.
     reply: oneshot::Sender<Result<Value, StoreError>>,
 }
 
+/// What is written.
+enum Write {
+    /// One command.
+    Command(Cmd),
+    /// One event. It shares a command with other appends, but not their answers.
+    Append(Appending),
+}
+
+impl Job {
+    const fn append(&self) -> Option<&Appending> {
+        match &self.write {
+            Write::Append(append) => Some(append),
+            Write::Command(_) => None,
+        }
+    }
+}
+
 impl Writer {
     /// Starts the lanes. They end when the writer is dropped.
-    pub(super) fn start(connector: &Connector, checks: &Checks, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn start(
+        connector: &Connector,
+        checks: &Checks,
+        caller: &Caller,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         let links = [(); LANES].map(|()| Link::start(connector.clone(), checks.clone()));
         for link in links.clone() {
-            let lane =
-                Lane { link, loaded_on: 0, replicas: checks.ack_replicas, metrics: Arc::clone(&metrics) };
+            let (caller, metrics) = (caller.clone(), Arc::clone(&metrics));
+            let lane = Lane { link, loaded_on: 0, caller, spreads: true, metrics };
             tokio::spawn(lane.run(Arc::clone(&queue)));
         }
         Self { jobs: sender, links, metrics }
     }
 
-    /// Sends a write, and returns the server's answer once the write is as durable as configured.
+    /// Sends a command, and returns the server's answer once the write is as durable as configured.
     pub(super) async fn write(&self, command: Cmd, must_last: bool) -> Result<Value, StoreError> {
+        self.submit(Write::Command(command), must_last).await
+    }
+
+    /// Appends an event, and returns the script's answer once the append is as durable as configured.
+    pub(super) async fn append(&self, append: Appending) -> Result<Value, StoreError> {
+        self.submit(Write::Append(append), true).await
+    }
+
+    async fn submit(&self, write: Write, must_last: bool) -> Result<Value, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job { command, must_last, reply }).map_err(|error| match error {
+        self.jobs.try_send(Job { write, must_last, reply }).map_err(|error| match error {
             TrySendError::Full(_) => {
                 self.metrics.limit_hits.count(LimitHit::StoreQueue);
                 StoreError::Overloaded
@@ -97,7 +130,9 @@ struct Lane {
     link: Link,
     /// The number of the connection over which the scripts were loaded.
     loaded_on: u64,
-    replicas: u32,
+    caller: Caller,
+    /// Whether the server takes keys of several partitions in one call, as any but a cluster does. Its first refusal shows it.
+    spreads: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -140,17 +175,20 @@ impl Lane {
         for script in scripts {
             commands.cmd("SCRIPT").arg("LOAD").arg(*script);
         }
-        batch.iter().for_each(|job| _ = commands.add_command(job.command.clone()));
-        let waits = usize::from(self.replicas > 0 && batch.iter().any(|job| job.must_last));
+        let replicas = self.caller.replicas;
+        let waits = usize::from(replicas > 0 && batch.iter().any(|job| job.must_last));
+        let spreads = self.spreads;
+        let calls = calls(batch, spreads, Job::append);
+        calls.iter().for_each(|jobs| _ = commands.add_command(self.command(jobs)));
         if waits == 1 {
             // Half of the time that an answer may take, so that the answer "too few replicas" comes in time.
-            commands.cmd("WAIT").arg(self.replicas).arg((ANSWER / 2).as_millis() as usize);
+            commands.cmd("WAIT").arg(replicas).arg((ANSWER / 2).as_millis() as usize);
         }
-        let mut answers = match up.send(&commands, loads + batch.len() + waits).await {
+        let mut answers = match up.send(&commands, loads + calls.len() + waits).await {
             Ok(answers) => answers,
             Err(why) => {
                 self.link.broken(up.number, &why);
-                return batch;
+                return calls.into_iter().flatten().collect();
             }
         };
         // Without its script each write fails with NOSCRIPT, which says less than the reason why the script was not loaded.
@@ -158,7 +196,7 @@ impl Lane {
         if let Some(error) = loaded.iter().find_map(refusal)
             && !passes(error)
         {
-            for job in batch {
+            for job in calls.into_iter().flatten() {
                 let _ = job.reply.send(Err(StoreError::Unavailable(told(error))));
             }
             return Vec::new();
@@ -167,27 +205,60 @@ impl Lane {
         let mut lasts = true;
         if waits == 1 {
             let acknowledged = answers.pop();
-            lasts = matches!(acknowledged, Some(Value::Int(count)) if count >= i64::from(self.replicas));
+            lasts = matches!(acknowledged, Some(Value::Int(count)) if count >= i64::from(replicas));
             if !lasts {
                 self.metrics.store_faults.count(StoreFault::Replicas);
             }
         }
-        let mut again = Vec::new();
-        for (job, answer) in batch.into_iter().zip(answers) {
-            match refusal(&answer) {
-                Some(error) if error.kind() == Some(ServerErrorKind::NoScript) => {
-                    self.loaded_on = 0;
-                    again.push(job);
-                }
-                Some(error) if passes(error) => {
-                    self.link.leave_a_replica(&up, error);
-                    again.push(job);
-                }
-                Some(error) => _ = job.reply.send(Err(StoreError::Unavailable(told(error)))),
-                None if job.must_last && !lasts => again.push(job),
-                None => _ = job.reply.send(Ok(answer)),
+        let answers =
+            calls.iter().zip(answers).flat_map(|(jobs, answer)| answers_of(jobs, answer)).collect::<Vec<_>>();
+        let answered = calls.into_iter().flatten().zip(answers);
+        answered.filter_map(|(job, answer)| self.settle(&up, job, answer, lasts, spreads)).collect()
+    }
+
+    /// The command that makes the writes of one call.
+    fn command(&self, jobs: &[Job]) -> Cmd {
+        match jobs {
+            [Job { write: Write::Command(command), .. }] => command.clone(),
+            appends => self.caller.call(&appends.iter().filter_map(Job::append).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Answers a job, or returns it if it has to be retried; `lasts` says whether enough replicas have it, and
+    /// `spread` whether it may have shared a call with another partition.
+    fn settle(&mut self, up: &Up, job: Job, answer: Value, lasts: bool, spread: bool) -> Option<Job> {
+        match refusal(&answer) {
+            Some(error) if error.kind() == Some(ServerErrorKind::NoScript) => {
+                self.loaded_on = 0;
+                Some(job)
+            }
+            Some(error) if error.kind() == Some(ServerErrorKind::CrossSlot) && spread => {
+                self.spreads = false;
+                Some(job)
+            }
+            Some(error) if passes(error) => {
+                self.link.leave_a_replica(up, error);
+                Some(job)
+            }
+            Some(error) => {
+                let _ = job.reply.send(Err(StoreError::Unavailable(told(error))));
+                None
+            }
+            None if job.must_last && !lasts => Some(job),
+            None => {
+                let _ = job.reply.send(Ok(answer));
+                None
             }
         }
-        again
+    }
+}
+
+/// The answers of one call's writes: each append has one of its own, and an error of the call is that of all.
+fn answers_of(jobs: &[Job], answer: Value) -> Vec<Value> {
+    match (jobs, answer) {
+        ([Job { write: Write::Append(_), .. }, ..], Value::Array(answers)) if answers.len() == jobs.len() => {
+            answers
+        }
+        (_, answer) => vec![answer; jobs.len()],
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::RedisServer;
 use paystream::{
     metrics::Metrics,
-    store::{Store, embedded, redis},
+    store::{RECENT, Store, embedded, redis},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,11 @@ pub(crate) trait Backend: Send + Sized {
     /// A new place with nothing in it.
     fn fresh() -> impl Future<Output = Self> + Send;
     /// Opens the store that is kept there; logs live for `history` after their last event.
-    fn open(&self, history: Duration) -> impl Future<Output = Arc<dyn Store>> + Send;
+    fn open(&self, history: Duration) -> impl Future<Output = Arc<dyn Store>> + Send {
+        self.open_with(history, RECENT)
+    }
+    /// The same with an index of `recent` payments for each realm.
+    fn open_with(&self, history: Duration, recent: usize) -> impl Future<Output = Arc<dyn Store>> + Send;
 }
 
 /// The embedded store in a temporary folder.
@@ -23,8 +27,8 @@ impl Backend for Embedded {
         Self(tempfile::tempdir().unwrap())
     }
 
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        let settings = embedded::Settings { path: self.0.path().join("data"), history };
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        let settings = embedded::Settings { path: self.0.path().join("data"), history, recent };
         Arc::new(embedded::Embedded::open(&settings, Arc::new(Metrics::new())).unwrap())
     }
 }
@@ -40,8 +44,8 @@ impl Backend for Redis {
         Self(RedisServer::start().await)
     }
 
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        open_redis(&self.0, history).await
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        open_redis(&self.0, history, recent).await
     }
 }
 
@@ -50,12 +54,12 @@ impl Backend for RedisCluster {
         Self(RedisServer::start_as_cluster().await)
     }
 
-    async fn open(&self, history: Duration) -> Arc<dyn Store> {
-        open_redis(&self.0, history).await
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        open_redis(&self.0, history, recent).await
     }
 }
 
-async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
+async fn open_redis(server: &RedisServer, history: Duration, recent: usize) -> Arc<dyn Store> {
     let settings = redis::Settings {
         url: server.url().into(),
         password: None,
@@ -64,6 +68,7 @@ async fn open_redis(server: &RedisServer, history: Duration) -> Arc<dyn Store> {
         durability: redis::Durability::Everysec,
         ack_replicas: 0,
         history,
+        recent,
     };
     Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
 }

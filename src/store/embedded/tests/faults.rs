@@ -124,7 +124,7 @@ fn i6_when_the_tree_cannot_follow_appends_are_refused_and_go_on_when_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let (tree, _files) = Tree::open(dir.path()).unwrap();
     let disk = SimulatedDisk::new(EXTENT);
-    let (recent, journal) = replay(dir.path(), tree, Box::new(disk)).unwrap();
+    let (recent, journal) = replay(dir.path(), tree, Box::new(disk), NO_INDEX).unwrap();
     let (commands, queue) = sync_channel(QUEUE);
     let writer = writer(Arc::clone(&recent), journal, queue);
     let metrics = Arc::clone(&writer.metrics);

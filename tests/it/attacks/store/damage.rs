@@ -22,7 +22,7 @@ use tempfile::TempDir;
 type Acknowledged = BTreeMap<String, Vec<Tag>>;
 
 fn settings(path: &Path) -> embedded::Settings {
-    embedded::Settings { path: path.into(), history: Duration::from_secs(180 * 86_400) }
+    embedded::Settings { path: path.into(), history: Duration::from_secs(180 * 86_400), recent: 100_000 }
 }
 
 fn open(path: &Path) -> Result<embedded::Embedded, embedded::FolderError> {
