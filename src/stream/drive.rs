@@ -144,7 +144,8 @@ impl Drive {
 
 impl<C: Content> Drive<C> {
     /// The decisions of a stream whose content has begun.
-    pub(super) fn of(seat: Seat, session: C, terms: Terms, at: &Moment<'_>) -> Self {
+    pub(super) fn of(mut seat: Seat, session: C, terms: Terms, at: &Moment<'_>) -> Self {
+        seat.began = true;
         let Terms { until_finished, heartbeat_events, expires_at, stands } = terms;
         let mut deadlines = Deadlines {
             began: at.uptime_ms(at.now),
