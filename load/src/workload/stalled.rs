@@ -23,6 +23,9 @@ const GROWTH_BYTES: f64 = 8_388_608.0;
 /// own bookkeeping, the least receive buffer, and the slack of pages.
 const KERNEL_BYTES: f64 = 192.0 * 1024.0;
 
+/// With fewer pairs, whether the latencies differ is not judged: a single pause of the machine makes a p99.
+const PAIRS_TO_JUDGE: usize = 3;
+
 /// Measures the readers of one busy payment, alone and beside stalled ones.
 #[derive(Args, Debug)]
 pub(crate) struct Stalled {
@@ -88,7 +91,7 @@ pub(crate) fn stalled(arguments: &Stalled) -> Result<Report> {
     }
     notes.push(format!("p99 alone {}, beside the stalled {}", spread(&alone), spread(&beside)));
     let longest_alone = alone.iter().map(|figures| figures.p99_us).max().unwrap_or_default();
-    if beside.iter().all(|figures| figures.p99_us > 2 * longest_alone) {
+    if arguments.pairs >= PAIRS_TO_JUDGE && beside.iter().all(|figures| figures.p99_us > 2 * longest_alone) {
         problems.push("every p99 beside stalled readers is more than twice the longest alone".to_owned());
     }
     last.notes.splice(0..0, notes);
