@@ -55,6 +55,8 @@ local function list(changed, first, index, payment, at, seq, expiry)
 end
 
 local function append(log, meta, head, feed, changed, first, index, tag, identity, digest, provider, shared, channel, event, payment, life)
+  life = tonumber(life)
+  local longest_expiry = life + math.floor(life / 180)
   local known = call('HMGET', meta, 'seq', 'provider', identity)
   local seq, owner, seen = tonumber(known[1] or 0), known[2], known[3]
   -- This is -2 if there is no log. An eviction may leave only one of the two keys behind. That is no log any more, so a new one
@@ -124,8 +126,7 @@ local function append(log, meta, head, feed, changed, first, index, tag, identit
   end
   -- To set an expiry costs a write that is logged and replicated, and to look at it does not. So the expiry is set with a margin of
   -- 1/180 (one day of the default history), and not again before the margin is used up. A longer one stems from a longer history.
-  life = tonumber(life)
-  local longest_expiry, expiry = life + math.floor(life / 180), nil
+  local expiry
   if not owner or left < life or left > longest_expiry then
     expiry = format('%d', longest_expiry)
     call('PEXPIRE', log, expiry)
