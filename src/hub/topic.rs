@@ -263,6 +263,16 @@ impl Topic {
         }
     }
 
+    /// Whether a history that lacks the entry `cursor`, which a watcher has written, shows that this entry has vanished. If not, the
+    /// history is older than the entry, since the topic went on while it was read or on its way, and has to be read again.
+    #[must_use]
+    pub fn has_lost(&self, cursor: Cursor, head: Cursor) -> bool {
+        let target = self.target();
+        let live = target.as_deref().unwrap_or(self).live();
+        let is_known = live.tag_of(head.seq) == Some(head.tag);
+        is_known && (head.seq >= cursor.seq || head == live.cursor())
+    }
+
     /// The end of the log that the topic's watchers follow.
     #[must_use]
     pub fn followed_end(&self) -> LogEnd {

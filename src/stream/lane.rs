@@ -46,6 +46,8 @@ pub(super) enum Missed<'a> {
     Updates(&'a [Arc<Frame>]),
     /// The client needs the whole payment; with the reason why its cursor cannot be honoured, if it sent one.
     Snapshot(Option<Reset>),
+    /// Nothing, since the history is older than what the stream has written. The next pull tells whether another is needed.
+    Outdated,
 }
 
 impl Lane {
@@ -90,9 +92,16 @@ impl Lane {
     /// Compares the lane with the log and returns what it has to write. After a snapshot the cursor is at the log's end;
     /// updates move it one by one, through [`Lane::pass`].
     pub(super) fn catch_up<'a>(&mut self, history: &'a History) -> Missed<'a> {
+        let is_live = matches!(self.wants, Wants::Live | Wants::Led);
+        if is_live
+            && history.after(self.cursor()).is_none()
+            && !self.topic().has_lost(self.cursor(), history.head)
+        {
+            return Missed::Outdated;
+        }
         let is_led = history.asked.is_some();
         let wants = std::mem::replace(&mut self.wants, if is_led { Wants::Led } else { Wants::Live });
-        if !matches!(wants, Wants::Live | Wants::Led) {
+        if !is_live {
             self.began_at = u32::try_from(history.head.seq).unwrap_or(u32::MAX);
         }
         let followed = std::mem::replace(&mut self.first, history.first());

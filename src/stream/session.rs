@@ -94,6 +94,7 @@ impl Session {
                 self.updates(index, frames, at, out);
             }
             Missed::Updates(frames) => self.updates(index, frames, at, out),
+            Missed::Outdated => {}
             Missed::Snapshot(reset) => {
                 resumes.count(reset.map_or(ResumeKind::Fresh, Reset::counted));
                 wire::snapshot(out, &self.id(), &history.snapshot, history.asked.as_ref(), reset);

@@ -28,7 +28,7 @@ struct Stream {
     shutdown: Shutdown,
     hub: Arc<Hub>,
     drive: Drive,
-    _watch: Watch,
+    watch: Watch,
     /// What `begin` wrote.
     beginning: String,
     start: (Instant, Time),
@@ -82,7 +82,7 @@ impl Stream {
             shutdown,
             hub,
             drive,
-            _watch: watch,
+            watch,
             beginning,
             start,
             after,
@@ -257,6 +257,23 @@ async fn a_lane_behind_its_topic_asks_for_its_history_once_and_heartbeats_go_on_
     let wrote = text(&out);
     assert!(wrote.contains(r#""seq":1"#) && wrote.contains(&format!("id: {last}\n")), "{wrote}");
     stream.wait();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_is_older_than_what_the_stream_has_written_is_not_taken_for_a_loss() {
+    let mut stream = Stream::open(Fake::default(), Request::default()).await;
+    // It is read while the log is empty, and comes when the log has an event that the stream has written.
+    let old = stream.watch.history().await.unwrap();
+    stream.say(Phase::Created).await;
+    assert!(stream.step().1.contains(r#""seq":1"#));
+    stream.wait();
+    stream.drive.reading = Some(0);
+    let mut out = BytesMut::new();
+    let at = moment(stream.start, stream.after, stream.settings, (false, false), &stream.metrics);
+    stream.drive.catch_up(&old, &at, &mut out);
+    assert_eq!(text(&out), "");
+    stream.say(Phase::Captured).await;
+    assert!(stream.step().1.contains(r#""seq":2"#), "the stream goes on where it was");
 }
 
 #[tokio::test(start_paused = true)]

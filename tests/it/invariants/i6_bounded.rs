@@ -120,7 +120,9 @@ async fn i6_a_reader_that_comes_back_too_late_is_told_it_stalled() {
     let (messages, end) = read_after_a_stall(&mut stream).await;
     let (closing, updates) = messages.split_last().unwrap();
     assert_eq!((&closing["type"], &closing["reason"]), (&"closing".into(), &"stalled".into()));
-    assert!(updates.iter().all(|update| update["type"] == "update"), "what was on its way still arrives");
+    // What was on its way still arrives.
+    let others: Vec<_> = updates.iter().filter(|update| update["type"] != "update").collect();
+    assert!(others.is_empty(), "{others:?}");
     assert_eq!(end, End::Unclean);
 }
 
