@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `partition` | the continuity of one partition, and its watched logs |
 //! | `topic`     | the live end of one watched log |
+//! | `pull`      | what a topic tells its watchers |
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
 //! | `label`     | how watchers of other ids come to a payment |
@@ -35,6 +36,7 @@ mod locks;
 mod overview;
 mod partition;
 mod pointing;
+mod pull;
 mod topic;
 mod watch;
 mod watchers;
@@ -45,7 +47,8 @@ pub use frame::Frame;
 pub(crate) use frame::WIRE_VERSION;
 pub use history::History;
 pub use overview::{Beginning, Changes, Filter, Following, Overview, Page, PagePlace, Restart, TooFarBehind};
-pub use topic::{LogEnd, Pull, Topic};
+pub use pull::{LogEnd, Pull};
+pub use topic::Topic;
 pub use watch::Watch;
 
 use crate::{
