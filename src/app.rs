@@ -82,7 +82,7 @@ impl App {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
-            labels: ingest.as_ref().map(|half| Arc::clone(&half.labels)),
+            parts: ingest.as_ref().map(|half| Arc::clone(&half.parts)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),

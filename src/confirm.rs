@@ -39,7 +39,7 @@ use crate::{
     shutdown::Shutdown,
     source::{Api, DEBOUNCE, Source, Sources},
     store::{
-        Claim, ClaimTerms, GivenUp, Labels, OutcomeKind, Pending, ReasonCode, Record, RecordLog, Settlement,
+        Claim, ClaimTerms, GivenUp, OutcomeKind, Parts, Pending, ReasonCode, Record, RecordLog, Settlement,
         Store, StoreError,
     },
 };
@@ -86,12 +86,12 @@ impl Confirmations {
         sources: Arc<Sources>,
         hints: Arc<Notify>,
         store: Arc<dyn Store>,
-        labels: Arc<Labels>,
+        parts: Arc<Parts>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         shutdown: Shutdown,
     ) -> Self {
-        let lookups = Lookups::new(Arc::clone(&store), labels, Arc::clone(&metrics), limits);
+        let lookups = Lookups::new(Arc::clone(&store), parts, Arc::clone(&metrics), limits);
         Self { sources, hints, store, metrics, lookups, shutdown, finished: Notify::new() }
     }
 
@@ -245,6 +245,7 @@ impl Confirmations {
             reason: ReasonCode::known(code),
             event: None,
             unsigned_id: None,
+            part: None,
             failure_code: None,
             kind: None,
             payment: Some(pending.payment.clone()),

@@ -9,7 +9,7 @@
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
 //! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). Beside that, `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! as HTTP). Beside that, `waiting` hands over events that waited for their payment, and `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
@@ -17,11 +17,13 @@ mod long_work;
 mod outcome;
 mod read;
 mod reply;
+mod waiting;
 mod windows;
 
 pub use delivery::Delivery;
 pub use outcome::Refusal;
 pub use reply::{Reply, ReplyBody};
+pub use waiting::hand_over;
 pub use windows::watch_windows;
 
 use crate::{
@@ -30,7 +32,7 @@ use crate::{
     metrics::Metrics,
     payment::{Event, Name, Time},
     source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, Labels, RecordLog, Store, StoreError},
+    store::{Append, Appended, Labels, Parts, Place, RecordLog, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
@@ -55,25 +57,25 @@ pub struct Ingest {
     hints: Arc<Notify>,
     /// Where deliveries are read that take long to read.
     long_work: LongWork,
-    /// Binds the other ids of payments.
-    labels: Arc<Labels>,
+    /// Binds the other ids of payments and those of their parts.
+    parts: Arc<Parts>,
     /// The account of what comes of deliveries.
     account: Account,
 }
 
 impl Ingest {
-    /// Builds the way into `store`, with its labels. `hints` is notified of each confirmation that is newly pending.
+    /// Builds the way into `store`, with its parts. `hints` is notified of each confirmation that is newly pending.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        labels: Arc<Labels>,
+        parts: Arc<Parts>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
         hints: Arc<Notify>,
     ) -> Self {
         let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
         let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
-        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), labels, account }
+        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), parts, account }
     }
 
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
@@ -128,7 +130,17 @@ impl Ingest {
         let outcome = match meaning {
             Ok(None) => Outcome::Ignored,
             Ok(Some(mapped)) => {
-                self.labels.leave_out(mapped.labels.left_out);
+                self.parts.leave_out(mapped.labels.left_out);
+                let subject = match (&mapped.payment, mapped.parts.first()) {
+                    (None, Some(part)) => source.part(part, mapped.live),
+                    (Some(payment), _) => Some(source.subject(payment)),
+                    (None, None) => None,
+                };
+                let Some(subject) = subject else {
+                    let unclear = Unclear { code: "bad_part_id", at: "part".to_owned() };
+                    let outcome = self.quarantine(source, delivery, &summary, unclear).await;
+                    return Taken { summary, outcome };
+                };
                 let event = Event {
                     id: mapped.id,
                     source: source.shared_name(),
@@ -136,14 +148,18 @@ impl Ingest {
                     kind: Arc::clone(&summary.kind),
                     occurred_at: mapped.occurred_at,
                     received_at: delivery.received_at,
-                    subject: source.subject(&mapped.payment),
+                    subject,
                     live: mapped.live,
                     trust: source.trust(),
                     facts: mapped.facts,
                     labels: mapped.labels.kept,
+                    parts: mapped.parts,
                     binding: None,
                 };
-                self.append(source, delivery, &summary, event).await
+                match mapped.payment {
+                    Some(_) => self.append(source, delivery, &summary, event).await,
+                    None => self.place(source, delivery, &summary, event).await,
+                }
             }
             Err(unclear) => self.quarantine(source, delivery, &summary, unclear).await,
         };
@@ -182,7 +198,34 @@ impl Ingest {
         opened.map_err(Outcome::Rejected)
     }
 
-    /// Appends an event to its payment's log, binds its labels, and notes that a confirmation is pending if the provider can be asked.
+    /// Appends an event that names a part alone to the payments that the part belongs to, or has it wait.
+    async fn place(
+        &self,
+        source: &Source,
+        delivery: &Delivery<'_>,
+        summary: &EventSummary,
+        event: Event,
+    ) -> Outcome {
+        let payments = match self.parts.place(&event).await {
+            Ok(Place::Under(payments)) => payments,
+            Ok(Place::Waits) => return Outcome::Waiting,
+            Ok(Place::Nowhere(code)) => {
+                let unclear = Unclear { code, at: "part".to_owned() };
+                return self.quarantine(source, delivery, summary, unclear).await;
+            }
+            Err(why) => return store_failed(source, &why),
+        };
+        let events = payments.iter().filter_map(|payment| event.under(payment));
+        let outcomes = join_all(events.map(|event| self.append(source, delivery, summary, event))).await;
+        // A part belongs to one payment. Should it belong to several, the delivery is only taken if each of them has the event.
+        let not_taken = outcomes.iter().position(|outcome| !outcome.is_taken());
+        outcomes
+            .into_iter()
+            .nth(not_taken.unwrap_or_default())
+            .unwrap_or(Outcome::Deferred { reason: "store" })
+    }
+
+    /// Appends an event to its payment's log, binds its labels and parts, and notes that a confirmation is pending if the provider can be asked.
     async fn append(
         &self,
         source: &Source,
@@ -192,7 +235,7 @@ impl Ingest {
     ) -> Outcome {
         let started = Instant::now();
         let payment = event.subject.id.clone();
-        let bindings = Labels::of(&event);
+        let (labels, parts) = (Labels::of(&event), Parts::of(&event));
         // Both go to the store at once, so that they wait for one sync of the disk. If only the confirmation is stored, it costs one
         // request in vain.
         let append = Append { event, shared_ids: source.shares_ids() };
@@ -202,9 +245,9 @@ impl Ingest {
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         // After the event, since an event in conflict binds nothing. If a crash comes between, the provider sends the event again, and its
-        // duplicate binds the labels.
+        // duplicate binds them.
         if matches!(appended, Ok(Appended::New { .. } | Appended::Duplicate { .. }))
-            && let Err(why) = self.labels.bind(bindings).await
+            && let Err(why) = self.parts.bind(labels, parts, source.shares_ids()).await
         {
             return store_failed(source, &why);
         }

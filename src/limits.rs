@@ -63,6 +63,8 @@ pub enum LimitHit {
     StreamsPerRealm,
     /// A stream or long poll was refused, because its token had [`Limits::streams_per_token`].
     StreamsPerToken,
+    /// An event that names only a part of a payment was quarantined, because as many wait as may.
+    WaitingEvents,
 }
 
 /// The limits that can be set. [`Default`] gives those that apply if `[limits]` does not say otherwise.

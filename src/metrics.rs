@@ -14,8 +14,8 @@ pub use counts::Counts;
 pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
     AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, LabelOutcome,
-    ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
-    SourceLabel, StoreFault,
+    ListenerLabel, PartOutcome, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome,
+    ResumeKind, SourceLabel, StoreFault,
 };
 pub use windows::RetryWindow;
 
@@ -86,6 +86,12 @@ pub struct Metrics {
     pub erasures: Counter,
     /// Labels that events name and that were not known, by what became of them.
     pub labels: Counts<LabelOutcome>,
+    /// Parts of payments that events name and that were not known, and events that name a part alone, by what became of them.
+    pub parts: Counts<PartOutcome>,
+    /// Parts for which events wait, in the whole store, so all of its nodes report the same number.
+    pub parts_waiting: Gauge,
+    /// For how long the oldest of them has been waiting, in seconds.
+    pub parts_waiting_oldest: Gauge,
     /// Refusals of streams and snapshots, by reason.
     pub refusals: Counts<RefusalReason>,
     /// Requests that the admin listener refused, by reason.
@@ -138,6 +144,9 @@ impl Metrics {
             limit_hits: Counts::default(),
             erasures: Counter::default(),
             labels: Counts::default(),
+            parts: Counts::default(),
+            parts_waiting: Gauge::default(),
+            parts_waiting_oldest: Gauge::default(),
             refusals: Counts::default(),
             admin_refusals: Counts::default(),
             reloads: Family::default(),
@@ -232,6 +241,18 @@ impl Metrics {
             "labels",
             "Labels that events name and that were not known, by what became of them",
             self.labels.family(),
+        );
+        to.register(
+            "parts",
+            "Parts that events name and that were not known, and events that name a part alone, by what became of them",
+            self.parts.family(),
+        );
+        to.register("parts_waiting", "Parts for which events wait", self.parts_waiting.clone());
+        to.register_with_unit(
+            "parts_waiting_oldest",
+            "For how long the oldest part has been waiting for its payment",
+            Unit::Seconds,
+            self.parts_waiting_oldest.clone(),
         );
         to.register("erasures", "Payments erased by an operator", self.erasures.clone());
         to.register(

@@ -7,6 +7,7 @@
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
 //! | `label`   | other ids of a payment |
+//! | `part`    | ids of parts of a payment, by which events find it |
 //! | `bindings` | the payments that such an id points at, and which of them its readers get |
 //! | `failure` | why a payment failed and what the customer has to do next, in words that a customer may read |
 //! | `money`   | minor units, currencies and their exponents, exact decimals |
@@ -22,6 +23,7 @@ mod event;
 mod failure;
 mod label;
 mod money;
+mod part;
 mod state;
 mod status;
 mod subject;
@@ -36,10 +38,11 @@ pub use event::{
 pub use failure::{ActionKind, FailureReason, WordObject};
 pub use label::{Binding, Label, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
+pub use part::{MAX_PARTS, MAX_WAITING, PartLog};
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
 pub use subject::{
-    ALL_PAYMENTS, EVENTS, Kind, LABEL_REALM, MAX_ID_BYTES, Name, NameError, PARTITIONS, Subject,
+    ALL_PAYMENTS, EVENTS, Kind, LABEL_REALM, MAX_ID_BYTES, Name, NameError, PART_REALM, PARTITIONS, Subject,
 };
 pub use time::Time;
 pub use view::View;

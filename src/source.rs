@@ -202,6 +202,18 @@ impl Source {
         Subject::payment(self.realm.clone(), payment.clone())
     }
 
+    /// Returns the log of a part of one of the source's payments. `None` if it could not be named.
+    pub(crate) fn part(&self, part: &Name, live: bool) -> Option<Subject> {
+        Subject::part(&self.realm, &self.provider, live, part.clone())
+    }
+
+    /// Returns the name of the queue of those parts for which events wait.
+    #[must_use]
+    pub fn queue_of_parts(&self, live: bool) -> Option<Name> {
+        // All parts of a realm, a provider and a mode have one realm, so any name does.
+        self.part(&self.realm, live).map(|part| part.realm)
+    }
+
     /// Returns how far the provider's word is believed.
     pub(crate) const fn trust(&self) -> Trust {
         self.trust

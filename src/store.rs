@@ -13,8 +13,9 @@
 //! | `index`     | the payments of a realm that changed most recently |
 //! | `notice`    | live messages about appends |
 //! | `record`    | lines of a source's delivery log and quarantine |
-//! | `work_queue` | the work queue of pending confirmations |
+//! | `work_queue` | the work queue of pending confirmations, and of parts for which events wait |
 //! | `labels`    | binding other ids to payments |
+//! | `parts`     | finding the payments of events that name a part alone |
 //! | `erase`     | removing all about one payment |
 //! | `backup`    | a copy of a store that is in use |
 //! | `error`     | why a store could not do it |
@@ -31,6 +32,7 @@ mod interface;
 mod labels;
 mod log;
 mod notice;
+mod parts;
 mod record;
 pub mod redis;
 mod work_queue;
@@ -45,11 +47,14 @@ pub use interface::Store;
 pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
+pub use parts::{MAX_WAIT, Parts, Place};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,
 };
-pub use work_queue::{Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, Settlement};
+pub use work_queue::{
+    Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, QueueKind, Settlement,
+};
 
 use crate::metrics::Metrics;
 use std::{fmt, sync::Arc, time::Duration};

@@ -138,6 +138,7 @@ pub(crate) fn life(payment: u64) -> impl Iterator<Item = Event> + Clone {
             trust: Trust::Verified,
             facts: vec![Fact::phase(phase, Some(money))],
             labels: Vec::new(),
+            parts: Vec::new(),
             binding: None,
         }
     })

@@ -7,13 +7,13 @@ use crate::{
     confirm::Confirmations,
     http::{self, Public, Webhooks},
     hub::Hub,
-    ingest::{Ingest, watch_windows},
+    ingest::{Ingest, hand_over, watch_windows},
     limits::Limits,
     live::Live,
     metrics::Metrics,
     shutdown::Shutdown,
     source::{Source, Sources},
-    store::{Labels, Store},
+    store::{Labels, Parts, Store},
     stream::{self, Streams},
 };
 use axum::Router;
@@ -41,7 +41,7 @@ impl fmt::Debug for Common {
 pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
-    pub(super) labels: Arc<Labels>,
+    pub(super) parts: Arc<Parts>,
     webhooks: Webhooks,
     metrics: Arc<Metrics>,
 }
@@ -58,9 +58,10 @@ impl IngestHalf {
         let Common { store, history, metrics, limits, shutdown, .. } = common;
         let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
         let labels = Arc::new(Labels::new(Arc::clone(store), Arc::clone(metrics), *history));
+        let parts = Arc::new(Parts::new(Arc::clone(store), labels, Arc::clone(metrics), *history));
         let ingest = Ingest::new(
             Arc::clone(store),
-            Arc::clone(&labels),
+            Arc::clone(&parts),
             Arc::clone(metrics),
             limits.clone(),
             Arc::clone(&hints),
@@ -69,25 +70,32 @@ impl IngestHalf {
             Arc::clone(&sources),
             hints,
             Arc::clone(store),
-            Arc::clone(&labels),
+            Arc::clone(&parts),
             Arc::clone(metrics),
             limits.clone(),
             shutdown.clone(),
         );
         let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
         let metrics = Arc::clone(metrics);
-        let half = Self { sources, confirmations: Arc::new(confirmations), labels, webhooks, metrics };
+        let half = Self { sources, confirmations: Arc::new(confirmations), parts, webhooks, metrics };
         half.show_sources();
         half
     }
 
-    /// Starts the task that asks providers about the payments that their webhooks hinted at, and the one that watches the windows of
-    /// their retries.
+    /// Starts the task that asks providers about the payments that their webhooks hinted at, the one that hands over events which waited
+    /// for their payments, and the one that watches the windows of the providers' retries.
     pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
         let (sources, metrics) = (Arc::clone(&self.sources), Arc::clone(&self.metrics));
         let watching = watch_windows(sources, metrics, common.shutdown.clone());
         tasks.spawn(async move {
             watching.await;
+            Ok(())
+        });
+        let (sources, store) = (Arc::clone(&self.sources), Arc::clone(&common.store));
+        let (parts, metrics) = (Arc::clone(&self.parts), Arc::clone(&self.metrics));
+        let handing_over = hand_over(sources, store, parts, metrics, common.shutdown.clone());
+        tasks.spawn(async move {
+            handing_over.await;
             Ok(())
         });
         let confirming = Arc::clone(&self.confirmations).run();

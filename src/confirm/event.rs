@@ -27,7 +27,7 @@ pub(super) fn following(
     answer: PaymentAnswer,
     (asked_at, received_at): (Time, Time),
 ) -> Event {
-    let PaymentAnswer { kind, occurred_at, live, facts, labels } = answer;
+    let PaymentAnswer { kind, occurred_at, live, facts, labels, parts } = answer;
     let mut event = Event {
         id: "".into(),
         source: source.name().into(),
@@ -40,6 +40,7 @@ pub(super) fn following(
         trust: Trust::Confirmed,
         facts,
         labels,
+        parts,
         binding: None,
     };
     event.id = identity(latest, &event);
@@ -98,6 +99,7 @@ mod tests {
             live: true,
             facts: vec![Fact::phase(phase, None)],
             labels: Vec::new(),
+            parts: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     outbound::{Outbound, ProviderAnswer},
     payment::{Cursor, Event, Name, Phase, State},
     source::{Api, Source, Unclear},
-    store::{Append, Appended, Labels, Log, Store},
+    store::{Append, Appended, Labels, Log, Parts, Store, StoreError},
 };
 use bytes::Bytes;
 use std::{
@@ -50,7 +50,7 @@ impl Lookup {
 /// Looks payments up at their providers. It holds the connections to the providers, for all sources together.
 pub(super) struct Lookups {
     store: Arc<dyn Store>,
-    labels: Arc<Labels>,
+    parts: Arc<Parts>,
     metrics: Arc<Metrics>,
     limits: Live<Limits>,
     /// Built by the first look-up for which it succeeds, and kept. A machine without root certificates can then still run a gateway
@@ -62,11 +62,11 @@ impl Lookups {
     /// Ready to look up payments and to append the answers to `store`.
     pub(super) fn new(
         store: Arc<dyn Store>,
-        labels: Arc<Labels>,
+        parts: Arc<Parts>,
         metrics: Arc<Metrics>,
         limits: Live<Limits>,
     ) -> Self {
-        Self { store, labels, metrics, limits, outbound: OnceLock::new() }
+        Self { store, parts, metrics, limits, outbound: OnceLock::new() }
     }
 
     /// Asks the provider of `source` for a payment, and appends the answer unless it repeats the last one.
@@ -81,8 +81,8 @@ impl Lookups {
         let latest = event::latest(&log, source.name());
         let event = event::following(latest, source, payment, answer, (asked_at, received_at));
         if latest.is_some_and(|latest| latest.digest() == event.digest() && latest.live == event.live) {
-            // A crash may have come between the last answer and its labels.
-            self.labels.bind(Labels::of(&event)).await?;
+            // A crash may have come between the last answer and its labels or parts.
+            self.bind(source, &event).await?;
             return Ok(Lookup { log, event, appended: None });
         }
         let append = Append { event: event.clone(), shared_ids: source.shares_ids() };
@@ -97,8 +97,12 @@ impl Lookups {
                 return Err(Failed::Unfit(Unclear { code: conflict.code(), at: "log".to_owned() }));
             }
         };
-        self.labels.bind(Labels::of(&event)).await?;
+        self.bind(source, &event).await?;
         Ok(Lookup { log, event, appended })
+    }
+
+    async fn bind(&self, source: &Source, event: &Event) -> Result<(), StoreError> {
+        self.parts.bind(Labels::of(event), Parts::of(event), source.shares_ids()).await
     }
 
     fn outbound(&self) -> Result<&Outbound, Failed> {

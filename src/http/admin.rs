@@ -8,6 +8,7 @@
 //! | `metrics`   | `/metrics` |
 //! | `operators` | the bearer token that opens `/admin` |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
+//! | `waiting`   | the events that wait for their payment |
 //! | `records`   | the quarantine and the delivery log of a source |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
@@ -23,6 +24,7 @@ mod operators;
 mod reconcile;
 mod records;
 mod sources;
+mod waiting;
 
 use super::{
     hosts::{HostNames, Hosts},
@@ -34,7 +36,7 @@ use crate::{
     metrics::Metrics,
     shutdown::Shutdown,
     source::Sources,
-    store::{Labels, Store},
+    store::{Parts, Store},
 };
 use axum::Router;
 use backup::Backups;
@@ -55,8 +57,8 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
-    /// Erases payments with their labels, if the node takes webhooks.
-    pub labels: Option<Arc<Labels>>,
+    /// Knows what waits for a payment, and erases payments with their labels and parts. `None` if the node takes no webhooks.
+    pub parts: Option<Arc<Parts>>,
     /// Rendered by `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Knows whether the node is draining.
@@ -70,16 +72,19 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
+        let Self { hub, store, sources, confirmations, parts, metrics, shutdown, token, hosts } = self;
         let takes_webhooks = sources.is_some();
-        let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
+        let erasures =
+            Erasures { sources: sources.clone(), parts: parts.clone(), metrics: Arc::clone(&metrics) };
         let listed = sources::routes(sources.clone());
+        let waiting = waiting::routes(sources.clone(), Arc::clone(&store), parts);
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
+            .merge(waiting)
             .merge(listed)
             .merge(backups.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)

@@ -196,6 +196,7 @@ mod tests {
             trust,
             facts: vec![fact],
             labels: Vec::new(),
+            parts: Vec::new(),
             binding: None,
         };
         Entry { tag: Tag::from_random(1), event: Arc::new(event) }

@@ -145,6 +145,7 @@ pub(super) fn record(
         unsigned_id: summary.unsigned_id.clone(),
         kind: Some(&summary.kind).filter(|kind| !kind.is_empty()).map(Arc::clone),
         payment: summary.payment.clone(),
+        part: summary.part.clone(),
         failure_code: summary.failure_code.clone(),
         seq: outcome.seq(),
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
@@ -181,6 +182,7 @@ fn log(
                 event = summary.id.as_deref(),
                 "type" = given(&summary.kind),
                 payment = summary.payment.as_ref().map(|payment| payment.as_str()),
+                part = summary.part.as_ref().map(|part| part.as_str()),
                 seq = outcome.seq(),
                 bytes = delivery.body.len(),
                 peer = delivery.peer.map(tracing::field::display),
@@ -191,7 +193,7 @@ fn log(
         };
     }
     match outcome {
-        Outcome::Accepted(_) | Outcome::Duplicate(_) | Outcome::Ignored => line!(info),
+        Outcome::Accepted(_) | Outcome::Duplicate(_) | Outcome::Ignored | Outcome::Waiting => line!(info),
         _ => line!(warn),
     }
 }

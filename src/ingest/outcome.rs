@@ -100,6 +100,8 @@ pub(super) enum Outcome {
     Duplicate(Cursor),
     /// The event is verified, and not about a payment.
     Ignored,
+    /// The event names a part of a payment that nobody knows yet, and is stored durably until somebody does.
+    Waiting,
     /// The event is verified, but it is not understood or in conflict with another.
     Quarantined(Unclear),
     /// The delivery is not verified.
@@ -132,16 +134,23 @@ impl From<NoKey> for Outcome {
 
 impl Outcome {
     /// Returns whether the provider may forget the event.
-    const fn is_taken(&self) -> bool {
-        matches!(self, Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Quarantined(_))
+    pub(super) const fn is_taken(&self) -> bool {
+        match self {
+            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Waiting | Self::Quarantined(_) => {
+                true
+            }
+            Self::Rejected(_) | Self::Throttled(_) | Self::Deferred { .. } => false,
+            Self::Keyless { .. } | Self::Refused(_) => false,
+        }
     }
 
-    /// Returns which of the six outcomes it is.
+    /// Returns which of the seven outcomes it is.
     pub(super) const fn kind(&self) -> OutcomeKind {
         match self {
             Self::Accepted(_) => OutcomeKind::Accepted,
             Self::Duplicate(_) => OutcomeKind::Duplicate,
             Self::Ignored => OutcomeKind::Ignored,
+            Self::Waiting => OutcomeKind::Waiting,
             Self::Quarantined(_) => OutcomeKind::Quarantined,
             Self::Rejected(_) | Self::Throttled(_) => OutcomeKind::Rejected,
             Self::Refused(refusal) if !refusal.is_our_fault() => OutcomeKind::Rejected,
@@ -173,7 +182,7 @@ impl Outcome {
     /// Returns the reason code, which is empty if the word says everything.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
-            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => "",
+            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Waiting => "",
             Self::Quarantined(unclear) => unclear.code,
             Self::Rejected(rejection) | Self::Throttled(rejection) => rejection.code(),
             Self::Deferred { reason } => reason,
@@ -202,7 +211,7 @@ impl Outcome {
     /// Returns the answer to a delivery with this outcome alone.
     fn reply(&self) -> Reply {
         match self {
-            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored => {
+            Self::Accepted(_) | Self::Duplicate(_) | Self::Ignored | Self::Waiting => {
                 taken(&json!({ "outcome": self.word() }))
             }
             Self::Quarantined(_) => taken(&json!({ "outcome": self.word(), "reason": self.reason() })),

@@ -49,8 +49,8 @@ fn bench_of(limits: &Limits, preset: &str) -> Bench {
     let (store, metrics) = (Arc::new(Fake::default()), Arc::new(Metrics::new()));
     let hints = Arc::new(Notify::new());
     let (kept, counted) = (Arc::<Fake>::clone(&store), Arc::clone(&metrics));
-    let labels = crate::store::fake::labels(kept.clone(), &metrics);
-    let ingest = Ingest::new(kept, labels, counted, Live::new(*limits), Arc::clone(&hints));
+    let parts = crate::store::fake::parts(kept.clone(), &metrics);
+    let ingest = Ingest::new(kept, parts, counted, Live::new(*limits), Arc::clone(&hints));
     let sources = Sources::new(vec![source_of("acme", preset)]);
     Bench { ingest, store, metrics, signer: source_of("acme", preset), sources, hints }
 }

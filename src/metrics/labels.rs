@@ -10,7 +10,7 @@ use strum::{IntoStaticStr, VariantArray};
 pub struct EventLabels {
     /// The name of the source.
     pub source: String,
-    /// `accepted`, `duplicate`, `ignored`, `quarantined`, `rejected` or `deferred`.
+    /// `accepted`, `duplicate`, `ignored`, `waiting`, `quarantined`, `rejected` or `deferred`.
     pub outcome: &'static str,
     /// The reason code; empty if the outcome needs none.
     pub reason: &'static str,
@@ -92,6 +92,24 @@ pub enum LabelOutcome {
     Full,
     /// Its id breaks the rules of ids, may be a card number, or is one too many.
     LeftOut,
+}
+
+/// What became of a part that an event names and that was not known, or of an event that names a part alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum PartOutcome {
+    /// The part belongs to the payment now.
+    Bound,
+    /// It was written again, so that it lives as long as its payment.
+    Renewed,
+    /// It belongs to as many payments as it may.
+    Full,
+    /// The event waits, since nobody knows the payment yet.
+    Waiting,
+    /// The event that waited has found its payment.
+    HandedOver,
+    /// The event waited for too long and is quarantined.
+    GivenUp,
 }
 
 /// How a stream, or one payment of it, was opened.

@@ -69,6 +69,7 @@ fn label_values_are_those_that_operators_query() {
     count_all(&metrics.store_faults);
     count_all(&metrics.limit_hits);
     count_all(&metrics.labels);
+    count_all(&metrics.parts);
     count_all(&metrics.refusals);
     count_all(&metrics.admin_refusals);
     for outcome in ConfirmationOutcome::VARIANTS {
@@ -85,7 +86,8 @@ fn label_values_are_those_that_operators_query() {
             "reason",
             "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_records \
              failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_records \
-             silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token",
+             silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token \
+             waiting_events",
         ),
         (
             "refusals",
@@ -95,6 +97,7 @@ fn label_values_are_those_that_operators_query() {
              wrong_algorithm wrong_audience",
         ),
         ("labels", "reason", "bound full left_out renewed"),
+        ("parts", "reason", "bound full given_up handed_over renewed waiting"),
         ("admin_refusals", "reason", "closed host missing_token wrong_token"),
         (
             "confirmations",

@@ -64,6 +64,7 @@ impl Event {
             trust: self.trust,
             facts: Vec::new(),
             labels: Vec::new(),
+            parts: Vec::new(),
             binding: Some(Binding { payment: payment.clone(), maker: label.maker }),
         })
     }

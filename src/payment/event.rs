@@ -1,6 +1,6 @@
 //! One verified, normalised statement about one payment, and the facts it holds.
 
-use super::{ActionKind, Binding, Currency, FailureReason, Label, Money, Subject, Time};
+use super::{ActionKind, Binding, Currency, FailureReason, Label, Money, Name, Subject, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -31,12 +31,16 @@ pub struct Event {
     pub live: bool,
     /// How far the event may be trusted.
     pub trust: Trust,
-    /// What the event says: 1 to [`MAX_FACTS`] facts. An event of a label's log has none.
+    /// What the event says: 1 to [`MAX_FACTS`] facts. An event that binds a label or a part has none.
     pub facts: Vec<Fact>,
     /// The other ids of the payment that the event names: at most [`MAX_LABELS`](super::MAX_LABELS). They are no part of its identity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
-    /// For an event of a label's log: what the label points at.
+    /// The provider's ids of parts of the payment that the event names: at most [`MAX_PARTS`](super::MAX_PARTS). They are no part of its
+    /// identity. An event that names a part alone, and no payment, has that part first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Name>,
+    /// For an event of the log of a label or a part: what it points at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
 }
@@ -284,6 +288,7 @@ mod tests {
                 Fact::Note,
             ],
             labels: vec![Label { id: "ch_1".parse().unwrap(), maker: Maker::Provider }],
+            parts: vec!["cap_1".parse().unwrap()],
             binding: Some(Binding { payment: "pi_1".parse().unwrap(), maker: Maker::Shop }),
         };
         let text = serde_json::to_string(&event).unwrap();

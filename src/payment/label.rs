@@ -27,11 +27,11 @@ pub enum Maker {
     Shop,
 }
 
-/// What an event of a label's log says: that the label points at a payment.
+/// What an event says that binds a label or a part: that it points at a payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Binding {
-    /// The payment, in the realm of the label.
+    /// The payment, in the realm of the label or part.
     pub payment: Name,
-    /// Who made the label.
+    /// Who made the id. The provider makes all ids of parts.
     pub maker: Maker,
 }

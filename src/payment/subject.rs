@@ -93,6 +93,9 @@ pub enum Kind {
     /// Another id by which readers may ask for a payment. Keys and events do not spell this kind: see [`Subject::label`].
     #[serde(skip)]
     Label,
+    /// A part of a payment, such as a capture, by which events find their payment. It is not spelled either: see [`Subject::part`].
+    #[serde(skip)]
+    Part,
 }
 
 impl Kind {
@@ -102,12 +105,16 @@ impl Kind {
         match self {
             Self::Payment => "payment",
             Self::Label => "label",
+            Self::Part => "part",
         }
     }
 }
 
 /// The prefix of the realm to which the log of a label belongs. No realm of the configuration begins so.
 pub const LABEL_REALM: &str = "label:";
+
+/// The prefix of the realms to which the logs of parts belong. No realm of the configuration begins so.
+pub const PART_REALM: &str = "part:";
 
 /// The name of a log: realm, kind and id. Its text form is `realm/payment/id`. The kind takes no space of its own, since there may be a
 /// million watched logs: it shows in the realm.
@@ -154,10 +161,28 @@ impl Subject {
         Some(Self { realm: format!("{LABEL_REALM}{realm}").parse().ok()?, id })
     }
 
+    /// The log of part `id` of a payment in `realm`. The same text may be an id of several providers, and of both modes, so each of these
+    /// has a realm of its own: `part:live:<provider>:<realm>`, with the provider's name without colons. `None` if that name would be too long.
+    #[must_use]
+    pub fn part(realm: &Name, provider: &str, live: bool, id: Name) -> Option<Self> {
+        Some(Self { realm: format!("{}{realm}", part_scope(provider, live)).parse().ok()?, id })
+    }
+
+    /// The log of a payment in the realm that a part of this provider and mode is for. `None` if the subject is no such part.
+    #[must_use]
+    pub fn of_part(&self, provider: &str, live: bool, payment: Name) -> Option<Self> {
+        let realm = self.realm.as_str().strip_prefix(&part_scope(provider, live))?;
+        Some(Self { realm: realm.parse().ok()?, id: payment })
+    }
+
     /// What kind of thing the log is about.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        if self.realm.as_str().starts_with(LABEL_REALM) { Kind::Label } else { Kind::Payment }
+        match self.realm.as_str() {
+            realm if realm.starts_with(LABEL_REALM) => Kind::Label,
+            realm if realm.starts_with(PART_REALM) => Kind::Part,
+            _ => Kind::Payment,
+        }
     }
 
     /// The log of the payment of the same id, in the realm that a label is for.
@@ -168,7 +193,7 @@ impl Subject {
     }
 
     /// The partition of the log: the first byte of SHA-256(realm, 0, `payment`, 0, id). A label has that of the payment with the same id, so
-    /// whoever watches an id hears of both.
+    /// whoever watches an id hears of both. Nobody watches a part, which has the partition of its own realm and id.
     #[must_use]
     pub fn partition(&self) -> u8 {
         let mut hash = Sha256::new();
@@ -184,6 +209,14 @@ impl Subject {
     fn bare_realm(&self) -> &str {
         self.realm.as_str().strip_prefix(LABEL_REALM).unwrap_or(self.realm.as_str())
     }
+}
+
+/// What the realm of a part has before the name of the payment's realm.
+fn part_scope(provider: &str, live: bool) -> String {
+    let mode = if live { "live" } else { "test" };
+    // Without this, (`a:b`, `c`) and (`a`, `b:c`) would have the same realm.
+    let provider = provider.replace('%', "%25").replace(':', "%3A");
+    format!("{PART_REALM}{mode}:{provider}:")
 }
 
 impl fmt::Display for Subject {
@@ -241,5 +274,31 @@ mod tests {
         );
         assert_eq!(size_of::<Subject>(), 2 * size_of::<Name>(), "a kind costs a watched payment nothing");
         assert_eq!(Subject::label(&"r".repeat(123).parse().unwrap(), payment.id), None);
+    }
+
+    #[test]
+    fn a_part_counts_within_its_realm_its_provider_and_its_mode() {
+        let realm: Name = "default".parse().unwrap();
+        let part =
+            |realm: &Name, provider, live| Subject::part(realm, provider, live, "cap_1".parse().unwrap());
+        let live = part(&realm, "paypal", true).unwrap();
+        assert_eq!((live.kind(), live.realm.as_str()), (Kind::Part, "part:live:paypal:default"));
+        assert_eq!((live.as_payment(), live.clone()), (live.clone(), part(&realm, "paypal", true).unwrap()));
+        for other in [
+            part(&realm, "paypal", false),
+            part(&realm, "adyen", true),
+            part(&"shop".parse().unwrap(), "paypal", true),
+        ] {
+            assert_ne!(other.unwrap(), live);
+        }
+        assert_ne!(part(&"b:c".parse().unwrap(), "a", true), part(&"c".parse().unwrap(), "a:b", true));
+        assert_ne!(part(&realm, "a:b", true), part(&realm, "a%3Ab", true));
+        let payment = Subject::payment(realm.clone(), "order".parse().unwrap());
+        assert_eq!(live.of_part("paypal", true, payment.id.clone()), Some(payment.clone()));
+        assert_eq!(live.of_part("paypal", false, payment.id.clone()), None);
+        assert_eq!(payment.of_part("paypal", true, payment.id.clone()), None);
+        let stored = serde_json::to_string(&live).unwrap();
+        assert_eq!(stored, r#"{"realm":"part:live:paypal:default","kind":"payment","id":"cap_1"}"#);
+        assert_eq!(part(&"r".repeat(120).parse().unwrap(), "paypal", true), None);
     }
 }

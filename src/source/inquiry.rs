@@ -88,6 +88,8 @@ pub struct PaymentAnswer {
     pub facts: Vec<Fact>,
     /// The other ids of the payment that the answer names.
     pub labels: Vec<Label>,
+    /// The ids of parts of the payment that the answer names.
+    pub parts: Vec<Name>,
 }
 
 impl Inquiry {
@@ -158,7 +160,7 @@ impl Api {
         let mut summary = EventSummary::default();
         match self.mapping.read(&self.terms, received_at, parts, &answer, &mut summary)? {
             None => Ok(unclear("unknown_state", "confirm.map")?),
-            Some(mapped) if mapped.payment != *payment => {
+            Some(mapped) if mapped.payment.as_ref() != Some(payment) => {
                 Ok(unclear("other_payment", "confirm.event.payment")?)
             }
             Some(mapped) => Ok(PaymentAnswer {
@@ -167,6 +169,7 @@ impl Api {
                 live: mapped.live,
                 facts: mapped.facts,
                 labels: mapped.labels.kept,
+                parts: mapped.parts,
             }),
         }
     }

@@ -7,6 +7,7 @@ mod coded;
 mod entry;
 mod labels;
 mod money;
+mod parts;
 
 pub(crate) use coded::{Coded, Codes};
 pub(crate) use entry::{FactEntry, FactRule, MapEntry, PartRule, Word, glob};
@@ -43,6 +44,8 @@ pub(crate) struct Mapping {
     pub(crate) payment: Vec<Place>,
     /// The places of other ids of the payment, which the provider makes.
     pub(crate) labels: Vec<Place>,
+    /// The places of ids of parts of the payment, which the provider makes.
+    pub(crate) parts: Vec<Place>,
     /// The places of ids that the provider itself makes and that may be long numbers. One in ten of these passes Luhn's check,
     /// and none is a card number: the provider counts them up, and no shop or customer can write there. Everywhere else an id
     /// that looks like a card number has to be treated as one (I8).
@@ -93,6 +96,8 @@ pub(crate) struct EventSummary {
     pub(crate) kind: Arc<str>,
     /// The payment that the event is about.
     pub(crate) payment: Option<Name>,
+    /// The part of a payment that the event is about, if it names no payment.
+    pub(crate) part: Option<Name>,
     /// The provider's own code for the failure, masked and printable. Only operators see it.
     pub(crate) failure_code: Option<String>,
 }
@@ -102,8 +107,8 @@ pub(crate) struct EventSummary {
 pub(crate) struct MappedEvent {
     /// The event's identity: the provider's id, or a digest of the event.
     pub(crate) id: Arc<str>,
-    /// The payment that the event is about.
-    pub(crate) payment: Name,
+    /// The payment that the event is about. `None` if it names a part alone, which is the first of `parts`.
+    pub(crate) payment: Option<Name>,
     /// When the event happened, if the payload says so.
     pub(crate) occurred_at: Option<Time>,
     /// `true` for real money, `false` for the provider's test mode.
@@ -112,6 +117,8 @@ pub(crate) struct MappedEvent {
     pub(crate) facts: Vec<Fact>,
     /// The other ids of the payment that the event names.
     pub(crate) labels: NamedLabels,
+    /// The ids of parts of the payment that the event names; at least one if it names no payment.
+    pub(crate) parts: Vec<Name>,
 }
 
 impl Mapping {
@@ -123,10 +130,11 @@ impl Mapping {
         let payments = self.payment.iter().chain(terms.payment.iter().flatten());
         let of_entry = |entry: &'a MapEntry| {
             let when = entry.when.iter().map(|(at, _)| at);
-            when.chain(entry.payment.iter().flatten()).chain(entry.labels.iter().flatten())
+            let ids = entry.payment.iter().flatten().chain(entry.labels.iter().flatten());
+            when.chain(ids).chain(entry.parts.iter().flatten()).chain(&entry.part)
         };
         let places = ids.chain(&self.kind).chain(times).chain(modes).chain(payments);
-        let places = places.chain(&self.labels).chain(&terms.labels);
+        let places = places.chain(&self.labels).chain(&terms.labels).chain(&self.parts);
         let places = places.chain(self.entries.iter().flat_map(of_entry));
         let facts = self.entries.iter().flat_map(|entry| &entry.facts).flat_map(FactEntry::pointers);
         places.filter_map(Place::pointer).chain(facts).collect()
@@ -168,7 +176,8 @@ impl Mapping {
             return unclear("bad_event_id", "event.id");
         }
         let payment = self.payment(terms, entry, parts, payload)?;
-        summary.payment = Some(payment.clone());
+        let part = if payment.is_none() { Some(self.part(terms, entry, parts, payload)?) } else { None };
+        (summary.payment, summary.part) = (payment.clone(), part.clone());
         let live = self.live(terms, parts, payload)?;
         let occurred_at = self.occurred_at(terms, received_at, parts, payload)?;
         let (amounts, exponents, currency) = (self.amounts, &*self.exponents, terms.currency);
@@ -180,8 +189,9 @@ impl Mapping {
         let facts: Vec<Fact> = present().map(|fact| fact.rule.read(&reader)).collect::<Result<_, _>>()?;
         let id = summary.id.take().unwrap_or_else(|| digest_identity(&summary.kind, &facts, occurred_at));
         summary.id = Some(Arc::clone(&id));
-        let labels = self.labels(terms, entry, parts, payload, &payment);
-        Ok(Some(MappedEvent { id, payment, occurred_at, live, facts, labels }))
+        let labels = self.labels(terms, entry, parts, payload, payment.as_ref());
+        let parts = self.parts(terms, entry, parts, payload, part);
+        Ok(Some(MappedEvent { id, payment, occurred_at, live, facts, labels, parts }))
     }
 
     /// Returns the provider's type of an event.
@@ -214,23 +224,26 @@ impl Mapping {
         Ok(())
     }
 
-    /// Returns the payment that an event is about. Fails if its id is missing, cannot be used, or may be a card number.
+    /// Returns the payment that an event is about, or `None` if the entry can do with a part and there is no payment's id. Fails if the id
+    /// is missing, cannot be used, or may be a card number.
     fn payment(
         &self,
         terms: &Terms,
         entry: &MapEntry,
         parts: RequestParts<'_>,
         payload: &Value,
-    ) -> Result<Name, Unclear> {
+    ) -> Result<Option<Name>, Unclear> {
         let places = terms.payment.as_ref().or(entry.payment.as_ref()).unwrap_or(&self.payment);
         let Some((at, id)) = places.iter().find_map(|at| Some((at, at.id(parts, payload)?))) else {
-            return unclear("missing_payment", list(places));
+            let has_part = self.part_places(terms, entry).any(|at| at.id(parts, payload).is_some());
+            let looked_at: Vec<_> = places.iter().chain(&entry.part).cloned().collect();
+            return if has_part { Ok(None) } else { unclear("missing_payment", list(&looked_at)) };
         };
         if redact::is_pan_like(&id) && !terms.shared_ids && !self.own_ids.contains(at) {
             return unclear("pan_like_id", at);
         }
         match id.parse::<Name>() {
-            Ok(id) if ![ALL_PAYMENTS, EVENTS].contains(&id.as_str()) => Ok(id),
+            Ok(id) if ![ALL_PAYMENTS, EVENTS].contains(&id.as_str()) => Ok(Some(id)),
             _ => unclear("bad_payment_id", at),
         }
     }

@@ -67,8 +67,8 @@ use crate::{
     payment::{Name, Subject, Time},
     store::{
         Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
-        NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store,
-        StoreError, index::share_of, labels::life_ms,
+        NOTICE_BACKLOG, Notice, Pending, QueueKind, Record, RecordCursor, RecordLog, RecordPage, Settlement,
+        Store, StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
@@ -394,7 +394,19 @@ impl Store for Embedded {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlogs { reply })?;
+        self.send(Command::Backlogs { of: QueueKind::Confirmations, reply })?;
+        answer(answered).await
+    }
+
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Backlogs { of: QueueKind::Parts, reply })?;
+        answer(answered).await
+    }
+
+    async fn oldest(&self, queue: &str, limit: usize) -> Result<Vec<(Name, Time)>, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Oldest { queue: queue.into(), limit, reply })?;
         answer(answered).await
     }
 
@@ -403,7 +415,7 @@ impl Store for Embedded {
         self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
         let mut erased = answer(answered).await?;
         // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
-        let find = move |recent: &Recent| erase::records_of(recent, &erasure.subject.id, &erasure.others);
+        let find = move |recent: &Recent| erase::records_of(recent, &erasure);
         let keys = self.read_with(find).await?;
         if !keys.is_empty() {
             let (reply, answered) = oneshot::channel();

@@ -19,6 +19,8 @@ pub struct Erasure {
     /// The configured sources of all other realms. The same id means another payment there, so what they hold stays. What is left of a
     /// source that is not configured any more is erased: nobody knows its realm.
     pub others: BTreeSet<Arc<str>>,
+    /// The ids of parts that the payment's log names. Records that name one of them and no payment are erased too.
+    pub parts: BTreeSet<Name>,
 }
 
 /// What an erasure removed: how many of each kind.
@@ -37,10 +39,10 @@ pub struct Erased {
 }
 
 impl Erasure {
-    /// The erasure of the log of a label alone.
-    pub(super) fn of_label(&self, label: Subject) -> Self {
+    /// The erasure of the log of a label or a part alone.
+    pub(super) fn of_log(&self, subject: Subject) -> Self {
         let others = self.sources.union(&self.others).cloned().collect();
-        Self { subject: label, sources: BTreeSet::new(), others }
+        Self { subject, sources: BTreeSet::new(), others, parts: BTreeSet::new() }
     }
 }
 
@@ -63,11 +65,13 @@ impl AddAssign for Erased {
 }
 
 impl Record {
-    /// Whether the record bears the id of this payment: as its payment, or as the id of an event, which some providers call like the
-    /// payment that it is about.
-    pub(super) fn bears(&self, payment: &Name) -> bool {
+    /// Whether the record bears the id of the payment to erase: as its payment, or as the id of an event, which some providers call like
+    /// the payment that it is about. One without a payment may bear the id of a part instead.
+    pub(super) fn bears(&self, erasure: &Erasure) -> bool {
+        let payment = &erasure.subject.id;
         let id = payment.as_str();
         self.payment.as_ref() == Some(payment)
+            || self.part.as_ref().is_some_and(|part| erasure.parts.contains(part))
             || self.event.as_deref() == Some(id)
             || self.unsigned_id.as_deref() == Some(id)
     }

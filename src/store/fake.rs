@@ -3,8 +3,8 @@
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record,
-    RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Parts, Pending,
+    Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
@@ -130,7 +130,10 @@ impl Fake {
     /// Erases payment `id`.
     pub(crate) async fn forget(&self, id: &str) {
         let (sources, others) = Default::default();
-        let erased = self.erase(Erasure { subject: subject(id), sources, others }).await.unwrap();
+        let erased = self
+            .erase(Erasure { subject: subject(id), sources, others, parts: Default::default() })
+            .await
+            .unwrap();
         assert!(!erased.is_nothing());
     }
 
@@ -148,6 +151,12 @@ impl Fake {
 /// A writer of labels into a store.
 pub(crate) fn labels(store: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<Labels> {
     Arc::new(Labels::new(store, Arc::clone(metrics), Duration::from_secs(180 * 86_400)))
+}
+
+/// A writer of parts and labels into a store.
+pub(crate) fn parts(store: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<Parts> {
+    let (labels, history) = (labels(Arc::clone(&store), metrics), Duration::from_secs(180 * 86_400));
+    Arc::new(Parts::new(store, labels, Arc::clone(metrics), history))
 }
 
 pub(crate) fn subject(id: &str) -> Subject {
@@ -168,6 +177,7 @@ pub(crate) fn event(payment: &str, id: &str, phase: Phase) -> Event {
         trust: Trust::Verified,
         facts: vec![Fact::phase(phase, money)],
         labels: Vec::new(),
+        parts: Vec::new(),
         binding: None,
     }
 }
@@ -296,6 +306,14 @@ impl Store for Fake {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn oldest(&self, _: &str, _: usize) -> Result<Vec<(Name, Time)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {

@@ -52,7 +52,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<RecordPage, StoreError>;
 
-    /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. If it is pending
+    /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. A part for which events
+    /// wait is such an item too, with the realm of its log in the source's place. If it is pending
     /// already, it is due no later than that, and its attempts begin anew; if it is claimed, it will be pending again after its
     /// settlement.
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError>;
@@ -65,6 +66,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The backlog of each source that has pending confirmations, claimed or not, whether the source is still configured or not.
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
+
+    /// The backlog of each queue of parts that holds any, by the queue's name: see [`QueueKind::Parts`](super::QueueKind::Parts).
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError>;
+
+    /// The items of a queue that have been pending longest, and since when: at most `limit`, the oldest first.
+    async fn oldest(&self, queue: &str, limit: usize) -> Result<Vec<(Name, Time)>, StoreError>;
 
     /// Removes all that the store holds about a payment: its log and what is remembered of its events, the references of the feed, the
     /// records of its realm's sources, its pending confirmations. Watchers get a notice, and a later event begins a new log. Durable

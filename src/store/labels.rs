@@ -16,25 +16,32 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 /// Labels whose bindings are kept in memory. Most have one payment and take some 400 bytes, so these take 13 MB.
 const CACHED: usize = 32_768;
 
-/// A label that is named again is renewed when this share of the history has passed since it was written last, so that it lives as long as
+/// A label or part that is named again is renewed when this share of the history has passed since it was written last, so that it lives as long as
 /// its payments.
 const RENEWALS: i64 = 6;
 
-/// How long the log of a subject lives after its last event, in milliseconds. A label lives longer than a payment by the time for which it
-/// may go without being renewed.
+/// How long the log of a subject lives after its last event, in milliseconds. A label or part lives longer than a payment by the time for
+/// which it may go without being renewed.
 pub(super) const fn life_ms(history_ms: i64, kind: Kind) -> i64 {
     match kind {
         Kind::Payment => history_ms,
-        Kind::Label => history_ms.saturating_add(history_ms / RENEWALS),
+        Kind::Label | Kind::Part => history_ms.saturating_add(history_ms / RENEWALS),
     }
+}
+
+/// Whether the log of a label or part has to be written again, so that it lives as long as its payments: its newest event was received at
+/// `newest`, and one that names it at `now`.
+pub(super) fn is_old(history: Duration, newest: Option<Time>, now: Time) -> bool {
+    let history_ms = i64::try_from(history.as_millis()).unwrap_or(i64::MAX);
+    newest.is_none_or(|newest| now.since_ms(newest) >= history_ms / RENEWALS)
 }
 
 /// Binds labels to payments. Shared by all that append events.
 pub struct Labels {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    /// The age at which a label is written again, in milliseconds.
-    renewed_after_ms: i64,
+    /// How long logs live.
+    history: Duration,
     known: Cache<Subject, Arc<Known>>,
 }
 
@@ -50,8 +57,7 @@ impl Labels {
     /// A writer of labels into `store`, whose logs live for `history`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, history: Duration) -> Self {
-        let history_ms = i64::try_from(history.as_millis()).unwrap_or(i64::MAX);
-        Self { store, metrics, renewed_after_ms: history_ms / RENEWALS, known: Cache::new(CACHED) }
+        Self { store, metrics, history, known: Cache::new(CACHED) }
     }
 
     /// The events that bind the labels of an event to its payment.
@@ -78,7 +84,9 @@ impl Labels {
                 .remember(&label, Known { bindings: fold(&self.store.read(&label).await?), has_told: false }),
         };
         let outcome = match known.bindings.addition(&binding) {
-            Addition::Known if !self.is_old(known.bindings.newest(), binding.received_at) => return Ok(()),
+            Addition::Known if !is_old(self.history, known.bindings.newest(), binding.received_at) => {
+                return Ok(());
+            }
             Addition::Known => LabelOutcome::Renewed,
             Addition::New => LabelOutcome::Bound,
             Addition::Full => {
@@ -99,10 +107,6 @@ impl Labels {
         known.bindings.apply(&binding);
         self.remember(&label, known);
         Ok(())
-    }
-
-    fn is_old(&self, newest: Option<Time>, now: Time) -> bool {
-        newest.is_none_or(|newest| now.since_ms(newest) >= self.renewed_after_ms)
     }
 
     fn remember(&self, label: &Subject, known: Known) -> Arc<Known> {
@@ -142,7 +146,7 @@ impl Labels {
             if gone.is_empty() {
                 continue;
             }
-            erased += self.store.erase(erasure.of_label(label.clone())).await?;
+            erased += self.store.erase(erasure.of_log(label.clone())).await?;
             for event in kept {
                 self.store.append(Append { event: (**event).clone(), shared_ids: true }).await?;
             }

@@ -57,6 +57,9 @@ pub struct Record {
     /// The payment that the event is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Name>,
+    /// The part of a payment that the event is about, if it names no payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Name>,
     /// The provider's own code for why the payment failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<String>,
@@ -107,6 +110,8 @@ pub enum OutcomeKind {
     Duplicate,
     /// Verified, and not about a payment.
     Ignored,
+    /// Durable, but not in a payment's log yet: it names a part alone, and nobody knows the payment.
+    Waiting,
     /// Verified, and not understood or in conflict.
     Quarantined,
     /// Not verified, or not acceptable as a request.
@@ -123,6 +128,7 @@ impl OutcomeKind {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
             Self::Ignored => "ignored",
+            Self::Waiting => "waiting",
             Self::Quarantined => "quarantined",
             Self::Rejected => "rejected",
             Self::Deferred => "deferred",

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `append.lua` | the one step of an append, for those that wait together |
 //! | `erase.lua` | erasing the log of one payment |
-//! | `work_queue.lua` | pending confirmations: adding, claiming and settling them |
+//! | `work_queue.lua` | pending confirmations and parts that wait: adding, claiming and settling them |
 //! | `probe.lua`  | what fails wherever an append would fail |
 //! | `settings`   | which server, and what is asked of it |
 //! | `error`      | what an error of the server means |
@@ -55,8 +55,8 @@ pub use wipe::wipe;
 
 use super::{
     Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, IndexPart,
-    Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-    RecordPage, Settlement, Store, StoreError, index::share_of,
+    Interruption, Log, MAX_PENDING, NOTICE_BACKLOG, Notice, Pending, QueueKind, RECORDS_PER_SOURCE, Record,
+    RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
@@ -159,6 +159,18 @@ impl Redis {
     fn check_open(&self) -> Result<(), StoreError> {
         let closed = self.closed.load(Ordering::Relaxed);
         if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
+    }
+
+    /// The backlog of each queue of one kind of work that holds anything.
+    async fn backlogs_of(&self, work: QueueKind) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        let queues = reply::names(self.ask(self.confirmations.queues(work)).await?)?;
+        let writer = self.writer()?;
+        let backlog = |queue: Arc<str>| async move {
+            let answer = writer.write(self.confirmations.backlog(&queue), false).await?;
+            Ok((queue, work_queue::backlog(answer)?))
+        };
+        let backlogs = try_join_all(queues.into_iter().map(backlog)).await?;
+        Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())
     }
 
     /// Returns the answer to one command that only reads.
@@ -277,7 +289,7 @@ impl Store for Redis {
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
         let writer = self.writer()?;
-        let add_source = writer.write(self.confirmations.add_source(source), true);
+        let add_source = writer.write(self.confirmations.add_queue(source), true);
         let add = writer.write(self.confirmations.add(source, payment, after), true);
         let (_, answer) = try_join(add_source, add).await?;
         work_queue::added(&answer)
@@ -294,14 +306,16 @@ impl Store for Redis {
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let sources = reply::names(self.ask(self.confirmations.sources()).await?)?;
-        let writer = self.writer()?;
-        let backlog = |source: Arc<str>| async move {
-            let answer = writer.write(self.confirmations.backlog(&source), false).await?;
-            Ok((source, work_queue::backlog(answer)?))
-        };
-        let backlogs = try_join_all(sources.into_iter().map(backlog)).await?;
-        Ok(backlogs.into_iter().filter(|(_, backlog)| backlog.count > 0).collect())
+        self.backlogs_of(QueueKind::Confirmations).await
+    }
+
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        self.backlogs_of(QueueKind::Parts).await
+    }
+
+    async fn oldest(&self, queue: &str, limit: usize) -> Result<Vec<(Name, Time)>, StoreError> {
+        let command = self.confirmations.oldest(queue, limit.clamp(1, MAX_PENDING));
+        work_queue::oldest(self.writer()?.write(command, false).await?)
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {

@@ -4,7 +4,7 @@
 //! A pending confirmation is keyed by (source, payment), so any number of hints at one payment are one item of work. It outlives the
 //! node that added it: whoever claims it holds it for a lease, and if it is not settled by then, it can be claimed again.
 
-use crate::payment::{Name, Time};
+use crate::payment::{Name, PART_REALM, Time};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use strum::IntoStaticStr;
@@ -17,6 +17,22 @@ pub const MAX_PENDING: usize = 65_536;
 /// The longest that a confirmation is postponed. If a clock was set back, a store may find one that is postponed for longer; it is due
 /// after this time.
 pub const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// The kinds of work. The name of a queue says which one it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueKind {
+    /// Pending confirmations: the queue is named after its source, and an item after the payment.
+    Confirmations,
+    /// Parts for which events wait: the queue is named like the realm of their logs, and an item after the part.
+    Parts,
+}
+
+impl QueueKind {
+    /// The kind of work in a queue. No source is named like the realm of a part, since names of sources have no colon.
+    pub(super) fn of(queue: &str) -> Self {
+        if queue.starts_with(PART_REALM) { Self::Parts } else { Self::Confirmations }
+    }
+}
 
 /// The terms of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

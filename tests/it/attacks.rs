@@ -7,6 +7,7 @@ mod frames;
 mod heads;
 mod http2;
 mod ingest;
+mod labels;
 mod realm;
 mod store;
 mod tokens;

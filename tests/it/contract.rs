@@ -15,6 +15,7 @@ mod erase;
 mod feeds;
 mod index;
 mod labels;
+mod parts;
 mod records;
 mod work_queue;
 
@@ -36,6 +37,12 @@ use index::{
     whoever_reads_on_from_the_last_change_misses_nothing, without_an_index_nothing_is_kept_for_one,
 };
 use labels::i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id;
+use parts::{
+    an_erasure_of_a_payment_leaves_the_work_of_a_part_of_the_same_name,
+    i1_a_gateway_that_dies_between_a_binding_and_its_hand_over_strands_nothing,
+    i1_what_waits_for_its_payment_survives_a_reopening,
+    i4_any_order_of_bindings_and_of_events_of_parts_ends_alike,
+};
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
@@ -116,6 +123,10 @@ macro_rules! suite {
             a_claim_that_was_erased_is_settled_without_effect
             appends_and_erasures_at_the_same_time_leave_no_hole
             i1_a_label_is_bound_once_durably_and_in_the_partition_of_its_id
+            i4_any_order_of_bindings_and_of_events_of_parts_ends_alike
+            i1_a_gateway_that_dies_between_a_binding_and_its_hand_over_strands_nothing
+            i1_what_waits_for_its_payment_survives_a_reopening
+            an_erasure_of_a_payment_leaves_the_work_of_a_part_of_the_same_name
             every_append_writes_its_place_in_the_index
             the_index_is_read_from_a_time_on
             i5_each_realm_has_an_index_of_its_own
@@ -154,6 +165,7 @@ pub(crate) fn event(payment: &str, id: &str, amount: i64) -> Event {
         trust: Trust::Verified,
         facts: vec![Fact::phase(Phase::Captured, Some(Money { amount, currency: "EUR".parse().unwrap() }))],
         labels: Vec::new(),
+        parts: Vec::new(),
         binding: None,
     }
 }
@@ -367,5 +379,10 @@ async fn a_store_that_is_open_is_healthy_and_a_closed_one_refuses(place: impl Ba
     assert!(store.feed(0, 1).await.is_err());
     assert!(store.backlogs().await.is_err());
     let (sources, others) = Default::default();
-    assert!(store.erase(Erasure { subject: subject("default", "pay"), sources, others }).await.is_err());
+    assert!(
+        store
+            .erase(Erasure { subject: subject("default", "pay"), sources, others, parts: Default::default() })
+            .await
+            .is_err()
+    );
 }

@@ -332,6 +332,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         reason: ReasonCode::known("unknown_state"),
         event: None,
         unsigned_id: None,
+        part: None,
         failure_code: None,
         kind: None,
         payment: None,

@@ -8,7 +8,7 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     source::Sources,
-    store::{Erasure, Labels},
+    store::{Erasure, Parts},
 };
 use axum::{
     Router,
@@ -22,7 +22,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// When to ask again after the store did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -32,8 +32,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Erasures {
     /// Knows which sources are of the payment's realm. `None` if the node takes no webhooks.
     pub(super) sources: Option<Arc<Sources>>,
-    /// Knows the labels of the payments, and erases both. `None` if the node takes no webhooks.
-    pub(super) labels: Option<Arc<Labels>>,
+    /// Knows the labels and parts of the payments, and erases them together. `None` if the node takes no webhooks.
+    pub(super) parts: Option<Arc<Parts>>,
     /// Counts erasures.
     pub(super) metrics: Arc<Metrics>,
 }
@@ -54,11 +54,11 @@ impl Erasures {
 }
 
 async fn erase(
-    State(Erasures { sources, labels, metrics }): State<Erasures>,
+    State(Erasures { sources, parts, metrics }): State<Erasures>,
     path: Result<Path<String>, PathRejection>,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let (sources, labels) = sources.zip(labels).ok_or_else(problem::other_role)?;
+    let (sources, stored) = sources.zip(parts).ok_or_else(problem::other_role)?;
     let payment = asked::payment(&path.map(|Path(payment)| payment).unwrap_or_default())?;
     let Ok(Query(Of { realm })) = of else {
         let detail = "`realm` names the realm of the payment, and there is no other parameter";
@@ -66,10 +66,13 @@ async fn erase(
     };
     let (sources, others) = sources.by_realm(&realm);
     let subject = Subject::payment(realm.clone(), payment.clone());
-    let erased = labels.erase(Erasure { subject, sources, others }).await.map_err(|error| {
-        let detail = format!("{error}; some of the payment may be erased already, so ask again for the rest");
-        Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
-    })?;
+    let erased = stored.erase(Erasure { subject, sources, others, parts: BTreeSet::new() }).await.map_err(
+        |error| {
+            let detail =
+                format!("{error}; some of the payment may be erased already, so ask again for the rest");
+            Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
+        },
+    )?;
     let was_known = !erased.is_nothing();
     if was_known {
         metrics.erasures.inc();

@@ -207,6 +207,7 @@ mod tests {
             reason: ReasonCode::known("bad_time"),
             event: Some("evt_1".into()),
             unsigned_id: None,
+            part: None,
             failure_code: None,
             kind: Some("paid".into()),
             payment: Some("pay_1".parse().unwrap()),

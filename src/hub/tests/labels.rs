@@ -166,7 +166,7 @@ async fn a_label_that_is_erased_leads_nowhere() {
     let label =
         crate::payment::Subject::label(&"default".parse().unwrap(), "order-7".parse().unwrap()).unwrap();
     let (sources, others) = Default::default();
-    node.store.erase(Erasure { subject: label, sources, others }).await.unwrap();
+    node.store.erase(Erasure { subject: label, sources, others, parts: Default::default() }).await.unwrap();
     watcher.led_to(None).await;
 }
 

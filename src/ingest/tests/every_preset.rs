@@ -218,8 +218,8 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
         let source = Source::build(settings).unwrap();
         let metrics = Arc::new(Metrics::new());
         let (kept, counted, hints) = (Arc::clone(&store), Arc::clone(&metrics), Arc::default());
-        let labels = crate::store::fake::labels(Arc::clone(&store), &metrics);
-        let ingest = Ingest::new(kept, labels, counted, Live::new(Limits::default()), hints);
+        let parts = crate::store::fake::parts(Arc::clone(&store), &metrics);
+        let ingest = Ingest::new(kept, parts, counted, Live::new(Limits::default()), hints);
         let Post { headers, query, body, .. } = &sender.post(Keys::New, &sender.payload(), at(0));
         let deliver =
             || ingest.deliver(&source, Delivery { headers, query, body, received_at: at(0), peer: None });
@@ -231,9 +231,10 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
             assert!(metrics.render().contains(&line), "{preset}: {outcome}");
         }
         let labels = value(&metrics, "paystream_labels_total{reason=\"bound\"} ");
-        entries += 1 + labels;
+        let parts = value(&metrics, "paystream_parts_total{reason=\"bound\"} ");
+        entries += 1 + labels + parts;
         let written: u64 = store.heads().await.unwrap().iter().map(|head| head.pos).sum();
-        assert_eq!(written, entries, "{preset} wrote one entry, and one for each label");
+        assert_eq!(written, entries, "{preset} wrote one entry, and one for each label and part");
     }
     store.close().await;
 }

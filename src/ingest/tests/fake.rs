@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, IndexPart, Log, Notice, Pending,
-        Record, RecordCursor, RecordPage, Settlement,
+        Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Feed, Head, IndexPart, Log, Notice,
+        Pending, Record, RecordCursor, RecordPage, Settlement,
     },
 };
 use async_trait::async_trait;
@@ -59,11 +59,13 @@ impl Store for Fake {
         }
         let mut events = self.events.lock().unwrap();
         let cursor = |place: usize| Cursor { tag: Tag::from_random(1), seq: place as u64 + 1 };
-        if let Some(place) = events.iter().position(|event| event.id == append.event.id) {
+        let mut log = events.iter().filter(|event| event.subject == append.event.subject);
+        let place = log.clone().count();
+        if let Some(place) = log.position(|event| event.id == append.event.id) {
             return Ok(Appended::Duplicate { cursor: cursor(place) });
         }
         events.push(append.event);
-        Ok(Appended::New { cursor: cursor(events.len() - 1) })
+        Ok(Appended::New { cursor: cursor(place) })
     }
 
     fn is_indexed(&self) -> bool {
@@ -81,8 +83,11 @@ impl Store for Fake {
         Ok(())
     }
 
-    async fn read(&self, _: &Subject) -> Result<Log, StoreError> {
-        Ok(Log::default())
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
+        let events = self.events.lock().unwrap();
+        let events = events.iter().filter(|event| event.subject == *subject).cloned();
+        let entries = events.map(|event| Entry { tag: Tag::from_random(1), event: Arc::new(event) });
+        Ok(Log { entries: entries.collect() })
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -118,6 +123,14 @@ impl Store for Fake {
 
     async fn settle(&self, _: Pending, _: Settlement) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn oldest(&self, _: &str, _: usize) -> Result<Vec<(Name, Time)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {

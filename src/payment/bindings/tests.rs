@@ -19,6 +19,7 @@ fn event(payment: &str, id: &str, second: i64, phase: Phase) -> Event {
         trust: Trust::Verified,
         facts: vec![Fact::phase(phase, None)],
         labels: vec![Label { id: name("order-7"), maker: Maker::Shop }],
+        parts: Vec::new(),
         binding: None,
     }
 }

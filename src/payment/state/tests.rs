@@ -17,6 +17,7 @@ fn event(id: &str, at_s: impl Into<Option<i64>>, facts: &[Fact]) -> Event {
         trust: Trust::Verified,
         facts: facts.to_vec(),
         labels: Vec::new(),
+        parts: Vec::new(),
         binding: None,
     }
 }

@@ -29,8 +29,8 @@ async fn outcome(provider: SimulatedProvider, life: Life) -> State {
     let settings =
         Settings { path: folder.path().join("data"), history: Duration::from_secs(45 * 86_400), recent: 0 };
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, Arc::clone(&metrics)).unwrap());
-    let labels = crate::store::fake::labels(Arc::clone(&store), &metrics);
-    let ingest = Ingest::new(Arc::clone(&store), labels, metrics, Live::default(), Arc::default());
+    let parts = crate::store::fake::parts(Arc::clone(&store), &metrics);
+    let ingest = Ingest::new(Arc::clone(&store), parts, metrics, Live::default(), Arc::default());
     let receiver = source(provider);
     let mut seen = Vec::new();
     for (step, _) in play(provider, life).unwrap() {

@@ -210,11 +210,15 @@ fn read(source: &Source, request: &Request<'_>, payload: &Result<Value, Unclear>
             kind: summary.kind,
             occurred_at: mapped.occurred_at,
             received_at: now(),
-            subject: Subject::payment(source.realm.clone(), mapped.payment),
+            subject: match (mapped.payment, mapped.parts.first()) {
+                (Some(payment), _) => Subject::payment(source.realm.clone(), payment),
+                (None, part) => Subject::part(&source.realm, "acme", mapped.live, part?.clone())?,
+            },
             live: mapped.live,
             trust: source.trust,
             facts: mapped.facts,
             labels: mapped.labels.kept,
+            parts: mapped.parts,
             binding: None,
         })
     };

@@ -23,6 +23,10 @@ pub(crate) struct MapEntry {
     pub(crate) payment: Option<Vec<Place>>,
     /// The places of other ids of the payment, in place of those of the mapping.
     pub(crate) labels: Option<Vec<Place>>,
+    /// The places of ids of parts of the payment, in place of those of the mapping.
+    pub(crate) parts: Option<Vec<Place>>,
+    /// The places of the id of a part, for events that name no payment.
+    pub(crate) part: Vec<Place>,
     /// The facts that these events state.
     pub(crate) facts: Vec<FactEntry>,
 }

@@ -26,14 +26,16 @@ impl Mapping {
         entry: &MapEntry,
         parts: RequestParts<'_>,
         payload: &Value,
-        payment: &Name,
+        payment: Option<&Name>,
     ) -> NamedLabels {
         let mut labels = NamedLabels::default();
         let made_by_provider = entry.labels.as_ref().unwrap_or(&self.labels);
         let places = made_by_provider.iter().map(|at| (at, Maker::Provider));
         for (at, maker) in places.chain(terms.labels.iter().map(|at| (at, Maker::Shop))) {
             let Some(text) = at.id(parts, payload).filter(|text| !text.is_empty()) else { continue };
-            if *text == *payment.as_str() || labels.kept.iter().any(|known| known.id.as_str() == text) {
+            if payment.is_some_and(|payment| *text == *payment.as_str())
+                || labels.kept.iter().any(|known| known.id.as_str() == text)
+            {
                 continue;
             }
             match self.label(terms, at, &text) {

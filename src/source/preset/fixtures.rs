@@ -2,7 +2,7 @@
 //! makes of it.
 
 use crate::{
-    payment::{Currency, DisputeState, Fact, Reported, Time, Trust},
+    payment::{Currency, DisputeState, Fact, Name, Reported, Time, Trust},
     source::{
         Source,
         mapping::{EventSummary, FactRule, Mapping},
@@ -115,8 +115,14 @@ fn line(source: &Source, parts: RequestParts<'_>, event: &Value) -> String {
             let labels: Vec<&str> = mapped.labels.kept.iter().map(|label| label.id.as_str()).collect();
             let also =
                 if labels.is_empty() { String::new() } else { format!(", also {}", labels.join(" and ")) };
-            let payment = mapped.payment.as_str();
-            format!("{payment}: {}{at}, by {id}{mode}{trust}{also}", facts.join(" and "))
+            let named: Vec<&str> = mapped.parts.iter().map(Name::as_str).collect();
+            let named = named.join(" and ");
+            let (whose, parts) = match mapped.payment {
+                Some(payment) if named.is_empty() => (payment.to_string(), String::new()),
+                Some(payment) => (payment.to_string(), format!(", with {named}")),
+                None => (format!("part {named}"), String::new()),
+            };
+            format!("{whose}: {}{at}, by {id}{mode}{trust}{also}{parts}", facts.join(" and "))
         }
     }
 }

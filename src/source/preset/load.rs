@@ -136,6 +136,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             live: own.event.live.or(base.event.live),
             payment: or(own.event.payment, base.event.payment),
             labels: or(own.event.labels, base.event.labels),
+            parts: or(own.event.parts, base.event.parts),
             own_ids: or(own.event.own_ids, base.event.own_ids),
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),

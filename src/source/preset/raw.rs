@@ -229,6 +229,10 @@ pub(super) struct Event {
     /// The places of other ids of the payment, which the provider makes and no customer can choose.
     #[serde(default)]
     pub(super) labels: Vec<String>,
+    /// The places of ids of parts of the payment, such as captures, which the provider makes and no customer can choose. Events that name
+    /// such a part alone are appended to this payment.
+    #[serde(default)]
+    pub(super) parts: Vec<String>,
     /// Those places of ids that hold the provider's own ids, which may be long numbers.
     #[serde(default)]
     pub(super) own_ids: Vec<String>,
@@ -274,6 +278,11 @@ pub(super) struct Map {
     pub(super) payment: Option<Vec<String>>,
     /// The places of other ids of the payment, in place of those of `[event]`.
     pub(super) labels: Option<Vec<String>>,
+    /// The places of ids of parts of the payment, in place of those of `[event]`.
+    pub(super) parts: Option<Vec<String>>,
+    /// The places of the id of a part, by which an event finds its payment if it names none.
+    #[serde(default)]
+    pub(super) part: Vec<String>,
     /// The facts that these events state.
     pub(super) facts: Vec<Fact>,
     /// Why these events change no status, in a sentence. Only entries whose facts are all notes may have it.

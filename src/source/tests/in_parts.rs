@@ -25,11 +25,12 @@ fn state(preset: &str, payloads: &[Value]) -> State {
             kind: "any".into(),
             occurred_at: said.occurred_at,
             received_at: Time::from_unix_s(1_800_000_000).unwrap(),
-            subject: Subject::payment("shop".parse().unwrap(), said.payment),
+            subject: Subject::payment("shop".parse().unwrap(), said.payment.unwrap()),
             live: true,
             trust: Trust::Verified,
             facts: said.facts,
             labels: said.labels.kept,
+            parts: said.parts,
             binding: None,
         }
     });

@@ -2,8 +2,11 @@
 
 use super::layout::RecordKey;
 use crate::{
-    payment::{Event, Name},
-    store::{Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, Record, Settlement, StoreError},
+    payment::{Event, Name, Time},
+    store::{
+        Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, QueueKind, Record, Settlement,
+        StoreError,
+    },
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -11,7 +14,7 @@ use tokio::sync::oneshot;
 /// The way back for an answer. The receiver may be dropped meanwhile, which changes nothing.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// The backlog of each source that has pending confirmations.
+/// The backlog of each queue that holds anything, by its name.
 pub(super) type Backlogs = BTreeMap<Arc<str>, Backlog>;
 
 /// What the writer is asked to do.
@@ -26,8 +29,10 @@ pub(super) enum Command {
     Claim { source: Arc<str>, terms: ClaimTerms, reply: Reply<Claim> },
     /// Settle a claimed confirmation.
     Settle { pending: Box<Pending>, settlement: Settlement, reply: Reply<()> },
-    /// Report the backlogs.
-    Backlogs { reply: Reply<Backlogs> },
+    /// Report the backlogs of one kind of work.
+    Backlogs { of: QueueKind, reply: Reply<Backlogs> },
+    /// List the items of a queue that have been pending longest.
+    Oldest { queue: Arc<str>, limit: usize, reply: Reply<Vec<(Name, Time)>> },
     /// Erase a payment's log and its pending confirmations.
     Erase { erasure: Box<Erasure>, reply: Reply<Erased> },
     /// Remove these records, which bear an erased payment's id.
@@ -51,7 +56,8 @@ impl Command {
             | Self::Settle { reply, .. }
             | Self::Ping { reply } => send(reply, error),
             Self::Claim { reply, .. } => send(reply, error),
-            Self::Backlogs { reply } => send(reply, error),
+            Self::Backlogs { reply, .. } => send(reply, error),
+            Self::Oldest { reply, .. } => send(reply, error),
             Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
         }
     }
@@ -63,6 +69,7 @@ pub(super) enum Answer {
     Done(Reply<()>, Result<(), StoreError>),
     Claim(Reply<Claim>, Claim),
     Backlogs(Reply<Backlogs>, Backlogs),
+    Oldest(Reply<Vec<(Name, Time)>>, Vec<(Name, Time)>),
     Erased(Reply<Erased>, Result<Erased, StoreError>),
 }
 
@@ -74,6 +81,7 @@ impl Answer {
             Self::Done(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
             Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
+            Self::Oldest(reply, oldest) => reply.send(Ok(oldest)).is_err(),
             Self::Erased(reply, result) => reply.send(result).is_err(),
         };
     }

@@ -9,22 +9,17 @@ use super::{
     work_queue::WorkQueues,
 };
 use crate::{
-    payment::{Name, Tag},
+    payment::Tag,
     store::{Erased, Erasure, Head, Notice, NoticeBody, Record, RecordLog, Reference, Referent, StoreError},
 };
-use std::{collections::BTreeSet, sync::Arc};
 
-/// The keys of all records that bear a payment's id, but for those of the sources `others`. Each source has a bounded number of records.
-pub(super) fn records_of(
-    recent: &Recent,
-    payment: &Name,
-    others: &BTreeSet<Arc<str>>,
-) -> Result<Vec<RecordKey>, StoreError> {
+/// The keys of all records to erase. Each source has a bounded number of records.
+pub(super) fn records_of(recent: &Recent, erasure: &Erasure) -> Result<Vec<RecordKey>, StoreError> {
     let mut keys = Vec::new();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
         for (key, value) in recent.pairs(&Layer::default(), &layout::all_records(log))? {
             let record = Record::from_bytes(&value)?;
-            if record.bears(payment) && !others.contains(&record.source) {
+            if record.bears(erasure) && !erasure.others.contains(&record.source) {
                 keys.push((log, key));
             }
         }

@@ -50,6 +50,7 @@ fn event(payment: &str, id: &str) -> Event {
         trust: Trust::Verified,
         facts: vec![Fact::Note],
         labels: Vec::new(),
+        parts: Vec::new(),
         binding: None,
     }
 }

@@ -9,7 +9,7 @@
 use super::{batch::Batch, clock::Now, command::Backlogs, layout};
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, MAX_PAUSE, MAX_PENDING, Pending, QueueKind, Settlement, StoreError},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -162,7 +162,7 @@ impl WorkQueues {
         Ok(())
     }
 
-    /// Removes the pending confirmations of a payment from all queues but those of the sources `others`, and returns how many there were.
+    /// Removes the pending confirmations of a payment from all queues but those of the sources `others` and of parts, and returns how many there were.
     /// A claim that is under way loses its ticket, so its settlement changes nothing.
     pub(super) fn forget(
         &mut self,
@@ -171,7 +171,9 @@ impl WorkQueues {
         others: &BTreeSet<Arc<str>>,
     ) -> Result<u64, StoreError> {
         let mut forgotten = 0;
-        for (source, queue) in self.0.iter_mut().filter(|(source, _)| !others.contains(*source)) {
+        for (source, queue) in self.0.iter_mut().filter(|(source, _)| {
+            QueueKind::of(source) == QueueKind::Confirmations && !others.contains(*source)
+        }) {
             if queue.items.contains_key(payment) {
                 batch.remove(layout::confirmation(source, payment))?;
                 queue.remove(payment);
@@ -181,14 +183,20 @@ impl WorkQueues {
         Ok(forgotten)
     }
 
-    /// The backlog of each source that has pending confirmations.
-    pub(super) fn backlogs(&self, now: Time) -> Backlogs {
+    /// The backlog of each queue of this kind of work that holds anything.
+    pub(super) fn backlogs(&self, of: QueueKind, now: Time) -> Backlogs {
         let backlog = |(source, queue): (&Arc<str>, &WorkQueue)| {
             let (oldest, _) = queue.since.first()?;
             let backlog = Backlog { count: queue.items.len() as u64, oldest: span(*oldest, now) };
             Some((Arc::clone(source), backlog))
         };
-        self.0.iter().filter_map(backlog).collect()
+        self.0.iter().filter(|(queue, _)| QueueKind::of(queue) == of).filter_map(backlog).collect()
+    }
+
+    /// The items of a queue that have been pending longest, and since when.
+    pub(super) fn oldest(&self, queue: &str, limit: usize) -> Vec<(Name, Time)> {
+        let since = self.0.get(queue).into_iter().flat_map(|queue| &queue.since);
+        since.take(limit).map(|(since, name)| (name.clone(), *since)).collect()
     }
 }
 

@@ -286,7 +286,8 @@ impl Writer {
             Command::Settle { pending, settlement, reply } => {
                 Answer::Done(reply, self.work.settle(batch, &pending, settlement, now))
             }
-            Command::Backlogs { reply } => Answer::Backlogs(reply, self.work.backlogs(now.wall)),
+            Command::Backlogs { of, reply } => Answer::Backlogs(reply, self.work.backlogs(of, now.wall)),
+            Command::Oldest { queue, limit, reply } => Answer::Oldest(reply, self.work.oldest(&queue, limit)),
             Command::Erase { erasure, reply } => {
                 let erased = erase::erase(batch, &mut self.heads, &mut self.work, &erasure);
                 let result = erased.map(|(erased, notice)| {

@@ -115,7 +115,8 @@ async fn an_erased_payment_leaves_nothing_in_its_labels_and_other_payments_stay_
     bench.take(event("pi_1", "evt_1", 1)).await;
     bench.take(event("pi_2", "evt_2", 2)).await;
     let subject = event("pi_1", "evt_1", 1).subject;
-    let erasure = Erasure { subject, sources: BTreeSet::new(), others: BTreeSet::new() };
+    let erasure =
+        Erasure { subject, sources: BTreeSet::new(), others: BTreeSet::new(), parts: Default::default() };
     let erased = bench.labels.erase(erasure.clone()).await.unwrap();
     assert!(erased.events >= 2, "{erased:?}");
     assert_eq!(bench.payments().await, ["pi_2"]);

@@ -12,6 +12,9 @@ use crate::{
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
 
+/// The reason that stands for the outcome [`OutcomeKind::Waiting`] in what is stored.
+const WAITING: &str = "waiting";
+
 /// A record as it is written, with the members without which readers of the first form refuse it.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -60,6 +63,12 @@ struct Detail {
 impl Record {
     /// The record as a store keeps it.
     pub(in crate::store) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
+        if self.outcome == OutcomeKind::Waiting {
+            // The version before refuses a page of records with an outcome that it does not know.
+            let told =
+                Self { outcome: OutcomeKind::Accepted, reason: ReasonCode::known(WAITING), ..self.clone() };
+            return told.to_bytes();
+        }
         let reason = self.reason.is_none().then_some("");
         serde_json::to_vec(&Written { record: self, reason, detail: "" }).map_err(corrupt)
     }
@@ -68,9 +77,18 @@ impl Record {
     pub(in crate::store) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         let Form { outcome } = serde_json::from_slice(bytes).map_err(corrupt)?;
         match outcome {
-            Some(_) => serde_json::from_slice(bytes).map_err(corrupt),
+            Some(_) => serde_json::from_slice(bytes).map(Self::as_told).map_err(corrupt),
             None => serde_json::from_slice::<First>(bytes).map_err(corrupt)?.into_record(),
         }
+    }
+}
+
+impl Record {
+    /// The record as it was before it was written: an event that waits was told as accepted.
+    fn as_told(self) -> Self {
+        let is_waiting = self.outcome == OutcomeKind::Accepted
+            && self.reason.as_ref().is_some_and(|reason| reason.as_str() == WAITING);
+        if is_waiting { Self { outcome: OutcomeKind::Waiting, reason: None, ..self } } else { self }
     }
 }
 
@@ -97,6 +115,7 @@ impl First {
             unsigned_id: detail.unsigned_id,
             kind: detail.r#type.filter(|kind| !kind.is_empty()),
             payment: detail.payment,
+            part: None,
             failure_code: None,
             seq: detail.seq,
             place: detail.at,

@@ -11,6 +11,7 @@ fn record() -> Record {
         reason: None,
         event: Some("evt_1".into()),
         unsigned_id: None,
+        part: None,
         failure_code: None,
         kind: Some("payment.captured".into()),
         payment: Some("pay_1".parse().unwrap()),
@@ -27,6 +28,7 @@ fn quarantined() -> Record {
         outcome: OutcomeKind::Quarantined,
         reason: ReasonCode::known("unknown_state"),
         unsigned_id: Some("whk_1".to_owned()),
+        part: None,
         failure_code: Some("insufficient_funds".to_owned()),
         seq: None,
         place: Some("/data/status".to_owned()),
@@ -38,6 +40,7 @@ fn given_up() -> Record {
     Record {
         event: None,
         unsigned_id: None,
+        part: None,
         failure_code: None,
         kind: None,
         bytes: None,

@@ -3,7 +3,7 @@
 use super::{Redis, reply};
 use crate::{
     payment::Tag,
-    store::{Erased, Erasure, FEED_LEN, RecordLog, StoreError},
+    store::{Erased, Erasure, FEED_LEN, QueueKind, RecordLog, StoreError},
 };
 use futures_util::future::{try_join, try_join_all};
 use redis::Pipeline;
@@ -30,7 +30,8 @@ impl Redis {
     /// The sources that may hold something about the payment, whether they are configured or were once.
     async fn sources_to_search(&self, erasure: &Erasure) -> Result<BTreeSet<Arc<str>>, StoreError> {
         let recorded = self.ask(self.records.sources());
-        let (recorded, pending) = try_join(recorded, self.ask(self.confirmations.sources())).await?;
+        let (recorded, pending) =
+            try_join(recorded, self.ask(self.confirmations.queues(QueueKind::Confirmations))).await?;
         let mut sources = erasure.sources.clone();
         sources.extend(reply::names(recorded)?);
         sources.extend(reply::names(pending)?);
@@ -72,7 +73,7 @@ impl Redis {
         let answers = self.reader()?.ask(&commands, streams.len()).await?;
         let mut removed = 0;
         for (stream, answer) in streams.iter().zip(answers) {
-            let ids = reply::bearing(answer, &erasure.subject.id)?;
+            let ids = reply::bearing(answer, erasure)?;
             if !ids.is_empty() {
                 let mut command = redis::cmd("XDEL");
                 command.arg(stream).arg(&ids);

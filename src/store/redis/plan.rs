@@ -6,6 +6,7 @@
 //! | `ps:{muq}:log:<realm>/payment/<id>`  | stream: the log of a payment |
 //! | `ps:{muq}:meta:<realm>/payment/<id>` | hash: what is known of that log |
 //! | `ps:{muq}:log:label:<realm>/payment/<id>`, `meta` | the same of a label, in the partition of the payment with its id |
+//! | `ps:{muq}:log:part:live:<provider>:<realm>/payment/<id>`, `meta` | the same of a part of a payment |
 //! | `ps:{muq}:head`, `ps:{muq}:feed`     | hash and stream: the newest place of a partition, and its references |
 //! | `ps:{muq}:changed:<realm>`, `:first:<realm>`, `:index:<realm>` | two sorted sets, hash: the index of a realm's payments in a partition |
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
@@ -14,6 +15,8 @@
 //! | `ps:{acme}:quarantine:<class>:<reason>` | list: the entries of that stream that have this reason and come from this class of messages |
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
+//! | `ps:{part:live:<provider>:<realm>}:pending`, `:due`, `:since`, `:pace` | the same of the parts of a realm, a provider and a mode for which events wait |
+//! | `ps:waiting` | set: the names of these queues, what stands in their braces |
 //! | `ps:sources` | set: the sources that ever had a record |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
@@ -122,6 +125,12 @@ impl Plan {
     /// those of sources that were configured once.
     pub(super) fn pending_sources(&self) -> String {
         format!("{}:pending", self.prefix)
+    }
+
+    /// The key of the set of all queues of parts that ever held one. Gateways that know no parts do not read it, and so do not take these
+    /// queues for those of sources.
+    pub(super) fn waiting_queues(&self) -> String {
+        format!("{}:waiting", self.prefix)
     }
 
     /// The key of the set of all sources that ever had a record. It lies in a slot of its own, as that of [`Self::pending_sources`].

@@ -3,10 +3,10 @@
 
 use super::plan::Plan;
 use crate::{
-    payment::{Cursor, Name, Tag},
+    payment::{Cursor, Tag},
     store::{
-        Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference, Referent,
-        StoreError,
+        Appended, Conflict, Entry, Erasure, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference,
+        Referent, StoreError,
     },
 };
 use redis::Value;
@@ -126,12 +126,12 @@ pub(super) fn records(
     Ok(records)
 }
 
-/// Reads the records of one stream, and returns the ids of those that bear a payment's id.
-pub(super) fn bearing(answer: Value, payment: &Name) -> Result<Vec<String>, StoreError> {
+/// Reads the records of one stream, and returns the ids of those to erase.
+pub(super) fn bearing(answer: Value, erasure: &Erasure) -> Result<Vec<String>, StoreError> {
     let mut ids = Vec::new();
     for entry in list(answer)? {
         let (id, record) = record_of(entry)?;
-        if record.bears(payment) {
+        if record.bears(erasure) {
             ids.push(text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned());
         }
     }

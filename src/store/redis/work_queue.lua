@@ -1,6 +1,6 @@
 #!lua
--- Keeps the pending confirmations of one source: adds them, leases each to one node at a time, and removes those that are
--- settled. All times are the server's, in ms, so that the clocks of the nodes do not matter. Redis does not roll a script
+-- Keeps the pending confirmations of one source, or the parts of one realm for which events wait: adds them, leases each to one node at
+-- a time, and removes those that are settled. Where this says `payment`, a queue of parts has the part. All times are the server's, in ms, so that the clocks of the nodes do not matter. Redis does not roll a script
 -- back, so the script reads everything before its first write.
 --
 -- KEYS  pending  hash: for each payment '<hinted> <ticket> <delay> <attempts> <delayed since>':
@@ -18,6 +18,7 @@
 --       'settle', payment, ticket, delay ('-' if it is done), after, 'paused' or '-'
 --                                             returns 'settled', or 'lost' if the claim has passed to another node
 --       'forget', payment                     returns how many there were: 0 or 1
+--       'oldest', limit                       returns the names that are pending longest, each with the ms since when
 --       'backlog'                             returns {count, ms for which the oldest has been pending}
 local pending, due, since, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
@@ -129,6 +130,10 @@ if ARGV[1] == 'forget' then
     redis.call('HDEL', pace, 'ticket', 'payment')
   end
   return removed
+end
+
+if ARGV[1] == 'oldest' then
+  return redis.call('ZRANGE', since, 0, tonumber(ARGV[2]) - 1, 'WITHSCORES')
 end
 
 local oldest = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     payment::{Name, Time},
-    store::{Backlog, Claim, ClaimTerms, Delay, MAX_PENDING, Pending, Settlement, StoreError},
+    store::{Backlog, Claim, ClaimTerms, Delay, MAX_PENDING, Pending, QueueKind, Settlement, StoreError},
 };
 use redis::{Cmd, Value};
 use std::time::Duration;
@@ -32,19 +32,26 @@ impl Confirmations {
         command
     }
 
-    /// Returns the command that notes that the source has pending confirmations. It is apart from [`Self::add`], because the set
+    /// Returns the command that notes that the queue holds something, a source its pending confirmations. It is apart from [`Self::add`], because the set
     /// of sources is one key for all of them and lies in another slot, to which the script cannot write.
-    pub(super) fn add_source(&self, source: &str) -> Cmd {
+    pub(super) fn add_queue(&self, queue: &str) -> Cmd {
         let mut command = redis::cmd("SADD");
-        command.arg(self.plan.pending_sources()).arg(source);
+        command.arg(self.queues_of(QueueKind::of(queue))).arg(queue);
         command
     }
 
-    /// Returns the command that reads that set.
-    pub(super) fn sources(&self) -> Cmd {
+    /// Returns the command that reads the names of all queues of one kind of work.
+    pub(super) fn queues(&self, of: QueueKind) -> Cmd {
         let mut command = redis::cmd("SMEMBERS");
-        command.arg(self.plan.pending_sources());
+        command.arg(self.queues_of(of));
         command
+    }
+
+    fn queues_of(&self, kind: QueueKind) -> String {
+        match kind {
+            QueueKind::Confirmations => self.plan.pending_sources(),
+            QueueKind::Parts => self.plan.waiting_queues(),
+        }
     }
 
     /// Returns the command that claims a confirmation; [`claimed`] reads its result.
@@ -75,6 +82,13 @@ impl Confirmations {
     /// Returns the command that asks for the backlog of a source; [`backlog`] reads its result.
     pub(super) fn backlog(&self, source: &str) -> Cmd {
         self.command(source, "backlog")
+    }
+
+    /// Returns the command that asks for the oldest items of a queue; [`oldest`] reads its result.
+    pub(super) fn oldest(&self, queue: &str, limit: usize) -> Cmd {
+        let mut command = self.command(queue, "oldest");
+        command.arg(limit);
+        command
     }
 
     fn command(&self, source: &str, what: &str) -> Cmd {
@@ -119,6 +133,20 @@ pub(super) fn claimed(answer: Value, source: &str, ticket: u64) -> Result<Claim,
         }
         _ => Err(corrupt("the result of a claim")),
     }
+}
+
+/// Reads the oldest items of a queue, and since when they are pending.
+pub(super) fn oldest(answer: Value) -> Result<Vec<(Name, Time)>, StoreError> {
+    let words = list(answer)?;
+    let pairs = words.chunks_exact(2).map(|pair| match pair {
+        [name, since] => {
+            let since = text(since).and_then(|since| since.parse().ok());
+            let since = since.and_then(|ms| Time::from_unix_ms(ms).ok()).ok_or_else(|| corrupt("a time"))?;
+            Ok((parse(text(name).unwrap_or_default())?, since))
+        }
+        _ => Err(corrupt("an item of a queue")),
+    });
+    pairs.collect()
 }
 
 /// Reads the backlog of one source: how many confirmations are pending, and for how long.

@@ -21,9 +21,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 const AT_ONCE: Duration = Duration::ZERO;
 
 /// The erasure of a payment of the default realm, in which `acme` is; `elsewhere` is of another realm.
-fn erasure(payment: &str) -> Erasure {
+pub(super) fn erasure(payment: &str) -> Erasure {
     let names = |name: &str| BTreeSet::from([Arc::from(name)]);
-    Erasure { subject: subject("default", payment), sources: names("acme"), others: names("elsewhere") }
+    Erasure {
+        subject: subject("default", payment),
+        sources: names("acme"),
+        others: names("elsewhere"),
+        parts: Default::default(),
+    }
 }
 
 async fn feed_of(store: &dyn Store, partition: u8) -> Vec<Reference> {

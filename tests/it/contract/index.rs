@@ -45,7 +45,10 @@ fn of_one_partition(count: usize) -> Vec<String> {
 
 async fn erase(store: &dyn Store, payment: &str) {
     let (sources, others) = Default::default();
-    store.erase(Erasure { subject: subject("default", payment), sources, others }).await.unwrap();
+    store
+        .erase(Erasure { subject: subject("default", payment), sources, others, parts: Default::default() })
+        .await
+        .unwrap();
 }
 
 pub(super) async fn every_append_writes_its_place_in_the_index(place: impl Backend) {

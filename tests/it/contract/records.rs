@@ -20,6 +20,7 @@ pub(super) fn record(log: RecordLog, source: &str, number: i64) -> Record {
         reason: ReasonCode::known("unknown_state"),
         event: Some(format!("evt_{number}").into()),
         unsigned_id: None,
+        part: None,
         failure_code: None,
         kind: Some("note".into()),
         payment: Some("pay".parse().unwrap()),

@@ -2,13 +2,13 @@
 
 use super::{
     kind::Toll,
-    provider::Provider,
+    provider::{ALONE, Ack, Provider, order_of},
     watcher::{Shown, Watcher},
 };
 use crate::support::{Gateway, Random, RedisServer};
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -45,22 +45,38 @@ pub(super) fn truth(server: &RedisServer, payment: &str) -> Truth {
     (1..).zip(ids).collect()
 }
 
+/// Whether what this acknowledges has to survive the fault.
+fn stands(ack: &Ack, toll: &Toll) -> bool {
+    toll.lost_after.is_none_or(|after| ack.came < after || ack.began > toll.end)
+}
+
+/// Whether an event names its payment, or the event that names both has to survive the fault.
+fn is_bound(acked: &BTreeMap<String, Vec<Ack>>, id: &str, toll: &Toll) -> bool {
+    let Some(binding) = id.strip_suffix(ALONE) else { return true };
+    acked.get(binding).is_some_and(|acks| acks.iter().any(|ack| stands(ack, toll)))
+}
+
 impl Lane {
     /// Opens the streams; the provider waits.
     pub(super) async fn start(
         taking: &[Gateway; 2],
         streaming: &[Gateway; 2],
         payment: String,
-        random: Random,
+        mut random: Random,
     ) -> Self {
         let ingest = taking.each_ref().map(|node| node.ingest);
         let public = streaming.each_ref().map(|node| node.public);
-        let watchers: Vec<_> =
-            (0..2 * WATCHERS).map(|index| Watcher::start(public, &payment, index % 2)).collect();
+        let provider = Provider::start(ingest, payment.clone(), EVENTS, Random::new(random.below(u64::MAX)));
+        // The label is known before anybody watches by it.
+        let (id, body) = provider.post.next(&mut random);
+        provider.post.event(&id, &body, 0).await;
+        let by_payment = (0..2 * WATCHERS).map(|index| (payment.clone(), index % 2));
+        let by_label = [0, 1].map(|index| (order_of(&payment), index));
+        let asked = by_payment.chain(by_label);
+        let watchers: Vec<_> = asked.map(|(id, index)| Watcher::start(public, &id, index)).collect();
         for watcher in &watchers {
-            watcher.until(|shown| shown.seen.connections == 1 && shown.messages > 0).await;
+            watcher.until(|shown| shown.seen.connections == 1 && shown.seen.seq > 0).await;
         }
-        let provider = Provider::start(ingest, payment.clone(), EVENTS, random);
         Self { payment, provider, watchers, before: Vec::new(), begun: Instant::now() }
     }
 
@@ -111,10 +127,9 @@ impl Lane {
             if places.contains_key(id) {
                 continue;
             }
-            let stands = |ack: &super::provider::Ack| {
-                toll.lost_after.is_none_or(|after| ack.came < after || ack.began > toll.end)
-            };
-            if let Some(ack) = acks.iter().find(|ack| stands(ack)) {
+            if let Some(ack) = acks.iter().find(|ack| stands(ack, toll))
+                && is_bound(&book.acked, id, toll)
+            {
                 let since_end = ack.came.saturating_duration_since(toll.end);
                 panic!(
                     "I1: {id} was acknowledged and is lost ({since_end:?} after the end; {acks:?}, {toll:?}): {truth:?}"
@@ -126,6 +141,23 @@ impl Lane {
             book.acked.remove(id);
         }
         gone.len() as u64
+    }
+
+    /// The acknowledged events that are not in the log and have to be, unless they wait.
+    pub(super) fn lacks(&self, truth: &Truth, toll: &Toll) -> Vec<String> {
+        let there: BTreeSet<_> = truth.values().collect();
+        let book = self.provider.post.book();
+        let missing = book.acked.iter().filter(|(id, acks)| {
+            !there.contains(id) && acks.iter().any(|ack| stands(ack, toll)) && is_bound(&book.acked, id, toll)
+        });
+        missing.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Lets nobody watch by the label any more.
+    pub(super) fn leave_label(&mut self) {
+        let watchers = self.watchers.len().min(2 * WATCHERS);
+        self.watchers.truncate(watchers);
+        self.before.truncate(watchers);
     }
 
     /// I3: every watcher got every event once and in order, or was told why not by a snapshot; and kept its connection.

@@ -5,6 +5,7 @@ use load::{
     http::{Connection, Response},
     sign,
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -19,6 +20,14 @@ use tokio::{
 
 /// How long a provider waits for an answer; Stripe's is of this order. No node may ever take so long.
 const ANSWER: Duration = Duration::from_secs(20);
+
+/// The end of the id of an event that names a part of its payment alone. What comes before it is the id of the event that names both.
+pub(super) const ALONE: &str = "-alone";
+
+/// The shop's number for the order of a payment, which is a label.
+pub(super) fn order_of(payment: &str) -> String {
+    format!("order-{payment}")
+}
 
 /// What a provider waits before it sends an event again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -37,6 +46,8 @@ pub(super) struct Book {
     pub(super) acked: BTreeMap<String, Vec<Ack>>,
     /// Events that were posted, acknowledged or not.
     pub(super) posted: u64,
+    /// Those of them that named a part of the payment alone.
+    pub(super) alone: u64,
     /// Acknowledgements in all, of duplicates too.
     pub(super) acks: u64,
     /// Answers that asked to come again.
@@ -111,14 +122,36 @@ impl Post {
         }
         assert_eq!(answer.head.status, 200, "{id}: {}", answer.text());
         let body = answer.json();
-        assert!(body["outcome"] == "accepted" || body["outcome"] == "duplicate", "{id}: {body}");
+        let taken = ["accepted", "duplicate", "waiting"];
+        assert!(taken.iter().any(|outcome| body["outcome"] == **outcome), "{id}: {body}");
         book.acks += 1;
         book.acked.entry(id.to_owned()).or_default().push(Ack { began, came });
         true
     }
 
-    /// The next event's id and body; its word and time are drawn, so that events come in no order of time.
+    /// The next event's id and body; its word and time are drawn, so that events come in no order of time. It names the order and a charge
+    /// of the payment beside it.
     pub(super) fn next(&self, random: &mut Random) -> (String, Vec<u8>) {
+        let (id, body) = self.draw(random);
+        (id, body.to_string().into_bytes())
+    }
+
+    /// An event that names a charge alone, and the next one, from which the charge is known to be of the payment.
+    pub(super) fn next_pair(&self, random: &mut Random) -> [(String, Vec<u8>); 2] {
+        let (id, body) = self.draw(random);
+        let mut alone = body.clone();
+        let alone_id = format!("{id}{ALONE}");
+        alone["id"] = alone_id.clone().into();
+        for key in ["id", "order"] {
+            alone["payment"].as_object_mut().unwrap().remove(key);
+        }
+        let mut book = self.book();
+        book.posted += 1;
+        book.alone += 1;
+        [(alone_id, alone.to_string().into_bytes()), (id, body.to_string().into_bytes())]
+    }
+
+    fn draw(&self, random: &mut Random) -> (String, Value) {
         const WORDS: [&str; 6] = ["pending", "pending", "pending", "confirmed", "failed", "expired"];
         let number = {
             let mut book = self.book();
@@ -128,7 +161,9 @@ impl Post {
         let id = format!("{}-e{number}", self.payment);
         let word = WORDS[usize::try_from(random.below(WORDS.len() as u64)).unwrap()];
         let at = 1_700_000_000 + random.below(10_000);
-        let body = generic(&id, word, &self.payment, at).to_string().into_bytes();
+        let mut body = generic(&id, word, &self.payment, at);
+        body["payment"]["charge"] = format!("charge-{id}").into();
+        body["payment"]["order"] = order_of(&self.payment).into();
         (id, body)
     }
 }
@@ -149,8 +184,30 @@ impl Provider {
                     }
                     park.send_replace(false);
                 }
-                let (id, body) = posting.next(&mut random);
                 let node = usize::try_from(random.below(2)).unwrap();
+                if random.below(3) == 0 {
+                    // The provider acknowledges nothing to itself: either may come first, over either node, or both at once.
+                    let [first, second] = posting.next_pair(&mut random);
+                    match random.below(3) {
+                        0 => {
+                            posting.event(&first.0, &first.1, node).await;
+                            posting.event(&second.0, &second.1, 1 - node).await;
+                        }
+                        1 => {
+                            posting.event(&second.0, &second.1, node).await;
+                            posting.event(&first.0, &first.1, 1 - node).await;
+                        }
+                        _ => {
+                            let both = (
+                                posting.event(&first.0, &first.1, node),
+                                posting.event(&second.0, &second.1, 1 - node),
+                            );
+                            tokio::join!(both.0, both.1);
+                        }
+                    }
+                    continue;
+                }
+                let (id, body) = posting.next(&mut random);
                 match random.below(8) {
                     // Twice at once, and once more after the acknowledgement: providers do both.
                     0 => {

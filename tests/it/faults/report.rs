@@ -27,9 +27,17 @@ pub(super) struct Figures {
     acks: u64,
     deferred: u64,
     slowest_answer: Duration,
+    /// Events that named a part of their payment alone.
+    alone: u64,
+    longest_wait: Duration,
 }
 
 impl Figures {
+    /// Notes how long events waited for their payments after all webhooks were acknowledged.
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.longest_wait = self.longest_wait.max(wait);
+    }
+
     /// Adds a lane that is done with, and was found without fault in every round.
     pub(super) fn take(&mut self, lane: &Lane) {
         let book = lane.provider.post.book();
@@ -37,6 +45,7 @@ impl Figures {
         self.streams += lane.watchers.len() as u64;
         self.messages += lane.watchers.iter().map(|watcher| watcher.shows().messages).sum::<u64>();
         self.posted += book.posted;
+        self.alone += book.alone;
         self.acks += book.acks;
         self.deferred += book.deferred;
         self.slowest_answer = self.slowest_answer.max(book.slowest_answer);
@@ -50,6 +59,8 @@ impl Figures {
         self.streams += other.streams;
         self.messages += other.messages;
         self.posted += other.posted;
+        self.alone += other.alone;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
         self.acks += other.acks;
         self.deferred += other.deferred;
         self.slowest_answer = self.slowest_answer.max(other.slowest_answer);
@@ -61,12 +72,25 @@ impl Figures {
 
     /// A summary and a table. It is only written once every check has held.
     pub(super) fn page(&self, seed: u64) -> String {
-        let Self { payments, streams, messages, posted, acks, deferred, slowest_answer, .. } = self;
+        let Self {
+            payments,
+            streams,
+            messages,
+            posted,
+            alone,
+            acks,
+            deferred,
+            slowest_answer,
+            longest_wait,
+            ..
+        } = self;
         let gone: u64 = self.heals.values().flatten().map(|heal| heal.gone).sum();
         let mut page = format!(
             "Seed {seed}: {faults} faults, {payments} payments, {streams} streams.\n\n\
              | | |\n|---|---|\n\
              | events posted | {posted} |\n\
+             | those of them that named a part of their payment alone | {alone} |\n\
+             | longest wait of such an event after all webhooks were acknowledged | {longest} s |\n\
              | acknowledgements, those of duplicates included | {acks} |\n\
              | answers that asked to come again (503) | {deferred} |\n\
              | slowest answer to a webhook | {slowest} s |\n\
@@ -79,6 +103,7 @@ impl Figures {
              |---|---|---|---|---|---|---|---|\n",
             faults = self.faults(),
             slowest = seconds(*slowest_answer),
+            longest = seconds(*longest_wait),
         );
         for (kind, heals) in &self.heals {
             let sorted = |of: fn(&Heal) -> Duration| {

@@ -14,7 +14,7 @@ use paystream::{
     metrics::Metrics,
     payment::{Subject, Time},
     source::{Source, SourceSettings},
-    store::{Labels, Store, embedded, redis},
+    store::{Labels, Parts, Store, embedded, redis},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -33,9 +33,10 @@ struct Node {
 impl Node {
     fn on(store: &Arc<dyn Store>, metrics: &Arc<Metrics>) -> Self {
         let labels = Arc::new(Labels::new(Arc::clone(store), Arc::clone(metrics), HISTORY));
+        let parts = Arc::new(Parts::new(Arc::clone(store), labels, Arc::clone(metrics), HISTORY));
         let limits = Limits::default();
         let ingest =
-            Ingest::new(Arc::clone(store), labels, Arc::clone(metrics), Live::new(limits), Arc::default());
+            Ingest::new(Arc::clone(store), parts, Arc::clone(metrics), Live::new(limits), Arc::default());
         let settings =
             SourceSettings::new("stripe", "stripe", "default".parse().unwrap(), STRIPE_SECRET.into());
         let pointers = BY_ORDER.split('"').skip(1).step_by(2).map(str::to_owned).collect();

@@ -192,6 +192,7 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 reason: None,
                 event: Some("x".repeat(128).into()),
                 unsigned_id: None,
+                part: None,
                 failure_code: None,
                 kind: Some("note".into()),
                 payment: None,

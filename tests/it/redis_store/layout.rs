@@ -66,6 +66,7 @@ fn delivery(number: usize) -> Record {
         reason: None,
         event: Some(format!("evt_{number}").into()),
         unsigned_id: None,
+        part: None,
         failure_code: None,
         kind: Some("note".into()),
         payment: None,

@@ -101,7 +101,7 @@ fn stripe_events_mean_what_the_table_says() {
         let payload: Value = serde_json::from_str(&text).unwrap();
         let expected = MappedEvent {
             id: payload["id"].as_str().unwrap().into(),
-            payment: payment.parse().unwrap(),
+            payment: Some(payment.parse().unwrap()),
             occurred_at: Some(Time::from_unix_s(payload["created"].as_i64().unwrap()).unwrap()),
             live: name.contains("live"),
             facts: if name == "charge.refunded" {
@@ -110,9 +110,11 @@ fn stripe_events_mean_what_the_table_says() {
                 vec![fact]
             },
             labels: NamedLabels::default(),
+            parts: Vec::new(),
         };
-        let mapped = read(&stripe, &Terms::default(), &text)
-            .map(|mapped| mapped.map(|mapped| MappedEvent { labels: NamedLabels::default(), ..mapped }));
+        let mapped = read(&stripe, &Terms::default(), &text).map(|mapped| {
+            mapped.map(|mapped| MappedEvent { labels: NamedLabels::default(), parts: Vec::new(), ..mapped })
+        });
         assert_eq!(mapped, Ok(Some(expected)), "{name}");
     }
     for name in ignored {
@@ -143,8 +145,13 @@ fn a_source_may_say_where_its_payment_stands_and_which_mode_it_is_for() {
     let order =
         Terms { payment: Some(vec!["/data/object/metadata/order_id".parse().unwrap()]), ..Terms::default() };
     let mapped = read(&stripe, &order, &fixture("payment_intent.created")).unwrap().unwrap();
-    assert_eq!(mapped.payment.as_str(), "order-1042");
-    let without = read(&stripe, &order, &fixture("refund.created.pending"));
+    assert_eq!(mapped.payment.unwrap().as_str(), "order-1042");
+    // Stripe's own id of the payment is learned from the one, and leads the other to the order.
+    let ids = |parts: &[Name]| parts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(ids(&mapped.parts), ["pi_3PqJt2KZvKYlo2C1"]);
+    let refund = read(&stripe, &order, &fixture("refund.created.pending")).unwrap().unwrap();
+    assert_eq!((refund.payment, ids(&refund.parts)[0].as_str()), (None, "pi_3PqJt2KZvKYlo2C1"));
+    let without = read(&stripe, &order, &fixture("refund.created.without_payment"));
     assert_eq!(without, unclear("missing_payment", "/data/object/metadata/order_id"));
 
     for (name, live, matches) in [

@@ -7,7 +7,7 @@ use super::{
     words::{place, pointer, sentence},
 };
 use crate::{
-    payment::{Currency, MAX_FACTS, MAX_LABELS},
+    payment::{Currency, MAX_FACTS, MAX_LABELS, MAX_PARTS},
     source::{
         mapping::{FactEntry, IdFrom, MapEntry, Mapping},
         payload::Place,
@@ -68,7 +68,8 @@ pub(in crate::source::preset) fn mapping(
     let kind = proven("event.type", &event.kind, proof, options)?;
     let otherwise = event.otherwise.clone();
     let own_ids = proven("event.own_ids", &event.own_ids, proof, options)?;
-    let labels = labels("event.labels", &event.labels, proof, options)?;
+    let labels = ids("event.labels", &event.labels, MAX_LABELS, proof, options)?;
+    let parts = ids("event.parts", &event.parts, MAX_PARTS, proof, options)?;
     Ok(Mapping {
         id,
         kind,
@@ -77,6 +78,7 @@ pub(in crate::source::preset) fn mapping(
         live,
         payment,
         labels,
+        parts,
         own_ids,
         amounts,
         exponents,
@@ -91,10 +93,16 @@ fn proven(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) 
     texts.map(|(i, text)| proven_one(&format!("{key}[{i}]"), text, proof, options)).collect()
 }
 
-/// Parses the places of labels.
-fn labels(key: &str, texts: &[String], proof: Proof<'_>, options: &OptionRules) -> Checked<Vec<Place>> {
-    if texts.len() > MAX_LABELS {
-        return mistake(key, format!("at most {MAX_LABELS} places are allowed"));
+/// Parses the places of labels or of parts, of which there may be `most`.
+fn ids(
+    key: &str,
+    texts: &[String],
+    most: usize,
+    proof: Proof<'_>,
+    options: &OptionRules,
+) -> Checked<Vec<Place>> {
+    if texts.len() > most {
+        return mistake(key, format!("at most {most} places are allowed"));
     }
     let places = proven(key, texts, proof, options)?;
     match places.iter().find(|place| matches!(place, Place::Option(_))) {
@@ -185,9 +193,13 @@ fn entry(key: &str, raw: &raw::Map, context: Context<'_>) -> Checked<MapEntry> {
     let payment = raw.payment.as_ref();
     let payment =
         payment.map(|texts| proven(&format!("{key}.payment"), texts, proof, options)).transpose()?;
-    let own_labels = raw.labels.as_ref();
-    let own_labels =
-        own_labels.map(|texts| labels(&format!("{key}.labels"), texts, proof, options)).transpose()?;
+    let own = |name: &str, texts: &Option<Vec<String>>, most| {
+        let texts = texts.as_ref();
+        texts.map(|texts| ids(&format!("{key}.{name}"), texts, most, proof, options)).transpose()
+    };
+    let own_labels = own("labels", &raw.labels, MAX_LABELS)?;
+    let parts = own("parts", &raw.parts, MAX_PARTS)?;
+    let part = ids(&format!("{key}.part"), &raw.part, MAX_PARTS, proof, options)?;
     let facts = raw.facts.iter().enumerate();
     let facts = facts.map(|(i, raw)| {
         let key = format!("{key}.facts[{i}]");
@@ -195,5 +207,5 @@ fn entry(key: &str, raw: &raw::Map, context: Context<'_>) -> Checked<MapEntry> {
         Ok(FactEntry { only_if, rule: fact(&key, raw, codes)? })
     });
     let facts = facts.collect::<Checked<_>>()?;
-    Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, labels: own_labels, facts })
+    Ok(MapEntry { kinds: raw.kinds.clone(), when, payment, labels: own_labels, parts, part, facts })
 }

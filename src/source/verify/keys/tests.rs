@@ -110,9 +110,9 @@ impl Bench {
     fn new(provider: &str, ring: KeyRing) -> Self {
         let (metrics, store) = (Arc::new(Metrics::new()), Arc::new(Fake::default()));
         let sources = Sources::new(vec![source_with(provider, ring.clone())]);
-        let labels = crate::store::fake::labels(store.clone(), &metrics);
+        let parts = crate::store::fake::parts(store.clone(), &metrics);
         let ingest =
-            Ingest::new(store, labels, Arc::clone(&metrics), Live::new(Limits::default()), Arc::default());
+            Ingest::new(store, parts, Arc::clone(&metrics), Live::new(Limits::default()), Arc::default());
         Self { sources, ingest, metrics, ring }
     }
 

@@ -23,6 +23,7 @@ fn record(log: RecordLog, number: i64) -> Record {
         payment: None,
         seq: None,
         place: None,
+        part: None,
         failure_code: None,
         bytes: None,
         confirmation: None,

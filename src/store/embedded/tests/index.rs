@@ -37,7 +37,10 @@ async fn a_crash_loses_nothing_of_the_index() {
     append(&store, "new", "evt_1").await;
     append(&store, "new", "evt_2").await;
     let (sources, others) = Default::default();
-    store.erase(Erasure { subject: event("erased", "").subject, sources, others }).await.unwrap();
+    store
+        .erase(Erasure { subject: event("erased", "").subject, sources, others, parts: Default::default() })
+        .await
+        .unwrap();
     let before = listed(&store).await;
     let seqs: Vec<_> = before.iter().map(|listed| (listed.payment.as_str(), listed.seq)).collect();
     assert_eq!(seqs, [("carried", 1), ("changed", 2), ("new", 2)]);
