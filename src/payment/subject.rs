@@ -293,7 +293,7 @@ mod tests {
         }
         assert_ne!(part(&"b:c".parse().unwrap(), "a", true), part(&"c".parse().unwrap(), "a:b", true));
         assert_ne!(part(&realm, "a:b", true), part(&realm, "a%3Ab", true));
-        let payment = Subject::payment(realm.clone(), "order".parse().unwrap());
+        let payment = Subject::payment(realm, "order".parse().unwrap());
         assert_eq!(live.of_part("paypal", true, payment.id.clone()), Some(payment.clone()));
         assert_eq!(live.of_part("paypal", false, payment.id.clone()), None);
         assert_eq!(payment.of_part("paypal", true, payment.id.clone()), None);

@@ -77,7 +77,7 @@ impl Record {
     pub(in crate::store) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         let Form { outcome } = serde_json::from_slice(bytes).map_err(corrupt)?;
         match outcome {
-            Some(_) => serde_json::from_slice(bytes).map(Self::as_told).map_err(corrupt),
+            Some(_) => serde_json::from_slice(bytes).map(Self::once_told).map_err(corrupt),
             None => serde_json::from_slice::<First>(bytes).map_err(corrupt)?.into_record(),
         }
     }
@@ -85,7 +85,7 @@ impl Record {
 
 impl Record {
     /// The record as it was before it was written: an event that waits was told as accepted.
-    fn as_told(self) -> Self {
+    fn once_told(self) -> Self {
         let is_waiting = self.outcome == OutcomeKind::Accepted
             && self.reason.as_ref().is_some_and(|reason| reason.as_str() == WAITING);
         if is_waiting { Self { outcome: OutcomeKind::Waiting, reason: None, ..self } } else { self }

@@ -3,7 +3,7 @@
 use super::{fixture, money, phase, read, total};
 use crate::{
     payment::{
-        ActionKind, Currency, DisputeState, Fact, FailureReason, Label, Maker, Money, PartState, Phase,
+        ActionKind, Currency, DisputeState, Fact, FailureReason, Label, Maker, Money, Name, PartState, Phase,
         Phase::*, Reported, Time, TotalOf,
     },
     source::{
