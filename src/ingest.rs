@@ -32,7 +32,7 @@ use crate::{
     metrics::Metrics,
     payment::{Event, Name, Time},
     source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, Labels, Parts, Place, RecordLog, Store, StoreError},
+    store::{Append, Appended, Labels, Parts, Placement, RecordLog, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
@@ -207,9 +207,9 @@ impl Ingest {
         event: Event,
     ) -> Outcome {
         let payments = match self.parts.place(&event).await {
-            Ok(Place::Under(payments)) => payments,
-            Ok(Place::Waits) => return Outcome::Waiting,
-            Ok(Place::Nowhere(code)) => {
+            Ok(Placement::Under(payments)) => payments,
+            Ok(Placement::Waits) => return Outcome::Waiting,
+            Ok(Placement::Nowhere(code)) => {
                 let unclear = Unclear { code, at: "part".to_owned() };
                 return self.quarantine(source, delivery, summary, unclear).await;
             }

@@ -47,7 +47,7 @@ pub use interface::Store;
 pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
-pub use parts::{MAX_WAIT, Parts, Place};
+pub use parts::{MAX_WAIT, Parts, Placement};
 pub use record::{
     GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage,

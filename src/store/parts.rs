@@ -59,7 +59,7 @@ struct Known {
 
 /// Where an event belongs that names a part alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum Placement {
     /// Into the logs of these payments: one, unless the provider bound the part to several.
     Under(BTreeSet<Name>),
     /// Nobody knows yet. The event waits, durably.
@@ -186,25 +186,25 @@ impl Parts {
 
     /// Finds the payment of an event that names a part alone: its subject is the log of the part. If nobody knows the payment, the event
     /// waits there, durably before this returns.
-    pub async fn place(&self, event: &Event) -> Result<Place, StoreError> {
+    pub async fn place(&self, event: &Event) -> Result<Placement, StoreError> {
         let part = &event.subject;
         if let Some(known) = self.known(part) {
-            return Ok(Place::Under(known.payments.clone()));
+            return Ok(Placement::Under(known.payments.clone()));
         }
         let read = self.store.read(part).await?;
         let log = fold(&read);
         if !log.payments().is_empty() {
-            return Ok(Place::Under(log.payments().clone()));
+            return Ok(Placement::Under(log.payments().clone()));
         }
         if event.trust == Trust::Hint {
             // Anybody may send hints, so they take no room.
-            return Ok(Place::Nowhere(UNKNOWN_PART));
+            return Ok(Placement::Nowhere(UNKNOWN_PART));
         }
         let identity = event.identity();
         let is_it = |other: &&Arc<Event>| other.identity() == identity;
         let waits_already = log.waiting().any(|waiting| is_it(&waiting));
         if !waits_already && log.unplaced().iter().any(|unplaced| is_it(&unplaced)) {
-            return Ok(Place::Nowhere(UNKNOWN_PART));
+            return Ok(Placement::Nowhere(UNKNOWN_PART));
         }
         if !waits_already && log.waiting().count() >= MAX_WAITING {
             return Ok(self.no_room());
@@ -214,7 +214,7 @@ impl Parts {
             Appended::New { cursor } => (cursor.seq, read.head().seq + 1),
             Appended::Duplicate { cursor } => (cursor.seq, cursor.seq.min(read.head().seq)),
             Appended::Conflict(Conflict::LogFull) => return Ok(self.no_room()),
-            Appended::Conflict(conflict) => return Ok(Place::Nowhere(conflict.code())),
+            Appended::Conflict(conflict) => return Ok(Placement::Nowhere(conflict.code())),
         };
         // After the append: whoever claims the item then finds the event.
         match self.look_soon(part).await {
@@ -225,16 +225,16 @@ impl Parts {
             // Something was appended since the log was read.
             let log = fold(&self.read_with(part, seq).await?);
             if !log.payments().is_empty() {
-                return Ok(Place::Under(log.payments().clone()));
+                return Ok(Placement::Under(log.payments().clone()));
             }
         }
         self.metrics.parts.count(PartOutcome::Waiting);
-        Ok(Place::Waits)
+        Ok(Placement::Waits)
     }
 
-    fn no_room(&self) -> Place {
+    fn no_room(&self) -> Placement {
         self.metrics.limit_hits.count(LimitHit::WaitingEvents);
-        Place::Nowhere("too_many_waiting")
+        Placement::Nowhere("too_many_waiting")
     }
 
     /// Looks at a part for which something waits: hands it over if the part is bound, and gives up what has waited for too long. Returns

@@ -57,7 +57,7 @@ impl Bench {
         self.parts.bind(labels, parts, false).await.unwrap();
     }
 
-    async fn place(&self, event: &Event) -> Place {
+    async fn place(&self, event: &Event) -> Placement {
         self.parts.place(event).await.unwrap()
     }
 
@@ -87,8 +87,8 @@ impl Bench {
     }
 }
 
-fn under(payments: &[&str]) -> Place {
-    Place::Under(payments.iter().map(|payment| name(payment)).collect())
+fn under(payments: &[&str]) -> Placement {
+    Placement::Under(payments.iter().map(|payment| name(payment)).collect())
 }
 
 #[tokio::test]
@@ -118,8 +118,8 @@ async fn a_new_pair_is_written_once_and_a_known_one_never() {
 async fn an_event_that_names_a_part_alone_waits_until_the_part_is_bound_and_is_handed_over_then() {
     let bench = bench();
     let refund = alone("evt_refund", &["ch_1"]);
-    assert_eq!(bench.place(&refund).await, Place::Waits);
-    assert_eq!(bench.place(&refund).await, Place::Waits, "the provider sends it again");
+    assert_eq!(bench.place(&refund).await, Placement::Waits);
+    assert_eq!(bench.place(&refund).await, Placement::Waits, "the provider sends it again");
     assert_eq!(bench.parts.waiting(&refund.subject).await.unwrap().len(), 1);
     let backlogs = bench.store.backlogs_of_parts().await.unwrap();
     assert_eq!(backlogs["part:live:generic:default"].count, 1);
@@ -161,7 +161,7 @@ async fn an_event_that_is_appended_after_the_binding_that_its_node_did_not_see_f
     // Both nodes read an empty log; the other node's binding comes before this node's append.
     let slow = writer(&bench.store, &bench.metrics);
     let refund = alone("evt_refund", &["ch_1"]);
-    assert_eq!(slow.place(&alone("evt_0", &["ch_1"])).await.unwrap(), Place::Waits);
+    assert_eq!(slow.place(&alone("evt_0", &["ch_1"])).await.unwrap(), Placement::Waits);
     bench.take(naming("pi_1", "evt_1", &["ch_1"])).await;
     assert_eq!(slow.place(&refund).await.unwrap(), under(&["pi_1"]));
     assert_eq!(bench.payment("pi_1").await, ["evt_1", "evt_0"]);
@@ -201,7 +201,7 @@ async fn what_waits_for_three_days_is_quarantined_and_still_handed_over_if_the_p
     assert_eq!(bench.quarantine().await.len(), 1, "once");
     assert_eq!(bench.look(part, at(100 + 4 * DAY)).await, Settlement::Done);
     assert_eq!((bench.quarantine().await.len(), bench.counted("given_up")), (2, 2));
-    assert_eq!(bench.place(&early).await, Place::Nowhere(UNKNOWN_PART), "it was sent again in vain");
+    assert_eq!(bench.place(&early).await, Placement::Nowhere(UNKNOWN_PART), "it was sent again in vain");
     bench.take(naming("pi_1", "evt_1", &["ch_1"])).await;
     assert_eq!(bench.payment("pi_1").await.len(), 3);
 }
@@ -210,11 +210,11 @@ async fn what_waits_for_three_days_is_quarantined_and_still_handed_over_if_the_p
 async fn so_many_events_wait_for_a_part_and_no_more() {
     let bench = bench();
     for number in 0..MAX_WAITING {
-        assert_eq!(bench.place(&alone(&format!("evt_{number}"), &["ch_1"])).await, Place::Waits);
+        assert_eq!(bench.place(&alone(&format!("evt_{number}"), &["ch_1"])).await, Placement::Waits);
     }
-    assert_eq!(bench.place(&alone("one_more", &["ch_1"])).await, Place::Nowhere("too_many_waiting"));
-    assert_eq!(bench.place(&alone("evt_7", &["ch_1"])).await, Place::Waits, "it waits already");
-    assert_eq!(bench.place(&alone("other", &["ch_2"])).await, Place::Waits, "another part has room");
+    assert_eq!(bench.place(&alone("one_more", &["ch_1"])).await, Placement::Nowhere("too_many_waiting"));
+    assert_eq!(bench.place(&alone("evt_7", &["ch_1"])).await, Placement::Waits, "it waits already");
+    assert_eq!(bench.place(&alone("other", &["ch_2"])).await, Placement::Waits, "another part has room");
     bench.take(naming("pi_1", "evt", &["ch_1"])).await;
     assert_eq!(bench.payment("pi_1").await.len(), MAX_WAITING + 1);
 }
@@ -241,7 +241,7 @@ async fn hints_neither_bind_nor_wait_but_follow_a_part_that_is_bound() {
     let hint = Event { trust: Trust::Hint, ..naming("pi_evil", "evt_0", &["ch_1"]) };
     assert_eq!(Parts::of(&hint), []);
     let hint = Event { trust: Trust::Hint, ..alone("evt_1", &["ch_1"]) };
-    assert_eq!(bench.place(&hint).await, Place::Nowhere(UNKNOWN_PART));
+    assert_eq!(bench.place(&hint).await, Placement::Nowhere(UNKNOWN_PART));
     assert!(
         bench.ids(&hint.subject).await.is_empty()
             && bench.store.backlogs_of_parts().await.unwrap().is_empty()
@@ -281,10 +281,10 @@ async fn a_part_counts_within_its_provider_and_its_mode() {
         Event { provider: "other".into(), ..naming("none", "evt_2", &["ch_1"]) },
     ] {
         let subject = other.part_log(&name("default"), &name("ch_1")).unwrap();
-        assert_eq!(bench.place(&Event { subject, ..other }).await, Place::Waits);
+        assert_eq!(bench.place(&Event { subject, ..other }).await, Placement::Waits);
     }
     let elsewhere = naming("none", "evt_2", &["ch_1"]).part_log(&name("other-realm"), &name("ch_1")).unwrap();
-    assert_eq!(bench.place(&alone("evt_2", &["ch_1"]).of_log(elsewhere)).await, Place::Waits);
+    assert_eq!(bench.place(&alone("evt_2", &["ch_1"]).of_log(elsewhere)).await, Placement::Waits);
     assert_eq!(bench.payment("pi_1").await, ["evt_1"]);
 }
 
