@@ -153,20 +153,18 @@ impl Cell {
             lane.remember();
         }
         let toll = timeout(2 * PATIENCE, self.strike(kind)).await.expect("the fault itself ends");
+        if toll.rolls_back {
+            // What the labels pointed at may be lost, and nobody says it again.
+            self.lanes.iter_mut().for_each(Lane::leave_label);
+        }
         let (taken, waited, truths) = self.settle(&toll).await;
         let shown = toll.healed.unwrap_or_else(|| toll.end.elapsed());
         assert!(shown < HEAL, "healed only after {shown:?}");
         let (mut gone, mut told) = (0, 0);
-        for (lane, truth) in self.lanes.iter_mut().zip(&truths) {
+        for (lane, truth) in self.lanes.iter().zip(&truths) {
             timeout(PATIENCE, lane.until_fresh()).await.expect("nobody is told stale for ever");
             gone += lane.check_log(truth, &toll);
             told += lane.check_watchers(&toll, toll.moved);
-            if toll.rolls_back {
-                // What the label pointed at may be lost, and nobody says it again.
-                lane.leave_label();
-            }
-        }
-        for (lane, truth) in self.lanes.iter().zip(&truths) {
             lane.check_nodes(self.streaming(), truth).await;
         }
         self.figures.waited(waited);
