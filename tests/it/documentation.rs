@@ -3,11 +3,8 @@
 //!
 //! Pages that are printed from the program are written anew with `PAYSTREAM_WRITE_README=1`.
 
-mod asyncapi;
 mod generated;
 mod links;
-mod openapi;
-mod schema;
 mod snippets;
 mod tokens;
 
