@@ -241,10 +241,10 @@ impl Store for Redis {
         let mut readings = index::state(reader.ask(&commands, count).await?, from)?;
         let (commands, count) = index::ask_changes(&self.plan, realm, &readings);
         index::changes(reader.ask(&commands, count).await?, &mut readings)?;
-        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
-            Some((commands, count)) => reader.ask(&commands, count).await?,
-            None => Vec::new(),
-        };
+        let mut answers = Vec::new();
+        for (commands, count) in index::ask_firsts(&self.plan, realm, &readings) {
+            answers.extend(reader.ask(&commands, count).await?);
+        }
         index::firsts(answers, readings)
     }
 
