@@ -236,6 +236,27 @@ pub enum AdminRefusal {
     WrongToken,
 }
 
+/// How a connection to a listener with TLS began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HandshakeOutcome {
+    /// By a whole handshake.
+    Full,
+    /// By a shorter handshake, with a ticket of an earlier one.
+    Resumed,
+    /// The handshake failed: no common version or cipher, a certificate that is missing or not accepted, a broken message.
+    Failed,
+    /// The client spoke HTTP without TLS.
+    PlainHttp,
+}
+
+/// The label of the metrics of one certificate: the first name that it is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CertificateLabel {
+    /// The name, such as `pay.example`.
+    pub certificate: String,
+}
+
 /// What asked for a reload of the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

@@ -40,5 +40,6 @@ mod retries;
 mod roles;
 mod secret_files;
 mod support;
+mod tls;
 mod wire;
 mod working_folder;

@@ -10,6 +10,7 @@ mod proxy;
 mod redis;
 mod serving;
 mod setup;
+mod tls;
 
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use nginx::Nginx;
@@ -20,6 +21,7 @@ pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
 pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
+pub(crate) use tls::{Authority, Certified, tls_bridge};
 
 use load::{
     http::End,
