@@ -12,7 +12,7 @@
 --       and if there is an index of all payments, that of the realm in the partition:
 --       changed  sorted set: payments by 1024 times the ms of their last append, plus its seq
 --       first    sorted set: payments by the ms at which they came into the index
---       index    hash: cut, since when all are in it, in ms; erased, when one was erased last
+--       index    hash: cut, since when all are in it, in ms; erased, when one was erased last; made, when the hash was made
 -- ARGV  longest log, longest feed, replicas, payments of an index; then for each append:
 --       tag, identity, digest, provider, shared, channel, event, payment (empty if the log is none of a payment), ms that the log lives
 --
@@ -33,8 +33,14 @@ end
 
 -- Puts a payment into the index, and takes out what has no room any more.
 local function list(changed, first, index, payment, at, seq, expiry)
+  local made = false
   if call('ZADD', changed, format('%.0f', at * 1024 + seq), payment) == 1 or seq == 1 then
     call('ZADD', first, format('%.0f', at), payment)
+    -- While a cluster moves a slot, it refuses a call of which one key is missing. So all keys exist as soon as there is a payment.
+    made = call('PTTL', index) == -2
+    if made then
+      call('HSET', index, 'made', format('%.0f', at))
+    end
     local spare = call('ZCARD', changed) - share
     if spare > 0 then
       local out = call('ZPOPMIN', changed, spare)
@@ -51,6 +57,11 @@ local function list(changed, first, index, payment, at, seq, expiry)
     call('PEXPIRE', changed, longer)
     call('PEXPIRE', first, longer)
     call('PEXPIRE', index, longer)
+  elseif made then
+    local left = call('PTTL', changed)
+    if left > 0 then
+      call('PEXPIRE', index, left)
+    end
   end
 end
 

@@ -29,14 +29,14 @@ pub(super) struct Reading {
 }
 
 /// Asks where the index stands: the server's time, and of each of these partitions what is known of it and of the realm.
-pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> (Pipeline, usize) {
+pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(1 + 2 * from.len());
     commands.cmd("TIME");
     for (partition, _) in from {
         commands.cmd("HMGET").arg(plan.head(*partition)).arg(&["pos", "indexed", "begun"]);
         commands.cmd("HMGET").arg(plan.index(*partition, realm)).arg(&["cut", "erased"]);
     }
-    (commands, 1 + 2 * from.len())
+    commands
 }
 
 /// Reads the answers to [`ask_state`].
@@ -67,7 +67,7 @@ pub(super) fn state(answers: Vec<Value>, from: &[(u8, Time)]) -> Result<Vec<Read
 }
 
 /// Asks for the payments that changed at or after the time, and how many there are.
-pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (Pipeline, usize) {
+pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(2 * readings.len());
     for Reading { partition, begun, from, .. } in readings {
         let changed = plan.changed(*partition, realm);
@@ -75,7 +75,7 @@ pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (P
         commands.cmd("ZCOUNT").arg(&changed).arg(begun).arg("+inf");
         commands.cmd("ZRANGE").arg(&changed).arg(from).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
     }
-    (commands, 2 * readings.len())
+    commands
 }
 
 /// Reads the answers to [`ask_changes`].
@@ -97,14 +97,14 @@ pub(super) fn changes(answers: Vec<Value>, readings: &mut [Reading]) -> Result<(
 }
 
 /// Asks when those payments came first; nothing if there are none.
-pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Option<(Pipeline, usize)> {
+pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Option<Pipeline> {
     let asked: Vec<_> = readings.iter().filter(|reading| !reading.part.listed.is_empty()).collect();
     let mut commands = Pipeline::with_capacity(asked.len());
     for Reading { partition, part, .. } in &asked {
         let command = commands.cmd("ZMSCORE").arg(plan.first_seen(*partition, realm));
         part.listed.iter().for_each(|listed| _ = command.arg(listed.payment.as_str()));
     }
-    (!asked.is_empty()).then_some((commands, asked.len()))
+    (!asked.is_empty()).then_some(commands)
 }
 
 /// Reads the answers to [`ask_firsts`]. A payment that has left the index meanwhile is left out.
