@@ -9,8 +9,8 @@ fn counts_and_sums_are_rendered() {
     metrics.closes.count(CloseReason::Drain);
     metrics.webhook("acme", false);
     metrics.webhook("acme", true);
-    metrics.stream_time(10.0, true);
-    metrics.stream_time(30.5, false);
+    metrics.stream_time(10.0, 1.0);
+    metrics.stream_time(30.5, 0.0);
     let text = metrics.render();
     for line in [
         r#"paystream_events_total{source="acme",outcome="rejected",reason="bad_signature"} 1"#,

@@ -35,6 +35,7 @@ mod labels;
 mod monitoring;
 mod older_data;
 mod operations;
+mod redis_cluster;
 mod redis_store;
 mod retries;
 mod roles;

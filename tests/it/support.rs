@@ -1,6 +1,7 @@
 //! What the tests share: a gateway process of their own, tokens, signed webhooks, streams, and waiting on conditions.
 
 mod bridge;
+mod cluster;
 mod gateway;
 mod nginx;
 mod program;
@@ -12,6 +13,7 @@ mod serving;
 mod setup;
 mod tls;
 
+pub(crate) use cluster::{Cluster, fresh_prefix, shared_cluster};
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use nginx::Nginx;
 pub(crate) use program::Program;
