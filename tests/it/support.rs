@@ -9,6 +9,7 @@ mod prometheus;
 mod provider_api;
 mod proxy;
 mod redis;
+mod sentinel;
 mod serving;
 mod setup;
 
@@ -20,6 +21,7 @@ pub(crate) use prometheus::Prometheus;
 pub(crate) use provider_api::{ProviderApi, Scripted};
 pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use sentinel::{GROUP, Group, Sentinel, shared_group};
 pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
 
