@@ -233,12 +233,17 @@ impl Config {
         warnings
     }
 
-    /// What others could read on the network.
+    /// What others could read on the network, or what the store does not use.
     fn exposures(&self) -> Vec<String> {
         match &self.store {
             store::Settings::Redis(redis) if redis.exposes_password() => vec![
                 "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
                  rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            store::Settings::Redis(redis) if redis.sentinel_password.is_some() && !redis.has_sentinels() => vec![
+                "[store] sentinel_password: the url names no sentinels, so nothing uses it; let the url begin with redis+sentinel:// \
+                 or rediss+sentinel://, or remove the key"
                     .to_owned(),
             ],
             _ => Vec::new(),

@@ -20,6 +20,7 @@ pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_TOKEN_OF_ANN", "fedcba9876543210fedcba9876543210"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
+        ("SENTINEL_PASSWORD", "fedcba9876543210fedcba9876543210"),
         ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
         ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
         ("PLAID_CLIENT_ID", "5f0c1e6f7a92d4c89f2c61d0"),
@@ -137,7 +138,7 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("listen = 1", "paystream.toml:1: [listen]: the value must be a table"),
         (
             "\n\n[store]\nkind = \"redis\"",
-            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
+            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] for one server, redis+cluster://",
         ),
         (
             "[store]\nurl = \"redis://h\"",
@@ -152,12 +153,28 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "paystream.toml:3: [store] url: the value is no address of a Redis server; allowed: redis://[user@]host",
         ),
         (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,b/1\"",
+            "[store] url: the value names a database, but a cluster has none; leave it out; allowed: redis://",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://a,b\"",
+            "[store] url: the value does not name the group of servers that the sentinels watch; add it, as in /mymaster",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a\"\ntls_name = \"redis.internal\"",
+            "[store] tls_name: this key is for TLS only; let the url begin with rediss, or remove the key",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://u:p@a,b/m\"",
+            "[store] url: the address contains a password, which does not belong in this file",
+        ),
+        (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
             "[store] prefix: \"{1}\" is not a valid prefix; allowed: 1 to 32 letters",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\ndurability = \"yes\"",
-            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\" or \"none\"",
+            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\", \"service\" or \"none\"",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nack_replicas = 17",

@@ -18,6 +18,7 @@
 //! | `map`        | which server serves which slot |
 //! | `finder`     | what finds the servers |
 //! | `cluster`    | what the nodes of a cluster say about that |
+//! | `sentinel`   | which server the sentinels call the primary |
 //! | `lookout`    | keeping the map current |
 //! | `redirect`   | reading the redirections of a cluster |
 //! | `shards`     | where each command goes |
@@ -68,6 +69,7 @@ mod records;
 mod redirect;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settings;
 mod shard;
 mod shards;
@@ -153,8 +155,9 @@ impl Redis {
         let login = Login::new(&settings)?;
         let is_cluster = address.topology == Topology::Cluster;
         let Settings { durability, ack_replicas, .. } = settings;
-        let checks = Checks { durability, ack_replicas, plan: plan.clone(), is_cluster };
-        let mut finder = Finder::new(&address, &login, &metrics).map_err(ServerError::Url)?;
+        let is_found = address.topology != Topology::Single;
+        let checks = Checks { durability, ack_replicas, plan: plan.clone(), is_cluster, is_found };
+        let mut finder = Finder::new(&settings, &login, &metrics).map_err(ServerError::Url)?;
         let start = Start { login: &login, checks: &checks, metrics: &metrics, address: settings.address() };
         let map = start.until_fit(&mut finder).await?;
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);

@@ -20,7 +20,7 @@ mod trail;
 mod work_queue;
 
 pub(crate) use backend::redis_settings;
-use backend::{Backend, Embedded, Redis, RedisCluster, RedisShards};
+use backend::{Backend, Embedded, Redis, RedisCluster, RedisGroup, RedisShards};
 use erase::{
     a_claim_that_was_erased_is_settled_without_effect, an_erasure_is_a_link_of_the_chain_of_its_partition,
     an_erasure_removes_all_that_bears_the_payment_and_nothing_else,
@@ -139,6 +139,7 @@ suite!(embedded_store, super::Embedded);
 suite!(redis_store, super::Redis);
 suite!(redis_store_in_a_cluster, super::RedisCluster);
 suite!(redis_store_on_three_shards, super::RedisShards);
+suite!(redis_store_that_sentinels_watch, super::RedisGroup);
 
 const LONG: Duration = Duration::from_secs(180 * 86_400);
 /// For conditions that come true in milliseconds unless something is wrong.

@@ -36,6 +36,7 @@ mod monitoring;
 mod older_data;
 mod operations;
 mod redis_cluster;
+mod redis_sentinel;
 mod redis_store;
 mod retries;
 mod roles;

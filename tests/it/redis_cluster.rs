@@ -2,6 +2,7 @@
 
 mod faults;
 mod moves;
+mod streams;
 
 use crate::{
     contract,

@@ -118,15 +118,9 @@ fn redis(
         return None;
     }
     let for_tls = "this key is for TLS only; let the url begin with rediss, or remove the key";
-    let for_sentinels = "this key is for sentinels only; let the url begin with redis+sentinel:// or rediss+sentinel://, or remove the key";
     let misplaced = [
         ("ca", settings.ca.is_some() && !settings.is_encrypted(), for_tls),
         ("tls_name", settings.tls_name.is_some() && !settings.is_encrypted(), for_tls),
-        (
-            "sentinel_password",
-            settings.sentinel_password.is_some() && !settings.has_sentinels(),
-            for_sentinels,
-        ),
     ];
     for (key, is_misplaced, remedy) in misplaced {
         if is_misplaced {

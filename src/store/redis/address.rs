@@ -74,13 +74,16 @@ pub(super) fn read(url: &str) -> Result<Address, &'static str> {
     let mut seeds = Vec::new();
     let mut login = None;
     for host in hosts.split(',') {
+        if host.is_empty() || host.starts_with(':') {
+            return Err("names an empty host");
+        }
         // An address without a port gets that of its kind; colons in brackets are those of an IPv6 address.
         let has_port = host.rsplit_once(']').map_or(host, |(_, rest)| rest).contains(':');
         let port = if has_port { String::new() } else { format!(":{port}") };
         let at = if user.is_empty() { "" } else { "@" };
         let one = format!("redis://{user}{at}{host}{port}/{database}");
         let info = one.as_str().into_connection_info().map_err(|_| NONE)?;
-        let seed = node_of(&info).filter(|_| !host.is_empty()).ok_or("names an empty host")?;
+        let seed = node_of(&info).ok_or(NONE)?;
         if !seeds.contains(&seed) {
             seeds.push(seed);
         }

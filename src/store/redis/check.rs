@@ -29,6 +29,8 @@ pub(super) struct Checks {
     pub(super) plan: Plan,
     /// Whether the servers are the nodes of a cluster.
     pub(super) is_cluster: bool,
+    /// Whether the servers were found out from others, and so are found again after one has become a replica.
+    pub(super) is_found: bool,
 }
 
 impl Checks {
@@ -96,7 +98,7 @@ impl Checks {
         if info.get("loading") == "1" {
             return Err(Unfit::NotYet("it is loading its data".to_owned()));
         }
-        if self.is_cluster && info.get("role") == "slave" {
+        if self.is_found && info.get("role") == "slave" {
             return Err(Unfit::NotYet("it is a replica".to_owned()));
         }
         let faults = self.faults(&info);
@@ -238,9 +240,15 @@ mod tests {
                         appendfsync:everysec\r\nno-appendfsync-on-rewrite:no\r\n";
 
     fn faults(durability: Durability, info: &str) -> String {
-        Checks { durability, ack_replicas: 0, plan: Plan::new("ps".to_owned()), is_cluster: false }
-            .faults(&Info::parse(info))
-            .join("; ")
+        Checks {
+            durability,
+            ack_replicas: 0,
+            plan: Plan::new("ps".to_owned()),
+            is_cluster: false,
+            is_found: false,
+        }
+        .faults(&Info::parse(info))
+        .join("; ")
     }
 
     #[test]

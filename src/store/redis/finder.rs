@@ -7,6 +7,8 @@ use super::{
     lookout::Lookout,
     map::{Board, Map},
     node::Node,
+    sentinel::Sentinels,
+    settings::Settings,
     shards::Shards,
 };
 use crate::metrics::Metrics;
@@ -19,21 +21,31 @@ pub(super) enum Finder {
     Server(Node),
     /// The nodes of a cluster tell.
     Cluster(Lookout),
+    /// Sentinels tell.
+    Sentinels(Sentinels),
 }
 
 impl Finder {
     /// Fails if the address names no server.
     pub(super) fn new(
-        address: &Address,
+        settings: &Settings,
         login: &Login,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, &'static str> {
-        let seeds = address.seeds.clone();
-        Ok(match &address.topology {
+        let Address { topology, seeds, .. } = settings.read()?;
+        Ok(match topology {
             Topology::Cluster => Self::Cluster(Lookout::new(login.clone(), seeds, Arc::clone(metrics))),
-            Topology::Single | Topology::Sentinel(_) => {
-                Self::Server(seeds.into_iter().next().ok_or("names no server")?)
+            Topology::Sentinel(group) => {
+                let to_sentinels = login.of_sentinels(settings);
+                Self::Sentinels(Sentinels::new(
+                    group,
+                    seeds,
+                    to_sentinels,
+                    login.clone(),
+                    Arc::clone(metrics),
+                ))
             }
+            Topology::Single => Self::Server(seeds.into_iter().next().ok_or("names no server")?),
         })
     }
 
@@ -42,6 +54,7 @@ impl Finder {
         match self {
             Self::Server(node) => Ok(Map::single(node.clone())),
             Self::Cluster(lookout) => lookout.first().await,
+            Self::Sentinels(sentinels) => sentinels.first().await,
         }
     }
 
@@ -50,6 +63,7 @@ impl Finder {
         match self {
             Self::Server(_) => {}
             Self::Cluster(lookout) => lookout.keep(shards, board).await,
+            Self::Sentinels(sentinels) => sentinels.keep(shards, board).await,
         }
     }
 }

@@ -9,6 +9,7 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     RedisConnectionInfo, RedisFuture, TlsCertificates, io::AsyncDNSResolver,
 };
+use secrecy::ExposeSecret as _;
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// What the servers are told, and what they have to show.
@@ -47,6 +48,15 @@ impl Login {
             })?;
         }
         Ok(login)
+    }
+
+    /// The login of the sentinels: the same certificates, and the sentinels' own password.
+    pub(super) fn of_sentinels(&self, settings: &Settings) -> Self {
+        let mut login = RedisConnectionInfo::default().set_protocol(self.login.protocol());
+        if let Some(password) = &settings.sentinel_password {
+            login = login.set_password(password.expose_secret());
+        }
+        Self { login, ..self.clone() }
     }
 
     /// Returns a client for one server.

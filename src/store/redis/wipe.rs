@@ -17,9 +17,8 @@ const STEP: usize = 1000;
 /// Deletes every key under the prefix of `settings`, on all primaries. No gateway should write there any more.
 pub async fn wipe(settings: &Settings) -> Result<(), ServerError> {
     let unreachable = |reason| ServerError::Unreachable { address: settings.address(), reason };
-    let address = settings.read().map_err(ServerError::Url)?;
     let (login, metrics) = (Login::new(settings)?, Arc::new(Metrics::new()));
-    let mut finder = Finder::new(&address, &login, &metrics).map_err(ServerError::Url)?;
+    let mut finder = Finder::new(settings, &login, &metrics).map_err(ServerError::Url)?;
     for node in finder.first().await.map_err(|unfit| unreachable(unfit.to_string()))?.nodes() {
         let connector = Connector::new(login.clone(), node.clone(), Arc::clone(&metrics));
         let mut connection = connector

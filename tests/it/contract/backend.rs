@@ -1,6 +1,6 @@
 //! Backends: the places where the stores of the suite are kept, one implementation for each store.
 
-use crate::support::{RedisServer, fresh_prefix, shared_cluster};
+use crate::support::{RedisServer, fresh_prefix, shared_cluster, shared_group};
 use paystream::{
     metrics::Metrics,
     store::{RECENT, Store, embedded, redis},
@@ -60,21 +60,41 @@ impl Backend for RedisCluster {
 }
 
 /// A prefix of its own on the cluster of the run: three primaries with a replica each.
-pub(super) struct RedisShards {
+pub(super) struct RedisShards(Shared);
+
+/// A prefix of its own in the group of the run: a primary with two replicas, which sentinels watch.
+pub(super) struct RedisGroup(Shared);
+
+struct Shared {
     url: String,
     prefix: String,
 }
 
+impl Shared {
+    async fn open(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        let (url, prefix) = (self.url.clone().into(), self.prefix.clone());
+        let settings = redis::Settings { url, prefix, ..settings(history, recent) };
+        Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
+    }
+}
+
 impl Backend for RedisShards {
     async fn fresh() -> Self {
-        Self { url: shared_cluster().await, prefix: fresh_prefix() }
+        Self(Shared { url: shared_cluster().await, prefix: fresh_prefix() })
     }
 
     async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
-        let Self { url, prefix } = self;
-        let (url, prefix) = (url.clone().into(), prefix.clone());
-        let settings = redis::Settings { url, prefix, ..settings(history, recent) };
-        Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
+        self.0.open(history, recent).await
+    }
+}
+
+impl Backend for RedisGroup {
+    async fn fresh() -> Self {
+        Self(Shared { url: shared_group().await, prefix: fresh_prefix() })
+    }
+
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        self.0.open(history, recent).await
     }
 }
 

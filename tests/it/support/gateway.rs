@@ -5,6 +5,7 @@ use super::{
     bridge::bridge,
     cluster::{fresh_prefix, shared_cluster},
     header, now_s,
+    sentinel::shared_group,
 };
 use load::{
     follow::Follower,
@@ -93,7 +94,7 @@ impl Gateway {
     }
 
     /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
-    /// `redis`, each gateway gets a server of its own; with `cluster`, all share one cluster, each with a prefix of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
+    /// `redis`, each gateway gets a server of its own; with `cluster` or `sentinel`, all share one of these, each with a prefix of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
     /// HTTP/2, whose streams do not leave HTTP.
     pub(crate) async fn with(setup: Setup) -> Self {
         Self::with_role("all", setup).await
@@ -136,7 +137,13 @@ impl Gateway {
                 let more = format!("prefix = \"{}\"", fresh_prefix());
                 Some(Store::Redis { url: shared_cluster().await, more })
             }
-            Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis, cluster"),
+            Ok("sentinel") => {
+                let more = format!("prefix = \"{}\"", fresh_prefix());
+                Some(Store::Redis { url: shared_group().await, more })
+            }
+            Ok(other) => {
+                panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis, cluster, sentinel")
+            }
         };
         let listener = free_address();
         let public = match std::env::var("PAYSTREAM_TEST_HTTP").as_deref() {
