@@ -9,6 +9,7 @@
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
+//! | `sse`         | server-sent events, parsed |
 //! | `table`       | tables for people |
 
 mod argument;
@@ -16,6 +17,7 @@ mod audit;
 mod check;
 mod client;
 mod config_file;
+mod deliveries;
 mod demo;
 mod erase;
 mod exit;
@@ -24,6 +26,7 @@ mod port;
 mod reconcile;
 mod rotation;
 mod serve;
+mod sse;
 mod store;
 mod table;
 mod token;
@@ -61,6 +64,7 @@ enum Command {
     Watch(watch::WatchArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
+    Deliveries(deliveries::DeliveriesArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
@@ -86,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Store(store) => return block_on(store.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),

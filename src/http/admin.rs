@@ -9,7 +9,8 @@
 //! | `operators` | the bearer tokens that open `/admin`, and who may change things |
 //! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
-//! | `records`   | the quarantine and the delivery log of a source |
+//! | `deliveries` | the deliveries of all sources, filtered and followed |
+//! | `records`   | the quarantine of a source, and both of its logs in their first form |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `sources`   | the sources, and whether their deliveries fail |
@@ -17,6 +18,7 @@
 
 mod audit;
 mod backup;
+mod deliveries;
 mod erase;
 mod guesses;
 mod health;
@@ -42,6 +44,7 @@ use crate::{
 use audit::Audit;
 use axum::Router;
 use backup::Backups;
+use deliveries::Deliveries;
 use erase::Erasures;
 use health::Health;
 use operators::Entry;
@@ -79,10 +82,13 @@ impl Admin {
         let asks = confirmations.zip(sources.clone());
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
         let listed = sources::routes(sources.clone());
+        let deliveries =
+            Deliveries::new(sources.clone(), Arc::clone(&store), Arc::clone(&metrics), shutdown.clone());
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
+            .merge(deliveries.routes())
             .merge(reconcile::routes(asks))
             .merge(erasures.routes())
             .merge(listed)

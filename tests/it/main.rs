@@ -22,6 +22,7 @@ mod clients;
 mod commands;
 mod confirm;
 pub(crate) mod contract;
+mod deliveries;
 mod demo;
 mod dev;
 mod erase;

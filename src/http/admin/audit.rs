@@ -1,7 +1,7 @@
 //! The audit trail: every change by an operator is written down before it is made, and shown.
 
 use crate::{
-    access::{Operator, OperatorRole},
+    access::{Operator, OperatorRole, Operators},
     http::{asked, problem::Problem},
     metrics::{AdminRefusal, Metrics},
     payment::{Name, Subject},
@@ -17,7 +17,10 @@ use axum::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 /// When to ask again after the store did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -39,6 +42,8 @@ pub(super) struct Audit {
 #[derive(Clone)]
 pub(super) struct By {
     operator: Operator,
+    /// All operators, whom a reload may replace.
+    operators: Arc<RwLock<Operators>>,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
@@ -88,8 +93,18 @@ impl Why {
 }
 
 impl By {
-    pub(super) const fn new(operator: Operator, audit: Audit, metrics: Arc<Metrics>) -> Self {
-        Self { operator, audit, metrics }
+    pub(super) const fn new(
+        operator: Operator,
+        operators: Arc<RwLock<Operators>>,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { operator, operators, audit, metrics }
+    }
+
+    /// Whether the operator's token still opens the listener, for answers that take long.
+    pub(super) fn stands(&self) -> bool {
+        self.operators.read().unwrap_or_else(PoisonError::into_inner).has(&self.operator)
     }
 
     /// The beginning of an entry about a change by this operator. The caller adds what it concerns.
