@@ -28,6 +28,7 @@ mod rotation;
 mod serve;
 mod sse;
 mod store;
+mod streams;
 mod table;
 mod token;
 mod trigger;
@@ -65,6 +66,7 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
     Deliveries(deliveries::DeliveriesArgs),
+    Streams(streams::StreamsArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
@@ -91,6 +93,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
+        Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),

@@ -10,6 +10,8 @@
 //! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `deliveries` | the deliveries of all sources, filtered and followed |
+//! | `streams`   | the open streams, and ending some |
+//! | `like`      | what exists like a name that does not |
 //! | `records`   | the quarantine of a source, and both of its logs in their first form |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
@@ -22,11 +24,13 @@ mod deliveries;
 mod erase;
 mod guesses;
 mod health;
+mod like;
 mod metrics;
 mod operators;
 mod reconcile;
 mod records;
 mod sources;
+mod streams;
 
 use super::{
     hosts::{HostNames, Hosts},
@@ -40,6 +44,7 @@ use crate::{
     shutdown::Shutdown,
     source::Sources,
     store::{Labels, Store},
+    stream::Streams,
 };
 use audit::Audit;
 use axum::Router;
@@ -55,6 +60,8 @@ use std::sync::{Arc, RwLock};
 pub struct Admin {
     /// Knows whether the store's notices reach this node. `None` if the node does not stream.
     pub hub: Option<Arc<Hub>>,
+    /// The open streams. `None` if the node does not stream.
+    pub streams: Option<Arc<Streams>>,
     /// Holds the operators' records, and knows whether an append would succeed.
     pub store: Arc<dyn Store>,
     /// Knows the sources. `None` if the node takes no webhooks.
@@ -76,7 +83,8 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } = self;
+        let Self { hub, streams, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } =
+            self;
         let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
         let asks = confirmations.zip(sources.clone());
@@ -89,6 +97,7 @@ impl Admin {
         let tools = records
             .routes()
             .merge(deliveries.routes())
+            .merge(streams::routes(streams))
             .merge(reconcile::routes(asks))
             .merge(erasures.routes())
             .merge(listed)

@@ -104,6 +104,7 @@ async fn events_of(api: &Public, asked: &Asked) -> Result<Response, Problem> {
         heartbeat_events,
         expires_at: grant.expires_at,
         stands: Some(api.standings.of(&grant, &api.access)),
+        subject: grant.subject.clone(),
     };
     Ok(event_stream(Body::new(api.streams.open_realm(open).await)))
 }

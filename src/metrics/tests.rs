@@ -77,7 +77,7 @@ fn label_values_are_those_that_operators_query() {
     let text = metrics.render();
     for (name, labels, values) in [
         ("stream_resumes", "reason", "erased evicted exact fresh label ready rolled_back unknown_cursor"),
-        ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
+        ("stream_closes", "reason", "drain finished gone max_age operator overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
         ("store_faults", "reason", "bad_notice connect deaf lost replicas"),
         (

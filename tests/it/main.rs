@@ -39,6 +39,7 @@ mod redis_store;
 mod retries;
 mod roles;
 mod secret_files;
+mod streams;
 mod support;
 mod wire;
 mod working_folder;

@@ -18,6 +18,7 @@ use axum::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 use std::{
+    str::FromStr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -52,13 +53,20 @@ pub(super) struct By {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Reason(String);
 
-impl<'de> Deserialize<'de> for Reason {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() || text.chars().count() > MAX_REASON {
-            return Err(D::Error::custom(format_args!("a `reason` has 1 to {MAX_REASON} characters")));
+            return Err(format!("a `reason` has 1 to {MAX_REASON} characters"));
         }
         Ok(Self(redact::text(text.trim(), MAX_REASON)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -70,6 +78,11 @@ pub(super) struct Why {
 }
 
 impl Reason {
+    /// The text, to be shared.
+    pub(super) fn shared(&self) -> Arc<str> {
+        self.0.as_str().into()
+    }
+
     /// Refuses a reason that names the payment that it is about: the audit trail keeps it longer than an erasure may leave an id.
     pub(super) fn not_naming(reason: Option<&Self>, payment: &Name) -> Result<(), Problem> {
         if reason.is_some_and(|Self(text)| text.contains(payment.as_str())) {

@@ -5,11 +5,11 @@
 
 use super::{
     place::{DeliveryPlace, as_json},
-    wanted::{Wanted, like},
+    wanted::Wanted,
 };
 use crate::{
     clock,
-    http::problem::Problem,
+    http::{admin::like::like, problem::Problem},
     payment::{Name, Subject},
     source::Sources,
     store::{Expiry, RECORDS_PER_SOURCE, Record, RecordLog, Store, StoreError},

@@ -1,6 +1,7 @@
 //! What a request for deliveries asks for: a filter, and how many.
 
 use super::place::DeliveryPlace;
+use crate::http::admin::like::like;
 use crate::{
     http::{
         asked::{self, Asked},
@@ -19,9 +20,6 @@ const RECORDS: usize = 100;
 
 /// The most records of an answer: as many as one source has at most.
 const MAX_RECORDS: usize = 1024;
-
-/// The most names that a refusal proposes.
-const PROPOSED: usize = 5;
 
 const PARAMETERS: [&str; 11] = [
     "source",
@@ -120,13 +118,4 @@ fn unknown_source(name: &str, sources: &Sources) -> Problem {
     let like = like(name, all.iter().map(|source| source.name()));
     let detail = format!("no source of this name is configured{like}");
     Problem::new(StatusCode::NOT_FOUND, "unknown_source", detail)
-}
-
-/// Names those that are most like the one that was asked for: `; there is acme, acme-test`. Empty if there is none.
-pub(super) fn like<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let mut scored: Vec<_> = known.map(|known| (strsim::jaro_winkler(name, known), known)).collect();
-    scored.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
-    scored.dedup();
-    let names: Vec<_> = scored.into_iter().take(PROPOSED).map(|(_, known)| known).collect();
-    if names.is_empty() { String::new() } else { format!("; there is {}", names.join(", ")) }
 }
