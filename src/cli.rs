@@ -16,11 +16,13 @@ mod argument;
 mod audit;
 mod check;
 mod client;
+mod completions;
 mod config_file;
 mod deliveries;
 mod demo;
 mod erase;
 mod exit;
+mod man;
 mod output;
 mod port;
 mod reconcile;
@@ -34,7 +36,7 @@ mod token;
 mod trigger;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Receives payment webhooks from providers and streams each payment's status to browsers
@@ -70,6 +72,8 @@ enum Command {
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Store(store::StoreArgs),
 }
 
@@ -96,6 +100,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),

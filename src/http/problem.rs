@@ -70,7 +70,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({
-            "type": "about:blank",
+            "type": format!("/problems/{}", self.reason),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -129,7 +129,7 @@ mod tests {
             serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
         assert_eq!(
             body,
-            json!({ "type": "about:blank", "title": "Service Unavailable", "status": 503,
+            json!({ "type": "/problems/overload", "title": "Service Unavailable", "status": 503,
                     "detail": "too much at once", "reason": "overload" })
         );
     }

@@ -332,12 +332,13 @@ impl Store for Embedded {
         self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(closed());
         }
         // The writer keeps the 256 heads of 16 bytes each in memory.
-        Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(heads.iter().copied().map(Some).collect())
     }
 
     fn is_indexed(&self) -> bool {

@@ -2,6 +2,7 @@ mod backup;
 mod carrying;
 mod faults;
 mod index;
+mod labels;
 
 use super::{
     carrier::{Carrier, PACE, Pace},

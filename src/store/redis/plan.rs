@@ -68,28 +68,9 @@ impl Plan {
         format!("{}:feed", self.channel(partition))
     }
 
-    /// The payments of a realm in a partition, by their last changes.
+    /// The index of a realm in a partition: its payments, by their last changes.
     pub(super) fn changed(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("changed", partition, realm)
-    }
-
-    /// The same payments, by the times at which they came.
-    pub(super) fn first_seen(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("first", partition, realm)
-    }
-
-    /// What else the index knows of a realm in a partition.
-    pub(super) fn index(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("index", partition, realm)
-    }
-
-    /// The keys of the index of a realm in a partition, in the order in which the scripts take them.
-    pub(super) fn index_keys(&self, partition: u8, realm: &Name) -> [String; 3] {
-        [self.changed(partition, realm), self.first_seen(partition, realm), self.index(partition, realm)]
-    }
-
-    fn of_realm(&self, what: &str, partition: u8, realm: &Name) -> String {
-        format!("{}:{what}:{realm}", self.channel(partition))
+        format!("{}:changed:{realm}", self.channel(partition))
     }
 
     /// The channel of a partition, with which all its keys begin too.
