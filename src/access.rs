@@ -41,7 +41,7 @@ pub use denied::Denied;
 pub use grant::{Grant, Payments};
 pub use key::{KeyError, KeySettings, Material, TokenAlgorithm};
 pub use mint::MintError;
-pub use operators::{ONLY_OPERATOR, Operator, OperatorRole, Operators};
+pub use operators::{ONLY_OPERATOR, Operator, OperatorError, OperatorRole, Operators};
 pub use rules::{AccessError, AccessErrors};
 pub use settings::{AccessSettings, DEFAULT_LEEWAY};
 pub use token::MAX_PAYMENTS;

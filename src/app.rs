@@ -82,6 +82,7 @@ impl App {
         let admin_hosts = Arc::new(RwLock::new(config.admin_hosts));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
+            streams: streaming.as_ref().map(|half| Arc::clone(&half.streams)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             labels: ingest.as_ref().map(|half| Arc::clone(&half.labels)),

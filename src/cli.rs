@@ -9,6 +9,7 @@
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
+//! | `sse`         | server-sent events, parsed |
 //! | `table`       | tables for people |
 
 mod argument;
@@ -17,6 +18,7 @@ mod check;
 mod client;
 mod completions;
 mod config_file;
+mod deliveries;
 mod demo;
 mod erase;
 mod exit;
@@ -26,7 +28,9 @@ mod port;
 mod reconcile;
 mod rotation;
 mod serve;
+mod sse;
 mod store;
+mod streams;
 mod table;
 mod token;
 mod trigger;
@@ -63,6 +67,8 @@ enum Command {
     Watch(watch::WatchArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
+    Deliveries(deliveries::DeliveriesArgs),
+    Streams(streams::StreamsArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
@@ -90,6 +96,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Store(store) => return block_on(store.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Deliveries(deliveries) => block_on(deliveries.run()),
+        Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
         Command::Completions(completions) => completions.run(Cli::command()),

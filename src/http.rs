@@ -25,6 +25,7 @@
 //! | `realm`      | `/v1/payments`: all payments of a realm |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
+//! | `parameters` | the parameters of queries that filter |
 //! | `browser_client` | the modules of the client package that pages use |
 //! | `dashboard`  | the page with all payments of a realm |
 //! | `demo`       | the demo's page and its buttons |
@@ -50,6 +51,7 @@ mod idle;
 mod ingest;
 mod leave;
 mod pages;
+mod parameters;
 mod preamble;
 mod problem;
 mod problems;

@@ -28,6 +28,8 @@ pub enum LimitHit {
     Deliveries,
     /// A delivery was left out of its source's delivery log, because too many lines were on their way to the store.
     DeliveryRecords,
+    /// A request to follow the deliveries was refused, because as many as may were followed already.
+    DeliveryFollowers,
     /// A source had more than [`Limits::failed_signatures_per_second`].
     FailedSignaturesPerSecond,
     /// A connection did not send its first head within [`Limits::first_head_timeout`].

@@ -21,17 +21,18 @@ pub enum OperatorRole {
 }
 
 /// An operator, as the tools know it that it uses.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Operator {
     /// The name of its token, by which the audit trail knows it.
     pub name: Arc<str>,
     /// What it may do.
     pub role: OperatorRole,
+    token: Hashed,
 }
 
-/// Tokens of operators, of which no two have the same name or the same token.
-#[derive(Clone, Default)]
-pub struct Operators(Arc<[(Operator, Hashed)]>);
+/// All operators, of which no two have the same name or the same token.
+#[derive(Clone, Debug, Default)]
+pub struct Operators(Arc<[Operator]>);
 
 /// The SHA-256 of a token. All have the same length, so the time of a comparison says nothing about the length of a token either.
 type Hashed = [u8; 32];
@@ -52,20 +53,18 @@ pub enum OperatorError {
 
 impl Operators {
     /// Adds an operator.
-    pub fn add(&mut self, operator: Operator, token: &SecretString) -> Result<(), OperatorError> {
-        let hashed = hash(token.expose_secret().as_bytes());
+    pub fn add(&mut self, name: &str, role: OperatorRole, token: &SecretString) -> Result<(), OperatorError> {
+        let operator = Operator { name: name.into(), role, token: hash(token.expose_secret().as_bytes()) };
         if self.0.len() >= MAX_OPERATORS {
             return Err(OperatorError::TooMany);
         }
-        for (known, token) in self.0.iter() {
-            if known.name == operator.name {
-                return Err(OperatorError::SameName);
-            }
-            if bool::from(token.ct_eq(&hashed)) {
-                return Err(OperatorError::SameToken);
-            }
+        if self.0.iter().any(|known| known.name == operator.name) {
+            return Err(OperatorError::SameName);
         }
-        self.0 = self.0.iter().cloned().chain([(operator, hashed)]).collect();
+        if self.0.iter().any(|known| known.token.ct_eq(&operator.token).into()) {
+            return Err(OperatorError::SameToken);
+        }
+        self.0 = self.0.iter().cloned().chain([operator]).collect();
         Ok(())
     }
 
@@ -79,18 +78,24 @@ impl Operators {
     #[must_use]
     pub fn who_has(&self, token: &[u8]) -> Option<Operator> {
         let given = hash(token);
-        let compare = |(found, place): (usize, usize), (_, token): &(Operator, Hashed)| {
-            let is_same: Choice = token.ct_eq(&given);
-            (if is_same.into() { place } else { found }, place + 1)
+        let compare = |found, (place, operator): (usize, &Operator)| {
+            let is_same: Choice = operator.token.ct_eq(&given);
+            if is_same.into() { place } else { found }
         };
-        let (found, _) = self.0.iter().fold((usize::MAX, 0), compare);
-        self.0.get(found).map(|(operator, _)| operator.clone())
+        let found = self.0.iter().enumerate().fold(usize::MAX, compare);
+        self.0.get(found).cloned()
+    }
+
+    /// Whether this is still an operator, with the same token and role.
+    #[must_use]
+    pub fn has(&self, operator: &Operator) -> bool {
+        self.0.contains(operator)
     }
 }
 
-impl fmt::Debug for Operators {
+impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(operator, _)| operator)).finish()
+        f.debug_struct("Operator").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -102,22 +107,26 @@ fn hash(token: &[u8]) -> Hashed {
 mod tests {
     use super::*;
 
-    fn operator(name: &str, role: OperatorRole) -> Operator {
-        Operator { name: name.into(), role }
-    }
-
     #[test]
     fn each_token_is_of_one_operator_and_no_other_token_is_of_any() {
         let mut operators = Operators::default();
         assert!(operators.is_empty() && operators.who_has(b"").is_none());
-        let (ann, bob) = (operator("ann", OperatorRole::Write), operator("bob", OperatorRole::Read));
-        operators.add(ann.clone(), &"token-of-ann".into()).unwrap();
-        operators.add(bob.clone(), &"token-of-bob".into()).unwrap();
-        assert_eq!(operators.add(ann.clone(), &"another".into()), Err(OperatorError::SameName));
-        let eve = operator("eve", OperatorRole::Write);
-        assert_eq!(operators.add(eve, &"token-of-bob".into()), Err(OperatorError::SameToken));
-        assert_eq!(operators.who_has(b"token-of-ann"), Some(ann));
-        assert_eq!(operators.who_has(b"token-of-bob"), Some(bob));
+        operators.add("ann", OperatorRole::Write, &"token-of-ann".into()).unwrap();
+        operators.add("bob", OperatorRole::Read, &"token-of-bob".into()).unwrap();
+        let same = operators.add("ann", OperatorRole::Write, &"another".into());
+        assert_eq!(same, Err(OperatorError::SameName));
+        let same = operators.add("eve", OperatorRole::Write, &"token-of-bob".into());
+        assert_eq!(same, Err(OperatorError::SameToken));
+        for (token, name, role) in
+            [("token-of-ann", "ann", OperatorRole::Write), ("token-of-bob", "bob", OperatorRole::Read)]
+        {
+            let operator = operators.who_has(token.as_bytes()).unwrap();
+            assert_eq!((&*operator.name, operator.role), (name, role));
+            assert!(operators.has(&operator));
+            let mut others = Operators::default();
+            others.add(name, role, &"another-token".into()).unwrap();
+            assert!(!others.has(&operator), "the token was replaced");
+        }
         for wrong in [&b""[..], b"token-of-an", b"token-of-ann ", b"Token-of-ann", b"another"] {
             assert_eq!(operators.who_has(wrong), None);
         }
@@ -128,8 +137,8 @@ mod tests {
     fn there_are_only_so_many() {
         let mut operators = Operators::default();
         let mut add = |number: usize| {
-            let name = format!("operator-{number}");
-            operators.add(operator(&name, OperatorRole::Read), &format!("token-{number}").into())
+            let (name, token) = (format!("operator-{number}"), format!("token-{number}"));
+            operators.add(&name, OperatorRole::Read, &token.into())
         };
         assert!((0..MAX_OPERATORS).all(|number| add(number).is_ok()));
         assert_eq!(add(MAX_OPERATORS), Err(OperatorError::TooMany));

@@ -125,7 +125,7 @@ impl IngestHalf {
 pub(super) struct StreamHalf {
     pub(super) access: Arc<Access>,
     pub(super) hub: Arc<Hub>,
-    streams: Arc<Streams>,
+    pub(super) streams: Arc<Streams>,
 }
 
 impl fmt::Debug for StreamHalf {

@@ -9,7 +9,10 @@
 //! | `operators` | the bearer tokens that open `/admin`, and who may change things |
 //! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
-//! | `records`   | the quarantine and the delivery log of a source |
+//! | `deliveries` | the deliveries of all sources, filtered and followed |
+//! | `streams`   | the open streams, and ending some |
+//! | `like`      | what exists like a name that does not |
+//! | `records`   | the quarantine of a source, and both of its logs in their first form |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `sources`   | the sources, and whether their deliveries fail |
@@ -17,14 +20,17 @@
 
 mod audit;
 mod backup;
+mod deliveries;
 mod erase;
 mod guesses;
 mod health;
+mod like;
 mod metrics;
 mod operators;
 mod reconcile;
 mod records;
 mod sources;
+mod streams;
 
 use super::{
     hosts::{HostNames, Hosts},
@@ -38,10 +44,12 @@ use crate::{
     shutdown::Shutdown,
     source::Sources,
     store::{Labels, Store},
+    stream::Streams,
 };
 use audit::Audit;
 use axum::Router;
 use backup::Backups;
+use deliveries::Deliveries;
 use erase::Erasures;
 use health::Health;
 use operators::Entry;
@@ -52,6 +60,8 @@ use std::sync::{Arc, RwLock};
 pub struct Admin {
     /// Knows whether the store's notices reach this node. `None` if the node does not stream.
     pub hub: Option<Arc<Hub>>,
+    /// The open streams. `None` if the node does not stream.
+    pub streams: Option<Arc<Streams>>,
     /// Holds the operators' records, and knows whether an append would succeed.
     pub store: Arc<dyn Store>,
     /// Knows the sources. `None` if the node takes no webhooks.
@@ -73,16 +83,21 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } = self;
+        let Self { hub, streams, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } =
+            self;
         let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
         let asks = confirmations.zip(sources.clone());
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
         let listed = sources::routes(sources.clone());
+        let deliveries =
+            Deliveries::new(sources.clone(), Arc::clone(&store), Arc::clone(&metrics), shutdown.clone());
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
+            .merge(deliveries.routes())
+            .merge(streams::routes(streams))
             .merge(reconcile::routes(asks))
             .merge(erasures.routes())
             .merge(listed)

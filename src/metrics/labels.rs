@@ -142,6 +142,8 @@ pub enum CloseReason {
     Stalled,
     /// The payment is finished, and the client asked for the end.
     Finished,
+    /// An operator ended it.
+    Operator,
 }
 
 /// Why the hub read feeds or logs instead of relying on notices.

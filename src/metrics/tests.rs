@@ -77,13 +77,13 @@ fn label_values_are_those_that_operators_query() {
     let text = metrics.render();
     for (name, labels, values) in [
         ("stream_resumes", "reason", "erased evicted exact fresh label ready rolled_back unknown_cursor"),
-        ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
+        ("stream_closes", "reason", "drain finished gone max_age operator overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
         ("store_faults", "reason", "bad_notice connect deaf lost redirected replicas topology"),
         (
             "limit_hits",
             "reason",
-            "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_records \
+            "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_followers delivery_records \
              failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_records \
              silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token",
         ),

@@ -116,6 +116,10 @@ pub enum OutcomeKind {
 }
 
 impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Accepted, Self::Duplicate, Self::Ignored, Self::Quarantined, Self::Rejected, Self::Deferred];
+
     /// The word for metrics, logs and answers; the same as in JSON.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -227,6 +231,8 @@ impl From<RecordCursor> for String {
 pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,
+    /// The place of each of them.
+    pub cursors: Vec<RecordCursor>,
     /// The cursor of the last of them, if the log holds older ones: the next page is what comes before it.
     pub next: Option<RecordCursor>,
 }
@@ -237,7 +243,8 @@ impl RecordPage {
         let has_more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().map(|(cursor, _)| *cursor).filter(|_| has_more);
-        Self { records: records.into_iter().map(|(_, record)| record).collect(), next }
+        let (cursors, records) = records.into_iter().unzip();
+        Self { records, cursors, next }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all streams of a node share, whichever sink drives them.
 
-use super::{census::Census, moment::Moment, settings::Settings};
+use super::{census::Census, moment::Moment, residents::Residents, settings::Settings};
 use crate::{clock, hub::Hub, limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
     pub(super) census: Arc<Census>,
+    /// The streams that stay in HTTP.
+    pub(super) residents: Residents,
     /// When this was made.
     pub(super) start: Instant,
 }

@@ -1,6 +1,6 @@
 //! The streams of this node, and what runs beside them.
 
-use super::{census::Census, node::Node, reactor::Reactors, settings::Settings};
+use super::{census::Census, node::Node, reactor::Reactors, residents::Residents, settings::Settings};
 use crate::{
     hub::Hub, limits::Limits, live::Live, metrics::Metrics, payment::PARTITIONS, shutdown::Shutdown,
 };
@@ -32,7 +32,8 @@ impl Streams {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         let census = Census::new(Arc::clone(&metrics));
-        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census, start: Instant::now() });
+        let (residents, start) = (Residents::default(), Instant::now());
+        let node = Arc::new(Node { hub, settings, limits, metrics, shutdown, census, residents, start });
         Arc::new(Self { node, reactors: OnceLock::new() })
     }
 

@@ -1,7 +1,7 @@
 //! Reads `[admin]`: the operators with their tokens, and the names under which the admin listener may be addressed.
 
 use crate::{
-    access::{ONLY_OPERATOR, Operator, OperatorRole, Operators},
+    access::{ONLY_OPERATOR, OperatorError, OperatorRole, Operators},
     config::{document::Section, scope::SecretScope},
     secret,
 };
@@ -28,8 +28,8 @@ pub(super) fn admin(mut section: Section<'_>, scope: &SecretScope<'_>) -> AdminS
     let mut operators = Operators::default();
     let token = section.secret("token").filter(|token| is_strong(&section, "token", token));
     if let Some(token) = &token {
-        let operator = Operator { name: ONLY_OPERATOR.into(), role: OperatorRole::Write };
-        add(&mut operators, operator, token, &section, "token");
+        let added = operators.add(ONLY_OPERATOR, OperatorRole::Write, token);
+        report(added, ONLY_OPERATOR, &section, "token");
     }
     let mut is_answered = section.is_given("token");
     let mut tables = section.sections("operator");
@@ -45,7 +45,7 @@ pub(super) fn admin(mut section: Section<'_>, scope: &SecretScope<'_>) -> AdminS
         }
         let token = table.secret("token").filter(|token| is_strong(&table, "token", token));
         if let (Some(name), Some(role), Some(token)) = (name, role, token) {
-            add(&mut operators, Operator { name: name.as_str().into(), role }, &token, &table, "name");
+            report(operators.add(&name, role, &token), &name, &table, "name");
             chosen = chosen.or_else(|| is_chosen.then_some(token));
         }
         table.end();
@@ -80,15 +80,9 @@ fn is_strong(section: &Section<'_>, key: &'static str, token: &SecretString) -> 
     checked.is_ok()
 }
 
-fn add(
-    operators: &mut Operators,
-    operator: Operator,
-    token: &SecretString,
-    section: &Section<'_>,
-    key: &'static str,
-) {
-    let name = operator.name.to_string();
-    if let Err(why) = operators.add(operator, token) {
+/// Reports an operator that cannot be added.
+fn report(added: Result<(), OperatorError>, name: &str, section: &Section<'_>, key: &'static str) {
+    if let Err(why) = added {
         section.wrong(&section.place(key), key, &format!("the operator {name:?} {why}"));
     }
 }

@@ -1,7 +1,7 @@
 //! The audit trail: every change by an operator is written down before it is made, and shown.
 
 use crate::{
-    access::{Operator, OperatorRole},
+    access::{Operator, OperatorRole, Operators},
     http::{asked, problem::Problem},
     metrics::{AdminRefusal, Metrics},
     payment::{Name, Subject},
@@ -17,7 +17,11 @@ use axum::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 /// When to ask again after the store did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -39,6 +43,8 @@ pub(super) struct Audit {
 #[derive(Clone)]
 pub(super) struct By {
     operator: Operator,
+    /// All operators, whom a reload may replace.
+    operators: Arc<RwLock<Operators>>,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
@@ -47,13 +53,20 @@ pub(super) struct By {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Reason(String);
 
-impl<'de> Deserialize<'de> for Reason {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() || text.chars().count() > MAX_REASON {
-            return Err(D::Error::custom(format_args!("a `reason` has 1 to {MAX_REASON} characters")));
+            return Err(format!("a `reason` has 1 to {MAX_REASON} characters"));
         }
         Ok(Self(redact::text(text.trim(), MAX_REASON)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -65,6 +78,11 @@ pub(super) struct Why {
 }
 
 impl Reason {
+    /// The text, to be shared.
+    pub(super) fn shared(&self) -> Arc<str> {
+        self.0.as_str().into()
+    }
+
     /// Refuses a reason that names the payment that it is about: the audit trail keeps it longer than an erasure may leave an id.
     pub(super) fn not_naming(reason: Option<&Self>, payment: &Name) -> Result<(), Problem> {
         if reason.is_some_and(|Self(text)| text.contains(payment.as_str())) {
@@ -88,8 +106,18 @@ impl Why {
 }
 
 impl By {
-    pub(super) const fn new(operator: Operator, audit: Audit, metrics: Arc<Metrics>) -> Self {
-        Self { operator, audit, metrics }
+    pub(super) const fn new(
+        operator: Operator,
+        operators: Arc<RwLock<Operators>>,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { operator, operators, audit, metrics }
+    }
+
+    /// Whether the operator's token still opens the listener, for answers that take long.
+    pub(super) fn stands(&self) -> bool {
+        self.operators.read().unwrap_or_else(PoisonError::into_inner).has(&self.operator)
     }
 
     /// The beginning of an entry about a change by this operator. The caller adds what it concerns.

@@ -114,7 +114,7 @@ fn too_many(version: Version) -> Response {
 async fn check(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
     let why = match entry.authorize(request.method(), request.headers()) {
         Ok(operator) => {
-            request.extensions_mut().insert(By::new(operator, entry.audit, entry.metrics));
+            request.extensions_mut().insert(By::new(operator, entry.operators, entry.audit, entry.metrics));
             return next.run(request).await;
         }
         Err(why) => why,

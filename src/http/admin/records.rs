@@ -58,7 +58,6 @@ impl Records {
     pub(super) fn routes(self) -> Router {
         Router::new()
             .route("/quarantine", get(quarantine))
-            .route("/deliveries", get(deliveries))
             .route("/sources/{source}/quarantine", get(quarantine_of))
             .route("/sources/{source}/deliveries", get(deliveries_of))
             .with_state(self)
@@ -154,7 +153,7 @@ fn bad_parameter() -> Problem {
 fn parameters() -> String {
     format!(
         "`source` names a source (it is in the path below /admin/sources), `limit` is a number from 1 to {RECORDS_PER_SOURCE}, and \
-         `before` is the `next` of an earlier answer of /admin/quarantine or /admin/deliveries"
+         `before` is the `next` of an earlier answer of /admin/quarantine"
     )
 }
 
@@ -167,13 +166,6 @@ async fn quarantine(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
     records.typed(RecordLog::Quarantine, wanted).await
-}
-
-async fn deliveries(
-    State(records): State<Records>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Problem> {
-    records.typed(RecordLog::Deliveries, wanted).await
 }
 
 async fn quarantine_of(

@@ -104,7 +104,7 @@ impl Store for Fake {
         _: Option<RecordCursor>,
         _: usize,
     ) -> Result<RecordPage, StoreError> {
-        Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
+        Ok(RecordPage { records: self.records.lock().unwrap().clone(), ..RecordPage::default() })
     }
 
     async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
