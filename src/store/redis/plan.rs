@@ -15,6 +15,7 @@
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //! | `ps:sources` | set: the sources that ever had a record |
+//! | `ps:audit` | stream: the audit trail |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
 //! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table
@@ -108,6 +109,11 @@ impl Plan {
     /// The key of the set of all sources that ever had a record. It lies in a slot of its own, as that of [`Self::pending_sources`].
     pub(super) fn recorded_sources(&self) -> String {
         format!("{}:sources", self.prefix)
+    }
+
+    /// The key of the audit trail. It lies in a slot of its own.
+    pub(super) fn audit(&self) -> String {
+        format!("{}:audit", self.prefix)
     }
 
     /// Returns the partition to which a channel belongs.
