@@ -230,6 +230,11 @@ impl Config {
                           only such a key may sign; add operator = true to a key, or turn the dashboard off";
             warnings.push(nobody.to_owned());
         }
+        if self.dashboard && role.streams() && self.store.recent() == 0 {
+            let empty = "[pages] dashboard: [store] recent = 0 keeps no list of all payments, so the dashboard shows none; raise recent \
+                         (100000 is the default), or turn the dashboard off";
+            warnings.push(empty.to_owned());
+        }
         warnings
     }
 

@@ -201,6 +201,9 @@ impl Ingest {
             return store_failed(source, &why);
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        if matches!(appended, Ok(Appended::New { cursor }) if cursor.seq == 1) {
+            self.labels.doubt(&bindings);
+        }
         // After the event, since an event in conflict binds nothing. If a crash comes between, the provider sends the event again, and its
         // duplicate binds the labels.
         if matches!(appended, Ok(Appended::New { .. } | Appended::Duplicate { .. }))

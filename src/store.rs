@@ -78,6 +78,15 @@ impl Settings {
             Self::Redis(settings) => settings.history,
         }
     }
+
+    /// How many payments of a realm the index holds at most; 0 for no index.
+    #[must_use]
+    pub const fn recent(&self) -> usize {
+        match self {
+            Self::Embedded(settings) => settings.recent,
+            Self::Redis(settings) => settings.recent,
+        }
+    }
 }
 
 impl fmt::Display for Settings {

@@ -97,7 +97,11 @@ impl Lookups {
                 return Err(Failed::Unfit(Unclear { code: conflict.code(), at: "log".to_owned() }));
             }
         };
-        self.labels.bind(Labels::of(&event)).await?;
+        let bindings = Labels::of(&event);
+        if appended.is_some_and(|cursor| cursor.seq == 1) {
+            self.labels.doubt(&bindings);
+        }
+        self.labels.bind(bindings).await?;
         Ok(Lookup { log, event, appended })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Fake {
     pub(crate) garble: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
+    /// Every call fails once something has been erased.
+    pub(crate) fails_after_erasure: AtomicBool,
     /// A read of a log takes a millisecond, and its answer is that of its beginning.
     pub(crate) slow: AtomicBool,
     /// The number of reads of logs so far.
@@ -75,6 +77,7 @@ impl Fake {
             mute: AtomicBool::new(false),
             garble: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            fails_after_erasure: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             index_reads: AtomicUsize::new(0),
@@ -318,6 +321,9 @@ impl Store for Fake {
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
         let mut inner = self.answer()?;
         let Some(log) = inner.logs.remove(&erasure.subject) else { return Ok(Erased::default()) };
+        if self.fails_after_erasure.load(Ordering::Relaxed) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         inner.index.remove(&erasure.subject);
         inner.erased = Some(crate::clock::now());
         let (partition, tag) = (erasure.subject.partition(), Tag::from_random(rand::random()));

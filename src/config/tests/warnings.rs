@@ -66,6 +66,9 @@ fn a_dashboard_that_no_token_opens_is_warned_of_where_it_is_served() {
         assert_eq!(found.len(), expected, "{role}: {found:?}");
         assert!(found.iter().all(|warning| warning.starts_with("[pages] dashboard:")), "{found:?}");
     }
+    let listless = parse(&format!("[store]\nrecent = 0\n{}", key(true))).unwrap();
+    let found = listless.warnings(Role::All);
+    assert!(found.len() == 1 && found[0].contains("[store] recent = 0"), "{found:?}");
     let open = parse(&key(true)).unwrap();
     assert!(open.dashboard && open.warnings(Role::All).is_empty());
     assert!(!parse("").unwrap().dashboard, "it is off unless it is asked for");
