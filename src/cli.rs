@@ -82,7 +82,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Store(store) => return block_on(store.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
-        Command::Check(check) => check.run(),
+        Command::Check(check) => block_on(check.run()),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),
