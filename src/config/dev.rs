@@ -11,9 +11,10 @@ use super::{
     proxying::Proxying,
     read,
     realm::DEFAULT_REALM,
+    tls::Tls,
 };
 use crate::{
-    access::{Access, AccessSettings},
+    access::{Access, AccessSettings, Operators},
     limits::Limits,
     payment::Name,
     source::{Source, SourceSettings},
@@ -93,6 +94,7 @@ impl Config {
         Ok(Self {
             listen: Listen::or_default(None, None, None),
             proxying: Proxying::default(),
+            tls: Tls::default(),
             store: store::Settings::Embedded(embedded::Settings {
                 path: data,
                 history: 45 * DAY,
@@ -102,7 +104,7 @@ impl Config {
             access,
             // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
-            admin_token: None,
+            operators: Operators::default(),
             admin_hosts: Vec::new(),
             dashboard: true,
             is_local: true,

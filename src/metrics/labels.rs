@@ -241,8 +241,31 @@ pub enum AdminRefusal {
     Host,
     /// The request carries no token.
     MissingToken,
-    /// The token is not the configured one.
+    /// The token is for reading alone, and the request changes something.
+    ReadOnly,
+    /// The token is not that of an operator.
     WrongToken,
+}
+
+/// How a connection to a listener with TLS began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HandshakeOutcome {
+    /// By a whole handshake.
+    Full,
+    /// By a shorter handshake, with a ticket of an earlier one.
+    Resumed,
+    /// The handshake failed: no common version or cipher, a certificate that is missing or not accepted, a broken message.
+    Failed,
+    /// The client spoke HTTP without TLS.
+    PlainHttp,
+}
+
+/// The label of the metrics of one certificate: the first name that it is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CertificateLabel {
+    /// The name, such as `pay.example`.
+    pub certificate: String,
 }
 
 /// What asked for a reload of the configuration.

@@ -29,6 +29,7 @@
 //! | `index`      | reading the index of all payments of a realm |
 //! | `plan`       | the names of keys and channels |
 //! | `layout`     | the version of those keys, checked at every connection |
+//! | `audit`      | the audit trail, and what is too old to be kept |
 //! | `check`      | whether a server is fit |
 //! | `append`     | the calls of `append.lua` |
 //! | `link`       | a connection that is opened again whenever it is lost |
@@ -47,6 +48,7 @@
 
 mod address;
 mod append;
+mod audit;
 mod check;
 mod cluster;
 mod ear;
@@ -85,9 +87,9 @@ pub use survey::{Surveyed, survey};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Interruption, Log,
-    NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
-    Settlement, Store, StoreError, index::share_of,
+    AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Erased, Erasure,
+    Expiry, Feed, Head, IndexPart, Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE,
+    Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
@@ -225,10 +227,10 @@ impl Redis {
         let mut readings = index::state(shards.ask(&index::ask_state(&self.plan, realm, from)).await?, from)?;
         let changes = shards.ask(&index::ask_changes(&self.plan, realm, &readings)).await?;
         index::changes(changes, &mut readings)?;
-        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
-            Some(commands) => shards.ask(&commands).await?,
-            None => Vec::new(),
-        };
+        let mut answers = Vec::new();
+        for commands in index::ask_firsts(&self.plan, realm, &readings) {
+            answers.extend(shards.ask(&commands).await?);
+        }
         index::firsts(answers, readings)
     }
 
@@ -366,6 +368,18 @@ impl Store for Redis {
         let commands = self.records.newest(log, source, before, limit);
         let records = reply::records(self.shards()?.ask(&commands).await?, before)?;
         Ok(RecordPage::first(records, limit))
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.add_audit_entry(&entry).await
+    }
+
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
+        self.read_audit_trail(before, limit.min(AUDIT_ENTRIES)).await
+    }
+
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {
+        self.expire_all(expiry).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ mod redis;
 mod sentinel;
 mod serving;
 mod setup;
+mod tls;
 
 pub(crate) use cluster::{Cluster, fresh_prefix, shared_cluster};
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
@@ -24,6 +25,7 @@ pub(crate) use redis::{RedisServer, ask_at};
 pub(crate) use sentinel::{GROUP, Group, Sentinel, shared_group};
 pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
+pub(crate) use tls::{Authority, Certified, tls_bridge};
 
 use load::{
     http::End,

@@ -110,7 +110,21 @@ impl Gateway {
         Self::with_role_and_env(role, setup, &[]).await
     }
 
+    /// A gateway with this setup, of which nobody has asked whether it is ready: its admin listener does not speak plain HTTP.
+    pub(crate) async fn unready(setup: Setup) -> Self {
+        let mut gateway = Self::configured("all", setup, &[]).await;
+        gateway.spawn();
+        gateway
+    }
+
     async fn with_role_and_env(role: &'static str, setup: Setup, env: &[(&'static str, &Path)]) -> Self {
+        let mut gateway = Self::configured(role, setup, env).await;
+        gateway.restart().await;
+        gateway
+    }
+
+    /// A gateway that does not run yet.
+    async fn configured(role: &'static str, setup: Setup, env: &[(&'static str, &Path)]) -> Self {
         let mut redis = None;
         let own_store = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
             _ if setup.store != Store::AsTheRunSays => None,
@@ -137,7 +151,7 @@ impl Gateway {
             Ok("2") => bridge(listener).await,
             Ok(other) => panic!("PAYSTREAM_TEST_HTTP is {other:?}; allowed: 1, 2"),
         };
-        let mut gateway = Self {
+        let gateway = Self {
             public,
             listener,
             ingest: if setup.one_socket { listener } else { free_address() },
@@ -151,7 +165,6 @@ impl Gateway {
             own_store,
         };
         gateway.configure(&setup);
-        gateway.restart().await;
         gateway
     }
 
