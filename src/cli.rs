@@ -99,7 +99,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
-        Command::Check(check) => check.run(),
+        Command::Check(check) => block_on(check.run()),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),

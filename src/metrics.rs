@@ -15,7 +15,7 @@ pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
     AdminRefusal, CertificateLabel, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels,
     HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, ReasonLabel, RefusalReason, ReloadCause,
-    ReloadLabels, ReloadOutcome, ResumeKind, SourceLabel, StoreFault,
+    ReloadLabels, ReloadOutcome, ResumeKind, ServerLabel, SourceLabel, StoreFault,
 };
 pub use windows::RetryWindow;
 
@@ -101,6 +101,12 @@ pub struct Metrics {
     /// Whether the store does now what this node needs of it (1) or not (0): it takes appends as durably as configured or, on a node
     /// without webhooks, answers.
     pub store_ready: Gauge,
+    /// Whether each Redis server that the store uses as a primary is connected (1) or not (0).
+    pub store_server_up: Family<ServerLabel, Gauge>,
+    /// Writes that wait for each of them.
+    pub store_server_queue: Family<ServerLabel, Gauge>,
+    /// Writes that each of them has answered, as durably as configured.
+    pub store_server_writes: Family<ServerLabel, Counter>,
     /// How full the data folder of the embedded store is.
     folder: Arc<FolderCollector>,
     /// The time that streams were open, summed over all streams, in seconds.
@@ -149,6 +155,9 @@ impl Metrics {
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             store_ready: Gauge::default(),
+            store_server_up: Family::default(),
+            store_server_queue: Family::default(),
+            store_server_writes: Family::default(),
             folder: Arc::default(),
             stream_seconds: Counter::default(),
             stale_stream_seconds: Counter::default(),
@@ -270,6 +279,21 @@ impl Metrics {
             "store_ready",
             "Whether the store does now what this node needs of it, as durably as configured",
             self.store_ready.clone(),
+        );
+        to.register(
+            "store_server_up",
+            "Whether a Redis server that the store uses as a primary is connected, by server",
+            self.store_server_up.clone(),
+        );
+        to.register(
+            "store_server_queue",
+            "Writes that wait for a Redis server, by server",
+            self.store_server_queue.clone(),
+        );
+        to.register(
+            "store_server_writes",
+            "Writes that a Redis server has answered as durably as configured, by server",
+            self.store_server_writes.clone(),
         );
         to.register_collector(Box::new(Arc::clone(&self.folder)));
         to.register_with_unit(

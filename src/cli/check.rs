@@ -4,7 +4,10 @@ use super::{config_file::ConfigFile, output};
 use crate::{
     config::{Config, ConfigMistakes, DEFAULT, ListenerKind, Role},
     source,
-    store::{self, embedded},
+    store::{
+        self, embedded,
+        redis::{self, Surveyed},
+    },
     tls::Certificate,
 };
 use clap::Args;
@@ -16,11 +19,13 @@ use std::{net::SocketAddr, path::Path};
 ///
 /// Prints every mistake at once, one per line, with its place, what is allowed and how to fix it. The exit code is 2 if there is a
 /// mistake. Also warns of settings that are allowed but probably not intended, and prints where the data folder is, without
-/// creating it.
+/// creating it. With --connect, also goes to the Redis servers and says of each primary what it found; the exit code is 1 if an append
+/// to one of them would fail.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   paystream check --config paystream.toml
+  paystream check --config paystream.toml --connect
   paystream check --print-default > paystream.toml
   paystream check --presets
   paystream check --ignored")]
@@ -36,13 +41,16 @@ pub(super) struct CheckArgs {
     /// Print which events of the built-in presets change no status, and why, instead of checking a file
     #[arg(long)]
     ignored: bool,
+    /// Also connect to the Redis servers of the store and check each of them, as the gateway does at its start
+    #[arg(long)]
+    connect: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl CheckArgs {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         if self.print_default {
             return Ok(output::say(DEFAULT.trim_end())?);
         }
@@ -52,7 +60,12 @@ impl CheckArgs {
         if self.ignored {
             return Ok(output::say(source::ignored_table().trim_end())?);
         }
-        let checked = self.config.load().map(Checked::new);
+        let mut checked = self.config.load().map(Checked::new);
+        if let (true, Ok(Checked { config, servers, .. })) = (self.connect, &mut checked)
+            && let store::Settings::Redis(settings) = &config.store
+        {
+            *servers = Some(redis::survey(settings).await?);
+        }
         if self.json {
             output::say(&as_json(checked.as_ref()).to_string())?;
         }
@@ -63,6 +76,9 @@ impl CheckArgs {
                 output::complain(&format!("warning: {warning}"));
             }
         }
+        let servers = checked.servers.iter().flatten();
+        let unfit = servers.filter(|server| !server.is_fit).map(|server| &*server.server).collect::<Vec<_>>();
+        anyhow::ensure!(unfit.is_empty(), "an append to {} would fail now", unfit.join(", "));
         Ok(())
     }
 }
@@ -73,6 +89,8 @@ struct Checked {
     /// Whether the data folder exists. It is `None` if the store has no data folder, or if that cannot be opened.
     is_there: Option<bool>,
     warnings: Vec<String>,
+    /// What was found at the Redis servers, if they were to be asked.
+    servers: Option<Vec<Surveyed>>,
 }
 
 impl Checked {
@@ -91,7 +109,7 @@ impl Checked {
                 }
             },
         };
-        Self { config, is_there, warnings }
+        Self { config, is_there, warnings, servers: None }
     }
 
     fn as_text(&self, file: &Path) -> String {
@@ -130,7 +148,7 @@ impl Checked {
             }
             (settings @ store::Settings::Redis(_), _) => settings.to_string(),
         };
-        format!(
+        let mut text = format!(
             "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n{certificates}  store: {store}",
             file.display(),
             list(sources),
@@ -138,20 +156,27 @@ impl Checked {
             address(ListenerKind::Public, listen.public),
             address(ListenerKind::Ingest, listen.ingest),
             address(ListenerKind::Admin, listen.admin),
-        )
+        );
+        for Surveyed { server, finding, warnings, .. } in self.servers.iter().flatten() {
+            text += &format!("\n  server {server}: {finding}");
+            warnings.iter().for_each(|warning| text += &format!("\n    warning: {warning}"));
+        }
+        text
     }
 }
 
 fn as_json(checked: Result<&Checked, &ConfigMistakes>) -> Value {
     match checked {
-        Ok(Checked { config, is_there, warnings }) => {
+        Ok(Checked { config, is_there, warnings, servers }) => {
             let store = match &config.store {
                 store::Settings::Embedded(settings) => {
                     json!({"kind": "embedded", "path": settings.path, "found": is_there})
                 }
                 store::Settings::Redis(_) => json!({"kind": "redis"}),
             };
-            json!({"ok": true, "mistakes": [], "warnings": warnings, "store": store})
+            let server = |Surveyed { server, is_fit, finding, warnings }: &Surveyed| json!({"server": server, "ok": is_fit, "finding": finding, "warnings": warnings});
+            let servers = servers.as_ref().map(|servers| servers.iter().map(server).collect::<Vec<_>>());
+            json!({"ok": true, "mistakes": [], "warnings": warnings, "store": store, "servers": servers})
         }
         Err(mistakes) => {
             let list: Vec<_> = mistakes.iter().map(|m| json!({"line": m.line, "text": m.text})).collect();

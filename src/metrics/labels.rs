@@ -39,6 +39,13 @@ pub struct SourceLabel {
     pub source: String,
 }
 
+/// The server of a store that has several, or one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ServerLabel {
+    /// Host and port.
+    pub server: String,
+}
+
 /// The label of a metric that each listener has once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct ListenerLabel {

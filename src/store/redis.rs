@@ -34,6 +34,7 @@
 //! | `append`     | the calls of `append.lua` |
 //! | `link`       | a connection that is opened again whenever it is lost |
 //! | `start`      | waiting for fit servers |
+//! | `survey`     | what an operator is told of them before a start |
 //! | `job`        | a write that waits for its answer |
 //! | `writer`     | writes to one server, many in one round trip |
 //! | `ear`        | the subscription to the channels of one server |
@@ -75,12 +76,14 @@ mod shard;
 mod shards;
 mod slot;
 mod start;
+mod survey;
 mod tags;
 mod wipe;
 mod work_queue;
 mod writer;
 
 pub use settings::{Durability, ServerError, Settings};
+pub use survey::{Surveyed, survey};
 pub use wipe::wipe;
 
 use super::{

@@ -74,6 +74,15 @@ impl Checks {
         }
     }
 
+    /// Returns the version of a fit server, and how many of its replicas are online.
+    pub(super) async fn describe(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(String, u32), Unfit> {
+        let info = self.ask(connection).await?;
+        Ok((info.get("redis_version").to_owned(), info.online_replicas()))
+    }
+
     /// Returns what a fit server says about itself.
     async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<Info, Unfit> {
         let mut questions = Pipeline::new();

@@ -9,7 +9,7 @@ use super::{
     redirect::{self, Redirect},
     shard::{Mould, Shard},
     slot,
-    writer::{QUEUE, closed},
+    writer::{QUEUE, closed, label},
 };
 use crate::{limits::LimitHit, metrics::StoreFault, payment::PartitionSet, store::StoreError};
 use futures_util::future::join_all;
@@ -30,6 +30,9 @@ use tokio::{
 /// How long a shard that owns nothing is kept, since a slot that is being moved may lead to it again.
 const KEPT: Duration = Duration::from_secs(30);
 
+/// How often the metrics are told how the servers do.
+const OBSERVED: Duration = Duration::from_secs(1);
+
 /// The most redirections that are followed without a pause.
 const HOPS: u32 = 3;
 
@@ -40,6 +43,8 @@ pub(super) struct Shards {
     shards: Mutex<HashMap<Node, Arc<Shard>>>,
     /// Whether somebody receives the notices.
     is_heard: AtomicBool,
+    /// The servers that the metrics show.
+    shown: Mutex<Vec<Node>>,
     /// Room for the writes that wait for a slot to be moved.
     waiting: Arc<Semaphore>,
 }
@@ -59,6 +64,7 @@ impl Shards {
             mould,
             shards: Mutex::default(),
             is_heard: AtomicBool::new(false),
+            shown: Mutex::default(),
             waiting: Arc::new(Semaphore::new(QUEUE)),
         });
         shards.settle();
@@ -96,6 +102,25 @@ impl Shards {
             self.shard(node);
         }
         self.lock().retain(|node, shard| map.names(node) || shard.since.elapsed() < KEPT);
+    }
+
+    /// Shows in the metrics how the servers do that own slots, and forgets the others.
+    fn observe(&self) {
+        let (map, metrics) = (self.board().map(), &self.mould.metrics);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in shown.iter().filter(|node| !map.nodes().contains(node)) {
+            metrics.store_server_up.remove(&label(gone));
+            metrics.store_server_queue.remove(&label(gone));
+            metrics.store_server_writes.remove(&label(gone));
+        }
+        *shown = map.nodes().to_vec();
+        for node in map.nodes() {
+            let shard = self.shard(node);
+            let is_up = shard.reader.up_now().is_some();
+            metrics.store_server_up.get_or_create(&label(node)).set(i64::from(is_up));
+            metrics.store_server_queue.get_or_create(&label(node)).set(count(shard.writer.waiting()));
+        }
     }
 
     /// Begins to receive the notices. Returns whether they were not received before.
@@ -392,11 +417,14 @@ async fn follow(shards: Weak<Shards>, board: Arc<Board>) {
     let mut changes = board.changes();
     drop(board);
     loop {
+        {
+            let Some(shards) = shards.upgrade() else { return };
+            shards.settle();
+            shards.observe();
+        }
         // Also without a change, since a shard that owns nothing is kept for a while.
-        if let Ok(Err(_)) = tokio::time::timeout(KEPT, changes.changed()).await {
+        if let Ok(Err(_)) = tokio::time::timeout(OBSERVED, changes.changed()).await {
             return;
         }
-        let Some(shards) = shards.upgrade() else { return };
-        shards.settle();
     }
 }

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     limits::LimitHit,
-    metrics::{Metrics, StoreFault},
+    metrics::{Metrics, ServerLabel, StoreFault},
     store::StoreError,
 };
+use prometheus_client::metrics::counter::Counter;
 use redis::{Cmd, Pipeline, ServerErrorKind, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -85,6 +86,7 @@ impl Writer {
                 spreads: !routes.board.is_cluster(),
                 changes: routes.board.changes(),
                 routes: routes.clone(),
+                answered: metrics.store_server_writes.get_or_create_owned(&label(connector.node())),
                 metrics: Arc::clone(&metrics),
             };
             tokio::spawn(lane.run(Arc::clone(&queue)));
@@ -109,10 +111,20 @@ impl Writer {
         self.links.iter().all(Link::is_long_down)
     }
 
+    /// How many writes wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Returns why there is no connection, if a lane has none.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         self.links.iter().find_map(Link::trouble)
     }
+}
+
+/// The label of a server's metrics.
+pub(super) fn label(node: &Node) -> ServerLabel {
+    ServerLabel { server: node.to_string() }
 }
 
 pub(super) fn closed() -> StoreError {
@@ -130,6 +142,8 @@ struct Lane {
     changes: watch::Receiver<Arc<Map>>,
     routes: Routes,
     metrics: Arc<Metrics>,
+    /// Counts what was answered.
+    answered: Counter,
 }
 
 impl Lane {
@@ -327,6 +341,7 @@ impl Lane {
                 None
             }
             None => {
+                self.answered.inc();
                 job.answer(Ok(answer));
                 None
             }

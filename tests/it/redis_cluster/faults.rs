@@ -3,7 +3,7 @@
 use super::{
     append, append_new, deliver, notice, open, payment_of, settings, subject, try_open, until_noticed,
 };
-use crate::support::{Cluster, eventually};
+use crate::support::{Cluster, eventually, paystream};
 use paystream::store::{Interruption, Store, StoreError};
 use std::time::{Duration, Instant};
 
@@ -122,4 +122,29 @@ async fn a_frozen_primary_is_left_for_its_replica() {
     assert_eq!(cursor.seq, 2);
     cluster.servers[2].resume();
     assert_eq!(deliver(&store, &payment, "evt_2").await.seq, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_goes_to_each_primary_and_says_what_it_found() {
+    let mut cluster = Cluster::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("paystream.toml");
+    std::fs::write(&config, format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n", cluster.url())).unwrap();
+    let check = || {
+        let output = paystream().args(["check", "--connect", "--config"]).arg(&config).output().unwrap();
+        (
+            output.status.code(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("fit: version 7.").count(), 3, "{said}");
+    assert!(said.contains("it has 1 replicas and ack_replicas is 0, so a failover may lose"), "{said}");
+    for place in [0, 3] {
+        cluster.servers[place].kill();
+    }
+    let (code, said) = check();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("an append to {} would fail now", cluster.servers[0].address)), "{said}");
 }

@@ -47,6 +47,12 @@ async fn a_lost_shard_makes_its_own_streams_stale_and_its_own_webhooks_fail() {
         assert_eq!(gateway.admin(path).await.head.status, 200, "{path}");
     }
 
+    let server = |place: usize| format!("server=\"{}\"", cluster.servers[place].address);
+    let (gone, stays) = (server(0), server(1));
+    assert_eq!(gateway.metric("paystream_store_server_up", &[&gone]).await.to_bits(), 0.0_f64.to_bits());
+    assert_eq!(gateway.metric("paystream_store_server_up", &[&stays]).await.to_bits(), 1.0_f64.to_bits());
+    assert!(gateway.metric("paystream_store_server_writes_total", &[&stays]).await >= 2.0);
+
     cluster.servers[0].restart().await;
     let (_, told) = next_message(&mut on_lost).await;
     assert_eq!((told["type"].as_str(), told["stale"].as_bool()), (Some("stale"), Some(false)), "{told}");
