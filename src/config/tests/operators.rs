@@ -1,7 +1,7 @@
-//! `[admin]`: who is an operator.
+//! `[admin]`: who is an operator; and that no message tells a secret.
 
-use super::{all_of_the_manual, mistakes, parse};
-use crate::access::OperatorRole;
+use super::{all_of_the_manual, environment_of, mistakes, parse};
+use crate::{access::OperatorRole, config::Config};
 use std::fs;
 
 #[test]
@@ -60,4 +60,21 @@ fn operators_who_could_be_mistaken_for_one_another_are_refused() {
         assert_eq!(found.len(), 1, "{text}: {found:#?}");
         assert!(found[0].contains(expected), "{} lacks {expected}", found[0]);
     }
+}
+
+#[test]
+fn a_secret_that_was_written_out_is_never_repeated() {
+    for text in [
+        "[admin]\ntoken = \"s3cr3t-of-the-shop\"",
+        "[[source]]\nname = \"a\"\nprovider = \"generic\"\nsecrets = [\"s3cr3t-of-the-shop\"]",
+        "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"s3cr3t-of-the-shop\"\nrealms = [\"default\"]",
+    ] {
+        let found = mistakes(text);
+        assert!(found[0].contains("the value must be a reference and not the secret itself"), "{found:?}");
+        assert!(!found.concat().contains("s3cr3t"), "{found:?}");
+    }
+    let weak = environment_of(&[("WEAK", "s3cr3t-s3cr3t")]);
+    let text = "[admin]\ntoken = \"env:WEAK\"";
+    let error = Config::parse("paystream.toml", text, &weak).unwrap_err().to_string();
+    assert!(error.contains("is shorter than 16 bytes") && !error.contains("s3cr3t"), "{error}");
 }
