@@ -161,14 +161,6 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "[store] url: the value does not name the group of servers that the sentinels watch; add it, as in /mymaster",
         ),
         (
-            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a\"\ntls_name = \"redis.internal\"",
-            "[store] tls_name: this key is for TLS only; let the url begin with rediss, or remove the key",
-        ),
-        (
-            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://u:p@a,b/m\"",
-            "[store] url: the address contains a password, which does not belong in this file",
-        ),
-        (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
             "[store] prefix: \"{1}\" is not a valid prefix; allowed: 1 to 32 letters",
         ),

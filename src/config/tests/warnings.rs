@@ -75,3 +75,14 @@ fn a_dashboard_that_no_token_opens_is_warned_of_where_it_is_served() {
     let found = mistakes("[pages]\ndashboard = \"yes\"");
     assert!(found[0].contains("[pages] dashboard: the value must be true or false"), "{found:?}");
 }
+
+#[test]
+fn keys_that_do_not_suit_the_address_are_mistakes() {
+    for (url, more, expected) in [
+        ("redis+cluster://a", "tls_name = \"redis.internal\"", "tls_name: this key is for TLS only"),
+        ("redis+sentinel://u:p@a,b/m", "", "url: the address contains a password"),
+    ] {
+        let mistakes = parse(&format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\n{more}\n")).unwrap_err();
+        assert!(mistakes.to_string().contains(expected), "{mistakes}");
+    }
+}
