@@ -66,9 +66,9 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject, Time},
     store::{
-        Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
-        NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store,
-        StoreError, index::share_of, labels::life_ms,
+        Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Held, HeldId,
+        Holding, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling, Store, StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
@@ -79,6 +79,7 @@ use journal::{EXTENT, FolderDisk, JournalError};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
 use records::RecordLogs;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -232,6 +233,7 @@ impl Embedded {
             group: Vec::new(),
             is_unmarked: false,
             ticked: Instant::now(),
+            looks_for_held: Instant::now(),
         };
         let writer = thread::Builder::new()
             .name("store-writer".into())
@@ -372,6 +374,23 @@ impl Store for Embedded {
     ) -> Result<RecordPage, StoreError> {
         let prefix = layout::records(log, source);
         self.read_with(move |recent| recent.records(&prefix, before, limit)).await
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Hold { record: Box::new((record, body)), reply })?;
+        answer(answered).await
+    }
+
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        let (source, now) = (Arc::<str>::from(source), (self.clock)());
+        self.read_with(move |recent| records::read(recent, &source, id, now)).await
+    }
+
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::SettleHeld { settled: Box::new((source.into(), id, settlement)), reply })?;
+        answer(answered).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

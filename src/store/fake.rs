@@ -2,13 +2,15 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record,
-    RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Held, HeldId, Holding,
+    IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending,
+    Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Settling, Store,
+    StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -279,6 +281,18 @@ impl Store for Fake {
         _: Option<RecordCursor>,
         _: usize,
     ) -> Result<RecordPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn hold(&self, _: Record, _: Value) -> Result<Holding, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn held(&self, _: &str, _: HeldId) -> Result<Option<Held>, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 

@@ -25,6 +25,7 @@
 //! | `supervisor` | the subscription to all channels |
 //! | `notice`     | the messages of the channels |
 //! | `records`    | which streams hold the records of a source |
+//! | `held`       | the records that are held with their bodies |
 //! | `work_queue` | the commands that run `work_queue.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
 //! | `erase`      | erasing one payment |
@@ -34,6 +35,7 @@ mod append;
 mod check;
 mod erase;
 mod error;
+mod held;
 mod index;
 mod layout;
 mod link;
@@ -54,9 +56,9 @@ pub use settings::{Durability, ServerError, Settings};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, IndexPart,
-    Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog,
-    RecordPage, Settlement, Store, StoreError, index::share_of,
+    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Held, HeldId,
+    Holding, IndexPart, Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record,
+    RecordCursor, RecordLog, RecordPage, Settlement, Settling, Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
@@ -67,10 +69,12 @@ use append::{Appending, Caller};
 use async_trait::async_trait;
 use check::Checks;
 use futures_util::future::{try_join, try_join_all};
+use held::HeldRecords;
 use link::{Connector, Link, PATIENCE};
 use plan::Plan;
 use records::Records;
 use redis::{Cmd, Pipeline};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -95,6 +99,7 @@ pub struct Redis {
     reader: Link,
     writer: Writer,
     records: Records,
+    held: HeldRecords,
     metrics: Arc<Metrics>,
     confirmations: Confirmations,
     notices: broadcast::Sender<Arc<Notice>>,
@@ -135,6 +140,7 @@ impl Redis {
             reader: Link::start(connector.clone(), checks.for_reading()),
             writer: Writer::start(&connector, &checks, &caller, Arc::clone(&metrics)),
             records: Records::new(plan.clone()),
+            held: HeldRecords::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             erase: scripts::digest(scripts::ERASE),
             plan,
@@ -159,6 +165,17 @@ impl Redis {
     fn check_open(&self) -> Result<(), StoreError> {
         let closed = self.closed.load(Ordering::Relaxed);
         if closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(()) }
+    }
+
+    /// Notes that a source has records, the first time in this process.
+    async fn note(&self, source: &Arc<str>, must_last: bool) -> Result<(), StoreError> {
+        if let Some(note) = self.records.note(source)
+            && let Err(error) = self.writer()?.write(note, must_last).await
+        {
+            self.records.note_again(source);
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Returns the answer to one command that only reads.
@@ -249,12 +266,7 @@ impl Store for Redis {
         let command = self.records.add(&record, record.to_bytes()?);
         let writer = self.writer()?;
         let must_last = record.log == RecordLog::Quarantine;
-        if let Some(note) = self.records.note(&record.source)
-            && let Err(error) = writer.write(note, must_last).await
-        {
-            self.records.note_again(&record.source);
-            return Err(error);
-        }
+        self.note(&record.source, must_last).await?;
         let answer = writer.write(command, must_last).await?;
         if let (RecordLog::Quarantine, redis::Value::Int(removed)) = (record.log, answer) {
             (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
@@ -273,6 +285,18 @@ impl Store for Redis {
         let (commands, count) = self.records.newest(log, source, before, limit);
         let records = reply::records(self.reader()?.ask(&commands, count).await?, before)?;
         Ok(RecordPage::first(records, limit))
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.hold_record(&record, &body).await
+    }
+
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        self.read_held(source, id).await
+    }
+
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
+        self.settle_record(source, id, &settlement).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

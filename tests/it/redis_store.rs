@@ -337,8 +337,10 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         payment: None,
         seq: None,
         place: None,
+        found: None,
         bytes: None,
         confirmation: None,
+        held: None,
     };
     assert!(store.record(record.clone()).await.is_err(), "a quarantined event is acknowledged too");
     assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());

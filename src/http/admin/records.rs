@@ -212,8 +212,10 @@ mod tests {
             payment: Some("pay_1".parse().unwrap()),
             seq: None,
             place: Some("/at".to_owned()),
+            found: None,
             bytes: Some(42),
             confirmation: None,
+            held: None,
         };
         let detail = |record: &Record| -> (String, Value) {
             let form = in_first_form(record);

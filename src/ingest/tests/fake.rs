@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, IndexPart, Log, Notice, Pending,
-        Record, RecordCursor, RecordPage, Settlement,
+        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, Held, HeldId, Holding, IndexPart,
+        Log, Notice, Pending, Record, RecordCursor, RecordPage, Settlement, Settling,
     },
 };
 use async_trait::async_trait;
@@ -21,6 +21,10 @@ use tokio::sync::broadcast;
 pub(crate) struct Fake {
     pub(super) events: Mutex<Vec<Event>>,
     pub(super) records: Mutex<Vec<Record>>,
+    /// What is held, with its bodies.
+    pub(super) held: Mutex<Vec<(Record, Value)>>,
+    /// Whether there is no room to hold any more.
+    pub(super) is_full: Mutex<bool>,
     recorded: Notify,
     pub(super) fails: Mutex<Option<StoreError>>,
     pub(super) conflicts: Mutex<Option<Conflict>>,
@@ -104,7 +108,28 @@ impl Store for Fake {
         _: Option<RecordCursor>,
         _: usize,
     ) -> Result<RecordPage, StoreError> {
-        Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
+        Ok(RecordPage { records: self.records.lock().unwrap().clone(), ..RecordPage::default() })
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.check()?;
+        if *self.is_full.lock().unwrap() {
+            return Ok(Holding::Full);
+        }
+        self.held.lock().unwrap().push((record.clone(), body));
+        self.records.lock().unwrap().push(record);
+        self.recorded.notify_waiters();
+        Ok(Holding::Held(1))
+    }
+
+    async fn held(&self, _: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        let held = self.held.lock().unwrap();
+        let found = held.iter().find(|(record, _)| record.held == Some(id));
+        Ok(found.map(|(record, body)| Held::Waiting(Box::new(record.clone()), body.clone())))
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
+        Ok(Settling::Now)
     }
 
     async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use super::{
     layer::Layer,
     layout::{self, RecordKey},
     recent::Recent,
+    records::{self, RecordLogs},
     work_queue::WorkQueues,
 };
 use crate::{
@@ -14,12 +15,28 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The keys of all records that bear a payment's id, but for those of the sources `others`. Each source has a bounded number of records.
+/// The keys of what bears an erased payment's id beside its log.
+pub(super) struct Keys {
+    /// The keys of records.
+    records: Vec<RecordKey>,
+    /// The keys of what is held, each with the key of its record.
+    held: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Keys {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.held.is_empty()
+    }
+}
+
+/// The keys of all records that bear a payment's id, or are held with a body that does, but for those of the sources `others`. Each source
+/// has a bounded number of records.
 pub(super) fn records_of(
     recent: &Recent,
     payment: &Name,
     others: &BTreeSet<Arc<str>>,
-) -> Result<Vec<RecordKey>, StoreError> {
+) -> Result<Keys, StoreError> {
     let mut keys = Vec::new();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
         for (key, value) in recent.pairs(&Layer::default(), &layout::all_records(log))? {
@@ -29,7 +46,7 @@ pub(super) fn records_of(
             }
         }
     }
-    Ok(keys)
+    Ok(Keys { records: keys, held: records::bearing(recent, payment, others)? })
 }
 
 /// Removes a payment's log and its pending confirmations. Where there was a log or a reference to it, the feed gets one more
@@ -87,10 +104,15 @@ pub(super) fn erase(
     Ok((erased, notice))
 }
 
-/// Removes records that bear an erased payment's id, and returns how many of each log there still were.
-pub(super) fn remove_records(batch: &mut Batch<'_>, keys: Vec<RecordKey>) -> Result<Erased, StoreError> {
+/// Removes records that bear an erased payment's id and what is held of it, and returns how many records of each log there still were.
+pub(super) fn remove_records(
+    batch: &mut Batch<'_>,
+    records: &mut RecordLogs,
+    Keys { records: keys, held }: Keys,
+) -> Result<Erased, StoreError> {
     let mut erased = Erased::default();
-    for (log, key) in keys {
+    let of_held = held.iter().map(|(_, key)| (RecordLog::Quarantine, key.clone()));
+    for (log, key) in keys.into_iter().chain(of_held) {
         if batch.has(&key)? {
             match log {
                 RecordLog::Deliveries => erased.deliveries += 1,
@@ -98,6 +120,11 @@ pub(super) fn remove_records(batch: &mut Batch<'_>, keys: Vec<RecordKey>) -> Res
             }
             batch.remove(key)?;
         }
+    }
+    for (key, record) in held {
+        batch.remove(key)?;
+        let number = layout::number(&record)?;
+        records.forget(record.strip_suffix(&number.to_be_bytes()).unwrap_or_default(), number);
     }
     Ok(erased)
 }

@@ -263,6 +263,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         group: Vec::new(),
         is_unmarked: false,
         ticked: Instant::now(),
+        looks_for_held: Instant::now(),
     }
 }
 
