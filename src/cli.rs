@@ -19,6 +19,7 @@ mod erase;
 mod exit;
 mod output;
 mod port;
+mod quarantine;
 mod reconcile;
 mod rotation;
 mod serve;
@@ -56,6 +57,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
+    Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
     Token(token::TokenArgs),
@@ -80,6 +82,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Store(store) => return block_on(store.run()),
+        Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Check(check) => check.run(),

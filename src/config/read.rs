@@ -32,6 +32,8 @@ pub(super) struct Parts {
     pub(super) listen: Listen,
     pub(super) proxying: Proxying,
     pub(super) store: Option<crate::store::Settings>,
+    /// Whether the quarantine keeps the bodies of events.
+    pub(super) holds_bodies: bool,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
     pub(super) source_names: Vec<String>,
@@ -50,7 +52,7 @@ pub(super) struct Parts {
 pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
     let (listen, proxying) = listen(document.section("listen"));
-    let store = store::settings(document.section("store").resolving_secrets(is_all));
+    let (store, holds_bodies) = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
@@ -64,6 +66,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
         listen,
         proxying,
         store,
+        holds_bodies,
         sources,
         source_names,
         access,

@@ -8,7 +8,8 @@
 //! | `metrics`   | `/metrics` |
 //! | `operators` | the bearer token that opens `/admin` |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
-//! | `records`   | the quarantine and the delivery log of a source |
+//! | `records`   | the delivery log of a source, and both logs in their first form |
+//! | `quarantine` | what was not understood: listed, shown, replayed, discarded |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `sources`   | the sources, and whether their deliveries fail |
@@ -20,6 +21,7 @@ mod guesses;
 mod health;
 mod metrics;
 mod operators;
+mod quarantine;
 mod reconcile;
 mod records;
 mod sources;
@@ -31,6 +33,7 @@ use super::{
 use crate::{
     confirm::Confirmations,
     hub::Hub,
+    ingest::Ingest,
     metrics::Metrics,
     shutdown::Shutdown,
     source::Sources,
@@ -41,6 +44,7 @@ use backup::Backups;
 use erase::Erasures;
 use health::Health;
 use operators::Operators;
+use quarantine::Quarantine;
 use records::Records;
 use secrecy::SecretString;
 use std::sync::{Arc, RwLock};
@@ -55,6 +59,8 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
+    /// Replays what the quarantine holds. `None` if the node takes no webhooks.
+    pub ingest: Option<Arc<Ingest>>,
     /// Erases payments with their labels, if the node takes webhooks.
     pub labels: Option<Arc<Labels>>,
     /// Rendered by `/metrics`.
@@ -70,14 +76,17 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
+        let Self { hub, store, sources, confirmations, ingest, labels, metrics, shutdown, token, hosts } =
+            self;
         let takes_webhooks = sources.is_some();
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
         let listed = sources::routes(sources.clone());
+        let quarantine = Quarantine { sources: sources.clone(), store: Arc::clone(&store), ingest };
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
+            .merge(quarantine.routes())
             .merge(reconcile::routes(confirmations))
             .merge(erasures.routes())
             .merge(listed)

@@ -7,9 +7,11 @@
 //! This file knows no store and no provider. How a record becomes bytes is said in `record/stored.rs`, and which records are kept with a
 //! body in `record/held.rs`.
 
+mod class;
 mod held;
 mod stored;
 
+pub use class::QuarantineClass;
 pub(super) use held::body_bears;
 pub use held::{HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, Settling};
 

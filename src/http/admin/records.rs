@@ -1,4 +1,4 @@
-//! The records of a source: its quarantine and its delivery log, newest first, a page at a time.
+//! The records of a source: its delivery log, and both of its logs in their first form, newest first, a page at a time.
 
 use crate::{
     http::problem::{self, Problem},
@@ -57,7 +57,6 @@ impl Records {
     /// The routes. Those below `/sources` answer in the form that records had first, for the tools that read it.
     pub(super) fn routes(self) -> Router {
         Router::new()
-            .route("/quarantine", get(quarantine))
             .route("/deliveries", get(deliveries))
             .route("/sources/{source}/quarantine", get(quarantine_of))
             .route("/sources/{source}/deliveries", get(deliveries_of))
@@ -160,13 +159,6 @@ fn parameters() -> String {
 
 fn answer(body: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-}
-
-async fn quarantine(
-    State(records): State<Records>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Problem> {
-    records.typed(RecordLog::Quarantine, wanted).await
 }
 
 async fn deliveries(
