@@ -13,6 +13,7 @@
 mod argument;
 mod check;
 mod client;
+mod completions;
 mod config_file;
 mod demo;
 mod erase;
@@ -62,6 +63,7 @@ enum Command {
     Erase(erase::EraseArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
     Store(store::StoreArgs),
 }
 
@@ -86,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),

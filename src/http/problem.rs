@@ -2,6 +2,7 @@
 //!
 //! This is the only writer of the format: what other rooms refuse arrives here as a status, a reason and a detail.
 
+use super::problems;
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -65,7 +66,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({
-            "type": "about:blank",
+            "type": problems::type_of(self.reason),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -124,7 +125,7 @@ mod tests {
             serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
         assert_eq!(
             body,
-            json!({ "type": "about:blank", "title": "Service Unavailable", "status": 503,
+            json!({ "type": "/problems/overload", "title": "Service Unavailable", "status": 503,
                     "detail": "too much at once", "reason": "overload" })
         );
     }

@@ -241,7 +241,9 @@ impl Kept {
         }
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.query {
-            value.iter().for_each(|value| drop(query.append_pair(name, value)));
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
         }
         (headers, query.finish())
     }

@@ -23,6 +23,7 @@ mod confirm;
 pub(crate) mod contract;
 mod demo;
 mod dev;
+mod documentation;
 mod erase;
 mod faults;
 mod fetched_keys;

@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const WEB = fileURLToPath(new URL("..", import.meta.url));
 export const BINARY = process.env.PAYSTREAM_BIN ?? join(WEB, "../target/debug/paystream");
-const TOKEN_KEY = "e2e-token-key-".padEnd(48, "7k2QxZ");
+export const TOKEN_KEY = "e2e-token-key-".padEnd(48, "7k2QxZ");
 const WEBHOOK_SECRET = "whsec_".padEnd(54, "9d2Fb71c");
 
 /** The longest that anything here may take. */

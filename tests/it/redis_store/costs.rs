@@ -121,7 +121,7 @@ fn memory_of(server: &RedisServer) -> f64 {
     server.info("used_memory_dataset").parse().unwrap()
 }
 
-/// Prints what an append and a payment cost the server, without the index of all payments and with it. README quotes it.
+/// Prints what an append and a payment cost the server, without the index of all payments and with it. docs/src/design/guarantees.md quotes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_takes_little_of_the_servers_time_and_a_payment_little_of_its_memory() {
     for (recent, most_us) in [(0, 20.0), (RECENT, 40.0)] {
