@@ -34,6 +34,7 @@ mod labels;
 mod monitoring;
 mod older_data;
 mod operations;
+mod quarantine;
 mod redis_store;
 mod retries;
 mod roles;

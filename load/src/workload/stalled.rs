@@ -76,7 +76,8 @@ pub(crate) fn stalled(arguments: &Stalled) -> Result<Report> {
         arguments.common.spawn.is_some() || arguments.pairs == 1,
         "several pairs need a fresh gateway for each run: name the program with --spawn, or measure --pairs 1"
     );
-    posts(Pace::Rate(arguments.rate), arguments.fill + arguments.seconds).ensure_fits(arguments.common.dialect, 1)?;
+    posts(Pace::Rate(arguments.rate), arguments.fill + arguments.seconds)
+        .ensure_fits(arguments.common.dialect, 1)?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     let (mut notes, mut problems, mut last) = (Vec::new(), Vec::new(), Report::default());
     for pair in 1..=arguments.pairs {

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, Held, HeldId, Holding, IndexPart,
-        Log, Notice, Pending, Record, RecordCursor, RecordPage, Settlement, Settling,
+        Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Feed, Head, Held, HeldId, Holding,
+        IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling,
     },
 };
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ pub(crate) struct Fake {
     pub(super) records: Mutex<Vec<Record>>,
     /// What is held, with its bodies.
     pub(super) held: Mutex<Vec<(Record, Value)>>,
+    /// The error with which the next settlement fails, if it fails.
+    pub(super) unsettled: Mutex<Option<StoreError>>,
     /// Whether there is no room to hold any more.
     pub(super) is_full: Mutex<bool>,
     recorded: Notify,
@@ -85,8 +87,11 @@ impl Store for Fake {
         Ok(())
     }
 
-    async fn read(&self, _: &Subject) -> Result<Log, StoreError> {
-        Ok(Log::default())
+    async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
+        let events = self.events.lock().unwrap();
+        let own = events.iter().filter(|event| event.subject == *subject);
+        let entry = |event: &Event| Entry { tag: Tag::from_random(1), event: Arc::new(event.clone()) };
+        Ok(Log { entries: own.map(entry).collect() })
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -129,7 +134,7 @@ impl Store for Fake {
     }
 
     async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
-        Ok(Settling::Now)
+        self.unsettled.lock().unwrap().take().map_or(Ok(Settling::Now), Err)
     }
 
     async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

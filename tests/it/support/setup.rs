@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) stream: String,
     /// Lines under `[admin]`.
     pub(crate) admin: String,
+    /// Whether the quarantine keeps bodies.
+    pub(crate) quarantine_bodies: bool,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -103,6 +105,7 @@ impl Default for Setup {
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
             admin: String::new(),
+            quarantine_bodies: true,
             limits: String::new(),
             log: String::new(),
         }
@@ -141,7 +144,8 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}[store]\n{store}\n",
+             {listen}[store]\n{store}\nquarantine_bodies = {bodies}\n",
+            bodies = self.quarantine_bodies,
             listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {
