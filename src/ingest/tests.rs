@@ -233,7 +233,7 @@ async fn i2_a_replay_that_broke_off_is_repeated_with_the_same_answer() {
         );
         assert_eq!(
             (&event["before"]["status"], &event["after"]["status"]),
-            (&json!("unknown"), &json!("created"))
+            (&json!("unknown"), &json!("captured"))
         );
     }
     let events = bench.store.events.lock().unwrap();

@@ -1,6 +1,7 @@
 mod backup;
 mod carrying;
 mod faults;
+mod held;
 mod index;
 
 use super::{
