@@ -9,8 +9,10 @@
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
+//! | `table`       | tables for people |
 
 mod argument;
+mod audit;
 mod check;
 mod client;
 mod completions;
@@ -25,6 +27,7 @@ mod reconcile;
 mod rotation;
 mod serve;
 mod store;
+mod table;
 mod token;
 mod trigger;
 mod watch;
@@ -61,6 +64,7 @@ enum Command {
     Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
+    Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),
@@ -87,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
         Command::Completions(completions) => completions.run(),
         Command::Token(token) => token.run(),

@@ -47,12 +47,12 @@ pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
+pub use secret::referred;
 
 use crate::{access, limits::Limits, source, store, stream, telemetry};
 use document::Document;
-use read::Parts;
+use read::{AdminSection, Parts};
 use scope::SecretScope;
-use secrecy::SecretString;
 use std::{fs, path::Path};
 
 /// The whole configuration, which is known to be valid. Sources and access have been built already, because that checks them.
@@ -72,8 +72,8 @@ pub struct Config {
     pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
-    /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
-    pub admin_token: Option<SecretString>,
+    /// Those whose tokens open `/admin/…` on the admin listener. Without any, these routes are closed.
+    pub operators: access::Operators,
     /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
     pub admin_hosts: Vec<String>,
     /// Whether the public listener serves the dashboard page.
@@ -168,8 +168,7 @@ impl Config {
             sources,
             access,
             stream,
-            admin_token,
-            admin_hosts,
+            admin: AdminSection { operators, hosts: admin_hosts, .. },
             dashboard,
             limits,
             log,
@@ -183,7 +182,7 @@ impl Config {
             sources,
             access: access?,
             stream,
-            admin_token,
+            operators,
             admin_hosts,
             dashboard,
             is_local: false,

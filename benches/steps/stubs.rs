@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Held, HeldId,
-        Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement,
-        Settling, Store, StoreError,
+        Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+        Feed, Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling, Store, StoreError,
     },
 };
 use serde_json::Value;
@@ -101,6 +101,18 @@ impl Store for Scripted {
 
     async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
         Ok(Settling::Unknown)
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Ok(AuditPage::default())
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {

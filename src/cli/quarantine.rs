@@ -1,10 +1,13 @@
 //! `paystream quarantine`: lists and shows what was not understood, replays it after the cause was mended, or discards it.
 
-use super::{argument, client, config_file::ConfigFile, output};
+use super::{
+    argument,
+    client::{AdminArgs, AdminListener, ReasonArgs},
+    output,
+};
 use crate::payment::Name;
 use clap::{Args, Subcommand};
-use reqwest::{Method, Url};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Method;
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
 
@@ -19,7 +22,7 @@ Examples:
   paystream quarantine list --source acme --class structural
   paystream quarantine show acme~0000019a1b2c3d4e5f60718293a4b5c6
   paystream quarantine replay acme~0000019a1b2c3d4e5f60718293a4b5c6
-  paystream quarantine replay --source acme --reason unknown_state
+  paystream quarantine replay --source acme --code unknown_state --reason \"the preset is mended\"
   paystream quarantine discard --source acme --payment pay_abc")]
 pub(super) struct QuarantineArgs {
     #[command(subcommand)]
@@ -54,10 +57,7 @@ enum QuarantineCommand {
 #[derive(Debug, Args)]
 struct GatewayArgs {
     #[command(flatten)]
-    config: ConfigFile,
-    /// The URL of the gateway's admin listener [default: http://<listen.admin>]
-    #[arg(long, value_parser = argument::url)]
-    url: Option<Url>,
+    admin: AdminArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -71,9 +71,9 @@ struct FilterArgs {
     /// Only records of this class: structural, conflict or configuration
     #[arg(long, requires = "source")]
     class: Option<String>,
-    /// Only records with this reason code
+    /// Only records with this reason code, such as bad_amount
     #[arg(long, requires = "source")]
-    reason: Option<String>,
+    code: Option<String>,
     /// Only records of this payment
     #[arg(long, short, value_name = "ID", value_parser = argument::payment, requires = "source")]
     payment: Option<Name>,
@@ -91,6 +91,8 @@ struct ActArgs {
     gateway: GatewayArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// The ids of records, as `list` shows them
     #[arg(required_unless_present = "source", conflicts_with = "source", value_name = "ID")]
     ids: Vec<String>,
@@ -102,19 +104,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many records the gateway replays or discards in one request.
 const AT_ONCE: &str = "100";
 
-/// The admin listener of a gateway.
-struct Gateway {
-    base: Url,
-    token: SecretString,
-}
-
 impl QuarantineArgs {
     /// Returns the exit code.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             QuarantineCommand::List { gateway, filter, limit } => list(&gateway, &filter, limit).await,
             QuarantineCommand::Show { gateway, id } => {
-                let shown = Gateway::of(&gateway)?.ask(Method::GET, &[&id], &[]).await?;
+                let shown = ask(&gateway.admin.listener()?, Method::GET, &[&id], &[], None).await?;
                 output::say(&if gateway.json { shown.to_string() } else { format!("{shown:#}") })?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -124,28 +120,28 @@ impl QuarantineArgs {
     }
 }
 
-impl Gateway {
-    fn of(arguments: &GatewayArgs) -> anyhow::Result<Self> {
-        let (base, token) = client::admin_listener(&arguments.config, arguments.url.as_ref())?;
-        Ok(Self { base, token })
+async fn ask(
+    listener: &AdminListener,
+    method: Method,
+    path: &[&str],
+    query: &[(&str, String)],
+    why: Option<&ReasonArgs>,
+) -> anyhow::Result<Value> {
+    let mut url = listener.url(&[&["admin", "quarantine"], path].concat());
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
     }
+    if let Some(why) = why {
+        why.add_to(&mut url);
+    }
+    listener.answer_of(listener.request(method, url).timeout(ANSWER_TIMEOUT)).await
+}
 
-    async fn ask(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> anyhow::Result<Value> {
-        let mut url = client::below(&self.base, &[&["admin", "quarantine"], path].concat());
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let request = client::for_url(&url)?.request(method, url).timeout(ANSWER_TIMEOUT);
-        client::answer_of(request.bearer_auth(self.token.expose_secret()), &self.base).await
-    }
-
-    async fn sources(&self) -> anyhow::Result<Vec<String>> {
-        let url = client::below(&self.base, &["admin", "sources"]);
-        let request = client::for_url(&url)?.get(url).timeout(ANSWER_TIMEOUT);
-        let answer = client::answer_of(request.bearer_auth(self.token.expose_secret()), &self.base).await?;
-        let sources = answer.get("sources").and_then(Value::as_array);
-        Ok(sources.into_iter().flatten().map(|source| text(source, "name")).collect())
-    }
+async fn sources(listener: &AdminListener) -> anyhow::Result<Vec<String>> {
+    let request = listener.request(Method::GET, listener.url(&["admin", "sources"]));
+    let answer = listener.answer_of(request.timeout(ANSWER_TIMEOUT)).await?;
+    let sources = answer.get("sources").and_then(Value::as_array);
+    Ok(sources.into_iter().flatten().map(|source| text(source, "name")).collect())
 }
 
 impl FilterArgs {
@@ -154,7 +150,7 @@ impl FilterArgs {
         let given = [
             ("source", Some(source.to_owned())),
             ("class", self.class.clone()),
-            ("reason", self.reason.clone()),
+            ("code", self.code.clone()),
             ("payment", payment),
             ("since", self.since.clone()),
             ("until", self.until.clone()),
@@ -164,10 +160,10 @@ impl FilterArgs {
 }
 
 async fn list(arguments: &GatewayArgs, filter: &FilterArgs, limit: usize) -> anyhow::Result<ExitCode> {
-    let gateway = Gateway::of(arguments)?;
+    let listener = arguments.admin.listener()?;
     let sources = match &filter.source {
         Some(source) => vec![source.clone()],
-        None => gateway.sources().await?,
+        None => sources(&listener).await?,
     };
     let mut records = Vec::new();
     for source in &sources {
@@ -176,7 +172,7 @@ async fn list(arguments: &GatewayArgs, filter: &FilterArgs, limit: usize) -> any
             let mut query = filter.query(source);
             query.push(("limit", limit.clamp(1, 1024).to_string()));
             query.extend(next.take().map(|next| ("before", next)));
-            let page = gateway.ask(Method::GET, &[], &query).await?;
+            let page = ask(&listener, Method::GET, &[], &query, None).await?;
             records.extend(page.get("records").and_then(Value::as_array).into_iter().flatten().cloned());
             next = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if next.is_none() || records.len() >= limit {
@@ -197,11 +193,14 @@ async fn list(arguments: &GatewayArgs, filter: &FilterArgs, limit: usize) -> any
     Ok(ExitCode::SUCCESS)
 }
 
-async fn act(what: &str, ActArgs { gateway: arguments, filter, ids }: &ActArgs) -> anyhow::Result<ExitCode> {
-    let gateway = Gateway::of(arguments)?;
+async fn act(
+    what: &str,
+    ActArgs { gateway: arguments, filter, why, ids }: &ActArgs,
+) -> anyhow::Result<ExitCode> {
+    let listener = arguments.admin.listener()?;
     let mut results = Vec::new();
     for id in ids {
-        results.push(gateway.ask(Method::POST, &[id, what], &[]).await?);
+        results.push(ask(&listener, Method::POST, &[id, what], &[], Some(why)).await?);
     }
     if let Some(source) = &filter.source {
         let mut next: Option<String> = None;
@@ -209,7 +208,7 @@ async fn act(what: &str, ActArgs { gateway: arguments, filter, ids }: &ActArgs) 
             let mut query = filter.query(source);
             query.push(("limit", AT_ONCE.to_owned()));
             query.extend(next.take().map(|next| ("before", next)));
-            let page = gateway.ask(Method::POST, &[what], &query).await?;
+            let page = ask(&listener, Method::POST, &[what], &query, Some(why)).await?;
             results.extend(page.get("results").and_then(Value::as_array).into_iter().flatten().cloned());
             next = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if next.is_none() {

@@ -51,6 +51,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail).with_retry_after(retry_after)
     }
 
+    /// The code by which programs tell errors apart.
+    pub(super) const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// Adds `Retry-After`, in whole seconds.
     pub(super) fn with_retry_after(self, after: Duration) -> Self {
         self.with(header::RETRY_AFTER, after.as_secs().into())

@@ -230,7 +230,9 @@ pub enum AdminRefusal {
     Host,
     /// The request carries no token.
     MissingToken,
-    /// The token is not the configured one.
+    /// The token is for reading alone, and the request changes something.
+    ReadOnly,
+    /// The token is not that of an operator.
     WrongToken,
 }
 

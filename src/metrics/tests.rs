@@ -95,7 +95,7 @@ fn label_values_are_those_that_operators_query() {
              wrong_algorithm wrong_audience",
         ),
         ("labels", "reason", "bound full left_out renewed"),
-        ("admin_refusals", "reason", "closed host missing_token wrong_token"),
+        ("admin_refusals", "reason", "closed host missing_token read_only wrong_token"),
         (
             "confirmations",
             r#"source="acme",outcome"#,

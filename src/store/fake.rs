@@ -2,10 +2,10 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, Held, HeldId, Holding,
-    IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending,
-    Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Settling, Store,
-    StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice,
+    NoticeBody, NoticedEvent, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Referent,
+    Settlement, Settling, Store, StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
@@ -294,6 +294,18 @@ impl Store for Fake {
 
     async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {

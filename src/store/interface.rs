@@ -1,9 +1,9 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, Held, HeldId, Holding,
-    IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement,
-    Settling, StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Expiry,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor,
+    RecordLog, RecordPage, Settlement, Settling, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;
@@ -65,6 +65,16 @@ pub trait Store: Send + Sync + 'static {
     /// Settles a held record: removes it with its body, so that its share has room again, and remembers `settlement` in its place for
     /// [`HELD_FOR`](super::HELD_FOR). All in one atomic step, durable before it returns. A record that was settled before stays as it is.
     async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError>;
+
+    /// Adds an entry to the audit trail, durably before it returns. The oldest ones beyond [`AUDIT_ENTRIES`](super::AUDIT_ENTRIES) are
+    /// removed.
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
+
+    /// Reads a page of the audit trail, newest first: at most `limit` of the entries that are older than `before`, or else of all.
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError>;
+
+    /// Removes what is too old to be kept, and returns how much that was. It is called again and again, so a crash may undo it.
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError>;
 
     /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. If it is pending
     /// already, it is due no later than that, and its attempts begin anew; if it is claimed, it will be pending again after its

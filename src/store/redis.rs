@@ -17,6 +17,7 @@
 //! | `index`      | reading the index of all payments of a realm |
 //! | `plan`       | the names of keys and channels |
 //! | `layout`     | the version of those keys, checked at every connection |
+//! | `audit`      | the audit trail, and what is too old to be kept |
 //! | `check`      | whether a server is fit |
 //! | `append`     | the calls of `append.lua` |
 //! | `link`       | a connection that is opened again whenever it is lost |
@@ -32,6 +33,7 @@
 //! | `wipe`       | deleting a prefix |
 
 mod append;
+mod audit;
 mod check;
 mod erase;
 mod error;
@@ -56,9 +58,10 @@ pub use settings::{Durability, ServerError, Settings};
 pub use wipe::wipe;
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, FEED_LEN, Feed, Head, Held, HeldId,
-    Holding, IndexPart, Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE, Record,
-    RecordCursor, RecordLog, RecordPage, Settlement, Settling, Store, StoreError, index::share_of,
+    AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Erased, Erasure,
+    Expiry, FEED_LEN, Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, NOTICE_BACKLOG,
+    Notice, Pending, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling,
+    Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
@@ -255,10 +258,10 @@ impl Store for Redis {
         let mut readings = index::state(reader.ask(&commands, count).await?, from)?;
         let (commands, count) = index::ask_changes(&self.plan, realm, &readings);
         index::changes(reader.ask(&commands, count).await?, &mut readings)?;
-        let answers = match index::ask_firsts(&self.plan, realm, &readings) {
-            Some((commands, count)) => reader.ask(&commands, count).await?,
-            None => Vec::new(),
-        };
+        let mut answers = Vec::new();
+        for (commands, count) in index::ask_firsts(&self.plan, realm, &readings) {
+            answers.extend(reader.ask(&commands, count).await?);
+        }
         index::firsts(answers, readings)
     }
 
@@ -297,6 +300,18 @@ impl Store for Redis {
 
     async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
         self.settle_record(source, id, &settlement).await
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.add_audit_entry(&entry).await
+    }
+
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
+        self.read_audit_trail(before, limit.min(AUDIT_ENTRIES)).await
+    }
+
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {
+        self.expire_all(expiry).await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ mod held;
 mod index;
 mod labels;
 mod records;
+mod trail;
 mod work_queue;
 
 pub(crate) use backend::redis_settings;
@@ -56,6 +57,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::broadcast::error::TryRecvError, task::JoinSet};
+use trail::{
+    i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time,
+    what_is_too_old_is_removed_and_nothing_else,
+};
 use work_queue::{
     a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_pending_since_it_came,
     a_hint_brings_a_pending_confirmation_forward, a_hint_during_the_work_is_pending_anew,
@@ -104,6 +109,8 @@ macro_rules! suite {
             a_held_record_is_settled_once
             nothing_displaces_what_is_held
             an_erasure_removes_what_is_held_of_a_payment
+            i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time
+            what_is_too_old_is_removed_and_nothing_else
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at

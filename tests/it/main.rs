@@ -13,6 +13,7 @@
 mod access;
 mod architecture;
 mod attacks;
+mod audit;
 mod backup;
 mod bad_input;
 mod behind_nginx;

@@ -66,7 +66,7 @@ async fn what_a_mistake_quarantined_is_mended_and_replayed_and_the_page_shows_it
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(said.lines().count(), 10, "{said}");
     assert!(said.contains("the payment's id is missing: at /payment/order there is nothing"), "{said}");
-    let records = listed(&gateway, "&reason=missing_payment").await;
+    let records = listed(&gateway, "&code=missing_payment").await;
     let id = id_of(&records[0]).to_owned();
     let (code, said) = run(&gateway, &["show", &id, "--json"]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -89,7 +89,9 @@ async fn what_a_mistake_quarantined_is_mended_and_replayed_and_the_page_shows_it
     );
     let statuses = (&told["events"][0]["before"]["status"], &told["events"][0]["after"]["status"]);
     assert_eq!(statuses, (&json!("unknown"), &json!("captured")));
-    let (code, said) = run(&gateway, &["replay", "--source", "acme", "--reason", "missing_payment"]).await;
+    let (code, said) =
+        run(&gateway, &["replay", "--source", "acme", "--code", "missing_payment", "--reason", "mended"])
+            .await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("accepted: unknown -> captured") && said.contains("9 settled, 0 left"), "{said}");
 
@@ -161,7 +163,7 @@ async fn records_are_found_by_each_filter_and_bad_ones_are_refused_with_what_is_
         ("&class=conflict", &["facts_differ"]),
         ("&class=configuration", &["missing_currency"]),
         ("&class=structural", &["bad_amount"]),
-        ("&reason=bad_amount", &["bad_amount"]),
+        ("&code=bad_amount", &["bad_amount"]),
         ("&payment=pay_1", &["facts_differ"]),
         ("&since=2020-01-01T00:00:00Z&limit=1", &["missing_currency"]),
         ("&until=2020-01-01T00:00:00Z", &[]),
@@ -170,7 +172,7 @@ async fn records_are_found_by_each_filter_and_bad_ones_are_refused_with_what_is_
         let found: Vec<_> = records.iter().map(|record| record["reason"].as_str().unwrap()).collect();
         assert_eq!(found, reasons, "{filter}");
     }
-    let because = listed(&gateway, "&reason=bad_amount").await[0]["because"].clone();
+    let because = listed(&gateway, "&code=bad_amount").await[0]["because"].clone();
     assert_eq!(because, "the amount cannot be read: at /payment/amount there is an object");
     // A page goes on behind the last record that it showed.
     let page = ask(&gateway, "GET", "/admin/quarantine?source=acme&payment=pay_2&limit=1").await.json();
@@ -285,7 +287,7 @@ async fn events_for_which_a_quarantine_has_no_room_are_refused_and_all_others_go
     gateway.accept(&generic("e2", "confirmed", "pay_1", now_s())).await;
     assert_eq!(gateway.snapshot("pay_1").await["status"], "captured");
     // One that is discarded makes room for one.
-    let oldest = listed(&gateway, "&reason=not_json&limit=1024").await.pop().unwrap();
+    let oldest = listed(&gateway, "&code=not_json&limit=1024").await.pop().unwrap();
     ask(&gateway, "POST", &format!("/admin/quarantine/{}/discard", id_of(&oldest))).await;
     assert_eq!(post().await.head.status, 200);
     assert_eq!(post().await.head.status, 503);

@@ -14,7 +14,7 @@ test("the lines in Node sign a token that opens the payment", async (t) => {
   const gateway = await Gateway.start();
   t.after(() => gateway.stop());
   const options = { cwd: new URL("..", import.meta.url), env: { ...process.env, PAYSTREAM_TOKEN_KEY: TOKEN_KEY } };
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", `${lines}\nconsole.log(token);`], options);
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", `${lines.replace('"k1"', '"e2e"')}\nconsole.log(token);`], options);
   for (const [payment, status] of Object.entries({ pi_123: 200, pi_124: 403 })) {
     const answer = await fetch(`${gateway.url}/v1/payments/${payment}`, { headers: { authorization: `Bearer ${stdout.trim()}` } });
     assert.equal(answer.status, status, payment);

@@ -2,14 +2,19 @@
 
 mod query;
 
+use super::audit::{By, Reason, Why};
 use crate::{
     http::problem::{self, Problem},
     ingest::{Ingest, ReplayError},
+    payment::{Name, Subject},
     source::{Source, Sources},
-    store::{Held, HeldId, Record, RecordCursor, RecordLog, Store, StoreError},
+    store::{
+        AuditAction, AuditEntry, Held, HeldId, PaymentDigest, Record, RecordCursor, RecordLog, Store,
+        StoreError,
+    },
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
@@ -47,6 +52,30 @@ pub(super) struct Quarantine {
 enum Act {
     Replay,
     Discard,
+}
+
+impl Act {
+    /// The beginning of the entry of the audit trail. A reason may not name the payment.
+    fn entry(
+        self,
+        by: &By,
+        source: &Source,
+        payment: Option<&Name>,
+        reason: Option<Reason>,
+    ) -> Result<AuditEntry, Problem> {
+        payment.map_or(Ok(()), |payment| Reason::not_naming(reason.as_ref(), payment))?;
+        let action = match self {
+            Self::Replay => AuditAction::Replay,
+            Self::Discard => AuditAction::Discard,
+        };
+        let subject = payment.map(|payment| Subject::payment(source.realm().clone(), payment.clone()));
+        Ok(AuditEntry {
+            source: Some(source.name().to_owned()),
+            realm: Some(source.realm().clone()),
+            payment: subject.as_ref().map(PaymentDigest::of),
+            ..by.entry(action, reason)
+        })
+    }
 }
 
 /// Some records that pass a filter.
@@ -119,26 +148,44 @@ impl Quarantine {
     async fn act_on_one(
         &self,
         act: Act,
+        by: &By,
         path: Result<Path<String>, PathRejection>,
+        why: Result<Query<Why>, QueryRejection>,
     ) -> Result<Response, Problem> {
+        let reason = Why::read(why)?;
         self.ingest()?;
         let (source, id) = self.named(path)?;
-        Ok(answer(&self.act(act, &source, id).await.map_err(|why| not_done(&why))?))
+        let held = self.store.held(source.name(), id).await.map_err(unavailable)?;
+        let payment = match held.ok_or_else(unknown_record)? {
+            Held::Waiting(record, _) => record.payment,
+            Held::Settled(_) => None,
+        };
+        let entry = act.entry(by, &source, payment.as_ref(), reason)?;
+        let entry = AuditEntry { target: Some(full_id(source.name(), id)), ..entry };
+        let change = async { self.act(act, &source, id).await.map_err(|why| not_done(&why)) };
+        Ok(answer(&by.change(entry, change).await?))
     }
 
     /// Acts on all held records that pass a filter, at most as many as its limit.
     async fn act_on_many(
         &self,
         act: Act,
+        by: &By,
         wanted: Result<Query<query::Query>, QueryRejection>,
     ) -> Result<Response, Problem> {
         self.ingest()?;
-        let wanted = Wanted::read(wanted)?;
+        let mut wanted = Wanted::read(wanted)?;
         let source = self.source(&wanted.source)?;
-        let found = self.find(&wanted, |record| record.held.is_some()).await?;
+        let entry = act.entry(by, &source, wanted.payment.as_ref(), wanted.why.take())?;
+        let entry = AuditEntry { target: Some(wanted.in_words()), ..entry };
+        Ok(answer(&by.change(entry, self.act_on_all(act, &source, &wanted)).await?))
+    }
+
+    async fn act_on_all(&self, act: Act, source: &Source, wanted: &Wanted) -> Result<Value, Problem> {
+        let found = self.find(wanted, |record| record.held.is_some()).await?;
         let mut results = Vec::with_capacity(found.records.len());
         for id in found.records.iter().filter_map(|record| record.held) {
-            results.push(match self.act(act, &source, id).await {
+            results.push(match self.act(act, source, id).await {
                 Ok(said) => said,
                 Err(why @ (ReplayError::Store(_) | ReplayError::Overloaded)) => return Err(not_done(&why)),
                 Err(why) => json!({
@@ -147,9 +194,9 @@ impl Quarantine {
             });
         }
         let settled = results.iter().filter(|said| said.get("settled") == Some(&Value::Bool(true))).count();
-        Ok(answer(&json!({
+        Ok(json!({
             "source": wanted.source, "settled": settled, "left": results.len() - settled, "results": results, "next": found.next,
-        })))
+        }))
     }
 
     /// The source and the id that a path names.
@@ -221,31 +268,37 @@ async fn show(
 }
 
 async fn replay(
+    Extension(by): Extension<By>,
     State(quarantine): State<Quarantine>,
     path: Result<Path<String>, PathRejection>,
+    why: Result<Query<Why>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    quarantine.act_on_one(Act::Replay, path).await
+    quarantine.act_on_one(Act::Replay, &by, path, why).await
 }
 
 async fn discard(
+    Extension(by): Extension<By>,
     State(quarantine): State<Quarantine>,
     path: Result<Path<String>, PathRejection>,
+    why: Result<Query<Why>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    quarantine.act_on_one(Act::Discard, path).await
+    quarantine.act_on_one(Act::Discard, &by, path, why).await
 }
 
 async fn replay_many(
+    Extension(by): Extension<By>,
     State(quarantine): State<Quarantine>,
     wanted: Result<Query<query::Query>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    quarantine.act_on_many(Act::Replay, wanted).await
+    quarantine.act_on_many(Act::Replay, &by, wanted).await
 }
 
 async fn discard_many(
+    Extension(by): Extension<By>,
     State(quarantine): State<Quarantine>,
     wanted: Result<Query<query::Query>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    quarantine.act_on_many(Act::Discard, wanted).await
+    quarantine.act_on_many(Act::Discard, &by, wanted).await
 }
 
 fn answer(body: &Value) -> Response {

@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Feed, Head, Held, HeldId, Holding,
-        IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling,
+        AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Expiry, Feed,
+        Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling,
     },
 };
 use async_trait::async_trait;
@@ -135,6 +136,18 @@ impl Store for Fake {
 
     async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
         self.unsettled.lock().unwrap().take().map_or(Ok(Settling::Now), Err)
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

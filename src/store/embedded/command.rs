@@ -4,8 +4,8 @@ use super::erase::Keys;
 use crate::{
     payment::{Event, Name},
     store::{
-        Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, HeldId, Holding, Pending, Record, Settlement,
-        Settling, StoreError,
+        Appended, AuditEntry, Backlog, Claim, ClaimTerms, Erased, Erasure, HeldId, Holding, Pending, Record,
+        Settlement, Settling, StoreError,
     },
 };
 use serde_json::Value;
@@ -28,6 +28,10 @@ pub(super) enum Command {
     Hold { record: Box<(Record, Value)>, reply: Reply<Holding> },
     /// Settle a held record.
     SettleHeld { settled: Box<(Arc<str>, HeldId, Value)>, reply: Reply<Settling> },
+    /// Add an entry to the audit trail.
+    Audit { entry: Box<AuditEntry>, reply: Reply<()> },
+    /// Remove these pairs, which are too old to be kept, and say how many there still were.
+    Expire { keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Add a pending confirmation.
     Enqueue { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
     /// Claim a pending confirmation.
@@ -55,12 +59,14 @@ impl Command {
             Self::Append { reply, .. } => send(reply, error),
             Self::Record { reply: None, .. } => {}
             Self::Record { reply: Some(reply), .. }
+            | Self::Audit { reply, .. }
             | Self::Enqueue { reply, .. }
             | Self::Settle { reply, .. }
             | Self::Ping { reply } => send(reply, error),
             Self::Hold { reply, .. } => send(reply, error),
             Self::SettleHeld { reply, .. } => send(reply, error),
             Self::Claim { reply, .. } => send(reply, error),
+            Self::Expire { reply, .. } => send(reply, error),
             Self::Backlogs { reply } => send(reply, error),
             Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
         }
@@ -73,6 +79,7 @@ pub(super) enum Answer {
     Done(Reply<()>, Result<(), StoreError>),
     Holding(Reply<Holding>, Result<Holding, StoreError>),
     Settling(Reply<Settling>, Result<Settling, StoreError>),
+    Expired(Reply<u64>, Result<u64, StoreError>),
     Claim(Reply<Claim>, Claim),
     Backlogs(Reply<Backlogs>, Backlogs),
     Erased(Reply<Erased>, Result<Erased, StoreError>),
@@ -86,6 +93,7 @@ impl Answer {
             Self::Done(reply, result) => reply.send(result).is_err(),
             Self::Holding(reply, result) => reply.send(result).is_err(),
             Self::Settling(reply, result) => reply.send(result).is_err(),
+            Self::Expired(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
             Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
             Self::Erased(reply, result) => reply.send(result).is_err(),

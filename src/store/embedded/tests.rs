@@ -256,6 +256,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         notices: broadcast::channel(16).0,
         published: Arc::default(),
         records: RecordLogs::default(),
+        audit: audit::AuditNumbers::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),

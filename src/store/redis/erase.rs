@@ -44,12 +44,12 @@ impl Redis {
         let mut command = redis::cmd("EVALSHA");
         command
             .arg(&self.erase)
-            .arg(7)
+            .arg(5)
             .arg(self.plan.log(subject))
             .arg(self.plan.meta(subject))
             .arg(self.plan.head(partition))
             .arg(self.plan.feed(partition))
-            .arg(&self.plan.index_keys(partition, &subject.realm))
+            .arg(self.plan.changed(partition, &subject.realm))
             .arg(Tag::from_random(rand::random()).to_string())
             .arg(self.plan.channel(partition))
             .arg(FEED_LEN)

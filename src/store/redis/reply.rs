@@ -132,7 +132,7 @@ pub(super) fn bearing(answer: Value, payment: &Name) -> Result<Vec<String>, Stor
     for entry in list(answer)? {
         let (id, record) = record_of(entry)?;
         if record.bears(payment) {
-            ids.push(text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned());
+            ids.push(id);
         }
     }
     Ok(ids)
@@ -144,7 +144,6 @@ pub(super) fn held(answer: Value) -> Result<Vec<(String, Record, HeldId)>, Store
     for entry in list(answer)? {
         let (id, record) = record_of(entry)?;
         if let Some(under) = record.held {
-            let id = text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned();
             held.push((id, record, under));
         }
     }
@@ -183,11 +182,18 @@ pub(super) fn counts(answer: Value) -> Result<[u64; 2], StoreError> {
     }
 }
 
-/// Reads the id of a record's entry and the record.
-fn record_of(entry: Value) -> Result<(Value, Record), StoreError> {
+/// Reads the id of an entry, and the bytes of its field `r`.
+pub(super) fn id_and_body(entry: Value) -> Result<(String, Vec<u8>), StoreError> {
     let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+    let id = text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned();
     let body = Fields(list(fields)?).get("r");
-    Ok((id, Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?))
+    Ok((id, bytes(body.as_ref()).unwrap_or_default().to_vec()))
+}
+
+/// Reads the id of a record's entry and the record.
+fn record_of(entry: Value) -> Result<(String, Record), StoreError> {
+    let (id, body) = id_and_body(entry)?;
+    Ok((id, Record::from_bytes(&body)?))
 }
 
 /// Reads one record of a stream. Its cursor orders the records of all streams of a log: by the millisecond of the server in which they
@@ -198,7 +204,7 @@ fn record(stream: u64, is_alone: bool, entry: Value) -> Result<(RecordCursor, Re
     const STREAM: u32 = 4;
     const ENTRY: u32 = 12;
     let (id, record) = record_of(entry)?;
-    let RecordCursor { major, minor } = parse(text(&id).unwrap_or_default())?;
+    let RecordCursor { major, minor } = parse(&id)?;
     let at = if is_alone { 0 } else { u64::try_from(record.at.unix_ms()).unwrap_or_default() };
     let at = at.min((1 << (64 - STREAM - ENTRY)) - 1);
     let entry = minor.min((1 << ENTRY) - 1);
