@@ -23,7 +23,7 @@ mod readiness;
 
 use crate::{
     access::Operators,
-    config::{Config, Fixed, Listen, Role},
+    config::{Config, Fixed, Listen, Role, Tls},
     descriptors::Descriptors,
     http::{self, Admin, HostNames},
     live::Live,
@@ -35,7 +35,7 @@ use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
-use listeners::{Doors, Listeners, Served};
+use listeners::{Doors, Listeners, Served, TlsServers};
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -94,7 +94,9 @@ impl App {
             operators: Arc::clone(&operators),
             hosts: Arc::clone(&admin_hosts),
         };
-        let listeners = Listeners::bind(&config.listen, role, &config.limits)?;
+        let tls = TlsServers::new(&config.tls).context("the TLS of the listeners cannot be started")?;
+        show_certificates(&common.metrics, &config.tls);
+        let listeners = Listeners::bind(&config.listen, &config.tls, role, &config.limits)?;
         let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
@@ -129,14 +131,25 @@ impl App {
         let public = if config.is_local { public.map(http::only_for_this_machine) } else { public };
         let webhooks = ingest.as_ref().map(IngestHalf::routes);
         let (proxying, connections) = (&config.proxying, config.limits.connections);
-        let doors = Doors { descriptors, proxying, connections, metrics: &common.metrics };
-        for Served { listener, router, entrance } in
+        let redirect_port = config.tls.redirect_port.unwrap_or(listen.public.port());
+        let metrics = &common.metrics;
+        let doors = Doors {
+            descriptors,
+            proxying,
+            connections,
+            metrics,
+            tls: &tls,
+            hsts: config.tls.hsts,
+            redirect_port,
+        };
+        for Served { listener, router, entrance, tls } in
             listeners.with_routes(public, webhooks, admin.routes(), &doors)
         {
             let served = http::serve(
                 listener,
-                http::finish(router),
+                router,
                 entrance,
+                tls,
                 common.limits.clone(),
                 Arc::clone(&common.metrics),
                 common.shutdown.clone(),
@@ -161,6 +174,7 @@ impl App {
             operators,
             admin_hosts,
             common,
+            tls,
             store_settings,
             fixed,
             tasks,
@@ -178,6 +192,7 @@ pub struct Running {
     operators: Arc<RwLock<Operators>>,
     admin_hosts: HostNames,
     common: Common,
+    tls: TlsServers,
     /// The store of the start, with its password, which no setting shows.
     store_settings: store::Settings,
     /// The settings that apply only after a restart, as they were at the start.
@@ -195,6 +210,8 @@ impl Running {
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
         check_admin(&config.listen)?;
         let fixed = config.fixed();
+        self.tls.replace(&config.tls).context("the certificates cannot be used")?;
+        show_certificates(&self.common.metrics, &config.tls);
         if let Some(streaming) = &self.streaming {
             streaming.access.replace(config.access);
         }
@@ -216,6 +233,9 @@ impl Running {
             && !started.has_login_of(asked)
         {
             tracing::warn!(key = "store", "the changed address or password applies after a restart");
+        }
+        for warning in config.tls.warnings() {
+            tracing::warn!("{warning}");
         }
         tracing::info!("configuration reloaded");
         Ok(())
@@ -301,6 +321,14 @@ fn check_admin(listen: &Listen) -> anyhow::Result<()> {
         bail!("listen.admin is {}, the address of another listener; give it a port of its own", listen.admin);
     }
     Ok(())
+}
+
+/// Shows when the certificates expire, in metrics and, if one needs attention, in the log.
+fn show_certificates(metrics: &Metrics, tls: &Tls) {
+    let certificates = tls.certificates.iter();
+    let expiries: Vec<_> =
+        certificates.map(|certificate| (certificate.name(), certificate.not_after().as_secs())).collect();
+    metrics.certificates(&expiries);
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod config_file;
 mod demo;
 mod erase;
 mod exit;
+mod man;
 mod output;
 mod port;
 mod quarantine;
@@ -32,7 +33,7 @@ mod token;
 mod trigger;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Receives payment webhooks from providers and streams each payment's status to browsers
@@ -68,6 +69,7 @@ enum Command {
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Store(store::StoreArgs),
 }
 
@@ -93,7 +95,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Erase(erase) => block_on(erase.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
-        Command::Completions(completions) => completions.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),

@@ -17,6 +17,7 @@
 //! | `dev`       | the configuration without a file |
 //! | `mistake`   | mistakes, and how they are collected |
 //! | `proxying`  | the proxies in front of the gateway |
+//! | `tls`       | the TLS of the listeners |
 //! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
@@ -33,6 +34,7 @@ mod realm;
 mod role;
 mod scope;
 mod secret;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,7 @@ pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
 pub use secret::referred;
+pub use tls::Tls;
 
 use crate::{access, limits::Limits, source, store, stream, telemetry};
 use document::Document;
@@ -62,6 +65,8 @@ pub struct Config {
     pub listen: Listen,
     /// The proxies in front of the gateway.
     pub proxying: Proxying,
+    /// The TLS of the listeners.
+    pub tls: Tls,
     /// The store of the events.
     pub store: store::Settings,
     /// Whether the quarantine keeps the bodies of events.
@@ -163,6 +168,7 @@ impl Config {
         let Parts {
             listen,
             proxying,
+            tls,
             store,
             holds_bodies,
             sources,
@@ -177,6 +183,7 @@ impl Config {
         Some(Self {
             listen,
             proxying,
+            tls,
             store: store?,
             holds_bodies,
             sources,
@@ -195,12 +202,13 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, proxying, store, holds_bodies, dashboard, limits, log, .. } = self;
+        let Self { listen, proxying, tls, store, holds_bodies, dashboard, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
             ("listen: proxies", proxying.to_string()),
+            ("tls", tls.to_string()),
             ("store", store.to_string()),
             ("store.quarantine_bodies", holds_bodies.to_string()),
             ("limits.connections", limits.connections.to_string()),
@@ -218,6 +226,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self, role: Role) -> Vec<String> {
         let mut warnings = self.exposures();
+        warnings.extend(self.tls.warnings());
         if role == Role::All {
             warnings.extend(self.blind_spots());
         }
@@ -229,12 +238,17 @@ impl Config {
         warnings
     }
 
-    /// What others could read on the network.
+    /// What others could read on the network, or what the store does not use.
     fn exposures(&self) -> Vec<String> {
         match &self.store {
             store::Settings::Redis(redis) if redis.exposes_password() => vec![
                 "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
                  rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            store::Settings::Redis(redis) if redis.sentinel_password.is_some() && !redis.has_sentinels() => vec![
+                "[store] sentinel_password: the url names no sentinels, so nothing uses it; let the url begin with redis+sentinel:// \
+                 or rediss+sentinel://, or remove the key"
                     .to_owned(),
             ],
             _ => Vec::new(),

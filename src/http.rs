@@ -14,6 +14,9 @@
 //! | `leave`      | how a stream leaves HTTP/1 with its socket |
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
+//! | `tls`        | the handshake, and what is said to a client that speaks HTTP without TLS |
+//! | `wire`       | a connection with or without TLS |
+//! | `redirect`   | the listener without TLS that leads browsers to the one with it |
 //! | `service`    | the router as a service for hyper, which knows the client of each request |
 //! | `refusal`    | why a request head is refused before it is routed |
 //! | `ingest`     | `POST /webhooks/{source}` |
@@ -53,9 +56,12 @@ mod problems;
 mod public;
 mod read_ahead;
 mod realm;
+mod redirect;
 mod refusal;
 mod service;
 mod standings;
+mod tls;
+mod wire;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;
@@ -63,6 +69,8 @@ pub use admission::{Entrance, Places};
 pub use hosts::HostNames;
 pub use ingest::Webhooks;
 pub use public::Public;
+pub use redirect::to_tls;
+pub use tls::with_strict_transport;
 
 use axum::Router;
 use hosts::Hosts;

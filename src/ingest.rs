@@ -16,6 +16,7 @@ mod delivery;
 mod hold;
 mod long_work;
 mod outcome;
+mod payload;
 mod read;
 mod replay;
 mod reply;
@@ -37,10 +38,10 @@ use crate::{
 };
 use account::Account;
 use futures_util::future::{join, join_all};
-use hold::Payload;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use long_work::LongWork;
 use outcome::{Outcome, Taken};
+use payload::Payload;
 use read::{Read, ReadEvent};
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
@@ -155,7 +156,7 @@ impl Ingest {
         let taken = match meaning {
             Ok(None) => Ok(Outcome::Ignored),
             Ok(Some(mapped)) => {
-                self.append_mapped(payload.source(), payload.received_at(), &summary, mapped).await
+                self.append_mapped(payload.source(), payload.delivery().received_at, &summary, mapped).await
             }
             Err(unclear) => Err(unclear),
         };

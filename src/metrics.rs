@@ -13,9 +13,9 @@ mod windows;
 pub use counts::Counts;
 pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
-    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, LabelOutcome,
-    ListenerLabel, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind,
-    SourceLabel, StoreFault,
+    AdminRefusal, CertificateLabel, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels,
+    HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, ReasonLabel, RefusalReason, ReloadCause,
+    ReloadLabels, ReloadOutcome, ResumeKind, SourceLabel, StoreFault,
 };
 pub use windows::RetryWindow;
 
@@ -68,6 +68,10 @@ pub struct Metrics {
     pub connections_open: Family<ListenerLabel, Gauge>,
     /// Those of them that have not sent a whole request head yet, by listener.
     pub connections_silent: Family<ListenerLabel, Gauge>,
+    /// Beginnings of connections to listeners with TLS, by how they went.
+    pub tls_handshakes: Counts<HandshakeOutcome>,
+    /// When each certificate expires, in seconds since 1970.
+    certificate_not_after: Family<CertificateLabel, Gauge>,
     /// Streams open now.
     pub streams_open: Gauge,
     /// Long polls that wait now.
@@ -129,6 +133,8 @@ impl Metrics {
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
             connections_open: Family::default(),
             connections_silent: Family::default(),
+            tls_handshakes: Counts::default(),
+            certificate_not_after: Family::default(),
             streams_open: Gauge::default(),
             long_polls_open: Gauge::default(),
             resumes: Counts::default(),
@@ -216,6 +222,17 @@ impl Metrics {
             "Open connections that have not sent a whole request head yet, by listener",
             self.connections_silent.clone(),
         );
+        to.register(
+            "tls_handshakes",
+            "Connections to listeners with TLS, by how they began",
+            self.tls_handshakes.family(),
+        );
+        to.register_with_unit(
+            "tls_certificate_not_after",
+            "When each certificate expires, since 1970",
+            Unit::Seconds,
+            self.certificate_not_after.clone(),
+        );
         to.register("streams_open", "Streams open now", self.streams_open.clone());
         to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
         to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.family());
@@ -295,6 +312,20 @@ impl Metrics {
         self.windows.forget(source);
     }
 
+    /// Shows when certificates expire, by name in seconds since 1970, and no others than these. Of several with one name, the first to
+    /// expire counts.
+    pub fn certificates(&self, certificates: &[(&str, u64)]) {
+        self.certificate_not_after.clear();
+        let mut latest_first = certificates.to_vec();
+        latest_first.sort_by_key(|(_, not_after)| std::cmp::Reverse(*not_after));
+        for (name, not_after) in latest_first {
+            let label = CertificateLabel { certificate: name.to_owned() };
+            self.certificate_not_after
+                .get_or_create(&label)
+                .set(i64::try_from(not_after).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Counts one reload.
     pub fn reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&ReloadLabels::new(cause, outcome)).inc();
@@ -326,11 +357,12 @@ impl Metrics {
         }
     }
 
-    /// Counts the time of open streams, in seconds, summed over all streams; `stale` if the store was lost meanwhile.
-    pub fn stream_time(&self, seconds: f64, stale: bool) {
+    /// Counts the time of open streams, in seconds, summed over all streams; `stale` is the share of them, up to 1, for
+    /// which the store was lost meanwhile.
+    pub fn stream_time(&self, seconds: f64, stale: f64) {
         self.stream_seconds.inc_by(seconds);
-        if stale {
-            self.stale_stream_seconds.inc_by(seconds);
+        if stale > 0.0 {
+            self.stale_stream_seconds.inc_by(seconds * stale);
         }
     }
 

@@ -76,8 +76,8 @@ impl Store for Scripted {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        Ok(self.heads.lock().unwrap().clone())
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        Ok(self.heads.lock().unwrap().iter().copied().map(Some).collect())
     }
 
     async fn records(

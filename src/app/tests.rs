@@ -345,7 +345,7 @@ async fn a_store_that_comes_back_is_told_to_the_streams_which_then_have_all_they
     tokio::spawn(hub.run(shutdown.clone()));
     let places = http::Places::new(10, 0);
     let entrance = http::Entrance::new("public", 10, places, Arc::default(), false, Arc::clone(&metrics));
-    tokio::spawn(http::serve(listener, routes, entrance, limits, metrics, shutdown.clone()));
+    tokio::spawn(http::serve(listener, routes, entrance, None, limits, metrics, shutdown.clone()));
 
     let mut stream = reqwest::get(format!("http://{address}/v1/payments/a/events")).await.unwrap();
     let mut heard = String::new();

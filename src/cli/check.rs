@@ -2,13 +2,15 @@
 
 use super::{config_file::ConfigFile, output};
 use crate::{
-    config::{Config, ConfigMistakes, DEFAULT, Role},
+    config::{Config, ConfigMistakes, DEFAULT, ListenerKind, Role},
     source,
     store::{self, embedded},
+    tls::Certificate,
 };
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 /// Checks a configuration file, without starting anything
 ///
@@ -93,11 +95,26 @@ impl Checked {
     }
 
     fn as_text(&self, file: &Path) -> String {
-        let Config { sources, access, listen, store, .. } = &self.config;
+        let Config { sources, access, listen, tls, store, .. } = &self.config;
         let sources: Vec<&str> = sources.iter().map(source::Source::name).collect();
         let kids = access.kids();
         let kids: Vec<&str> = kids.iter().map(|kid| &**kid).collect();
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let address = |listener, address: SocketAddr| {
+            let with_tls = if tls.is_on(listener) { ", TLS" } else { "" };
+            format!("{address}{with_tls}")
+        };
+        let until = |certificate: &Certificate| {
+            let (name, seconds) = (certificate.name(), certificate.not_after().as_secs());
+            let until = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            until.map_or_else(|| name.to_owned(), |until| format!("{name} (until {until})"))
+        };
+        let certificates: Vec<String> =
+            tls.certificates.iter().map(|certificate| until(certificate)).collect();
+        let certificates = match certificates.as_slice() {
+            [] => String::new(),
+            all => format!("  certificates: {}\n", all.join(", ")),
+        };
         let store = match (store, self.is_there) {
             (store::Settings::Embedded(settings), Some(true)) => {
                 format!("{} (found)", settings.path.display())
@@ -114,13 +131,13 @@ impl Checked {
             (settings @ store::Settings::Redis(_), _) => settings.to_string(),
         };
         format!(
-            "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n  store: {store}",
+            "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n{certificates}  store: {store}",
             file.display(),
             list(sources),
             list(kids),
-            listen.public,
-            listen.ingest,
-            listen.admin,
+            address(ListenerKind::Public, listen.public),
+            address(ListenerKind::Ingest, listen.ingest),
+            address(ListenerKind::Admin, listen.admin),
         )
     }
 }

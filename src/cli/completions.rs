@@ -1,7 +1,7 @@
 //! `paystream completions`: prints a script that completes the arguments in a shell.
 
-use super::{Cli, output};
-use clap::{Args, CommandFactory as _};
+use super::output;
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 /// Prints a script that completes commands and arguments in a shell
@@ -23,9 +23,10 @@ pub(super) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    /// `cli` is the whole command line.
+    pub(super) fn run(&self, mut cli: Command) -> anyhow::Result<()> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "paystream", &mut script);
+        generate(self.shell, &mut cli, "paystream", &mut script);
         Ok(output::say(String::from_utf8_lossy(&script).trim_end())?)
     }
 }

@@ -11,6 +11,7 @@ use super::{
     proxying::Proxying,
     read,
     realm::DEFAULT_REALM,
+    tls::Tls,
 };
 use crate::{
     access::{Access, AccessSettings, Operators},
@@ -93,6 +94,7 @@ impl Config {
         Ok(Self {
             listen: Listen::or_default(None, None, None),
             proxying: Proxying::default(),
+            tls: Tls::default(),
             store: store::Settings::Embedded(embedded::Settings {
                 path: data,
                 history: 45 * DAY,

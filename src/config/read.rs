@@ -9,26 +9,23 @@ mod store;
 use super::{
     document::{Document, Section},
     duration::{DAY, HOUR},
-    listen::Listen,
+    listen::{ADDRESS, Listen, address},
     proxying::Proxying,
     scope::SecretScope,
+    tls::Tls,
 };
 use crate::{access::Access, limits::Limits, source::Source, stream, telemetry};
 pub(super) use admin::AdminSection;
-use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
-pub(super) const SECTIONS: [&str; 9] =
-    ["listen", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
-
-const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
+pub(super) const SECTIONS: [&str; 10] =
+    ["listen", "tls", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
 
 /// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
     pub(super) listen: Listen,
     pub(super) proxying: Proxying,
+    pub(super) tls: Tls,
     pub(super) store: Option<crate::store::Settings>,
     /// Whether the quarantine keeps the bodies of events.
     pub(super) holds_bodies: bool,
@@ -49,6 +46,7 @@ pub(super) struct Parts {
 pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
     let (listen, proxying) = listen(document.section("listen"));
+    let tls = Tls::read(document.section("tls").resolving_secrets(is_all), &listen);
     let (store, holds_bodies) = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
@@ -61,6 +59,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     Parts {
         listen,
         proxying,
+        tls,
         store,
         holds_bodies,
         sources,
@@ -103,22 +102,6 @@ fn listen(mut section: Section<'_>) -> (Listen, Proxying) {
     let proxying = Proxying::read(&mut section);
     section.end();
     (listen, proxying)
-}
-
-/// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
-/// takes the first IPv4 address, because the defaults are IPv4, or else the first one.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    const NONE: &str = "is not an address";
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (host, port) = text.rsplit_once(':').ok_or(NONE)?;
-    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    let port: u16 = port.parse().ok().filter(|_| is_host).ok_or(NONE)?;
-    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that cannot be found")?;
-    let found: Vec<SocketAddr> = found.collect();
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or("names a host that has no address")
 }
 
 fn stream(mut section: Section<'_>) -> stream::Settings {

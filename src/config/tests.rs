@@ -4,10 +4,12 @@ mod dev;
 mod excerpts;
 mod operators;
 mod paths;
+mod tls;
 mod warnings;
 
 use super::*;
 use std::{path::Path, time::Duration};
+use tls::write_tls;
 
 pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     let base = [
@@ -18,6 +20,7 @@ pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_TOKEN_OF_ANN", "fedcba9876543210fedcba9876543210"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
+        ("SENTINEL_PASSWORD", "fedcba9876543210fedcba9876543210"),
         ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
         ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
         ("PLAID_CLIENT_ID", "5f0c1e6f7a92d4c89f2c61d0"),
@@ -42,8 +45,14 @@ pub(super) fn all_of_the_manual() -> String {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
     };
-    let others =
-        ["cors = []", "hosts = []", "kind = \"embedded\"", "trusted_proxies = []", "proxy_protocol = []"];
+    let others = [
+        "cors = []",
+        "hosts = []",
+        "kind = \"embedded\"",
+        "trusted_proxies = []",
+        "proxy_protocol = []",
+        "listeners = []",
+    ];
     let is_other = |line: &&str| !others.contains(line);
     let lines: Vec<String> = DEFAULT.lines().filter(is_other).map(uncomment).collect();
     lines.join("\n")
@@ -83,6 +92,9 @@ fn all_examples_of_the_manual_are_valid() {
         fs::write(&path, pem).unwrap();
         text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
     }
+    // Clients' certificates need a listener of their own.
+    text = text.replace("ingest = \"127.0.0.1:8080\"", "ingest = \"127.0.0.1:8081\"");
+    text = text.replace("tls/", &format!("{}/", write_tls(folder.path()).display()));
     let config = parse(&text).unwrap();
     let names: Vec<&str> = config.sources.iter().map(source::Source::name).collect();
     assert_eq!(names, ["acme", "mollie", "plaid"]);
@@ -93,6 +105,10 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
     let shown = "[10.0.0.7/32, 10.1.0.0/16, 2001:db8:1::/48] by x-forwarded-for, PROXY protocol on [public]";
     assert_eq!(config.proxying.to_string(), shown);
+    let shown = "[public, ingest, admin], hsts 15552000s, redirect 0.0.0.0:80 to port 443";
+    assert_eq!(config.tls.to_string(), shown);
+    assert!(config.tls.ingest_clients.is_some() && config.tls.admin_clients.is_some());
+    assert_eq!(config.tls.certificates[0].name(), "pay.example");
 }
 
 #[test]
@@ -117,12 +133,12 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("[lisen]", "paystream.toml:1: [lisen]: this section is unknown; did you mean listen?"),
         (
             "zzz = 1",
-            "paystream.toml:1: [zzz]: this section is unknown; the known sections are: listen, store",
+            "paystream.toml:1: [zzz]: this section is unknown; the known sections are: listen, tls, store",
         ),
         ("listen = 1", "paystream.toml:1: [listen]: the value must be a table"),
         (
             "\n\n[store]\nkind = \"redis\"",
-            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
+            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] for one server, redis+cluster://",
         ),
         (
             "[store]\nurl = \"redis://h\"",
@@ -137,12 +153,28 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "paystream.toml:3: [store] url: the value is no address of a Redis server; allowed: redis://[user@]host",
         ),
         (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,b/1\"",
+            "[store] url: the value names a database, but a cluster has none; leave it out; allowed: redis://",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://a,b\"",
+            "[store] url: the value does not name the group of servers that the sentinels watch; add it, as in /mymaster",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a\"\ntls_name = \"redis.internal\"",
+            "[store] tls_name: this key is for TLS only; let the url begin with rediss, or remove the key",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://u:p@a,b/m\"",
+            "[store] url: the address contains a password, which does not belong in this file",
+        ),
+        (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
             "[store] prefix: \"{1}\" is not a valid prefix; allowed: 1 to 32 letters",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\ndurability = \"yes\"",
-            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\" or \"none\"",
+            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\", \"service\" or \"none\"",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nack_replicas = 17",
@@ -398,6 +430,8 @@ fn a_secret_file_loses_only_its_last_line_break() {
 fn the_manual_has_every_key() {
     for section in [
         "[listen]",
+        "[tls]",
+        "[[tls.certificate]]",
         "[store]",
         "[access]",
         "[stream]",
@@ -420,7 +454,10 @@ fn the_manual_has_every_key() {
                 let line = line.trim_start_matches('#');
                 line.starts_with(&value) || line == table
             };
-            assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
+            assert!(
+                ["key", "certificate"].contains(&key) || DEFAULT.lines().any(as_setting),
+                "{section} {key}"
+            );
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! This is the only writer of the format: what other rooms refuse arrives here as a status, a reason and a detail.
 
-use super::problems;
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -71,7 +70,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({
-            "type": problems::type_of(self.reason),
+            "type": format!("/problems/{}", self.reason),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,

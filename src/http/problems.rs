@@ -22,11 +22,6 @@ pub(super) fn routes() -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
 
-/// Returns the `type` of the problems with this reason code.
-pub(super) fn type_of(reason: &str) -> String {
-    format!("/problems/{reason}")
-}
-
 async fn explain(reason: Result<Path<String>, PathRejection>) -> Result<impl IntoResponse, Problem> {
     let section = reason.ok().and_then(|Path(reason)| section(&reason));
     let Some(section) = section else { return Err(problem::not_found().await) };

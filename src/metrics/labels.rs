@@ -176,6 +176,10 @@ pub enum StoreFault {
     BadNotice,
     /// Too few replicas acknowledged a write.
     Replicas,
+    /// A server of a cluster sent a command to another one.
+    Redirected,
+    /// A slot of a cluster got another primary, or a group another one.
+    Topology,
 }
 
 /// Why a stream or a snapshot was refused.
@@ -234,6 +238,27 @@ pub enum AdminRefusal {
     ReadOnly,
     /// The token is not that of an operator.
     WrongToken,
+}
+
+/// How a connection to a listener with TLS began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HandshakeOutcome {
+    /// By a whole handshake.
+    Full,
+    /// By a shorter handshake, with a ticket of an earlier one.
+    Resumed,
+    /// The handshake failed: no common version or cipher, a certificate that is missing or not accepted, a broken message.
+    Failed,
+    /// The client spoke HTTP without TLS.
+    PlainHttp,
+}
+
+/// The label of the metrics of one certificate: the first name that it is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CertificateLabel {
+    /// The name, such as `pay.example`.
+    pub certificate: String,
 }
 
 /// What asked for a reload of the configuration.

@@ -76,12 +76,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use clock::{Clock, Now};
-use command::Command;
+use command::{Command, Reply};
 use folder::Folder;
 use journal::{EXTENT, FolderDisk, JournalError};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
-use records::RecordLogs;
+use records::{RecordLogs, held};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -287,6 +287,13 @@ impl Embedded {
         })
     }
 
+    /// Sends a command to the writer, and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(command(reply))?;
+        answer(answered).await
+    }
+
     /// Runs a read on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
     /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
@@ -334,12 +341,13 @@ impl Store for Embedded {
         self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(closed());
         }
         // The writer keeps the 256 heads of 16 bytes each in memory.
-        Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(heads.iter().copied().map(Some).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -383,9 +391,7 @@ impl Store for Embedded {
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Audit { entry: Box::new(entry), reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Audit { entry: Box::new(entry), reply }).await
     }
 
     async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
@@ -408,44 +414,34 @@ impl Store for Embedded {
     }
 
     async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Hold { record: Box::new((record, body)), reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Hold { record: Box::new((record, body)), reply }).await
     }
 
     async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
         let (source, now) = (Arc::<str>::from(source), (self.clock)());
-        self.read_with(move |recent| records::read(recent, &source, id, now)).await
+        self.read_with(move |recent| held::read(recent, &source, id, now)).await
     }
 
     async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::SettleHeld { settled: Box::new((source.into(), id, settlement)), reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::SettleHeld { settled: Box::new((source.into(), id, settlement)), reply })
+            .await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })
+            .await
     }
 
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Claim { source: source.into(), terms, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Claim { source: source.into(), terms, reply }).await
     }
 
     async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Settle { pending: Box::new(pending), settlement, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Settle { pending: Box::new(pending), settlement, reply }).await
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlogs { reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Backlogs { reply }).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {

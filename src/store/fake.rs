@@ -8,7 +8,7 @@ use super::{
     Settlement, Settling, Store, StoreError,
 };
 use crate::metrics::Metrics;
-use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
+use crate::payment::{Cursor, Event, Fact, Money, Name, PartitionSet, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{
@@ -40,6 +40,8 @@ pub(crate) struct Fake {
     reading: AtomicUsize,
     /// The greatest number of such reads so far.
     pub(crate) most_reading: AtomicUsize,
+    /// The partitions whose heads are not told.
+    pub(crate) lost_partitions: Mutex<PartitionSet>,
     /// Makes the hub believe that its subscription was renewed.
     pub(crate) interruption: tokio::sync::Notify,
     /// Whether that subscription is to another server.
@@ -79,6 +81,7 @@ impl Fake {
             index_reads: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
             most_reading: AtomicUsize::new(0),
+            lost_partitions: Mutex::default(),
             interruption: tokio::sync::Notify::new(),
             elsewhere: AtomicBool::new(false),
             missed: Mutex::default(),
@@ -229,7 +232,8 @@ impl Store for Fake {
         })
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        let lost = *self.lost_partitions.lock().unwrap();
         let inner = self.answer()?;
         let head = |p| {
             inner
@@ -238,7 +242,7 @@ impl Store for Fake {
                 .and_then(|f| f.last())
                 .map_or(Head::default(), |r| Head { pos: r.pos, tag: r.tag })
         };
-        Ok((0..=u8::MAX).map(head).collect())
+        Ok((0..=u8::MAX).map(|p| (!lost.contains(p)).then(|| head(p))).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -350,8 +354,8 @@ impl Store for Fake {
     async fn interrupted(&self) -> Interruption {
         self.interruption.notified().await;
         match self.elsewhere.load(Ordering::Relaxed) {
-            true => Interruption::Elsewhere,
-            false => Interruption::Missed,
+            true => Interruption::Elsewhere(PartitionSet::ALL),
+            false => Interruption::Missed(PartitionSet::ALL),
         }
     }
 

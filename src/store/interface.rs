@@ -30,8 +30,9 @@ pub trait Store: Send + Sync + 'static {
     /// head; an empty feed is read from 1.
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError>;
 
-    /// The newest place of each partition's feed, indexed by partition: 256 of them.
-    async fn heads(&self) -> Result<Vec<Head>, StoreError>;
+    /// The newest place of each partition's feed, indexed by partition: 256 of them, `None` where the server of that partition alone does
+    /// not answer. An error means that none answers.
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError>;
 
     /// Whether the store keeps an index of the payments of each realm.
     fn is_indexed(&self) -> bool;

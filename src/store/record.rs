@@ -9,11 +9,13 @@
 
 mod class;
 mod held;
+mod held_id;
 mod stored;
 
 pub use class::QuarantineClass;
 pub(super) use held::body_bears;
-pub use held::{HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, Settling};
+pub use held::{HELD_BYTES, HELD_PER_SHARE, Held, Holding, Settling};
+pub use held_id::{HELD_FOR, HeldId, HeldIdError};
 
 use crate::payment::{Name, Time};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -116,10 +118,11 @@ impl Record {
     /// The share of its source's quarantine to which the record belongs, as a text without spaces: the class of the message and the
     /// reason. Held records have shares of their own, since nothing displaces them.
     pub(in crate::store) fn share(&self) -> String {
-        if self.held.is_some() {
-            return held::share_of(self);
-        }
-        let class = if self.confirmation.is_some() { "answer" } else { "delivery" };
+        let class = match (&self.held, &self.confirmation) {
+            (Some(_), _) => "held",
+            (None, Some(_)) => "answer",
+            (None, None) => "delivery",
+        };
         format!("{class}:{}", self.reason.as_ref().map_or("", ReasonCode::as_str))
     }
 }

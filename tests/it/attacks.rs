@@ -9,6 +9,7 @@ mod http2;
 mod ingest;
 mod realm;
 mod store;
+mod tls;
 mod tokens;
 
 use std::{collections::BTreeSet, fs, path::Path};

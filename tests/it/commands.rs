@@ -8,8 +8,19 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 10] =
-    ["serve", "demo", "trigger", "watch", "reconcile", "erase", "token", "check", "completions", "store"];
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "demo",
+    "trigger",
+    "watch",
+    "reconcile",
+    "erase",
+    "token",
+    "check",
+    "completions",
+    "man",
+    "store",
+];
 
 /// Runs a command on a blocking thread, so that the gateway can answer it on the runtime's threads.
 async fn run(mut command: Command) -> Output {
@@ -95,6 +106,21 @@ fn completions_are_scripts_that_complete_every_command() {
     let output =
         Command::new("bash").args(["-c", line, "bash", env!("CARGO_BIN_EXE_paystream")]).output().unwrap();
     assert_eq!(stdout(&output), "token", "{output:?}");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let page = stdout(&paystream().arg("man").output().unwrap());
+    assert!(page.contains(".TH paystream 1"), "{page}");
+    for name in COMMANDS {
+        let page = stdout(&paystream().args(["man", name]).output().unwrap());
+        assert!(
+            page.contains(&format!(".TH paystream-{name} 1")) && page.contains(".SH OPTIONS"),
+            "{name}: {page}"
+        );
+    }
+    let unknown = paystream().args(["man", "surf"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! like: `tests/clients/oracles/order.mjs`.
 
 mod answers;
+mod costs;
 mod order;
 mod orders;
 mod wire;

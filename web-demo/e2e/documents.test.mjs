@@ -24,6 +24,7 @@ const { parse } = require("yaml");
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ADMIN_TOKEN = "an-admin-token-of-the-tests-7c41";
+const READER_TOKEN = "a-token-for-reading-of-the-tests-19e0";
 const ACME_SECRET = "9f2c61d0a7e84b35bd0c1e6f7a92d4c8e15b3f60";
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
@@ -73,6 +74,10 @@ before(async () => {
   const more = `
 [admin]
 token = "env:E2E_ADMIN_TOKEN"
+[[admin.operator]]
+name = "reader"
+role = "read"
+token = "env:E2E_READER_TOKEN"
 [[source]]
 name = "acme"
 provider = "generic"
@@ -87,7 +92,7 @@ secrets = ["env:E2E_ACME_SECRET"]
 key = "env:E2E_ACME_SECRET"
 url = "http://127.0.0.1:${port}"
 `;
-  gateway = await Gateway.start({ linger: "1s", more, environment: { E2E_ADMIN_TOKEN: ADMIN_TOKEN, E2E_ACME_SECRET: ACME_SECRET } });
+  gateway = await Gateway.start({ linger: "1s", more, environment: { E2E_ADMIN_TOKEN: ADMIN_TOKEN, E2E_READER_TOKEN: READER_TOKEN, E2E_ACME_SECRET: ACME_SECRET } });
 });
 
 after(async () => {
@@ -183,7 +188,7 @@ test("the document has the routes of the routers, and no others", async () => {
   const routes = new Set(["GET /dashboard"]);
   for (const file of files) {
     const [text = ""] = (await readFile(`${ROOT}/src/http/${file}`, "utf8")).split("#[cfg(test)]");
-    const prefix = /^(public|realm)\.rs$/.test(file) ? "/v1" : /^admin\/(sources|backup|records|erase|reconcile)\.rs$/.test(file) ? "/admin" : "";
+    const prefix = /^(public|realm)\.rs$/.test(file) ? "/v1" : /^admin\/(?!health|metrics)\w+\.rs$/.test(file) ? "/admin" : "";
     for (const [, path, handlers = ""] of text.matchAll(/\.route\(\s*"([^"]+)",\s*((?:[^()]|\([^()]*\))*)\)/g)) {
       for (const [, method = ""] of handlers.matchAll(/\b(get|post|put|patch|delete)\(/g)) routes.add(`${method.toUpperCase()} ${prefix}${path}`);
     }
@@ -286,7 +291,14 @@ test("every route answers what the document says, and each status that it lists 
   const erased = await ask("DELETE", erase, 200, { parts: { payment: "pi_c" }, headers: operator, query: "?realm=default" });
   assert.equal(erased.known, true);
   await ask("DELETE", erase, 400, { parts, headers: operator });
-  await ask("GET", "/admin/store/backup", 200, { headers: operator });
+  const reader = bearer(READER_TOKEN);
+  await ask("DELETE", erase, 403, { parts, headers: reader, query: "?realm=default" });
+  await ask("POST", reconcile, 403, { parts: { source: "mollie", payment: "tr_1" }, headers: reader });
+  await ask("GET", "/admin/store/backup", 403, { headers: reader });
+  await ask("GET", "/admin/store/backup", 200, { headers: operator, query: "?reason=nightly" });
+  const trail = await ask("GET", "/admin/audit", 200, { headers: reader });
+  assert(trail.entries.length >= 5, JSON.stringify(trail));
+  await ask("GET", "/admin/audit", 400, { headers: reader, query: "?action=dance" });
   await ask("GET", "/admin/store/backup", 400, { headers: operator, query: "?x=1" });
 
   const admin = Object.entries(openapi.paths).filter(([path]) => path.startsWith("/admin/"));

@@ -103,7 +103,7 @@ impl Store for Fake {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         Ok(Vec::new())
     }
 

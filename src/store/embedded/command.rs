@@ -1,6 +1,6 @@
 //! Commands: what tasks ask of the writer's thread, each with the way back for its answer.
 
-use super::erase::Keys;
+use super::layout::KeysToErase;
 use crate::{
     payment::{Event, Name},
     store::{
@@ -43,7 +43,7 @@ pub(super) enum Command {
     /// Erase a payment's log and its pending confirmations.
     Erase { erasure: Box<Erasure>, reply: Reply<Erased> },
     /// Remove these records, which bear an erased payment's id.
-    EraseRecords { keys: Keys, reply: Reply<Erased> },
+    EraseRecords { keys: KeysToErase, reply: Reply<Erased> },
     /// Answer, to show that the writer works.
     Ping { reply: Reply<()> },
 }

@@ -4,9 +4,9 @@ use super::{
     batch::Batch,
     change::Change,
     layer::Layer,
-    layout::{self, RecordKey},
+    layout::{self, KeysToErase},
     recent::Recent,
-    records::{self, RecordLogs},
+    records::{RecordLogs, held},
     work_queue::WorkQueues,
 };
 use crate::{
@@ -15,28 +15,13 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The keys of what bears an erased payment's id beside its log.
-pub(super) struct Keys {
-    /// The keys of records.
-    records: Vec<RecordKey>,
-    /// The keys of what is held, each with the key of its record.
-    held: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Keys {
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.held.is_empty()
-    }
-}
-
 /// The keys of all records that bear a payment's id, or are held with a body that does, but for those of the sources `others`. Each source
 /// has a bounded number of records.
 pub(super) fn records_of(
     recent: &Recent,
     payment: &Name,
     others: &BTreeSet<Arc<str>>,
-) -> Result<Keys, StoreError> {
+) -> Result<KeysToErase, StoreError> {
     let mut keys = Vec::new();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
         for (key, value) in recent.pairs(&Layer::default(), &layout::all_records(log))? {
@@ -46,7 +31,7 @@ pub(super) fn records_of(
             }
         }
     }
-    Ok(Keys { records: keys, held: records::bearing(recent, payment, others)? })
+    Ok(KeysToErase { records: keys, held: held::bearing(recent, payment, others)? })
 }
 
 /// Removes a payment's log and its pending confirmations. Where there was a log or a reference to it, the feed gets one more
@@ -108,7 +93,7 @@ pub(super) fn erase(
 pub(super) fn remove_records(
     batch: &mut Batch<'_>,
     records: &mut RecordLogs,
-    Keys { records: keys, held }: Keys,
+    KeysToErase { records: keys, held }: KeysToErase,
 ) -> Result<Erased, StoreError> {
     let mut erased = Erased::default();
     let of_held = held.iter().map(|(_, key)| (RecordLog::Quarantine, key.clone()));

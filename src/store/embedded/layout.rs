@@ -338,6 +338,21 @@ pub(super) fn held_before(ms: u64) -> Vec<u8> {
 /// The key of a record, and the log that it belongs to.
 pub(super) type RecordKey = (RecordLog, Vec<u8>);
 
+/// The keys of what bears an erased payment's id beside its log.
+pub(super) struct KeysToErase {
+    /// The keys of records.
+    pub(super) records: Vec<RecordKey>,
+    /// The keys of what is held, each with the key of its record.
+    pub(super) held: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl KeysToErase {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.held.is_empty()
+    }
+}
+
 /// The prefix of the keys of all sources' records.
 pub(super) fn all_records(log: RecordLog) -> [u8; 1] {
     [kind_of(log)]

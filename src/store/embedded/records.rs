@@ -5,13 +5,10 @@
 //! The keys of records say nothing of shares. Which record belongs to which share is known to the writer alone, in memory; it reads the
 //! quarantine of a source before it writes there for the first time.
 
-mod held;
-
-pub(super) use held::{bearing, read};
+pub(super) mod held;
 
 use super::{batch::Batch, layout};
-use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
-use held::HeldShares;
+use crate::store::{HeldId, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
 use std::collections::{HashMap, VecDeque};
 
 /// The records of all logs, by the prefix of their keys: two logs for each source.
@@ -19,6 +16,9 @@ use std::collections::{HashMap, VecDeque};
 pub(super) struct RecordLogs {
     logs: HashMap<Vec<u8>, Numbers>,
 }
+
+/// The held records of one source, by share, the oldest first: the number of each in the quarantine, and its id.
+type HeldShares = HashMap<String, VecDeque<(u64, HeldId)>>;
 
 /// The numbers of the records of one log.
 #[derive(Default)]

@@ -3,6 +3,7 @@ mod carrying;
 mod faults;
 mod held;
 mod index;
+mod labels;
 
 use super::{
     carrier::{Carrier, PACE, Pace},

@@ -22,7 +22,7 @@ const BYTES_PER_CALL: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Appending {
     pub(super) tag: Tag,
-    partition: u8,
+    pub(super) partition: u8,
     realm: Name,
     kind: Kind,
     id: Name,

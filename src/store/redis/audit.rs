@@ -15,7 +15,7 @@ impl Redis {
         let mut command = redis::cmd("XADD");
         command.arg(self.plan.audit()).arg("MAXLEN").arg(AUDIT_ENTRIES).arg("*").arg("r");
         command.arg(entry.to_bytes()?);
-        self.writer()?.write(command, true).await.map(drop)
+        self.write(command, true).await.map(drop)
     }
 
     /// Reads the newest `limit` entries before `before`. The id of an entry is its cursor.
@@ -65,7 +65,7 @@ impl Redis {
             }
             let mut command = redis::cmd("XDEL");
             command.arg(stream).arg(&ids);
-            removed += reply::count(&self.writer()?.write(command, true).await?)?;
+            removed += reply::count(&self.write(command, true).await?)?;
         }
         Ok(removed)
     }

@@ -4,12 +4,7 @@
 //! when its time is over. A list of the stream's entries bounds each share. All lie in the slot of the source. `held.lua` changes
 //! them together.
 
-use super::{
-    Redis,
-    plan::Plan,
-    reply,
-    scripts::{HELD, digest},
-};
+use super::{Redis, reply};
 use crate::{
     payment::Name,
     store::{
@@ -17,34 +12,11 @@ use crate::{
         record::body_bears,
     },
 };
-use redis::{Cmd, Pipeline};
+use redis::Pipeline;
 use serde_json::Value;
 
 /// The most bodies that are read at once: at most some 4 MB.
 const BODIES: usize = 64;
-
-/// Builds the commands that hold records.
-#[derive(Debug)]
-pub(super) struct HeldRecords {
-    plan: Plan,
-    /// The digest of the script.
-    script: String,
-}
-
-impl HeldRecords {
-    pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, script: digest(HELD) }
-    }
-
-    fn script(&self, record: &Record, id: HeldId, step: &str) -> Cmd {
-        let (source, share) = (&record.source, record.share());
-        let keys =
-            [self.plan.quarantine(source), self.plan.share(source, &share), self.plan.held(source, id)];
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.script).arg(keys.len()).arg(&keys[..]).arg(step);
-        command
-    }
-}
 
 fn life_ms() -> u64 {
     HELD_FOR.as_millis().try_into().unwrap_or(u64::MAX)
@@ -59,9 +31,9 @@ impl Redis {
     pub(super) async fn hold_record(&self, record: &Record, body: &Value) -> Result<Holding, StoreError> {
         let id = record.held.ok_or_else(|| StoreError::Corrupt("a held record has no id".into()))?;
         self.note(&record.source, true).await?;
-        let mut command = self.held.script(record, id, "hold");
+        let mut command = self.records.held_script(record, id, "hold");
         command.arg(record.to_bytes()?).arg(json(body)).arg(HELD_PER_SHARE).arg(life_ms());
-        match self.writer()?.write(command, true).await? {
+        match self.write(command, true).await? {
             redis::Value::Int(-1) => Ok(Holding::Full),
             held => {
                 reply::count(&held).map(|held| Holding::Held(usize::try_from(held).unwrap_or(usize::MAX)))
@@ -72,7 +44,7 @@ impl Redis {
     /// Reads what is held under an id of a source.
     pub(super) async fn read_held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(self.held.plan.held(source, id)).arg("r").arg("b").arg("s");
+        command.arg(self.plan.held(source, id)).arg("r").arg("b").arg("s");
         let [record, body, settled] = reply::texts(self.ask(command).await?)?;
         Ok(match (record, body, settled) {
             (_, _, Some(settled)) => Some(Held::Settled(reply::json(&settled)?)),
@@ -95,9 +67,9 @@ impl Redis {
             Some(Held::Settled(settled)) => return Ok(Settling::Before(settled)),
             Some(Held::Waiting(record, _)) => record,
         };
-        let mut command = self.held.script(&record, id, "settle");
+        let mut command = self.records.held_script(&record, id, "settle");
         command.arg(json(settlement)).arg(life_ms());
-        match self.writer()?.write(command, true).await? {
+        match self.write(command, true).await? {
             redis::Value::Nil => Ok(Settling::Unknown),
             redis::Value::Int(1) => Ok(Settling::Now),
             said => {
@@ -111,29 +83,29 @@ impl Redis {
     /// Erases the held records of a source that bear a payment's id, or whose bodies do, and returns how many there were.
     pub(super) async fn erase_held(&self, source: &str, erasure: &Erasure) -> Result<u64, StoreError> {
         let mut listed = Pipeline::with_capacity(1);
-        let stream = self.held.plan.quarantine(source);
+        let stream = self.plan.quarantine(source);
         listed.cmd("XRANGE").arg(&stream).arg("-").arg("+");
-        let answer = self.reader()?.ask(&listed, 1).await?.pop().unwrap_or(redis::Value::Nil);
+        let answer = self.shards()?.ask(&listed).await?.pop().unwrap_or(redis::Value::Nil);
         let held = reply::held(answer)?;
         let mut removed = 0;
         for part in held.chunks(BODIES) {
             let mut bodies = Pipeline::with_capacity(part.len());
             for (_, _, id) in part {
-                bodies.cmd("HGET").arg(self.held.plan.held(source, *id)).arg("b");
+                bodies.cmd("HGET").arg(self.plan.held(source, *id)).arg("b");
             }
-            let bodies = self.reader()?.ask(&bodies, part.len()).await?;
+            let bodies = self.shards()?.ask(&bodies).await?;
             for ((entry, record, id), body) in part.iter().zip(bodies) {
                 if !bears(record, &body, &erasure.subject.id)? {
                     continue;
                 }
-                let keys = (self.held.plan.share(source, &record.share()), self.held.plan.held(source, *id));
+                let keys = (self.plan.share(source, &record.share()), self.plan.held(source, *id));
                 let mut commands = [redis::cmd("DEL"), redis::cmd("XDEL"), redis::cmd("LREM")];
                 let [body, line, room] = &mut commands;
                 body.arg(&keys.1);
                 line.arg(&stream).arg(entry);
                 room.arg(&keys.0).arg(1).arg(entry);
                 for command in commands {
-                    self.writer()?.write(command, true).await?;
+                    self.write(command, true).await?;
                 }
                 removed += 1;
             }

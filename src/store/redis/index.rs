@@ -36,7 +36,7 @@ pub(super) struct Reading {
 }
 
 /// Asks where the index stands: the server's time, and of each of these partitions what is known of it and of the realm.
-pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> (Pipeline, usize) {
+pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(1 + from.len());
     commands.cmd("TIME");
     for (partition, _) in from {
@@ -44,7 +44,7 @@ pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> (Pipe
         commands.cmd("HMGET").arg(plan.head(*partition)).arg(&["pos", "listed", "begun"]);
         commands.arg(format!("cut {changed}")).arg(format!("erased {changed}"));
     }
-    (commands, 1 + from.len())
+    commands
 }
 
 /// Reads the answers to [`ask_state`].
@@ -75,7 +75,7 @@ pub(super) fn state(answers: Vec<Value>, from: &[(u8, Time)]) -> Result<Vec<Read
 }
 
 /// Asks for the payments that changed at or after the time, and how many there are.
-pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (Pipeline, usize) {
+pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(2 * readings.len());
     for Reading { partition, begun, from, .. } in readings {
         let changed = plan.changed(*partition, realm);
@@ -83,7 +83,7 @@ pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (P
         commands.cmd("ZCOUNT").arg(&changed).arg(begun).arg("+inf");
         commands.cmd("ZRANGE").arg(&changed).arg(from).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
     }
-    (commands, 2 * readings.len())
+    commands
 }
 
 /// Reads the answers to [`ask_changes`].
@@ -105,7 +105,7 @@ pub(super) fn changes(answers: Vec<Value>, readings: &mut [Reading]) -> Result<(
 }
 
 /// Asks when those payments came first, in parts that the server answers in a few milliseconds each.
-pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Vec<(Pipeline, usize)> {
+pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Vec<Pipeline> {
     let listed: Vec<_> = readings.iter().flat_map(|reading| &reading.part.listed).collect();
     let ask = |listed: &[&Listed]| {
         let mut commands = Pipeline::with_capacity(listed.len());
@@ -113,7 +113,7 @@ pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Vec
             let subject = Subject::payment(realm.clone(), payment.clone());
             commands.cmd("HMGET").arg(plan.meta(&subject)).arg("first");
         }
-        (commands, listed.len())
+        commands
     };
     listed.chunks(FIRSTS).map(ask).collect()
 }

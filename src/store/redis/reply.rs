@@ -56,19 +56,26 @@ pub(super) fn log(answer: Value) -> Result<Log, StoreError> {
     Ok(log)
 }
 
-/// Reads the answers of one transaction: the head of a partition, and its references from place `from` on.
-pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Feed, StoreError> {
-    let answers = answers.pop().ok_or_else(|| corrupt("no answer"))?;
-    let Ok([here, references]) = <[Value; 2]>::try_from(list(answers)?) else {
-        return Err(corrupt("a transaction of two"));
+/// Reads the references of a partition from place `from` on, and its head, which was read after them. The last reference is the head as of
+/// the time of the references; the other head counts only if there is none.
+pub(super) fn feed(plan: &Plan, answers: Vec<Value>, from: u64) -> Result<Feed, StoreError> {
+    let Ok([references, later]) = <[Value; 2]>::try_from(answers) else {
+        return Err(corrupt("the references and the head of a partition"));
     };
-    let here = head(&here)?;
+    let references = list(references)?;
+    let here = match references.last() {
+        Some(newest) => {
+            let (pos, mut fields) = entry_of(newest.clone())?;
+            Head { pos, tag: fields.parse("t")? }
+        }
+        None => head(&later)?,
+    };
     // The server trims whole nodes of its stream, so it may keep more references than the store promises.
     let oldest = here.pos.saturating_sub(FEED_LEN) + u64::from(here.pos > 0);
     if from > here.pos.max(1) || from < oldest.max(u64::from(here.pos > 0)) {
         return Ok(Feed::Gone(here));
     }
-    let references = list(references)?
+    let references = references
         .into_iter()
         .map(|entry| {
             let (pos, mut fields) = entry_of(entry)?;

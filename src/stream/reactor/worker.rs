@@ -158,8 +158,8 @@ impl Worker {
     /// Takes a stream over and writes its beginning.
     fn arrive(&mut self, arrival: Arrival, at: &Moment<'_>) {
         let Arrival { drive, watches, out, departure } = arrival;
-        let Departure { socket, head, framing, stray, guard } = departure;
-        let mut line = Line::new(socket, framing, stray, guard);
+        let Departure { socket, tls, head, framing, stray, guard } = departure;
+        let mut line = Line::new(socket, tls, framing, stray, guard);
         let Some(key) = self.streams.vacancy() else { return };
         if let Err(error) = line.register(self.poll.registry(), token(key)) {
             tracing::error!(%error, "a reactor cannot watch a socket; its stream is cut");

@@ -22,11 +22,11 @@ const SECRETS: [(&str, &str); 3] = [
 
 /// Whether a block is a piece of `paystream.toml`, and not of a preset or of another program's file.
 fn is_configuration(block: &Block) -> bool {
-    let sections = ["listen", "store", "access", "stream", "admin", "pages", "limits", "log"];
+    let sections = ["listen", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
     let mut headings = block.text.lines().filter(|line| line.starts_with('['));
     headings.any(|line| {
-        let name = line.trim_matches(['[', ']']).split(']').next().unwrap();
-        sections.contains(&name) || ["source", "access.key"].contains(&name)
+        let name = line.trim_matches('[').split([']', '.']).next().unwrap();
+        sections.contains(&name)
     })
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Vec<Key>,
     /// Further lines under `[listen]`.
     pub(crate) listen: String,
+    /// Lines under `[tls]`, and its certificates.
+    pub(crate) tls: String,
     /// Whether streams and webhooks share one socket.
     pub(crate) one_socket: bool,
     /// The soft and the hard limit of open files; by default those of the tests.
@@ -100,6 +102,7 @@ impl Default for Setup {
             ],
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
             listen: String::new(),
+            tls: String::new(),
             one_socket: false,
             open_files: None,
             access: "cors = [\"https://shop.example\"]".to_owned(),
@@ -144,7 +147,8 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}[store]\n{store}\nquarantine_bodies = {bodies}\n",
+             {listen}[tls]\n{tls}\n[store]\n{store}\nquarantine_bodies = {bodies}\n",
+            tls = self.tls,
             bodies = self.quarantine_bodies,
             listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );

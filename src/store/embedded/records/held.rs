@@ -16,16 +16,10 @@ use crate::{
     },
 };
 use serde_json::Value;
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The most that is read at once of what is held, or removed because its time is over: at most some 8 MB of values.
 const PART: usize = 128;
-
-/// The held records of one source, by share, the oldest first: the number of each in the quarantine, and its id.
-pub(super) type HeldShares = HashMap<String, VecDeque<(u64, HeldId)>>;
 
 impl RecordLogs {
     /// Writes a record and its body, if its share has room. Those of the share whose time is over make room first. An error leaves the batch as
