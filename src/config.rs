@@ -95,7 +95,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 13];
+pub type Fixed = [(&'static str, String); 14];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");

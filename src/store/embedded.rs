@@ -321,10 +321,8 @@ fn closed() -> StoreError {
 #[async_trait]
 impl Store for Embedded {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let (reply, answered) = oneshot::channel();
         let Append { event, shared_ids } = append;
-        self.send(Command::Append { event: Arc::new(event), shared_ids, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Append { event: Arc::new(event), shared_ids, reply }).await
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -406,9 +404,7 @@ impl Store for Embedded {
         let keys = self.read_with(move |recent| audit::expired(recent, expiry)).await?;
         let mut removed = 0;
         for keys in keys.chunks(audit::REMOVED_AT_ONCE) {
-            let (reply, answered) = oneshot::channel();
-            self.send(Command::Expire { keys: keys.to_vec(), reply })?;
-            removed += answer(answered).await?;
+            removed += self.ask(|reply| Command::Expire { keys: keys.to_vec(), reply }).await?;
         }
         Ok(removed)
     }
@@ -445,16 +441,13 @@ impl Store for Embedded {
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
-        let mut erased = answer(answered).await?;
+        let erase = |reply| Command::Erase { erasure: Box::new(erasure.clone()), reply };
+        let mut erased = self.ask(erase).await?;
         // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
         let find = move |recent: &Recent| erase::records_of(recent, &erasure.subject.id, &erasure.others);
         let keys = self.read_with(find).await?;
         if !keys.is_empty() {
-            let (reply, answered) = oneshot::channel();
-            self.send(Command::EraseRecords { keys, reply })?;
-            erased += answer(answered).await?;
+            erased += self.ask(|reply| Command::EraseRecords { keys, reply }).await?;
         }
         Ok(erased)
     }
