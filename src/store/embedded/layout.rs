@@ -338,12 +338,15 @@ pub(super) fn held_before(ms: u64) -> Vec<u8> {
 /// The key of a record, and the log that it belongs to.
 pub(super) type RecordKey = (RecordLog, Vec<u8>);
 
+/// The key of what is held, and the key of its record.
+pub(super) type HeldKey = (Vec<u8>, Vec<u8>);
+
 /// The keys of what bears an erased payment's id beside its log.
 pub(super) struct KeysToErase {
     /// The keys of records.
     pub(super) records: Vec<RecordKey>,
     /// The keys of what is held, each with the key of its record.
-    pub(super) held: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) held: Vec<HeldKey>,
 }
 
 impl KeysToErase {

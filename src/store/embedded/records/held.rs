@@ -9,7 +9,7 @@ use crate::{
         embedded::{
             batch::Batch,
             layer::Layer,
-            layout::{self, HeldValue},
+            layout::{self, HeldKey, HeldValue},
             recent::Recent,
         },
         record::body_bears,
@@ -143,7 +143,7 @@ pub(in super::super) fn bearing(
     recent: &Recent,
     payment: &Name,
     others: &BTreeSet<Arc<str>>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+) -> Result<Vec<HeldKey>, StoreError> {
     let (mut end, mut keys) = (layout::held_before(u64::MAX), Vec::new());
     loop {
         let part = recent.newest_in(&Layer::default(), layout::HELD, &end, PART)?;
