@@ -74,7 +74,9 @@ impl App {
         let history = config.store.history();
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let common = Common { store, history, metrics, limits, stream, shutdown: Shutdown::default() };
+        let holds_bodies = config.holds_bodies;
+        let common =
+            Common { store, history, holds_bodies, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
@@ -86,6 +88,7 @@ impl App {
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             labels: ingest.as_ref().map(|half| Arc::clone(&half.labels)),
+            ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),

@@ -25,6 +25,7 @@ mod exit;
 mod man;
 mod output;
 mod port;
+mod quarantine;
 mod reconcile;
 mod rotation;
 mod serve;
@@ -65,6 +66,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
+    Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
     Deliveries(deliveries::DeliveriesArgs),
@@ -94,6 +96,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Store(store) => return block_on(store.run()),
+        Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),

@@ -69,6 +69,8 @@ pub struct Config {
     pub tls: Tls,
     /// The store of the events.
     pub store: store::Settings,
+    /// Whether the quarantine keeps the bodies of events.
+    pub holds_bodies: bool,
     /// The webhook endpoints, one for each provider account.
     pub sources: Vec<source::Source>,
     /// Decides who may watch which payments.
@@ -93,7 +95,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 13];
+pub type Fixed = [(&'static str, String); 14];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -168,6 +170,7 @@ impl Config {
             proxying,
             tls,
             store,
+            holds_bodies,
             sources,
             access,
             stream,
@@ -182,6 +185,7 @@ impl Config {
             proxying,
             tls,
             store: store?,
+            holds_bodies,
             sources,
             access: access?,
             stream,
@@ -198,7 +202,7 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, proxying, tls, store, dashboard, limits, log, .. } = self;
+        let Self { listen, proxying, tls, store, holds_bodies, dashboard, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
@@ -206,6 +210,7 @@ impl Config {
             ("listen: proxies", proxying.to_string()),
             ("tls", tls.to_string()),
             ("store", store.to_string()),
+            ("store.quarantine_bodies", holds_bodies.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
             ("limits.buffered_bytes", limits.buffered_bytes.to_string()),

@@ -9,18 +9,22 @@
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
 //! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). Beside that, `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! as HTTP). What is not understood passes `hold`, and comes back from there by `replay`. Beside that, `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
+mod hold;
 mod long_work;
 mod outcome;
+mod payload;
 mod read;
+mod replay;
 mod reply;
 mod windows;
 
 pub use delivery::Delivery;
 pub use outcome::Refusal;
+pub use replay::ReplayError;
 pub use reply::{Reply, ReplyBody};
 pub use windows::watch_windows;
 
@@ -29,15 +33,16 @@ use crate::{
     live::Live,
     metrics::Metrics,
     payment::{Event, Name, Time},
-    source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, Labels, RecordLog, Store, StoreError},
+    source::{DEBOUNCE, EventSummary, MappedEvent, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
+    store::{Append, Appended, Labels, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use long_work::LongWork;
 use outcome::{Outcome, Taken};
-use read::ReadEvent;
+use payload::Payload;
+use read::{Read, ReadEvent};
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
@@ -57,6 +62,8 @@ pub struct Ingest {
     long_work: LongWork,
     /// Binds the other ids of payments.
     labels: Arc<Labels>,
+    /// Whether the quarantine keeps bodies.
+    holds_bodies: bool,
     /// The account of what comes of deliveries.
     account: Account,
 }
@@ -73,7 +80,23 @@ impl Ingest {
     ) -> Self {
         let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
         let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
-        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), labels, account }
+        Self {
+            store,
+            metrics,
+            limits,
+            deliveries,
+            hints,
+            long_work: LongWork::new(),
+            labels,
+            holds_bodies: true,
+            account,
+        }
+    }
+
+    /// The same, whose quarantine keeps the bodies of events only if it may.
+    #[must_use]
+    pub fn holding_bodies(self, may_hold: bool) -> Self {
+        Self { holds_bodies: may_hold, ..self }
     }
 
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
@@ -107,56 +130,72 @@ impl Ingest {
 
     /// Verifies and reads a delivery, and returns what came of each of its events.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
-        match self.open(source, delivery).await {
-            Err(outcome) => vec![outcome.into()],
-            Ok(Ok(events)) if events.is_empty() => vec![Outcome::Ignored.into()],
+        let Read { payload, events } = match self.open(source, delivery).await {
+            Err(outcome) => return vec![outcome.into()],
+            Ok(read) => read,
+        };
+        let payload = Payload::new(source, delivery, payload);
+        match events {
+            Ok(events) if events.is_empty() => vec![Outcome::Ignored.into()],
             // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
-            Ok(Ok(events)) => {
-                join_all(events.into_iter().map(|event| self.take_event(source, delivery, event))).await
+            Ok(events) => {
+                let take = |(index, event)| self.take_event(&payload, index, event);
+                join_all(events.into_iter().enumerate().map(take)).await
             }
-            Ok(Err(unclear)) => {
+            Err(unclear) => {
                 let summary = EventSummary::default();
-                let outcome = self.quarantine(source, delivery, &summary, unclear).await;
+                let outcome = self.quarantine(&payload, None, &summary, unclear).await;
                 vec![Taken { summary, outcome }]
             }
         }
     }
 
     /// Appends one event of a delivery, or puts it in quarantine.
-    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, event: ReadEvent) -> Taken {
+    async fn take_event(&self, payload: &Payload<'_>, index: usize, event: ReadEvent) -> Taken {
         let ReadEvent { summary, meaning } = event;
-        let outcome = match meaning {
-            Ok(None) => Outcome::Ignored,
+        let taken = match meaning {
+            Ok(None) => Ok(Outcome::Ignored),
             Ok(Some(mapped)) => {
-                self.labels.leave_out(mapped.labels.left_out);
-                let event = Event {
-                    id: mapped.id,
-                    source: source.shared_name(),
-                    provider: source.shared_provider(),
-                    kind: Arc::clone(&summary.kind),
-                    occurred_at: mapped.occurred_at,
-                    received_at: delivery.received_at,
-                    subject: source.subject(&mapped.payment),
-                    live: mapped.live,
-                    trust: source.trust(),
-                    facts: mapped.facts,
-                    labels: mapped.labels.kept,
-                    binding: None,
-                };
-                self.append(source, delivery, &summary, event).await
+                self.append_mapped(payload.source(), payload.delivery().received_at, &summary, mapped).await
             }
-            Err(unclear) => self.quarantine(source, delivery, &summary, unclear).await,
+            Err(unclear) => Err(unclear),
+        };
+        let outcome = match taken {
+            Ok(outcome) => outcome,
+            Err(unclear) => self.quarantine(payload, Some(index), &summary, unclear).await,
         };
         Taken { summary, outcome }
     }
 
-    /// Verifies a delivery and reads its events. If the source has no secrets of its own, the key is fetched first, unless something
-    /// else is wrong with the request.
-    async fn open(
+    /// Appends an event that is understood. Fails if it is in conflict with another.
+    async fn append_mapped(
         &self,
         source: &Source,
-        delivery: &Delivery<'_>,
-    ) -> Result<Result<Vec<ReadEvent>, Unclear>, Outcome> {
+        received_at: Time,
+        summary: &EventSummary,
+        mapped: MappedEvent,
+    ) -> Result<Outcome, Unclear> {
+        self.labels.leave_out(mapped.labels.left_out);
+        let event = Event {
+            id: mapped.id,
+            source: source.shared_name(),
+            provider: source.shared_provider(),
+            kind: Arc::clone(&summary.kind),
+            occurred_at: mapped.occurred_at,
+            received_at,
+            subject: source.subject(&mapped.payment),
+            live: mapped.live,
+            trust: source.trust(),
+            facts: mapped.facts,
+            labels: mapped.labels.kept,
+            binding: None,
+        };
+        self.append(source, event).await
+    }
+
+    /// Verifies a delivery and reads its events. If the source has no secrets of its own, the key is fetched first, unless something
+    /// else is wrong with the request.
+    async fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Read, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
         let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
@@ -182,14 +221,9 @@ impl Ingest {
         opened.map_err(Outcome::Rejected)
     }
 
-    /// Appends an event to its payment's log, binds its labels, and notes that a confirmation is pending if the provider can be asked.
-    async fn append(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        summary: &EventSummary,
-        event: Event,
-    ) -> Outcome {
+    /// Appends an event to its payment's log, binds its labels, and notes that a confirmation is pending if the provider can be asked. Fails if
+    /// the event is in conflict with another.
+    async fn append(&self, source: &Source, event: Event) -> Result<Outcome, Unclear> {
         let started = Instant::now();
         let payment = event.subject.id.clone();
         let bindings = Labels::of(&event);
@@ -198,7 +232,7 @@ impl Ingest {
         let append = Append { event, shared_ids: source.shares_ids() };
         let (pending, appended) = join(self.enqueue(source, &payment), self.store.append(append)).await;
         if let Err(why) = pending {
-            return store_failed(source, &why);
+            return Ok(store_failed(source, &why));
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         if matches!(appended, Ok(Appended::New { cursor }) if cursor.seq == 1) {
@@ -209,17 +243,16 @@ impl Ingest {
         if matches!(appended, Ok(Appended::New { .. } | Appended::Duplicate { .. }))
             && let Err(why) = self.labels.bind(bindings).await
         {
-            return store_failed(source, &why);
+            return Ok(store_failed(source, &why));
         }
-        match appended {
+        Ok(match appended {
             Ok(Appended::New { cursor, .. }) => Outcome::Accepted(cursor),
             Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),
             Ok(Appended::Conflict(conflict)) => {
-                let unclear = Unclear { code: conflict.code(), at: "log".to_owned() };
-                self.quarantine(source, delivery, summary, unclear).await
+                return Err(Unclear { code: conflict.code(), at: "log".to_owned() });
             }
             Err(why) => store_failed(source, &why),
-        }
+        })
     }
 
     /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
@@ -235,22 +268,6 @@ impl Ingest {
             Err(_) => {}
         }
         pending
-    }
-
-    /// Puts an event in quarantine. The provider is answered with 2xx, so the record has to be durable first.
-    async fn quarantine(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        summary: &EventSummary,
-        unclear: Unclear,
-    ) -> Outcome {
-        let outcome = Outcome::Quarantined(unclear);
-        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, summary);
-        match self.store.record(record).await {
-            Ok(()) => outcome,
-            Err(why) => store_failed(source, &why),
-        }
     }
 }
 

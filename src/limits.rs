@@ -43,6 +43,8 @@ pub enum LimitHit {
     /// A webhook was refused, because its source had as many pending confirmations as it may have.
     #[strum(serialize = "owed")]
     PendingConfirmations,
+    /// A webhook was refused, because its event belongs into its source's quarantine and the share of its reason was full.
+    QuarantineFull,
     /// The oldest record of a share of a source's quarantine was removed, because the share had as many as it may have.
     QuarantineRecords,
     /// A connection was closed, because its peer had [`Limits::silent_connections_per_peer`].

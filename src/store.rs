@@ -52,8 +52,9 @@ pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use record::{
-    GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
-    RecordCursor, RecordCursorError, RecordLog, RecordPage,
+    GivenUp, HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, OutcomeKind,
+    QuarantineClass, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
+    RecordCursor, RecordCursorError, RecordLog, RecordPage, Settling, ValueKind,
 };
 pub use work_queue::{Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, Settlement};
 

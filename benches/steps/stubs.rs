@@ -5,10 +5,11 @@ use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
         Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
-        Feed, Head, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement,
-        Store, StoreError,
+        Feed, Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling, Store, StoreError,
     },
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     hint::black_box,
@@ -87,6 +88,19 @@ impl Store for Scripted {
         _: usize,
     ) -> Result<RecordPage, StoreError> {
         Ok(RecordPage::default())
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        black_box((record, body));
+        Ok(Holding::Held(1))
+    }
+
+    async fn held(&self, _: &str, _: HeldId) -> Result<Option<Held>, StoreError> {
+        Ok(None)
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
+        Ok(Settling::Unknown)
     }
 
     async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {

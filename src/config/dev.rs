@@ -100,6 +100,7 @@ impl Config {
                 history: 45 * DAY,
                 recent: RECENT,
             }),
+            holds_bodies: true,
             sources,
             access,
             // Only the developer waits for the shutdown, so it is short.

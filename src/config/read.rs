@@ -27,6 +27,8 @@ pub(super) struct Parts {
     pub(super) proxying: Proxying,
     pub(super) tls: Tls,
     pub(super) store: Option<crate::store::Settings>,
+    /// Whether the quarantine keeps the bodies of events.
+    pub(super) holds_bodies: bool,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
     pub(super) source_names: Vec<String>,
@@ -45,7 +47,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
     let (listen, proxying) = listen(document.section("listen"));
     let tls = Tls::read(document.section("tls").resolving_secrets(is_all), &listen);
-    let store = store::settings(document.section("store").resolving_secrets(is_all));
+    let (store, holds_bodies) = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
@@ -59,6 +61,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
         proxying,
         tls,
         store,
+        holds_bodies,
         sources,
         source_names,
         access,

@@ -12,7 +12,8 @@
 //! | `deliveries` | the deliveries of all sources, filtered and followed |
 //! | `streams`   | the open streams, and ending some |
 //! | `like`      | what exists like a name that does not |
-//! | `records`   | the quarantine of a source, and both of its logs in their first form |
+//! | `records`   | the delivery log and the quarantine of a source in their first form |
+//! | `quarantine` | what was not understood: listed, shown, replayed, discarded |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `sources`   | the sources, and whether their deliveries fail |
@@ -27,6 +28,7 @@ mod health;
 mod like;
 mod metrics;
 mod operators;
+mod quarantine;
 mod reconcile;
 mod records;
 mod sources;
@@ -40,6 +42,7 @@ use crate::{
     access::Operators,
     confirm::Confirmations,
     hub::Hub,
+    ingest::Ingest,
     metrics::Metrics,
     shutdown::Shutdown,
     source::Sources,
@@ -53,6 +56,7 @@ use deliveries::Deliveries;
 use erase::Erasures;
 use health::Health;
 use operators::Entry;
+use quarantine::Quarantine;
 use records::Records;
 use std::sync::{Arc, RwLock};
 
@@ -68,6 +72,8 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
+    /// Replays what the quarantine holds. `None` if the node takes no webhooks.
+    pub ingest: Option<Arc<Ingest>>,
     /// Erases payments with their labels, if the node takes webhooks.
     pub labels: Option<Arc<Labels>>,
     /// Rendered by `/metrics`.
@@ -83,8 +89,19 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, streams, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } =
-            self;
+        let Self {
+            hub,
+            streams,
+            store,
+            sources,
+            confirmations,
+            ingest,
+            labels,
+            metrics,
+            shutdown,
+            operators,
+            hosts,
+        } = self;
         let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
         let asks = confirmations.zip(sources.clone());
@@ -92,12 +109,14 @@ impl Admin {
         let listed = sources::routes(sources.clone());
         let deliveries =
             Deliveries::new(sources.clone(), Arc::clone(&store), Arc::clone(&metrics), shutdown.clone());
+        let quarantine = Quarantine { sources: sources.clone(), store: Arc::clone(&store), ingest };
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
             .merge(deliveries.routes())
             .merge(streams::routes(streams))
+            .merge(quarantine.routes())
             .merge(reconcile::routes(asks))
             .merge(erasures.routes())
             .merge(listed)

@@ -102,6 +102,7 @@ mod tests {
             ("store/append.rs", "pub const fn code(self)"),
             ("source/payload/xml/error.rs", "pub(crate) const fn code(self)"),
             ("http/admin/reconcile.rs", "fn not_reconciled("),
+            ("http/admin/quarantine.rs", "const fn reason_of("),
             ("http/demo.rs", "impl From<DemoError> for Problem {"),
         ] {
             let text = fs::read_to_string(root.join(file)).unwrap();
@@ -120,7 +121,7 @@ mod tests {
             [RefusalReason::Forbidden, RefusalReason::Drain, RefusalReason::Overload, RefusalReason::Store];
         let refused = RefusalReason::VARIANTS.iter().filter(|reason| !of_metrics_alone.contains(reason));
         codes.extend(refused.map(|reason| <&str>::from(*reason).to_owned()));
-        codes.insert("store".to_owned());
+        codes.extend(["store".to_owned(), "quarantine_full".to_owned()]);
         codes
     }
 

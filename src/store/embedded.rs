@@ -69,19 +69,20 @@ use crate::{
     payment::{Name, Subject, Time},
     store::{
         AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased,
-        Erasure, Expiry, Feed, Head, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE,
-        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError, index::share_of,
-        labels::life_ms,
+        Erasure, Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending,
+        RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling, Store,
+        StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
 use clock::{Clock, Now};
-use command::Command;
+use command::{Command, Reply};
 use folder::Folder;
 use journal::{EXTENT, FolderDisk, JournalError};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
-use records::RecordLogs;
+use records::{RecordLogs, held};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -236,6 +237,7 @@ impl Embedded {
             group: Vec::new(),
             is_unmarked: false,
             ticked: Instant::now(),
+            looks_for_held: Instant::now(),
         };
         let writer = thread::Builder::new()
             .name("store-writer".into())
@@ -285,6 +287,13 @@ impl Embedded {
         })
     }
 
+    /// Sends a command to the writer, and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(command(reply))?;
+        answer(answered).await
+    }
+
     /// Runs a read on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
     /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
@@ -312,10 +321,8 @@ fn closed() -> StoreError {
 #[async_trait]
 impl Store for Embedded {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let (reply, answered) = oneshot::channel();
         let Append { event, shared_ids } = append;
-        self.send(Command::Append { event: Arc::new(event), shared_ids, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Append { event: Arc::new(event), shared_ids, reply }).await
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -382,9 +389,7 @@ impl Store for Embedded {
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Audit { entry: Box::new(entry), reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Audit { entry: Box::new(entry), reply }).await
     }
 
     async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
@@ -399,48 +404,50 @@ impl Store for Embedded {
         let keys = self.read_with(move |recent| audit::expired(recent, expiry)).await?;
         let mut removed = 0;
         for keys in keys.chunks(audit::REMOVED_AT_ONCE) {
-            let (reply, answered) = oneshot::channel();
-            self.send(Command::Expire { keys: keys.to_vec(), reply })?;
-            removed += answer(answered).await?;
+            removed += self.ask(|reply| Command::Expire { keys: keys.to_vec(), reply }).await?;
         }
         Ok(removed)
     }
 
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.ask(|reply| Command::Hold { record: Box::new((record, body)), reply }).await
+    }
+
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        let (source, now) = (Arc::<str>::from(source), (self.clock)());
+        self.read_with(move |recent| held::read(recent, &source, id, now)).await
+    }
+
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
+        self.ask(|reply| Command::SettleHeld { settled: Box::new((source.into(), id, settlement)), reply })
+            .await
+    }
+
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })
+            .await
     }
 
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Claim { source: source.into(), terms, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Claim { source: source.into(), terms, reply }).await
     }
 
     async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Settle { pending: Box::new(pending), settlement, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Settle { pending: Box::new(pending), settlement, reply }).await
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlogs { reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Backlogs { reply }).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
-        let mut erased = answer(answered).await?;
+        let erase = |reply| Command::Erase { erasure: Box::new(erasure.clone()), reply };
+        let mut erased = self.ask(erase).await?;
         // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
         let find = move |recent: &Recent| erase::records_of(recent, &erasure.subject.id, &erasure.others);
         let keys = self.read_with(find).await?;
         if !keys.is_empty() {
-            let (reply, answered) = oneshot::channel();
-            self.send(Command::EraseRecords { keys, reply })?;
-            erased += answer(answered).await?;
+            erased += self.ask(|reply| Command::EraseRecords { keys, reply }).await?;
         }
         Ok(erased)
     }

@@ -3,13 +3,14 @@
 
 use super::{
     Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
-    Feed, Head, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody,
-    NoticedEvent, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement,
-    Store, StoreError,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice,
+    NoticeBody, NoticedEvent, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Referent,
+    Settlement, Settling, Store, StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, PartitionSet, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -287,6 +288,18 @@ impl Store for Fake {
         _: Option<RecordCursor>,
         _: usize,
     ) -> Result<RecordPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn hold(&self, _: Record, _: Value) -> Result<Holding, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn held(&self, _: &str, _: HeldId) -> Result<Option<Held>, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 

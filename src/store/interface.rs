@@ -2,11 +2,12 @@
 
 use super::{
     Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Expiry,
-    Feed, Head, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage,
-    Settlement, StoreError,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor,
+    RecordLog, RecordPage, Settlement, Settling, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;
+use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
@@ -53,6 +54,18 @@ pub trait Store: Send + Sync + 'static {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage, StoreError>;
+
+    /// Keeps a record of the quarantine, which bears the id under which it is held, with its body. Durable before it returns. Nothing
+    /// displaces it: if its share holds [`HELD_PER_SHARE`](super::HELD_PER_SHARE) already, and none of them is older than
+    /// [`HELD_FOR`](super::HELD_FOR), it is not kept and the answer is [`Holding::Full`].
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError>;
+
+    /// Reads what is held under an id of a source. Nothing, if there never was a record or its time is over.
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError>;
+
+    /// Settles a held record: removes it with its body, so that its share has room again, and remembers `settlement` in its place for
+    /// [`HELD_FOR`](super::HELD_FOR). All in one atomic step, durable before it returns. A record that was settled before stays as it is.
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError>;
 
     /// Adds an entry to the audit trail, durably before it returns. The oldest ones beyond [`AUDIT_ENTRIES`](super::AUDIT_ENTRIES) are
     /// removed.

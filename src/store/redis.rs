@@ -41,6 +41,7 @@
 //! | `heard`      | what the subscriptions have in common |
 //! | `notice`     | the messages of the channels |
 //! | `records`    | which streams hold the records of a source |
+//! | `held`       | the records that are held with their bodies |
 //! | `work_queue` | the commands that run `work_queue.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
 //! | `erase`      | erasing one payment |
@@ -56,6 +57,7 @@ mod erase;
 mod error;
 mod finder;
 mod heard;
+mod held;
 mod index;
 mod job;
 mod layout;
@@ -88,8 +90,9 @@ pub use wipe::wipe;
 
 use super::{
     AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Erased, Erasure,
-    Expiry, Feed, Head, IndexPart, Interruption, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE,
-    Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError, index::share_of,
+    Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, NOTICE_BACKLOG, Notice, Pending,
+    RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling, Store, StoreError,
+    index::share_of,
 };
 use crate::{
     limits::LimitHit,
@@ -111,6 +114,7 @@ use node::Node;
 use plan::Plan;
 use records::Records;
 use redis::{Cmd, Pipeline};
+use serde_json::Value;
 use shard::Mould;
 use shards::Shards;
 use start::Start;
@@ -201,6 +205,17 @@ impl Redis {
     /// Writes one command.
     async fn write(&self, command: Cmd, must_last: bool) -> Result<redis::Value, StoreError> {
         self.shards()?.write(Write::Command(command), must_last).await
+    }
+
+    /// Notes that a source has records, the first time in this process.
+    async fn note(&self, source: &Arc<str>, must_last: bool) -> Result<(), StoreError> {
+        if let Some(note) = self.records.note(source)
+            && let Err(error) = self.write(note, must_last).await
+        {
+            self.records.note_again(source);
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Returns the answer to one command that only reads.
@@ -344,12 +359,7 @@ impl Store for Redis {
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         let command = self.records.add(&record, record.to_bytes()?);
         let must_last = record.log == RecordLog::Quarantine;
-        if let Some(note) = self.records.note(&record.source)
-            && let Err(error) = self.write(note, must_last).await
-        {
-            self.records.note_again(&record.source);
-            return Err(error);
-        }
+        self.note(&record.source, must_last).await?;
         let answer = self.write(command, must_last).await?;
         if let (RecordLog::Quarantine, redis::Value::Int(removed)) = (record.log, answer) {
             (0..removed).for_each(|_| self.metrics.limit_hits.count(LimitHit::QuarantineRecords));
@@ -368,6 +378,18 @@ impl Store for Redis {
         let commands = self.records.newest(log, source, before, limit);
         let records = reply::records(self.shards()?.ask(&commands).await?, before)?;
         Ok(RecordPage::first(records, limit))
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.hold_record(&record, &body).await
+    }
+
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        self.read_held(source, id).await
+    }
+
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
+        self.settle_record(source, id, &settlement).await
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@
 mod backend;
 mod erase;
 mod feeds;
+mod held;
 mod index;
 mod labels;
 mod records;
@@ -29,6 +30,10 @@ use erase::{
 use feeds::{
     a_feed_is_read_from_a_place_on_or_gone, i3_a_watcher_that_lags_heals_from_the_feeds,
     i3_concurrent_appends_leave_no_hole, next, notices_come_in_order_with_an_unbroken_chain, references,
+};
+use held::{
+    a_held_record_is_settled_once, an_erasure_removes_what_is_held_of_a_payment,
+    i1_a_held_record_survives_with_its_body, nothing_displaces_what_is_held,
 };
 use index::{
     an_erased_payment_leaves_the_index, every_append_writes_its_place_in_the_index,
@@ -100,6 +105,10 @@ macro_rules! suite {
             records_are_read_a_page_at_a_time
             nobody_s_junk_displaces_a_record_of_another_reason
             i1_records_of_the_quarantine_survive_with_their_shares
+            i1_a_held_record_survives_with_its_body
+            a_held_record_is_settled_once
+            nothing_displaces_what_is_held
+            an_erasure_removes_what_is_held_of_a_payment
             i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time
             what_is_too_old_is_removed_and_nothing_else
             a_log_ends_after_its_history_and_begins_anew

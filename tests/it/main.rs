@@ -36,6 +36,7 @@ mod labels;
 mod monitoring;
 mod older_data;
 mod operations;
+mod quarantine;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_store;

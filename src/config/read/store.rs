@@ -35,8 +35,14 @@ enum StoreKind {
     Redis,
 }
 
-/// The settings of the store. They are `None` only if a mistake was reported or a secret was not resolved.
-pub(super) fn settings(mut section: Section<'_>) -> Option<Settings> {
+/// The settings of the store, and whether the quarantine keeps bodies. The settings are `None` only if a mistake was reported or a secret was
+/// not resolved.
+pub(super) fn settings(mut section: Section<'_>) -> (Option<Settings>, bool) {
+    let holds_bodies = section.flag("quarantine_bodies").unwrap_or(true);
+    (store(section), holds_bodies)
+}
+
+fn store(mut section: Section<'_>) -> Option<Settings> {
     let kind = section.parsed("kind", "\"embedded\" or \"redis\"", |text| match text {
         "embedded" => Ok(StoreKind::Embedded),
         "redis" => Ok(StoreKind::Redis),

@@ -317,6 +317,18 @@ impl Recent {
         Ok(self.tree.get(key)?.is_some())
     }
 
+    /// The value of a key, as of the changes in `newest`.
+    pub(super) fn get(&self, newest: &Layer, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        {
+            let layers = self.lock();
+            let mut all = std::iter::once(newest).chain(layers.newest_first());
+            if let Some(value) = all.find_map(|layer| layer.pairs.get(key)) {
+                return Ok(value.clone());
+            }
+        }
+        Ok(self.tree.get(key)?.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
     /// What the layers say of the keys in a range, as of the changes in `newest`: a key without a value was removed.
     fn recent_pairs(
         &self,
@@ -348,10 +360,21 @@ impl Recent {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
         let [first, end] = [0, before].map(|number| layout::numbered(prefix.to_vec(), number));
-        let range = (Bound::Included(&*first), Bound::Excluded(&*end));
+        self.newest_in(newest, &first, &end, limit)
+    }
+
+    /// The last pairs between two keys, the last one first, as of the changes in `newest`: at most `limit`. The second key is not among them.
+    pub(super) fn newest_in(
+        &self,
+        newest: &Layer,
+        first: &[u8],
+        end: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+        let range = (Bound::Included(first), Bound::Excluded(end));
         let (tree, recent) = self.recent_pairs(newest, range);
         let mut records = Vec::new();
-        for pair in tree.before(&first, &end) {
+        for pair in tree.before(first, end) {
             let (key, value) = pair?;
             if records.len() == limit {
                 break;

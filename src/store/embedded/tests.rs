@@ -1,6 +1,7 @@
 mod backup;
 mod carrying;
 mod faults;
+mod held;
 mod index;
 mod labels;
 
@@ -265,6 +266,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         group: Vec::new(),
         is_unmarked: false,
         ticked: Instant::now(),
+        looks_for_held: Instant::now(),
     }
 }
 

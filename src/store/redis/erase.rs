@@ -22,6 +22,7 @@ impl Redis {
         erased += self.erase_log(erasure).await?;
         for source in &sources {
             erased.deliveries += self.erase_records(RecordLog::Deliveries, source, erasure).await?;
+            erased.quarantined += self.erase_held(source, erasure).await?;
             erased.quarantined += self.erase_records(RecordLog::Quarantine, source, erasure).await?;
         }
         Ok(erased)

@@ -12,6 +12,8 @@
 //! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
 //! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
 //! | `ps:{acme}:quarantine:<class>:<reason>` | list: the entries of that stream that have this reason and come from this class of messages |
+//! | `ps:{acme}:quarantine:held:<reason>`    | list: the same of those records that are held with a body |
+//! | `ps:{acme}:held:<id>`                | hash: the body of a held record, or what was said when it was settled |
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //! | `ps:sources` | set: the sources that ever had a record |
@@ -22,7 +24,10 @@
 //! needs another number of the layout, unless gateways of the layout can share the prefix with those that do not know of the change.
 
 use super::tags;
-use crate::payment::{Kind, Name, Subject};
+use crate::{
+    payment::{Kind, Name, Subject},
+    store::HeldId,
+};
 
 /// Streams over which the delivery records of one source are spread.
 pub(super) const DELIVERY_STREAMS: u8 = 16;
@@ -85,6 +90,11 @@ impl Plan {
     /// The list of a share of a source's quarantine.
     pub(super) fn share(&self, source: &str, share: &str) -> String {
         format!("{}:{share}", self.quarantine(source))
+    }
+
+    /// What is held under an id of a source.
+    pub(super) fn held(&self, source: &str, id: HeldId) -> String {
+        format!("{}:{{{source}}}:held:{id}", self.prefix)
     }
 
     /// The stream of a source's delivery records whose turn it is, `turn` modulo [`DELIVERY_STREAMS`]. They lie in every 16th

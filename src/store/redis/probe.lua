@@ -14,6 +14,7 @@ local needed = {
   {'ZPOPMIN', head, '1'},
   {'SADD', head, '1'}, {'SMEMBERS', head}, {'XREVRANGE', head, '+', '-'}, {'SET', head, '1'}, {'EXISTS', head},
   {'RPUSH', head, '1'}, {'LLEN', head}, {'LPOP', head}, {'XDEL', head, '1-1'},
+  {'LRANGE', head, '0', '0'}, {'LREM', head, '1', '1'},
 }
 for _, command in ipairs(needed) do
   if not redis.acl_check_cmd(unpack(command)) then

@@ -5,8 +5,8 @@ use super::plan::Plan;
 use crate::{
     payment::{Cursor, Name, Tag},
     store::{
-        Appended, Conflict, Entry, FEED_LEN, Feed, Head, Log, Record, RecordCursor, Reference, Referent,
-        StoreError,
+        Appended, Conflict, Entry, FEED_LEN, Feed, Head, HeldId, Log, Record, RecordCursor, Reference,
+        Referent, StoreError,
     },
 };
 use redis::Value;
@@ -143,6 +143,34 @@ pub(super) fn bearing(answer: Value, payment: &Name) -> Result<Vec<String>, Stor
         }
     }
     Ok(ids)
+}
+
+/// Reads the held ones among the records of one stream: the id of each entry, the record, and the id under which it is held.
+pub(super) fn held(answer: Value) -> Result<Vec<(String, Record, HeldId)>, StoreError> {
+    let mut held = Vec::new();
+    for entry in list(answer)? {
+        let (id, record) = record_of(entry)?;
+        if let Some(under) = record.held {
+            held.push((id, record, under));
+        }
+    }
+    Ok(held)
+}
+
+/// Reads some texts, each of which may be missing.
+pub(super) fn texts<const N: usize>(answer: Value) -> Result<[Option<Vec<u8>>; N], StoreError> {
+    let texts: Vec<_> = list(answer)?.iter().map(|value| bytes(Some(value)).map(<[u8]>::to_vec)).collect();
+    texts.try_into().map_err(|_| corrupt("the fields of a hash"))
+}
+
+/// Reads the bytes of a text.
+pub(super) fn bytes_of(answer: &Value) -> Result<&[u8], StoreError> {
+    bytes(Some(answer)).ok_or_else(|| corrupt("a text"))
+}
+
+/// Reads JSON.
+pub(super) fn json(text: &[u8]) -> Result<serde_json::Value, StoreError> {
+    serde_json::from_slice(text).map_err(|error| corrupt(&error.to_string()))
 }
 
 /// Reads a number of things.

@@ -227,8 +227,10 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 payment: None,
                 seq: Some(1),
                 place: None,
+                found: None,
                 bytes: Some(300),
                 confirmation: None,
+                held: None,
             };
             store.record(record).await.unwrap();
         }

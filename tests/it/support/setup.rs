@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) stream: String,
     /// Lines under `[admin]`.
     pub(crate) admin: String,
+    /// Whether the quarantine keeps bodies.
+    pub(crate) quarantine_bodies: bool,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -106,6 +108,7 @@ impl Default for Setup {
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
             admin: String::new(),
+            quarantine_bodies: true,
             limits: String::new(),
             log: String::new(),
         }
@@ -144,8 +147,9 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}[tls]\n{tls}\n[store]\n{store}\n",
+             {listen}[tls]\n{tls}\n[store]\n{store}\nquarantine_bodies = {bodies}\n",
             tls = self.tls,
+            bodies = self.quarantine_bodies,
             listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {

@@ -24,8 +24,10 @@ fn record(log: RecordLog, number: i64) -> Record {
         seq: None,
         place: None,
         failure_code: None,
+        found: None,
         bytes: None,
         confirmation: None,
+        held: None,
     }
 }
 
