@@ -10,30 +10,32 @@
 //! | `halves`    | the half that takes webhooks, and the half that serves streams |
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
+//! | `expiry`    | removing records that are too old to be kept |
 //! | `readiness` | a metric that says whether the store is fit for use |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
 mod disk;
+mod expiry;
 mod halves;
 mod listeners;
 mod readiness;
 
 use crate::{
-    config::{Config, Fixed, Listen, Role},
+    access::Operators,
+    config::{Config, Fixed, Listen, Role, Tls},
     descriptors::Descriptors,
     http::{self, Admin, HostNames},
     live::Live,
     metrics::{Metrics, ReloadCause, ReloadOutcome},
     shutdown::Shutdown,
-    store,
+    store::{self, AuditAction, AuditEntry},
 };
 use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
-use listeners::{Doors, Listeners, Served};
-use secrecy::SecretString;
+use listeners::{Doors, Listeners, Served, TlsServers};
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -72,24 +74,30 @@ impl App {
         let history = config.store.history();
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let common = Common { store, history, metrics, limits, stream, shutdown: Shutdown::default() };
+        let holds_bodies = config.holds_bodies;
+        let common =
+            Common { store, history, holds_bodies, metrics, limits, stream, shutdown: Shutdown::default() };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
-        let admin_token = Arc::new(RwLock::new(config.admin_token));
+        let operators = Arc::new(RwLock::new(config.operators));
         let admin_hosts = Arc::new(RwLock::new(config.admin_hosts));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
+            streams: streaming.as_ref().map(|half| Arc::clone(&half.streams)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             parts: ingest.as_ref().map(|half| Arc::clone(&half.parts)),
+            ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
-            token: Arc::clone(&admin_token),
+            operators: Arc::clone(&operators),
             hosts: Arc::clone(&admin_hosts),
         };
-        let listeners = Listeners::bind(&config.listen, role, &config.limits)?;
+        let tls = TlsServers::new(&config.tls).context("the TLS of the listeners cannot be started")?;
+        show_certificates(&common.metrics, &config.tls);
+        let listeners = Listeners::bind(&config.listen, &config.tls, role, &config.limits)?;
         let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
@@ -107,6 +115,11 @@ impl App {
             watching.await;
             Ok(())
         });
+        let expiring = expiry::run(Arc::clone(&common.store), common.shutdown.clone());
+        tasks.spawn(async move {
+            expiring.await;
+            Ok(())
+        });
         if let Some(ingest) = &ingest {
             ingest.spawn(&common, &mut tasks);
         }
@@ -119,14 +132,25 @@ impl App {
         let public = if config.is_local { public.map(http::only_for_this_machine) } else { public };
         let webhooks = ingest.as_ref().map(IngestHalf::routes);
         let (proxying, connections) = (&config.proxying, config.limits.connections);
-        let doors = Doors { descriptors, proxying, connections, metrics: &common.metrics };
-        for Served { listener, router, entrance } in
+        let redirect_port = config.tls.redirect_port.unwrap_or(listen.public.port());
+        let metrics = &common.metrics;
+        let doors = Doors {
+            descriptors,
+            proxying,
+            connections,
+            metrics,
+            tls: &tls,
+            hsts: config.tls.hsts,
+            redirect_port,
+        };
+        for Served { listener, router, entrance, tls } in
             listeners.with_routes(public, webhooks, admin.routes(), &doors)
         {
             let served = http::serve(
                 listener,
-                http::finish(router),
+                router,
                 entrance,
+                tls,
                 common.limits.clone(),
                 Arc::clone(&common.metrics),
                 common.shutdown.clone(),
@@ -148,9 +172,10 @@ impl App {
             listen,
             ingest,
             streaming,
-            admin_token,
+            operators,
             admin_hosts,
             common,
+            tls,
             store_settings,
             fixed,
             tasks,
@@ -165,9 +190,10 @@ pub struct Running {
     pub listen: Listen,
     ingest: Option<IngestHalf>,
     streaming: Option<StreamHalf>,
-    admin_token: Arc<RwLock<Option<SecretString>>>,
+    operators: Arc<RwLock<Operators>>,
     admin_hosts: HostNames,
     common: Common,
+    tls: TlsServers,
     /// The store of the start, with its password, which no setting shows.
     store_settings: store::Settings,
     /// The settings that apply only after a restart, as they were at the start.
@@ -185,13 +211,15 @@ impl Running {
     pub fn reload(&self, config: Config) -> anyhow::Result<()> {
         check_admin(&config.listen)?;
         let fixed = config.fixed();
+        self.tls.replace(&config.tls).context("the certificates cannot be used")?;
+        show_certificates(&self.common.metrics, &config.tls);
         if let Some(streaming) = &self.streaming {
             streaming.access.replace(config.access);
         }
         if let Some(ingest) = &self.ingest {
             ingest.replace_sources(config.sources);
         }
-        *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
+        *self.operators.write().unwrap_or_else(PoisonError::into_inner) = config.operators;
         *self.admin_hosts.write().unwrap_or_else(PoisonError::into_inner) = config.admin_hosts;
         self.common.limits.set(config.limits);
         self.common.stream.set(config.stream);
@@ -207,13 +235,30 @@ impl Running {
         {
             tracing::warn!(key = "store", "the changed address or password applies after a restart");
         }
+        for warning in config.tls.warnings() {
+            tracing::warn!("{warning}");
+        }
         tracing::info!("configuration reloaded");
         Ok(())
     }
 
-    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake.
-    pub fn count_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
+    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake, and notes it in the audit trail.
+    pub fn note_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
         self.common.metrics.reload(cause, outcome);
+        let target: &'static str = cause.into();
+        let failed: &'static str = outcome.into();
+        let entry = AuditEntry {
+            target: Some(target.to_owned()),
+            failed: (outcome == ReloadOutcome::Refused).then(|| failed.to_owned()),
+            ..AuditEntry::new(None, AuditAction::Reload)
+        };
+        let store = Arc::clone(&self.common.store);
+        // The reload is done, and must not wait for a store that is down.
+        tokio::spawn(async move {
+            if let Err(error) = store.audit(entry).await {
+                tracing::warn!(%error, "the audit trail does not say that the configuration was reloaded");
+            }
+        });
     }
 
     /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.
@@ -277,6 +322,14 @@ fn check_admin(listen: &Listen) -> anyhow::Result<()> {
         bail!("listen.admin is {}, the address of another listener; give it a port of its own", listen.admin);
     }
     Ok(())
+}
+
+/// Shows when the certificates expire, in metrics and, if one needs attention, in the log.
+fn show_certificates(metrics: &Metrics, tls: &Tls) {
+    let certificates = tls.certificates.iter();
+    let expiries: Vec<_> =
+        certificates.map(|certificate| (certificate.name(), certificate.not_after().as_secs())).collect();
+    metrics.certificates(&expiries);
 }
 
 #[cfg(test)]

@@ -9,25 +9,35 @@
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
+//! | `sse`         | server-sent events, parsed |
+//! | `table`       | tables for people |
 
 mod argument;
+mod audit;
 mod check;
 mod client;
+mod completions;
 mod config_file;
+mod deliveries;
 mod demo;
 mod erase;
 mod exit;
+mod man;
 mod output;
 mod port;
+mod quarantine;
 mod reconcile;
 mod rotation;
 mod serve;
+mod sse;
 mod store;
+mod streams;
+mod table;
 mod token;
 mod trigger;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Receives payment webhooks from providers and streams each payment's status to browsers
@@ -56,10 +66,16 @@ enum Command {
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
+    Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
+    Deliveries(deliveries::DeliveriesArgs),
+    Streams(streams::StreamsArgs),
+    Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Store(store::StoreArgs),
 }
 
@@ -80,9 +96,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Store(store) => return block_on(store.run()),
+        Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
-        Command::Check(check) => check.run(),
+        Command::Deliveries(deliveries) => block_on(deliveries.run()),
+        Command::Streams(streams) => block_on(streams.run()),
+        Command::Audit(audit) => block_on(audit.run()),
+        Command::Check(check) => block_on(check.run()),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),

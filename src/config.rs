@@ -17,6 +17,7 @@
 //! | `dev`       | the configuration without a file |
 //! | `mistake`   | mistakes, and how they are collected |
 //! | `proxying`  | the proxies in front of the gateway |
+//! | `tls`       | the TLS of the listeners |
 //! | `listen`, `role`, `realm`, `duration`, `secret`, `environment` | the kinds of values |
 
 mod dev;
@@ -33,6 +34,7 @@ mod realm;
 mod role;
 mod scope;
 mod secret;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -47,12 +49,13 @@ pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
+pub use secret::referred;
+pub use tls::Tls;
 
 use crate::{access, limits::Limits, source, store, stream, telemetry};
 use document::Document;
-use read::Parts;
+use read::{AdminSection, Parts};
 use scope::SecretScope;
-use secrecy::SecretString;
 use std::{fs, path::Path};
 
 /// The whole configuration, which is known to be valid. Sources and access have been built already, because that checks them.
@@ -62,16 +65,20 @@ pub struct Config {
     pub listen: Listen,
     /// The proxies in front of the gateway.
     pub proxying: Proxying,
+    /// The TLS of the listeners.
+    pub tls: Tls,
     /// The store of the events.
     pub store: store::Settings,
+    /// Whether the quarantine keeps the bodies of events.
+    pub holds_bodies: bool,
     /// The webhook endpoints, one for each provider account.
     pub sources: Vec<source::Source>,
     /// Decides who may watch which payments.
     pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
-    /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
-    pub admin_token: Option<SecretString>,
+    /// Those whose tokens open `/admin/…` on the admin listener. Without any, these routes are closed.
+    pub operators: access::Operators,
     /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
     pub admin_hosts: Vec<String>,
     /// Whether the public listener serves the dashboard page.
@@ -88,7 +95,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 12];
+pub type Fixed = [(&'static str, String); 14];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -161,12 +168,13 @@ impl Config {
         let Parts {
             listen,
             proxying,
+            tls,
             store,
+            holds_bodies,
             sources,
             access,
             stream,
-            admin_token,
-            admin_hosts,
+            admin: AdminSection { operators, hosts: admin_hosts, .. },
             dashboard,
             limits,
             log,
@@ -175,11 +183,13 @@ impl Config {
         Some(Self {
             listen,
             proxying,
+            tls,
             store: store?,
+            holds_bodies,
             sources,
             access: access?,
             stream,
-            admin_token,
+            operators,
             admin_hosts,
             dashboard,
             is_local: false,
@@ -192,13 +202,15 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, proxying, store, dashboard, limits, log, .. } = self;
+        let Self { listen, proxying, tls, store, holds_bodies, dashboard, limits, log, .. } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
             ("listen.admin", listen.admin.to_string()),
             ("listen: proxies", proxying.to_string()),
+            ("tls", tls.to_string()),
             ("store", store.to_string()),
+            ("store.quarantine_bodies", holds_bodies.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
             ("limits.buffered_bytes", limits.buffered_bytes.to_string()),
@@ -214,6 +226,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self, role: Role) -> Vec<String> {
         let mut warnings = self.exposures();
+        warnings.extend(self.tls.warnings());
         if role == Role::All {
             warnings.extend(self.blind_spots());
         }
@@ -222,15 +235,25 @@ impl Config {
                           only such a key may sign; add operator = true to a key, or turn the dashboard off";
             warnings.push(nobody.to_owned());
         }
+        if self.dashboard && role.streams() && self.store.recent() == 0 {
+            let empty = "[pages] dashboard: [store] recent = 0 keeps no list of all payments, so the dashboard shows none; raise recent \
+                         (100000 is the default), or turn the dashboard off";
+            warnings.push(empty.to_owned());
+        }
         warnings
     }
 
-    /// What others could read on the network.
+    /// What others could read on the network, or what the store does not use.
     fn exposures(&self) -> Vec<String> {
         match &self.store {
             store::Settings::Redis(redis) if redis.exposes_password() => vec![
                 "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
                  rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            store::Settings::Redis(redis) if redis.sentinel_password.is_some() && !redis.has_sentinels() => vec![
+                "[store] sentinel_password: the url names no sentinels, so nothing uses it; let the url begin with redis+sentinel:// \
+                 or rediss+sentinel://, or remove the key"
                     .to_owned(),
             ],
             _ => Vec::new(),

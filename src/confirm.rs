@@ -251,11 +251,13 @@ impl Confirmations {
             payment: Some(pending.payment.clone()),
             seq: None,
             place: failed.place().map(str::to_owned),
+            found: None,
             bytes: None,
             confirmation: Some(GivenUp {
                 attempts: pending.attempts.saturating_add(1),
                 since: pending.since,
             }),
+            held: None,
         };
         self.store.record(record).await
     }

@@ -14,6 +14,9 @@
 //! | `leave`      | how a stream leaves HTTP/1 with its socket |
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
+//! | `tls`        | the handshake, and what is said to a client that speaks HTTP without TLS |
+//! | `wire`       | a connection with or without TLS |
+//! | `redirect`   | the listener without TLS that leads browsers to the one with it |
 //! | `service`    | the router as a service for hyper, which knows the client of each request |
 //! | `refusal`    | why a request head is refused before it is routed |
 //! | `ingest`     | `POST /webhooks/{source}` |
@@ -22,6 +25,7 @@
 //! | `realm`      | `/v1/payments`: all payments of a realm |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
+//! | `parameters` | the parameters of queries that filter |
 //! | `browser_client` | the modules of the client package that pages use |
 //! | `dashboard`  | the page with all payments of a realm |
 //! | `demo`       | the demo's page and its buttons |
@@ -29,6 +33,7 @@
 //! | `admin`      | health, metrics and the operators' routes |
 //! | `hosts`      | the hosts that a request may be for, where that matters |
 //! | `problem`    | errors as `application/problem+json` |
+//! | `problems`   | the pages that explain each type of problem |
 
 mod accept;
 mod admin;
@@ -46,14 +51,19 @@ mod idle;
 mod ingest;
 mod leave;
 mod pages;
+mod parameters;
 mod preamble;
 mod problem;
+mod problems;
 mod public;
 mod read_ahead;
 mod realm;
+mod redirect;
 mod refusal;
 mod service;
 mod standings;
+mod tls;
+mod wire;
 
 pub use accept::{bind, serve};
 pub use admin::Admin;
@@ -61,6 +71,8 @@ pub use admission::{Entrance, Places};
 pub use hosts::HostNames;
 pub use ingest::Webhooks;
 pub use public::Public;
+pub use redirect::to_tls;
+pub use tls::with_strict_transport;
 
 use axum::Router;
 use hosts::Hosts;
@@ -70,9 +82,9 @@ pub fn public_routes(public: Public) -> Router {
     public.routes(realm::routes())
 }
 
-/// Adds to the routes of one listener the answer for all other paths.
+/// Adds to the routes of one listener the pages that explain its problems, and the answer for all other paths.
 pub fn finish(routes: Router) -> Router {
-    routes.fallback(problem::not_found)
+    routes.merge(problems::routes()).fallback(problem::not_found)
 }
 
 /// The same routes, for requests to this machine's own names and addresses only.

@@ -9,19 +9,23 @@
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
 //! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). Beside that, `waiting` hands over events that waited for their payment, and `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! as HTTP). What is not understood passes `hold`, and comes back from there by `replay`. Beside that, `waiting` hands over events that waited for their payment, and `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
 mod delivery;
+mod hold;
 mod long_work;
 mod outcome;
+mod payload;
 mod read;
+mod replay;
 mod reply;
 mod waiting;
 mod windows;
 
 pub use delivery::Delivery;
 pub use outcome::Refusal;
+pub use replay::ReplayError;
 pub use reply::{Reply, ReplyBody};
 pub use waiting::hand_over;
 pub use windows::watch_windows;
@@ -31,15 +35,16 @@ use crate::{
     live::Live,
     metrics::Metrics,
     payment::{Event, Name, Time},
-    source::{DEBOUNCE, EventSummary, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
-    store::{Append, Appended, Labels, Parts, Placement, RecordLog, Store, StoreError},
+    source::{DEBOUNCE, EventSummary, MappedEvent, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
+    store::{Append, Appended, Labels, Parts, Placement, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use long_work::LongWork;
 use outcome::{Outcome, Taken};
-use read::ReadEvent;
+use payload::Payload;
+use read::{Read, ReadEvent};
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::sync::{Notify, Semaphore};
 
@@ -59,6 +64,8 @@ pub struct Ingest {
     long_work: LongWork,
     /// Binds the other ids of payments and those of their parts.
     parts: Arc<Parts>,
+    /// Whether the quarantine keeps bodies.
+    holds_bodies: bool,
     /// The account of what comes of deliveries.
     account: Account,
 }
@@ -75,7 +82,23 @@ impl Ingest {
     ) -> Self {
         let deliveries = Semaphore::new(limits.get().deliveries.min(Semaphore::MAX_PERMITS));
         let account = Account::new(Arc::clone(&store), Arc::clone(&metrics), limits.clone());
-        Self { store, metrics, limits, deliveries, hints, long_work: LongWork::new(), parts, account }
+        Self {
+            store,
+            metrics,
+            limits,
+            deliveries,
+            hints,
+            long_work: LongWork::new(),
+            parts,
+            holds_bodies: true,
+            account,
+        }
+    }
+
+    /// The same, whose quarantine keeps the bodies of events only if it may.
+    #[must_use]
+    pub fn holding_bodies(self, may_hold: bool) -> Self {
+        Self { holds_bodies: may_hold, ..self }
     }
 
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
@@ -109,70 +132,88 @@ impl Ingest {
 
     /// Verifies and reads a delivery, and returns what came of each of its events.
     async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
-        match self.open(source, delivery).await {
-            Err(outcome) => vec![outcome.into()],
-            Ok(Ok(events)) if events.is_empty() => vec![Outcome::Ignored.into()],
+        let Read { payload, events } = match self.open(source, delivery).await {
+            Err(outcome) => return vec![outcome.into()],
+            Ok(read) => read,
+        };
+        let payload = Payload::new(source, delivery, payload);
+        match events {
+            Ok(events) if events.is_empty() => vec![Outcome::Ignored.into()],
             // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
-            Ok(Ok(events)) => {
-                join_all(events.into_iter().map(|event| self.take_event(source, delivery, event))).await
+            Ok(events) => {
+                let take = |(index, event)| self.take_event(&payload, index, event);
+                join_all(events.into_iter().enumerate().map(take)).await
             }
-            Ok(Err(unclear)) => {
+            Err(unclear) => {
                 let summary = EventSummary::default();
-                let outcome = self.quarantine(source, delivery, &summary, unclear).await;
+                let outcome = self.quarantine(&payload, None, &summary, unclear).await;
                 vec![Taken { summary, outcome }]
             }
         }
     }
 
     /// Appends one event of a delivery, or puts it in quarantine.
-    async fn take_event(&self, source: &Source, delivery: &Delivery<'_>, event: ReadEvent) -> Taken {
+    async fn take_event(&self, payload: &Payload<'_>, index: usize, event: ReadEvent) -> Taken {
         let ReadEvent { summary, meaning } = event;
-        let outcome = match meaning {
-            Ok(None) => Outcome::Ignored,
+        let taken = match meaning {
+            Ok(None) => Ok(Outcome::Ignored),
             Ok(Some(mapped)) => {
-                self.parts.leave_out(mapped.labels.left_out);
-                let subject = match (&mapped.payment, mapped.parts.first()) {
-                    (None, Some(part)) => source.part(part, mapped.live),
-                    (Some(payment), _) => Some(source.subject(payment)),
-                    (None, None) => None,
-                };
-                let Some(subject) = subject else {
-                    let unclear = Unclear { code: "bad_part_id", at: "part".to_owned() };
-                    let outcome = self.quarantine(source, delivery, &summary, unclear).await;
-                    return Taken { summary, outcome };
-                };
-                let event = Event {
-                    id: mapped.id,
-                    source: source.shared_name(),
-                    provider: source.shared_provider(),
-                    kind: Arc::clone(&summary.kind),
-                    occurred_at: mapped.occurred_at,
-                    received_at: delivery.received_at,
-                    subject,
-                    live: mapped.live,
-                    trust: source.trust(),
-                    facts: mapped.facts,
-                    labels: mapped.labels.kept,
-                    parts: mapped.parts,
-                    binding: None,
-                };
-                match mapped.payment {
-                    Some(_) => self.append(source, delivery, &summary, event).await,
-                    None => self.place(source, delivery, &summary, event).await,
-                }
+                let (source, received_at) = (payload.source(), payload.delivery().received_at);
+                self.append_mapped(source, received_at, received_at, &summary, mapped).await.0
             }
-            Err(unclear) => self.quarantine(source, delivery, &summary, unclear).await,
+            Err(unclear) => Err(unclear),
+        };
+        let outcome = match taken {
+            Ok(outcome) => outcome,
+            Err(unclear) => self.quarantine(payload, Some(index), &summary, unclear).await,
         };
         Taken { summary, outcome }
     }
 
-    /// Verifies a delivery and reads its events. If the source has no secrets of its own, the key is fetched first, unless something
-    /// else is wrong with the request.
-    async fn open(
+    /// Appends an event that is understood and was received at `received_at`, and returns what came of it with the payment that it is about, if
+    /// that is known. The outcome is an error if the event is in conflict with another, or names only a part that nobody knows and for which it
+    /// cannot wait from `now` on.
+    async fn append_mapped(
         &self,
         source: &Source,
-        delivery: &Delivery<'_>,
-    ) -> Result<Result<Vec<ReadEvent>, Unclear>, Outcome> {
+        received_at: Time,
+        now: Time,
+        summary: &EventSummary,
+        mapped: MappedEvent,
+    ) -> (Result<Outcome, Unclear>, Option<Name>) {
+        self.parts.leave_out(mapped.labels.left_out);
+        let subject = match (&mapped.payment, mapped.parts.first()) {
+            (None, Some(part)) => source.part(part, mapped.live),
+            (Some(payment), _) => Some(source.subject(payment)),
+            (None, None) => None,
+        };
+        let Some(subject) = subject else {
+            return (Err(Unclear { code: "bad_part_id", at: "part".to_owned() }), None);
+        };
+        let event = Event {
+            id: mapped.id,
+            source: source.shared_name(),
+            provider: source.shared_provider(),
+            kind: Arc::clone(&summary.kind),
+            occurred_at: mapped.occurred_at,
+            received_at,
+            subject,
+            live: mapped.live,
+            trust: source.trust(),
+            facts: mapped.facts,
+            labels: mapped.labels.kept,
+            parts: mapped.parts,
+            binding: None,
+        };
+        match mapped.payment {
+            Some(payment) => (self.append(source, event).await, Some(payment)),
+            None => self.place(source, event, now).await,
+        }
+    }
+
+    /// Verifies a delivery and reads its events. If the source has no secrets of its own, the key is fetched first, unless something
+    /// else is wrong with the request.
+    async fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Read, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
         let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
@@ -198,41 +239,36 @@ impl Ingest {
         opened.map_err(Outcome::Rejected)
     }
 
-    /// Appends an event that names a part alone to the payments that the part belongs to, or has it wait.
+    /// Appends an event that names a part alone to the payments that the part belongs to, or has it wait. Returns the first of them too.
     async fn place(
         &self,
         source: &Source,
-        delivery: &Delivery<'_>,
-        summary: &EventSummary,
         event: Event,
-    ) -> Outcome {
-        let payments = match self.parts.place(&event).await {
+        now: Time,
+    ) -> (Result<Outcome, Unclear>, Option<Name>) {
+        let payments = match self.parts.place(&event, now).await {
             Ok(Placement::Under(payments)) => payments,
-            Ok(Placement::Waits) => return Outcome::Waiting,
-            Ok(Placement::Nowhere(code)) => {
-                let unclear = Unclear { code, at: "part".to_owned() };
-                return self.quarantine(source, delivery, summary, unclear).await;
-            }
-            Err(why) => return store_failed(source, &why),
+            Ok(Placement::Waits) => return (Ok(Outcome::Waiting), None),
+            Ok(Placement::Nowhere(code)) => return (Err(Unclear { code, at: "part".to_owned() }), None),
+            Err(why) => return (Ok(store_failed(source, &why)), None),
         };
         let events = payments.iter().filter_map(|payment| event.under(payment));
-        let outcomes = join_all(events.map(|event| self.append(source, delivery, summary, event))).await;
+        let mut outcomes = join_all(events.map(|event| self.append(source, event))).await;
         // A part belongs to one payment. Should it belong to several, the delivery is only taken if each of them has the event.
-        let not_taken = outcomes.iter().position(|outcome| !outcome.is_taken());
-        outcomes
-            .into_iter()
-            .nth(not_taken.unwrap_or_default())
-            .unwrap_or(Outcome::Deferred { reason: "store" })
+        let is_taken = |outcome: &Result<Outcome, Unclear>| outcome.as_ref().is_ok_and(Outcome::is_taken);
+        let index = outcomes.iter().position(|outcome| !is_taken(outcome)).unwrap_or_default();
+        let payment = payments.into_iter().nth(index);
+        let outcome = if index < outcomes.len() {
+            outcomes.swap_remove(index)
+        } else {
+            Ok(Outcome::Deferred { reason: "store" })
+        };
+        (outcome, payment)
     }
 
     /// Appends an event to its payment's log, binds its labels and parts, and notes that a confirmation is pending if the provider can be asked.
-    async fn append(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        summary: &EventSummary,
-        event: Event,
-    ) -> Outcome {
+    /// Fails if the event is in conflict with another.
+    async fn append(&self, source: &Source, event: Event) -> Result<Outcome, Unclear> {
         let started = Instant::now();
         let payment = event.subject.id.clone();
         let (labels, parts) = (Labels::of(&event), Parts::of(&event));
@@ -241,25 +277,27 @@ impl Ingest {
         let append = Append { event, shared_ids: source.shares_ids() };
         let (pending, appended) = join(self.enqueue(source, &payment), self.store.append(append)).await;
         if let Err(why) = pending {
-            return store_failed(source, &why);
+            return Ok(store_failed(source, &why));
         }
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        if matches!(appended, Ok(Appended::New { cursor }) if cursor.seq == 1) {
+            self.parts.doubt(&labels);
+        }
         // After the event, since an event in conflict binds nothing. If a crash comes between, the provider sends the event again, and its
         // duplicate binds them.
         if matches!(appended, Ok(Appended::New { .. } | Appended::Duplicate { .. }))
             && let Err(why) = self.parts.bind(labels, parts, source.shares_ids()).await
         {
-            return store_failed(source, &why);
+            return Ok(store_failed(source, &why));
         }
-        match appended {
+        Ok(match appended {
             Ok(Appended::New { cursor, .. }) => Outcome::Accepted(cursor),
             Ok(Appended::Duplicate { cursor }) => Outcome::Duplicate(cursor),
             Ok(Appended::Conflict(conflict)) => {
-                let unclear = Unclear { code: conflict.code(), at: "log".to_owned() };
-                self.quarantine(source, delivery, summary, unclear).await
+                return Err(Unclear { code: conflict.code(), at: "log".to_owned() });
             }
             Err(why) => store_failed(source, &why),
-        }
+        })
     }
 
     /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
@@ -275,22 +313,6 @@ impl Ingest {
             Err(_) => {}
         }
         pending
-    }
-
-    /// Puts an event in quarantine. The provider is answered with 2xx, so the record has to be durable first.
-    async fn quarantine(
-        &self,
-        source: &Source,
-        delivery: &Delivery<'_>,
-        summary: &EventSummary,
-        unclear: Unclear,
-    ) -> Outcome {
-        let outcome = Outcome::Quarantined(unclear);
-        let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, summary);
-        match self.store.record(record).await {
-            Ok(()) => outcome,
-            Err(why) => store_failed(source, &why),
-        }
     }
 }
 

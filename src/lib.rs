@@ -43,3 +43,4 @@ pub mod store;
 pub mod stream;
 pub mod tally;
 pub mod telemetry;
+pub mod tls;

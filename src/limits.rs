@@ -28,6 +28,8 @@ pub enum LimitHit {
     Deliveries,
     /// A delivery was left out of its source's delivery log, because too many lines were on their way to the store.
     DeliveryRecords,
+    /// A request to follow the deliveries was refused, because as many as may were followed already.
+    DeliveryFollowers,
     /// A source had more than [`Limits::failed_signatures_per_second`].
     FailedSignaturesPerSecond,
     /// A connection did not send its first head within [`Limits::first_head_timeout`].
@@ -41,6 +43,8 @@ pub enum LimitHit {
     /// A webhook was refused, because its source had as many pending confirmations as it may have.
     #[strum(serialize = "owed")]
     PendingConfirmations,
+    /// A webhook was refused, because its event belongs into its source's quarantine and the share of its reason was full.
+    QuarantineFull,
     /// The oldest record of a share of a source's quarantine was removed, because the share had as many as it may have.
     QuarantineRecords,
     /// A connection was closed, because its peer had [`Limits::silent_connections_per_peer`].

@@ -13,9 +13,9 @@ mod windows;
 pub use counts::Counts;
 pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
-    AdminRefusal, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels, HealCause, LabelOutcome,
-    ListenerLabel, PartOutcome, ReasonLabel, RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome,
-    ResumeKind, SourceLabel, StoreFault,
+    AdminRefusal, CertificateLabel, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels,
+    HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, PartOutcome, ReasonLabel, RefusalReason,
+    ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind, ServerLabel, SourceLabel, StoreFault,
 };
 pub use windows::RetryWindow;
 
@@ -68,6 +68,10 @@ pub struct Metrics {
     pub connections_open: Family<ListenerLabel, Gauge>,
     /// Those of them that have not sent a whole request head yet, by listener.
     pub connections_silent: Family<ListenerLabel, Gauge>,
+    /// Beginnings of connections to listeners with TLS, by how they went.
+    pub tls_handshakes: Counts<HandshakeOutcome>,
+    /// When each certificate expires, in seconds since 1970.
+    certificate_not_after: Family<CertificateLabel, Gauge>,
     /// Streams open now.
     pub streams_open: Gauge,
     /// Long polls that wait now.
@@ -103,6 +107,12 @@ pub struct Metrics {
     /// Whether the store does now what this node needs of it (1) or not (0): it takes appends as durably as configured or, on a node
     /// without webhooks, answers.
     pub store_ready: Gauge,
+    /// Whether each Redis server that the store uses as a primary is connected (1) or not (0).
+    pub store_server_up: Family<ServerLabel, Gauge>,
+    /// Writes that wait for each of them.
+    pub store_server_queue: Family<ServerLabel, Gauge>,
+    /// Writes that each of them has answered, as durably as configured.
+    pub store_server_writes: Family<ServerLabel, Counter>,
     /// How full the data folder of the embedded store is.
     folder: Arc<FolderCollector>,
     /// The time that streams were open, summed over all streams, in seconds.
@@ -135,6 +145,8 @@ impl Metrics {
             provider_to_write_seconds: Histogram::new(PROVIDER_BUCKETS),
             connections_open: Family::default(),
             connections_silent: Family::default(),
+            tls_handshakes: Counts::default(),
+            certificate_not_after: Family::default(),
             streams_open: Gauge::default(),
             long_polls_open: Gauge::default(),
             resumes: Counts::default(),
@@ -152,6 +164,9 @@ impl Metrics {
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             store_ready: Gauge::default(),
+            store_server_up: Family::default(),
+            store_server_queue: Family::default(),
+            store_server_writes: Family::default(),
             folder: Arc::default(),
             stream_seconds: Counter::default(),
             stale_stream_seconds: Counter::default(),
@@ -225,6 +240,17 @@ impl Metrics {
             "Open connections that have not sent a whole request head yet, by listener",
             self.connections_silent.clone(),
         );
+        to.register(
+            "tls_handshakes",
+            "Connections to listeners with TLS, by how they began",
+            self.tls_handshakes.family(),
+        );
+        to.register_with_unit(
+            "tls_certificate_not_after",
+            "When each certificate expires, since 1970",
+            Unit::Seconds,
+            self.certificate_not_after.clone(),
+        );
         to.register("streams_open", "Streams open now", self.streams_open.clone());
         to.register("long_polls_open", "Long polls that wait now", self.long_polls_open.clone());
         to.register("stream_resumes", "Streams opened, by how they were resumed", self.resumes.family());
@@ -275,6 +301,21 @@ impl Metrics {
             "Whether the store does now what this node needs of it, as durably as configured",
             self.store_ready.clone(),
         );
+        to.register(
+            "store_server_up",
+            "Whether a Redis server that the store uses as a primary is connected, by server",
+            self.store_server_up.clone(),
+        );
+        to.register(
+            "store_server_queue",
+            "Writes that wait for a Redis server, by server",
+            self.store_server_queue.clone(),
+        );
+        to.register(
+            "store_server_writes",
+            "Writes that a Redis server has answered as durably as configured, by server",
+            self.store_server_writes.clone(),
+        );
         to.register_collector(Box::new(Arc::clone(&self.folder)));
         to.register_with_unit(
             "stream",
@@ -316,6 +357,20 @@ impl Metrics {
         self.windows.forget(source);
     }
 
+    /// Shows when certificates expire, by name in seconds since 1970, and no others than these. Of several with one name, the first to
+    /// expire counts.
+    pub fn certificates(&self, certificates: &[(&str, u64)]) {
+        self.certificate_not_after.clear();
+        let mut latest_first = certificates.to_vec();
+        latest_first.sort_by_key(|(_, not_after)| std::cmp::Reverse(*not_after));
+        for (name, not_after) in latest_first {
+            let label = CertificateLabel { certificate: name.to_owned() };
+            self.certificate_not_after
+                .get_or_create(&label)
+                .set(i64::try_from(not_after).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Counts one reload.
     pub fn reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&ReloadLabels::new(cause, outcome)).inc();
@@ -347,11 +402,12 @@ impl Metrics {
         }
     }
 
-    /// Counts the time of open streams, in seconds, summed over all streams; `stale` if the store was lost meanwhile.
-    pub fn stream_time(&self, seconds: f64, stale: bool) {
+    /// Counts the time of open streams, in seconds, summed over all streams; `stale` is the share of them, up to 1, for
+    /// which the store was lost meanwhile.
+    pub fn stream_time(&self, seconds: f64, stale: f64) {
         self.stream_seconds.inc_by(seconds);
-        if stale {
-            self.stale_stream_seconds.inc_by(seconds);
+        if stale > 0.0 {
+            self.stale_stream_seconds.inc_by(seconds * stale);
         }
     }
 

@@ -5,6 +5,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
+//! | `partitions` | some of the partitions |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
 //! | `label`   | other ids of a payment |
 //! | `part`    | ids of parts of a payment, by which events find it |
@@ -24,6 +25,7 @@ mod failure;
 mod label;
 mod money;
 mod part;
+mod partitions;
 mod state;
 mod status;
 mod subject;
@@ -39,6 +41,7 @@ pub use failure::{ActionKind, FailureReason, WordObject};
 pub use label::{Binding, Label, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
 pub use part::{MAX_PARTS, MAX_WAITING, PartLog};
+pub use partitions::PartitionSet;
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
 pub use subject::{

@@ -9,6 +9,9 @@ mod card;
 mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod payload;
+
+pub(crate) use payload::{Exact, payload};
 
 use std::ops::Range;
 

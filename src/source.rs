@@ -13,6 +13,7 @@
 //! | `build` | the way from settings to a source that works |
 //! | `settings`, `error` | the configuration of a source, and what can be wrong with it |
 //! | `sources` | the registry of sources, by name |
+//! | `kept`    | what is kept of an event in quarantine, and whether it can be read again |
 //! | `alone` | single steps of a delivery's way, for benches |
 //! | `throttle` | the rate limit for deliveries without a valid signature |
 //! | `retries` | how the provider sends a webhook again, and when it stops |
@@ -26,6 +27,7 @@ mod failures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod inquiry;
+mod kept;
 mod mapping;
 mod payload;
 mod preset;
@@ -40,6 +42,8 @@ mod verify;
 pub use error::SourceError;
 pub use failures::{DeliveryEnd, Failing};
 pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
+pub use kept::NotReplayable;
+pub(crate) use kept::{Kept, Original};
 pub(crate) use mapping::{EventSummary, MappedEvent};
 pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};

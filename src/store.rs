@@ -12,6 +12,8 @@
 //! | `feed`      | references to the newest events of a partition |
 //! | `index`     | the payments of a realm that changed most recently |
 //! | `notice`    | live messages about appends |
+//! | `audit`     | what operators changed |
+//! | `expiry`    | how long records and the audit trail are kept |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations, and of parts for which events wait |
 //! | `labels`    | binding other ids to payments |
@@ -22,10 +24,12 @@
 //! | `embedded`, `redis` | the two stores |
 
 mod append;
+mod audit;
 mod backup;
 pub mod embedded;
 mod erase;
 mod error;
+mod expiry;
 mod feed;
 mod index;
 mod interface;
@@ -38,9 +42,11 @@ pub mod redis;
 mod work_queue;
 
 pub use append::{Append, Appended, Conflict};
+pub use audit::{AUDIT_ENTRIES, AuditAction, AuditEntry, AuditPage, PaymentDigest};
 pub use backup::Backup;
 pub use erase::{Erased, Erasure};
 pub use error::StoreError;
+pub use expiry::Expiry;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
 pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;
@@ -49,8 +55,9 @@ pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use parts::{MAX_WAIT, Parts, Placement};
 pub use record::{
-    GivenUp, OutcomeKind, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
-    RecordCursor, RecordCursorError, RecordLog, RecordPage,
+    GivenUp, HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, OutcomeKind,
+    QuarantineClass, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
+    RecordCursor, RecordCursorError, RecordLog, RecordPage, Settling, ValueKind,
 };
 pub use work_queue::{
     Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, QueueKind, Settlement,
@@ -75,6 +82,15 @@ impl Settings {
         match self {
             Self::Embedded(settings) => settings.history,
             Self::Redis(settings) => settings.history,
+        }
+    }
+
+    /// How many payments of a realm the index holds at most; 0 for no index.
+    #[must_use]
+    pub const fn recent(&self) -> usize {
+        match self {
+            Self::Embedded(settings) => settings.recent,
+            Self::Redis(settings) => settings.recent,
         }
     }
 }

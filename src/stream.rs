@@ -7,6 +7,9 @@
 //! |---|---|
 //! | `streams`  | all streams of the node, and what runs beside them |
 //! | `node`     | what they share |
+//! | `inspect`  | what operators see of a stream, and by what they find it; pure |
+//! | `operate`  | listing streams for operators, and ending some |
+//! | `residents` | the streams that stay in HTTP, as operators find them |
 //! | `open`     | a request for a stream, and the answer to it |
 //! | `open_realm` | a request for a stream or a page of all payments of a realm |
 //! | `realm`    | what a stream of all payments writes |
@@ -28,14 +31,17 @@ mod begun;
 mod census;
 mod content;
 mod drive;
+mod inspect;
 mod lane;
 mod moment;
 mod node;
 mod open;
 mod open_realm;
+mod operate;
 mod reactor;
 mod realm;
 mod reason;
+mod residents;
 mod session;
 mod settings;
 mod sink;
@@ -46,6 +52,7 @@ mod wire;
 pub use begun::{Begun, Detachable};
 pub use census::Holders;
 pub use drive::Stands;
+pub use inspect::{StreamFilter, StreamId, StreamInfo, StreamList};
 pub use open::{Open, Opened};
 pub use open_realm::OpenRealm;
 pub use reactor::{Departure, Framing};

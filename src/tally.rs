@@ -19,6 +19,12 @@ impl Holder {
             None => NonZeroU64::MIN,
         })
     }
+
+    /// The number of the holder.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// What each holder has. An entry takes 16 bytes and its share of the table's free places, 40 bytes at most.

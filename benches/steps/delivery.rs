@@ -11,7 +11,7 @@ use paystream::{
     metrics::Metrics,
     payment::Time,
     source::{Source, SourceSettings},
-    store::{Labels, Log},
+    store::{Labels, Log, Parts},
 };
 use sha2::Sha256;
 use std::{hint::black_box, sync::Arc, time::Duration};
@@ -41,9 +41,10 @@ pub(crate) fn deliver() -> Box<dyn FnMut()> {
     let headers = headers(&source);
     let (metrics, limits) = (Arc::new(Metrics::new()), Live::new(Limits::default()));
     let store = Arc::new(Scripted::of(Log::default()));
-    let labels =
-        Arc::new(Labels::new(store.clone(), Arc::clone(&metrics), Duration::from_secs(180 * 86_400)));
-    let ingest = Ingest::new(store, labels, metrics, limits, Arc::default());
+    let history = Duration::from_secs(180 * 86_400);
+    let labels = Arc::new(Labels::new(store.clone(), Arc::clone(&metrics), history));
+    let parts = Arc::new(Parts::new(store.clone(), labels, Arc::clone(&metrics), history));
+    let ingest = Ingest::new(store, parts, metrics, limits, Arc::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     Box::new(move || {
         let delivery =

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart, Log,
-        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+        Feed, Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling, Store, StoreError,
     },
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     hint::black_box,
@@ -74,8 +76,8 @@ impl Store for Scripted {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        Ok(self.heads.lock().unwrap().clone())
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        Ok(self.heads.lock().unwrap().iter().copied().map(Some).collect())
     }
 
     async fn records(
@@ -86,6 +88,31 @@ impl Store for Scripted {
         _: usize,
     ) -> Result<RecordPage, StoreError> {
         Ok(RecordPage::default())
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        black_box((record, body));
+        Ok(Holding::Held(1))
+    }
+
+    async fn held(&self, _: &str, _: HeldId) -> Result<Option<Held>, StoreError> {
+        Ok(None)
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
+        Ok(Settling::Unknown)
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Ok(AuditPage::default())
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
@@ -102,6 +129,14 @@ impl Store for Scripted {
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn oldest(&self, _: &str, _: usize) -> Result<Vec<(Name, Time)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn erase(&self, _: Erasure) -> Result<Erased, StoreError> {

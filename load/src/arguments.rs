@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Soak(workload::Mixed),
     /// Measures those who read a busy payment alone and beside thousands who stopped reading, in turn.
     Stalled(workload::Stalled),
+    /// Measures what dashboards of all payments cost and how far behind they are, in pairs of runs with them and without.
+    Dashboards(workload::Dashboards),
     /// Holds a million streams on this machine, over as many gateway processes as that takes, and posts to them.
     Scale(scale::Scale),
     /// Shows two reports side by side.

@@ -198,6 +198,7 @@ kid = "k1"
 algorithm = "HS256"
 secret = "env:LOAD_TOKEN_KEY"
 realms = ["default"]
+operator = true
 "#,
         );
     }

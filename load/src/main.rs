@@ -8,6 +8,7 @@
 //! | `workload`  | what each workload opens, posts and waits for |
 //! | `session`   | the course of a run |
 //! | `setup`     | what it needs before it begins |
+//! | `dashboards` | streams of all payments of a realm |
 //! | `readers`   | what a workload wants of its readers |
 //! | `team`      | the readers: a thread, or several processes |
 //! | `reader`    | one epoll, any number of streams, the continuity of each |
@@ -28,6 +29,7 @@ mod arguments;
 mod board;
 mod clock;
 mod common;
+mod dashboards;
 mod gateway;
 mod output;
 mod pauses;
@@ -83,6 +85,7 @@ fn run(command: &Command) -> Result<bool> {
         }
         Command::Soak(arguments) => publish(&workload::mixed(&workload::SOAK, arguments)?, &arguments.common),
         Command::Stalled(arguments) => publish(&workload::stalled(arguments)?, &arguments.common),
+        Command::Dashboards(arguments) => publish(&workload::dashboards(arguments)?, &arguments.common),
         Command::Scale(arguments) => publish(&scale::scale(arguments)?, &arguments.common),
         Command::Compare { before, after } => {
             let reports = [(before, read(before)?), (after, read(after)?)];

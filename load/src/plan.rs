@@ -41,7 +41,7 @@ pub(crate) enum Token {
     None,
     /// The same token for all streams.
     One(String),
-    /// A token for each stream's payment, signed with HS256 by the key `k1`, whose secret this is.
+    /// A token for each stream's payment, or for all payments, signed with HS256 by the key `k1`, whose secret this is.
     Minted(String),
 }
 
@@ -128,6 +128,20 @@ impl Plan {
     /// The id of a payment. Letters separate the digits, because a long run of digits could pass for a card number.
     pub(crate) fn payment_id(&self, payment: usize) -> String {
         format!("load{}p{payment}", self.name)
+    }
+
+    /// The payment of an id of this run.
+    pub(crate) fn payment_of_id(&self, id: &str) -> Option<usize> {
+        id.strip_prefix("load")?.strip_prefix(&self.name)?.strip_prefix('p')?.parse().ok()
+    }
+
+    /// The header of a token for all payments, if streams present one.
+    pub(crate) fn list_token(&self) -> Option<String> {
+        match &self.target.token {
+            Token::None => None,
+            Token::One(token) => Some(format!("Bearer {token}")),
+            Token::Minted(secret) => Some(format!("Bearer {}", minted(secret, "*"))),
+        }
     }
 
     /// Writes the request that opens a stream.

@@ -22,7 +22,7 @@ use std::{
     io,
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -41,6 +41,8 @@ pub(crate) const NEWS: Token = Token(usize::MAX - 1);
 pub(crate) struct Count {
     pub(crate) sent: AtomicU64,
     pub(crate) accepted: AtomicU64,
+    /// When each event was acknowledged, by its number, if somebody wants to know; 0 for not yet.
+    pub(crate) acked_us: OnceLock<Box<[AtomicU64]>>,
 }
 
 /// What a task did, and how many events of each payment were accepted.
@@ -304,7 +306,11 @@ impl Poster {
             return;
         }
         let Some(post) = self.take_post(index) else { return };
-        self.done.posted.ack.record(clock::now_us().saturating_sub(post.due_us));
+        let now_us = clock::now_us();
+        self.done.posted.ack.record(now_us.saturating_sub(post.due_us));
+        if let Some(acked_us) = self.count.acked_us.get().and_then(|times| times.get(post.number)) {
+            acked_us.store(now_us, Ordering::Relaxed);
+        }
         self.done.posted.accepted += 1;
         self.count.accepted.fetch_add(1, Ordering::Relaxed);
         if let Some(accepted) = self.done.accepted.get_mut(post.number % self.plan.payments.max(1)) {

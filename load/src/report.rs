@@ -38,6 +38,7 @@ pub(crate) enum Workload {
     Mixed,
     Soak,
     Stalled,
+    Dashboards,
     Scale,
 }
 

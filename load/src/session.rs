@@ -7,6 +7,7 @@ use crate::{
     board::Board,
     clock,
     common::Common,
+    dashboards::Dashboards,
     gateway::Gateway,
     output,
     pauses::Watch,
@@ -23,7 +24,10 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use mio::{Poll, Waker};
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -124,6 +128,17 @@ impl Session {
         session.report.before = session.size(0);
         session.measure_from_here();
         Ok(session)
+    }
+
+    /// Opens dashboards of all payments, each of which has had one event. At most `events` are posted in all.
+    pub(crate) fn open_dashboards(&self, number: usize, events: usize) -> Result<Dashboards> {
+        self.count.acked_us.get_or_init(|| (0..events).map(|_| AtomicU64::new(0)).collect());
+        Dashboards::open(&self.plan, number, Arc::clone(&self.count))
+    }
+
+    /// How long this run waits for what has to come.
+    pub(crate) const fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The sum of the server's processes now; none if none was named or one is gone.

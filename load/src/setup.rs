@@ -24,12 +24,16 @@ pub(crate) fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Starts the gateway that `--spawn` names, if there is one, and returns it with its secrets.
-pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)>> {
-    let provider = match common.provider {
+/// The preset of a provider.
+pub(crate) const fn provider_name(provider: Provider) -> &'static str {
+    match provider {
         Provider::Generic => "generic",
         Provider::Stripe => "stripe",
-    };
+    }
+}
+
+/// Starts the gateway that `--spawn` names, if there is one, and returns it with its secrets.
+pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)>> {
     let Some(program) = &common.spawn else { return Ok(None) };
     let secrets = Secrets::fresh();
     let mut gateway = Gateway::start(&Settings {
@@ -38,7 +42,7 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)
         address: free_address()?,
         core: common.server_core,
         redis: common.redis.as_deref(),
-        provider,
+        provider: provider_name(common.provider),
         stream: "",
         secrets: &secrets,
     })?;

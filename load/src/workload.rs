@@ -1,7 +1,9 @@
 //! The workloads: which streams each opens, what it posts and what it waits for.
 
+mod dashboards;
 mod stalled;
 
+pub(crate) use dashboards::{Dashboards, dashboards};
 pub(crate) use stalled::{Stalled, stalled};
 
 use crate::{

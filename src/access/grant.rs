@@ -28,6 +28,8 @@ pub struct Grant {
     pub expires_at: Option<Time>,
     /// By whom what the token opens is counted. `None` for a request without a token.
     pub holder: Option<Holder>,
+    /// The `sub` of the token, for operators: at most 128 printable characters, else it is not kept.
+    pub subject: Option<Arc<str>>,
     /// The name of the key that signed the token. `None` for a request without a token.
     pub kid: Option<Arc<str>>,
     /// Identifies the key that signed the token, because a reload may bring another key of the same name.
@@ -37,7 +39,15 @@ pub struct Grant {
 impl Grant {
     /// The grant of a request without a token, where the settings allow that: all payments of `realm`.
     pub(super) const fn anonymous(realm: Name) -> Self {
-        Self { realm, payments: Payments::All, expires_at: None, holder: None, kid: None, fingerprint: None }
+        Self {
+            realm,
+            payments: Payments::All,
+            expires_at: None,
+            holder: None,
+            subject: None,
+            kid: None,
+            fingerprint: None,
+        }
     }
 
     /// The grant without what [`Access::stands`](super::Access::stands) does not look at, and what tells tokens of one key apart:
@@ -49,7 +59,7 @@ impl Grant {
             Payments::Ids(_) => Payments::Ids(Vec::new()),
         };
         let Self { realm, kid, fingerprint, .. } = self.clone();
-        Self { realm, payments, expires_at: None, holder: None, kid, fingerprint }
+        Self { realm, payments, expires_at: None, holder: None, subject: None, kid, fingerprint }
     }
 
     /// Whether the grant covers `payment`, which has to be an id of the grant's realm.

@@ -53,6 +53,7 @@ pub(super) fn admit(rules: &Rules, token: &str, now: Time) -> Result<Grant, Deni
         payments,
         expires_at: Some(expires_at),
         holder: Some(holder(jwt)),
+        subject: subject(&claims),
         kid: Some(Arc::clone(&key.kid)),
         fingerprint: Some(key.fingerprint.clone()),
     })
@@ -64,6 +65,13 @@ fn holder(jwt: Jwt<'_>) -> Holder {
     let digest = Sha256::digest(jwt.signed.as_bytes());
     let first = digest.first_chunk().copied().unwrap_or_default();
     Holder::new(u64::from_be_bytes(first))
+}
+
+/// The claim `sub`, which decides nothing. One that is long or could break a line is not kept.
+fn subject(claims: &Members) -> Option<Arc<str>> {
+    let subject = claims.get("sub").and_then(Value::as_str)?;
+    let is_plain = (1..=128).contains(&subject.len()) && !subject.chars().any(char::is_control);
+    is_plain.then(|| subject.into())
 }
 
 /// Finds the key that signed the token. Nothing else in the token may be trusted before.

@@ -25,6 +25,8 @@ pub(super) struct Common {
     pub(super) store: Arc<dyn Store>,
     /// How long the store keeps a log.
     pub(super) history: Duration,
+    /// Whether the quarantine keeps the bodies of events.
+    pub(super) holds_bodies: bool,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Live<Limits>,
     pub(super) stream: Live<stream::Settings>,
@@ -42,6 +44,7 @@ pub(super) struct IngestHalf {
     pub(super) sources: Arc<Sources>,
     pub(super) confirmations: Arc<Confirmations>,
     pub(super) parts: Arc<Parts>,
+    pub(super) ingest: Arc<Ingest>,
     webhooks: Webhooks,
     metrics: Arc<Metrics>,
 }
@@ -55,7 +58,7 @@ impl fmt::Debug for IngestHalf {
 impl IngestHalf {
     /// Builds the half. Nothing runs before [`IngestHalf::spawn`].
     pub(super) fn new(sources: Vec<Source>, common: &Common) -> Self {
-        let Common { store, history, metrics, limits, shutdown, .. } = common;
+        let Common { store, history, holds_bodies, metrics, limits, shutdown, .. } = common;
         let (sources, hints) = (Arc::new(Sources::new(sources)), Arc::new(Notify::new()));
         let labels = Arc::new(Labels::new(Arc::clone(store), Arc::clone(metrics), *history));
         let parts = Arc::new(Parts::new(Arc::clone(store), labels, Arc::clone(metrics), *history));
@@ -65,7 +68,8 @@ impl IngestHalf {
             Arc::clone(metrics),
             limits.clone(),
             Arc::clone(&hints),
-        );
+        )
+        .holding_bodies(*holds_bodies);
         let confirmations = Confirmations::new(
             Arc::clone(&sources),
             hints,
@@ -75,9 +79,10 @@ impl IngestHalf {
             limits.clone(),
             shutdown.clone(),
         );
-        let webhooks = Webhooks::new(Arc::clone(&sources), Arc::new(ingest), limits.clone());
+        let ingest = Arc::new(ingest);
+        let webhooks = Webhooks::new(Arc::clone(&sources), Arc::clone(&ingest), limits.clone());
         let metrics = Arc::clone(metrics);
-        let half = Self { sources, confirmations: Arc::new(confirmations), parts, webhooks, metrics };
+        let half = Self { sources, confirmations: Arc::new(confirmations), parts, ingest, webhooks, metrics };
         half.show_sources();
         half
     }
@@ -133,7 +138,7 @@ impl IngestHalf {
 pub(super) struct StreamHalf {
     pub(super) access: Arc<Access>,
     pub(super) hub: Arc<Hub>,
-    streams: Arc<Streams>,
+    pub(super) streams: Arc<Streams>,
 }
 
 impl fmt::Debug for StreamHalf {

@@ -1,28 +1,35 @@
 //! The sockets that a role listens on: `public` for streams, `ingest` for webhooks, and `admin` for every role.
 
 use crate::{
-    config::{Listen, ListenerKind, Proxying, Role},
+    config::{Listen, ListenerKind, Proxying, Role, Tls},
     descriptors::Descriptors,
     http::{self, Entrance, Places},
     limits::Limits,
     metrics::Metrics,
+    tls::TlsServer,
 };
 use axum::Router;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} (listen.{listener}); another process may be using it, so change the address under [listen] or stop that process"
+    "cannot listen on {address} ({}); another process may be using it, so change the address or stop that process",
+    key_of(*listener)
 )]
 pub struct BindError {
-    /// The listener that the socket is for.
-    pub listener: ListenerKind,
+    /// The listener that the socket is for; `None` for the one that only redirects to TLS.
+    pub listener: Option<ListenerKind>,
     /// The address that was configured.
     pub address: SocketAddr,
     /// The error of the operating system.
     pub source: io::Error,
+}
+
+/// The key of the configuration that has the address.
+fn key_of(listener: Option<ListenerKind>) -> String {
+    listener.map_or_else(|| "tls.redirect".to_owned(), |listener| format!("listen.{listener}"))
 }
 
 /// The bound sockets.
@@ -32,20 +39,24 @@ pub(super) struct Listeners {
     /// `None` if the role takes no webhooks, or takes them on the public socket.
     ingest: Option<TcpListener>,
     admin: TcpListener,
+    /// The socket that redirects to TLS, if there is to be one.
+    redirect: Option<TcpListener>,
 }
 
 impl Listeners {
     /// Binds the sockets of the role: all of them or, with an error, none.
-    pub(super) fn bind(listen: &Listen, role: Role, limits: &Limits) -> Result<Self, BindError> {
+    pub(super) fn bind(listen: &Listen, tls: &Tls, role: Role, limits: &Limits) -> Result<Self, BindError> {
         let bind = |listener, address| {
             http::bind(address, limits).map_err(|source| BindError { listener, address, source })
         };
+        let redirect = tls.redirect.filter(|_| role.streams());
         let is_shared = role.streams() && listen.ingest == listen.public;
         let has_ingest = role.takes_webhooks() && !is_shared;
         Ok(Self {
-            public: role.streams().then(|| bind(ListenerKind::Public, listen.public)).transpose()?,
-            ingest: has_ingest.then(|| bind(ListenerKind::Ingest, listen.ingest)).transpose()?,
-            admin: bind(ListenerKind::Admin, listen.admin)?,
+            public: role.streams().then(|| bind(Some(ListenerKind::Public), listen.public)).transpose()?,
+            ingest: has_ingest.then(|| bind(Some(ListenerKind::Ingest), listen.ingest)).transpose()?,
+            admin: bind(Some(ListenerKind::Admin), listen.admin)?,
+            redirect: redirect.map(|address| bind(None, address)).transpose()?,
         })
     }
 
@@ -86,6 +97,13 @@ impl Listeners {
             }
             None => public = public.merge(webhooks),
         }
+        if let Some(listener) = self.redirect
+            && let Some(tls) = doors.tls.of(ListenerKind::Public)
+        {
+            let router = http::to_tls(tls, doors.redirect_port);
+            let entrance = doors.entrance("redirect", most(descriptors.public()), &places, false);
+            served.push(Served { listener, router, entrance, tls: None });
+        }
         if let Some(listener) = self.public {
             let most = most(descriptors.public());
             served.push(doors.served(ListenerKind::Public, listener, public, most, &places));
@@ -101,6 +119,43 @@ pub(super) struct Doors<'a> {
     /// `limits.connections`.
     pub(super) connections: usize,
     pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) tls: &'a TlsServers,
+    /// For how long the public listener tells browsers to use TLS alone.
+    pub(super) hsts: Option<Duration>,
+    /// The port to which the socket without TLS redirects.
+    pub(super) redirect_port: u16,
+}
+
+/// The TLS of the listeners that speak it.
+#[derive(Debug)]
+pub(super) struct TlsServers(Vec<(ListenerKind, Arc<TlsServer>)>);
+
+impl TlsServers {
+    /// The TLS of all listeners that the configuration names.
+    pub(super) fn new(tls: &Tls) -> Result<Self, rustls::Error> {
+        let kinds = [ListenerKind::Public, ListenerKind::Ingest, ListenerKind::Admin];
+        let identities = kinds.into_iter().filter_map(|kind| Some((kind, tls.identity(kind)?)));
+        let servers: Result<_, _> = identities
+            .map(|(kind, identity)| TlsServer::new(identity).map(|server| (kind, Arc::new(server))))
+            .collect();
+        servers.map(Self)
+    }
+
+    fn of(&self, kind: ListenerKind) -> Option<Arc<TlsServer>> {
+        self.0.iter().find(|(known, _)| *known == kind).map(|(_, server)| Arc::clone(server))
+    }
+
+    /// Replaces the certificates. Open connections keep the old ones.
+    pub(super) fn replace(&self, tls: &Tls) -> Result<(), rustls::Error> {
+        for (kind, server) in &self.0 {
+            if let Some(identity) = tls.identity(*kind)
+                && server.replace(identity)?
+            {
+                tracing::info!(listener = %kind, "new connections get the new certificates");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A socket and what it takes to serve it.
@@ -108,6 +163,8 @@ pub(super) struct Served {
     pub(super) listener: TcpListener,
     pub(super) router: Router,
     pub(super) entrance: Arc<Entrance>,
+    /// `None` if it speaks no TLS.
+    pub(super) tls: Option<Arc<TlsServer>>,
 }
 
 impl Doors<'_> {
@@ -120,15 +177,32 @@ impl Doors<'_> {
         most: usize,
         places: &Arc<Places>,
     ) -> Served {
+        let is_proxied = self.proxying.protocol.contains(&kind);
+        let entrance = self.entrance(kind.as_str(), most, places, is_proxied);
+        let router = http::finish(router);
+        let router = match self.hsts {
+            Some(max_age) if kind == ListenerKind::Public => http::with_strict_transport(router, max_age),
+            _ => router,
+        };
+        Served { listener, router, entrance, tls: self.tls.of(kind) }
+    }
+
+    /// The entrance of the socket that metrics call `name`.
+    fn entrance(
+        &self,
+        name: &'static str,
+        most: usize,
+        places: &Arc<Places>,
+        takes_proxy_protocol: bool,
+    ) -> Arc<Entrance> {
         let Self { proxying, connections, metrics, .. } = self;
-        let entrance = Entrance::new(
-            kind.as_str(),
+        Entrance::new(
+            name,
             most.min(*connections),
             Arc::clone(places),
             Arc::clone(&proxying.proxies),
-            proxying.protocol.contains(&kind),
+            takes_proxy_protocol,
             Arc::clone(metrics),
-        );
-        Served { listener, router, entrance }
+        )
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     access::ALL,
+    clock,
     config::duration,
-    payment::{Name, NameError},
+    payment::{Name, NameError, Time},
 };
 use reqwest::Url;
 use std::time::Duration;
@@ -21,6 +22,18 @@ pub(super) fn payment(text: &str) -> Result<Name, String> {
 /// Parses a duration such as `15m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| format!("it {error}"))
+}
+
+/// Parses a time as in RFC 3339, or how long ago it is, such as `15m`.
+pub(super) fn moment(text: &str) -> Result<Time, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = duration::parse(text).map_err(|_| {
+        "write a time like 2026-11-30T17:00:00Z, or how long ago it was, like 15m or 2h".to_owned()
+    })?;
+    let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+    Ok(Time::from_unix_ms(clock::now().unix_ms().saturating_sub(ago)).unwrap_or_default())
 }
 
 /// Parses an `http` or `https` URL.

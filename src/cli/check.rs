@@ -2,23 +2,30 @@
 
 use super::{config_file::ConfigFile, output};
 use crate::{
-    config::{Config, ConfigMistakes, DEFAULT, Role},
+    config::{Config, ConfigMistakes, DEFAULT, ListenerKind, Role},
     source,
-    store::{self, embedded},
+    store::{
+        self, embedded,
+        redis::{self, Surveyed},
+    },
+    tls::Certificate,
 };
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 /// Checks a configuration file, without starting anything
 ///
 /// Prints every mistake at once, one per line, with its place, what is allowed and how to fix it. The exit code is 2 if there is a
 /// mistake. Also warns of settings that are allowed but probably not intended, and prints where the data folder is, without
-/// creating it.
+/// creating it. With --connect, also goes to the Redis servers and says of each primary what it found; the exit code is 1 if an append
+/// to one of them would fail.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   paystream check --config paystream.toml
+  paystream check --config paystream.toml --connect
   paystream check --print-default > paystream.toml
   paystream check --presets
   paystream check --ignored")]
@@ -34,13 +41,16 @@ pub(super) struct CheckArgs {
     /// Print which events of the built-in presets change no status, and why, instead of checking a file
     #[arg(long)]
     ignored: bool,
+    /// Also connect to the Redis servers of the store and check each of them, as the gateway does at its start
+    #[arg(long)]
+    connect: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl CheckArgs {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         if self.print_default {
             return Ok(output::say(DEFAULT.trim_end())?);
         }
@@ -50,7 +60,12 @@ impl CheckArgs {
         if self.ignored {
             return Ok(output::say(source::ignored_table().trim_end())?);
         }
-        let checked = self.config.load().map(Checked::new);
+        let mut checked = self.config.load().map(Checked::new);
+        if let (true, Ok(Checked { config, servers, .. })) = (self.connect, &mut checked)
+            && let store::Settings::Redis(settings) = &config.store
+        {
+            *servers = Some(redis::survey(settings).await?);
+        }
         if self.json {
             output::say(&as_json(checked.as_ref()).to_string())?;
         }
@@ -61,6 +76,9 @@ impl CheckArgs {
                 output::complain(&format!("warning: {warning}"));
             }
         }
+        let servers = checked.servers.iter().flatten();
+        let unfit = servers.filter(|server| !server.is_fit).map(|server| &*server.server).collect::<Vec<_>>();
+        anyhow::ensure!(unfit.is_empty(), "an append to {} would fail now", unfit.join(", "));
         Ok(())
     }
 }
@@ -71,6 +89,8 @@ struct Checked {
     /// Whether the data folder exists. It is `None` if the store has no data folder, or if that cannot be opened.
     is_there: Option<bool>,
     warnings: Vec<String>,
+    /// What was found at the Redis servers, if they were to be asked.
+    servers: Option<Vec<Surveyed>>,
 }
 
 impl Checked {
@@ -89,15 +109,30 @@ impl Checked {
                 }
             },
         };
-        Self { config, is_there, warnings }
+        Self { config, is_there, warnings, servers: None }
     }
 
     fn as_text(&self, file: &Path) -> String {
-        let Config { sources, access, listen, store, .. } = &self.config;
+        let Config { sources, access, listen, tls, store, .. } = &self.config;
         let sources: Vec<&str> = sources.iter().map(source::Source::name).collect();
         let kids = access.kids();
         let kids: Vec<&str> = kids.iter().map(|kid| &**kid).collect();
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let address = |listener, address: SocketAddr| {
+            let with_tls = if tls.is_on(listener) { ", TLS" } else { "" };
+            format!("{address}{with_tls}")
+        };
+        let until = |certificate: &Certificate| {
+            let (name, seconds) = (certificate.name(), certificate.not_after().as_secs());
+            let until = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            until.map_or_else(|| name.to_owned(), |until| format!("{name} (until {until})"))
+        };
+        let certificates: Vec<String> =
+            tls.certificates.iter().map(|certificate| until(certificate)).collect();
+        let certificates = match certificates.as_slice() {
+            [] => String::new(),
+            all => format!("  certificates: {}\n", all.join(", ")),
+        };
         let store = match (store, self.is_there) {
             (store::Settings::Embedded(settings), Some(true)) => {
                 format!("{} (found)", settings.path.display())
@@ -113,28 +148,35 @@ impl Checked {
             }
             (settings @ store::Settings::Redis(_), _) => settings.to_string(),
         };
-        format!(
-            "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n  store: {store}",
+        let mut text = format!(
+            "{}: the configuration is valid\n  sources: {}\n  access keys: {}\n  public listener (streams): {}\n  ingest listener (webhooks): {}\n  admin listener: {}\n{certificates}  store: {store}",
             file.display(),
             list(sources),
             list(kids),
-            listen.public,
-            listen.ingest,
-            listen.admin,
-        )
+            address(ListenerKind::Public, listen.public),
+            address(ListenerKind::Ingest, listen.ingest),
+            address(ListenerKind::Admin, listen.admin),
+        );
+        for Surveyed { server, finding, warnings, .. } in self.servers.iter().flatten() {
+            text += &format!("\n  server {server}: {finding}");
+            warnings.iter().for_each(|warning| text += &format!("\n    warning: {warning}"));
+        }
+        text
     }
 }
 
 fn as_json(checked: Result<&Checked, &ConfigMistakes>) -> Value {
     match checked {
-        Ok(Checked { config, is_there, warnings }) => {
+        Ok(Checked { config, is_there, warnings, servers }) => {
             let store = match &config.store {
                 store::Settings::Embedded(settings) => {
                     json!({"kind": "embedded", "path": settings.path, "found": is_there})
                 }
                 store::Settings::Redis(_) => json!({"kind": "redis"}),
             };
-            json!({"ok": true, "mistakes": [], "warnings": warnings, "store": store})
+            let server = |Surveyed { server, is_fit, finding, warnings }: &Surveyed| json!({"server": server, "ok": is_fit, "finding": finding, "warnings": warnings});
+            let servers = servers.as_ref().map(|servers| servers.iter().map(server).collect::<Vec<_>>());
+            json!({"ok": true, "mistakes": [], "warnings": warnings, "store": store, "servers": servers})
         }
         Err(mistakes) => {
             let list: Vec<_> = mistakes.iter().map(|m| json!({"line": m.line, "text": m.text})).collect();

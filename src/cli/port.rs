@@ -14,13 +14,15 @@ pub(super) fn in_terms_of_arguments(error: anyhow::Error) -> anyhow::Error {
     };
     match listener {
         // Streams and webhooks share a port, unless the environment names two.
-        ListenerKind::Public => {
+        Some(ListenerKind::Public) => {
             anyhow!("{what}; choose another port with --port, or a free one with --port 0")
         }
-        ListenerKind::Ingest | ListenerKind::Admin => {
+        Some(listener @ (ListenerKind::Ingest | ListenerKind::Admin)) => {
             let variable = listener.variable();
             anyhow!("{what}; set {variable} to another address, e.g. {variable}=127.0.0.1:0")
         }
+        // These commands have no TLS.
+        None => error,
     }
 }
 
@@ -50,6 +52,7 @@ mod tests {
             ),
         ] {
             let source = io::Error::from(kind);
+            let listener = Some(listener);
             let error = in_terms_of_arguments(BindError { listener, address, source }.into()).to_string();
             assert!(error.starts_with(expected) && !error.contains("[listen]"), "{error}");
         }

@@ -1,16 +1,19 @@
 //! `paystream watch`: follows a payment in the terminal. Like a browser, it reconnects after any interruption.
 
 mod message;
-mod sse;
 
-use super::{argument, client, exit::Refused, output};
+use super::{
+    argument, client,
+    exit::Refused,
+    output,
+    sse::{EventParser, ServerSentEvent},
+};
 use crate::{backoff::Backoff, payment::Name};
 use clap::Args;
 use futures_util::StreamExt;
 use message::Message;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde_json::Value;
-use sse::{EventParser, ServerSentEvent};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 

@@ -11,9 +11,10 @@ use super::{
     proxying::Proxying,
     read,
     realm::DEFAULT_REALM,
+    tls::Tls,
 };
 use crate::{
-    access::{Access, AccessSettings},
+    access::{Access, AccessSettings, Operators},
     limits::Limits,
     payment::Name,
     source::{Source, SourceSettings},
@@ -93,16 +94,18 @@ impl Config {
         Ok(Self {
             listen: Listen::or_default(None, None, None),
             proxying: Proxying::default(),
+            tls: Tls::default(),
             store: store::Settings::Embedded(embedded::Settings {
                 path: data,
                 history: 45 * DAY,
                 recent: RECENT,
             }),
+            holds_bodies: true,
             sources,
             access,
             // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
-            admin_token: None,
+            operators: Operators::default(),
             admin_hosts: Vec::new(),
             dashboard: true,
             is_local: true,

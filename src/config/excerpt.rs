@@ -39,7 +39,7 @@ pub struct Posting {
 pub struct Operating {
     /// The addresses of the gateway.
     pub listen: Listen,
-    /// The token of the admin listener, if one is configured.
+    /// The token of an operator, if one is configured: of one who may change things, if there is one.
     pub token: Option<SecretString>,
 }
 
@@ -68,10 +68,10 @@ impl Posting {
 }
 
 impl Operating {
-    /// Reads a configuration file, of whose secrets only the token of the admin listener has to exist.
+    /// Reads a configuration file, of whose secrets only that token has to exist.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigMistakes> {
-        let Parts { listen, admin_token: token, .. } = parts(file, environment, &SecretScope::AdminToken)?;
-        Ok(Self { listen, token })
+        let Parts { listen, admin, .. } = parts(file, environment, &SecretScope::AdminToken)?;
+        Ok(Self { listen, token: admin.token })
     }
 }
 

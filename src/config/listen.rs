@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _},
 };
 
 /// The default port of the public listener, and of the ingest listener unless it has an address of its own.
@@ -10,6 +10,9 @@ const PUBLIC_PORT: u16 = 8080;
 
 /// The default port of the admin listener.
 const ADMIN_PORT: u16 = 9090;
+
+/// The form of an address, for messages.
+pub(super) const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
 
 /// The addresses that the gateway listens on. If `ingest` equals `public`, one socket serves both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,4 +76,20 @@ impl fmt::Display for ListenerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
+/// takes the first IPv4 address, because the defaults are IPv4, or else the first one.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    const NONE: &str = "is not an address";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or(NONE)?;
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let port: u16 = port.parse().ok().filter(|_| is_host).ok_or(NONE)?;
+    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that cannot be found")?;
+    let found: Vec<SocketAddr> = found.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or("names a host that has no address")
 }

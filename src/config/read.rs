@@ -1,6 +1,7 @@
 //! Turns a document into valid settings, section by section and key by key. The default values are those of the settings' types.
 
 mod access;
+mod admin;
 mod api;
 mod source;
 mod store;
@@ -8,30 +9,26 @@ mod store;
 use super::{
     document::{Document, Section},
     duration::{DAY, HOUR},
-    listen::Listen,
+    listen::{ADDRESS, Listen, address},
     proxying::Proxying,
     scope::SecretScope,
+    tls::Tls,
 };
-use crate::{access::Access, limits::Limits, secret, source::Source, stream, telemetry};
-use secrecy::{ExposeSecret, SecretString};
-use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
-    time::Duration,
-};
+use crate::{access::Access, limits::Limits, source::Source, stream, telemetry};
+pub(super) use admin::AdminSection;
+use std::{net::SocketAddr, time::Duration};
 
-pub(super) const SECTIONS: [&str; 9] =
-    ["listen", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
-
-/// The least length of the admin token: short enough to type, and too long to be guessed over a network.
-const MIN_ADMIN_TOKEN_BYTES: usize = 16;
-
-const ADDRESS: &str = "IP:port or host:port, e.g. 127.0.0.1:8080";
+pub(super) const SECTIONS: [&str; 10] =
+    ["listen", "tls", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
 
 /// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
     pub(super) listen: Listen,
     pub(super) proxying: Proxying,
+    pub(super) tls: Tls,
     pub(super) store: Option<crate::store::Settings>,
+    /// Whether the quarantine keeps the bodies of events.
+    pub(super) holds_bodies: bool,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
     pub(super) source_names: Vec<String>,
@@ -39,8 +36,7 @@ pub(super) struct Parts {
     /// The names of all keys, whether their secrets were resolved or not.
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
-    pub(super) admin_token: Option<SecretString>,
-    pub(super) admin_hosts: Vec<String>,
+    pub(super) admin: AdminSection,
     pub(super) dashboard: bool,
     pub(super) limits: Limits,
     pub(super) log: telemetry::Format,
@@ -50,12 +46,12 @@ pub(super) struct Parts {
 pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
     let (listen, proxying) = listen(document.section("listen"));
-    let store = store::settings(document.section("store").resolving_secrets(is_all));
+    let tls = Tls::read(document.section("tls").resolving_secrets(is_all), &listen);
+    let (store, holds_bodies) = store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
-    let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
-    let (admin_token, admin_hosts) = admin(document.section("admin").resolving_secrets(is_admin));
+    let admin = admin::admin(document.section("admin"), scope);
     let dashboard = pages(document.section("pages"));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
@@ -63,14 +59,15 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     Parts {
         listen,
         proxying,
+        tls,
         store,
+        holds_bodies,
         sources,
         source_names,
         access,
         kids,
         stream,
-        admin_token,
-        admin_hosts,
+        admin,
         dashboard,
         limits,
         log,
@@ -107,22 +104,6 @@ fn listen(mut section: Section<'_>) -> (Listen, Proxying) {
     (listen, proxying)
 }
 
-/// Parses an IP address and port, or looks up a host. The lookup happens only once, when the file is read. Of the host's addresses, it
-/// takes the first IPv4 address, because the defaults are IPv4, or else the first one.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    const NONE: &str = "is not an address";
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (host, port) = text.rsplit_once(':').ok_or(NONE)?;
-    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    let port: u16 = port.parse().ok().filter(|_| is_host).ok_or(NONE)?;
-    let found = (host, port).to_socket_addrs().map_err(|_| "names a host that cannot be found")?;
-    let found: Vec<SocketAddr> = found.collect();
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or("names a host that has no address")
-}
-
 fn stream(mut section: Section<'_>) -> stream::Settings {
     let defaults = stream::Settings::default();
     let mut span = |key, least, most| section.duration(key, &(least..=most));
@@ -139,41 +120,11 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
     }
 }
 
-fn admin(mut section: Section<'_>) -> (Option<SecretString>, Vec<String>) {
-    const NAMES: &str = "names of hosts without a port, e.g. [\"gateway-1\", \"gateway.internal\"]";
-    let token = section.secret("token");
-    let checked =
-        token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
-    if let Err(weakness) = checked {
-        let remedy = "create one with `openssl rand -base64 24`";
-        section.wrong(&section.place("token"), "token", &format!("the token {weakness}; {remedy}"));
-    }
-    let mut hosts = Vec::new();
-    for (place, host) in section.texts("hosts", NAMES).unwrap_or_default() {
-        if is_host_name(&host) {
-            hosts.push(host);
-        } else {
-            section.wrong(&place, "hosts", &format!("{host:?} is no name of a host; allowed: {NAMES}"));
-        }
-    }
-    section.end();
-    (token, hosts)
-}
-
 /// Reads `[pages]`: whether the dashboard is served.
 fn pages(mut section: Section<'_>) -> bool {
     let dashboard = section.flag("dashboard").unwrap_or(false);
     section.end();
     dashboard
-}
-
-/// Whether the text is a name as DNS has them: labels of letters, digits, "-" and "_", with dots between.
-fn is_host_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Reads `[limits]`. Every field is written out, so that the compiler reports a limit that is missing here.

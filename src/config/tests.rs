@@ -2,12 +2,14 @@
 
 mod dev;
 mod excerpts;
+mod operators;
 mod paths;
+mod tls;
 mod warnings;
 
 use super::*;
-use secrecy::ExposeSecret;
 use std::{path::Path, time::Duration};
+use tls::write_tls;
 
 pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
     let base = [
@@ -16,7 +18,9 @@ pub(super) fn environment_of(pairs: &[(&str, &str)]) -> Environment {
         ("ACME_CLIENT_ID", "5f0c77aa"),
         ("PAYSTREAM_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
         ("PAYSTREAM_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("PAYSTREAM_TOKEN_OF_ANN", "fedcba9876543210fedcba9876543210"),
         ("REDIS_PASSWORD", "0123456789abcdef0123456789abcdef"),
+        ("SENTINEL_PASSWORD", "fedcba9876543210fedcba9876543210"),
         ("MOLLIE_TOKEN", "9f2c61d0a7e84b35bd0c1e6f7a92d4c8"),
         ("MOLLIE_API_KEY", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM"),
         ("PLAID_CLIENT_ID", "5f0c1e6f7a92d4c89f2c61d0"),
@@ -41,8 +45,14 @@ pub(super) fn all_of_the_manual() -> String {
         Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
         _ => line.to_owned(),
     };
-    let others =
-        ["cors = []", "hosts = []", "kind = \"embedded\"", "trusted_proxies = []", "proxy_protocol = []"];
+    let others = [
+        "cors = []",
+        "hosts = []",
+        "kind = \"embedded\"",
+        "trusted_proxies = []",
+        "proxy_protocol = []",
+        "listeners = []",
+    ];
     let is_other = |line: &&str| !others.contains(line);
     let lines: Vec<String> = DEFAULT.lines().filter(is_other).map(uncomment).collect();
     lines.join("\n")
@@ -65,7 +75,7 @@ fn the_manual_as_it_stands_says_the_defaults() {
         assert_eq!(config.log, telemetry::Format::Text);
         let defaults = access::Access::new(access::AccessSettings::default()).unwrap();
         assert_eq!(format!("{:?}", config.access), format!("{defaults:?}"));
-        assert!(config.sources.is_empty() && config.access.is_shut() && config.admin_token.is_none());
+        assert!(config.sources.is_empty() && config.access.is_shut() && config.operators.is_empty());
     }
 }
 
@@ -74,13 +84,17 @@ fn all_examples_of_the_manual_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let mut text = all_of_the_manual();
     for (name, pem) in [
+        ("/run/secrets/dashboards", "5f0c77aa8f3b1c2d9a7e55aa"),
         ("paystream.pub.pem", include_str!("../access/testdata/ed25519.pub.pem")),
         ("paystream.key.pem", include_str!("../access/testdata/ed25519.key.pem")),
     ] {
-        let path = folder.path().join(name);
+        let path = folder.path().join(name.trim_start_matches("/run/secrets/"));
         fs::write(&path, pem).unwrap();
         text = text.replace(&format!("file:{name}"), &format!("file:{}", path.display()));
     }
+    // Clients' certificates need a listener of their own.
+    text = text.replace("ingest = \"127.0.0.1:8080\"", "ingest = \"127.0.0.1:8081\"");
+    text = text.replace("tls/", &format!("{}/", write_tls(folder.path()).display()));
     let config = parse(&text).unwrap();
     let names: Vec<&str> = config.sources.iter().map(source::Source::name).collect();
     assert_eq!(names, ["acme", "mollie", "plaid"]);
@@ -89,9 +103,12 @@ fn all_examples_of_the_manual_are_valid() {
     assert_eq!(preflight.get("access-control-allow-origin"), Some(&origin));
     assert_eq!(config.admin_hosts, ["gateway-1", "gateway.internal"]);
     assert_eq!(config.access.kids().iter().map(|kid| &**kid).collect::<Vec<_>>(), ["k1", "k2"]);
-    assert!(config.admin_token.is_some());
     let shown = "[10.0.0.7/32, 10.1.0.0/16, 2001:db8:1::/48] by x-forwarded-for, PROXY protocol on [public]";
     assert_eq!(config.proxying.to_string(), shown);
+    let shown = "[public, ingest, admin], hsts 15552000s, redirect 0.0.0.0:80 to port 443";
+    assert_eq!(config.tls.to_string(), shown);
+    assert!(config.tls.ingest_clients.is_some() && config.tls.admin_clients.is_some());
+    assert_eq!(config.tls.certificates[0].name(), "pay.example");
 }
 
 #[test]
@@ -116,12 +133,12 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
         ("[lisen]", "paystream.toml:1: [lisen]: this section is unknown; did you mean listen?"),
         (
             "zzz = 1",
-            "paystream.toml:1: [zzz]: this section is unknown; the known sections are: listen, store",
+            "paystream.toml:1: [zzz]: this section is unknown; the known sections are: listen, tls, store",
         ),
         ("listen = 1", "paystream.toml:1: [listen]: the value must be a table"),
         (
             "\n\n[store]\nkind = \"redis\"",
-            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] or rediss://",
+            "paystream.toml:4: [store] url: this key is missing; allowed: redis://[user@]host[:port][/database] for one server, redis+cluster://",
         ),
         (
             "[store]\nurl = \"redis://h\"",
@@ -136,12 +153,20 @@ fn a_mistake_tells_its_line_what_is_allowed_and_a_remedy() {
             "paystream.toml:3: [store] url: the value is no address of a Redis server; allowed: redis://[user@]host",
         ),
         (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,b/1\"",
+            "[store] url: the value names a database, but a cluster has none; leave it out; allowed: redis://",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+sentinel://a,b\"",
+            "[store] url: the value does not name the group of servers that the sentinels watch; add it, as in /mymaster",
+        ),
+        (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nprefix = \"{1}\"",
             "[store] prefix: \"{1}\" is not a valid prefix; allowed: 1 to 32 letters",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\ndurability = \"yes\"",
-            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\" or \"none\"",
+            "[store] durability: \"yes\" is no durability; allowed: \"always\", \"everysec\", \"service\" or \"none\"",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"redis://h\"\nack_replicas = 17",
@@ -294,23 +319,6 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_secret_that_was_written_out_is_never_repeated() {
-    for text in [
-        "[admin]\ntoken = \"s3cr3t-of-the-shop\"",
-        "[[source]]\nname = \"a\"\nprovider = \"generic\"\nsecrets = [\"s3cr3t-of-the-shop\"]",
-        "[[access.key]]\nkid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"s3cr3t-of-the-shop\"\nrealms = [\"default\"]",
-    ] {
-        let found = mistakes(text);
-        assert!(found[0].contains("the value must be a reference and not the secret itself"), "{found:?}");
-        assert!(!found.concat().contains("s3cr3t"), "{found:?}");
-    }
-    let weak = environment_of(&[("WEAK", "s3cr3t-s3cr3t")]);
-    let text = "[admin]\ntoken = \"env:WEAK\"";
-    let error = Config::parse("paystream.toml", text, &weak).unwrap_err().to_string();
-    assert!(error.contains("is shorter than 16 bytes") && !error.contains("s3cr3t"), "{error}");
-}
-
-#[test]
 fn a_configuration_shows_no_secret() {
     let shown = format!("{:?}", parse(&all_of_the_manual().replace("EdDSA", "XXXXX")).map(|_| ()));
     assert!(!shown.contains("0123456789abcdef"));
@@ -336,7 +344,7 @@ fn the_environment_overrides_single_values() {
     assert_eq!(config.stream.max_age, Duration::from_secs(600));
     assert_eq!(config.limits.streams, 7);
     assert_eq!(config.log, telemetry::Format::Json);
-    assert!(config.admin_token.is_some());
+    assert!(!config.operators.is_empty());
 }
 
 #[test]
@@ -386,8 +394,9 @@ fn a_secret_file_loses_only_its_last_line_break() {
     ] {
         fs::write(&path, written).unwrap();
         let config = parse(&format!("[admin]\ntoken = \"file:{}\"", path.display()));
-        let token = config.ok().and_then(|config| config.admin_token);
-        assert_eq!(token.as_ref().map(ExposeSecret::expose_secret), expected, "{written:?}");
+        let operators = config.map(|config| config.operators).unwrap_or_default();
+        assert_eq!(operators.is_empty(), expected.is_none(), "{written:?}");
+        assert!(expected.is_none_or(|token| operators.who_has(token.as_bytes()).is_some()), "{written:?}");
     }
 }
 
@@ -396,6 +405,8 @@ fn a_secret_file_loses_only_its_last_line_break() {
 fn the_manual_has_every_key() {
     for section in [
         "[listen]",
+        "[tls]",
+        "[[tls.certificate]]",
         "[store]",
         "[access]",
         "[stream]",
@@ -418,7 +429,10 @@ fn the_manual_has_every_key() {
                 let line = line.trim_start_matches('#');
                 line.starts_with(&value) || line == table
             };
-            assert!(key == "key" || DEFAULT.lines().any(as_setting), "{section} {key}");
+            assert!(
+                ["key", "certificate"].contains(&key) || DEFAULT.lines().any(as_setting),
+                "{section} {key}"
+            );
         }
     }
 }

@@ -97,7 +97,11 @@ impl Lookups {
                 return Err(Failed::Unfit(Unclear { code: conflict.code(), at: "log".to_owned() }));
             }
         };
-        self.bind(source, &event).await?;
+        let (labels, parts) = (Labels::of(&event), Parts::of(&event));
+        if appended.is_some_and(|cursor| cursor.seq == 1) {
+            self.parts.doubt(&labels);
+        }
+        self.parts.bind(labels, parts, source.shares_ids()).await?;
         Ok(Lookup { log, event, appended })
     }
 

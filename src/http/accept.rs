@@ -4,7 +4,8 @@
 //! reader that does not read each end by a timeout. How many there may be is decided by `admission`: connections beyond the
 //! limit wait in the kernel's backlog and not in memory. An error or a panic of one connection does not affect the others.
 //!
-//! The first bytes decide between `h1` and `h2`. They are read here and not by hyper-util, because its detection of the
+//! With TLS, the handshake is a part of the silence before the first request, and its negotiation decides between `h1` and `h2`. Where
+//! nothing was negotiated, the first bytes decide. They are read here and not by hyper-util, because its detection of the
 //! version has no timeout.
 //!
 //! The loop knows sockets and a router. It must not know what the routes mean.
@@ -18,15 +19,19 @@ use super::{
     preamble,
     read_ahead::ReadAhead,
     service::Routed,
+    tls,
+    wire::Wire,
 };
 use crate::{
     limits::{LimitHit, Limits},
     live::Live,
-    metrics::Metrics,
+    metrics::{HandshakeOutcome, Metrics},
     peer::Peer,
     shutdown::Shutdown,
+    tls::{HTTP_1_1, HTTP_2, TlsServer},
 };
 use axum::Router;
+use bytes::Bytes;
 use futures_util::future::Abortable;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -56,7 +61,7 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `router` on `listener` until `shutdown` stops, then returns when the last connection has ended.
+/// Serves `router` on `listener`, over TLS if there is one, until `shutdown` stops, then returns when the last connection has ended.
 ///
 /// During the drain, requests are still answered, so that each route can refuse in its own way, but connections are not kept
 /// for further requests.
@@ -64,12 +69,13 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     entrance: Arc<Entrance>,
+    tls: Option<Arc<TlsServer>>,
     limits: Live<Limits>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) {
     let connections = TaskTracker::new();
-    let server = Arc::new(Server { router, entrance, limits, metrics, shutdown });
+    let server = Arc::new(Server { router, entrance, tls, limits, metrics, shutdown });
     loop {
         let next = async {
             let admission = server.entrance.admit().await;
@@ -100,6 +106,8 @@ pub async fn serve(
 struct Server {
     router: Router,
     entrance: Arc<Entrance>,
+    /// `None` for a listener without TLS.
+    tls: Option<Arc<TlsServer>>,
     /// Read once for each connection, which keeps the limits that it began with.
     limits: Live<Limits>,
     metrics: Arc<Metrics>,
@@ -183,8 +191,45 @@ impl Server {
 
     /// Serves the requests of one connection, until it ends or a stream leaves it.
     async fn requests(&self, stream: TcpStream, service: Routed) -> Result<Option<Box<Leaver>>, Failed> {
-        let (version, stream) = self.open(stream).await?;
-        match version {
+        let stall = self.limits.get().stall;
+        tune(&stream, stall)?;
+        let guarded = |stream| Guarded::new(stream, stall * 2, Arc::clone(&self.metrics));
+        let Some(tls) = &self.tls else {
+            return self.speak(Wire::Plain(guarded(stream)), None, service).await;
+        };
+        if tls::is_plain_http(&stream).await? {
+            self.metrics.tls_handshakes.count(HandshakeOutcome::PlainHttp);
+            let service = service.answered_by(tls::refusing_plain_http());
+            return self.speak(Wire::Plain(guarded(stream)), None, service).await;
+        }
+        // Boxed, because a handshake takes kilobytes, and only for a moment.
+        let stream = Box::pin(tls::shake_hands(guarded(stream), tls, &self.metrics)).await?;
+        let negotiated = match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP_2) => Some(Version::H2),
+            Some(HTTP_1_1) => Some(Version::H1),
+            _ => None,
+        };
+        self.speak(Wire::Tls(stream), negotiated, service).await
+    }
+
+    /// Serves the requests of a connection in the version that was negotiated, or else the one that its first bytes tell.
+    async fn speak(
+        &self,
+        mut stream: Wire,
+        negotiated: Option<Version>,
+        service: Routed,
+    ) -> Result<Option<Box<Leaver>>, Failed> {
+        let start = match negotiated {
+            Some(Version::H1) => Bytes::new(),
+            _ => h2::read_preface(&mut stream).await?,
+        };
+        let is_preface = start == h2::PREFACE;
+        let sniffed = if is_preface { Version::H2 } else { Version::H1 };
+        let stream = ReadAhead::new(start, stream);
+        match negotiated.unwrap_or(sniffed) {
+            Version::H2 if !is_preface => {
+                Err("the client negotiated HTTP/2 and speaks something else".into())
+            }
             Version::H1 => Ok(h1::serve(stream, service, &self.limits, &self.shutdown).await?),
             // Boxed, so that the many HTTP/1 connections do not reserve memory for the larger future.
             Version::H2 => {
@@ -193,19 +238,10 @@ impl Server {
             }
         }
     }
-
-    /// Sets the options of the socket and waits for the bytes that tell the version of HTTP.
-    async fn open(&self, stream: TcpStream) -> io::Result<(Version, ReadAhead<Guarded>)> {
-        let stall = self.limits.get().stall;
-        tune(&stream, stall)?;
-        let mut stream = Guarded::new(stream, stall * 2, Arc::clone(&self.metrics));
-        let start = h2::read_preface(&mut stream).await?;
-        let version = if start == h2::PREFACE { Version::H2 } else { Version::H1 };
-        Ok((version, ReadAhead::new(start, stream)))
-    }
 }
 
 /// The version of HTTP that a client speaks.
+#[derive(Clone, Copy)]
 enum Version {
     H1,
     H2,

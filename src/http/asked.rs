@@ -83,6 +83,15 @@ impl Asked {
             )
     }
 
+    /// Whether the client names `text/event-stream` among what it accepts.
+    pub(super) fn wants_events(&self) -> bool {
+        let accepted = self.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        accepted.flat_map(|value| value.split(',')).any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            range.eq_ignore_ascii_case("text/event-stream")
+        })
+    }
+
     /// The value of `If-None-Match` (RFC 9110, section 13.1.2).
     pub(super) fn if_none_match(&self) -> Option<IfNoneMatch> {
         self.headers.typed_get()

@@ -15,10 +15,10 @@ mod framing;
 mod gate;
 
 use super::{
-    guarded::Guarded,
     leave::{Door, Exit, Leaver},
     read_ahead::ReadAhead,
     service::Routed,
+    wire::Wire,
 };
 use crate::{limits::Limits, live::Live, shutdown::Shutdown};
 use framing::HeadLimits;
@@ -36,7 +36,7 @@ const MIN_BUFFER_BYTES: usize = 16 << 10;
 ///
 /// Errors are the client's or its network's: the caller can only log them.
 pub(super) async fn serve(
-    stream: ReadAhead<Guarded>,
+    stream: ReadAhead<Wire>,
     service: Routed,
     limits: &Live<Limits>,
     shutdown: &Shutdown,

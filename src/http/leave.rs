@@ -5,7 +5,7 @@
 //! written before has left, the connection is taken apart, and the stream writes its own head. It says `connection: close`: what
 //! the client sends after that request is not answered on this connection, and it may send it again on another one.
 
-use super::{guarded::Guarded, read_ahead::ReadAhead};
+use super::{read_ahead::ReadAhead, wire::Wire};
 use crate::stream::{Begun, Departure, Detachable, Framing};
 use axum::response::Response;
 use hyper::{Version, header, http::response::Parts};
@@ -63,7 +63,7 @@ impl Exit {
 /// A stream that leaves, with the socket of its connection.
 pub(super) struct Leaver {
     pub(super) leaving: Leaving,
-    pub(super) socket: ReadAhead<Guarded>,
+    pub(super) socket: ReadAhead<Wire>,
     /// How many bytes were read after the request.
     pub(super) stray: usize,
 }
@@ -72,11 +72,13 @@ impl Leaver {
     /// Goes on with the stream on the socket. `guard` is held until the connection ends.
     pub(super) fn leave(self, guard: Box<dyn Send>) -> io::Result<()> {
         let Self { leaving: Leaving { begun, head, version }, socket, stray } = self;
-        let (unread, socket) = socket.into_parts();
-        let socket = socket.into_inner().into_std()?;
+        let (unread, wire) = socket.into_parts();
+        let (socket, tls, unread_within) = wire.into_parts();
+        let socket = socket.into_std()?;
+        let stray = stray + unread.len() + unread_within;
         let framing = if version < Version::HTTP_11 { Framing::UntilClose } else { Framing::Chunked };
         let head = write_head(&head, framing, SystemTime::now());
-        begun.leave(Departure { socket, head, framing, stray: stray + unread.len(), guard });
+        begun.leave(Departure { socket, tls, head, framing, stray, guard });
         Ok(())
     }
 }

@@ -136,6 +136,7 @@ async fn events<'a>(
         until_finished,
         expires_at: grant.expires_at,
         stands: Some(api.standings.of(&grant, &api.access)),
+        subject: grant.subject.clone(),
     };
     Ok(match api.streams.open(open).await {
         Opened::Stream(body) => {

@@ -5,6 +5,7 @@
 
 use super::{
     asked::Asked,
+    parameters::{self, TIME, one, several},
     problem::Problem,
     public::{Public, RETRY_AFTER, counted, event_stream, not_acceptable},
 };
@@ -31,9 +32,6 @@ const PAGE: usize = 100;
 /// The most payments of a page.
 const MAX_PAGE: usize = 500;
 
-/// Values that a parameter may have in one request, so that a filter is not a work of its own.
-const MAX_VALUES: usize = 64;
-
 /// The parameters that both routes know.
 const PARAMETERS: [&str; 9] = [
     "status",
@@ -47,10 +45,9 @@ const PARAMETERS: [&str; 9] = [
     "limit",
 ];
 
-/// What is allowed as a name, an amount and a time.
+/// What is allowed as a name and an amount.
 const WORD: &str = "a name of 1 to 64 printable ASCII characters";
 const AMOUNT: &str = "a whole number of minor units, 0 or more";
-const TIME: &str = "a time as in RFC 3339, such as 2026-11-30T17:00:00Z";
 
 /// The routes below `/v1`.
 pub(super) fn routes() -> Router<Public> {
@@ -107,6 +104,7 @@ async fn events_of(api: &Public, asked: &Asked) -> Result<Response, Problem> {
         heartbeat_events,
         expires_at: grant.expires_at,
         stands: Some(api.standings.of(&grant, &api.access)),
+        subject: grant.subject.clone(),
     };
     Ok(event_stream(Body::new(api.streams.open_realm(open).await)))
 }
@@ -131,15 +129,14 @@ fn has_list(api: &Public) -> Result<(), Problem> {
 }
 
 /// Refuses parameters that are neither among [`PARAMETERS`] nor among these, nor that of the token.
-fn known_only(asked: &Asked, more: &[&str]) -> Result<(), Problem> {
-    let is_known = |name: &&str| PARAMETERS.contains(name) || more.contains(name) || *name == "access_token";
-    match asked.names().find(|name| !is_known(name)) {
-        None => Ok(()),
-        Some(_) => {
-            let all: Vec<_> = PARAMETERS.iter().chain(more).map(|name| format!("`{name}`")).collect();
-            Err(bad_parameter(format!("the query has an unknown parameter; allowed: {}", all.join(", "))))
-        }
+fn known_only(asked: &Asked, more: &[&'static str]) -> Result<(), Problem> {
+    let is_token = |name: &str| name == "access_token";
+    let known = PARAMETERS.iter().chain(more).copied();
+    // The parameter of the token is not named where it is told what is allowed.
+    if asked.names().all(|name| is_token(name) || known.clone().any(|known| known == name)) {
+        return Ok(());
     }
+    parameters::known_only(asked, known)
 }
 
 fn filter(asked: &Asked) -> Result<Filter, Problem> {
@@ -178,40 +175,4 @@ fn limit(asked: &Asked) -> Result<usize, Problem> {
     let limit = |text: &str| text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)).ok_or("");
     let limit = one(asked, "limit", &format!("a number from 1 to {MAX_PAGE}"), limit)?;
     Ok(limit.unwrap_or(PAGE))
-}
-
-/// Reads all values of a parameter that may be repeated.
-fn several<T, E>(
-    asked: &Asked,
-    name: &str,
-    allowed: &str,
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<Vec<T>, Problem> {
-    if asked.parameters(name).nth(MAX_VALUES).is_some() {
-        return Err(bad_parameter(format!("`{name}` can be given at most {MAX_VALUES} times")));
-    }
-    asked.parameters(name).map(|text| read(text).map_err(|_| bad_value(name, allowed))).collect()
-}
-
-/// Reads a parameter that may be given once.
-fn one<T, E>(
-    asked: &Asked,
-    name: &str,
-    allowed: &str,
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, Problem> {
-    let mut given = asked.parameters(name);
-    let first = given.next();
-    if given.next().is_some() {
-        return Err(bad_parameter(format!("`{name}` can be given once")));
-    }
-    first.map(|text| read(text).map_err(|_| bad_value(name, allowed))).transpose()
-}
-
-fn bad_value(name: &str, allowed: &str) -> Problem {
-    bad_parameter(format!("the value of `{name}` is not understood; allowed: {allowed}"))
-}
-
-fn bad_parameter(detail: String) -> Problem {
-    Problem::bad_request("bad_parameter", detail)
 }

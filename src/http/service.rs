@@ -62,6 +62,13 @@ impl Routed {
     }
 }
 
+impl Routed {
+    /// The same client, answered by another router.
+    pub(super) fn answered_by(self, router: Router) -> Self {
+        Self { router, ..self }
+    }
+}
+
 impl Service<Request<Incoming>> for Routed {
     type Response = Response;
     type Error = Infallible;

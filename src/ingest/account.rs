@@ -149,8 +149,10 @@ pub(super) fn record(
         failure_code: summary.failure_code.clone(),
         seq: outcome.seq(),
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
+        found: None,
         bytes: Some(delivery.body.len() as u64),
         confirmation: None,
+        held: None,
     }
 }
 

@@ -1,6 +1,15 @@
 //! The part of ingest that computes and does not wait: it verifies a delivery, parses its body and says what each event means.
 
 use crate::source::{EventSummary, MappedEvent, Rejection, Source, Unclear, UnverifiedRequest};
+use serde_json::Value;
+
+/// A verified delivery.
+pub(super) struct Read {
+    /// What the mapping reads of the body, if the body could be parsed.
+    pub(super) payload: Option<Value>,
+    /// The events, in their order, or why there are none.
+    pub(super) events: Result<Vec<ReadEvent>, Unclear>,
+}
 
 /// One event of a verified delivery.
 pub(super) struct ReadEvent {
@@ -10,21 +19,21 @@ pub(super) struct ReadEvent {
     pub(super) meaning: Result<Option<MappedEvent>, Unclear>,
 }
 
-/// Verifies a request and reads its events. The outer error says why the request is rejected, the inner one why its body cannot be
-/// read. `json_depth` is the deepest that the body may nest.
+/// Verifies a request and reads its events. The error says why the request is rejected. `json_depth` is the deepest that the body may nest.
 pub(super) fn events(
     source: &Source,
     request: UnverifiedRequest<'_>,
     json_depth: usize,
-) -> Result<Result<Vec<ReadEvent>, Unclear>, Rejection> {
-    let payload = source.open(request, json_depth)?;
-    Ok(payload.and_then(|payload| {
-        let events = source.events(&payload)?;
-        let read = |event| {
-            let mut summary = EventSummary::default();
-            let meaning = source.read(request.received_at, request.parts, event, &mut summary);
-            ReadEvent { summary, meaning }
-        };
-        Ok(events.iter().map(read).collect())
-    }))
+) -> Result<Read, Rejection> {
+    let payload = match source.open(request, json_depth)? {
+        Ok(payload) => payload,
+        Err(unclear) => return Ok(Read { payload: None, events: Err(unclear) }),
+    };
+    let read = |event| {
+        let mut summary = EventSummary::default();
+        let meaning = source.read(request.received_at, request.parts, event, &mut summary);
+        ReadEvent { summary, meaning }
+    };
+    let events = source.events(&payload).map(|events| events.iter().map(read).collect());
+    Ok(Read { payload: Some(payload), events })
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     payment::{Name, Time, Trust},
     source::{Source, SourceSettings, Sources, testing::MAX_EVENTS},
-    store::{Conflict, OutcomeKind, ReasonCode, Record},
+    store::{Conflict, OutcomeKind, ReasonCode, Record, RecordLog},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -202,13 +202,56 @@ async fn a_conflict_is_quarantined_with_what_it_was_about() {
     assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (200, "facts_differ".to_owned()));
     let record = bench.store.first(RecordLog::Quarantine).await;
     let line = bench.store.first(RecordLog::Deliveries).await;
-    assert_eq!(Record { log: RecordLog::Deliveries, ..record.clone() }, line, "both logs say the same");
+    let same = Record { log: RecordLog::Deliveries, held: None, found: None, ..record.clone() };
+    assert_eq!(same, line, "both logs say the same");
     assert_eq!(
         (record.outcome, record.reason),
         (OutcomeKind::Quarantined, ReasonCode::known("facts_differ"))
     );
     assert_eq!((record.event.as_deref(), record.place.as_deref()), (Some("evt_1"), Some("log")));
     assert_eq!(record.payment.unwrap().as_str(), "pay_1");
+}
+
+/// The process dies, or the store is away, after the event is appended and before its record is settled.
+#[tokio::test]
+async fn i2_a_replay_that_broke_off_is_repeated_with_the_same_answer() {
+    let bench = bench(&Limits::default());
+    *bench.store.conflicts.lock().unwrap() = Some(Conflict::LogFull);
+    assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (200, "log_full".to_owned()));
+    *bench.store.conflicts.lock().unwrap() = None;
+    let id = bench.store.first(RecordLog::Quarantine).await.held.unwrap();
+    let source = bench.sources.get("acme").unwrap();
+    *bench.store.unsettled.lock().unwrap() = Some(StoreError::Overloaded);
+    assert!(bench.ingest.replay(&source, id).await.is_err());
+    assert_eq!(bench.store.events.lock().unwrap().len(), 1, "it is appended");
+    for _ in 0..2 {
+        let said = bench.ingest.replay(&source, id).await.unwrap();
+        let event = &said["events"][0];
+        assert_eq!(
+            (&said["settled"], &event["outcome"], &event["seq"]),
+            (&json!(true), &json!("accepted"), &json!(1))
+        );
+        assert_eq!(
+            (&event["before"]["status"], &event["after"]["status"]),
+            (&json!("unknown"), &json!("captured"))
+        );
+    }
+    let events = bench.store.events.lock().unwrap();
+    assert_eq!(
+        (events.len(), events[0].received_at),
+        (1, now()),
+        "once, as of the time when it was received"
+    );
+}
+
+/// A quarantine without room does not drop the event: the provider sends it again.
+#[tokio::test]
+async fn an_event_that_finds_no_room_in_quarantine_is_deferred() {
+    let bench = bench(&Limits::default());
+    *bench.store.is_full.lock().unwrap() = true;
+    *bench.store.conflicts.lock().unwrap() = Some(Conflict::FactsDiffer);
+    assert_eq!(bench.send(&event("evt_1", "pay_1")).await, (503, "quarantine_full".to_owned()));
+    assert!(bench.store.records.lock().unwrap().iter().all(|record| record.log == RecordLog::Deliveries));
 }
 
 #[tokio::test]
@@ -228,7 +271,9 @@ async fn i8_no_card_data_leaves_but_by_an_id() {
     bench.store.first(RecordLog::Quarantine).await;
     let all = {
         let (events, records) = (bench.store.events.lock().unwrap(), bench.store.records.lock().unwrap());
-        format!("{}{}", json!(*events), json!(*records))
+        let held = bench.store.held.lock().unwrap();
+        assert_eq!(held.len(), 1, "with its body");
+        format!("{}{}{}", json!(*events), json!(*records), json!(*held))
     };
     assert!(!all.contains(PAN) && !all.contains("4242-4242-42") && !all.contains("123\\r"), "{all}");
 }

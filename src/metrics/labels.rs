@@ -39,6 +39,13 @@ pub struct SourceLabel {
     pub source: String,
 }
 
+/// The server of a store that has several, or one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ServerLabel {
+    /// Host and port.
+    pub server: String,
+}
+
 /// The label of a metric that each listener has once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct ListenerLabel {
@@ -160,6 +167,8 @@ pub enum CloseReason {
     Stalled,
     /// The payment is finished, and the client asked for the end.
     Finished,
+    /// An operator ended it.
+    Operator,
 }
 
 /// Why the hub read feeds or logs instead of relying on notices.
@@ -194,6 +203,10 @@ pub enum StoreFault {
     BadNotice,
     /// Too few replicas acknowledged a write.
     Replicas,
+    /// A server of a cluster sent a command to another one.
+    Redirected,
+    /// A slot of a cluster got another primary, or a group another one.
+    Topology,
 }
 
 /// Why a stream or a snapshot was refused.
@@ -248,8 +261,31 @@ pub enum AdminRefusal {
     Host,
     /// The request carries no token.
     MissingToken,
-    /// The token is not the configured one.
+    /// The token is for reading alone, and the request changes something.
+    ReadOnly,
+    /// The token is not that of an operator.
     WrongToken,
+}
+
+/// How a connection to a listener with TLS began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HandshakeOutcome {
+    /// By a whole handshake.
+    Full,
+    /// By a shorter handshake, with a ticket of an earlier one.
+    Resumed,
+    /// The handshake failed: no common version or cipher, a certificate that is missing or not accepted, a broken message.
+    Failed,
+    /// The client spoke HTTP without TLS.
+    PlainHttp,
+}
+
+/// The label of the metrics of one certificate: the first name that it is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct CertificateLabel {
+    /// The name, such as `pay.example`.
+    pub certificate: String,
 }
 
 /// What asked for a reload of the configuration.

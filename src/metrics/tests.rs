@@ -9,8 +9,8 @@ fn counts_and_sums_are_rendered() {
     metrics.closes.count(CloseReason::Drain);
     metrics.webhook("acme", false);
     metrics.webhook("acme", true);
-    metrics.stream_time(10.0, true);
-    metrics.stream_time(30.5, false);
+    metrics.stream_time(10.0, 1.0);
+    metrics.stream_time(30.5, 0.0);
     let text = metrics.render();
     for line in [
         r#"paystream_events_total{source="acme",outcome="rejected",reason="bad_signature"} 1"#,
@@ -78,14 +78,14 @@ fn label_values_are_those_that_operators_query() {
     let text = metrics.render();
     for (name, labels, values) in [
         ("stream_resumes", "reason", "erased evicted exact fresh label ready rolled_back unknown_cursor"),
-        ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
+        ("stream_closes", "reason", "drain finished gone max_age operator overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
-        ("store_faults", "reason", "bad_notice connect deaf lost replicas"),
+        ("store_faults", "reason", "bad_notice connect deaf lost redirected replicas topology"),
         (
             "limit_hits",
             "reason",
-            "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_records \
-             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_records \
+            "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_followers delivery_records \
+             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_full quarantine_records \
              silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token \
              waiting_events",
         ),
@@ -98,7 +98,7 @@ fn label_values_are_those_that_operators_query() {
         ),
         ("labels", "reason", "bound full left_out renewed"),
         ("parts", "reason", "bound full given_up handed_over renewed waiting"),
-        ("admin_refusals", "reason", "closed host missing_token wrong_token"),
+        ("admin_refusals", "reason", "closed host missing_token read_only wrong_token"),
         (
             "confirmations",
             r#"source="acme",outcome"#,

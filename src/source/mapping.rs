@@ -5,6 +5,7 @@
 
 mod coded;
 mod entry;
+mod exact;
 mod labels;
 mod money;
 mod parts;

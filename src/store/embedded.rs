@@ -20,6 +20,7 @@
 //! | `index`      | the payments of each realm that changed most recently |
 //! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
+//! | `audit`      | the audit trail, and what is too old to be kept |
 //! | `records`    | the numbers of records, and which of them are removed |
 //! | `backup`     | copies of an open store, and of a folder, that can take its place |
 //! | `sweep`      | the search for logs past their time to live |
@@ -35,6 +36,7 @@
 //! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
 //! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod audit;
 mod backup;
 mod batch;
 mod carrier;
@@ -66,19 +68,21 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject, Time},
     store::{
-        Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
-        NOTICE_BACKLOG, Notice, Pending, QueueKind, Record, RecordCursor, RecordLog, RecordPage, Settlement,
+        AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased,
+        Erasure, Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending,
+        QueueKind, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling,
         Store, StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
 use clock::{Clock, Now};
-use command::Command;
+use command::{Command, Reply};
 use folder::Folder;
 use journal::{EXTENT, FolderDisk, JournalError};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
-use records::RecordLogs;
+use records::{RecordLogs, held};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -224,6 +228,7 @@ impl Embedded {
             published: Arc::clone(&published),
             heads,
             records: RecordLogs::default(),
+            audit: audit::AuditNumbers::default(),
             work,
             history_ms,
             clock: Arc::clone(&clock),
@@ -232,6 +237,7 @@ impl Embedded {
             group: Vec::new(),
             is_unmarked: false,
             ticked: Instant::now(),
+            looks_for_held: Instant::now(),
         };
         let writer = thread::Builder::new()
             .name("store-writer".into())
@@ -281,6 +287,13 @@ impl Embedded {
         })
     }
 
+    /// Sends a command to the writer, and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(command(reply))?;
+        answer(answered).await
+    }
+
     /// Runs a read on the runtime's blocking threads: a log whose blocks are cached takes some 20 µs, but one that is not
     /// cached waits for the disk, and a full log has half a megabyte to decode.
     async fn read_with<T: Send + 'static>(
@@ -308,10 +321,8 @@ fn closed() -> StoreError {
 #[async_trait]
 impl Store for Embedded {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let (reply, answered) = oneshot::channel();
         let Append { event, shared_ids } = append;
-        self.send(Command::Append { event: Arc::new(event), shared_ids, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Append { event: Arc::new(event), shared_ids, reply }).await
     }
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
@@ -328,12 +339,13 @@ impl Store for Embedded {
         self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(closed());
         }
         // The writer keeps the 256 heads of 16 bytes each in memory.
-        Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(heads.iter().copied().map(Some).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -371,56 +383,79 @@ impl Store for Embedded {
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
         let prefix = layout::records(log, source);
-        self.read_with(move |recent| recent.records(&prefix, before, limit)).await
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let read = move |recent: &Recent| recent.newest(&prefix, before, limit + 1, Record::from_bytes);
+        Ok(RecordPage::first(self.read_with(read).await?, limit))
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Audit { entry: Box::new(entry), reply }).await
+    }
+
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
+        let limit = limit.min(AUDIT_ENTRIES);
+        let read =
+            move |recent: &Recent| recent.newest(layout::AUDIT, before, limit + 1, AuditEntry::from_bytes);
+        Ok(AuditPage::first(self.read_with(read).await?, limit))
+    }
+
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {
+        // What is too old is looked for beside the writer, which must not be held up by thousands of records.
+        let keys = self.read_with(move |recent| audit::expired(recent, expiry)).await?;
+        let mut removed = 0;
+        for keys in keys.chunks(audit::REMOVED_AT_ONCE) {
+            removed += self.ask(|reply| Command::Expire { keys: keys.to_vec(), reply }).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.ask(|reply| Command::Hold { record: Box::new((record, body)), reply }).await
+    }
+
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        let (source, now) = (Arc::<str>::from(source), (self.clock)());
+        self.read_with(move |recent| held::read(recent, &source, id, now)).await
+    }
+
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError> {
+        self.ask(|reply| Command::SettleHeld { settled: Box::new((source.into(), id, settlement)), reply })
+            .await
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Enqueue { source: source.into(), payment: payment.clone(), after, reply })
+            .await
     }
 
     async fn claim(&self, source: &str, terms: ClaimTerms) -> Result<Claim, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Claim { source: source.into(), terms, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Claim { source: source.into(), terms, reply }).await
     }
 
     async fn settle(&self, pending: Pending, settlement: Settlement) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Settle { pending: Box::new(pending), settlement, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Settle { pending: Box::new(pending), settlement, reply }).await
     }
 
     async fn backlogs(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlogs { of: QueueKind::Confirmations, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Backlogs { of: QueueKind::Confirmations, reply }).await
     }
 
     async fn backlogs_of_parts(&self) -> Result<BTreeMap<Arc<str>, Backlog>, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Backlogs { of: QueueKind::Parts, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Backlogs { of: QueueKind::Parts, reply }).await
     }
 
     async fn oldest(&self, queue: &str, limit: usize) -> Result<Vec<(Name, Time)>, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Oldest { queue: queue.into(), limit, reply })?;
-        answer(answered).await
+        self.ask(|reply| Command::Oldest { queue: queue.into(), limit, reply }).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Command::Erase { erasure: Box::new(erasure.clone()), reply })?;
-        let mut erased = answer(answered).await?;
+        let erase = |reply| Command::Erase { erasure: Box::new(erasure.clone()), reply };
+        let mut erased = self.ask(erase).await?;
         // The records are looked for beside the writer, which must not be held up by thousands of them. Their keys are never used again.
         let find = move |recent: &Recent| erase::records_of(recent, &erasure);
         let keys = self.read_with(find).await?;
         if !keys.is_empty() {
-            let (reply, answered) = oneshot::channel();
-            self.send(Command::EraseRecords { keys, reply })?;
-            erased += answer(answered).await?;
+            erased += self.ask(|reply| Command::EraseRecords { keys, reply }).await?;
         }
         Ok(erased)
     }

@@ -4,9 +4,10 @@
 //! the log are replaced by others that name the log only by the random tag of its first entry ([`Referent::Erased`](super::Referent)). So
 //! readers of the feed learn which log is gone, and the feed does not hold the payment's id any more.
 
-use super::Record;
+use super::{Record, record::body_bears};
 use crate::payment::{Name, Subject};
 use serde::Serialize;
+use serde_json::Value;
 use std::{collections::BTreeSet, ops::AddAssign, sync::Arc};
 
 /// What to erase.
@@ -74,5 +75,13 @@ impl Record {
             || self.part.as_ref().is_some_and(|part| erasure.parts.contains(part))
             || self.event.as_deref() == Some(id)
             || self.unsigned_id.as_deref() == Some(id)
+    }
+
+    /// Whether the record bears the id, or the body that is held with it does. A record without a payment may bear the id of a part in its body.
+    pub(super) fn bears_with(&self, body: &Value, erasure: &Erasure) -> bool {
+        let bears = |id: &Name| body_bears(body, id);
+        self.bears(erasure)
+            || bears(&erasure.subject.id)
+            || (self.payment.is_none() && erasure.parts.iter().any(bears))
     }
 }

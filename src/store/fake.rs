@@ -2,13 +2,15 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Parts, Pending,
-    Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice,
+    NoticeBody, NoticedEvent, Parts, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
+    Referent, Settlement, Settling, Store, StoreError,
 };
 use crate::metrics::Metrics;
-use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
+use crate::payment::{Cursor, Event, Fact, Money, Name, PartitionSet, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -28,6 +30,8 @@ pub(crate) struct Fake {
     pub(crate) garble: AtomicBool,
     /// Every call fails.
     pub(crate) lost: AtomicBool,
+    /// Every call fails once something has been erased.
+    pub(crate) fails_after_erasure: AtomicBool,
     /// A read of a log takes a millisecond, and its answer is that of its beginning.
     pub(crate) slow: AtomicBool,
     /// The number of reads of logs so far.
@@ -38,6 +42,8 @@ pub(crate) struct Fake {
     reading: AtomicUsize,
     /// The greatest number of such reads so far.
     pub(crate) most_reading: AtomicUsize,
+    /// The partitions whose heads are not told.
+    pub(crate) lost_partitions: Mutex<PartitionSet>,
     /// Makes the hub believe that its subscription was renewed.
     pub(crate) interruption: tokio::sync::Notify,
     /// Whether that subscription is to another server.
@@ -72,11 +78,13 @@ impl Fake {
             mute: AtomicBool::new(false),
             garble: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            fails_after_erasure: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             index_reads: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
             most_reading: AtomicUsize::new(0),
+            lost_partitions: Mutex::default(),
             interruption: tokio::sync::Notify::new(),
             elsewhere: AtomicBool::new(false),
             missed: Mutex::default(),
@@ -237,7 +245,8 @@ impl Store for Fake {
         })
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        let lost = *self.lost_partitions.lock().unwrap();
         let inner = self.answer()?;
         let head = |p| {
             inner
@@ -246,7 +255,7 @@ impl Store for Fake {
                 .and_then(|f| f.last())
                 .map_or(Head::default(), |r| Head { pos: r.pos, tag: r.tag })
         };
-        Ok((0..=u8::MAX).map(head).collect())
+        Ok((0..=u8::MAX).map(|p| (!lost.contains(p)).then(|| head(p))).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -292,6 +301,30 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
+    async fn hold(&self, _: Record, _: Value) -> Result<Holding, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn held(&self, _: &str, _: HeldId) -> Result<Option<Held>, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
+        Err(StoreError::Unavailable("keeps no records".into()))
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::Unavailable("has no work queue".into()))
     }
@@ -319,6 +352,9 @@ impl Store for Fake {
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
         let mut inner = self.answer()?;
         let Some(log) = inner.logs.remove(&erasure.subject) else { return Ok(Erased::default()) };
+        if self.fails_after_erasure.load(Ordering::Relaxed) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         inner.index.remove(&erasure.subject);
         inner.erased = Some(crate::clock::now());
         let (partition, tag) = (erasure.subject.partition(), Tag::from_random(rand::random()));
@@ -342,8 +378,8 @@ impl Store for Fake {
     async fn interrupted(&self) -> Interruption {
         self.interruption.notified().await;
         match self.elsewhere.load(Ordering::Relaxed) {
-            true => Interruption::Elsewhere,
-            false => Interruption::Missed,
+            true => Interruption::Elsewhere(PartitionSet::ALL),
+            false => Interruption::Missed(PartitionSet::ALL),
         }
     }
 

@@ -1,11 +1,13 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Expiry,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor,
+    RecordLog, RecordPage, Settlement, Settling, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;
+use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
@@ -28,8 +30,9 @@ pub trait Store: Send + Sync + 'static {
     /// head; an empty feed is read from 1.
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError>;
 
-    /// The newest place of each partition's feed, indexed by partition: 256 of them.
-    async fn heads(&self) -> Result<Vec<Head>, StoreError>;
+    /// The newest place of each partition's feed, indexed by partition: 256 of them, `None` where the server of that partition alone does
+    /// not answer. An error means that none answers.
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError>;
 
     /// Whether the store keeps an index of the payments of each realm.
     fn is_indexed(&self) -> bool;
@@ -51,6 +54,28 @@ pub trait Store: Send + Sync + 'static {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage, StoreError>;
+
+    /// Keeps a record of the quarantine, which bears the id under which it is held, with its body. Durable before it returns. Nothing
+    /// displaces it: if its share holds [`HELD_PER_SHARE`](super::HELD_PER_SHARE) already, and none of them is older than
+    /// [`HELD_FOR`](super::HELD_FOR), it is not kept and the answer is [`Holding::Full`].
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError>;
+
+    /// Reads what is held under an id of a source. Nothing, if there never was a record or its time is over.
+    async fn held(&self, source: &str, id: HeldId) -> Result<Option<Held>, StoreError>;
+
+    /// Settles a held record: removes it with its body, so that its share has room again, and remembers `settlement` in its place for
+    /// [`HELD_FOR`](super::HELD_FOR). All in one atomic step, durable before it returns. A record that was settled before stays as it is.
+    async fn settle_held(&self, source: &str, id: HeldId, settlement: Value) -> Result<Settling, StoreError>;
+
+    /// Adds an entry to the audit trail, durably before it returns. The oldest ones beyond [`AUDIT_ENTRIES`](super::AUDIT_ENTRIES) are
+    /// removed.
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
+
+    /// Reads a page of the audit trail, newest first: at most `limit` of the entries that are older than `before`, or else of all.
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError>;
+
+    /// Removes what is too old to be kept, and returns how much that was. It is called again and again, so a crash may undo it.
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError>;
 
     /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. A part for which events
     /// wait is such an item too, with the realm of its log in the source's place. If it is pending

@@ -11,7 +11,14 @@ use crate::{
 };
 use futures_util::future::try_join_all;
 use quick_cache::sync::Cache;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// Labels whose bindings are kept in memory. Most have one payment and take some 400 bytes, so these take 13 MB.
 const CACHED: usize = 32_768;
@@ -43,6 +50,11 @@ pub struct Labels {
     /// How long logs live.
     history: Duration,
     known: Cache<Subject, Arc<Known>>,
+    /// Bindings of other payments that an erasure has taken with the log of a label, or is about to take, until they are written again. Held
+    /// while they are written.
+    unfinished: tokio::sync::Mutex<BTreeMap<Subject, Vec<Event>>>,
+    /// Whether there are any.
+    is_unfinished: AtomicBool,
 }
 
 /// What is known of one label.
@@ -57,7 +69,8 @@ impl Labels {
     /// A writer of labels into `store`, whose logs live for `history`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, history: Duration) -> Self {
-        Self { store, metrics, history, known: Cache::new(CACHED) }
+        let (known, unfinished) = (Cache::new(CACHED), tokio::sync::Mutex::default());
+        Self { store, metrics, history, known, unfinished, is_unfinished: AtomicBool::new(false) }
     }
 
     /// The events that bind the labels of an event to its payment.
@@ -68,7 +81,16 @@ impl Labels {
 
     /// Makes bindings durable before it returns, as far as they are news. A label that is full is counted and logged, and is no error.
     pub async fn bind(&self, bindings: Vec<Event>) -> Result<(), StoreError> {
+        if self.is_unfinished.load(Ordering::Relaxed) {
+            self.finish().await?;
+        }
         try_join_all(bindings.into_iter().map(|binding| self.bind_one(binding))).await.map(drop)
+    }
+
+    /// Forgets what is known of the labels of a payment whose log has just begun: it may have been erased meanwhile by another node, and its
+    /// bindings with it.
+    pub fn doubt(&self, bindings: &[Event]) {
+        bindings.iter().for_each(|binding| _ = self.known.remove(&binding.subject));
     }
 
     /// Counts labels of an event that cannot be used.
@@ -129,8 +151,10 @@ impl Labels {
     }
 
     /// Erases a payment, and what its labels say of it. The labels go first, as the payment's log names them; if an error comes between, the
-    /// next call finds them again.
+    /// next call finds them again. What a label says of other payments is written again; if the store fails between, that is done with the
+    /// next erasure or the next label.
     pub async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        self.finish().await?;
         let log = self.store.read(&erasure.subject).await?;
         let payment = &erasure.subject.id;
         let named = log.entries.iter().flat_map(|entry| &entry.event.labels).map(|label| &label.id);
@@ -146,14 +170,30 @@ impl Labels {
             if gone.is_empty() {
                 continue;
             }
-            erased += self.store.erase(erasure.of_log(label.clone())).await?;
-            for event in kept {
-                self.store.append(Append { event: (**event).clone(), shared_ids: true }).await?;
-            }
+            let kept = kept.into_iter().map(|event| (**event).clone()).collect();
+            self.unfinished.lock().await.insert(label.clone(), kept);
+            self.is_unfinished.store(true, Ordering::Relaxed);
             self.known.remove(&label);
+            erased += self.store.erase(erasure.of_log(label)).await?;
+            self.finish().await?;
         }
         erased += self.store.erase(erasure).await?;
         Ok(erased)
+    }
+
+    /// Writes the bindings again that erasures took from other payments. One that is there already is a duplicate.
+    async fn finish(&self) -> Result<(), StoreError> {
+        let mut unfinished = self.unfinished.lock().await;
+        while let Some(mut entry) = unfinished.first_entry() {
+            while let Some(event) = entry.get().first() {
+                self.store.append(Append { event: event.clone(), shared_ids: true }).await?;
+                entry.get_mut().remove(0);
+            }
+            let (label, _) = entry.remove_entry();
+            self.known.remove(&label);
+        }
+        self.is_unfinished.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 

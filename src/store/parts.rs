@@ -110,6 +110,11 @@ impl Parts {
         self.labels.leave_out(labels);
     }
 
+    /// Forgets what is known of the labels of a payment whose log has just begun, as [`Labels::doubt`] does.
+    pub fn doubt(&self, labels: &[Event]) {
+        self.labels.doubt(labels);
+    }
+
     /// Binds one part, and returns what was handed over.
     async fn bind_one(&self, binding: Event, shared_ids: bool) -> Result<Vec<Event>, StoreError> {
         let Some(payment) = payment_of(&binding).cloned() else { return Ok(Vec::new()) };
@@ -170,6 +175,9 @@ impl Parts {
         match self.store.append(Append { event: event.clone(), shared_ids }).await? {
             Appended::New { cursor } => {
                 self.metrics.parts.count(PartOutcome::HandedOver);
+                if cursor.seq == 1 {
+                    self.doubt(&Labels::of(&event));
+                }
                 tracing::info!(
                     source = &*event.source, outcome = "accepted", event = &*event.id, "type" = &*event.kind,
                     payment = %event.subject.id, seq = cursor.seq, "an event that waited for its payment has found it"
@@ -185,8 +193,9 @@ impl Parts {
     }
 
     /// Finds the payment of an event that names a part alone: its subject is the log of the part. If nobody knows the payment, the event
-    /// waits there, durably before this returns.
-    pub async fn place(&self, event: &Event) -> Result<Placement, StoreError> {
+    /// waits there, durably before this returns. One that was received so long before `now` that it would wait no more stays where it is: it
+    /// comes from the quarantine.
+    pub async fn place(&self, event: &Event, now: Time) -> Result<Placement, StoreError> {
         let part = &event.subject;
         if let Some(known) = self.known(part) {
             return Ok(Placement::Under(known.payments.clone()));
@@ -196,8 +205,8 @@ impl Parts {
         if !log.payments().is_empty() {
             return Ok(Placement::Under(log.payments().clone()));
         }
-        if event.trust == Trust::Hint {
-            // Anybody may send hints, so they take no room.
+        // Anybody may send hints, so they take no room.
+        if event.trust == Trust::Hint || left(event, now).is_zero() {
             return Ok(Placement::Nowhere(UNKNOWN_PART));
         }
         let identity = event.identity();
@@ -260,15 +269,11 @@ impl Parts {
             }
             return Ok(Settlement::Done);
         }
-        let left = |event: &Event| {
-            let waited = u64::try_from(now.since_ms(event.received_at)).unwrap_or_default();
-            MAX_WAIT.saturating_sub(Duration::from_millis(waited))
-        };
-        let (late, waiting): (Vec<_>, Vec<_>) = log.waiting().partition(|event| left(event).is_zero());
+        let (late, waiting): (Vec<_>, Vec<_>) = log.waiting().partition(|event| left(event, now).is_zero());
         for event in late {
             self.give_up(event, now).await?;
         }
-        let next = waiting.into_iter().map(|event| left(event)).min();
+        let next = waiting.into_iter().map(|event| left(event, now)).min();
         let after = next.map(|left| left.min(AGAIN.random(attempts)));
         Ok(after.map_or(Settlement::Done, |after| Settlement::Puzzled { after }))
     }
@@ -308,6 +313,8 @@ impl Parts {
             place: None,
             bytes: None,
             confirmation: None,
+            found: None,
+            held: None,
         };
         self.store.record(record).await
     }
@@ -368,6 +375,12 @@ impl Parts {
             "the part belongs to as many payments as it may; check that the places in `parts` of the preset hold ids of one payment each"
         );
     }
+}
+
+/// How long an event has yet to wait.
+fn left(event: &Event, now: Time) -> Duration {
+    let waited = u64::try_from(now.since_ms(event.received_at)).unwrap_or_default();
+    MAX_WAIT.saturating_sub(Duration::from_millis(waited))
 }
 
 /// The payment that a binding names.

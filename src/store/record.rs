@@ -1,12 +1,21 @@
 //! Records: one line of a source's delivery log or of its quarantine, as typed fields.
 //!
 //! The operators' tools are made of records, so that nobody has to parse words: the outcome is an enum, the reason a code, and
-//! every other field has a type of its own. A record never holds a raw body, and what a provider wrote was masked before. Records are
+//! every other field has a type of its own. A record never holds a body, and what a provider wrote was masked before. Records are
 //! read newest first, a page at a time; a [`RecordCursor`] names the place from which the next page goes on.
 //!
-//! This file knows no store and no provider. How a record becomes bytes is said in `record/stored.rs`.
+//! This file knows no store and no provider. How a record becomes bytes is said in `record/stored.rs`, and which records are kept with a
+//! body in `record/held.rs`.
 
+mod class;
+mod held;
+mod held_id;
 mod stored;
+
+pub use class::QuarantineClass;
+pub(super) use held::body_bears;
+pub use held::{HELD_BYTES, HELD_PER_SHARE, Held, Holding, Settling};
+pub use held_id::{HELD_FOR, HeldId, HeldIdError};
 
 use crate::payment::{Name, Time};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -69,19 +78,54 @@ pub struct Record {
     /// Where in the payload, or in the provider's answer, the reason was found: a JSON pointer or the name of a header; `where` in JSON.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// What was found there; only of an event that is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<ValueKind>,
     /// The length of the delivery's body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// Present if the record is about a confirmation that was given up, and not about a delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<GivenUp>,
+    /// Under which id the record is held with its body, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldId>,
+}
+
+/// What kind of value stands at a place of a payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueKind {
+    /// There is nothing.
+    Nothing,
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// A number.
+    Number,
+    /// A text that is empty.
+    EmptyText,
+    /// A text.
+    Text,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+    /// A kind that only another version knows.
+    #[serde(other)]
+    Other,
 }
 
 impl Record {
     /// The share of its source's quarantine to which the record belongs, as a text without spaces: the class of the message and the
-    /// reason.
+    /// reason. Held records have shares of their own, since nothing displaces them.
     pub(in crate::store) fn share(&self) -> String {
-        let class = if self.confirmation.is_some() { "answer" } else { "delivery" };
+        let class = match (&self.held, &self.confirmation) {
+            (Some(_), _) => "held",
+            (None, Some(_)) => "answer",
+            (None, None) => "delivery",
+        };
         format!("{class}:{}", self.reason.as_ref().map_or("", ReasonCode::as_str))
     }
 }
@@ -121,6 +165,17 @@ pub enum OutcomeKind {
 }
 
 impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::Waiting,
+        Self::Quarantined,
+        Self::Rejected,
+        Self::Deferred,
+    ];
+
     /// The word for metrics, logs and answers; the same as in JSON.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -233,6 +288,8 @@ impl From<RecordCursor> for String {
 pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,
+    /// The place of each of them.
+    pub cursors: Vec<RecordCursor>,
     /// The cursor of the last of them, if the log holds older ones: the next page is what comes before it.
     pub next: Option<RecordCursor>,
 }
@@ -243,7 +300,8 @@ impl RecordPage {
         let has_more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().map(|(cursor, _)| *cursor).filter(|_| has_more);
-        Self { records: records.into_iter().map(|(_, record)| record).collect(), next }
+        let (cursors, records) = records.into_iter().unzip();
+        Self { records, cursors, next }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     metrics::{CloseReason, Metrics},
     tally::{Holder, Tally},
 };
+use dashmap::{DashMap, Entry};
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{
     Arc,
@@ -20,6 +21,9 @@ pub(super) struct Census {
     open: AtomicUsize,
     by_peer: Tally,
     by_token: Tally,
+    /// The `sub` of each token that has one and a seat, and how many seats it has. By token and not by stream, so that a stream takes no
+    /// memory for it.
+    subjects: DashMap<Holder, (Arc<str>, usize)>,
     /// How many were open when the drain began: their clients will all reconnect, here or elsewhere.
     leaving: AtomicUsize,
     /// Notified when the last one has ended.
@@ -48,6 +52,8 @@ pub(super) struct Seat {
     census: Arc<Census>,
     holders: Holders,
     kind: SeatKind,
+    /// Whether its token's `sub` is known.
+    is_named: bool,
     /// Whether the stream began. What ends before that is counted as a refusal, not as a close.
     pub(super) began: bool,
     /// Why the server closed the stream, once it has.
@@ -57,8 +63,8 @@ pub(super) struct Seat {
 impl Census {
     pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, leaving, empty) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
-        let (by_peer, by_token) = (Tally::default(), Tally::default());
-        Arc::new(Self { metrics, open, by_peer, by_token, leaving, empty })
+        let (by_peer, by_token, subjects) = Default::default();
+        Arc::new(Self { metrics, open, by_peer, by_token, subjects, leaving, empty })
     }
 
     /// The number of seats taken.
@@ -115,14 +121,42 @@ impl Seat {
         let taken = census.open.fetch_add(1, Ordering::AcqRel);
         census.gauge(kind).inc();
         // Made before the check, so that its drop takes everything back.
-        let seat = Self { census: Arc::clone(census), holders, kind, began: false, closed: None };
+        let seat =
+            Self { census: Arc::clone(census), holders, kind, is_named: false, began: false, closed: None };
         if taken < streams { Ok(seat) } else { Err(LimitHit::Streams) }
+    }
+
+    /// Tells the `sub` of the token, if it has one.
+    pub(super) fn name(&mut self, subject: Option<&Arc<str>>) {
+        if let (Some(token), Some(subject), false) = (self.holders.token, subject, self.is_named) {
+            self.census.subjects.entry(token).or_insert_with(|| (Arc::clone(subject), 0)).1 += 1;
+            self.is_named = true;
+        }
+    }
+
+    /// The `sub` of the token.
+    pub(super) fn subject(&self) -> Option<Arc<str>> {
+        let token = self.holders.token.filter(|_| self.is_named)?;
+        self.census.subjects.get(&token).map(|subject| Arc::clone(&subject.0))
+    }
+
+    /// Whom the stream is counted for.
+    pub(super) const fn holders(&self) -> Holders {
+        self.holders
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { census, holders, kind, began, closed } = self;
+        let Self { census, holders, kind, is_named, began, closed } = self;
+        if *is_named
+            && let Some(Entry::Occupied(mut entry)) = holders.token.map(|token| census.subjects.entry(token))
+        {
+            entry.get_mut().1 -= 1;
+            if entry.get().1 == 0 {
+                entry.remove();
+            }
+        }
         if *began {
             census.metrics.closes.count(closed.map_or(CloseReason::Gone, Closing::counted));
         }

@@ -12,6 +12,7 @@
 use super::{
     census::Seat,
     content::Content,
+    inspect::{StreamId, StreamInfo},
     moment::Moment,
     reason::{Closing, Ending},
     session::Session,
@@ -196,9 +197,10 @@ impl<C: Content> Drive<C> {
             return self.close(why, at, out);
         }
         let behind = pull(&mut self.session, at, out);
-        if self.said_stale != at.is_stale {
-            self.said_stale = at.is_stale;
-            self.session.stale(at.is_stale, out);
+        let is_stale = !at.stale.is_empty() && self.session.is_of(&at.stale);
+        if self.said_stale != is_stale {
+            self.said_stale = is_stale;
+            self.session.stale(is_stale, out);
         }
         if out.is_empty() {
             // No request names more payments than 16 bits count.
@@ -252,6 +254,35 @@ impl<C: Content> Drive<C> {
         }
         let why = if self.is_draining { Closing::Drain } else { Closing::MaxAge };
         (self.deadlines.max_age <= now).then_some(why)
+    }
+
+    /// Ends the stream because an operator wants it to, and says why; the next step tells how it ends. Returns whether anything was
+    /// written: a stream that was ended before says nothing more.
+    pub(super) fn dismiss(&mut self, why: &str, at: &Moment<'_>, out: &mut BytesMut) -> bool {
+        let is_open = self.seat.closed.is_none();
+        if is_open {
+            self.seat.closed = Some(Closing::Operator);
+            self.session.dismiss(why, at, out);
+        }
+        is_open
+    }
+
+    /// When the stream began, in milliseconds since the node's first moment.
+    pub(super) const fn began(&self) -> u64 {
+        self.deadlines.began
+    }
+
+    /// How many events were not written yet.
+    pub(super) fn lag(&self) -> u64 {
+        self.session.about().2
+    }
+
+    /// What operators see of the stream, whose number the sink knows.
+    pub(super) fn info(&self, id: StreamId, at: &Moment<'_>) -> StreamInfo {
+        let (realm, payments, lag) = self.session.about();
+        let age = Duration::from_millis(at.uptime_ms(at.now).saturating_sub(self.deadlines.began));
+        let (subject, holders) = (self.seat.subject(), self.seat.holders());
+        StreamInfo { id, realm, payments, subject, holders, age, lag }
     }
 
     fn close(&mut self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) -> Next {

@@ -69,6 +69,11 @@ impl Lane {
         self.cursor.into()
     }
 
+    /// How many events of the log the stream has not written yet.
+    pub(super) fn lag(&self) -> u64 {
+        self.topic().followed_end().cursor.seq.saturating_sub(self.cursor().seq)
+    }
+
     /// Whether both lanes follow the log of one payment.
     pub(super) fn is_twin_of(&self, other: &Self) -> bool {
         let followed = |lane: &Self| lane.topic().target().unwrap_or_else(|| Arc::clone(lane.topic()));

@@ -1,6 +1,6 @@
 //! What all streams of a node share, whichever sink drives them.
 
-use super::{census::Census, moment::Moment, settings::Settings};
+use super::{census::Census, moment::Moment, residents::Residents, settings::Settings};
 use crate::{clock, hub::Hub, limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
     pub(super) census: Arc<Census>,
+    /// The streams that stay in HTTP.
+    pub(super) residents: Residents,
     /// When this was made.
     pub(super) start: Instant,
 }
@@ -30,7 +32,7 @@ impl Node {
             settings: self.settings.get(),
             stall: limits.stall,
             retry_ms: u64::try_from(all_ms).unwrap_or(u64::MAX).clamp(1000, u64::MAX / 2),
-            is_stale: self.hub.is_stale(),
+            stale: self.hub.stale(),
             is_draining: self.shutdown.is_draining(),
             metrics: &self.metrics,
         }

@@ -38,6 +38,8 @@ pub struct Open {
     pub expires_at: Option<Time>,
     /// Whether the key that signed the token is still accepted.
     pub stands: Option<Stands>,
+    /// The `sub` of the token, for operators.
+    pub subject: Option<Arc<str>>,
 }
 
 /// The answer to a request for a stream.
@@ -58,7 +60,8 @@ impl Streams {
         if node.shutdown.is_draining() {
             return self.refuse(Refusal::Drain, &open);
         }
-        let Ok(seat) = seat else { return self.refuse(Refusal::Overload, &open) };
+        let Ok(mut seat) = seat else { return self.refuse(Refusal::Overload, &open) };
+        seat.name(open.subject.as_ref());
         let bell = Arc::new(Bell::default());
         let watches: Vec<_> =
             open.subjects.iter().map(|subject| node.hub.join(subject, Arc::clone(&bell))).collect();

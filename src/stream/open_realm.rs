@@ -3,6 +3,7 @@
 use super::{
     census::{Holders, SeatKind},
     drive::{Drive, Stands, Terms},
+    inspect::StreamId,
     realm::{RealmSession, RealmStream},
     reason::Refusal,
     sink::Body,
@@ -38,6 +39,8 @@ pub struct OpenRealm {
     pub expires_at: Option<Time>,
     /// Whether the key that signed the token is still accepted.
     pub stands: Option<Stands>,
+    /// The `sub` of the token, for operators.
+    pub subject: Option<Arc<str>>,
 }
 
 impl Streams {
@@ -51,25 +54,27 @@ impl Streams {
         if node.shutdown.is_draining() {
             return self.refusal(Refusal::Drain, &sent);
         }
-        let Ok(seat) = seat else { return self.refusal(Refusal::Overload, &sent) };
+        let Ok(mut seat) = seat else { return self.refusal(Refusal::Overload, &sent) };
+        seat.name(open.subject.as_ref());
         let overview = node.hub.overview(&open.realm);
         if overview.readers() >= node.limits.get().streams_per_realm {
             node.metrics.limit_hits.count(LimitHit::StreamsPerRealm);
             return self.refusal(Refusal::Overload, &sent);
         }
-        let OpenRealm { filter, page, cursor, heartbeat_events, expires_at, stands, .. } = open;
+        let OpenRealm { realm, filter, page, cursor, heartbeat_events, expires_at, stands, .. } = open;
         let bell = Arc::new(Bell::default());
         let follow = overview.follow(Arc::clone(&bell), filter, cursor.as_deref(), page);
         let Ok(Ok((following, beginning))) = tokio::time::timeout(STORE_PATIENCE, follow).await else {
             return self.refusal(Refusal::Store, &sent);
         };
         let at = node.moment();
-        let mut session = RealmSession { following, is_too_far_behind: false };
+        let mut session = RealmSession { realm, following, is_too_far_behind: false };
         let mut out = BytesMut::new();
         session.begin(&beginning, &at, &mut out);
         let terms = Terms { until_finished: false, heartbeat_events, expires_at, stands };
         let drive = Drive::of(seat, session, terms, &at);
-        Body::realm(RealmStream { node: Arc::clone(node), drive, bell }, out)
+        let resident = node.residents.add(drive.info(StreamId::Http(0), &at), Arc::clone(&bell));
+        Body::realm(RealmStream { node: Arc::clone(node), drive, bell, resident }, out)
     }
 
     /// Reads a page of all payments as a JSON object; nothing if the store does not answer in time.

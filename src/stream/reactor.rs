@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `arrival` | what comes to a reactor |
 //! | `inbox`  | what other threads hand to a reactor's thread |
+//! | `inquiry` | what operators ask of a thread |
 //! | `worker` | the loop of one thread |
 //! | `line`   | one connection: its socket and what waits to be written to it |
 //! | `topics` | the topics that the streams of a thread watch, and the list of each |
@@ -21,6 +22,7 @@
 mod arrival;
 mod clock;
 mod inbox;
+mod inquiry;
 mod line;
 mod slab;
 mod topics;
@@ -30,8 +32,13 @@ mod worker;
 pub(super) use arrival::Arrival;
 pub use arrival::{Departure, Framing};
 
-use super::node::Node;
+use super::{
+    inspect::{StreamFilter, StreamList},
+    node::Node,
+};
+use futures_util::future::join_all;
 use inbox::Inbox;
+use inquiry::StreamInquiry;
 use std::{
     io,
     num::NonZero,
@@ -77,7 +84,7 @@ impl Reactors {
         let mut reactors =
             Self { inboxes: Vec::with_capacity(count), next: AtomicUsize::new(0), ended: Arc::default() };
         for index in 0..count {
-            let (worker, inbox) = Worker::new(Arc::clone(node))?;
+            let (worker, inbox) = Worker::new(index, Arc::clone(node))?;
             let tells_end = TellsEnd { inbox: Arc::clone(&inbox), ended: Arc::clone(&reactors.ended) };
             reactors.inboxes.push(inbox);
             thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
@@ -94,6 +101,29 @@ impl Reactors {
         if let Some(inbox) = self.inboxes.get(index) {
             inbox.arrive(arrival);
         }
+    }
+
+    /// Lists the streams of each thread that are asked for, at most `limit` of each.
+    pub(super) async fn list(&self, filter: &Arc<StreamFilter>, limit: usize) -> Vec<StreamList> {
+        let ask = |inbox: &Arc<Inbox>| {
+            let (inquiry, answer) = StreamInquiry::list(Arc::clone(filter), limit);
+            inbox.ask(inquiry);
+            answer
+        };
+        let answers: Vec<_> = self.inboxes.iter().map(ask).collect();
+        // A thread that has ended drops the question, and has no streams.
+        join_all(answers).await.into_iter().map(Result::unwrap_or_default).collect()
+    }
+
+    /// Ends the streams that are asked for, and returns how many they are.
+    pub(super) async fn dismiss(&self, filter: &Arc<StreamFilter>, why: &Arc<str>) -> usize {
+        let ask = |inbox: &Arc<Inbox>| {
+            let (inquiry, answer) = StreamInquiry::dismiss(Arc::clone(filter), Arc::clone(why));
+            inbox.ask(inquiry);
+            answer
+        };
+        let answers: Vec<_> = self.inboxes.iter().map(ask).collect();
+        join_all(answers).await.into_iter().map(Result::unwrap_or_default).sum()
     }
 
     /// Returns when a thread has ended: if nobody stopped it, it has panicked, and its streams are cut.

@@ -9,11 +9,13 @@ use super::{
     moment::Moment,
     node::Node,
     reason::Closing,
+    residents::{Resident, pause_ms},
     wire,
 };
 use crate::{
     hub::{Beginning, Bell, Following, Restart},
     metrics::ResumeKind,
+    payment::{Name, PartitionSet},
 };
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -23,10 +25,12 @@ pub(super) struct RealmStream {
     pub(super) node: Arc<Node>,
     pub(super) drive: Drive<RealmSession>,
     pub(super) bell: Arc<Bell>,
+    pub(super) resident: Arc<Resident>,
 }
 
 /// What a stream of all payments writes.
 pub(super) struct RealmSession {
+    pub(super) realm: Name,
     pub(super) following: Following,
     /// The reader is too far behind to be told what has left.
     pub(super) is_too_far_behind: bool,
@@ -76,6 +80,11 @@ impl Content for RealmSession {
         None
     }
 
+    /// A realm has payments in all partitions.
+    fn is_of(&self, partitions: &PartitionSet) -> bool {
+        !partitions.is_empty()
+    }
+
     fn stale(&self, is_stale: bool, out: &mut BytesMut) {
         wire::stale(out, &self.following.cursor(), is_stale);
     }
@@ -90,6 +99,14 @@ impl Content for RealmSession {
 
     fn close(&self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) {
         wire::closing(out, &self.following.cursor(), why, at.draw_retry_ms());
+    }
+
+    fn dismiss(&self, why: &str, at: &Moment<'_>, out: &mut BytesMut) {
+        wire::dismissed(out, &self.following.cursor(), why, pause_ms(at));
+    }
+
+    fn about(&self) -> (Option<Name>, Vec<Name>, u64) {
+        (Some(self.realm.clone()), Vec::new(), 0)
     }
 
     fn must_end(&self) -> Option<Closing> {

@@ -18,6 +18,8 @@ pub enum Closing {
     Stalled,
     /// All payments of the stream are finished, and the client asked for the stream to end then.
     Finished,
+    /// An operator ended it.
+    Operator,
 }
 
 /// How a stream ends after its last event.
@@ -66,6 +68,7 @@ impl Closing {
             Self::Overload => "overload",
             Self::Stalled => "stalled",
             Self::Finished => "finished",
+            Self::Operator => "operator",
         }
     }
 
@@ -78,6 +81,7 @@ impl Closing {
             Self::Overload => CloseReason::Overload,
             Self::Stalled => CloseReason::Stalled,
             Self::Finished => CloseReason::Finished,
+            Self::Operator => CloseReason::Operator,
         }
     }
 
@@ -85,7 +89,12 @@ impl Closing {
     pub(super) const fn ending(self) -> Ending {
         match self {
             Self::Finished => Ending::Clean,
-            Self::Drain | Self::MaxAge | Self::TokenExpired | Self::Overload | Self::Stalled => Ending::Cut,
+            Self::Drain
+            | Self::MaxAge
+            | Self::TokenExpired
+            | Self::Overload
+            | Self::Stalled
+            | Self::Operator => Ending::Cut,
         }
     }
 }

@@ -8,13 +8,14 @@ use super::{
     lane::{Lane, Missed},
     moment::Moment,
     reason::{Closing, Reset},
+    residents::pause_ms,
     settings::Settings,
     wire,
 };
 use crate::{
     hub::{Frame, History, Pull, Topic},
     metrics::ResumeKind,
-    payment::Time,
+    payment::{Name, PartitionSet, Time},
 };
 use bytes::BytesMut;
 use std::{
@@ -169,6 +170,14 @@ impl Content for Session {
         last
     }
 
+    /// Whether the log of a lane, or the one that it leads to, is of one of these partitions.
+    fn is_of(&self, partitions: &PartitionSet) -> bool {
+        self.lanes.iter().any(|lane| {
+            let is_of = |topic: &Topic| partitions.contains(topic.subject().partition());
+            is_of(lane.topic()) || lane.topic().target().is_some_and(|target| is_of(&target))
+        })
+    }
+
     /// Writes that the store is lost, or back.
     fn stale(&self, is_stale: bool, out: &mut BytesMut) {
         wire::stale(out, &self.id(), is_stale);
@@ -187,6 +196,17 @@ impl Content for Session {
     /// Writes the last event of the stream.
     fn close(&self, why: Closing, at: &Moment<'_>, out: &mut BytesMut) {
         wire::closing(out, &self.id(), why, at.draw_retry_ms());
+    }
+
+    fn dismiss(&self, why: &str, at: &Moment<'_>, out: &mut BytesMut) {
+        wire::dismissed(out, &self.id(), why, pause_ms(at));
+    }
+
+    fn about(&self) -> (Option<Name>, Vec<Name>, u64) {
+        let subjects = || self.lanes.iter().map(|lane| lane.topic().subject());
+        let realm = subjects().next().map(|subject| subject.realm.clone());
+        let lag = self.lanes.iter().map(Lane::lag).sum();
+        (realm, subjects().map(|subject| subject.id.clone()).collect(), lag)
     }
 }
 

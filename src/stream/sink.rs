@@ -7,8 +7,10 @@
 use super::{
     begun::{Begun, Detachable},
     drive::Next,
+    inspect::StreamId,
     realm::RealmStream,
     reason::Ending,
+    residents::Resident,
 };
 use crate::hub::History;
 use bytes::{Bytes, BytesMut};
@@ -56,6 +58,7 @@ enum BodyPhase {
 /// An open stream.
 struct Streaming {
     begun: Box<Begun>,
+    resident: Arc<Resident>,
     /// The history that the drive waits for.
     reading: Option<BoxFuture<'static, Arc<History>>>,
 }
@@ -97,7 +100,9 @@ impl Body {
                 return Poll::Ready(Ok(()));
             };
             self.out = std::mem::take(&mut begun.out);
-            self.phase = BodyPhase::Streaming(Box::new(Streaming { begun, reading: None }));
+            let info = begun.drive.info(StreamId::Http(0), &begun.node.moment());
+            let resident = begun.node.residents.add(info, Arc::clone(&begun.bell));
+            self.phase = BodyPhase::Streaming(Box::new(Streaming { begun, resident, reading: None }));
             return Poll::Ready(Ok(()));
         }
         let ending = match &mut self.phase {
@@ -155,6 +160,10 @@ impl Streaming {
             }
             // Registers for the next ring before the drive looks for news, so that no ring is missed.
             let rung = bell.poll_rung(context).is_ready();
+            self.resident.note_lag(drive.lag());
+            if self.resident.dismissed().is_some_and(|why| drive.dismiss(why, &at, out)) {
+                return Poll::Ready(None);
+            }
             match drive.step(&at, out) {
                 Next::Write => return Poll::Ready(None),
                 Next::End(ending) => return Poll::Ready(Some(ending)),
@@ -183,7 +192,11 @@ impl RealmStream {
         loop {
             // Registers for the next ring before the drive looks for news, so that no ring is missed.
             let rung = self.bell.poll_rung(context).is_ready();
-            match self.drive.step(&self.node.moment(), out) {
+            let at = self.node.moment();
+            if self.resident.dismissed().is_some_and(|why| self.drive.dismiss(why, &at, out)) {
+                return Poll::Ready(None);
+            }
+            match self.drive.step(&at, out) {
                 Next::Write => return Poll::Ready(None),
                 Next::End(ending) => return Poll::Ready(Some(ending)),
                 // It has no lanes that could be behind.

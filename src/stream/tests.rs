@@ -75,6 +75,7 @@ fn open(ids: &[&str], cursor: Option<&str>) -> Open {
         until_finished: false,
         expires_at: None,
         stands: None,
+        subject: None,
     }
 }
 

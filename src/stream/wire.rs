@@ -101,6 +101,13 @@ pub(super) fn closing(out: &mut BytesMut, id: &impl Display, why: Closing, retry
     whole(out, id, &json!({"v": WIRE_VERSION, "type": "closing", "reason": why.as_str()}));
 }
 
+/// Writes the last event of a stream that an operator ends, with what the operator says.
+pub(super) fn dismissed(out: &mut BytesMut, id: &impl Display, why: &str, retry_ms: u64) {
+    retry(out, retry_ms);
+    let reason = Closing::Operator.as_str();
+    whole(out, id, &json!({"v": WIRE_VERSION, "type": "closing", "reason": reason, "detail": why}));
+}
+
 /// Writes a heartbeat that scripts cannot see: one comment line, and no blank line after it.
 pub(super) fn comment_heartbeat(out: &mut BytesMut) {
     out.put_slice(b":\n");

@@ -35,7 +35,7 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 14] = [
+const LEAVES: [&str; 15] = [
     "backoff",
     "clock",
     "descriptors",
@@ -50,6 +50,7 @@ const LEAVES: [&str; 14] = [
     "secret",
     "shutdown",
     "tally",
+    "tls",
 ];
 
 /// Names that once stood for several things. Each may be the name of one type in the whole program.

@@ -117,7 +117,8 @@ async fn the_metrics_describe_the_process_the_build_and_the_disk() {
 /// On both stores: the operator hears that the quarantine forgets.
 #[tokio::test]
 async fn records_that_the_quarantine_removes_are_counted() {
-    let gateway = Gateway::start().await;
+    // With bodies, nothing is removed, and further events are refused.
+    let gateway = Gateway::with(Setup { quarantine_bodies: false, ..Setup::default() }).await;
     let removed =
         async || gateway.metric("paystream_limit_hits_total", &["reason=\"quarantine_records\""]).await;
     let body = b"{";

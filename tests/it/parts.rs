@@ -34,8 +34,29 @@ async fn setups() -> [(Setup, Option<RedisServer>); 2] {
 /// A webhook of an order that names the order, and one that names Stripe's payment alone.
 pub(crate) fn pair(number: u64) -> (Order, Value, Value) {
     let order = Order::new(number);
-    let (names, refund) = (order.webhook("payment_intent.succeeded", 1), order.webhook("charge.refunded", 2));
+    let (names, refund) =
+        (webhook(&order, "payment_intent.succeeded", 1), webhook(&order, "charge.refunded", 2));
     (order, names, refund)
+}
+
+/// What an order's webhook of a type says, as an event of its own.
+pub(crate) fn webhook(order: &Order, kind: &str, step: u64) -> Value {
+    let mut webhook = bodies(order).into_iter().find(|body| body["type"] == kind).unwrap();
+    webhook["id"] = json!(format!("evt_{}_{step}", order.payment));
+    webhook["created"] = json!(1_790_000_000 + step);
+    webhook
+}
+
+/// What the webhooks of an order say. The shop wrote its number beside the payment only after the charge was made, so its refund lacks it.
+fn bodies(order: &Order) -> Vec<Value> {
+    let body = |text: &str| {
+        let mut body: Value = serde_json::from_str(text).unwrap();
+        if body["type"] == "charge.refunded" {
+            body["data"]["object"]["metadata"] = json!({});
+        }
+        body
+    };
+    order.webhooks.iter().map(|webhook| body(&webhook.body)).collect()
 }
 
 /// The answer of the admin listener to an operator.
@@ -90,7 +111,7 @@ async fn an_event_that_waits_is_shown_to_operators_until_it_has_found_its_paymen
         assert_eq!(gateway.post("stripe", &refund).await.text(), r#"{"outcome":"duplicate"}"#);
         eventually("nothing is left", async || gateway.metric("paystream_parts_waiting", &[]).await == 0.0)
             .await;
-        let dispute = order.webhook("charge.dispute.created.needs_response", 3);
+        let dispute = webhook(&order, "charge.dispute.created", 3);
         assert_eq!(gateway.post("stripe", &dispute).await.text(), r#"{"outcome":"accepted"}"#);
         assert_eq!(gateway.snapshot(&order.number).await["status"], "disputed");
     }
@@ -133,10 +154,9 @@ async fn i4_an_order_s_refunds_and_disputes_find_it_whatever_order_the_webhooks_
         }
         let mut random = Random::new(seed);
         let mut ends = Vec::new();
-        for number in 0..40 {
-            let order = Order::new(number);
-            let mut webhooks = order.webhooks();
-            webhooks.extend(order.webhooks().into_iter().filter(|_| random.below(4) == 0));
+        for order in Order::several(0, 40) {
+            let mut webhooks = bodies(&order);
+            webhooks.extend(bodies(&order).into_iter().filter(|_| random.below(4) == 0));
             random.shuffle(&mut webhooks);
             for webhook in &webhooks {
                 let gateway = &gateways[usize::try_from(random.below(gateways.len() as u64)).unwrap()];
@@ -148,7 +168,7 @@ async fn i4_an_order_s_refunds_and_disputes_find_it_whatever_order_the_webhooks_
                 end.replace(&order.payment, "pi").replace(&format!("\"{}\"", order.number), "\"order\"");
             ends.push(end);
         }
-        assert!(ends[0].contains("charge.dispute.funds_reinstated"), "{}", ends[0]);
+        assert!(ends[0].contains("charge.dispute.closed"), "{}", ends[0]);
         assert!(ends.iter().all(|end| *end == ends[0]), "seed {seed}: {ends:#?}");
     }
 }

@@ -11,7 +11,8 @@ use paystream::{
     metrics::Metrics,
     payment::{Cursor, Event, Subject, Time},
     store::{
-        Append, Appended, OutcomeKind, ReasonCode, Record, RecordLog, Store, StoreError,
+        Append, Appended, HELD_FOR, HeldId, Holding, OutcomeKind, ReasonCode, Record, RecordLog, Store,
+        StoreError,
         redis::{Durability, Redis, ServerError, Settings},
     },
 };
@@ -29,6 +30,8 @@ fn settings(url: &str) -> Settings {
     Settings {
         url: url.into(),
         password: None,
+        sentinel_password: None,
+        tls_name: None,
         ca: None,
         prefix: "ps".to_owned(),
         durability: Durability::Everysec,
@@ -338,8 +341,10 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
         payment: None,
         seq: None,
         place: None,
+        found: None,
         bytes: None,
         confirmation: None,
+        held: None,
     };
     assert!(store.record(record.clone()).await.is_err(), "a quarantined event is acknowledged too");
     assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());
@@ -370,6 +375,49 @@ async fn records_that_the_version_before_wrote_are_listed_beside_new_ones() {
     assert_eq!(page.records, [new]);
     let next = store.records(RecordLog::Quarantine, "acme", page.next, 1).await.unwrap();
     assert_eq!((&*next.records, next.next), (std::slice::from_ref(old), None));
+}
+
+/// The server itself removes a body when its time is over; the line in the list goes when its share needs the room.
+#[tokio::test]
+async fn what_is_held_too_long_ends_and_makes_room() {
+    let server = RedisServer::start().await;
+    let store = open(&server).await;
+    let now = Time::from_unix_s(now_s().cast_signed()).unwrap();
+    let held = || Record {
+        log: RecordLog::Quarantine,
+        source: "acme".into(),
+        at: now,
+        outcome: OutcomeKind::Quarantined,
+        reason: ReasonCode::known("bad_amount"),
+        event: None,
+        unsigned_id: None,
+        failure_code: None,
+        kind: None,
+        payment: None,
+        part: None,
+        seq: None,
+        place: None,
+        found: None,
+        bytes: None,
+        confirmation: None,
+        held: Some(HeldId::new(now)),
+    };
+    let (stream, share) = ("ps:{acme}:quarantine", "ps:{acme}:quarantine:held:bad_amount");
+    for entry in ["1-0", "2-0"] {
+        server.ask(&["XADD", stream, entry, "r", "{}"]);
+        server.ask(&["RPUSH", share, entry]);
+    }
+    let record = held();
+    let body = serde_json::json!({ "body": 1 });
+    assert_eq!(store.hold(record.clone(), body.clone()).await.unwrap(), Holding::Held(1));
+    assert!(server.ask(&["XLEN", stream]).contains(":1"), "what was over is removed");
+    let key = format!("ps:{{acme}}:held:{}", record.held.unwrap());
+    let left_ms: u64 = server.ask(&["PTTL", &key]).trim().trim_start_matches(':').parse().unwrap();
+    let for_ms = u64::try_from(HELD_FOR.as_millis()).unwrap();
+    assert!((for_ms - 60_000..=for_ms).contains(&left_ms), "{left_ms}");
+    // A call whose answer was lost is made again, and holds nothing twice.
+    assert_eq!(store.hold(record, body).await.unwrap(), Holding::Held(1));
+    assert!(server.ask(&["XLEN", stream]).contains(":1"));
 }
 
 #[tokio::test]

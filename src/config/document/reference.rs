@@ -2,7 +2,7 @@
 
 use super::{Location, Section};
 use crate::config::secret;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::path::Path;
 
 impl Section<'_> {
@@ -16,6 +16,18 @@ impl Section<'_> {
     pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
         let references = self.texts(key, secret::ALLOWED)?;
         references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
+    }
+
+    /// The content of the file at a path. Whoever watches the files with secrets watches it too. `None` as of a secret.
+    pub(in crate::config) fn file(&mut self, key: &'static str, allowed: &str) -> Option<String> {
+        let (place, path) = self.text(key, allowed)?;
+        let content = self.resolve(&place, key, &format!("file:{path}"))?;
+        Some(content.expose_secret().to_owned())
+    }
+
+    /// Whether references to secrets are resolved.
+    pub(in crate::config) const fn resolves_secrets(&self) -> bool {
+        self.resolves_secrets
     }
 
     /// The same table, with its references to secrets resolved or not. A reference that is not resolved has no value, and that is no

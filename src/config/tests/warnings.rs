@@ -66,9 +66,23 @@ fn a_dashboard_that_no_token_opens_is_warned_of_where_it_is_served() {
         assert_eq!(found.len(), expected, "{role}: {found:?}");
         assert!(found.iter().all(|warning| warning.starts_with("[pages] dashboard:")), "{found:?}");
     }
+    let listless = parse(&format!("[store]\nrecent = 0\n{}", key(true))).unwrap();
+    let found = listless.warnings(Role::All);
+    assert!(found.len() == 1 && found[0].contains("[store] recent = 0"), "{found:?}");
     let open = parse(&key(true)).unwrap();
     assert!(open.dashboard && open.warnings(Role::All).is_empty());
     assert!(!parse("").unwrap().dashboard, "it is off unless it is asked for");
     let found = mistakes("[pages]\ndashboard = \"yes\"");
     assert!(found[0].contains("[pages] dashboard: the value must be true or false"), "{found:?}");
+}
+
+#[test]
+fn keys_that_do_not_suit_the_address_are_mistakes() {
+    for (url, more, expected) in [
+        ("redis+cluster://a", "tls_name = \"redis.internal\"", "tls_name: this key is for TLS only"),
+        ("redis+sentinel://u:p@a,b/m", "", "url: the address contains a password"),
+    ] {
+        let mistakes = parse(&format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\n{more}\n")).unwrap_err();
+        assert!(mistakes.to_string().contains(expected), "{mistakes}");
+    }
 }

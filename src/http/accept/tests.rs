@@ -62,8 +62,15 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (metrics, shutdown) = (Arc::new(Metrics::new()), Shutdown::default());
         let entrance = entrance(&limits, proxy, &metrics);
-        let served =
-            serve(listener, router, entrance, Live::new(limits), Arc::clone(&metrics), shutdown.clone());
+        let served = serve(
+            listener,
+            router,
+            entrance,
+            None,
+            Live::new(limits),
+            Arc::clone(&metrics),
+            shutdown.clone(),
+        );
         let task = tokio::spawn(served);
         Self { address, metrics, shutdown, task }
     }
@@ -304,7 +311,7 @@ async fn a_client_that_leaves_is_noticed_while_its_stream_is_silent() {
     let metrics = Arc::default();
     let entrance = entrance(&limits, None, &metrics);
     let served =
-        tokio::spawn(serve(listener, router, entrance, Live::new(limits), metrics, shutdown.clone()));
+        tokio::spawn(serve(listener, router, entrance, None, Live::new(limits), metrics, shutdown.clone()));
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut client, "first").await;

@@ -1,9 +1,9 @@
-//! The records of a source: its quarantine and its delivery log, newest first, a page at a time.
+//! The newest records of a source's delivery log and of its quarantine, in the form that records had first.
 
 use crate::{
     http::problem::{self, Problem},
     source::Sources,
-    store::{RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Store},
+    store::{RECORDS_PER_SOURCE, Record, RecordLog, RecordPage, Store},
 };
 use axum::{
     Router,
@@ -34,18 +34,6 @@ pub(super) struct Records {
     pub(super) store: Arc<dyn Store>,
 }
 
-/// The query of a request for typed records.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    /// The source whose records are wanted.
-    source: String,
-    /// The most records of one answer.
-    limit: Option<usize>,
-    /// The `next` of an earlier answer: only older records are listed.
-    before: Option<RecordCursor>,
-}
-
 /// The query of a request for records in their first form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,11 +42,9 @@ struct Limit {
 }
 
 impl Records {
-    /// The routes. Those below `/sources` answer in the form that records had first, for the tools that read it.
+    /// The routes, for the tools that read this form.
     pub(super) fn routes(self) -> Router {
         Router::new()
-            .route("/quarantine", get(quarantine))
-            .route("/deliveries", get(deliveries))
             .route("/sources/{source}/quarantine", get(quarantine_of))
             .route("/sources/{source}/deliveries", get(deliveries_of))
             .with_state(self)
@@ -69,7 +55,6 @@ impl Records {
         &self,
         log: RecordLog,
         source: Option<&str>,
-        before: Option<RecordCursor>,
         limit: Option<usize>,
     ) -> Result<RecordPage, Problem> {
         let sources = self.sources.as_deref().ok_or_else(problem::other_role)?;
@@ -79,20 +64,8 @@ impl Records {
         if !(1..=RECORDS_PER_SOURCE).contains(&limit) {
             return Err(bad_parameter());
         }
-        let page = self.store.records(log, source, before, limit).await;
+        let page = self.store.records(log, source, None, limit).await;
         page.map_err(|error| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))
-    }
-
-    async fn typed(
-        &self,
-        log: RecordLog,
-        wanted: Result<Query<Wanted>, QueryRejection>,
-    ) -> Result<Response, Problem> {
-        // A node that takes no webhooks has no records, whatever is asked of it.
-        self.sources.as_deref().ok_or_else(problem::other_role)?;
-        let Query(Wanted { source, limit, before }) = wanted.map_err(|why| bad_query(&why))?;
-        let page = self.page(log, Some(&source), before, limit).await?;
-        Ok(answer(&json!({ "source": source, "records": page.records, "next": page.next })))
     }
 
     async fn first_form(
@@ -104,7 +77,7 @@ impl Records {
         let source = source.ok().map(|Path(source)| source);
         let limit = limit.map(|Query(limit)| limit.limit);
         let page = match limit {
-            Ok(limit) => self.page(log, source.as_deref(), None, limit).await?,
+            Ok(limit) => self.page(log, source.as_deref(), limit).await?,
             Err(why) => return Err(bad_query(&why)),
         };
         let records: Vec<Value> = page.records.iter().map(in_first_form).collect();
@@ -152,28 +125,11 @@ fn bad_parameter() -> Problem {
 }
 
 fn parameters() -> String {
-    format!(
-        "`source` names a source (it is in the path below /admin/sources), `limit` is a number from 1 to {RECORDS_PER_SOURCE}, and \
-         `before` is the `next` of an earlier answer of /admin/quarantine or /admin/deliveries"
-    )
+    format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}, and the source is named in the path")
 }
 
 fn answer(body: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-}
-
-async fn quarantine(
-    State(records): State<Records>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Problem> {
-    records.typed(RecordLog::Quarantine, wanted).await
-}
-
-async fn deliveries(
-    State(records): State<Records>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Problem> {
-    records.typed(RecordLog::Deliveries, wanted).await
 }
 
 async fn quarantine_of(
@@ -213,8 +169,10 @@ mod tests {
             payment: Some("pay_1".parse().unwrap()),
             seq: None,
             place: Some("/at".to_owned()),
+            found: None,
             bytes: Some(42),
             confirmation: None,
+            held: None,
         };
         let detail = |record: &Record| -> (String, Value) {
             let form = in_first_form(record);

@@ -8,6 +8,7 @@ use super::{
     *,
 };
 use crate::{
+    access::OperatorRole,
     app::{App, Running},
     clock,
     config::{Config, Listen, Role, fresh_secret},
@@ -79,7 +80,7 @@ impl Gateway {
         let mut config = Config::dev(folder.path().join("data"), &fresh_secret()).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         config.listen = Listen { public: any, ingest: any, admin: any };
-        config.admin_token = Some(ADMIN.into());
+        config.operators.add("admin", OperatorRole::Write, &ADMIN.into()).unwrap();
         // A source whose ids are the shop's own would be exempt from the check.
         // Some fixtures tell of what has not happened yet.
         let max_future = Some(Duration::from_secs(365 * 86_400));
@@ -140,11 +141,26 @@ impl Gateway {
             let deliveries = self.get(admin, &format!("/admin/sources/{source}/deliveries?limit=1024")).await;
             let listed: Value = serde_json::from_str(&deliveries).unwrap();
             if listed["records"].as_array().unwrap().len() as u64 >= events.min(1024) {
-                return deliveries
-                    + &self.get(admin, &format!("/admin/sources/{source}/quarantine?limit=1024")).await;
+                let first = self.get(admin, &format!("/admin/sources/{source}/quarantine?limit=1024")).await;
+                return deliveries + &first + &self.held(source).await;
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Returns the quarantine of a source as operators see it: the list, and some of its records with their bodies.
+    async fn held(&self, source: &str) -> String {
+        let admin = self.running.listen.admin;
+        let mut seen = self.get(admin, &format!("/admin/quarantine?source={source}&limit=1024")).await;
+        let listed: Value = serde_json::from_str(&seen).unwrap();
+        for id in
+            listed["records"].as_array().unwrap().iter().filter_map(|record| record["id"].as_str()).take(32)
+        {
+            let shown = self.get(admin, &format!("/admin/quarantine/{id}")).await;
+            assert!(shown.contains("\"kept\""), "{shown}");
+            seen += &shown;
+        }
+        seen
     }
 
     /// Returns the snapshot of a payment, and its stream up to the snapshot.

@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Feed, Head, IndexPart, Log, Notice,
-        Pending, Record, RecordCursor, RecordPage, Settlement,
+        AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Expiry, Feed,
+        Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
+        RecordPage, Settlement, Settling,
     },
 };
 use async_trait::async_trait;
@@ -21,6 +22,12 @@ use tokio::sync::broadcast;
 pub(crate) struct Fake {
     pub(super) events: Mutex<Vec<Event>>,
     pub(super) records: Mutex<Vec<Record>>,
+    /// What is held, with its bodies.
+    pub(super) held: Mutex<Vec<(Record, Value)>>,
+    /// The error with which the next settlement fails, if it fails.
+    pub(super) unsettled: Mutex<Option<StoreError>>,
+    /// Whether there is no room to hold any more.
+    pub(super) is_full: Mutex<bool>,
     recorded: Notify,
     pub(super) fails: Mutex<Option<StoreError>>,
     pub(super) conflicts: Mutex<Option<Conflict>>,
@@ -85,9 +92,9 @@ impl Store for Fake {
 
     async fn read(&self, subject: &Subject) -> Result<Log, StoreError> {
         let events = self.events.lock().unwrap();
-        let events = events.iter().filter(|event| event.subject == *subject).cloned();
-        let entries = events.map(|event| Entry { tag: Tag::from_random(1), event: Arc::new(event) });
-        Ok(Log { entries: entries.collect() })
+        let own = events.iter().filter(|event| event.subject == *subject);
+        let entry = |event: &Event| Entry { tag: Tag::from_random(1), event: Arc::new(event.clone()) };
+        Ok(Log { entries: own.map(entry).collect() })
     }
 
     async fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
@@ -98,7 +105,7 @@ impl Store for Fake {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -109,7 +116,40 @@ impl Store for Fake {
         _: Option<RecordCursor>,
         _: usize,
     ) -> Result<RecordPage, StoreError> {
-        Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
+        Ok(RecordPage { records: self.records.lock().unwrap().clone(), ..RecordPage::default() })
+    }
+
+    async fn hold(&self, record: Record, body: Value) -> Result<Holding, StoreError> {
+        self.check()?;
+        if *self.is_full.lock().unwrap() {
+            return Ok(Holding::Full);
+        }
+        self.held.lock().unwrap().push((record.clone(), body));
+        self.records.lock().unwrap().push(record);
+        self.recorded.notify_waiters();
+        Ok(Holding::Held(1))
+    }
+
+    async fn held(&self, _: &str, id: HeldId) -> Result<Option<Held>, StoreError> {
+        let held = self.held.lock().unwrap();
+        let found = held.iter().find(|(record, _)| record.held == Some(id));
+        Ok(found.map(|(record, body)| Held::Waiting(Box::new(record.clone()), body.clone())))
+    }
+
+    async fn settle_held(&self, _: &str, _: HeldId, _: Value) -> Result<Settling, StoreError> {
+        self.unsettled.lock().unwrap().take().map_or(Ok(Settling::Now), Err)
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

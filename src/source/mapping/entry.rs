@@ -211,6 +211,19 @@ impl FactEntry {
 }
 
 impl FactRule {
+    /// Returns the places of the part's id and of the amount, if the fact has them.
+    pub(super) fn exact_places(&self) -> (Option<&Pointer>, Option<&Pointer>) {
+        match self {
+            Self::Phase { money, .. } => (None, money.as_ref().map(|rule| &rule.amount)),
+            Self::Capture(rule) | Self::Refund(rule) => {
+                (Some(&rule.id), rule.amount.as_ref().map(|rule| &rule.amount))
+            }
+            Self::Dispute(rule) => (Some(&rule.id), rule.amount.as_ref().map(|rule| &rule.amount)),
+            Self::Total { amount, .. } => (None, Some(&amount.amount)),
+            Self::Note => (None, None),
+        }
+    }
+
     /// Returns the provider's own code for the failure, if the payload has one and the phase is one that may have failed.
     pub(super) fn failure_code<'a>(&self, payload: &'a Value) -> Option<Cow<'a, str>> {
         let Self::Phase { phase, failure: Some(failure), .. } = self else { return None };

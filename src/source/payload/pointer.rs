@@ -88,6 +88,50 @@ impl Pointer {
         found.filter(|value| !value.is_null())
     }
 
+    /// Returns the values on the way of this pointer, the payload first, as far as there are any; the last one may be `null`. If the way
+    /// leads to its end, there is one more than the pointer has tokens.
+    pub(crate) fn way<'a>(&self, payload: &'a Value) -> Vec<&'a Value> {
+        let mut way = vec![payload];
+        let mut value = payload;
+        for token in &self.tokens {
+            let next = match value {
+                Value::Object(_)
+                    if Self::selector(token).is_some_and(|(key, text)| has(value, key, text)) =>
+                {
+                    Some(value)
+                }
+                Value::Object(members) => members.get(&**token),
+                Value::Array(items) => match Self::selector(token) {
+                    Some((key, text)) => items.iter().find(|item| has(item, key, text)),
+                    None => token.parse::<usize>().ok().and_then(|index| items.get(index)),
+                },
+                _ => None,
+            };
+            let Some(next) = next else { return way };
+            way.push(next);
+            value = next;
+        }
+        way
+    }
+
+    /// Returns whether the pointer may read the value at another one (of RFC 6901, as its tokens, which are escaped): the value itself,
+    /// the `id` in it, or what a selector compares. It says so too if what lay deeper is gone.
+    pub(crate) fn may_read(&self, other: &[&str]) -> bool {
+        Self::meet(&self.tokens, other)
+    }
+
+    fn meet(tokens: &[Box<str>], other: &[&str]) -> bool {
+        let (Some((token, rest)), Some((first, others))) = (tokens.split_first(), other.split_first()) else {
+            return tokens.is_empty() && (other.is_empty() || *other == ["id"]) || other.is_empty();
+        };
+        if let Some((key, _)) = Self::selector(token) {
+            let of_item = |item: &[&str]| *item == [key] || Self::meet(rest, item);
+            // An object in place of the list is the only item.
+            return of_item(other) || first.parse::<usize>().is_ok() && of_item(others);
+        }
+        unescape(first).is_some_and(|first| first == *token) && Self::meet(rest, others)
+    }
+
     /// Returns whether the payload has another type there, or on the way, than the pointer expects: an object or a list in place
     /// of a scalar, or a scalar in place of an object or a list. A missing value and `null` are not mistakes.
     pub(crate) fn is_mistyped(&self, payload: &Value) -> bool {
@@ -209,6 +253,30 @@ mod tests {
             let kept =
                 super::super::sieve::Sieve::new([&parsed]).parse(payload.to_string().as_bytes()).unwrap();
             assert_eq!(parsed.is_mistyped(&kept), mistyped, "{pointer} of what is kept of the payload");
+        }
+    }
+
+    #[test]
+    fn a_pointer_knows_which_changes_it_may_read() {
+        for (pointer, changed, expected) in [
+            ("/a/b", "/a/b", true),
+            ("/a/b", "/a/b/id", true),
+            ("/a/b", "/a/b/name", false),
+            ("/a/b", "/a/c", false),
+            ("/a/b", "/a", true),
+            ("/m~1n", "/m~1n", true),
+            ("/links/[rel=up]/href/[last]", "/links/3/href", true),
+            ("/links/[rel=up]/href/[last]", "/links/3/rel", true),
+            ("/links/[rel=up]/href/[last]", "/links/rel", true),
+            ("/links/[rel=up]/href/[last]", "/links/3/title", false),
+            ("/list/0/x", "/list/1/x", false),
+        ] {
+            let tokens: Vec<&str> = changed.split('/').skip(1).collect();
+            assert_eq!(
+                pointer.parse::<Pointer>().unwrap().may_read(&tokens),
+                expected,
+                "{pointer} {changed}"
+            );
         }
     }
 

@@ -48,6 +48,17 @@ impl Reader {
         }
     }
 
+    /// Returns the whole payload of a body that was read before, with what the mapping does not read too; `payload`, which was kept of it, if the
+    /// rest cannot be read.
+    pub(crate) fn whole(&self, body: &[u8], payload: Value) -> Value {
+        match self.body {
+            BodyForm::Json | BodyForm::JsonOrEmpty if !body.is_empty() => {
+                serde_json::from_slice(body).unwrap_or(payload)
+            }
+            BodyForm::Json | BodyForm::JsonOrEmpty | BodyForm::Form | BodyForm::Xml => payload,
+        }
+    }
+
     /// Returns the events of a payload: the items of the list if there is one, otherwise the payload itself. Fails if the list is
     /// missing, or has more than [`MAX_EVENTS`] items.
     pub(crate) fn events<'a>(&self, payload: &'a Value) -> Result<&'a [Value], Unclear> {

@@ -70,6 +70,17 @@ impl<'a> Batch<'a> {
         self.recent.has(&self.layer, key)
     }
 
+    /// The value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.recent.get(&self.layer, key)
+    }
+
+    /// The keys of what is held under ids of times before this one, in milliseconds: at most `limit`.
+    pub(super) fn held_before(&self, ms: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let held = self.recent.newest_in(&self.layer, layout::HELD, &layout::held_before(ms), limit)?;
+        Ok(held.into_iter().map(|(key, _)| key).collect())
+    }
+
     /// The references of a feed, in order.
     pub(super) fn references(&self, partition: u8) -> Result<Vec<Reference>, StoreError> {
         Ok(self.recent.references(&self.layer, partition, 0)?.1)

@@ -1,13 +1,14 @@
 //! Commands: what tasks ask of the writer's thread, each with the way back for its answer.
 
-use super::layout::RecordKey;
+use super::layout::KeysToErase;
 use crate::{
     payment::{Event, Name, Time},
     store::{
-        Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, QueueKind, Record, Settlement,
-        StoreError,
+        Appended, AuditEntry, Backlog, Claim, ClaimTerms, Erased, Erasure, HeldId, Holding, Pending,
+        QueueKind, Record, Settlement, Settling, StoreError,
     },
 };
+use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -23,6 +24,14 @@ pub(super) enum Command {
     Append { event: Arc<Event>, shared_ids: bool, reply: Reply<Appended> },
     /// Keep a record. Without a reply, the record need not be durable.
     Record { record: Box<Record>, reply: Option<Reply<()>> },
+    /// Hold a record with its body.
+    Hold { record: Box<(Record, Value)>, reply: Reply<Holding> },
+    /// Settle a held record.
+    SettleHeld { settled: Box<(Arc<str>, HeldId, Value)>, reply: Reply<Settling> },
+    /// Add an entry to the audit trail.
+    Audit { entry: Box<AuditEntry>, reply: Reply<()> },
+    /// Remove these pairs, which are too old to be kept, and say how many there still were.
+    Expire { keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Add a pending confirmation.
     Enqueue { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
     /// Claim a pending confirmation.
@@ -36,7 +45,7 @@ pub(super) enum Command {
     /// Erase a payment's log and its pending confirmations.
     Erase { erasure: Box<Erasure>, reply: Reply<Erased> },
     /// Remove these records, which bear an erased payment's id.
-    EraseRecords { keys: Vec<RecordKey>, reply: Reply<Erased> },
+    EraseRecords { keys: KeysToErase, reply: Reply<Erased> },
     /// Answer, to show that the writer works.
     Ping { reply: Reply<()> },
 }
@@ -52,10 +61,14 @@ impl Command {
             Self::Append { reply, .. } => send(reply, error),
             Self::Record { reply: None, .. } => {}
             Self::Record { reply: Some(reply), .. }
+            | Self::Audit { reply, .. }
             | Self::Enqueue { reply, .. }
             | Self::Settle { reply, .. }
             | Self::Ping { reply } => send(reply, error),
+            Self::Hold { reply, .. } => send(reply, error),
+            Self::SettleHeld { reply, .. } => send(reply, error),
             Self::Claim { reply, .. } => send(reply, error),
+            Self::Expire { reply, .. } => send(reply, error),
             Self::Backlogs { reply, .. } => send(reply, error),
             Self::Oldest { reply, .. } => send(reply, error),
             Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
@@ -67,6 +80,9 @@ impl Command {
 pub(super) enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),
     Done(Reply<()>, Result<(), StoreError>),
+    Holding(Reply<Holding>, Result<Holding, StoreError>),
+    Settling(Reply<Settling>, Result<Settling, StoreError>),
+    Expired(Reply<u64>, Result<u64, StoreError>),
     Claim(Reply<Claim>, Claim),
     Backlogs(Reply<Backlogs>, Backlogs),
     Oldest(Reply<Vec<(Name, Time)>>, Vec<(Name, Time)>),
@@ -79,6 +95,9 @@ impl Answer {
         let _gone = match self {
             Self::Append(reply, result) => reply.send(result).is_err(),
             Self::Done(reply, result) => reply.send(result).is_err(),
+            Self::Holding(reply, result) => reply.send(result).is_err(),
+            Self::Settling(reply, result) => reply.send(result).is_err(),
+            Self::Expired(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
             Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
             Self::Oldest(reply, oldest) => reply.send(Ok(oldest)).is_err(),

@@ -4,8 +4,9 @@ use super::{
     batch::Batch,
     change::Change,
     layer::Layer,
-    layout::{self, RecordKey},
+    layout::{self, KeysToErase},
     recent::Recent,
+    records::{RecordLogs, held},
     work_queue::WorkQueues,
 };
 use crate::{
@@ -13,8 +14,9 @@ use crate::{
     store::{Erased, Erasure, Head, Notice, NoticeBody, Record, RecordLog, Reference, Referent, StoreError},
 };
 
-/// The keys of all records to erase. Each source has a bounded number of records.
-pub(super) fn records_of(recent: &Recent, erasure: &Erasure) -> Result<Vec<RecordKey>, StoreError> {
+/// The keys of all records that bear a payment's id or that of one of its parts, or are held with a body that does, but for those of the sources
+/// of other realms. Each source has a bounded number of records.
+pub(super) fn records_of(recent: &Recent, erasure: &Erasure) -> Result<KeysToErase, StoreError> {
     let mut keys = Vec::new();
     for log in [RecordLog::Deliveries, RecordLog::Quarantine] {
         for (key, value) in recent.pairs(&Layer::default(), &layout::all_records(log))? {
@@ -24,7 +26,7 @@ pub(super) fn records_of(recent: &Recent, erasure: &Erasure) -> Result<Vec<Recor
             }
         }
     }
-    Ok(keys)
+    Ok(KeysToErase { records: keys, held: held::bearing(recent, erasure)? })
 }
 
 /// Removes a payment's log and its pending confirmations. Where there was a log or a reference to it, the feed gets one more
@@ -82,10 +84,15 @@ pub(super) fn erase(
     Ok((erased, notice))
 }
 
-/// Removes records that bear an erased payment's id, and returns how many of each log there still were.
-pub(super) fn remove_records(batch: &mut Batch<'_>, keys: Vec<RecordKey>) -> Result<Erased, StoreError> {
+/// Removes records that bear an erased payment's id and what is held of it, and returns how many records of each log there still were.
+pub(super) fn remove_records(
+    batch: &mut Batch<'_>,
+    records: &mut RecordLogs,
+    KeysToErase { records: keys, held }: KeysToErase,
+) -> Result<Erased, StoreError> {
     let mut erased = Erased::default();
-    for (log, key) in keys {
+    let of_held = held.iter().map(|(_, key)| (RecordLog::Quarantine, key.clone()));
+    for (log, key) in keys.into_iter().chain(of_held) {
         if batch.has(&key)? {
             match log {
                 RecordLog::Deliveries => erased.deliveries += 1,
@@ -93,6 +100,11 @@ pub(super) fn remove_records(batch: &mut Batch<'_>, keys: Vec<RecordKey>) -> Res
             }
             batch.remove(key)?;
         }
+    }
+    for (key, record) in held {
+        batch.remove(key)?;
+        let number = layout::number(&record)?;
+        records.forget(record.strip_suffix(&number.to_be_bytes()).unwrap_or_default(), number);
     }
     Ok(erased)
 }

@@ -7,6 +7,8 @@
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
 //! | `f` partition, `pos`            | some [`Reference`](crate::store::Reference)s from that place on; the last one is the feed's head |
 //! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
+//! | `b` id                          | [`HeldValue`]: what is held under that id, in the order of time |
+//! | `a` number                      | [`AuditEntry`](crate::store::AuditEntry): the audit trail |
 //! | `c` source, payment             | [`PendingConfirmation`] |
 //! | `j`                             | the number of the journal's last group that is in the tree |
 //! | `i` realm, payment              | [`IndexPlace`]: the index of the payments that changed most recently |
@@ -22,10 +24,10 @@
 
 use crate::{
     payment::{Digest, Kind, Name, Subject, Tag, Time},
-    store::{Delay, RecordLog, StoreError},
+    store::{Delay, HeldId, Record, RecordLog, StoreError},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 use std::sync::Arc;
 
 /// What is kept about a log besides its entries.
@@ -67,6 +69,19 @@ pub(super) struct PendingConfirmation {
     /// When the first delay of that row began.
     #[serde(default)]
     pub(super) delayed_since: Time,
+}
+
+/// What is held under an id: a record of the quarantine with its body or, once it was settled, what its settlement said.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct HeldValue {
+    /// The source of the record.
+    pub(super) source: Arc<str>,
+    /// The record, its number in the quarantine, and its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) waiting: Option<(Record, u64, Value)>,
+    /// What the settlement said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) settled: Option<Value>,
 }
 
 /// What is remembered about the identity of an event.
@@ -307,8 +322,39 @@ pub(super) fn records(log: RecordLog, source: &str) -> Vec<u8> {
     of_source(kind_of(log), source)
 }
 
+/// The prefix of the keys of all that is held.
+pub(super) const HELD: &[u8] = b"b";
+
+/// The key of what is held under an id.
+pub(super) fn held(id: HeldId) -> Vec<u8> {
+    [HELD, &id.to_bytes()].concat()
+}
+
+/// The key before which all ids are of times before this one, in milliseconds.
+pub(super) fn held_before(ms: u64) -> Vec<u8> {
+    numbered(HELD.to_vec(), ms)
+}
+
 /// The key of a record, and the log that it belongs to.
 pub(super) type RecordKey = (RecordLog, Vec<u8>);
+
+/// The key of what is held, and the key of its record.
+pub(super) type HeldKey = (Vec<u8>, Vec<u8>);
+
+/// The keys of what bears an erased payment's id beside its log.
+pub(super) struct KeysToErase {
+    /// The keys of records.
+    pub(super) records: Vec<RecordKey>,
+    /// The keys of what is held, each with the key of its record.
+    pub(super) held: Vec<HeldKey>,
+}
+
+impl KeysToErase {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.held.is_empty()
+    }
+}
 
 /// The prefix of the keys of all sources' records.
 pub(super) fn all_records(log: RecordLog) -> [u8; 1] {
@@ -326,6 +372,9 @@ const fn kind_of(log: RecordLog) -> u8 {
 pub(super) fn is_of_record(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'q' | b'd'))
 }
+
+/// The prefix of the keys of the audit trail.
+pub(super) const AUDIT: &[u8] = b"a";
 
 /// The prefix of the keys of all pending confirmations.
 pub(super) const CONFIRMATIONS: &[u8] = b"c";

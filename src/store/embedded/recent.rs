@@ -12,10 +12,7 @@ use super::{
 };
 use crate::{
     payment::{Digest, Event, Subject, Tag, Time},
-    store::{
-        Entry, FEED_LEN, Feed, Head, Log, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
-        Reference, StoreError,
-    },
+    store::{Entry, FEED_LEN, Feed, Head, Log, RecordCursor, RecordLog, Reference, StoreError},
 };
 use bytes::Bytes;
 use std::{
@@ -320,6 +317,18 @@ impl Recent {
         Ok(self.tree.get(key)?.is_some())
     }
 
+    /// The value of a key, as of the changes in `newest`.
+    pub(super) fn get(&self, newest: &Layer, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        {
+            let layers = self.lock();
+            let mut all = std::iter::once(newest).chain(layers.newest_first());
+            if let Some(value) = all.find_map(|layer| layer.pairs.get(key)) {
+                return Ok(value.clone());
+            }
+        }
+        Ok(self.tree.get(key)?.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
     /// What the layers say of the keys in a range, as of the changes in `newest`: a key without a value was removed.
     fn recent_pairs(
         &self,
@@ -351,10 +360,21 @@ impl Recent {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
         let [first, end] = [0, before].map(|number| layout::numbered(prefix.to_vec(), number));
-        let range = (Bound::Included(&*first), Bound::Excluded(&*end));
+        self.newest_in(newest, &first, &end, limit)
+    }
+
+    /// The last pairs between two keys, the last one first, as of the changes in `newest`: at most `limit`. The second key is not among them.
+    pub(super) fn newest_in(
+        &self,
+        newest: &Layer,
+        first: &[u8],
+        end: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+        let range = (Bound::Included(first), Bound::Excluded(end));
         let (tree, recent) = self.recent_pairs(newest, range);
         let mut records = Vec::new();
-        for pair in tree.before(&first, &end) {
+        for pair in tree.before(first, end) {
             let (key, value) = pair?;
             if records.len() == limit {
                 break;
@@ -369,21 +389,20 @@ impl Recent {
         Ok(records)
     }
 
-    /// Reads a page of a log of records, newest first. The number of a record is its cursor.
-    pub(super) fn records(
+    /// Reads what is numbered under a prefix, newest first, each with its cursor, which is its number: at most `limit` of it.
+    pub(super) fn newest<T>(
         &self,
         prefix: &[u8],
         before: Option<RecordCursor>,
         limit: usize,
-    ) -> Result<RecordPage, StoreError> {
-        let limit = limit.min(RECORDS_PER_SOURCE);
+        read: fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Vec<(RecordCursor, T)>, StoreError> {
         let before = before.map_or(u64::MAX, |cursor| cursor.major);
-        let newest = self.newest_records(&Layer::default(), prefix, before, limit + 1)?;
-        let read = |(key, record): (Vec<u8>, Bytes)| {
-            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
-            Ok((cursor, Record::from_bytes(&record)?))
+        let newest = self.newest_records(&Layer::default(), prefix, before, limit)?;
+        let read = |(key, value): (Vec<u8>, Bytes)| {
+            Ok((RecordCursor { major: layout::number(&key)?, minor: 0 }, read(&value)?))
         };
-        Ok(RecordPage::first(newest.into_iter().map(read).collect::<Result<_, StoreError>>()?, limit))
+        newest.into_iter().map(read).collect()
     }
 
     /// Reads all pending confirmations.

@@ -1,16 +1,24 @@
 //! The numbers of records, and which records are removed: the delivery log of a source keeps its newest records, and the quarantine the
-//! newest of each share, so that no number of records of one share displaces a record of another.
+//! newest of each share, so that no number of records of one share displaces a record of another. Held records displace nothing at all
+//! (`held`).
 //!
 //! The keys of records say nothing of shares. Which record belongs to which share is known to the writer alone, in memory; it reads the
 //! quarantine of a source before it writes there for the first time.
 
+pub(super) mod held;
+
 use super::{batch::Batch, layout};
-use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
+use crate::store::{HeldId, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordLog, StoreError};
 use std::collections::{HashMap, VecDeque};
 
 /// The records of all logs, by the prefix of their keys: two logs for each source.
 #[derive(Default)]
-pub(super) struct RecordLogs(HashMap<Vec<u8>, Numbers>);
+pub(super) struct RecordLogs {
+    logs: HashMap<Vec<u8>, Numbers>,
+}
+
+/// The held records of one source, by share, the oldest first: the number of each in the quarantine, and its id.
+type HeldShares = HashMap<String, VecDeque<(u64, HeldId)>>;
 
 /// The numbers of the records of one log.
 #[derive(Default)]
@@ -19,6 +27,8 @@ struct Numbers {
     last: u64,
     /// The numbers of the records of each share, the oldest first. Empty for a delivery log.
     shares: HashMap<String, VecDeque<u64>>,
+    /// The held records, which are in no other share.
+    held: HeldShares,
 }
 
 impl RecordLogs {
@@ -27,10 +37,7 @@ impl RecordLogs {
     pub(super) fn write(&mut self, batch: &mut Batch<'_>, record: &Record) -> Result<usize, StoreError> {
         let prefix = layout::records(record.log, &record.source);
         let value = record.to_bytes()?;
-        if !self.0.contains_key(&prefix) {
-            self.0.insert(prefix.clone(), Numbers::read(batch, record.log, &prefix)?);
-        }
-        let numbers = self.0.entry(prefix.clone()).or_default();
+        let numbers = self.numbers(batch, record.log, &prefix)?;
         let number = numbers.last + 1;
         let key = |number| layout::numbered(prefix.clone(), number);
         let removed = match record.log {
@@ -52,6 +59,19 @@ impl RecordLogs {
         numbers.last = number;
         Ok(removed)
     }
+
+    /// The numbers of the log with a prefix, which are read from the store at first.
+    fn numbers(
+        &mut self,
+        batch: &Batch<'_>,
+        log: RecordLog,
+        prefix: &[u8],
+    ) -> Result<&mut Numbers, StoreError> {
+        if !self.logs.contains_key(prefix) {
+            self.logs.insert(prefix.to_vec(), Numbers::read(batch, log, prefix)?);
+        }
+        Ok(self.logs.entry(prefix.to_vec()).or_default())
+    }
 }
 
 impl Numbers {
@@ -67,8 +87,12 @@ impl Numbers {
                 for (key, value) in batch.pairs(prefix)? {
                     numbers.last = layout::number(&key)?;
                     // A record that cannot be read is one of a share of its own, so that it can be removed at all.
-                    let share = Record::from_bytes(&value).map(|record| record.share()).unwrap_or_default();
-                    numbers.shares.entry(share).or_default().push_back(numbers.last);
+                    let record = Record::from_bytes(&value).ok();
+                    let share = record.as_ref().map(Record::share).unwrap_or_default();
+                    match record.and_then(|record| record.held) {
+                        Some(id) => numbers.held.entry(share).or_default().push_back((numbers.last, id)),
+                        None => numbers.shares.entry(share).or_default().push_back(numbers.last),
+                    }
                 }
             }
         }

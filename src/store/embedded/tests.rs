@@ -1,7 +1,9 @@
 mod backup;
 mod carrying;
 mod faults;
+mod held;
 mod index;
+mod labels;
 
 use super::{
     carrier::{Carrier, PACE, Pace},
@@ -256,6 +258,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         notices: broadcast::channel(16).0,
         published: Arc::default(),
         records: RecordLogs::default(),
+        audit: audit::AuditNumbers::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),
@@ -264,6 +267,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         group: Vec::new(),
         is_unmarked: false,
         ticked: Instant::now(),
+        looks_for_held: Instant::now(),
     }
 }
 

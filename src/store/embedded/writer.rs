@@ -5,6 +5,7 @@
 //! on what this batch has written so far.
 
 use super::{
+    audit::{self, AuditNumbers},
     batch::{Batch, MAX_CHANGE_BYTES},
     carrier::Pace,
     change::{Change, NewEntry},
@@ -51,6 +52,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How often the writer looks for what the sweep has found.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often the writer looks for what is held longer than it may be.
+const HELD_TICK: Duration = Duration::from_secs(600);
+
 /// The effects of a batch besides its writes.
 #[derive(Default)]
 struct Effects {
@@ -70,6 +74,8 @@ pub(super) struct Writer {
     pub(super) heads: Vec<Head>,
     /// The records of all sources.
     pub(super) records: RecordLogs,
+    /// The audit trail.
+    pub(super) audit: AuditNumbers,
     /// The pending confirmations.
     pub(super) work: WorkQueues,
     /// How long a log lives after its last event, in milliseconds.
@@ -84,6 +90,8 @@ pub(super) struct Writer {
     pub(super) is_unmarked: bool,
     /// When the writer last looked for what the sweep has found.
     pub(super) ticked: Instant,
+    /// When the writer looks next for what is held longer than it may be.
+    pub(super) looks_for_held: Instant,
 }
 
 /// Ends the process if a thread of the store panics: a gateway without it would refuse every webhook and still look alive.
@@ -114,6 +122,7 @@ impl Writer {
             if self.ticked.elapsed() >= TICK {
                 self.ticked = Instant::now();
                 self.forget_stale();
+                self.forget_held();
                 self.measure();
             }
         }
@@ -255,6 +264,22 @@ impl Writer {
         self.commit(batch);
     }
 
+    /// Removes what is held longer than it may be, a part at a time.
+    fn forget_held(&mut self) {
+        if self.looks_for_held > Instant::now() || !self.has_room() {
+            return;
+        }
+        let recent = Arc::clone(&self.recent);
+        let mut batch = Batch::new(&recent, std::mem::take(&mut self.group));
+        let is_more = RecordLogs::remove_ended(&mut batch, (self.clock)());
+        self.commit(batch);
+        let is_more = is_more.unwrap_or_else(|error| {
+            tracing::warn!(%error, "bodies whose time is over were not removed");
+            false
+        });
+        self.looks_for_held = Instant::now() + if is_more { TICK } else { HELD_TICK };
+    }
+
     /// Applies one command, as part of a batch.
     fn apply(&mut self, command: Command, batch: &mut Batch<'_>, now: Now, effects: &mut Effects) {
         let answer = match command {
@@ -277,6 +302,16 @@ impl Writer {
                 };
                 Answer::Done(reply, result)
             }
+            Command::Hold { record, reply } => {
+                let (record, body) = *record;
+                Answer::Holding(reply, self.records.hold(batch, record, body, now.wall))
+            }
+            Command::SettleHeld { settled, reply } => {
+                let (source, id, settlement) = *settled;
+                Answer::Settling(reply, self.records.settle(batch, &source, id, settlement, now.wall))
+            }
+            Command::Audit { entry, reply } => Answer::Done(reply, self.audit.write(batch, &entry)),
+            Command::Expire { keys, reply } => Answer::Expired(reply, audit::remove(batch, keys)),
             Command::Enqueue { source, payment, after, reply } => {
                 Answer::Done(reply, self.work.enqueue(batch, (source, payment), after, now))
             }
@@ -297,7 +332,7 @@ impl Writer {
                 Answer::Erased(reply, result)
             }
             Command::EraseRecords { keys, reply } => {
-                let result = erase::remove_records(batch, keys);
+                let result = erase::remove_records(batch, &mut self.records, keys);
                 Answer::Erased(reply, result)
             }
             Command::Ping { reply } => Answer::Done(reply, Ok(())),

@@ -129,3 +129,51 @@ async fn an_erased_payment_leaves_nothing_in_its_labels_and_other_payments_stay_
     bench.take(event("pi_1", "evt_3", 3)).await;
     assert_eq!(bench.payments().await, ["pi_1", "pi_2"]);
 }
+
+fn erasure_of(payment: &str) -> Erasure {
+    let (sources, others) = (BTreeSet::new(), BTreeSet::new());
+    Erasure { subject: event(payment, "evt_1", 1).subject, sources, others, parts: BTreeSet::new() }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_of_an_erasure_takes_no_other_payment_s_binding() {
+    for goes_on_by_erasing in [true, false] {
+        let store = Arc::new(fake::Fake::default());
+        let labels = Labels::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), HISTORY);
+        for event in [event("pi_1", "evt_1", 1), event("pi_2", "evt_2", 2), event("pi_3", "evt_3", 3)] {
+            let bindings = Labels::of(&event);
+            store.append(Append { event, shared_ids: false }).await.unwrap();
+            labels.bind(bindings).await.unwrap();
+        }
+        store.fails_after_erasure.store(true, Ordering::Relaxed);
+        labels.erase(erasure_of("pi_1")).await.unwrap_err();
+        store.fails_after_erasure.store(false, Ordering::Relaxed);
+        store.lost.store(false, Ordering::Relaxed);
+        if goes_on_by_erasing {
+            labels.erase(erasure_of("pi_1")).await.unwrap();
+        } else {
+            let other = Label { id: "order-8".parse().unwrap(), maker: Maker::Shop };
+            let event = Event { labels: vec![other], ..event("pi_4", "evt_4", 4) };
+            labels.bind(Labels::of(&event)).await.unwrap();
+        }
+        let payments = fold(&store.read(&label()).await.unwrap()).payments();
+        assert_eq!(payments.iter().map(ToString::to_string).collect::<Vec<_>>(), ["pi_2", "pi_3"]);
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_another_node_erased_is_bound_again_when_it_begins_anew() {
+    let bench = bench();
+    bench.take(event("pi_1", "evt_1", 1)).await;
+    let other = Labels::new(Arc::clone(&bench.store), Arc::clone(&bench.metrics), HISTORY);
+    other.erase(erasure_of("pi_1")).await.unwrap();
+    assert!(bench.payments().await.is_empty());
+    // Ingest sees by the number of the entry that the log begins.
+    let event = event("pi_1", "evt_2", 2);
+    let bindings = Labels::of(&event);
+    let appended = bench.store.append(Append { event, shared_ids: false }).await.unwrap();
+    assert!(matches!(appended, Appended::New { cursor } if cursor.seq == 1), "{appended:?}");
+    bench.labels.doubt(&bindings);
+    bench.labels.bind(bindings).await.unwrap();
+    assert_eq!(bench.payments().await, ["pi_1"]);
+}

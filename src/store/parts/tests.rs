@@ -58,7 +58,7 @@ impl Bench {
     }
 
     async fn place(&self, event: &Event) -> Placement {
-        self.parts.place(event).await.unwrap()
+        self.parts.place(event, event.received_at).await.unwrap()
     }
 
     async fn ids(&self, subject: &Subject) -> Vec<String> {
@@ -161,9 +161,9 @@ async fn an_event_that_is_appended_after_the_binding_that_its_node_did_not_see_f
     // Both nodes read an empty log; the other node's binding comes before this node's append.
     let slow = writer(&bench.store, &bench.metrics);
     let refund = alone("evt_refund", &["ch_1"]);
-    assert_eq!(slow.place(&alone("evt_0", &["ch_1"])).await.unwrap(), Placement::Waits);
+    assert_eq!(slow.place(&alone("evt_0", &["ch_1"]), refund.received_at).await.unwrap(), Placement::Waits);
     bench.take(naming("pi_1", "evt_1", &["ch_1"])).await;
-    assert_eq!(slow.place(&refund).await.unwrap(), under(&["pi_1"]));
+    assert_eq!(slow.place(&refund, refund.received_at).await.unwrap(), under(&["pi_1"]));
     assert_eq!(bench.payment("pi_1").await, ["evt_1", "evt_0"]);
 }
 

@@ -119,8 +119,10 @@ impl First {
             failure_code: None,
             seq: detail.seq,
             place: detail.at,
+            found: None,
             bytes: detail.bytes,
             confirmation: confirmation.map(|(attempts, since)| GivenUp { attempts, since }),
+            held: None,
         })
     }
 }

@@ -17,8 +17,10 @@ fn record() -> Record {
         payment: Some("pay_1".parse().unwrap()),
         seq: Some(1),
         place: None,
+        found: None,
         bytes: Some(42),
         confirmation: None,
+        held: None,
     }
 }
 

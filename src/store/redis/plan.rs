@@ -13,18 +13,24 @@
 //! | `ps:{muq}:deliveries:<source>`       | stream: delivery records of a source; it has 16 of these, in 16 partitions |
 //! | `ps:{acme}:quarantine`               | stream: the quarantine of a source |
 //! | `ps:{acme}:quarantine:<class>:<reason>` | list: the entries of that stream that have this reason and come from this class of messages |
+//! | `ps:{acme}:quarantine:held:<reason>`    | list: the same of those records that are held with a body |
+//! | `ps:{acme}:held:<id>`                | hash: the body of a held record, or what was said when it was settled |
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //! | `ps:{part:live:<provider>:<realm>}:pending`, `:due`, `:since`, `:pace` | the same of the parts of a realm, a provider and a mode for which events wait |
 //! | `ps:waiting` | set: the names of these queues, what stands in their braces |
 //! | `ps:sources` | set: the sources that ever had a record |
+//! | `ps:audit` | stream: the audit trail |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
 //! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table
 //! needs another number of the layout, unless gateways of the layout can share the prefix with those that do not know of the change.
 
 use super::tags;
-use crate::payment::{Kind, Name, Subject};
+use crate::{
+    payment::{Kind, Name, Subject},
+    store::HeldId,
+};
 
 /// Streams over which the delivery records of one source are spread.
 pub(super) const DELIVERY_STREAMS: u8 = 16;
@@ -70,28 +76,9 @@ impl Plan {
         format!("{}:feed", self.channel(partition))
     }
 
-    /// The payments of a realm in a partition, by their last changes.
+    /// The index of a realm in a partition: its payments, by their last changes.
     pub(super) fn changed(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("changed", partition, realm)
-    }
-
-    /// The same payments, by the times at which they came.
-    pub(super) fn first_seen(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("first", partition, realm)
-    }
-
-    /// What else the index knows of a realm in a partition.
-    pub(super) fn index(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("index", partition, realm)
-    }
-
-    /// The keys of the index of a realm in a partition, in the order in which the scripts take them.
-    pub(super) fn index_keys(&self, partition: u8, realm: &Name) -> [String; 3] {
-        [self.changed(partition, realm), self.first_seen(partition, realm), self.index(partition, realm)]
-    }
-
-    fn of_realm(&self, what: &str, partition: u8, realm: &Name) -> String {
-        format!("{}:{what}:{realm}", self.channel(partition))
+        format!("{}:changed:{realm}", self.channel(partition))
     }
 
     /// The channel of a partition, with which all its keys begin too.
@@ -106,6 +93,11 @@ impl Plan {
     /// The list of a share of a source's quarantine.
     pub(super) fn share(&self, source: &str, share: &str) -> String {
         format!("{}:{share}", self.quarantine(source))
+    }
+
+    /// What is held under an id of a source.
+    pub(super) fn held(&self, source: &str, id: HeldId) -> String {
+        format!("{}:{{{source}}}:held:{id}", self.prefix)
     }
 
     /// The stream of a source's delivery records whose turn it is, `turn` modulo [`DELIVERY_STREAMS`]. They lie in every 16th
@@ -136,6 +128,11 @@ impl Plan {
     /// The key of the set of all sources that ever had a record. It lies in a slot of its own, as that of [`Self::pending_sources`].
     pub(super) fn recorded_sources(&self) -> String {
         format!("{}:sources", self.prefix)
+    }
+
+    /// The key of the audit trail. It lies in a slot of its own.
+    pub(super) fn audit(&self) -> String {
+        format!("{}:audit", self.prefix)
     }
 
     /// Returns the partition to which a channel belongs.

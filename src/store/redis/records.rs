@@ -7,9 +7,9 @@
 
 use super::{
     plan::{DELIVERY_STREAMS, Plan},
-    scripts::{QUARANTINE, digest},
+    scripts::{HELD, QUARANTINE, digest},
 };
-use crate::store::{RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
+use crate::store::{HeldId, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog};
 use redis::{Cmd, Pipeline};
 use std::{
     collections::{HashMap, HashSet},
@@ -28,6 +28,8 @@ pub(super) struct Records {
     plan: Plan,
     /// The digest of the script that adds a record of the quarantine.
     quarantine: String,
+    /// The digest of the script that holds a record with its body.
+    held: String,
     /// The stream whose turn it is, by source; one entry for each configured source. One counter for all sources would serve
     /// two of them in alternation, and each of them would fill only half of its streams.
     turns: Mutex<HashMap<Arc<str>, u8>>,
@@ -37,7 +39,13 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, quarantine: digest(QUARANTINE), turns: Mutex::default(), noted: Mutex::default() }
+        Self {
+            plan,
+            quarantine: digest(QUARANTINE),
+            held: digest(HELD),
+            turns: Mutex::default(),
+            noted: Mutex::default(),
+        }
     }
 
     /// Returns the command that adds a record, whose JSON is `body`.
@@ -52,6 +60,16 @@ impl Records {
         let keys = [self.plan.quarantine(&record.source), self.plan.share(&record.source, &record.share())];
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.quarantine).arg(keys.len()).arg(&keys[..]).arg(body).arg(RECORDS_PER_SHARE);
+        command
+    }
+
+    /// Returns the beginning of the command that holds or settles a record; the caller adds what the step needs.
+    pub(super) fn held_script(&self, record: &Record, id: HeldId, step: &str) -> Cmd {
+        let (source, share) = (&record.source, record.share());
+        let keys =
+            [self.plan.quarantine(source), self.plan.share(source, &share), self.plan.held(source, id)];
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.held).arg(keys.len()).arg(&keys[..]).arg(step);
         command
     }
 
@@ -106,7 +124,7 @@ impl Records {
         command
     }
 
-    /// Returns the commands that read the newest records of each stream of a log, and their number: one more than `limit` before
+    /// Returns the commands that read the newest records of each stream of a log: one more than `limit` before
     /// `before`, and those beside them of the same millisecond, which [`reply::records`](super::reply::records) sorts out.
     pub(super) fn newest(
         &self,
@@ -114,7 +132,7 @@ impl Records {
         source: &str,
         before: Option<RecordCursor>,
         limit: usize,
-    ) -> (Pipeline, usize) {
+    ) -> Pipeline {
         let streams = self.streams(log, source);
         let end = before.map_or_else(|| "+".to_owned(), |before| before.major.to_string());
         let count = limit + 1 + before.map_or(0, |_| OF_ONE_MS);
@@ -122,6 +140,6 @@ impl Records {
         for stream in &streams {
             commands.cmd("XREVRANGE").arg(stream).arg(&end).arg("-").arg("COUNT").arg(count);
         }
-        (commands, streams.len())
+        commands
     }
 }

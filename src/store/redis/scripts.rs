@@ -11,6 +11,9 @@ pub(super) const WORK_QUEUE: &str = include_str!("work_queue.lua");
 /// Keeps one record of a source's quarantine.
 pub(super) const QUARANTINE: &str = include_str!("quarantine.lua");
 
+/// Holds one record of a source's quarantine with its body, or settles it.
+pub(super) const HELD: &str = include_str!("held.lua");
+
 /// Erases the log of one payment.
 pub(super) const ERASE: &str = include_str!("erase.lua");
 
@@ -18,7 +21,7 @@ pub(super) const ERASE: &str = include_str!("erase.lua");
 pub(super) const PROBE: &str = include_str!("probe.lua");
 
 /// The scripts that a connection loads before its first write, because writes name a script by its digest only.
-pub(super) const LOADED: [&str; 4] = [APPEND, WORK_QUEUE, QUARANTINE, ERASE];
+pub(super) const LOADED: [&str; 5] = [APPEND, WORK_QUEUE, QUARANTINE, HELD, ERASE];
 
 /// Returns the digest by which `EVALSHA` names a script: SHA-1 as 40 hexadecimal digits.
 pub(super) fn digest(script: &str) -> String {

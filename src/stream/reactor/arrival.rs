@@ -1,6 +1,6 @@
 //! What comes to a reactor: a stream, and the socket on which its response goes on.
 
-use crate::{hub::Watch, stream::drive::Drive};
+use crate::{hub::Watch, stream::drive::Drive, tls::Session};
 use bytes::BytesMut;
 use std::net::TcpStream;
 
@@ -18,6 +18,8 @@ pub(in crate::stream) struct Arrival {
 pub struct Departure {
     /// The socket, not blocking.
     pub socket: TcpStream,
+    /// The TLS of the connection, if it has any. Everything that goes through the socket is sealed by it.
+    pub tls: Option<Session>,
     /// The head of the response, with its blank line.
     pub head: Vec<u8>,
     /// How the body is delimited; the head says the same.

@@ -3,7 +3,7 @@
 //! It is bounded by what it is about: a topic is in it at most once however often it has news, a topic reads at most one history
 //! at a time, and each arrival holds a connection's permit.
 
-use super::{arrival::Arrival, slab::Key};
+use super::{arrival::Arrival, inquiry::StreamInquiry, slab::Key};
 use crate::hub::{History, Ringer};
 use mio::Waker;
 use std::{
@@ -24,6 +24,7 @@ pub(super) struct Mail {
     pub(super) rung: Vec<u32>,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) histories: Vec<Read>,
+    pub(super) inquiries: Vec<StreamInquiry>,
     /// The thread has to end.
     pub(super) is_over: bool,
     /// The keys in `rung`, as a set of bits.
@@ -56,6 +57,15 @@ impl Inbox {
         }
         mail.arrivals.push(arrival);
         self.wake(&mut mail);
+    }
+
+    /// Asks for streams; a question that comes after the end is dropped.
+    pub(super) fn ask(&self, inquiry: StreamInquiry) {
+        let mut mail = self.lock();
+        if !mail.is_over {
+            mail.inquiries.push(inquiry);
+            self.wake(&mut mail);
+        }
     }
 
     pub(super) fn was_read(&self, read: Read) {

@@ -1,6 +1,7 @@
 //! A line: one connection that has left HTTP, its socket and what waits to be written to it.
 
 use super::arrival::Framing;
+use crate::tls::Session;
 use mio::{Interest, Registry, Token, net::TcpStream};
 use socket2::SockRef;
 use std::{
@@ -8,8 +9,13 @@ use std::{
     time::Duration,
 };
 
-/// How many bytes a client may send after its request; they are dropped. An impatient client pipelines one request, or two.
+/// How many bytes a client may send after its request; they are dropped. An impatient client pipelines one request, or two. With TLS,
+/// all that comes counts, so that a client cannot have the protocol itself work for ever.
 const STRAY_BYTES: usize = 16 << 10;
+
+/// How much longer a piece is when it is sealed, if it fits into one record: the head of the record and what authenticates it. Longer
+/// pieces grow the buffer.
+const SEAL_BYTES: usize = 64;
 
 /// The last chunk of a body (RFC 9112, section 7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -17,6 +23,8 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// One connection.
 pub(super) struct Line {
     socket: TcpStream,
+    /// What seals all that is written. `None` for a connection without TLS.
+    tls: Option<Session>,
     /// What the kernel did not take yet. Boxed, because few connections have any.
     waiting: Option<Box<Waiting>>,
     framing: Framing,
@@ -49,12 +57,13 @@ impl Line {
     /// A connection from which the client's first `stray` bytes after its request were taken already.
     pub(super) fn new(
         socket: std::net::TcpStream,
+        tls: Option<Session>,
         framing: Framing,
         stray: usize,
         guard: Box<dyn Send>,
     ) -> Self {
         let (socket, stray) = (TcpStream::from_std(socket), u16::try_from(stray).unwrap_or(u16::MAX));
-        Self { socket, waiting: None, framing, is_ending: false, stray, _guard: guard }
+        Self { socket, tls, waiting: None, framing, is_ending: false, stray, _guard: guard }
     }
 
     /// Has the system tell `token` when there is something to read.
@@ -95,8 +104,19 @@ impl Line {
         }
     }
 
-    /// Writes bytes; what the kernel does not take waits. Nothing may be waiting before.
+    /// Writes bytes, sealed if the connection has TLS; what the kernel does not take waits. Nothing may be waiting before.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return self.pass(bytes) };
+        let mut sealed = Vec::with_capacity(bytes.len() + SEAL_BYTES);
+        tls.seal(bytes, &mut sealed)?;
+        if self.is_ending {
+            tls.close(&mut sealed)?;
+        }
+        self.pass(&sealed)
+    }
+
+    /// Writes bytes as they are.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
         let sent = self.send(bytes)?;
         if let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
             self.waiting = Some(Box::new(Waiting { bytes: rest.into(), sent: 0 }));
@@ -139,6 +159,10 @@ impl Line {
                     self.stray = self.stray.saturating_add(u16::try_from(length).unwrap_or(u16::MAX));
                     if usize::from(self.stray) > STRAY_BYTES {
                         return Peer::Floods;
+                    }
+                    let received = buffer.get(..length).unwrap_or_default();
+                    if self.tls.as_mut().is_some_and(|tls| tls.receive(received).is_err()) {
+                        return Peer::Gone;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Peer::Present,

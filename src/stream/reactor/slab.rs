@@ -71,6 +71,11 @@ impl<T> Slab<T> {
         Some(key)
     }
 
+    /// How many slots were ever used.
+    pub(super) const fn slots(&self) -> usize {
+        self.len
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slot(key)? {
             Slot::Used(value) => Some(value),

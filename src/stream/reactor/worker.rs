@@ -4,6 +4,7 @@ use super::{
     arrival::{Arrival, Departure},
     clock::{Clock, Ticks},
     inbox::{Inbox, Mail, Read},
+    inquiry::{SLOTS, StreamInquiry},
     line::{Line, Peer},
     slab::{Key, Slab},
     topics::Topics,
@@ -14,6 +15,7 @@ use crate::{
     limits::LimitHit,
     stream::{
         drive::{Drive, Next},
+        inspect::StreamId,
         moment::Moment,
         node::Node,
         reason::Ending,
@@ -21,7 +23,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use mio::{Events, Poll, Token, Waker, event::Event};
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 /// The token of the inbox's waker; streams have the numbers of their slots.
 const INBOX: Token = Token(usize::MAX);
@@ -38,6 +40,10 @@ const DRAIN_BYTES: usize = 4096;
 
 /// One thread and its streams.
 pub(super) struct Worker {
+    /// The number of the thread.
+    index: usize,
+    /// What operators ask, the oldest question first.
+    inquiries: VecDeque<StreamInquiry>,
     node: Arc<Node>,
     poll: Poll,
     inbox: Arc<Inbox>,
@@ -65,11 +71,13 @@ struct Stream {
 
 impl Worker {
     /// A worker, to be run on a thread of its own, and its inbox.
-    pub(super) fn new(node: Arc<Node>) -> io::Result<(Self, Arc<Inbox>)> {
+    pub(super) fn new(index: usize, node: Arc<Node>) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), INBOX)?));
         let hub = Arc::clone(&node.hub);
         let worker = Self {
+            index,
+            inquiries: VecDeque::new(),
             node,
             poll,
             inbox: Arc::clone(&inbox),
@@ -90,7 +98,7 @@ impl Worker {
         let node = Arc::clone(&self.node);
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            let wait = if self.due.is_empty() {
+            let wait = if self.due.is_empty() && self.inquiries.is_empty() {
                 self.wheel.next().map(|tick| self.ticks.until(tick))
             } else {
                 Some(Duration::ZERO)
@@ -112,6 +120,7 @@ impl Worker {
                 self.socket(event, clock.read());
             }
             self.take(mail, &mut clock);
+            self.inquire(&mut clock);
             self.wheel.advance(self.ticks.at(clock.now()), &mut self.due);
             for slot in self.due.split_off(self.due.len().saturating_sub(DUE)) {
                 self.due(slot, clock.read());
@@ -140,6 +149,7 @@ impl Worker {
 
     /// Does what has come to the inbox.
     fn take(&mut self, mail: Mail, clock: &mut Clock<'_>) {
+        self.inquiries.extend(mail.inquiries);
         for arrival in mail.arrivals {
             self.arrive(arrival, clock.read());
         }
@@ -155,11 +165,50 @@ impl Worker {
         }
     }
 
+    /// Goes on with the oldest question of the operators.
+    fn inquire(&mut self, clock: &mut Clock<'_>) {
+        let Some(mut inquiry) = self.inquiries.pop_front() else { return };
+        let end = (inquiry.next + SLOTS).min(self.streams.slots());
+        for slot in inquiry.next..end {
+            let Some(key) = Key::new(slot) else { break };
+            let Some(stream) = self.streams.get(key) else { continue };
+            let (at, began) = (clock.read(), stream.drive.began());
+            let id = StreamId::Reactor { thread: self.index, slot: key.slot(), began };
+            let info = stream.drive.info(id, at);
+            if !stream.line.is_ending
+                && inquiry.filter.has(&info)
+                && let Some(why) = inquiry.take(info)
+            {
+                self.dismiss(key, &why, at);
+            }
+        }
+        inquiry.next = end;
+        if end < self.streams.slots() {
+            self.inquiries.push_front(inquiry);
+        } else {
+            inquiry.answer();
+        }
+    }
+
+    /// Ends a stream because an operator wants it to. A client that does not read cannot be told.
+    fn dismiss(&mut self, key: Key, why: &str, at: &Moment<'_>) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let is_told = stream.drive.dismiss(why, at, &mut self.out);
+        if stream.line.is_waiting() {
+            self.out.clear();
+            stream.line.reset_at_end();
+            return self.remove(key);
+        }
+        if is_told && self.send(key, at) {
+            self.turn(key, at);
+        }
+    }
+
     /// Takes a stream over and writes its beginning.
     fn arrive(&mut self, arrival: Arrival, at: &Moment<'_>) {
         let Arrival { drive, watches, out, departure } = arrival;
-        let Departure { socket, head, framing, stray, guard } = departure;
-        let mut line = Line::new(socket, framing, stray, guard);
+        let Departure { socket, tls, head, framing, stray, guard } = departure;
+        let mut line = Line::new(socket, tls, framing, stray, guard);
         let Some(key) = self.streams.vacancy() else { return };
         if let Err(error) = line.register(self.poll.registry(), token(key)) {
             tracing::error!(%error, "a reactor cannot watch a socket; its stream is cut");

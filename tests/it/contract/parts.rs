@@ -59,7 +59,7 @@ fn events(payment: &str, random: &mut Random) -> Vec<Event> {
 /// Takes an event as ingest does. Returns once it may be acknowledged.
 async fn take(store: &dyn Store, parts: &Parts, event: &Event) {
     let under = match event.subject.kind() {
-        Kind::Part => match parts.place(event).await.unwrap() {
+        Kind::Part => match parts.place(event, event.received_at).await.unwrap() {
             Placement::Under(payments) => {
                 payments.iter().map(|payment| event.under(payment).unwrap()).collect()
             }
@@ -196,7 +196,7 @@ pub(super) async fn i1_what_waits_for_its_payment_survives_a_reopening(place: im
     let refund = alone("evt_refund", 1, &["cap_1".to_owned()]);
     {
         let store = place.open(LONG).await;
-        assert_eq!(writer(&store).place(&refund).await.unwrap(), Placement::Waits);
+        assert_eq!(writer(&store).place(&refund, refund.received_at).await.unwrap(), Placement::Waits);
         assert!(
             store.backlogs().await.unwrap().is_empty(),
             "gateways that know no parts see no work of theirs"
@@ -222,7 +222,7 @@ pub(super) async fn i1_what_waits_for_its_payment_survives_a_reopening(place: im
 pub(super) async fn an_erasure_of_a_payment_leaves_the_work_of_a_part_of_the_same_name(place: impl Backend) {
     let store = place.open(LONG).await;
     let refund = alone("evt_refund", 1, &["cap_1".to_owned()]);
-    assert_eq!(writer(&store).place(&refund).await.unwrap(), Placement::Waits);
+    assert_eq!(writer(&store).place(&refund, refund.received_at).await.unwrap(), Placement::Waits);
     store.erase(super::erase::erasure("cap_1")).await.unwrap();
     assert_eq!(store.backlogs_of_parts().await.unwrap().len(), 1);
     assert_eq!(writer(&store).waiting(&refund.subject).await.unwrap().len(), 1);

@@ -26,8 +26,10 @@ pub(super) fn record(log: RecordLog, source: &str, number: i64) -> Record {
         payment: Some("pay".parse().unwrap()),
         seq: None,
         place: Some("/data/status".to_owned()),
+        found: None,
         bytes: Some(2),
         confirmation: None,
+        held: None,
     }
 }
 

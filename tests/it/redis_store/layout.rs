@@ -72,8 +72,10 @@ fn delivery(number: usize) -> Record {
         payment: None,
         seq: Some(1),
         place: None,
+        found: None,
         bytes: Some(300),
         confirmation: None,
+        held: None,
     }
 }
 

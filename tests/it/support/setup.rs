@@ -17,6 +17,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Vec<Key>,
     /// Further lines under `[listen]`.
     pub(crate) listen: String,
+    /// Lines under `[tls]`, and its certificates.
+    pub(crate) tls: String,
     /// Whether streams and webhooks share one socket.
     pub(crate) one_socket: bool,
     /// The soft and the hard limit of open files; by default those of the tests.
@@ -27,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) stream: String,
     /// Lines under `[admin]`.
     pub(crate) admin: String,
+    /// Whether the quarantine keeps bodies.
+    pub(crate) quarantine_bodies: bool,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -98,11 +102,13 @@ impl Default for Setup {
             ],
             keys: vec![Key::new("k1", TOKEN_KEY, false), Key::new("ops", OPERATOR_KEY, true)],
             listen: String::new(),
+            tls: String::new(),
             one_socket: false,
             open_files: None,
             access: "cors = [\"https://shop.example\"]".to_owned(),
             stream: String::new(),
             admin: String::new(),
+            quarantine_bodies: true,
             limits: String::new(),
             log: String::new(),
         }
@@ -141,7 +147,9 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}[store]\n{store}\n",
+             {listen}[tls]\n{tls}\n[store]\n{store}\nquarantine_bodies = {bodies}\n",
+            tls = self.tls,
+            bodies = self.quarantine_bodies,
             listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {
