@@ -121,7 +121,7 @@ async fn replays_of_one_record_at_the_same_time_append_it_once_and_say_the_same(
     reload(&gateway, &mended).await;
     let path = format!("/admin/quarantine/{id}/replay");
     let answers = join_all((0..8).map(|_| ask(&gateway, "POST", &path))).await;
-    let answers: Vec<Value> = answers.iter().map(|answer| answer.json()).collect();
+    let answers: Vec<Value> = answers.iter().map(load::http::Response::json).collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0]["events"][0]["outcome"], "accepted");
     assert_eq!(gateway.snapshot("pay_1").await["seq"], 1);
@@ -299,7 +299,7 @@ async fn hints_are_quarantined_without_bodies_and_fill_nothing() {
     let api = ProviderApi::start().await;
     let gateway = Gateway::with(api.setup()).await;
     let post =
-        async || gateway.post_raw(&"mollie?token=5c1e9a7d3b2f48069e8d", &[], b"junk=1").await.head.status;
+        async || gateway.post_raw("mollie?token=5c1e9a7d3b2f48069e8d", &[], b"junk=1").await.head.status;
     assert_eq!(post().await, 200);
     let page = ask(&gateway, "GET", "/admin/quarantine?source=mollie").await.json();
     assert_eq!(

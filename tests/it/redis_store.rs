@@ -411,7 +411,7 @@ async fn what_is_held_too_long_ends_and_makes_room() {
     assert!(server.ask(&["XLEN", stream]).contains(":1"), "what was over is removed");
     let key = format!("ps:{{acme}}:held:{}", record.held.unwrap());
     let left_ms: u64 = server.ask(&["PTTL", &key]).trim().trim_start_matches(':').parse().unwrap();
-    let for_ms = HELD_FOR.as_millis() as u64;
+    let for_ms = u64::try_from(HELD_FOR.as_millis()).unwrap();
     assert!((for_ms - 60_000..=for_ms).contains(&left_ms), "{left_ms}");
     // A call whose answer was lost is made again, and holds nothing twice.
     assert_eq!(store.hold(record, body).await.unwrap(), Holding::Held(1));

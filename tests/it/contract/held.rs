@@ -43,7 +43,7 @@ pub(super) async fn i1_a_held_record_survives_with_its_body(place: impl Backend)
     assert_eq!(hold(&*store, &one, 1).await, Holding::Held(1));
     drop(store);
     let store = place.open(LONG).await;
-    assert_eq!(newest(&*store, RecordLog::Quarantine, "acme", 9).await, [one.clone()]);
+    assert_eq!(newest(&*store, RecordLog::Quarantine, "acme", 9).await, std::slice::from_ref(&one));
     assert_eq!(
         store.held("acme", id).await.unwrap(),
         Some(Held::Waiting(Box::new(one.clone()), body(1))),
@@ -78,7 +78,7 @@ pub(super) async fn a_held_record_is_settled_once(place: impl Backend) {
         let expected = if number == first { Settling::Now } else { Settling::Before(json!(first)) };
         assert_eq!(*settling, expected);
     }
-    assert_eq!(newest(&*store, RecordLog::Quarantine, "acme", 9).await, [other.clone()]);
+    assert_eq!(newest(&*store, RecordLog::Quarantine, "acme", 9).await, std::slice::from_ref(&other));
     drop(store);
     let store = place.open(LONG).await;
     assert_eq!(store.held("acme", id).await.unwrap(), Some(Held::Settled(json!(first))));
