@@ -19,6 +19,7 @@
 //! | `denied`   | the reasons to refuse a request |
 //! | `mint`     | making tokens |
 //! | `cors`     | the origins whose pages may read answers |
+//! | `operators` | who may use the tools of the admin listener |
 
 mod carrier;
 mod cors;
@@ -26,6 +27,7 @@ mod denied;
 mod grant;
 mod key;
 mod mint;
+mod operators;
 mod rules;
 mod settings;
 mod token;
@@ -39,6 +41,7 @@ pub use denied::Denied;
 pub use grant::{Grant, Payments};
 pub use key::{KeyError, KeySettings, Material, TokenAlgorithm};
 pub use mint::MintError;
+pub use operators::{ONLY_OPERATOR, Operator, OperatorRole, Operators};
 pub use rules::{AccessError, AccessErrors};
 pub use settings::{AccessSettings, DEFAULT_LEEWAY};
 pub use token::MAX_PAYMENTS;

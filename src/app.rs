@@ -10,30 +10,32 @@
 //! | `halves`    | the half that takes webhooks, and the half that serves streams |
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
+//! | `expiry`    | removing records that are too old to be kept |
 //! | `readiness` | a metric that says whether the store is fit for use |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
 mod disk;
+mod expiry;
 mod halves;
 mod listeners;
 mod readiness;
 
 use crate::{
+    access::Operators,
     config::{Config, Fixed, Listen, Role, Tls},
     descriptors::Descriptors,
     http::{self, Admin, HostNames},
     live::Live,
     metrics::{Metrics, ReloadCause, ReloadOutcome},
     shutdown::Shutdown,
-    store,
+    store::{self, AuditAction, AuditEntry},
 };
 use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
 use listeners::{Doors, Listeners, Served, TlsServers};
-use secrecy::SecretString;
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -76,7 +78,7 @@ impl App {
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
-        let admin_token = Arc::new(RwLock::new(config.admin_token));
+        let operators = Arc::new(RwLock::new(config.operators));
         let admin_hosts = Arc::new(RwLock::new(config.admin_hosts));
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
@@ -86,7 +88,7 @@ impl App {
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
-            token: Arc::clone(&admin_token),
+            operators: Arc::clone(&operators),
             hosts: Arc::clone(&admin_hosts),
         };
         let tls = TlsServers::new(&config.tls).context("the TLS of the listeners cannot be started")?;
@@ -107,6 +109,11 @@ impl App {
         let watching = readiness::watch(store, hub, metrics, common.shutdown.clone());
         tasks.spawn(async move {
             watching.await;
+            Ok(())
+        });
+        let expiring = expiry::run(Arc::clone(&common.store), common.shutdown.clone());
+        tasks.spawn(async move {
+            expiring.await;
             Ok(())
         });
         if let Some(ingest) = &ingest {
@@ -161,7 +168,7 @@ impl App {
             listen,
             ingest,
             streaming,
-            admin_token,
+            operators,
             admin_hosts,
             common,
             tls,
@@ -179,7 +186,7 @@ pub struct Running {
     pub listen: Listen,
     ingest: Option<IngestHalf>,
     streaming: Option<StreamHalf>,
-    admin_token: Arc<RwLock<Option<SecretString>>>,
+    operators: Arc<RwLock<Operators>>,
     admin_hosts: HostNames,
     common: Common,
     tls: TlsServers,
@@ -208,7 +215,7 @@ impl Running {
         if let Some(ingest) = &self.ingest {
             ingest.replace_sources(config.sources);
         }
-        *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = config.admin_token;
+        *self.operators.write().unwrap_or_else(PoisonError::into_inner) = config.operators;
         *self.admin_hosts.write().unwrap_or_else(PoisonError::into_inner) = config.admin_hosts;
         self.common.limits.set(config.limits);
         self.common.stream.set(config.stream);
@@ -231,9 +238,23 @@ impl Running {
         Ok(())
     }
 
-    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake.
-    pub fn count_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
+    /// Counts how a reload ended that `cause` asked for, also one whose configuration had a mistake, and notes it in the audit trail.
+    pub fn note_reload(&self, cause: ReloadCause, outcome: ReloadOutcome) {
         self.common.metrics.reload(cause, outcome);
+        let target: &'static str = cause.into();
+        let failed: &'static str = outcome.into();
+        let entry = AuditEntry {
+            target: Some(target.to_owned()),
+            failed: (outcome == ReloadOutcome::Refused).then(|| failed.to_owned()),
+            ..AuditEntry::new(None, AuditAction::Reload)
+        };
+        let store = Arc::clone(&self.common.store);
+        // The reload is done, and must not wait for a store that is down.
+        tokio::spawn(async move {
+            if let Err(error) = store.audit(entry).await {
+                tracing::warn!(%error, "the audit trail does not say that the configuration was reloaded");
+            }
+        });
     }
 
     /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.

@@ -9,25 +9,30 @@
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
+//! | `table`       | tables for people |
 
 mod argument;
+mod audit;
 mod check;
 mod client;
+mod completions;
 mod config_file;
 mod demo;
 mod erase;
 mod exit;
+mod man;
 mod output;
 mod port;
 mod reconcile;
 mod rotation;
 mod serve;
 mod store;
+mod table;
 mod token;
 mod trigger;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Receives payment webhooks from providers and streams each payment's status to browsers
@@ -58,8 +63,11 @@ enum Command {
     Watch(watch::WatchArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
+    Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Store(store::StoreArgs),
 }
 
@@ -82,7 +90,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Store(store) => return block_on(store.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),

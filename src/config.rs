@@ -49,13 +49,13 @@ pub use proxying::Proxying;
 pub use realm::DEFAULT_REALM;
 pub use role::Role;
 pub use scope::TokenSigner;
+pub use secret::referred;
 pub use tls::Tls;
 
 use crate::{access, limits::Limits, source, store, stream, telemetry};
 use document::Document;
-use read::Parts;
+use read::{AdminSection, Parts};
 use scope::SecretScope;
-use secrecy::SecretString;
 use std::{fs, path::Path};
 
 /// The whole configuration, which is known to be valid. Sources and access have been built already, because that checks them.
@@ -75,8 +75,8 @@ pub struct Config {
     pub access: access::Access,
     /// How streams behave.
     pub stream: stream::Settings,
-    /// The token that opens `/admin/…` on the admin listener. Without one, these routes are closed.
-    pub admin_token: Option<SecretString>,
+    /// Those whose tokens open `/admin/…` on the admin listener. Without any, these routes are closed.
+    pub operators: access::Operators,
     /// The names of hosts under which the admin listener may be addressed, besides `localhost` and all IP addresses.
     pub admin_hosts: Vec<String>,
     /// Whether the public listener serves the dashboard page.
@@ -171,8 +171,7 @@ impl Config {
             sources,
             access,
             stream,
-            admin_token,
-            admin_hosts,
+            admin: AdminSection { operators, hosts: admin_hosts, .. },
             dashboard,
             limits,
             log,
@@ -186,7 +185,7 @@ impl Config {
             sources,
             access: access?,
             stream,
-            admin_token,
+            operators,
             admin_hosts,
             dashboard,
             is_local: false,
@@ -234,12 +233,17 @@ impl Config {
         warnings
     }
 
-    /// What others could read on the network.
+    /// What others could read on the network, or what the store does not use.
     fn exposures(&self) -> Vec<String> {
         match &self.store {
             store::Settings::Redis(redis) if redis.exposes_password() => vec![
                 "[store] url: redis:// sends the password to the server without encryption, and the server is not on this machine; use \
                  rediss:// (TLS), unless nobody else can read the network between the two"
+                    .to_owned(),
+            ],
+            store::Settings::Redis(redis) if redis.sentinel_password.is_some() && !redis.has_sentinels() => vec![
+                "[store] sentinel_password: the url names no sentinels, so nothing uses it; let the url begin with redis+sentinel:// \
+                 or rediss+sentinel://, or remove the key"
                     .to_owned(),
             ],
             _ => Vec::new(),

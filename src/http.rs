@@ -32,6 +32,7 @@
 //! | `admin`      | health, metrics and the operators' routes |
 //! | `hosts`      | the hosts that a request may be for, where that matters |
 //! | `problem`    | errors as `application/problem+json` |
+//! | `problems`   | the pages that explain each type of problem |
 
 mod accept;
 mod admin;
@@ -51,6 +52,7 @@ mod leave;
 mod pages;
 mod preamble;
 mod problem;
+mod problems;
 mod public;
 mod read_ahead;
 mod realm;
@@ -78,9 +80,9 @@ pub fn public_routes(public: Public) -> Router {
     public.routes(realm::routes())
 }
 
-/// Adds to the routes of one listener the answer for all other paths.
+/// Adds to the routes of one listener the pages that explain its problems, and the answer for all other paths.
 pub fn finish(routes: Router) -> Router {
-    routes.fallback(problem::not_found)
+    routes.merge(problems::routes()).fallback(problem::not_found)
 }
 
 /// The same routes, for requests to this machine's own names and addresses only.

@@ -55,7 +55,7 @@ use crate::{
     backoff::Backoff,
     limits::Limits,
     metrics::{HealCause, Metrics, StoreFault},
-    payment::{Cursor, Kind, Name, PARTITIONS},
+    payment::{Cursor, Kind, Name, PARTITIONS, PartitionSet},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
@@ -103,8 +103,8 @@ pub struct Hub {
     reads: Semaphore,
     /// Limits how many feeds are read at once.
     catch_ups: Semaphore,
-    /// The store did not answer at the last tick.
-    stale: AtomicBool,
+    /// The partitions for which the store did not answer at the last tick.
+    stale: Mutex<PartitionSet>,
     /// Notices do not arrive although the store answers.
     misses_notices: AtomicBool,
     /// Ends the heals that wait for the store, so that it can be closed.
@@ -124,7 +124,7 @@ impl Hub {
             due: Arc::default(),
             reads: Semaphore::new(limits.log_reads),
             catch_ups: Semaphore::new(CATCH_UPS),
-            stale: AtomicBool::new(false),
+            stale: Mutex::default(),
             misses_notices: AtomicBool::new(false),
             stopped: CancellationToken::new(),
         })
@@ -138,7 +138,10 @@ impl Hub {
         tokio::select! {
             () = shutdown.stopped() => return,
             // Waits for a store that does not answer now, as for one that is lost later.
-            heads = self.ask(|| self.store.heads()) => self.begin(heads.unwrap_or_default()),
+            heads = self.ask(|| self.store.heads()) => {
+                // What is missing is compared at the ticks.
+                self.begin(PartitionSet::ALL, &heads.unwrap_or_default());
+            }
         }
         // Concurrently, so that notices are received while a slow store is asked for its heads. Notices come last in the order
         // of polling, since a flood of them would use up the task's budget before the others had a turn.
@@ -159,7 +162,7 @@ impl Hub {
                 Ok(notice) => self.take(&notice),
                 Err(RecvError::Lagged(_)) => {
                     let hub = Arc::clone(self);
-                    tokio::spawn(async move { hub.heal_behind(HealCause::Lagged).await });
+                    tokio::spawn(async move { hub.heal_behind(PartitionSet::ALL, HealCause::Lagged).await });
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -170,14 +173,15 @@ impl Hub {
     async fn heal_interruptions(self: &Arc<Self>) {
         loop {
             match self.store.interrupted().await {
-                Interruption::Missed => self.heal_behind(HealCause::Interrupted).await,
+                Interruption::Missed(partitions) => {
+                    self.heal_behind(partitions, HealCause::Interrupted).await;
+                }
                 // A log may have been read with an entry that has vanished, although the entry's notice never arrived. The
                 // heads do not show that, so all watched logs are read again.
-                Interruption::Elsewhere => {
+                Interruption::Elsewhere(partitions) => {
                     self.count_heal(HealCause::Elsewhere);
-                    if let Some(heads) = self.ask(|| self.store.heads()).await {
-                        self.begin(heads);
-                    }
+                    let hub = Arc::clone(self);
+                    tokio::spawn(async move { hub.begin_anew(partitions).await });
                 }
             }
         }
@@ -195,16 +199,21 @@ impl Hub {
         self.store.is_indexed()
     }
 
-    /// Whether the store does not answer at present, so that what streams show may be out of date.
+    /// The partitions for which the store does not answer at present, so that what streams show of them may be out of date.
     #[must_use]
-    pub fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Relaxed)
+    pub fn stale(&self) -> PartitionSet {
+        *lock(&self.stale)
     }
 
     /// Wakes every watcher, for example because a drain began or keys were reloaded.
     pub fn ring_all(&self) {
-        for partition in &self.partitions {
-            let topics: Vec<_> = lock(partition).topics().cloned().collect();
+        self.ring(PartitionSet::ALL);
+    }
+
+    /// Wakes every watcher of these partitions, and those of whole realms.
+    fn ring(&self, partitions: PartitionSet) {
+        for index in partitions.iter() {
+            let topics: Vec<_> = self.partition(index).topics().cloned().collect();
             for topic in topics {
                 topic.ring();
             }
@@ -212,10 +221,18 @@ impl Hub {
         self.ring_overviews();
     }
 
-    /// Continues every partition at its head. Topics may have read their logs before these heads, so they are reloaded.
-    fn begin(self: &Arc<Self>, heads: Vec<Head>) {
+    /// Continues these partitions at their heads, and returns those that have none now. Topics may have read their logs before these heads, so
+    /// they are reloaded.
+    fn begin(self: &Arc<Self>, partitions: PartitionSet, heads: &[Option<Head>]) -> PartitionSet {
         self.doubt_overviews();
-        for (partition, head) in self.partitions.iter().zip(heads) {
+        let mut missing = PartitionSet::NONE;
+        for ((index, partition), head) in (0..=u8::MAX).zip(&self.partitions).zip(heads) {
+            let Some(head) = head.filter(|_| partitions.contains(index)) else {
+                if partitions.contains(index) {
+                    missing.insert(index);
+                }
+                continue;
+            };
             let topics: Vec<_> = {
                 let mut partition = lock(partition);
                 partition.resume_at(head);
@@ -223,6 +240,21 @@ impl Hub {
             };
             for topic in topics {
                 self.reload(topic);
+            }
+        }
+        missing
+    }
+
+    /// Continues these partitions at their heads as soon as the store tells them.
+    async fn begin_anew(self: &Arc<Self>, mut partitions: PartitionSet) {
+        while let Some(heads) = self.ask(|| self.store.heads()).await {
+            partitions = self.begin(partitions, &heads);
+            if partitions.is_empty() {
+                return;
+            }
+            tokio::select! {
+                () = self.stopped.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
             }
         }
     }

@@ -357,11 +357,12 @@ impl Metrics {
         }
     }
 
-    /// Counts the time of open streams, in seconds, summed over all streams; `stale` if the store was lost meanwhile.
-    pub fn stream_time(&self, seconds: f64, stale: bool) {
+    /// Counts the time of open streams, in seconds, summed over all streams; `stale` is the share of them, up to 1, for
+    /// which the store was lost meanwhile.
+    pub fn stream_time(&self, seconds: f64, stale: f64) {
         self.stream_seconds.inc_by(seconds);
-        if stale {
-            self.stale_stream_seconds.inc_by(seconds);
+        if stale > 0.0 {
+            self.stale_stream_seconds.inc_by(seconds * stale);
         }
     }
 

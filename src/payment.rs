@@ -5,6 +5,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `subject` | what a log is about: realm, kind and id, and the partition that they fall in |
+//! | `partitions` | some of the partitions |
 //! | `event`   | one verified statement about one payment, and the facts it holds |
 //! | `label`   | other ids of a payment |
 //! | `bindings` | the payments that such an id points at, and which of them its readers get |
@@ -22,6 +23,7 @@ mod event;
 mod failure;
 mod label;
 mod money;
+mod partitions;
 mod state;
 mod status;
 mod subject;
@@ -36,6 +38,7 @@ pub use event::{
 pub use failure::{ActionKind, FailureReason, WordObject};
 pub use label::{Binding, Label, MAX_LABELS, Maker};
 pub use money::{Currency, Money, MoneyError, parse_decimal, parse_minor};
+pub use partitions::PartitionSet;
 pub use state::{Change, FOLD_VERSION, Packed, State};
 pub use status::Status;
 pub use subject::{

@@ -12,6 +12,8 @@
 //! | `feed`      | references to the newest events of a partition |
 //! | `index`     | the payments of a realm that changed most recently |
 //! | `notice`    | live messages about appends |
+//! | `audit`     | what operators changed |
+//! | `expiry`    | how long records and the audit trail are kept |
 //! | `record`    | lines of a source's delivery log and quarantine |
 //! | `work_queue` | the work queue of pending confirmations |
 //! | `labels`    | binding other ids to payments |
@@ -21,10 +23,12 @@
 //! | `embedded`, `redis` | the two stores |
 
 mod append;
+mod audit;
 mod backup;
 pub mod embedded;
 mod erase;
 mod error;
+mod expiry;
 mod feed;
 mod index;
 mod interface;
@@ -36,9 +40,11 @@ pub mod redis;
 mod work_queue;
 
 pub use append::{Append, Appended, Conflict};
+pub use audit::{AUDIT_ENTRIES, AuditAction, AuditEntry, AuditPage, PaymentDigest};
 pub use backup::Backup;
 pub use erase::{Erased, Erasure};
 pub use error::StoreError;
+pub use expiry::Expiry;
 pub use feed::{FEED_LEN, Feed, Head, Reference, Referent};
 pub use index::{IndexPart, Listed, RECENT};
 pub use interface::Store;

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{
-        Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart, Log,
-        Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError,
+        Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+        Feed, Head, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement,
+        Store, StoreError,
     },
 };
 use std::{
@@ -74,8 +75,8 @@ impl Store for Scripted {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        Ok(self.heads.lock().unwrap().clone())
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        Ok(self.heads.lock().unwrap().iter().copied().map(Some).collect())
     }
 
     async fn records(
@@ -86,6 +87,18 @@ impl Store for Scripted {
         _: usize,
     ) -> Result<RecordPage, StoreError> {
         Ok(RecordPage::default())
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Ok(AuditPage::default())
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {

@@ -50,6 +50,8 @@ pub fn on_redis(url: SecretString) -> redis::Settings {
     redis::Settings {
         url,
         password: None,
+        sentinel_password: None,
+        tls_name: None,
         ca: None,
         prefix: format!("paystream-demo-{}", hex::encode(rand::random::<[u8; 6]>())),
         durability: redis::Durability::None,

@@ -19,7 +19,7 @@ pub(super) async fn watch(
 ) {
     loop {
         let is_ready = match &hub {
-            Some(hub) => !hub.is_stale(),
+            Some(hub) => hub.stale().is_empty(),
             None => tokio::select! {
                 health = store.health() => health.is_ok(),
                 () = shutdown.stopped() => return,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    access::{Access, AccessSettings, KeySettings, Material, TokenAlgorithm},
+    access::{Access, AccessSettings, KeySettings, Material, Operator, OperatorRole, TokenAlgorithm},
     clock,
     http::Public,
     hub::Hub,
@@ -27,6 +27,14 @@ struct Gateway {
 /// The secret that signs webhooks.
 const SECRET: &str = "whsec_9d2Fb71c9d2Fb71c9d2Fb71c9d2Fb71c";
 
+/// One operator.
+fn operators() -> Operators {
+    let (mut operators, name) = (Operators::default(), "admin".into());
+    let operator = Operator { name, role: OperatorRole::Write };
+    operators.add(operator, &"an-admin-token-of-some-length".into()).unwrap();
+    operators
+}
+
 /// The configuration of the gateways in these tests.
 fn config(data: &Path) -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -41,7 +49,7 @@ fn config(data: &Path) -> Config {
     let limits = Limits { body_bytes: 1000, body_timeout: Duration::from_millis(200), ..Limits::default() };
     Config {
         listen: Listen { public: any, ingest: any, admin: any },
-        admin_token: Some("an-admin-token-of-some-length".into()),
+        operators: operators(),
         limits,
         access: Access::new(access).unwrap(),
         ..Config::dev(data.join("data"), &SECRET.into()).unwrap()

@@ -1,10 +1,14 @@
 //! The HTTP client of the commands, and the URLs that they request.
 
-use super::{config_file::ConfigFile, exit::Usage};
-use crate::{config::Operating, loopback::is_loopback};
+use super::{argument, config_file::ConfigFile, exit::Usage};
+use crate::{
+    config::{Operating, environment, referred},
+    loopback::is_loopback,
+};
 use anyhow::Context;
-use reqwest::{Client, Identity, RequestBuilder, Response, Url};
-use secrecy::SecretString;
+use clap::Args;
+use reqwest::{Client, Identity, Method, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::{
     fs,
@@ -44,19 +48,6 @@ fn identity(path: &Path) -> anyhow::Result<Identity> {
     Identity::from_pem(&fs::read(path).with_context(unreadable)?).with_context(unreadable)
 }
 
-/// Returns the URL of the gateway's admin listener, which is `url` if it is given, and the token that opens it. Fails if the configuration
-/// has no token.
-pub(super) fn admin_listener(config: &ConfigFile, url: Option<&Url>) -> anyhow::Result<(Url, SecretString)> {
-    let Operating { listen, has_tls, token } = config.read(Operating::load)?;
-    let token = token.ok_or_else(|| {
-        Usage(
-            "the configuration has no token under [admin]; add one, since the admin listener requires it"
-                .to_owned(),
-        )
-    })?;
-    Ok((base_of(url, listen.admin, has_tls)?, token))
-}
-
 /// Returns the URL of a listener: the given one, or else its address on this machine. That is no host of a certificate, so with TLS the
 /// URL has to be given.
 pub(super) fn base_of(given: Option<&Url>, listener: SocketAddr, has_tls: bool) -> anyhow::Result<Url> {
@@ -71,22 +62,104 @@ pub(super) fn base_of(given: Option<&Url>, listener: SocketAddr, has_tls: bool) 
     }
 }
 
-/// Sends a request to the admin listener at `base`, and returns the JSON of its answer. A refusal is an error with the gateway's own words.
-pub(super) async fn answer_of(request: RequestBuilder, base: &Url) -> anyhow::Result<Value> {
-    json_of(success_of(request, base).await?, base).await
+/// The arguments of a command that talks to the admin listener.
+#[derive(Debug, Args)]
+pub(super) struct AdminArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    #[command(flatten)]
+    by: ByArgs,
+    /// The URL of the gateway's admin listener [default: http://<listen.admin>]
+    #[arg(long, value_parser = argument::url)]
+    url: Option<Url>,
 }
 
-/// Sends a request to the admin listener at `base`, and returns its answer, whose body is yet to be read. A refusal is an error with the
-/// gateway's own words.
-pub(super) async fn success_of(request: RequestBuilder, base: &Url) -> anyhow::Result<Response> {
-    let unanswered = || format!("{base} does not answer; check that the gateway is running");
-    let answer = request.send().await.with_context(unanswered)?;
-    if answer.status().is_success() {
-        return Ok(answer);
+/// The argument that says which operator sends the command.
+#[derive(Debug, Args)]
+pub(super) struct ByArgs {
+    /// Where your token as an operator is: env:NAME or file:PATH [default: a token of the configuration]
+    #[arg(long, value_name = "REFERENCE")]
+    token: Option<String>,
+}
+
+/// The argument of a command that changes something.
+#[derive(Debug, Args)]
+pub(super) struct ReasonArgs {
+    /// Why; it is written into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl ReasonArgs {
+    /// Adds the reason to the query of a URL.
+    pub(super) fn add_to(&self, url: &mut Url) {
+        if let Some(reason) = &self.reason {
+            url.query_pairs_mut().append_pair("reason", reason);
+        }
     }
-    let body = json_of(answer, base).await?;
-    let said = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    anyhow::bail!("{} ({})", said("detail"), said("reason"))
+}
+
+/// The admin listener of a gateway, and the token that opens it.
+pub(super) struct AdminListener {
+    base: Url,
+    token: SecretString,
+    client: Client,
+}
+
+impl AdminArgs {
+    /// Finds the listener. The configuration is read only for what the arguments do not give.
+    pub(super) fn listener(&self) -> anyhow::Result<AdminListener> {
+        AdminListener::find(&self.config, self.url.as_ref(), &self.by)
+    }
+}
+
+impl AdminListener {
+    /// Finds the listener at `url` or, without it, at the configuration's address. Fails if there is no token.
+    pub(super) fn find(config: &ConfigFile, url: Option<&Url>, by: &ByArgs) -> anyhow::Result<Self> {
+        let given = by.token.as_deref().map(|reference| referred(reference, &environment()));
+        let given = given.transpose().map_err(|why| Usage(format!("--token: {why}")))?;
+        let (base, token) = match (url, given) {
+            (Some(url), Some(token)) => (url.clone(), token),
+            (url, given) => {
+                let Operating { listen, has_tls, token } = config.read(Operating::load)?;
+                let missing = "the configuration has no token under [admin]; add one, or name yours with --token, since the admin \
+                               listener requires it";
+                let token = given.or(token).ok_or_else(|| Usage(missing.to_owned()))?;
+                let base = base_of(url, listen.admin, has_tls)?;
+                (base, token)
+            }
+        };
+        let client = for_url(&base)?;
+        Ok(Self { base, token, client })
+    }
+
+    /// The URL of a route.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
+        below(&self.base, segments)
+    }
+
+    /// A request with the token.
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url).bearer_auth(self.token.expose_secret())
+    }
+
+    /// Sends a request, and returns the JSON of its answer. A refusal is an error with the gateway's own words.
+    pub(super) async fn answer_of(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        json_of(self.success_of(request).await?, &self.base).await
+    }
+
+    /// Sends a request, and returns its answer, whose body is yet to be read. A refusal is an error with the gateway's own words.
+    pub(super) async fn success_of(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let base = &self.base;
+        let unanswered = || format!("{base} does not answer; check that the gateway is running");
+        let answer = request.send().await.with_context(unanswered)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let body = json_of(answer, base).await?;
+        let said = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+        anyhow::bail!("{} ({})", said("detail"), said("reason"))
+    }
 }
 
 async fn json_of(answer: Response, base: &Url) -> anyhow::Result<Value> {

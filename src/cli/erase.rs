@@ -1,10 +1,13 @@
 //! `paystream erase`: removes all that the gateway holds about one payment.
 
-use super::{argument, client, config_file::ConfigFile, output};
+use super::{
+    argument,
+    client::{AdminArgs, ReasonArgs},
+    output,
+};
 use crate::{config::DEFAULT_REALM, payment::Name};
 use clap::Args;
-use reqwest::Url;
-use secrecy::ExposeSecret;
+use reqwest::Method;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -17,19 +20,18 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   paystream erase --payment pay_abc
-  paystream erase --payment order-7 --realm live --json")]
+  paystream erase --payment order-7 --realm live --reason \"the customer asked, ticket 4711\" --json")]
 pub(super) struct EraseArgs {
     #[command(flatten)]
-    config: ConfigFile,
+    admin: AdminArgs,
     /// The id of the payment
     #[arg(long, short, value_name = "ID", value_parser = argument::payment)]
     payment: Name,
     /// The realm of the payment
     #[arg(long, default_value = DEFAULT_REALM, value_parser = argument::name)]
     realm: Name,
-    /// The URL of the gateway's admin listener [default: http://<listen.admin>]
-    #[arg(long, value_parser = argument::url)]
-    url: Option<Url>,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -40,12 +42,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl EraseArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (base, token) = client::admin_listener(&self.config, self.url.as_ref())?;
-        let mut url = client::below(&base, &["admin", "payments", self.payment.as_str()]);
+        let listener = self.admin.listener()?;
+        let mut url = listener.url(&["admin", "payments", self.payment.as_str()]);
         url.query_pairs_mut().append_pair("realm", self.realm.as_str());
-        let request =
-            client::for_url(&url)?.delete(url).timeout(ANSWER_TIMEOUT).bearer_auth(token.expose_secret());
-        let report = client::answer_of(request, &base).await?;
+        self.why.add_to(&mut url);
+        let request = listener.request(Method::DELETE, url).timeout(ANSWER_TIMEOUT);
+        let report = listener.answer_of(request).await?;
         output::say(&if self.json { report.to_string() } else { as_text(&report) })?;
         Ok(())
     }

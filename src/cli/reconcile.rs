@@ -1,10 +1,14 @@
 //! `paystream reconcile`: compares what the gateway knows about a payment with what its provider says.
 
-use super::{argument, client, config_file::ConfigFile, exit::NotCompared, output};
+use super::{
+    argument,
+    client::{AdminArgs, ReasonArgs},
+    exit::NotCompared,
+    output,
+};
 use crate::{payment::Name, scenario::in_major_units};
 use clap::Args;
-use reqwest::Url;
-use secrecy::ExposeSecret;
+use reqwest::Method;
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
 
@@ -20,16 +24,15 @@ Examples:
   paystream reconcile --source mollie --payment tr_7UhSN1zuXS --json")]
 pub(super) struct ReconcileArgs {
     #[command(flatten)]
-    config: ConfigFile,
+    admin: AdminArgs,
     /// The source that receives the payment's webhooks; it needs [source.api]
     #[arg(long, short, value_name = "NAME")]
     source: String,
     /// The provider's id of the payment
     #[arg(long, short, value_name = "ID", value_parser = argument::payment)]
     payment: Name,
-    /// The URL of the gateway's admin listener [default: http://<listen.admin>]
-    #[arg(long, value_parser = argument::url)]
-    url: Option<Url>,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -41,18 +44,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 impl ReconcileArgs {
     /// Returns the exit code, or an error if the comparison was not possible.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let (base, token) = client::admin_listener(&self.config, self.url.as_ref())?;
+        let listener = self.admin.listener()?;
         let path = ["admin", "sources", &self.source, "payments", self.payment.as_str(), "reconcile"];
-        let answer = self.ask(&client::below(&base, &path), token.expose_secret()).await;
-        let report = answer.map_err(|error| NotCompared(format!("{error:#}")))?;
+        let mut url = listener.url(&path);
+        self.why.add_to(&mut url);
+        let request = listener.request(Method::POST, url).timeout(ANSWER_TIMEOUT);
+        let report = listener.answer_of(request).await.map_err(|error| NotCompared(format!("{error:#}")))?;
         output::say(&if self.json { report.to_string() } else { as_text(&report) })?;
         let same = report.get("same").and_then(Value::as_bool).unwrap_or(false);
         Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    async fn ask(&self, url: &Url, token: &str) -> anyhow::Result<Value> {
-        let request = client::for_url(url)?.post(url.clone()).timeout(ANSWER_TIMEOUT).bearer_auth(token);
-        client::answer_of(request, url).await
     }
 }
 

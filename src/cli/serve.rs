@@ -145,7 +145,7 @@ fn replace(
             let files = config.secret_files.clone();
             match running.reload(config) {
                 Ok(()) => {
-                    running.count_reload(cause, ReloadOutcome::Done);
+                    running.note_reload(cause, ReloadOutcome::Done);
                     return Some(files);
                 }
                 Err(error) => vec![format!("{error:#}")],
@@ -156,7 +156,7 @@ fn replace(
     for mistake in mistakes {
         tracing::error!("configuration not reloaded, the old one stays in use: {mistake}");
     }
-    running.count_reload(cause, ReloadOutcome::Refused);
+    running.note_reload(cause, ReloadOutcome::Refused);
     None
 }
 

@@ -114,3 +114,98 @@ fn what_cannot_be_asked_for_is_told_with_what_can() {
         assert!(error.to_string().contains(expected), "{error} lacks {expected}");
     }
 }
+
+/// Splits a line as a shell does, as far as the pages use it: quotes, comments and substitutions, for which `x` stands in.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote, mut depth) = (Vec::new(), None::<String>, None, 0);
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '$' if letters.peek() == Some(&'(') && quote != Some('\'') => {
+                word.get_or_insert_default().push('x');
+                depth += 1;
+                letters.next();
+            }
+            ')' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            '\'' | '"' if quote == Some(letter) => quote = None,
+            '\'' | '"' if quote.is_none() => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            '#' if quote.is_none() && word.is_none() => break,
+            '|' | '>' | '&' | ')' | ';' if quote.is_none() => break,
+            _ if letter.is_whitespace() && quote.is_none() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// All commands in a page: in blocks for a shell, and between backticks.
+fn commands_of(page: &str) -> Vec<String> {
+    let (blocks, prose): (Vec<_>, Vec<_>) =
+        page.split("```").enumerate().partition(|(index, _)| index % 2 == 1);
+    let blocks = blocks.into_iter().filter(|(_, block)| block.starts_with("sh\n"));
+    let lines = blocks.flat_map(|(_, block)| block.split('\n')).map(str::to_owned);
+    let prose: String = prose.into_iter().map(|(_, text)| text).collect();
+    let inline: Vec<_> = prose.split('`').skip(1).step_by(2).map(|code| code.replace('\n', " ")).collect();
+    let starts = lines.chain(inline).flat_map(|line| {
+        let starts: Vec<_> = line.match_indices("paystream ").map(|(index, _)| index).collect();
+        let begins = |index: &usize| {
+            let before = line.get(..*index).unwrap_or_default();
+            before.is_empty()
+                || before.ends_with("$(")
+                || before.ends_with("<(")
+                || before.ends_with(' ') && !before.contains("release")
+        };
+        starts
+            .into_iter()
+            .filter(begins)
+            .filter_map(|index| line.get(index..).map(str::to_owned))
+            .collect::<Vec<_>>()
+    });
+    starts.collect()
+}
+
+/// A command in a page that this version does not understand misleads every reader.
+#[test]
+fn every_command_in_the_pages_is_understood() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("README.md"), root.join("load/README.md")];
+    let mut folders = vec![root.join("docs/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                files.push(path);
+            }
+        }
+    }
+    let mut checked = 0;
+    for file in files {
+        for command in commands_of(&fs::read_to_string(&file).unwrap()) {
+            let words = words(&command);
+            // Prose that names the program and goes on.
+            let Some(name) = words.get(1).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase())) else {
+                continue;
+            };
+            let is_help = |error: &clap::Error| error.exit_code() == 0;
+            let parsed = Cli::try_parse_from(&words);
+            let needs_more = words.len() == 2 || (name == "store" && words.len() == 3);
+            let missing = parsed.as_ref().is_err_and(|error| {
+                needs_more && matches!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument)
+            });
+            assert!(
+                parsed.is_ok() || parsed.as_ref().is_err_and(is_help) || missing,
+                "{}: {command}: {parsed:?}",
+                file.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 35, "only {checked} commands were found");
+}

@@ -14,7 +14,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    access::{Access, AccessSettings},
+    access::{Access, AccessSettings, Operators},
     limits::Limits,
     payment::Name,
     source::{Source, SourceSettings},
@@ -104,7 +104,7 @@ impl Config {
             access,
             // Only the developer waits for the shutdown, so it is short.
             stream: stream::Settings { drain: Duration::from_secs(1), ..stream::Settings::default() },
-            admin_token: None,
+            operators: Operators::default(),
             admin_hosts: Vec::new(),
             dashboard: true,
             is_local: true,

@@ -43,7 +43,7 @@ pub struct Operating {
     pub listen: Listen,
     /// Whether the admin listener speaks TLS.
     pub has_tls: bool,
-    /// The token of the admin listener, if one is configured.
+    /// The token of an operator, if one is configured: of one who may change things, if there is one.
     pub token: Option<SecretString>,
 }
 
@@ -72,11 +72,10 @@ impl Posting {
 }
 
 impl Operating {
-    /// Reads a configuration file, of whose secrets only the token of the admin listener has to exist.
+    /// Reads a configuration file, of whose secrets only that token has to exist.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigMistakes> {
-        let Parts { listen, tls, admin_token: token, .. } =
-            parts(file, environment, &SecretScope::AdminToken)?;
-        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Admin), token })
+        let Parts { listen, tls, admin, .. } = parts(file, environment, &SecretScope::AdminToken)?;
+        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Admin), token: admin.token })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Turns a document into valid settings, section by section and key by key. The default values are those of the settings' types.
 
 mod access;
+mod admin;
 mod api;
 mod source;
 mod store;
@@ -13,15 +14,12 @@ use super::{
     scope::SecretScope,
     tls::Tls,
 };
-use crate::{access::Access, limits::Limits, secret, source::Source, stream, telemetry};
-use secrecy::{ExposeSecret, SecretString};
+use crate::{access::Access, limits::Limits, source::Source, stream, telemetry};
+pub(super) use admin::AdminSection;
 use std::{net::SocketAddr, time::Duration};
 
 pub(super) const SECTIONS: [&str; 10] =
     ["listen", "tls", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
-
-/// The least length of the admin token: short enough to type, and too long to be guessed over a network.
-const MIN_ADMIN_TOKEN_BYTES: usize = 16;
 
 /// What was read and built. Keys, sources and the token are missing if their secrets were not resolved.
 pub(super) struct Parts {
@@ -36,8 +34,7 @@ pub(super) struct Parts {
     /// The names of all keys, whether their secrets were resolved or not.
     pub(super) kids: Vec<String>,
     pub(super) stream: stream::Settings,
-    pub(super) admin_token: Option<SecretString>,
-    pub(super) admin_hosts: Vec<String>,
+    pub(super) admin: AdminSection,
     pub(super) dashboard: bool,
     pub(super) limits: Limits,
     pub(super) log: telemetry::Format,
@@ -52,8 +49,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
-    let is_admin = is_all || matches!(scope, SecretScope::AdminToken);
-    let (admin_token, admin_hosts) = admin(document.section("admin").resolving_secrets(is_admin));
+    let admin = admin::admin(document.section("admin"), scope);
     let dashboard = pages(document.section("pages"));
     let limits = limits(document.section("limits"));
     let log = log(document.section("log"));
@@ -68,8 +64,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
         access,
         kids,
         stream,
-        admin_token,
-        admin_hosts,
+        admin,
         dashboard,
         limits,
         log,
@@ -122,41 +117,11 @@ fn stream(mut section: Section<'_>) -> stream::Settings {
     }
 }
 
-fn admin(mut section: Section<'_>) -> (Option<SecretString>, Vec<String>) {
-    const NAMES: &str = "names of hosts without a port, e.g. [\"gateway-1\", \"gateway.internal\"]";
-    let token = section.secret("token");
-    let checked =
-        token.as_ref().map_or(Ok(()), |token| secret::check(token.expose_secret(), MIN_ADMIN_TOKEN_BYTES));
-    if let Err(weakness) = checked {
-        let remedy = "create one with `openssl rand -base64 24`";
-        section.wrong(&section.place("token"), "token", &format!("the token {weakness}; {remedy}"));
-    }
-    let mut hosts = Vec::new();
-    for (place, host) in section.texts("hosts", NAMES).unwrap_or_default() {
-        if is_host_name(&host) {
-            hosts.push(host);
-        } else {
-            section.wrong(&place, "hosts", &format!("{host:?} is no name of a host; allowed: {NAMES}"));
-        }
-    }
-    section.end();
-    (token, hosts)
-}
-
 /// Reads `[pages]`: whether the dashboard is served.
 fn pages(mut section: Section<'_>) -> bool {
     let dashboard = section.flag("dashboard").unwrap_or(false);
     section.end();
     dashboard
-}
-
-/// Whether the text is a name as DNS has them: labels of letters, digits, "-" and "_", with dots between.
-fn is_host_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Reads `[limits]`. Every field is written out, so that the compiler reports a limit that is missing here.

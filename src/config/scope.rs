@@ -11,7 +11,7 @@ pub(super) enum SecretScope<'a> {
     SigningKey(TokenSigner<'a>),
     /// Those of the source with this name.
     Source(&'a str),
-    /// The token of the admin listener.
+    /// The token with which a command opens the admin listener.
     AdminToken,
 }
 

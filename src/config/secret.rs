@@ -12,6 +12,11 @@ pub(super) fn is_reference(text: &str) -> bool {
     text.starts_with("env:") || text.starts_with("file:")
 }
 
+/// Reads the secret that a reference names, which was given to a command. The error completes a sentence that names the argument.
+pub fn referred(reference: &str, environment: &Environment) -> Result<SecretString, String> {
+    resolve(reference, environment, |path| path.into(), &mut SecretFiles::default())
+}
+
 /// Reads the secret that a reference names. `locate` makes a path absolute, and `files` remembers what was read. The error quotes the text only if it is a reference,
 /// because otherwise it may be the secret itself.
 pub(super) fn resolve(

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `health`    | `/livez`, `/readyz`, `/readyz/ingest` |
 //! | `metrics`   | `/metrics` |
-//! | `operators` | the bearer token that opens `/admin` |
+//! | `operators` | the bearer tokens that open `/admin`, and who may change things |
+//! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `records`   | the quarantine and the delivery log of a source |
 //! | `backup`    | a copy of all that the store holds |
@@ -14,6 +15,7 @@
 //! | `sources`   | the sources, and whether their deliveries fail |
 //! | `reconcile` | one payment, compared with what its provider says |
 
+mod audit;
 mod backup;
 mod erase;
 mod guesses;
@@ -29,6 +31,7 @@ use super::{
     problem,
 };
 use crate::{
+    access::Operators,
     confirm::Confirmations,
     hub::Hub,
     metrics::Metrics,
@@ -36,13 +39,13 @@ use crate::{
     source::Sources,
     store::{Labels, Store},
 };
+use audit::Audit;
 use axum::Router;
 use backup::Backups;
 use erase::Erasures;
 use health::Health;
-use operators::Operators;
+use operators::Entry;
 use records::Records;
-use secrecy::SecretString;
 use std::sync::{Arc, RwLock};
 
 /// The parts of the gateway that the admin routes use.
@@ -61,8 +64,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Knows whether the node is draining.
     pub shutdown: Shutdown,
-    /// The token that opens `/admin`. While it is `None`, nobody is let in.
-    pub token: Arc<RwLock<Option<SecretString>>>,
+    /// Those whose tokens open `/admin`. While there is none, nobody is let in.
+    pub operators: Arc<RwLock<Operators>>,
     /// The names under which the listener may be addressed.
     pub hosts: HostNames,
 }
@@ -70,22 +73,25 @@ pub struct Admin {
 impl Admin {
     /// The routes of the admin listener.
     pub fn routes(self) -> Router {
-        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, token, hosts } = self;
+        let Self { hub, store, sources, confirmations, labels, metrics, shutdown, operators, hosts } = self;
+        let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
+        let asks = confirmations.zip(sources.clone());
         let erasures = Erasures { sources: sources.clone(), labels, metrics: Arc::clone(&metrics) };
         let listed = sources::routes(sources.clone());
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
             .routes()
-            .merge(reconcile::routes(confirmations))
+            .merge(reconcile::routes(asks))
             .merge(erasures.routes())
             .merge(listed)
             .merge(backups.routes())
+            .merge(audit.clone().routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
-        let operators = Operators::new(token, Arc::clone(&metrics));
-        let guarded = metrics::routes(Arc::clone(&metrics)).nest("/admin", operators.only(tools));
+        let entry = Entry::new(operators, audit, Arc::clone(&metrics));
+        let guarded = metrics::routes(Arc::clone(&metrics)).nest("/admin", entry.only(tools));
         // Health is not guarded: a probe may use any name, and learns no more than whether the node is well.
         Health { hub, store, takes_webhooks, shutdown }
             .routes()

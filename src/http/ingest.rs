@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(head.headers["content-type"], "application/problem+json");
             assert_eq!(head.headers.get("retry-after").is_some_and(|after| after == "5"), status == 503);
             let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
-            let expected = json!({ "type": "about:blank", "title": title, "status": status,
+            let expected = json!({ "type": "/problems/missing_timestamp", "title": title, "status": status,
                 "detail": "The timestamp is missing.", "reason": "missing_timestamp" });
             assert_eq!(body, expected);
         }

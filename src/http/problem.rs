@@ -50,6 +50,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail).with_retry_after(retry_after)
     }
 
+    /// The code by which programs tell errors apart.
+    pub(super) const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// Adds `Retry-After`, in whole seconds.
     pub(super) fn with_retry_after(self, after: Duration) -> Self {
         self.with(header::RETRY_AFTER, after.as_secs().into())
@@ -65,7 +70,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({
-            "type": "about:blank",
+            "type": format!("/problems/{}", self.reason),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -124,7 +129,7 @@ mod tests {
             serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
         assert_eq!(
             body,
-            json!({ "type": "about:blank", "title": "Service Unavailable", "status": 503,
+            json!({ "type": "/problems/overload", "title": "Service Unavailable", "status": 503,
                     "detail": "too much at once", "reason": "overload" })
         );
     }

@@ -4,7 +4,7 @@
 use super::{Hub, TICK, locks::lock};
 use crate::{
     metrics::HealCause,
-    payment::PARTITIONS,
+    payment::{PARTITIONS, PartitionSet},
     store::{Head, StoreError},
 };
 use std::{
@@ -41,12 +41,16 @@ impl Hub {
         let heads = match self.store.heads().await {
             Ok(heads) => heads,
             Err(error) => {
-                self.set_stale(true, Some(&error));
+                self.set_stale(PartitionSet::ALL, Some(&error));
                 return false;
             }
         };
-        let (mut misses_notices, mut ahead) = (false, false);
+        let (mut misses_notices, mut ahead, mut stale) = (false, false, PartitionSet::NONE);
         for (index, ((head, known), missed)) in (0_u8..=u8::MAX).zip(heads.iter().zip(&known).zip(&*before)) {
+            let Some(head) = head else {
+                stale.insert(index);
+                continue;
+            };
             let is_back = head.pos < known.pos || (head.pos == known.pos && head.tag != known.tag);
             let last = self.partition(index).last();
             // If the head was rolled back since then, its notice is not missing.
@@ -61,21 +65,32 @@ impl Hub {
                 ahead |= head.pos > last.pos;
             }
         }
-        *before = heads;
+        for (before, head) in before.iter_mut().zip(heads) {
+            *before = head.unwrap_or(*before);
+        }
         self.misses_notices.store(misses_notices, Ordering::Relaxed);
-        self.set_stale(false, None);
+        self.set_stale(stale, None);
         ahead
     }
 
-    fn set_stale(&self, stale: bool, error: Option<&StoreError>) {
-        if self.stale.swap(stale, Ordering::Relaxed) != stale {
-            match error {
-                Some(error) => {
-                    tracing::error!(%error, "the store does not answer; open streams say that they are stale");
-                }
-                None => tracing::info!("the store answers again"),
-            }
-            self.ring_all();
+    fn set_stale(&self, stale: PartitionSet, error: Option<&StoreError>) {
+        let before = std::mem::replace(&mut *lock(&self.stale), stale);
+        let changed = before.without(stale).with(stale.without(before));
+        if changed.is_empty() {
+            return;
         }
+        match (error, stale.len()) {
+            (Some(error), _) => {
+                tracing::error!(%error, "the store does not answer; open streams say that they are stale");
+            }
+            (None, 0) => tracing::info!("the store answers again"),
+            (None, partitions) => {
+                tracing::error!(
+                    partitions,
+                    "a part of the store does not answer; the streams of its partitions say that they are stale"
+                );
+            }
+        }
+        self.ring(changed);
     }
 }

@@ -3,16 +3,18 @@
 use super::{Hub, history::History, label::Freshness, topic::Topic};
 use crate::{
     metrics::HealCause,
-    payment::{Subject, Tag},
+    payment::{PartitionSet, Subject, Tag},
     store::{Feed, Head, Reference, Referent, StoreError},
 };
 use std::{collections::HashSet, sync::Arc};
 
 impl Hub {
-    /// Heals every partition whose head is not the last entry that the hub knows.
-    pub(super) async fn heal_behind(self: &Arc<Self>, cause: HealCause) {
+    /// Heals those of these partitions whose head is not the last entry that the hub knows. One whose head is not told now is compared at a
+    /// later tick.
+    pub(super) async fn heal_behind(self: &Arc<Self>, partitions: PartitionSet, cause: HealCause) {
         let Some(heads) = self.ask(|| self.store.heads()).await else { return };
         for (index, head) in (0_u8..=u8::MAX).zip(heads) {
+            let Some(head) = head.filter(|_| partitions.contains(index)) else { continue };
             if !self.partition(index).is_at(head) {
                 self.heal(index, cause);
             }

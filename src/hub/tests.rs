@@ -353,14 +353,43 @@ async fn a_lost_store_is_told_and_everything_is_caught_up_when_it_is_back() {
     let first = node.store.say("a", Phase::Created).await;
     watcher.follow(first).await.unwrap();
     node.store.lost.store(true, Relaxed);
-    while !node.hub.is_stale() {
+    while node.hub.stale().is_empty() {
         watcher.bell.rung().await;
     }
     node.store.mute.store(true, Relaxed);
     node.store.lost.store(false, Relaxed);
     let last = node.store.say("a", Phase::Captured).await;
     assert_eq!(watcher.follow(last).await.unwrap(), [2]);
-    assert!(!node.hub.is_stale());
+    assert!(node.hub.stale().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_shard_marks_only_its_own_partitions_stale_and_is_caught_up_when_it_is_back() {
+    let node = Node::start(Fake::default()).await;
+    let (mut lost, mut other) = (node.watch("a"), node.watch("b"));
+    let partitions = [lost.watch.topic(), other.watch.topic()].map(|topic| topic.subject().partition());
+    assert_ne!(partitions[0], partitions[1]);
+    let first = node.store.say("a", Phase::Created).await;
+    lost.follow(first).await.unwrap();
+    let set = [partitions[0]].into_iter().collect();
+    *node.store.lost_partitions.lock().unwrap() = set;
+    while node.hub.stale().is_empty() {
+        lost.bell.rung().await;
+    }
+    assert_eq!(node.hub.stale(), set);
+    // Another partition heals from its heads meanwhile.
+    node.store.mute.store(true, Relaxed);
+    let said = node.store.say("b", Phase::Created).await;
+    assert_eq!(other.follow(said).await.unwrap(), [1]);
+    let last = node.store.say("a", Phase::Captured).await;
+    // The shard comes back on another server: what is watched there is read again, and not before it answers.
+    node.store.elsewhere.store(true, Relaxed);
+    node.store.interruption.notify_one();
+    tokio::time::sleep(TICK * 2).await;
+    *node.store.lost_partitions.lock().unwrap() = PartitionSet::NONE;
+    assert_eq!(lost.follow(last).await.unwrap(), [2]);
+    tokio::time::sleep(TICK * 2).await;
+    assert!(node.hub.stale().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,7 +91,7 @@ impl From<Outcome> for Taken {
     }
 }
 
-/// What came of an event. Every event has exactly one outcome; README.md says what each means to providers.
+/// What came of an event. Every event has exactly one outcome; docs/src/providers/outcomes.md says what each means to providers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
     /// The event is new, and stored durably.

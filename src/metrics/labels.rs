@@ -176,6 +176,10 @@ pub enum StoreFault {
     BadNotice,
     /// Too few replicas acknowledged a write.
     Replicas,
+    /// A server of a cluster sent a command to another one.
+    Redirected,
+    /// A slot of a cluster got another primary, or a group another one.
+    Topology,
 }
 
 /// Why a stream or a snapshot was refused.
@@ -230,7 +234,9 @@ pub enum AdminRefusal {
     Host,
     /// The request carries no token.
     MissingToken,
-    /// The token is not the configured one.
+    /// The token is for reading alone, and the request changes something.
+    ReadOnly,
+    /// The token is not that of an operator.
     WrongToken,
 }
 

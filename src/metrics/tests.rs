@@ -9,8 +9,8 @@ fn counts_and_sums_are_rendered() {
     metrics.closes.count(CloseReason::Drain);
     metrics.webhook("acme", false);
     metrics.webhook("acme", true);
-    metrics.stream_time(10.0, true);
-    metrics.stream_time(30.5, false);
+    metrics.stream_time(10.0, 1.0);
+    metrics.stream_time(30.5, 0.0);
     let text = metrics.render();
     for line in [
         r#"paystream_events_total{source="acme",outcome="rejected",reason="bad_signature"} 1"#,
@@ -79,7 +79,7 @@ fn label_values_are_those_that_operators_query() {
         ("stream_resumes", "reason", "erased evicted exact fresh label ready rolled_back unknown_cursor"),
         ("stream_closes", "reason", "drain finished gone max_age overload stalled token_expired"),
         ("heals", "reason", "deaf elsewhere gap interrupted lagged rolled_back"),
-        ("store_faults", "reason", "bad_notice connect deaf lost replicas"),
+        ("store_faults", "reason", "bad_notice connect deaf lost redirected replicas topology"),
         (
             "limit_hits",
             "reason",
@@ -95,7 +95,7 @@ fn label_values_are_those_that_operators_query() {
              wrong_algorithm wrong_audience",
         ),
         ("labels", "reason", "bound full left_out renewed"),
-        ("admin_refusals", "reason", "closed host missing_token wrong_token"),
+        ("admin_refusals", "reason", "closed host missing_token read_only wrong_token"),
         (
             "confirmations",
             r#"source="acme",outcome"#,

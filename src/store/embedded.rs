@@ -20,6 +20,7 @@
 //! | `index`      | the payments of each realm that changed most recently |
 //! | `erase`      | what is removed of an erased payment |
 //! | `work_queue` | pending confirmations, in the order in which they are due |
+//! | `audit`      | the audit trail, and what is too old to be kept |
 //! | `records`    | the numbers of records, and which of them are removed |
 //! | `backup`     | copies of an open store, and of a folder, that can take its place |
 //! | `sweep`      | the search for logs past their time to live |
@@ -35,6 +36,7 @@
 //! A start reads that number and replays the groups behind it. The journal bounds how far the tree may be behind, thereby the memory of the
 //! layers and the time of a start; when it is full, the writer waits, then refuses.
 
+mod audit;
 mod backup;
 mod batch;
 mod carrier;
@@ -66,9 +68,10 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject, Time},
     store::{
-        Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart, Log,
-        NOTICE_BACKLOG, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, Store,
-        StoreError, index::share_of, labels::life_ms,
+        AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased,
+        Erasure, Expiry, Feed, Head, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending, RECORDS_PER_SOURCE,
+        Record, RecordCursor, RecordLog, RecordPage, Settlement, Store, StoreError, index::share_of,
+        labels::life_ms,
     },
 };
 use async_trait::async_trait;
@@ -224,6 +227,7 @@ impl Embedded {
             published: Arc::clone(&published),
             heads,
             records: RecordLogs::default(),
+            audit: audit::AuditNumbers::default(),
             work,
             history_ms,
             clock: Arc::clone(&clock),
@@ -328,12 +332,13 @@ impl Store for Embedded {
         self.read_with(move |recent| recent.feed(partition, from)).await
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(closed());
         }
         // The writer keeps the 256 heads of 16 bytes each in memory.
-        Ok(self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(heads.iter().copied().map(Some).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -371,7 +376,34 @@ impl Store for Embedded {
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
         let prefix = layout::records(log, source);
-        self.read_with(move |recent| recent.records(&prefix, before, limit)).await
+        let limit = limit.min(RECORDS_PER_SOURCE);
+        let read = move |recent: &Recent| recent.newest(&prefix, before, limit + 1, Record::from_bytes);
+        Ok(RecordPage::first(self.read_with(read).await?, limit))
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(Command::Audit { entry: Box::new(entry), reply })?;
+        answer(answered).await
+    }
+
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
+        let limit = limit.min(AUDIT_ENTRIES);
+        let read =
+            move |recent: &Recent| recent.newest(layout::AUDIT, before, limit + 1, AuditEntry::from_bytes);
+        Ok(AuditPage::first(self.read_with(read).await?, limit))
+    }
+
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {
+        // What is too old is looked for beside the writer, which must not be held up by thousands of records.
+        let keys = self.read_with(move |recent| audit::expired(recent, expiry)).await?;
+        let mut removed = 0;
+        for keys in keys.chunks(audit::REMOVED_AT_ONCE) {
+            let (reply, answered) = oneshot::channel();
+            self.send(Command::Expire { keys: keys.to_vec(), reply })?;
+            removed += answer(answered).await?;
+        }
+        Ok(removed)
     }
 
     async fn enqueue(&self, source: &str, payment: &Name, after: Duration) -> Result<(), StoreError> {

@@ -2,12 +2,13 @@
 //! embedded store has none of these faults, and the rooms above have to stand all of them.
 
 use super::{
-    Append, Appended, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent, Pending, Record,
-    RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement, Store, StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
+    Feed, Head, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice, NoticeBody,
+    NoticedEvent, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference, Referent, Settlement,
+    Store, StoreError,
 };
 use crate::metrics::Metrics;
-use crate::payment::{Cursor, Event, Fact, Money, Name, Phase, Subject, Tag, Time, Trust};
+use crate::payment::{Cursor, Event, Fact, Money, Name, PartitionSet, Phase, Subject, Tag, Time, Trust};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,6 +39,8 @@ pub(crate) struct Fake {
     reading: AtomicUsize,
     /// The greatest number of such reads so far.
     pub(crate) most_reading: AtomicUsize,
+    /// The partitions whose heads are not told.
+    pub(crate) lost_partitions: Mutex<PartitionSet>,
     /// Makes the hub believe that its subscription was renewed.
     pub(crate) interruption: tokio::sync::Notify,
     /// Whether that subscription is to another server.
@@ -77,6 +80,7 @@ impl Fake {
             index_reads: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
             most_reading: AtomicUsize::new(0),
+            lost_partitions: Mutex::default(),
             interruption: tokio::sync::Notify::new(),
             elsewhere: AtomicBool::new(false),
             missed: Mutex::default(),
@@ -227,7 +231,8 @@ impl Store for Fake {
         })
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
+        let lost = *self.lost_partitions.lock().unwrap();
         let inner = self.answer()?;
         let head = |p| {
             inner
@@ -236,7 +241,7 @@ impl Store for Fake {
                 .and_then(|f| f.last())
                 .map_or(Head::default(), |r| Head { pos: r.pos, tag: r.tag })
         };
-        Ok((0..=u8::MAX).map(head).collect())
+        Ok((0..=u8::MAX).map(|p| (!lost.contains(p)).then(|| head(p))).collect())
     }
 
     fn is_indexed(&self) -> bool {
@@ -282,6 +287,18 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no records".into()))
     }
 
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn enqueue(&self, _: &str, _: &Name, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::Unavailable("has no work queue".into()))
     }
@@ -324,8 +341,8 @@ impl Store for Fake {
     async fn interrupted(&self) -> Interruption {
         self.interruption.notified().await;
         match self.elsewhere.load(Ordering::Relaxed) {
-            true => Interruption::Elsewhere,
-            false => Interruption::Missed,
+            true => Interruption::Elsewhere(PartitionSet::ALL),
+            false => Interruption::Missed(PartitionSet::ALL),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The interface that every store implements. It is small on purpose; `tests/it/contract.rs` holds each store to it.
 
 use super::{
-    Append, Appended, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Feed, Head, IndexPart,
-    Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage, Settlement, StoreError,
+    Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Expiry,
+    Feed, Head, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor, RecordLog, RecordPage,
+    Settlement, StoreError,
 };
 use crate::payment::{Name, Subject, Time};
 use async_trait::async_trait;
@@ -28,8 +29,9 @@ pub trait Store: Send + Sync + 'static {
     /// head; an empty feed is read from 1.
     async fn feed(&self, partition: u8, from: u64) -> Result<Feed, StoreError>;
 
-    /// The newest place of each partition's feed, indexed by partition: 256 of them.
-    async fn heads(&self) -> Result<Vec<Head>, StoreError>;
+    /// The newest place of each partition's feed, indexed by partition: 256 of them, `None` where the server of that partition alone does
+    /// not answer. An error means that none answers.
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError>;
 
     /// Whether the store keeps an index of the payments of each realm.
     fn is_indexed(&self) -> bool;
@@ -51,6 +53,16 @@ pub trait Store: Send + Sync + 'static {
         before: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage, StoreError>;
+
+    /// Adds an entry to the audit trail, durably before it returns. The oldest ones beyond [`AUDIT_ENTRIES`](super::AUDIT_ENTRIES) are
+    /// removed.
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
+
+    /// Reads a page of the audit trail, newest first: at most `limit` of the entries that are older than `before`, or else of all.
+    async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError>;
+
+    /// Removes what is too old to be kept, and returns how much that was. It is called again and again, so a crash may undo it.
+    async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError>;
 
     /// Adds a confirmation of a source's payment to the work queue, due `after` from now, durably before it returns. If it is pending
     /// already, it is due no later than that, and its attempts begin anew; if it is claimed, it will be pending again after its

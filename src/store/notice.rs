@@ -2,7 +2,7 @@
 //!
 //! A notice is a hint and not the truth. Each one names the tag before it, so a receiver sees that it has missed one and reads the feed.
 
-use crate::payment::{Event, Subject, Tag};
+use crate::payment::{Event, PartitionSet, Subject, Tag};
 use bytes::Bytes;
 use serde::Deserialize as _;
 use std::sync::{Arc, OnceLock};
@@ -103,9 +103,9 @@ impl Eq for NoticedEvent {}
 /// What a receiver of notices has to catch up on after its subscription was interrupted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interruption {
-    /// Notices may have been lost: compare the heads.
-    Missed,
-    /// The store is another server now, or the old one begun anew. What was read from it lately may be lost: read everything
-    /// that is watched again.
-    Elsewhere,
+    /// Notices of these partitions may have been lost: compare their heads.
+    Missed(PartitionSet),
+    /// These partitions are on another server now, or the old one begun anew. What was read from it lately may be lost: read everything
+    /// of them that is watched again.
+    Elsewhere(PartitionSet),
 }

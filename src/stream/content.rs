@@ -1,7 +1,7 @@
 //! The content of a stream: what it writes, whatever it is about. When it writes is decided by the drive.
 
 use super::{moment::Moment, reason::Closing, settings::Settings};
-use crate::payment::Time;
+use crate::payment::{PartitionSet, Time};
 use bytes::BytesMut;
 
 /// About how many bytes a sink gets at a time, so that what a slow reader has not read waits in the store or in what all readers share, and
@@ -12,6 +12,8 @@ pub(super) const CHUNK: usize = 16 << 10;
 pub(super) trait Content {
     /// Writes the news, until the chunk is full. Returns the first lane that needs its history, if any does.
     fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize>;
+    /// Whether the content is of one of these partitions.
+    fn is_of(&self, partitions: &PartitionSet) -> bool;
     /// Writes that the store is lost, or back.
     fn stale(&self, is_stale: bool, out: &mut BytesMut);
     /// Writes a heartbeat: an event that a script can see, or a comment.

@@ -196,9 +196,10 @@ impl<C: Content> Drive<C> {
             return self.close(why, at, out);
         }
         let behind = pull(&mut self.session, at, out);
-        if self.said_stale != at.is_stale {
-            self.said_stale = at.is_stale;
-            self.session.stale(at.is_stale, out);
+        let is_stale = !at.stale.is_empty() && self.session.is_of(&at.stale);
+        if self.said_stale != is_stale {
+            self.said_stale = is_stale;
+            self.session.stale(is_stale, out);
         }
         if out.is_empty() {
             // No request names more payments than 16 bits count.

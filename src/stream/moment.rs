@@ -1,7 +1,10 @@
 //! The moment at which a stream decides: the time, and what holds for all streams of the node at that time.
 
 use super::settings::Settings;
-use crate::{metrics::Metrics, payment::Time};
+use crate::{
+    metrics::Metrics,
+    payment::{PartitionSet, Time},
+};
 use std::time::{Duration, Instant};
 
 /// Everything outside a stream that its decisions depend on, read once before each step. One moment may serve many streams.
@@ -19,8 +22,8 @@ pub(super) struct Moment<'a> {
     pub(super) stall: Duration,
     /// The shortest delay, in milliseconds, after which a client may come back; the longest is twice as long.
     pub(super) retry_ms: u64,
-    /// The store does not answer, so what streams show may be out of date.
-    pub(super) is_stale: bool,
+    /// The partitions for which the store does not answer, so what streams show of them may be out of date.
+    pub(super) stale: PartitionSet,
     /// The node drains: streams have to end.
     pub(super) is_draining: bool,
     /// Where resumptions and latencies are counted.

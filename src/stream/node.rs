@@ -30,7 +30,7 @@ impl Node {
             settings: self.settings.get(),
             stall: limits.stall,
             retry_ms: u64::try_from(all_ms).unwrap_or(u64::MAX).clamp(1000, u64::MAX / 2),
-            is_stale: self.hub.is_stale(),
+            stale: self.hub.stale(),
             is_draining: self.shutdown.is_draining(),
             metrics: &self.metrics,
         }

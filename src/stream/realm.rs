@@ -14,6 +14,7 @@ use super::{
 use crate::{
     hub::{Beginning, Bell, Following, Restart},
     metrics::ResumeKind,
+    payment::PartitionSet,
 };
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -74,6 +75,11 @@ impl Content for RealmSession {
             Err(_) => self.is_too_far_behind = true,
         }
         None
+    }
+
+    /// A realm has payments in all partitions.
+    fn is_of(&self, partitions: &PartitionSet) -> bool {
+        !partitions.is_empty()
     }
 
     fn stale(&self, is_stale: bool, out: &mut BytesMut) {

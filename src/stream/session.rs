@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hub::{Frame, History, Pull, Topic},
     metrics::ResumeKind,
-    payment::Time,
+    payment::{PartitionSet, Time},
 };
 use bytes::BytesMut;
 use std::{
@@ -167,6 +167,14 @@ impl Content for Session {
             last = last.max(Some(lane.finishes_at(settings)?));
         }
         last
+    }
+
+    /// Whether the log of a lane, or the one that it leads to, is of one of these partitions.
+    fn is_of(&self, partitions: &PartitionSet) -> bool {
+        self.lanes.iter().any(|lane| {
+            let is_of = |topic: &Topic| partitions.contains(topic.subject().partition());
+            is_of(lane.topic()) || lane.topic().target().is_some_and(|target| is_of(&target))
+        })
     }
 
     /// Writes that the store is lost, or back.

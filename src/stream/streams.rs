@@ -1,7 +1,9 @@
 //! The streams of this node, and what runs beside them.
 
 use super::{census::Census, node::Node, reactor::Reactors, settings::Settings};
-use crate::{hub::Hub, limits::Limits, live::Live, metrics::Metrics, shutdown::Shutdown};
+use crate::{
+    hub::Hub, limits::Limits, live::Live, metrics::Metrics, payment::PARTITIONS, shutdown::Shutdown,
+};
 use std::{
     io,
     sync::{Arc, OnceLock},
@@ -77,7 +79,9 @@ impl Streams {
                     let seconds = (now - measured).as_secs_f64();
                     measured = now;
                     #[expect(clippy::cast_precision_loss, reason = "streams are counted in 53 bits")]
-                    metrics.stream_time(census.open() as f64 * seconds, hub.is_stale());
+                    let (open, stale) = (census.open() as f64, hub.stale().len() as f64);
+                    // Payments are spread evenly over the partitions, and so are streams.
+                    metrics.stream_time(open * seconds, stale / PARTITIONS as f64);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What an attacker tries on the running gateway, and what it answers. `docs/security.md` names the test of each attack.
+//! What an attacker tries on the running gateway, and what it answers. `docs/src/design/security.md` names the test of each attack.
 
 mod admin;
 mod descriptors;
@@ -30,7 +30,7 @@ fn tests_in(path: &Path) -> BTreeSet<String> {
 #[test]
 fn the_page_of_attacks_names_every_test_of_an_attack_and_none_that_does_not_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let page = fs::read_to_string(root.join("docs/src/design/security.md")).unwrap();
     let named: BTreeSet<&str> =
         page.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
     let last = |path: &&str| path.rsplit("::").next().unwrap_or_default().to_owned();
@@ -42,8 +42,11 @@ fn the_page_of_attacks_names_every_test_of_an_attack_and_none_that_does_not_exis
     let contract = fs::read_to_string(root.join("tests/it/contract.rs")).unwrap();
     all.extend(contract.split([' ', ',', '\n']).filter(|word| word.contains('_')).map(str::to_owned));
     let unknown: Vec<_> = named.iter().filter(|name| !all.contains(*name)).collect();
-    assert!(unknown.is_empty(), "docs/security.md names tests that do not exist: {unknown:?}");
+    assert!(unknown.is_empty(), "docs/src/design/security.md names tests that do not exist: {unknown:?}");
     let attacks = tests_in(&root.join("tests/it/attacks"));
     let unnamed: Vec<_> = attacks.iter().filter(|name| !named.contains(*name)).collect();
-    assert!(unnamed.is_empty(), "docs/security.md does not name these tests of attacks: {unnamed:?}");
+    assert!(
+        unnamed.is_empty(),
+        "docs/src/design/security.md does not name these tests of attacks: {unnamed:?}"
+    );
 }

@@ -8,8 +8,19 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 9] =
-    ["serve", "demo", "trigger", "watch", "reconcile", "erase", "token", "check", "store"];
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "demo",
+    "trigger",
+    "watch",
+    "reconcile",
+    "erase",
+    "token",
+    "check",
+    "completions",
+    "man",
+    "store",
+];
 
 /// Runs a command on a blocking thread, so that the gateway can answer it on the runtime's threads.
 async fn run(mut command: Command) -> Output {
@@ -80,11 +91,43 @@ async fn check_accepts_what_serve_runs_with() {
     assert!(!stdout(&output).contains(GENERIC_SECRET));
 }
 
+/// The scripts are given to the shells themselves where these are there, as `bash` always is.
+#[test]
+fn completions_are_scripts_that_complete_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = paystream().args(["completions", shell]).output().unwrap();
+        let script = stdout(&output);
+        assert!(
+            output.status.success() && COMMANDS.iter().all(|name| script.contains(name)),
+            "{shell}: {script}"
+        );
+    }
+    let line = "source <(\"$1\" completions bash); COMP_WORDS=(paystream to); COMP_CWORD=1; _paystream paystream to paystream; printf %s \"${COMPREPLY[*]}\"";
+    let output =
+        Command::new("bash").args(["-c", line, "bash", env!("CARGO_BIN_EXE_paystream")]).output().unwrap();
+    assert_eq!(stdout(&output), "token", "{output:?}");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let page = stdout(&paystream().arg("man").output().unwrap());
+    assert!(page.contains(".TH paystream 1"), "{page}");
+    for name in COMMANDS {
+        let page = stdout(&paystream().args(["man", name]).output().unwrap());
+        assert!(
+            page.contains(&format!(".TH paystream-{name} 1")) && page.contains(".SH OPTIONS"),
+            "{name}: {page}"
+        );
+    }
+    let unknown = paystream().args(["man", "surf"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+}
+
 #[test]
 fn check_prints_the_tables_that_the_pages_hold() {
     for (flag, page) in [
-        ("--presets", include_str!("../../README.md")),
-        ("--ignored", include_str!("../../docs/ignored-events.md")),
+        ("--presets", include_str!("../../docs/src/providers/presets.md")),
+        ("--ignored", include_str!("../../docs/src/providers/ignored-events.md")),
     ] {
         let output = paystream().args(["check", flag]).output().unwrap();
         let table = stdout(&output);

@@ -16,10 +16,11 @@ mod feeds;
 mod index;
 mod labels;
 mod records;
+mod trail;
 mod work_queue;
 
 pub(crate) use backend::redis_settings;
-use backend::{Backend, Embedded, Redis, RedisCluster};
+use backend::{Backend, Embedded, Redis, RedisCluster, RedisGroup, RedisShards};
 use erase::{
     a_claim_that_was_erased_is_settled_without_effect, an_erasure_is_a_link_of_the_chain_of_its_partition,
     an_erasure_removes_all_that_bears_the_payment_and_nothing_else,
@@ -51,6 +52,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::broadcast::error::TryRecvError, task::JoinSet};
+use trail::{
+    i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time,
+    what_is_too_old_is_removed_and_nothing_else,
+};
 use work_queue::{
     a_confirmation_is_owed_once_however_often_it_is_hinted_at, a_doubted_answer_is_pending_since_it_came,
     a_hint_brings_a_pending_confirmation_forward, a_hint_during_the_work_is_pending_anew,
@@ -95,6 +100,8 @@ macro_rules! suite {
             records_are_read_a_page_at_a_time
             nobody_s_junk_displaces_a_record_of_another_reason
             i1_records_of_the_quarantine_survive_with_their_shares
+            i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time
+            what_is_too_old_is_removed_and_nothing_else
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at
@@ -131,6 +138,8 @@ macro_rules! suite {
 suite!(embedded_store, super::Embedded);
 suite!(redis_store, super::Redis);
 suite!(redis_store_in_a_cluster, super::RedisCluster);
+suite!(redis_store_on_three_shards, super::RedisShards);
+suite!(redis_store_that_sentinels_watch, super::RedisGroup);
 
 const LONG: Duration = Duration::from_secs(180 * 86_400);
 /// For conditions that come true in milliseconds unless something is wrong.
@@ -334,7 +343,7 @@ async fn a_subject_never_heard_of_reads_as_empty(place: impl Backend) {
     let store = place.open(LONG).await;
     let log = read(&*store, "never").await;
     assert_eq!((log.head(), log), (Cursor::START, Log::default()));
-    assert_eq!(store.heads().await.unwrap(), vec![Head::default(); PARTITIONS]);
+    assert_eq!(store.heads().await.unwrap(), vec![Some(Head::default()); PARTITIONS]);
     assert_eq!(references(&*store, 7, 1).await, Some(Vec::new()));
 }
 
@@ -351,7 +360,7 @@ async fn a_log_ends_after_its_history_and_begins_anew(place: impl Backend) {
     anew.provider = "adyen".into();
     let cursor = append_new(&*store, anew).await;
     assert_eq!(cursor.seq, 1, "the log begins anew");
-    let head = store.heads().await.unwrap()[usize::from(subject("default", "pay").partition())];
+    let head = store.heads().await.unwrap()[usize::from(subject("default", "pay").partition())].unwrap();
     assert_eq!(head, Head { pos: 2, tag: cursor.tag }, "the feed goes on");
     assert_ne!(cursor.tag, old.tag);
 }

@@ -1,4 +1,4 @@
-//! The invariants I1 to I8 of the README, each with tests named after it.
+//! The invariants I1 to I8 of ARCHITECTURE.md, each with tests named after it.
 
 mod i1_durable;
 mod i2_once;

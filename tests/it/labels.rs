@@ -1,15 +1,20 @@
-//! Labels: a page watches by the id that it has. The payloads are those of Stripe, as its official library types them.
+//! Labels: a page watches by the id that it has. The webhooks are made and signed by Stripe's official library, whose types say what they look
+//! like: `tests/clients/oracles/order.mjs`.
 
 mod answers;
+mod costs;
 mod order;
 mod orders;
 mod wire;
 
-use crate::support::{RedisServer, STRIPE_SECRET, Setup, Source, Store};
+use crate::support::{Gateway, RedisServer, STRIPE_SECRET, Setup, Source, Store, header};
+use load::http::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use std::{path::Path, process::Command};
 
-/// The ids of one order and of its payment.
-#[derive(Clone)]
+/// The ids of an order and of its payment, and its webhooks: it is paid at the second attempt, refunded in part, disputed and won.
+#[derive(Clone, Deserialize)]
 pub(crate) struct Order {
     /// The number that the shop gave it: a label that the source names.
     pub(crate) number: String,
@@ -17,58 +22,51 @@ pub(crate) struct Order {
     pub(crate) session: String,
     /// Stripe's payment intent: the payment.
     pub(crate) payment: String,
-    /// The charge of the attempt that succeeded.
-    charge: String,
+    /// In the order in which things happened.
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// A webhook as Stripe sends it.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Webhook {
+    /// The header `stripe-signature`.
+    signature: String,
+    pub(crate) body: String,
 }
 
 impl Order {
     pub(crate) fn new(number: u64) -> Self {
-        Self {
-            number: format!("order-{number}"),
-            session: format!("cs_test_{number}"),
-            payment: format!("pi_{number}"),
-            charge: format!("ch_{number}"),
-        }
+        Self::several(number, 1).remove(0)
+    }
+
+    /// So many orders, of consecutive numbers.
+    pub(crate) fn several(first: u64, count: u64) -> Vec<Self> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/oracles/order.mjs");
+        let mut node = Command::new("node");
+        node.arg(program).args([STRIPE_SECRET, &first.to_string(), &count.to_string()]);
+        let output = node.output().expect("node");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tests/run installs what order.mjs needs: {said}");
+        output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(order_of).collect()
     }
 
     /// The three ids by which a page may watch.
     pub(crate) fn ids(&self) -> [&str; 3] {
         [&self.session, &self.number, &self.payment]
     }
+}
 
-    /// The webhooks of an order that is paid at the second attempt, refunded in part, disputed and won, in their order.
-    pub(crate) fn webhooks(&self) -> Vec<Value> {
-        let steps = [
-            "payment_intent.created",
-            "payment_intent.requires_action",
-            "charge.failed",
-            "payment_intent.payment_failed",
-            "charge.succeeded",
-            "payment_intent.succeeded",
-            "checkout.session.completed.paid",
-            "charge.refunded",
-            "charge.dispute.created.needs_response",
-            "charge.dispute.funds_reinstated.won",
-        ];
-        steps.iter().zip(1..).map(|(name, step)| self.webhook(name, step)).collect()
+fn order_of(line: &[u8]) -> Order {
+    serde_json::from_slice(line).unwrap()
+}
+
+impl Webhook {
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        vec![header("content-type", "application/json"), header("stripe-signature", &self.signature)]
     }
 
-    /// A webhook of the shape of a fixture, about this order.
-    pub(crate) fn webhook(&self, fixture: &str, step: u64) -> Value {
-        let path = format!("{}/src/source/fixtures/stripe/{fixture}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        let Self { number, session, payment, charge } = self;
-        let text = text.replace("pi_3PqJt2KZvKYlo2C1", payment).replace("cs_test_a1B2c3D4", session);
-        // The failed attempt has a charge of its own.
-        let charge = if fixture == "charge.failed" { format!("{charge}_failed") } else { charge.clone() };
-        let mut webhook: Value = serde_json::from_str(&text.replace("ch_3PqJt2KZvKYlo2C1", &charge)).unwrap();
-        webhook["id"] = json!(format!("evt_{payment}_{step}"));
-        webhook["created"] = json!(1_790_000_000 + step);
-        // Refunds and disputes do not carry what the shop wrote beside the payment.
-        let has_number = !fixture.starts_with("charge.dispute") && fixture != "charge.refunded";
-        webhook["data"]["object"]["metadata"] =
-            if has_number { json!({ "order_id": number }) } else { json!({}) };
-        webhook
+    pub(crate) async fn post_to(&self, gateway: &Gateway) -> Response {
+        gateway.post_raw("stripe", &self.headers(), self.body.as_bytes()).await
     }
 }
 

@@ -85,7 +85,7 @@ async fn logs_and_cursors_of_the_version_before_are_read() {
     // The feeds hold a reference to each of these entries, and end where the heads say.
     let heads = store.heads().await.unwrap();
     assert_eq!(heads.len(), PARTITIONS);
-    for (partition, head) in (0..=u8::MAX).zip(heads) {
+    for (partition, head) in (0..=u8::MAX).zip(heads.into_iter().flatten()) {
         let Feed::References(references) = store.feed(partition, 1).await.unwrap() else {
             panic!("{head:?}")
         };

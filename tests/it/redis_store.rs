@@ -29,6 +29,8 @@ fn settings(url: &str) -> Settings {
     Settings {
         url: url.into(),
         password: None,
+        sentinel_password: None,
+        tls_name: None,
         ca: None,
         prefix: "ps".to_owned(),
         durability: Durability::Everysec,

@@ -1,6 +1,7 @@
 //! What the tests share: a gateway process of their own, tokens, signed webhooks, streams, and waiting on conditions.
 
 mod bridge;
+mod cluster;
 mod gateway;
 mod nginx;
 mod program;
@@ -8,10 +9,12 @@ mod prometheus;
 mod provider_api;
 mod proxy;
 mod redis;
+mod sentinel;
 mod serving;
 mod setup;
 mod tls;
 
+pub(crate) use cluster::{Cluster, fresh_prefix, shared_cluster};
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use nginx::Nginx;
 pub(crate) use program::Program;
@@ -19,6 +22,7 @@ pub(crate) use prometheus::Prometheus;
 pub(crate) use provider_api::{ProviderApi, Scripted};
 pub(crate) use proxy::{Proxy, Trouble};
 pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use sentinel::{GROUP, Group, Sentinel, shared_group};
 pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
 pub(crate) use tls::{Authority, Certified, tls_bridge};

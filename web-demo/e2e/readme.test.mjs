@@ -1,4 +1,4 @@
-/** The pages of the README, as they stand there, on a shop's origin in Chromium. */
+/** The pages of the guide for front ends, as they stand there, on a shop's origin in Chromium. The README shows the first of them. */
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Shop } from "./shop.mjs";
 import { Gateway, launch, token, until } from "./support.mjs";
 
-/** The payment and the gateway's address that the README writes. */
+/** The payment and the gateway's address that the guide writes. */
 const PAYMENT = "pi_123";
 const ADDRESS = "https://pay.shop.example";
 
@@ -22,12 +22,17 @@ before(async () => {
 
 after(() => browser?.close());
 
-/** The blocks of JavaScript in the README's step "Read the status in the page". */
+/** The blocks of JavaScript in a page of the documentation. @param {string} page */
+async function scripts(page) {
+  const text = await readFile(new URL(`../../${page}`, import.meta.url), "utf8");
+  return [...text.matchAll(/```js\n(.*?)```/gs)].map(([, block = ""]) => block);
+}
+
+/** The guide's pages. */
 async function blocks() {
-  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  const step = /\*\*5\. Read the status in the page\*\*(.*?)\n## /s.exec(readme)?.[1] ?? "";
-  const found = [...step.matchAll(/```js\n(.*?)```/gs)].map(([, block = ""]) => block);
+  const found = await scripts("docs/src/guides/front-end.md");
   assert.equal(found.length, 2, "the page with the package, and the one without");
+  assert.deepEqual(await scripts("README.md"), found.slice(0, 1), "the README shows the same");
   const [withPackage = "", plain = ""] = found;
   const watching = /^watchPayment\(.*\n/m;
   assert.match(withPackage, watching);
@@ -52,7 +57,7 @@ async function record(page) {
 }
 
 for (const [name, script] of Object.entries(await blocks())) {
-  test(`the README's page ${name} outlives its token, and shows each change once and nothing undefined`, async (t) => {
+  test(`the guide's page ${name} outlives its token, and shows each change once and nothing undefined`, async (t) => {
     const shop = await Shop.start();
     const gateway = await Gateway.start({ cors: [shop.url], linger: "2s" });
     const page = await browser.newPage();

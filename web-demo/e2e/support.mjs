@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const WEB = fileURLToPath(new URL("..", import.meta.url));
 export const BINARY = process.env.PAYSTREAM_BIN ?? join(WEB, "../target/debug/paystream");
-const TOKEN_KEY = "e2e-token-key-".padEnd(48, "7k2QxZ");
+export const TOKEN_KEY = "e2e-token-key-".padEnd(48, "7k2QxZ");
 const WEBHOOK_SECRET = "whsec_".padEnd(54, "9d2Fb71c");
 
 /** The longest that anything here may take. */
@@ -44,12 +44,15 @@ export class Gateway {
   #process;
   #folder;
   #ports;
+  #environment;
 
-  /** @param {string} folder @param {[number, number]} ports */
-  constructor(folder, ports) {
+  /** @param {string} folder @param {[number, number]} ports @param {Record<string, string>} environment */
+  constructor(folder, ports, environment) {
     this.#folder = folder;
     this.#ports = ports;
+    this.#environment = environment;
     this.url = `http://127.0.0.1:${ports[0]}`;
+    this.admin = `http://127.0.0.1:${ports[1]}`;
   }
 
   /** How many streams are open. */
@@ -59,22 +62,23 @@ export class Gateway {
   }
 
   /**
-   * @param {{ linger?: string, store?: string, recent?: number, cors?: string[] }} [settings] `store`: lines under `[store]`,
-   *   else a folder of its own; `recent`: how many payments the list of all holds; `cors`: the origins whose pages may read
+   * @param {{ linger?: string, store?: string, recent?: number, cors?: string[], more?: string, environment?: Record<string, string> }} [settings]
+   *   `store`: lines under `[store]`, else a folder of its own; `recent`: how many payments the list of all holds; `cors`: the origins whose
+   *   pages may read; `more`: further lines at the end of the file; `environment`: what they refer to
    */
-  static async start({ linger = "5m", store, recent = 100_000, cors = [] } = {}) {
+  static async start({ linger = "5m", store, recent = 100_000, cors = [], more = "", environment = {} } = {}) {
     const folder = await mkdtemp(join(tmpdir(), "paystream-e2e-"));
     /** @type {[number, number]} */
     const ports = [await freePort(), await freePort()];
-    const gateway = new Gateway(folder, ports);
-    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, `${store ?? `path = "${folder}/data"`}\nrecent = ${recent}`, cors));
+    const gateway = new Gateway(folder, ports, environment);
+    await writeFile(join(folder, "paystream.toml"), configuration(ports, linger, `${store ?? `path = "${folder}/data"`}\nrecent = ${recent}`, cors) + more);
     await gateway.run();
     return gateway;
   }
 
   /** Starts the process, for the first time or again. */
   async run() {
-    const environment = { ...process.env, E2E_TOKEN_KEY: TOKEN_KEY, E2E_WEBHOOK_SECRET: WEBHOOK_SECRET };
+    const environment = { ...process.env, ...this.#environment, E2E_TOKEN_KEY: TOKEN_KEY, E2E_WEBHOOK_SECRET: WEBHOOK_SECRET };
     const options = { env: environment, stdio: /** @type {"ignore"} */ ("ignore") };
     this.#process = spawn(BINARY, ["serve", "--config", join(this.#folder, "paystream.toml")], options);
     const exited = once(this.#process, "exit").then(([code]) => {

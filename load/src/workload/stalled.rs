@@ -4,7 +4,7 @@
 
 use crate::{
     common::Common,
-    poster::Pace,
+    poster::{Pace, Task},
     readers::Readers,
     report::{Report, Size, Workload, as_f64},
     session::Session,
@@ -40,8 +40,12 @@ pub(crate) struct Stalled {
     /// Events per second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// How long each run posts, in seconds. The gateway closes a stalled stream after `stall`, 30 s.
-    #[arg(long, default_value_t = 20.0, value_parser = values::seconds)]
+    /// How long each run posts before anything is timed, in seconds. Until their kernels' buffers are full, stalled streams are written to
+    /// like any other.
+    #[arg(long, default_value_t = 15.0, value_parser = values::seconds)]
+    fill: f64,
+    /// How long each run posts what is timed, in seconds. The gateway closes a stalled stream after `stall`, 30 s.
+    #[arg(long, default_value_t = 9.0, value_parser = values::seconds)]
     seconds: f64,
     /// How often both are measured.
     #[arg(long, default_value_t = 3, value_parser = values::at_least_one)]
@@ -72,7 +76,8 @@ pub(crate) fn stalled(arguments: &Stalled) -> Result<Report> {
         arguments.common.spawn.is_some() || arguments.pairs == 1,
         "several pairs need a fresh gateway for each run: name the program with --spawn, or measure --pairs 1"
     );
-    posts(Pace::Rate(arguments.rate), arguments.seconds).ensure_fits(arguments.common.dialect, 1)?;
+    posts(Pace::Rate(arguments.rate), arguments.fill + arguments.seconds)
+        .ensure_fits(arguments.common.dialect, 1)?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     let (mut notes, mut problems, mut last) = (Vec::new(), Vec::new(), Report::default());
     for pair in 1..=arguments.pairs {
@@ -104,9 +109,15 @@ fn run(arguments: &Stalled, stalled: usize) -> Result<(Report, Figures)> {
     let mut session = Session::start(Workload::Stalled, &arguments.common, &readers)?;
     if session.open("open", streams)? {
         let mut accepted = Vec::new();
+        session.post(posts(Pace::Rate(arguments.rate), arguments.fill), &mut accepted)?;
+        session.settle(&accepted)?;
+        let task = Task {
+            first: session.call_it_warm_up()?,
+            ..posts(Pace::Rate(arguments.rate), arguments.seconds)
+        };
         session.measure_from_here();
         let watch = session.watch_pauses();
-        session.post(posts(Pace::Rate(arguments.rate), arguments.seconds), &mut accepted)?;
+        session.post(task, &mut accepted)?;
         session.take_size(streams);
         session.settle(&accepted)?;
         session.measure_to_here();

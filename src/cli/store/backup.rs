@@ -2,15 +2,17 @@
 
 use super::{copied, data_folder::DataFolder};
 use crate::{
-    cli::{argument, client},
+    cli::{
+        argument,
+        client::{AdminListener, ByArgs, ReasonArgs},
+    },
     store::embedded::{self, BackupError, Copied, FolderError},
 };
 use anyhow::Context as _;
 use bytes::{Buf as _, Bytes};
 use clap::Args;
 use futures_util::StreamExt as _;
-use reqwest::{Response, Url};
-use secrecy::ExposeSecret as _;
+use reqwest::{Method, Response, Url};
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
@@ -37,6 +39,10 @@ pub(super) struct StoreBackupArgs {
     /// The URL of the gateway's admin listener [default: http://<listen.admin>, if a gateway has the data folder open]
     #[arg(long, value_parser = argument::url, conflicts_with = "data")]
     url: Option<Url>,
+    #[command(flatten)]
+    by: ByArgs,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -71,11 +77,11 @@ impl StoreBackupArgs {
     }
 
     async fn copy_from_gateway(&self, folder: Option<&Path>) -> anyhow::Result<Copied> {
-        let (base, token) = client::admin_listener(&self.data.config, self.url.as_ref())?;
-        let url = client::below(&base, &["admin", "store", "backup"]);
+        let listener = AdminListener::find(&self.data.config, self.url.as_ref(), &self.by)?;
+        let mut url = listener.url(&["admin", "store", "backup"]);
+        self.why.add_to(&mut url);
         let (folder, to) = (folder.map(Path::to_owned), self.to.clone());
-        let request = client::for_url(&url)?.get(url).bearer_auth(token.expose_secret());
-        let answer = client::success_of(request, &base).await?;
+        let answer = listener.success_of(listener.request(Method::GET, url)).await?;
         let (chunks, arriving) = mpsc::channel(CHUNKS);
         let reader = Arriving { chunks: arriving, rest: Bytes::new() };
         let build = move || embedded::copy_from_gateway(reader, folder.as_deref(), &to);

@@ -25,8 +25,9 @@ const MAX_REPLICAS: u64 = 16;
 /// The most payments of a realm that the index may hold: each takes some 150 bytes of memory.
 const MAX_RECENT: u64 = 1_000_000;
 
-const URL: &str = "redis://[user@]host[:port][/database] or rediss:// for TLS, or a reference to it, \
-                   e.g. \"env:REDIS_URL\"";
+const URL: &str = "redis://[user@]host[:port][/database] for one server, redis+cluster://[user@]host[:port],… for a cluster, \
+                   redis+sentinel://[user@]host[:port],…/group for a group that sentinels watch, each with rediss for TLS, \
+                   or a reference to it, e.g. \"env:REDIS_URL\"";
 
 /// The kinds of store.
 enum StoreKind {
@@ -64,16 +65,24 @@ fn redis(
 ) -> Option<redis::Settings> {
     let typed = url(section);
     let password = section.secret("password");
+    let sentinel_password = section.secret("sentinel_password");
+    let tls_name = section.parsed("tls_name", "a host name", |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let fits = (1..=253).contains(&text.len()) && text.bytes().all(allowed);
+        if fits { Ok(text.to_owned()) } else { Err("is no host name") }
+    });
     let ca = section.path("ca", "a file of certificates in PEM");
     let prefix = section.parsed("prefix", "1 to 32 letters, digits, '-', '_', '.' or ':'", |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(allowed);
         if fits { Ok(text.to_owned()) } else { Err("is not a valid prefix") }
     });
-    let durability = section.parsed("durability", "\"always\", \"everysec\" or \"none\"", str::parse);
+    let durability =
+        section.parsed("durability", "\"always\", \"everysec\", \"service\" or \"none\"", str::parse);
     let ack_replicas = section.number("ack_replicas", &(0..=MAX_REPLICAS));
     if matches!(kind, Some(StoreKind::Embedded)) {
-        let of_file = ["password", "ca", "prefix", "durability", "ack_replicas"];
+        let of_file =
+            ["password", "sentinel_password", "tls_name", "ca", "prefix", "durability", "ack_replicas"];
         let typed = typed.map(|(place, _)| (place, "url"));
         let others = of_file.into_iter().filter(|key| section.has(key)).map(|key| (section.place(key), key));
         // One mistake is enough, since all these keys have the same remedy.
@@ -95,6 +104,8 @@ fn redis(
     let settings = redis::Settings {
         url,
         password,
+        sentinel_password,
+        tls_name,
         ca,
         prefix: prefix.unwrap_or_else(|| "ps".to_owned()),
         durability: durability.unwrap_or_default(),
@@ -102,18 +113,21 @@ fn redis(
         history,
         recent,
     };
-    if settings.ca.is_some() && !settings.is_encrypted() {
-        let remedy = "this key is for TLS only; let the url begin with rediss://, or remove the key";
-        section.wrong(&section.place("ca"), "ca", remedy);
+    if let Err(why) = settings.check() {
+        section.wrong(&place, "url", &format!("the value {why}; allowed: {URL}"));
         return None;
     }
-    match settings.check() {
-        Ok(()) => Some(settings),
-        Err(why) => {
-            section.wrong(&place, "url", &format!("the value {why}; allowed: {URL}"));
-            None
+    let for_tls = "this key is for TLS only; let the url begin with rediss, or remove the key";
+    let misplaced = [
+        ("ca", settings.ca.is_some() && !settings.is_encrypted(), for_tls),
+        ("tls_name", settings.tls_name.is_some() && !settings.is_encrypted(), for_tls),
+    ];
+    for (key, is_misplaced, remedy) in misplaced {
+        if is_misplaced {
+            section.wrong(&section.place(key), key, remedy);
         }
     }
+    (!misplaced.iter().any(|(_, is_misplaced, _)| *is_misplaced)).then_some(settings)
 }
 
 /// Reads the address, which is written in the file or is a reference. A password may only be in the reference or under `password`.

@@ -148,3 +148,18 @@ fn overrides_are_known_to_every_command() {
     environment.insert("PAYSTREAM__STREAM__MAX_AGE".to_owned(), "10m".to_owned());
     assert!(Operating::load(&case.file, &environment).is_ok());
 }
+
+/// The other operators' tokens need not exist where the command runs.
+#[test]
+fn a_command_uses_the_token_of_an_operator_who_may_change_things() {
+    let operators = "[[admin.operator]]\nname = \"bob\"\nrole = \"read\"\ntoken = \"env:BOB\"\n\
+                     [[admin.operator]]\nname = \"ann\"\nrole = \"write\"\ntoken = \"env:ANN\"\n";
+    let case = Case::new(&WHOLE.replace("[admin]\ntoken = \"env:ADMIN\"\n", operators));
+    let operating = Operating::load(&case.file, &with("ANN")).unwrap();
+    assert_eq!(operating.token.unwrap().expose_secret(), SECRET);
+    let error = Operating::load(&case.file, &with("BOB")).unwrap_err().to_string();
+    assert!(error.contains("ANN is not set") && error.lines().count() == 1, "{error}");
+    let only_bob = operators.split_once("[[admin.operator]]\nname = \"ann\"").unwrap().0;
+    let case = Case::new(&WHOLE.replace("[admin]\ntoken = \"env:ADMIN\"\n", only_bob));
+    assert!(Operating::load(&case.file, &with("BOB")).unwrap().token.is_some());
+}

@@ -5,7 +5,6 @@ use crate::{
     config::Config,
     store::{self, embedded},
 };
-use secrecy::ExposeSecret;
 use std::{env, fs, path::PathBuf};
 
 const PRESET: &str = "name = \"acme-pay\"\nextends = \"generic\"\n";
@@ -41,7 +40,7 @@ fn relative_paths_of_the_file_begin_at_its_folder() {
     assert_eq!(embedded(&load("[store]\npath = \"/var/lib/ps\"")).path, PathBuf::from("/var/lib/ps"));
 
     let config = load("[admin]\ntoken = \"file:token\"");
-    assert_eq!(config.admin_token.unwrap().expose_secret(), TOKEN);
+    assert!(config.operators.who_has(TOKEN.as_bytes()).is_some());
     for provider in ["presets/acme.toml", "./presets/acme.toml"] {
         let config = load(&format!(
             "[[source]]\nname = \"a\"\nprovider = \"{provider}\"\nsecrets = [\"env:ACME_SECRET\"]"
@@ -71,7 +70,7 @@ fn relative_paths_of_the_environment_begin_at_the_working_directory() {
         environment_of(&[("PAYSTREAM__STORE__PATH", "./data"), ("PAYSTREAM__ADMIN__TOKEN", &token)]);
     let config = Config::parse("/etc/paystream/paystream.toml", "", &environment).unwrap();
     assert_eq!(embedded(&config).path, here.join("data"));
-    assert_eq!(config.admin_token.unwrap().expose_secret(), TOKEN);
+    assert!(config.operators.who_has(TOKEN.as_bytes()).is_some());
 }
 
 /// This is how `--config <(…)` and `--config /dev/stdin` work.
@@ -79,4 +78,12 @@ fn relative_paths_of_the_environment_begin_at_the_working_directory() {
 fn a_file_that_is_piped_in_has_the_working_directory_for_its_folder() {
     let config = Config::parse("/dev/null", "", &environment_of(&[])).unwrap();
     assert_eq!(embedded(&config).path, env::current_dir().unwrap().join("paystream-data"));
+}
+
+#[test]
+fn a_missing_file_has_a_remedy() {
+    let error = Config::load(&PathBuf::from("/nowhere/paystream.toml"), &environment_of(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("paystream check --print-default"), "{error}");
 }

@@ -1,13 +1,14 @@
 //! Backups: sends all that the embedded store holds, for `paystream store backup`, which builds a data folder of it.
 
+use super::audit::{By, Why};
 use crate::{
     http::problem::Problem,
-    store::{Backup, Store},
+    store::{AuditAction, Backup, Store},
 };
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
-    extract::{RawQuery, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -45,13 +46,16 @@ impl Backups {
 }
 
 async fn backup(
-    State(Backups { store, turn }): State<Backups>,
-    RawQuery(query): RawQuery,
+    Extension(by): Extension<By>,
+    State(backups): State<Backups>,
+    why: Result<Query<Why>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    if query.is_some_and(|query| !query.is_empty()) {
-        let detail = "this route has no parameters; leave the query out";
-        return Err(Problem::bad_request("bad_parameter", detail));
-    }
+    let entry = by.entry(AuditAction::Backup, Why::read(why)?);
+    by.change(entry, begin(backups)).await
+}
+
+/// Begins to send a backup.
+async fn begin(Backups { store, turn }: Backups) -> Result<Response, Problem> {
     let turn = turn.try_acquire_owned().map_err(|_| {
         let detail = "another backup is being made; wait for its end";
         Problem::new(StatusCode::CONFLICT, "backup_in_progress", detail)

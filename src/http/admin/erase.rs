@@ -1,5 +1,6 @@
 //! Erases one payment: its log, its records and what else bears its id.
 
+use super::audit::{By, Reason};
 use crate::{
     http::{
         asked,
@@ -8,10 +9,10 @@ use crate::{
     metrics::Metrics,
     payment::{Name, Subject},
     source::Sources,
-    store::{Erasure, Labels},
+    store::{AuditAction, AuditEntry, Erased, Erasure, Labels, PaymentDigest},
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
@@ -44,6 +45,8 @@ pub(super) struct Erasures {
 struct Of {
     /// The realm of the payment.
     realm: Name,
+    /// Why it is erased.
+    reason: Option<Reason>,
 }
 
 impl Erasures {
@@ -54,22 +57,25 @@ impl Erasures {
 }
 
 async fn erase(
+    Extension(by): Extension<By>,
     State(Erasures { sources, labels, metrics }): State<Erasures>,
     path: Result<Path<String>, PathRejection>,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let (sources, labels) = sources.zip(labels).ok_or_else(problem::other_role)?;
     let payment = asked::payment(&path.map(|Path(payment)| payment).unwrap_or_default())?;
-    let Ok(Query(Of { realm })) = of else {
-        let detail = "`realm` names the realm of the payment, and there is no other parameter";
-        return Err(Problem::bad_request("bad_parameter", detail));
-    };
+    let Query(Of { realm, reason }) = of.map_err(|why| {
+        let allowed =
+            "`realm` names the realm of the payment, `reason` says why, and there is no other parameter";
+        Problem::bad_request("bad_parameter", format!("{}; {allowed}", why.body_text()))
+    })?;
+    Reason::not_naming(reason.as_ref(), &payment)?;
     let (sources, others) = sources.by_realm(&realm);
     let subject = Subject::payment(realm.clone(), payment.clone());
-    let erased = labels.erase(Erasure { subject, sources, others }).await.map_err(|error| {
-        let detail = format!("{error}; some of the payment may be erased already, so ask again for the rest");
-        Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
-    })?;
+    let digest = Some(PaymentDigest::of(&subject));
+    let entry =
+        AuditEntry { realm: Some(realm.clone()), payment: digest, ..by.entry(AuditAction::Erase, reason) };
+    let erased = by.change(entry, all_of(&labels, Erasure { subject, sources, others })).await?;
     let was_known = !erased.is_nothing();
     if was_known {
         metrics.erasures.inc();
@@ -85,4 +91,11 @@ async fn erase(
     let body =
         json!({ "payment": payment, "realm": realm, "known": was_known, "removed": erased }).to_string();
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+async fn all_of(labels: &Labels, erasure: Erasure) -> Result<Erased, Problem> {
+    labels.erase(erasure).await.map_err(|error| {
+        let detail = format!("{error}; some of the payment may be erased already, so ask again for the rest");
+        Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
+    })
 }

@@ -51,7 +51,7 @@ async fn ready(State(health): State<Health>) -> Result<&'static str, Problem> {
     health.check_not_draining()?;
     if health.hub.is_some_and(|hub| hub.misses_notices()) {
         let detail = "the store works, but its notices do not reach this node";
-        return Err(Problem::unavailable("deaf", detail, RETRY_AFTER));
+        return Err(Problem::unavailable("no_notices", detail, RETRY_AFTER));
     }
     Ok("ready\n")
 }

@@ -1,7 +1,12 @@
-//! Lets only operators reach the tools under `/admin`: the request has to carry the configured token as a bearer token.
+//! Lets only operators reach the tools under `/admin`: the request has to carry the token of one of them as a bearer token, and only one
+//! who may change things can send a request that does. The tools learn who asks: [`By`] is an extension of every request.
 
-use super::guesses::{Guess, Guesses};
+use super::{
+    audit::{Audit, By, read_only},
+    guesses::{Guess, Guesses},
+};
 use crate::{
+    access::{Operator, OperatorRole, Operators},
     http::{problem::Problem, service::Arrival},
     limits::LimitHit,
     metrics::{AdminRefusal, Metrics},
@@ -9,49 +14,55 @@ use crate::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Version, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use secrecy::{ExposeSecret, SecretString};
 use std::{
     net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
-use subtle::ConstantTimeEq;
 use tokio::time::sleep;
 
 /// When to try again after too many wrong tokens at once.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// The token of the operators, which a reload may replace, and who guessed at it. Without a token nobody is let in.
+/// The operators, whom a reload may replace, and who guessed at their tokens. Without operators nobody is let in.
 #[derive(Clone)]
-pub(super) struct Operators {
-    token: Arc<RwLock<Option<SecretString>>>,
+pub(super) struct Entry {
+    operators: Arc<RwLock<Operators>>,
+    audit: Audit,
     guesses: Arc<Guesses>,
     metrics: Arc<Metrics>,
 }
 
-impl Operators {
-    pub(super) fn new(token: Arc<RwLock<Option<SecretString>>>, metrics: Arc<Metrics>) -> Self {
-        Self { token, guesses: Arc::default(), metrics }
+impl Entry {
+    pub(super) fn new(operators: Arc<RwLock<Operators>>, audit: Audit, metrics: Arc<Metrics>) -> Self {
+        Self { operators, audit, guesses: Arc::default(), metrics }
     }
 
-    /// The same routes, for requests with the token. All others get a problem, whether the route exists or not.
+    /// The same routes, for operators. All others get a problem, whether the route exists or not.
     pub(super) fn only(self, routes: Router) -> Router {
         routes.layer(middleware::from_fn_with_state(self, check))
     }
 
-    /// Compares the request's token with the configured one.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
-        let token = token.as_ref().ok_or(AdminRefusal::Closed)?;
+    /// Finds out by the request's token which operator asks. A method that changes things is for those alone who may.
+    fn authorize(&self, method: &Method, headers: &HeaderMap) -> Result<Operator, AdminRefusal> {
+        let operators = self.operators.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if operators.is_empty() {
+            return Err(AdminRefusal::Closed);
+        }
         let given =
             headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         let given = given.ok_or(AdminRefusal::MissingToken)?;
-        let is_right = given.ct_eq(token.expose_secret().as_bytes()).into();
-        if is_right { Ok(()) } else { Err(AdminRefusal::WrongToken) }
+        let operator = operators.who_has(given).ok_or(AdminRefusal::WrongToken)?;
+        let is_look = matches!(*method, Method::GET | Method::HEAD);
+        if is_look || operator.role == OperatorRole::Write {
+            Ok(operator)
+        } else {
+            Err(AdminRefusal::ReadOnly)
+        }
     }
 
     /// Counts a refusal and answers it; a wrong token after a delay, which grows with the peer's wrong tokens.
@@ -74,12 +85,18 @@ impl Operators {
 }
 
 fn problem(why: AdminRefusal) -> Problem {
-    if why == AdminRefusal::Closed {
-        let detail = "the operators' routes are closed; set `token` under [admin] to open them";
-        return Problem::new(StatusCode::FORBIDDEN, "admin_closed", detail);
+    match why {
+        AdminRefusal::Closed => {
+            let detail = "the operators' routes are closed; set `token` under [admin] to open them";
+            Problem::new(StatusCode::FORBIDDEN, "admin_closed", detail)
+        }
+        AdminRefusal::ReadOnly => read_only(),
+        AdminRefusal::Host | AdminRefusal::MissingToken | AdminRefusal::WrongToken => {
+            let detail = "send the admin token as a bearer token";
+            Problem::new(StatusCode::UNAUTHORIZED, "bad_admin_token", detail)
+                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
     }
-    Problem::new(StatusCode::UNAUTHORIZED, "bad_admin_token", "send the admin token as a bearer token")
-        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
 /// The answer to a wrong token while as many others of its peer wait as may. It ends the connection, so that each further guess
@@ -94,8 +111,14 @@ fn too_many(version: Version) -> Response {
     problem.with(header::CONNECTION, HeaderValue::from_static("close")).into_response()
 }
 
-async fn check(State(operators): State<Operators>, request: Request, next: Next) -> Response {
-    let Err(why) = operators.authorize(request.headers()) else { return next.run(request).await };
+async fn check(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
+    let why = match entry.authorize(request.method(), request.headers()) {
+        Ok(operator) => {
+            request.extensions_mut().insert(By::new(operator, entry.audit, entry.metrics));
+            return next.run(request).await;
+        }
+        Err(why) => why,
+    };
     let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer.network());
-    operators.refuse(why, peer, request.version()).await
+    entry.refuse(why, peer, request.version()).await
 }

@@ -1,15 +1,22 @@
 //! Reconciles one payment by hand: the provider is asked at once, and the answer says where it differs from the gateway.
 
+use super::audit::{By, Reason, Why};
 use crate::{
     confirm::{Confirmations, Failed, ReconcileError},
     http::{
         asked,
         problem::{self, Problem},
     },
+    payment::Subject,
+    source::Sources,
+    store::{AuditAction, AuditEntry, PaymentDigest},
 };
 use axum::{
-    Router,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
+    Extension, Router,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -20,31 +27,37 @@ use std::{sync::Arc, time::Duration};
 /// When to ask again after the store did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What asks the providers. `None` if the node takes no webhooks.
-type Asks = Option<Arc<Confirmations>>;
+/// What asks the providers, and the registry of sources. `None` if the node takes no webhooks.
+type Asks = Option<(Arc<Confirmations>, Arc<Sources>)>;
 
 /// The route.
-pub(super) fn routes(confirmations: Asks) -> Router {
-    Router::new()
-        .route("/sources/{source}/payments/{payment}/reconcile", post(reconcile))
-        .with_state(confirmations)
+pub(super) fn routes(asks: Asks) -> Router {
+    Router::new().route("/sources/{source}/payments/{payment}/reconcile", post(reconcile)).with_state(asks)
 }
 
 async fn reconcile(
-    State(confirmations): State<Asks>,
+    Extension(by): Extension<By>,
+    State(asks): State<Asks>,
     path: Result<Path<(String, String)>, PathRejection>,
-    RawQuery(query): RawQuery,
+    why: Result<Query<Why>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    if query.is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::bad_request(
-            "bad_parameter",
-            "this route has no parameters; leave the query out",
-        ));
-    }
-    let confirmations = confirmations.ok_or_else(problem::other_role)?;
+    let reason = Why::read(why)?;
+    let (confirmations, sources) = asks.ok_or_else(problem::other_role)?;
     let Ok(Path((source, payment))) = path else { return Err(problem::unknown_source()) };
     let payment = asked::payment(&payment)?;
-    let reconciled = confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))?;
+    Reason::not_naming(reason.as_ref(), &payment)?;
+    let realm = sources.get(&source).ok_or_else(problem::unknown_source)?.realm().clone();
+    let entry = AuditEntry {
+        source: Some(source.clone()),
+        payment: Some(PaymentDigest::of(&Subject::payment(realm.clone(), payment.clone()))),
+        realm: Some(realm),
+        ..by.entry(AuditAction::Reconcile, reason)
+    };
+    let reconciled = by
+        .change(entry, async {
+            confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))
+        })
+        .await?;
     let body = json!(reconciled).to_string();
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -8,6 +8,7 @@ use super::{
     *,
 };
 use crate::{
+    access::{Operator, OperatorRole},
     app::{App, Running},
     clock,
     config::{Config, Listen, Role, fresh_secret},
@@ -79,7 +80,8 @@ impl Gateway {
         let mut config = Config::dev(folder.path().join("data"), &fresh_secret()).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         config.listen = Listen { public: any, ingest: any, admin: any };
-        config.admin_token = Some(ADMIN.into());
+        let operator = Operator { name: "admin".into(), role: OperatorRole::Write };
+        config.operators.add(operator, &ADMIN.into()).unwrap();
         // A source whose ids are the shop's own would be exempt from the check.
         // Some fixtures tell of what has not happened yet.
         let max_future = Some(Duration::from_secs(365 * 86_400));

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
     store::{
-        Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Feed, Head, IndexPart, Log, Notice, Pending,
-        Record, RecordCursor, RecordPage, Settlement,
+        AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Conflict, Erased, Erasure, Expiry, Feed, Head,
+        IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordPage, Settlement,
     },
 };
 use async_trait::async_trait;
@@ -93,7 +93,7 @@ impl Store for Fake {
         Ok(Feed::Gone(Head::default()))
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+    async fn heads(&self) -> Result<Vec<Option<Head>>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -105,6 +105,18 @@ impl Store for Fake {
         _: usize,
     ) -> Result<RecordPage, StoreError> {
         Ok(RecordPage { records: self.records.lock().unwrap().clone(), next: None })
+    }
+
+    async fn audit(&self, _: AuditEntry) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
+        Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn enqueue(&self, _: &str, payment: &Name, _: Duration) -> Result<(), StoreError> {

@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn the_page_of_ignored_events_has_the_table() {
         stands_in(
-            "docs/ignored-events.md",
+            "docs/src/providers/ignored-events.md",
             "<!-- ignored: `paystream check --ignored` -->\n",
             &ignored_table(),
         );

@@ -145,8 +145,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table_of_presets() {
-        stands_in("README.md", "<!-- presets: `paystream check --presets` -->\n", &preset_table());
+    fn the_page_of_presets_has_the_table() {
+        stands_in(
+            "docs/src/providers/presets.md",
+            "<!-- presets: `paystream check --presets` -->\n",
+            &preset_table(),
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn every_built_in_preset_loads_under_the_name_of_its_file() {
 
 #[test]
 fn the_presets_of_the_how_to_load() {
-    let how_to = include_str!("../../../docs/adding-a-provider.md");
+    let how_to = include_str!("../../../docs/src/providers/adding-a-provider.md");
     let blocks = how_to.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let presets: Vec<_> = blocks
         .map(|(block, _)| block)

@@ -3,7 +3,10 @@
 use super::layout::RecordKey;
 use crate::{
     payment::{Event, Name},
-    store::{Appended, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, Record, Settlement, StoreError},
+    store::{
+        Appended, AuditEntry, Backlog, Claim, ClaimTerms, Erased, Erasure, Pending, Record, Settlement,
+        StoreError,
+    },
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -20,6 +23,10 @@ pub(super) enum Command {
     Append { event: Arc<Event>, shared_ids: bool, reply: Reply<Appended> },
     /// Keep a record. Without a reply, the record need not be durable.
     Record { record: Box<Record>, reply: Option<Reply<()>> },
+    /// Add an entry to the audit trail.
+    Audit { entry: Box<AuditEntry>, reply: Reply<()> },
+    /// Remove these pairs, which are too old to be kept, and say how many there still were.
+    Expire { keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Add a pending confirmation.
     Enqueue { source: Arc<str>, payment: Name, after: Duration, reply: Reply<()> },
     /// Claim a pending confirmation.
@@ -47,10 +54,12 @@ impl Command {
             Self::Append { reply, .. } => send(reply, error),
             Self::Record { reply: None, .. } => {}
             Self::Record { reply: Some(reply), .. }
+            | Self::Audit { reply, .. }
             | Self::Enqueue { reply, .. }
             | Self::Settle { reply, .. }
             | Self::Ping { reply } => send(reply, error),
             Self::Claim { reply, .. } => send(reply, error),
+            Self::Expire { reply, .. } => send(reply, error),
             Self::Backlogs { reply } => send(reply, error),
             Self::Erase { reply, .. } | Self::EraseRecords { reply, .. } => send(reply, error),
         }
@@ -61,6 +70,7 @@ impl Command {
 pub(super) enum Answer {
     Append(Reply<Appended>, Result<Appended, StoreError>),
     Done(Reply<()>, Result<(), StoreError>),
+    Expired(Reply<u64>, Result<u64, StoreError>),
     Claim(Reply<Claim>, Claim),
     Backlogs(Reply<Backlogs>, Backlogs),
     Erased(Reply<Erased>, Result<Erased, StoreError>),
@@ -72,6 +82,7 @@ impl Answer {
         let _gone = match self {
             Self::Append(reply, result) => reply.send(result).is_err(),
             Self::Done(reply, result) => reply.send(result).is_err(),
+            Self::Expired(reply, result) => reply.send(result).is_err(),
             Self::Claim(reply, claim) => reply.send(Ok(claim)).is_err(),
             Self::Backlogs(reply, backlogs) => reply.send(Ok(backlogs)).is_err(),
             Self::Erased(reply, result) => reply.send(result).is_err(),

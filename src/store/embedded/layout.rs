@@ -7,6 +7,7 @@
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
 //! | `f` partition, `pos`            | some [`Reference`](crate::store::Reference)s from that place on; the last one is the feed's head |
 //! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
+//! | `a` number                      | [`AuditEntry`](crate::store::AuditEntry): the audit trail |
 //! | `c` source, payment             | [`PendingConfirmation`] |
 //! | `j`                             | the number of the journal's last group that is in the tree |
 //! | `i` realm, payment              | [`IndexPlace`]: the index of the payments that changed most recently |
@@ -326,6 +327,9 @@ const fn kind_of(log: RecordLog) -> u8 {
 pub(super) fn is_of_record(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'q' | b'd'))
 }
+
+/// The prefix of the keys of the audit trail.
+pub(super) const AUDIT: &[u8] = b"a";
 
 /// The prefix of the keys of all pending confirmations.
 pub(super) const CONFIRMATIONS: &[u8] = b"c";

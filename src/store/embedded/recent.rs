@@ -12,10 +12,7 @@ use super::{
 };
 use crate::{
     payment::{Digest, Event, Subject, Tag, Time},
-    store::{
-        Entry, FEED_LEN, Feed, Head, Log, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage,
-        Reference, StoreError,
-    },
+    store::{Entry, FEED_LEN, Feed, Head, Log, RecordCursor, RecordLog, Reference, StoreError},
 };
 use bytes::Bytes;
 use std::{
@@ -369,21 +366,20 @@ impl Recent {
         Ok(records)
     }
 
-    /// Reads a page of a log of records, newest first. The number of a record is its cursor.
-    pub(super) fn records(
+    /// Reads what is numbered under a prefix, newest first, each with its cursor, which is its number: at most `limit` of it.
+    pub(super) fn newest<T>(
         &self,
         prefix: &[u8],
         before: Option<RecordCursor>,
         limit: usize,
-    ) -> Result<RecordPage, StoreError> {
-        let limit = limit.min(RECORDS_PER_SOURCE);
+        read: fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Vec<(RecordCursor, T)>, StoreError> {
         let before = before.map_or(u64::MAX, |cursor| cursor.major);
-        let newest = self.newest_records(&Layer::default(), prefix, before, limit + 1)?;
-        let read = |(key, record): (Vec<u8>, Bytes)| {
-            let cursor = RecordCursor { major: layout::number(&key)?, minor: 0 };
-            Ok((cursor, Record::from_bytes(&record)?))
+        let newest = self.newest_records(&Layer::default(), prefix, before, limit)?;
+        let read = |(key, value): (Vec<u8>, Bytes)| {
+            Ok((RecordCursor { major: layout::number(&key)?, minor: 0 }, read(&value)?))
         };
-        Ok(RecordPage::first(newest.into_iter().map(read).collect::<Result<_, StoreError>>()?, limit))
+        newest.into_iter().map(read).collect()
     }
 
     /// Reads all pending confirmations.

@@ -2,6 +2,7 @@ mod backup;
 mod carrying;
 mod faults;
 mod index;
+mod labels;
 
 use super::{
     carrier::{Carrier, PACE, Pace},
@@ -255,6 +256,7 @@ fn writer(recent: Arc<Recent>, journal: Journal, commands: std::sync::mpsc::Rece
         notices: broadcast::channel(16).0,
         published: Arc::default(),
         records: RecordLogs::default(),
+        audit: audit::AuditNumbers::default(),
         work: WorkQueues::default(),
         history_ms: 180 * DAY_MS,
         clock: Arc::new(crate::clock::now),

@@ -5,6 +5,7 @@
 //! on what this batch has written so far.
 
 use super::{
+    audit::{self, AuditNumbers},
     batch::{Batch, MAX_CHANGE_BYTES},
     carrier::Pace,
     change::{Change, NewEntry},
@@ -70,6 +71,8 @@ pub(super) struct Writer {
     pub(super) heads: Vec<Head>,
     /// The records of all sources.
     pub(super) records: RecordLogs,
+    /// The audit trail.
+    pub(super) audit: AuditNumbers,
     /// The pending confirmations.
     pub(super) work: WorkQueues,
     /// How long a log lives after its last event, in milliseconds.
@@ -277,6 +280,8 @@ impl Writer {
                 };
                 Answer::Done(reply, result)
             }
+            Command::Audit { entry, reply } => Answer::Done(reply, self.audit.write(batch, &entry)),
+            Command::Expire { keys, reply } => Answer::Expired(reply, audit::remove(batch, keys)),
             Command::Enqueue { source, payment, after, reply } => {
                 Answer::Done(reply, self.work.enqueue(batch, (source, payment), after, now))
             }

@@ -22,7 +22,7 @@ const BYTES_PER_CALL: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Appending {
     pub(super) tag: Tag,
-    partition: u8,
+    pub(super) partition: u8,
     realm: Name,
     kind: Kind,
     id: Name,
@@ -74,12 +74,12 @@ impl Caller {
     /// Returns the command that makes these appends.
     pub(super) fn call(&self, appends: &[&Appending]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        let keys = if self.share > 0 { 7 } else { 4 };
+        let keys = if self.share > 0 { 5 } else { 4 };
         command.arg(&self.script).arg(keys * appends.len());
         for Appending { log, meta, partition, realm, .. } in appends {
             command.arg(log).arg(meta).arg(self.plan.head(*partition)).arg(self.plan.feed(*partition));
             if self.share > 0 {
-                command.arg(&self.plan.index_keys(*partition, realm));
+                command.arg(self.plan.changed(*partition, realm));
             }
         }
         command.arg(MAX_LOG).arg(FEED_LEN).arg(self.replicas).arg(self.share);

@@ -10,7 +10,7 @@ use super::{
     scripts::{LOADED, PROBE},
     settings::Durability,
 };
-use redis::{Pipeline, Value, aio::MultiplexedConnection};
+use redis::{Pipeline, ServerError, Value, aio::MultiplexedConnection};
 use std::collections::HashMap;
 
 /// The oldest major version that works: sharded channels and scripts with flags came with it.
@@ -27,12 +27,16 @@ pub(super) struct Checks {
     pub(super) ack_replicas: u32,
     /// Names the keys that the checks look at.
     pub(super) plan: Plan,
+    /// Whether the servers are the nodes of a cluster.
+    pub(super) is_cluster: bool,
+    /// Whether the servers were found out from others, and so are found again after one has become a replica.
+    pub(super) is_found: bool,
 }
 
 impl Checks {
     /// The checks for a connection that only reads, which may lead to a server of any durability.
     pub(super) fn for_reading(&self) -> Self {
-        Self { durability: Durability::None, ack_replicas: 0, plan: self.plan.clone() }
+        Self { durability: Durability::None, ack_replicas: 0, ..self.clone() }
     }
 
     /// Checks that the server is what the configuration asks for, and returns which one it is. Takes one round trip, and
@@ -41,8 +45,12 @@ impl Checks {
         self.ask(connection).await.map(|info| info.get("run_id").to_owned())
     }
 
-    /// Checks besides whether an append would succeed now.
-    pub(super) async fn ready(&self, connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
+    /// Checks besides whether an append to a partition would succeed now, if the server has one.
+    pub(super) async fn ready(
+        &self,
+        connection: &mut MultiplexedConnection,
+        partition: Option<u8>,
+    ) -> Result<(), Unfit> {
         let info = self.ask(connection).await?;
         let (replicas, wanted) = (info.online_replicas(), self.ack_replicas);
         if replicas < wanted {
@@ -50,21 +58,32 @@ impl Checks {
                 "it has {replicas} replicas online, fewer than ack_replicas = {wanted}; start them, or lower it"
             )));
         }
+        let Some(partition) = partition else { return Ok(()) };
         let mut trial = Pipeline::new();
         for script in LOADED {
             trial.cmd("SCRIPT").arg("LOAD").arg(script);
         }
-        trial.cmd("EVAL").arg(PROBE).arg(1).arg(self.plan.head(0)).arg(self.plan.channel(0));
+        trial.cmd("EVAL").arg(PROBE).arg(1).arg(self.plan.head(partition)).arg(self.plan.channel(partition));
         let answers = connection.send_packed_commands(&trial, 0, LOADED.len() + 1).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
-        answers.iter().find_map(refusal).map_or(Ok(()), |error| Err(Unfit::refused(error)))
+        match answers.iter().find_map(refusal) {
+            // The slot is just being moved, which takes no primary.
+            Some(error) if self.is_cluster && ["MOVED", "ASK", "TRYAGAIN"].contains(&error.code()) => Ok(()),
+            Some(error) => Err(Unfit::refused(error)),
+            None => Ok(()),
+        }
     }
 
     /// Returns what a fit server says about itself.
     async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<Info, Unfit> {
         let mut questions = Pipeline::new();
         questions.cmd("INFO").cmd("CLUSTER").arg("INFO");
-        questions.cmd("CONFIG").arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
+        questions
+            .cmd("CONFIG")
+            .arg("GET")
+            .arg("appendfsync")
+            .arg("no-appendfsync-on-rewrite")
+            .arg("maxmemory-policy");
         layout::ask(&mut questions, &self.plan);
         let answers = connection.send_packed_commands(&questions, 0, 4).await;
         let answers = answers.map_err(|error| Unfit::NotYet(in_words(&error)))?;
@@ -79,11 +98,18 @@ impl Checks {
         if info.get("loading") == "1" {
             return Err(Unfit::NotYet("it is loading its data".to_owned()));
         }
+        if self.is_found && info.get("role") == "slave" {
+            return Err(Unfit::NotYet("it is a replica".to_owned()));
+        }
         let faults = self.faults(&info);
         if !faults.is_empty() {
             return Err(Unfit::Wrong(faults));
         }
-        layout::check(connection, &self.plan, &layout).await?;
+        // In a cluster, the server that has the key of the layout tells it.
+        let is_elsewhere = |error: &ServerError| self.is_cluster && ["MOVED", "ASK"].contains(&error.code());
+        if !refusal(&layout).is_some_and(is_elsewhere) {
+            layout::check(connection, &self.plan, &layout).await?;
+        }
         Ok(info)
     }
 
@@ -98,14 +124,16 @@ impl Checks {
         if info.get("role") == "slave" {
             faults.push("it is a replica; give the primary's address in [store] url".to_owned());
         }
-        if info.get("cluster_enabled") == "1" && info.get("cluster_size") != "1" {
+        if !self.is_cluster && info.get("cluster_enabled") == "1" && info.get("cluster_size") != "1" {
             faults.push(
-                "it is part of a cluster, which this version of Paystream does not support; use a single server"
+                "it is part of a cluster; let [store] url begin with redis+cluster:// or rediss+cluster://"
                     .to_owned(),
             );
         }
-        if self.durability != Durability::None {
-            faults.extend(self.less_durable(info));
+        match self.durability {
+            Durability::None => {}
+            Durability::Service => faults.extend(evicting(info)),
+            _ => faults.extend(self.less_durable(info)),
         }
         faults
     }
@@ -149,6 +177,17 @@ impl Checks {
         }
         faults
     }
+}
+
+/// The one setting by which a service would not keep what it has acknowledged, if it tells that.
+fn evicting(info: &Info) -> Option<String> {
+    let policy = info.get("maxmemory_policy");
+    let policy = if policy.is_empty() { info.get("maxmemory-policy") } else { policy };
+    (!policy.is_empty() && policy != "noeviction").then(|| {
+        format!(
+            "its maxmemory-policy is {policy}, so it may evict payments; choose noeviction in the service's own settings, such as a parameter group"
+        )
+    })
 }
 
 /// The fields of `INFO`, and those of `CONFIG GET` where the server answers it.
@@ -201,9 +240,15 @@ mod tests {
                         appendfsync:everysec\r\nno-appendfsync-on-rewrite:no\r\n";
 
     fn faults(durability: Durability, info: &str) -> String {
-        Checks { durability, ack_replicas: 0, plan: Plan::new("ps".to_owned()) }
-            .faults(&Info::parse(info))
-            .join("; ")
+        Checks {
+            durability,
+            ack_replicas: 0,
+            plan: Plan::new("ps".to_owned()),
+            is_cluster: false,
+            is_found: false,
+        }
+        .faults(&Info::parse(info))
+        .join("; ")
     }
 
     #[test]
@@ -219,6 +264,9 @@ mod tests {
                 "redis_version:8.2.0\nmaxmemory_policy:allkeys-lru\naof_enabled:0\nappendfsync:no",
             ),
             (Durability::Everysec, &format!("{GOOD}cluster_enabled:1\ncluster_size:1")),
+            // A service that tells nothing, and one that tells that it has no append-only file.
+            (Durability::Service, "redis_version:7.1.0\n"),
+            (Durability::Service, &GOOD.replace("aof_enabled:1", "aof_enabled:0")),
         ] {
             assert_eq!(faults(durability, info), "", "{info}");
         }
@@ -228,6 +276,18 @@ mod tests {
     fn each_fault_comes_with_its_remedy() {
         for (durability, from, to, expected) in [
             (Durability::None, "7.0.15", "6.2.1", "its version is 6.2.1; use Redis 7"),
+            (
+                Durability::Service,
+                "noeviction",
+                "volatile-lru",
+                "choose noeviction in the service's own settings",
+            ),
+            (
+                Durability::None,
+                "role",
+                "cluster_enabled:1\r\ncluster_size:3\r\nrole",
+                "let [store] url begin with redis+cluster://",
+            ),
             (Durability::None, "master", "slave", "it is a replica; give the primary's address"),
             (
                 Durability::Everysec,

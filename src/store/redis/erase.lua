@@ -6,18 +6,18 @@
 --
 -- KEYS  log, meta, head, feed  as in append.lua; a reference to an erased log has t tag, x tag of the log's first entry, and that of
 --                              the erasure also e events removed, n references replaced
---       changed, first, index  the index of the realm in the partition, as in append.lua, whether one is kept or not
+--       changed                the index of the realm in the partition, as in append.lua, whether one is kept or not
 -- ARGV  tag, channel, longest feed, payment
 --
 -- Returns {events removed, references replaced}. {0, 0} means that there was nothing, or an empty remainder.
-local log, meta, head, feed, changed, first_seen, index = unpack(KEYS)
+local log, meta, head, feed, changed = unpack(KEYS)
 local tag, channel, kept, payment = unpack(ARGV)
 
 local events = redis.call('XLEN', log)
 local entry = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 local first = entry and entry[2][2]
 local known = redis.call('HMGET', meta, 'seq')[1] or redis.call('HMGET', meta, 'provider')[1]
-local last = redis.call('HMGET', head, 'pos', 'tag', 'indexed')
+local last = redis.call('HMGET', head, 'pos', 'tag', 'listed')
 local listed = redis.call('ZSCORE', changed, payment)
 local time = redis.call('TIME')
 local references = redis.call('XRANGE', feed, '-', '+')
@@ -38,8 +38,7 @@ end
 -- A log whose time is over may still be listed.
 if listed then
   redis.call('ZREM', changed, payment)
-  redis.call('ZREM', first_seen, payment)
-  redis.call('HSET', index, 'erased', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+  redis.call('HSET', head, 'erased ' .. changed, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 end
 if events == 0 and not known and named == 0 then
   return {0, 0}
@@ -60,9 +59,9 @@ if named > 0 or not last[1] then
   end
 end
 redis.call('XADD', feed, 'MAXLEN', '~', kept, pos .. '-0', 't', tag, 'x', first, 'e', events, 'n', named)
-if last[1] and last[3] == last[1] then
+if last[1] and last[3] and last[3]:sub(16) == last[1] then
   -- The index knows of this too.
-  redis.call('HSET', head, 'pos', pos, 'tag', tag, 'indexed', pos)
+  redis.call('HSET', head, 'pos', pos, 'tag', tag, 'listed', last[3]:sub(1, 15) .. pos)
 else
   redis.call('HSET', head, 'pos', pos, 'tag', tag)
 end

@@ -15,7 +15,7 @@ impl Redis {
         let sources = self.sources_to_search(erasure).await?;
         let confirmations = try_join_all(sources.iter().map(async |source| {
             let command = self.confirmations.forget(source, &erasure.subject.id);
-            reply::count(&self.writer()?.write(command, true).await?)
+            reply::count(&self.write(command, true).await?)
         }))
         .await?;
         let mut erased = Erased { confirmations: confirmations.into_iter().sum(), ..Erased::default() };
@@ -43,17 +43,17 @@ impl Redis {
         let mut command = redis::cmd("EVALSHA");
         command
             .arg(&self.erase)
-            .arg(7)
+            .arg(5)
             .arg(self.plan.log(subject))
             .arg(self.plan.meta(subject))
             .arg(self.plan.head(partition))
             .arg(self.plan.feed(partition))
-            .arg(&self.plan.index_keys(partition, &subject.realm))
+            .arg(self.plan.changed(partition, &subject.realm))
             .arg(Tag::from_random(rand::random()).to_string())
             .arg(self.plan.channel(partition))
             .arg(FEED_LEN)
             .arg(subject.id.as_str());
-        let [events, references] = reply::counts(self.writer()?.write(command, true).await?)?;
+        let [events, references] = reply::counts(self.write(command, true).await?)?;
         Ok(Erased { events, references, ..Erased::default() })
     }
 
@@ -69,14 +69,14 @@ impl Redis {
         for stream in &streams {
             commands.cmd("XRANGE").arg(stream).arg("-").arg("+");
         }
-        let answers = self.reader()?.ask(&commands, streams.len()).await?;
+        let answers = self.shards()?.ask(&commands).await?;
         let mut removed = 0;
         for (stream, answer) in streams.iter().zip(answers) {
             let ids = reply::bearing(answer, &erasure.subject.id)?;
             if !ids.is_empty() {
                 let mut command = redis::cmd("XDEL");
                 command.arg(stream).arg(&ids);
-                self.writer()?.write(command, true).await?;
+                self.write(command, true).await?;
                 removed += ids.len() as u64;
             }
         }

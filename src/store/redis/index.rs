@@ -1,4 +1,5 @@
-//! The index on the server: in each partition, for each realm, the payments by the time of their last change and by that of their first.
+//! The index on the server: in each partition, for each realm, the payments by the time of their last change. When a payment came first is
+//! beside its log.
 //!
 //! `append.lua` writes it in the step of the append. One number holds the time of a change and the number of the entry: a log has at most
 //! 512 entries, so milliseconds times 1024 and the number fit into the 53 bits of a score. The head of a partition says up to which
@@ -10,10 +11,16 @@ use super::{
     reply::{corrupt, count, list, parse, text},
 };
 use crate::{
-    payment::{Name, Time},
+    payment::{Name, Subject, Time},
     store::{IndexPart, Listed, StoreError},
 };
 use redis::{Pipeline, Value};
+
+/// How many payments are asked for at once when they came first.
+const FIRSTS: usize = 4096;
+
+/// The digits of the time before the place up to which an index is kept.
+const TIME_DIGITS: usize = 15;
 
 /// What one millisecond is in the score of a change.
 const MS: i64 = 1024;
@@ -29,14 +36,15 @@ pub(super) struct Reading {
 }
 
 /// Asks where the index stands: the server's time, and of each of these partitions what is known of it and of the realm.
-pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> (Pipeline, usize) {
-    let mut commands = Pipeline::with_capacity(1 + 2 * from.len());
+pub(super) fn ask_state(plan: &Plan, realm: &Name, from: &[(u8, Time)]) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(1 + from.len());
     commands.cmd("TIME");
     for (partition, _) in from {
-        commands.cmd("HMGET").arg(plan.head(*partition)).arg(&["pos", "indexed", "begun"]);
-        commands.cmd("HMGET").arg(plan.index(*partition, realm)).arg(&["cut", "erased"]);
+        let changed = plan.changed(*partition, realm);
+        commands.cmd("HMGET").arg(plan.head(*partition)).arg(&["pos", "listed", "begun"]);
+        commands.arg(format!("cut {changed}")).arg(format!("erased {changed}"));
     }
-    (commands, 1 + 2 * from.len())
+    commands
 }
 
 /// Reads the answers to [`ask_state`].
@@ -48,13 +56,13 @@ pub(super) fn state(answers: Vec<Value>, from: &[(u8, Time)]) -> Result<Vec<Read
     let now = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
     let now = time(now)?;
     let reading = |(partition, from): &(u8, Time)| {
-        let (head, realm) = (next()?, next()?);
-        let ([pos, indexed, begun], [cut, erased]) = (&head[..], &realm[..]) else {
+        let head = next()?;
+        let [pos, listed, begun, cut, erased] = &head[..] else {
             return Err(corrupt("the state of an index"));
         };
-        let begun = match (text(pos), text(indexed)) {
+        let begun = match (text(pos), text(listed).and_then(|listed| listed.get(TIME_DIGITS..))) {
             (None, _) => None,
-            (Some(pos), Some(indexed)) if pos == indexed => optional(begun)?,
+            (Some(pos), Some(listed)) if pos == listed => optional(begun)?,
             // Something was appended that the index does not know.
             (Some(_), _) => Some(now),
         };
@@ -67,7 +75,7 @@ pub(super) fn state(answers: Vec<Value>, from: &[(u8, Time)]) -> Result<Vec<Read
 }
 
 /// Asks for the payments that changed at or after the time, and how many there are.
-pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (Pipeline, usize) {
+pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(2 * readings.len());
     for Reading { partition, begun, from, .. } in readings {
         let changed = plan.changed(*partition, realm);
@@ -75,7 +83,7 @@ pub(super) fn ask_changes(plan: &Plan, realm: &Name, readings: &[Reading]) -> (P
         commands.cmd("ZCOUNT").arg(&changed).arg(begun).arg("+inf");
         commands.cmd("ZRANGE").arg(&changed).arg(from).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
     }
-    (commands, 2 * readings.len())
+    commands
 }
 
 /// Reads the answers to [`ask_changes`].
@@ -96,31 +104,29 @@ pub(super) fn changes(answers: Vec<Value>, readings: &mut [Reading]) -> Result<(
     Ok(())
 }
 
-/// Asks when those payments came first; nothing if there are none.
-pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Option<(Pipeline, usize)> {
-    let asked: Vec<_> = readings.iter().filter(|reading| !reading.part.listed.is_empty()).collect();
-    let mut commands = Pipeline::with_capacity(asked.len());
-    for Reading { partition, part, .. } in &asked {
-        let command = commands.cmd("ZMSCORE").arg(plan.first_seen(*partition, realm));
-        part.listed.iter().for_each(|listed| _ = command.arg(listed.payment.as_str()));
-    }
-    (!asked.is_empty()).then_some((commands, asked.len()))
+/// Asks when those payments came first, in parts that the server answers in a few milliseconds each.
+pub(super) fn ask_firsts(plan: &Plan, realm: &Name, readings: &[Reading]) -> Vec<Pipeline> {
+    let listed: Vec<_> = readings.iter().flat_map(|reading| &reading.part.listed).collect();
+    let ask = |listed: &[&Listed]| {
+        let mut commands = Pipeline::with_capacity(listed.len());
+        for Listed { payment, .. } in listed {
+            let subject = Subject::payment(realm.clone(), payment.clone());
+            commands.cmd("HMGET").arg(plan.meta(&subject)).arg("first");
+        }
+        commands
+    };
+    listed.chunks(FIRSTS).map(ask).collect()
 }
 
-/// Reads the answers to [`ask_firsts`]. A payment that has left the index meanwhile is left out.
+/// Reads the answers to [`ask_firsts`]. Of a payment whose log has gone, nobody knows when it came.
 pub(super) fn firsts(answers: Vec<Value>, readings: Vec<Reading>) -> Result<Vec<IndexPart>, StoreError> {
     let mut answers = answers.into_iter();
     let mut parts = Vec::with_capacity(readings.len());
     for Reading { mut part, .. } in readings {
-        if !part.listed.is_empty() {
-            let firsts = list(answers.next().unwrap_or_default())?;
-            let mut listed = Vec::with_capacity(part.listed.len());
-            for (known, first) in part.listed.into_iter().zip(firsts) {
-                if first != Value::Nil {
-                    listed.push(Listed { first_seen: time(score_of(&first)?)?, ..known });
-                }
-            }
-            part.listed = listed;
+        for listed in &mut part.listed {
+            let answer = list(answers.next().unwrap_or_default())?;
+            let [first] = &answer[..] else { return Err(corrupt("when a payment came first")) };
+            listed.first_seen = optional(first)?.unwrap_or(listed.changed);
         }
         parts.push(part);
     }

@@ -8,7 +8,7 @@ use super::{
     error::{Unfit, in_words, refusal},
     plan::Plan,
 };
-use redis::{Pipeline, Value, aio::MultiplexedConnection};
+use redis::{Pipeline, ServerError, Value, aio::MultiplexedConnection};
 
 /// The number of the layout that this version reads and writes. Layout 1 had the partition's number as hash tag, one stream
 /// of delivery records for each source, and no key for its number.
@@ -53,10 +53,13 @@ async fn key_of_layout_1(
         commands.cmd("EXISTS").arg(head);
     }
     let answers = send(connection, &commands, heads.len()).await?;
-    if let Some(error) = answers.iter().find_map(refusal) {
+    // In a cluster, each server knows only those keys that it has.
+    let is_elsewhere = |error: &&ServerError| ["MOVED", "ASK"].contains(&error.code());
+    if let Some(error) = answers.iter().filter_map(refusal).find(|error| !is_elsewhere(error)) {
         return Err(Unfit::refused(error));
     }
-    let found = heads.into_iter().zip(answers).find(|(_, answer)| *answer != Value::Int(0));
+    let found =
+        heads.into_iter().zip(answers).find(|(_, answer)| matches!(answer, Value::Int(found) if *found != 0));
     Ok(found.map(|(head, _)| head))
 }
 

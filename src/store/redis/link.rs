@@ -6,17 +6,15 @@
 
 use super::{
     check::{Checks, Server},
-    error::{Unfit, in_words, passes, refusal, told},
+    error::{Unfit, in_words},
+    login::Login,
+    node::Node,
 };
 use crate::{
     backoff::Backoff,
     metrics::{Metrics, StoreFault},
-    store::StoreError,
 };
-use redis::{
-    AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, ServerError, Value,
-    aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Pipeline, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use std::{
     convert::Infallible,
     sync::{Arc, Weak},
@@ -24,7 +22,7 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 /// How long a caller waits for the store, retries included. After that, a provider gets 503 and sends its webhook again.
@@ -36,16 +34,22 @@ pub(super) const ANSWER: Duration = Duration::from_millis(900);
 /// The pause before a retry of what failed for a reason that passes by itself.
 pub(super) const AGAIN: Duration = Duration::from_millis(20);
 
-/// Opens connections to the configured server.
+/// Opens connections to one server.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    client: Client,
+    login: Login,
+    node: Node,
     metrics: Arc<Metrics>,
 }
 
 impl Connector {
-    pub(super) const fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics }
+    pub(super) const fn new(login: Login, node: Node, metrics: Arc<Metrics>) -> Self {
+        Self { login, node, metrics }
+    }
+
+    /// The server.
+    pub(super) const fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Connects, greets and logs in. `config` may add what else the connection needs, such as a receiver of pushes.
@@ -54,7 +58,9 @@ impl Connector {
         config: AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, Unfit> {
         let config = config.set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let config = self.login.route(&self.node, config);
+        let client = self.login.client(&self.node)?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         match timeout(ANSWER, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Unfit::unconnected(&error)),
@@ -110,15 +116,15 @@ pub(super) struct Link {
 
 #[derive(Clone)]
 enum State {
-    /// There is no connection, for this reason.
-    Down(Arc<str>),
+    /// There is no connection since this time, for this reason.
+    Down(Instant, Arc<str>),
     Up(Up),
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Down(why) => write!(f, "down: {why}"),
+            Self::Down(_, why) => write!(f, "down: {why}"),
             Self::Up(up) => write!(f, "up, connection {}", up.number),
         }
     }
@@ -143,7 +149,7 @@ impl Up {
 impl Link {
     /// Begins to connect, and uses only a server that passes the checks.
     pub(super) fn start(connector: Connector, checks: Checks) -> Self {
-        let state = Arc::new(watch::Sender::new(State::Down("not connected yet".into())));
+        let state = Arc::new(watch::Sender::new(State::Down(Instant::now(), "not connected yet".into())));
         let link = Self { state, connector };
         let (changes, state) = (link.state.subscribe(), Arc::downgrade(&link.state));
         tokio::spawn(keep(link.connector.clone(), checks, state, changes));
@@ -165,8 +171,21 @@ impl Link {
     /// Returns why there is no connection, if there is none.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         match &*self.state.borrow() {
-            State::Down(why) => Some(Arc::clone(why)),
+            State::Down(_, why) => Some(Arc::clone(why)),
             State::Up(_) => None,
+        }
+    }
+
+    /// Whether there has been no connection for longer than a caller waits.
+    pub(super) fn is_long_down(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Down(since, _) if since.elapsed() > PATIENCE)
+    }
+
+    /// Returns the connection if there is one now.
+    pub(super) fn up_now(&self) -> Option<Up> {
+        match &*self.state.borrow() {
+            State::Up(up) => Some(up.clone()),
+            State::Down(..) => None,
         }
     }
 
@@ -181,44 +200,9 @@ impl Link {
     pub(super) fn leave(&self, why: &str) {
         let number = match &*self.state.borrow() {
             State::Up(up) => up.number,
-            State::Down(_) => return,
+            State::Down(..) => return,
         };
         self.broken(number, why);
-    }
-
-    /// Gives up the connection if the error says that its server became a replica. It will hardly be the primary again soon, and
-    /// the address may lead to the new primary by now.
-    pub(super) fn leave_a_replica(&self, up: &Up, error: &ServerError) {
-        if error.code() == "READONLY" {
-            self.broken(up.number, "it has become a replica");
-        }
-    }
-
-    /// Sends the commands and returns their `count` answers. Retries errors that pass by themselves for at most [`PATIENCE`]; any
-    /// other error of the server is returned at once.
-    pub(super) async fn ask(&self, commands: &Pipeline, count: usize) -> Result<Vec<Value>, StoreError> {
-        let until = Instant::now() + PATIENCE;
-        let mut trouble = None;
-        while let Ok(mut up) = timeout_at(until, self.up()).await {
-            match timeout_at(until, up.send(commands, count)).await {
-                Ok(Ok(answers)) => match answers.iter().find_map(refusal) {
-                    None => return Ok(answers),
-                    Some(error) if passes(error) => {
-                        trouble = Some(told(error));
-                        self.leave_a_replica(&up, error);
-                    }
-                    Some(error) => return Err(StoreError::Unavailable(told(error))),
-                },
-                Ok(Err(why)) => {
-                    self.broken(up.number, &why);
-                    trouble = Some(why);
-                }
-                Err(_) => trouble = Some("no answer in time".to_owned()),
-            }
-            sleep(AGAIN).await;
-        }
-        let trouble = self.trouble().map(|why| why.to_string()).or(trouble);
-        Err(StoreError::Unavailable(trouble.unwrap_or_else(|| "no answer in time".to_owned())))
     }
 }
 
@@ -238,17 +222,24 @@ async fn keep(
                 pause = Pause::new();
                 state.send_replace(State::Up(Up { number, connection }));
                 drop(state);
-                if changes.wait_for(|state| matches!(state, State::Down(_))).await.is_err() {
+                if changes.wait_for(|state| matches!(state, State::Down(..))).await.is_err() {
                     return;
                 }
             }
             Err(why) => {
                 connector.count(StoreFault::Connect);
                 let why: Arc<str> = why.to_string().into();
-                let before = state.send_replace(State::Down(Arc::clone(&why)));
+                let mut is_new = true;
+                state.send_modify(|state| {
+                    let mut since = Instant::now();
+                    if let State::Down(before, said) = &*state {
+                        (since, is_new) = (*before, *said != why);
+                    }
+                    *state = State::Down(since, Arc::clone(&why));
+                });
                 // The log tells each reason once, because an operator may have to change something.
-                if !matches!(before, State::Down(said) if said == why) {
-                    tracing::warn!(%why, "no connection to the store");
+                if is_new {
+                    tracing::warn!(server = %connector.node, %why, "no connection to the store");
                 }
                 drop(state);
                 pause.take().await;
@@ -275,7 +266,7 @@ fn take_out(state: &watch::Sender<State>, number: u64, why: &str) -> bool {
     let is_news = state.send_if_modified(|state| {
         let is_meant = matches!(state, State::Up(up) if up.number == number);
         if is_meant {
-            *state = State::Down(why.into());
+            *state = State::Down(Instant::now(), why.into());
         }
         is_meant
     });

@@ -15,6 +15,7 @@
 //! | `ps:{acme}:pending`, `:due`, `:since`, `:pace` | hash, two sorted sets, hash: the pending confirmations of a source |
 //! | `ps:pending` | set: the sources that ever had a pending confirmation |
 //! | `ps:sources` | set: the sources that ever had a record |
+//! | `ps:audit` | stream: the audit trail |
 //!
 //! What stands in braces is the hash tag, which decides the slot in a cluster. So all that one append touches lies on one server, and so
 //! do the pending confirmations of one source. `muq` stands for one of the 256 tags in [`tags`]. A change of this table
@@ -67,28 +68,9 @@ impl Plan {
         format!("{}:feed", self.channel(partition))
     }
 
-    /// The payments of a realm in a partition, by their last changes.
+    /// The index of a realm in a partition: its payments, by their last changes.
     pub(super) fn changed(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("changed", partition, realm)
-    }
-
-    /// The same payments, by the times at which they came.
-    pub(super) fn first_seen(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("first", partition, realm)
-    }
-
-    /// What else the index knows of a realm in a partition.
-    pub(super) fn index(&self, partition: u8, realm: &Name) -> String {
-        self.of_realm("index", partition, realm)
-    }
-
-    /// The keys of the index of a realm in a partition, in the order in which the scripts take them.
-    pub(super) fn index_keys(&self, partition: u8, realm: &Name) -> [String; 3] {
-        [self.changed(partition, realm), self.first_seen(partition, realm), self.index(partition, realm)]
-    }
-
-    fn of_realm(&self, what: &str, partition: u8, realm: &Name) -> String {
-        format!("{}:{what}:{realm}", self.channel(partition))
+        format!("{}:changed:{realm}", self.channel(partition))
     }
 
     /// The channel of a partition, with which all its keys begin too.
@@ -127,6 +109,11 @@ impl Plan {
     /// The key of the set of all sources that ever had a record. It lies in a slot of its own, as that of [`Self::pending_sources`].
     pub(super) fn recorded_sources(&self) -> String {
         format!("{}:sources", self.prefix)
+    }
+
+    /// The key of the audit trail. It lies in a slot of its own.
+    pub(super) fn audit(&self) -> String {
+        format!("{}:audit", self.prefix)
     }
 
     /// Returns the partition to which a channel belongs.

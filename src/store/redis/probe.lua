@@ -11,7 +11,7 @@ local needed = {
   {'SPUBLISH', channel, '1'}, {'SSUBSCRIBE', channel},
   {'TIME'}, {'HGET', head, 'pos'}, {'HDEL', head, 'pos'}, {'ZADD', head, '1', '1'}, {'ZCARD', head},
   {'ZRANGE', head, '0', '0'}, {'ZSCORE', head, '1'}, {'ZREM', head, '1'}, {'ZCOUNT', head, '0', '1'},
-  {'ZMSCORE', head, '1'}, {'ZPOPMIN', head, '1'},
+  {'ZPOPMIN', head, '1'},
   {'SADD', head, '1'}, {'SMEMBERS', head}, {'XREVRANGE', head, '+', '-'}, {'SET', head, '1'}, {'EXISTS', head},
   {'RPUSH', head, '1'}, {'LLEN', head}, {'LPOP', head}, {'XDEL', head, '1-1'},
 }

@@ -106,7 +106,7 @@ impl Records {
         command
     }
 
-    /// Returns the commands that read the newest records of each stream of a log, and their number: one more than `limit` before
+    /// Returns the commands that read the newest records of each stream of a log: one more than `limit` before
     /// `before`, and those beside them of the same millisecond, which [`reply::records`](super::reply::records) sorts out.
     pub(super) fn newest(
         &self,
@@ -114,7 +114,7 @@ impl Records {
         source: &str,
         before: Option<RecordCursor>,
         limit: usize,
-    ) -> (Pipeline, usize) {
+    ) -> Pipeline {
         let streams = self.streams(log, source);
         let end = before.map_or_else(|| "+".to_owned(), |before| before.major.to_string());
         let count = limit + 1 + before.map_or(0, |_| OF_ONE_MS);
@@ -122,6 +122,6 @@ impl Records {
         for stream in &streams {
             commands.cmd("XREVRANGE").arg(stream).arg(&end).arg("-").arg("COUNT").arg(count);
         }
-        (commands, streams.len())
+        commands
     }
 }

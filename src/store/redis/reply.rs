@@ -56,19 +56,26 @@ pub(super) fn log(answer: Value) -> Result<Log, StoreError> {
     Ok(log)
 }
 
-/// Reads the answers of one transaction: the head of a partition, and its references from place `from` on.
-pub(super) fn feed(plan: &Plan, mut answers: Vec<Value>, from: u64) -> Result<Feed, StoreError> {
-    let answers = answers.pop().ok_or_else(|| corrupt("no answer"))?;
-    let Ok([here, references]) = <[Value; 2]>::try_from(list(answers)?) else {
-        return Err(corrupt("a transaction of two"));
+/// Reads the references of a partition from place `from` on, and its head, which was read after them. The last reference is the head as of
+/// the time of the references; the other head counts only if there is none.
+pub(super) fn feed(plan: &Plan, answers: Vec<Value>, from: u64) -> Result<Feed, StoreError> {
+    let Ok([references, later]) = <[Value; 2]>::try_from(answers) else {
+        return Err(corrupt("the references and the head of a partition"));
     };
-    let here = head(&here)?;
+    let references = list(references)?;
+    let here = match references.last() {
+        Some(newest) => {
+            let (pos, mut fields) = entry_of(newest.clone())?;
+            Head { pos, tag: fields.parse("t")? }
+        }
+        None => head(&later)?,
+    };
     // The server trims whole nodes of its stream, so it may keep more references than the store promises.
     let oldest = here.pos.saturating_sub(FEED_LEN) + u64::from(here.pos > 0);
     if from > here.pos.max(1) || from < oldest.max(u64::from(here.pos > 0)) {
         return Ok(Feed::Gone(here));
     }
-    let references = list(references)?
+    let references = references
         .into_iter()
         .map(|entry| {
             let (pos, mut fields) = entry_of(entry)?;
@@ -132,7 +139,7 @@ pub(super) fn bearing(answer: Value, payment: &Name) -> Result<Vec<String>, Stor
     for entry in list(answer)? {
         let (id, record) = record_of(entry)?;
         if record.bears(payment) {
-            ids.push(text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned());
+            ids.push(id);
         }
     }
     Ok(ids)
@@ -154,11 +161,18 @@ pub(super) fn counts(answer: Value) -> Result<[u64; 2], StoreError> {
     }
 }
 
-/// Reads the id of a record's entry and the record.
-fn record_of(entry: Value) -> Result<(Value, Record), StoreError> {
+/// Reads the id of an entry, and the bytes of its field `r`.
+pub(super) fn id_and_body(entry: Value) -> Result<(String, Vec<u8>), StoreError> {
     let Ok([id, fields]) = <[Value; 2]>::try_from(list(entry)?) else { return Err(corrupt("a record")) };
+    let id = text(&id).ok_or_else(|| corrupt("the id of a record"))?.to_owned();
     let body = Fields(list(fields)?).get("r");
-    Ok((id, Record::from_bytes(bytes(body.as_ref()).unwrap_or_default())?))
+    Ok((id, bytes(body.as_ref()).unwrap_or_default().to_vec()))
+}
+
+/// Reads the id of a record's entry and the record.
+fn record_of(entry: Value) -> Result<(String, Record), StoreError> {
+    let (id, body) = id_and_body(entry)?;
+    Ok((id, Record::from_bytes(&body)?))
 }
 
 /// Reads one record of a stream. Its cursor orders the records of all streams of a log: by the millisecond of the server in which they
@@ -169,7 +183,7 @@ fn record(stream: u64, is_alone: bool, entry: Value) -> Result<(RecordCursor, Re
     const STREAM: u32 = 4;
     const ENTRY: u32 = 12;
     let (id, record) = record_of(entry)?;
-    let RecordCursor { major, minor } = parse(text(&id).unwrap_or_default())?;
+    let RecordCursor { major, minor } = parse(&id)?;
     let at = if is_alone { 0 } else { u64::try_from(record.at.unix_ms()).unwrap_or_default() };
     let at = at.min((1 << (64 - STREAM - ENTRY)) - 1);
     let entry = minor.min((1 << ENTRY) - 1);

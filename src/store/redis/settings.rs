@@ -1,20 +1,23 @@
-//! Which Redis server the store uses and what it asks of it: address, certificates, durability; and why a store was not
+//! Which Redis servers the store uses and what it asks of them: address, certificates, durability; and why a store was not
 //! opened.
 
+use super::address::{self, Address, Topology};
 use crate::loopback::is_loopback;
-use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates,
-};
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, fs, io, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 
 /// The server, and what is asked of it: `[store]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The address, `redis://` or `rediss://`, with user and database if they are not the default. It may hold the password.
+    /// The address, with user and database if they are not the default: `redis://` for one server, `redis+cluster://` for a cluster,
+    /// `redis+sentinel://` for a group that sentinels watch, or each with `rediss` for TLS. It may hold the password.
     pub url: SecretString,
     /// The password, if the address does not hold it.
     pub password: Option<SecretString>,
+    /// The password of the sentinels, if they have one.
+    pub sentinel_password: Option<SecretString>,
+    /// The name that the certificates of all servers bear, if it is not the host that each is found at.
+    pub tls_name: Option<String>,
     /// A file with the certificates that sign the server's, in PEM, if they are not among the system's.
     pub ca: Option<PathBuf>,
     /// The prefix of all keys and channels. Gateways with the same prefix on one server share their payments.
@@ -38,6 +41,8 @@ pub enum Durability {
     /// rule, because Redis writes before it answers; but while a sync takes long, it holds its writes back for up to 2 s.
     #[default]
     Everysec,
+    /// The operator's word that a rented service keeps what it has acknowledged. What the service tells of its settings must not contradict it.
+    Service,
     /// The store asks nothing of the server, and promises nothing.
     None,
 }
@@ -49,6 +54,7 @@ impl FromStr for Durability {
         match text {
             "always" => Ok(Self::Always),
             "everysec" => Ok(Self::Everysec),
+            "service" => Ok(Self::Service),
             "none" => Ok(Self::None),
             _ => Err("is no durability"),
         }
@@ -60,6 +66,7 @@ impl fmt::Display for Durability {
         f.write_str(match self {
             Self::Always => "always",
             Self::Everysec => "everysec",
+            Self::Service => "service",
             Self::None => "none",
         })
     }
@@ -103,66 +110,61 @@ pub enum ServerError {
 impl Settings {
     /// Checks that the address can be parsed; the error completes a sentence that begins with its key.
     pub fn check(&self) -> Result<(), &'static str> {
-        self.connection_info().map(drop)
+        self.read().map(drop)
     }
 
     /// Whether the address asks for TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        self.url.expose_secret().starts_with("rediss://")
+        self.read().is_ok_and(|address| address.is_encrypted)
+    }
+
+    /// Whether sentinels tell which server is the primary.
+    #[must_use]
+    pub fn has_sentinels(&self) -> bool {
+        self.read().is_ok_and(|address| matches!(address.topology, Topology::Sentinel(_)))
     }
 
     /// Whether the user, the password and all else that a server is told at login are those of `other`.
     #[must_use]
     pub fn has_login_of(&self, other: &Self) -> bool {
         let login = |settings: &Self| {
-            let password = settings.password.as_ref().map(|password| password.expose_secret().to_owned());
-            (settings.url.expose_secret().to_owned(), password)
+            let secret = |secret: &Option<SecretString>| {
+                secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+            };
+            let url = settings.url.expose_secret().to_owned();
+            (url, secret(&settings.password), secret(&settings.sentinel_password))
         };
         login(self) == login(other)
     }
 
-    /// Whether the password goes over a network without TLS: there is one, and the server is not on this machine.
+    /// Whether a password goes over a network without TLS: there is one, and a server is not on this machine.
     #[must_use]
     pub fn exposes_password(&self) -> bool {
-        let Ok(info) = self.connection_info() else { return false };
-        let is_far = match info.addr() {
-            ConnectionAddr::Tcp(host, _) => !is_loopback(host),
-            _ => false,
-        };
-        is_far && info.redis_settings().password().is_some()
+        let Ok(address) = self.read() else { return false };
+        let is_far = address.seeds.iter().any(|seed| !is_loopback(&seed.host));
+        let has_password = address.login.password().is_some() || self.sentinel_password.is_some();
+        !address.is_encrypted && is_far && has_password
     }
 
-    fn connection_info(&self) -> Result<ConnectionInfo, &'static str> {
-        let url = self.url.expose_secret();
-        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
-            return Err("is no address of a Redis server");
-        }
-        let info = url.into_connection_info().map_err(|_| "is no address of a Redis server")?;
-        // Messages of sharded channels come as pushes, which only RESP3 has.
-        let mut login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    /// Reads the address, and adds the password.
+    pub(super) fn read(&self) -> Result<Address, &'static str> {
+        let mut address = address::read(self.url.expose_secret())?;
         if let Some(password) = &self.password {
-            login = login.set_password(password.expose_secret());
+            address.login = address.login.set_password(password.expose_secret());
         }
-        Ok(info.set_redis_settings(login))
+        Ok(address)
     }
 
-    /// Returns host and port, without anything secret.
+    /// Returns what the address names, without anything secret.
     pub(super) fn address(&self) -> String {
-        self.connection_info().map_or_else(|_| "?".to_owned(), |info| info.addr().to_string())
-    }
-
-    /// Builds the client, and reads the certificates.
-    pub(super) fn client(&self) -> Result<Client, ServerError> {
-        let info = self.connection_info().map_err(ServerError::Url)?;
-        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Client::open(info).map_err(|_| ServerError::Url("is no address of a Redis server"));
+        let Ok(Address { topology, seeds, .. }) = self.read() else { return "?".to_owned() };
+        let seeds = seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match topology {
+            Topology::Single => seeds,
+            Topology::Cluster => format!("{seeds} (cluster)"),
+            Topology::Sentinel(group) => format!("{group}, of which tell the sentinels {seeds}"),
         }
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|source| ServerError::Ca { path: path.clone(), source });
-        let root_cert = self.ca.as_ref().map(read).transpose()?;
-        let certificates = TlsCertificates { client_tls: None, root_cert };
-        Client::build_with_tls(info, certificates).map_err(|_| ServerError::NoCa)
     }
 }
 
@@ -195,11 +197,16 @@ mod tests {
             ("redis://:8f3b1c2d@localhost:6379", None, false),
             ("redis://127.0.0.1:6379", Some("8f3b1c2d"), false),
             ("redis://[::1]:6379", Some("8f3b1c2d"), false),
+            ("redis+cluster://127.0.0.1,10.0.0.5", Some("8f3b1c2d"), true),
+            ("rediss+cluster://10.0.0.5", Some("8f3b1c2d"), false),
+            ("redis+sentinel://10.0.0.5/mymaster", Some("8f3b1c2d"), true),
             ("no url", Some("8f3b1c2d"), false),
         ] {
             let settings = Settings {
                 url: url.into(),
                 password: password.map(Into::into),
+                sentinel_password: None,
+                tls_name: None,
                 ca: None,
                 prefix: "ps".into(),
                 durability: Durability::None,

@@ -51,20 +51,8 @@ pub(super) fn partition(tag: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::redis::slot;
     use std::collections::BTreeMap;
-
-    /// The slot of a hash tag, computed bit by bit from the definition of CRC16-XMODEM: polynomial 0x1021, nothing reflected.
-    fn slot(tag: &str) -> u16 {
-        let shift = |crc: u16| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
-        let crc =
-            tag.bytes().fold(0, |crc, byte| (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| shift(crc)));
-        crc % 16_384
-    }
-
-    #[test]
-    fn the_checksum_is_that_of_the_specification() {
-        assert_eq!(slot("123456789"), 0x31C3);
-    }
 
     #[test]
     fn each_tag_lies_in_the_middle_of_its_partitions_slots() {
@@ -76,7 +64,12 @@ mod tests {
         }
         for p in 0..=u8::MAX {
             let middle = 64 * u16::from(p) + 32;
-            assert!(slot(of(p)).abs_diff(middle) <= 2, "partition {p}: {} in slot {}", of(p), slot(of(p)));
+            assert!(
+                slot::of_key(of(p).as_bytes()).abs_diff(middle) <= 2,
+                "partition {p}: {} in slot {}",
+                of(p),
+                slot::of_key(of(p).as_bytes())
+            );
             assert_eq!(partition(of(p)), Some(p));
         }
         for unknown in ["", "0", "255", "Muq", "muqx"] {
@@ -88,7 +81,7 @@ mod tests {
     fn largest_share(shards: usize) -> f64 {
         let mut shares = BTreeMap::<usize, usize>::new();
         for tag in TAGS {
-            *shares.entry(usize::from(slot(tag)) * shards / 16_384).or_default() += 1;
+            *shares.entry(usize::from(slot::of_key(tag.as_bytes())) * shards / 16_384).or_default() += 1;
         }
         assert_eq!(shares.len(), shards, "a shard has no partition");
         *shares.values().max().unwrap() as f64 * shards as f64 / 256.0

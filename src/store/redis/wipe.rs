@@ -2,7 +2,9 @@
 
 use super::{
     error::in_words,
+    finder::Finder,
     link::Connector,
+    login::Login,
     settings::{ServerError, Settings},
 };
 use crate::metrics::Metrics;
@@ -12,16 +14,22 @@ use std::sync::Arc;
 /// Keys that the server looks at in one step of `SCAN`.
 const STEP: usize = 1000;
 
-/// Deletes every key under the prefix of `settings`, on one server. No gateway should write there any more.
+/// Deletes every key under the prefix of `settings`, on all primaries. No gateway should write there any more.
 pub async fn wipe(settings: &Settings) -> Result<(), ServerError> {
     let unreachable = |reason| ServerError::Unreachable { address: settings.address(), reason };
-    let connector = Connector::new(settings.client()?, Arc::new(Metrics::new()));
-    let mut connection = connector
-        .connect(AsyncConnectionConfig::new())
-        .await
-        .map_err(|unfit| unreachable(unfit.to_string()))?;
-    // A write that was on its way when one pass began is found by the next.
-    while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))? > 0 {}
+    let (login, metrics) = (Login::new(settings)?, Arc::new(Metrics::new()));
+    let mut finder = Finder::new(settings, &login, &metrics).map_err(ServerError::Url)?;
+    for node in finder.first().await.map_err(|unfit| unreachable(unfit.to_string()))?.nodes() {
+        let connector = Connector::new(login.clone(), node.clone(), Arc::clone(&metrics));
+        let mut connection = connector
+            .connect(AsyncConnectionConfig::new())
+            .await
+            .map_err(|unfit| unreachable(unfit.to_string()))?;
+        // A write that was on its way when one pass began is found by the next.
+        while pass(&settings.prefix, &mut connection).await.map_err(|error| unreachable(in_words(&error)))?
+            > 0
+        {}
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::{
     hub::{Bell, Hub, Watch},
     limits::Limits,
     metrics::Metrics,
-    payment::{Cursor, Phase, Time},
+    payment::{Cursor, PartitionSet, Phase, Time},
     shutdown::Shutdown,
     store::{
         Store,
@@ -166,7 +166,8 @@ fn moment(
     metrics: &Metrics,
 ) -> Moment<'_> {
     let (now, wall) = (began + after, wall(start, after));
-    Moment { now, start: began, wall, settings, stall: STALL, retry_ms: 1000, is_stale, is_draining, metrics }
+    let stale = if is_stale { PartitionSet::ALL } else { PartitionSet::NONE };
+    Moment { now, start: began, wall, settings, stall: STALL, retry_ms: 1000, stale, is_draining, metrics }
 }
 
 fn wall(start: Time, after: Duration) -> Time {

@@ -151,3 +151,37 @@ fn the_images_are_pinned_to_the_digests_that_the_registry_tells() {
     fs::write(here("Dockerfile"), "FROM debian:bookworm-slim\n").unwrap();
     assert!(!pin(folder.path(), &["--check"], "").status.success());
 }
+
+/// The explanations of problems are compiled in, and stood in a folder that was left out of the image's build.
+#[test]
+fn the_build_of_the_image_gets_every_file_that_is_compiled_in() {
+    fn compiled_in(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                compiled_in(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
+                let text = fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]\nmod").next().unwrap();
+                for call in ["include_str!(\"", "include_bytes!(\""] {
+                    let names = text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap());
+                    files.extend(names.map(|name| path.parent().unwrap().join(name)));
+                }
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    compiled_in(&root.join("src"), &mut files);
+    let files: Vec<_> = files.iter().filter(|file| !file.to_string_lossy().contains("/tests/")).collect();
+    assert!(files.len() > 20, "{files:?}");
+    let ignored = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    for file in files {
+        let file = file.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let file = file.strip_prefix(root.canonicalize().unwrap()).unwrap().to_owned();
+        let is_ignored = ignored.lines().any(|line| file.starts_with(line));
+        assert!(!is_ignored, "{} is compiled in, and .dockerignore leaves it out", file.display());
+    }
+}

@@ -1,6 +1,6 @@
 //! Backends: the places where the stores of the suite are kept, one implementation for each store.
 
-use crate::support::RedisServer;
+use crate::support::{RedisServer, fresh_prefix, shared_cluster, shared_group};
 use paystream::{
     metrics::Metrics,
     store::{RECENT, Store, embedded, redis},
@@ -59,11 +59,56 @@ impl Backend for RedisCluster {
     }
 }
 
+/// A prefix of its own on the cluster of the run: three primaries with a replica each.
+pub(super) struct RedisShards(Shared);
+
+/// A prefix of its own in the group of the run: a primary with two replicas, which sentinels watch.
+pub(super) struct RedisGroup(Shared);
+
+struct Shared {
+    url: String,
+    prefix: String,
+}
+
+impl Shared {
+    async fn open(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        let (url, prefix) = (self.url.clone().into(), self.prefix.clone());
+        let settings = redis::Settings { url, prefix, ..settings(history, recent) };
+        Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
+    }
+}
+
+impl Backend for RedisShards {
+    async fn fresh() -> Self {
+        Self(Shared { url: shared_cluster().await, prefix: fresh_prefix() })
+    }
+
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        self.0.open(history, recent).await
+    }
+}
+
+impl Backend for RedisGroup {
+    async fn fresh() -> Self {
+        Self(Shared { url: shared_group().await, prefix: fresh_prefix() })
+    }
+
+    async fn open_with(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
+        self.0.open(history, recent).await
+    }
+}
+
 /// The settings of a store on a server, which indexes `recent` payments of a realm.
 pub(crate) fn redis_settings(server: &RedisServer, history: Duration, recent: usize) -> redis::Settings {
+    redis::Settings { url: server.url().into(), ..settings(history, recent) }
+}
+
+fn settings(history: Duration, recent: usize) -> redis::Settings {
     redis::Settings {
-        url: server.url().into(),
+        url: "".into(),
         password: None,
+        sentinel_password: None,
+        tls_name: None,
         ca: None,
         prefix: "ps".to_owned(),
         durability: redis::Durability::Everysec,

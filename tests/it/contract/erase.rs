@@ -111,7 +111,7 @@ pub(super) async fn an_erasure_is_a_link_of_the_chain_of_its_partition(place: im
     assert_eq!((notice.partition, notice.pos, notice.previous), (partition, 4, cursors[2].tag));
     assert_eq!(notice.body, NoticeBody::Erased { first });
     assert_eq!(
-        store.heads().await.unwrap()[usize::from(partition)],
+        store.heads().await.unwrap()[usize::from(partition)].unwrap(),
         Head { pos: 4, tag: notice.tag },
         "the head is the erasure"
     );
@@ -189,7 +189,7 @@ pub(super) async fn appends_and_erasures_at_the_same_time_leave_no_hole(place: i
         });
     }
     tasks.join_all().await;
-    let head = store.heads().await.unwrap()[usize::from(partition)];
+    let head = store.heads().await.unwrap()[usize::from(partition)].unwrap();
     let (mut previous, mut chain) = (Tag::NONE, Vec::new());
     for pos in 1..=head.pos {
         let notice = feeds::next(&mut watcher).await;

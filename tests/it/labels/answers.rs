@@ -13,13 +13,13 @@ async fn a_long_poll_on_a_label_waits_for_its_payment_and_for_each_change() {
     let bearer = gateway.bearer(&[&order.number]);
     let unknown = gateway.get(&path, &bearer).await;
     let mut etag = unknown.head.header("etag").unwrap().to_owned();
-    for (webhook, status) in order.webhooks().iter().zip(["created", "requires_action"]) {
+    for (webhook, status) in order.webhooks.iter().zip(["created", "requires_action"]) {
         let headers =
             [bearer.clone(), vec![header("if-none-match", &etag), header("prefer", "wait=30")]].concat();
         let poll = gateway.get(&path, &headers);
         let post = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            gateway.post("stripe", webhook).await
+            webhook.post_to(&gateway).await
         };
         let (answer, _) = tokio::join!(poll, post);
         assert_eq!(
@@ -42,7 +42,7 @@ async fn a_long_poll_on_a_label_waits_for_its_payment_and_for_each_change() {
 #[tokio::test]
 async fn a_token_for_a_label_opens_what_it_points_at_by_that_id_alone() {
     let (gateway, order) = (Gateway::with(setup(Store::AsTheRunSays)).await, Order::new(1));
-    gateway.post("stripe", &order.webhooks()[0]).await;
+    order.webhooks[0].post_to(&gateway).await;
     let token = gateway.bearer(&[&order.number]);
     let status = async |id: &str| gateway.get(&format!("/v1/payments/{id}"), &token).await.head.status;
     assert_eq!((status(&order.number).await, status(&order.payment).await), (200, 403));
@@ -80,8 +80,8 @@ async fn a_label_of_too_many_payments_refuses_no_event_and_is_told_once() {
 async fn an_erased_payment_is_gone_under_its_labels_too() {
     for (setup, _redis) in setups().await {
         let (gateway, order) = (Gateway::with(setup).await, Order::new(1));
-        for webhook in order.webhooks() {
-            gateway.post("stripe", &webhook).await;
+        for webhook in &order.webhooks {
+            webhook.post_to(&gateway).await;
         }
         let bearer = vec![header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
         let path = format!("/admin/payments/{}?realm=default", order.payment);

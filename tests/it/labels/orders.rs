@@ -1,11 +1,10 @@
 //! A thousand other orders of the webhooks of an order, at the level of ingest, store and hub: all ids end at the same view.
 
-use super::{BY_ORDER, Order, end_of};
+use super::{BY_ORDER, Order, Webhook, end_of};
 use crate::contract::redis_settings;
 use crate::support::{Random, RedisServer, STRIPE_SECRET, now_s};
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
-use load::sign;
 use paystream::{
     hub::{Bell, Hub},
     ingest::{Delivery, Ingest},
@@ -43,16 +42,16 @@ impl Node {
         Self { ingest, source, hub: Hub::new(Arc::clone(store), Arc::clone(metrics), &limits) }
     }
 
-    async fn post(&self, webhook: &Value) {
-        let body = webhook.to_string().into_bytes();
+    async fn post(&self, webhook: &Webhook) {
         let mut headers = HeaderMap::new();
-        for (name, value) in sign::stripe(STRIPE_SECRET, now_s(), &body) {
+        for (name, value) in webhook.headers() {
             headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
         }
+        let body = webhook.body.as_bytes();
         let received_at = Time::from_unix_s(now_s().try_into().unwrap()).unwrap();
-        let delivery = Delivery { headers: &headers, query: "", body: &body, received_at, peer: None };
+        let delivery = Delivery { headers: &headers, query: "", body, received_at, peer: None };
         let reply = self.ingest.deliver(&self.source, delivery).await;
-        assert_eq!(reply.status, 200, "{webhook}: {reply:?}");
+        assert_eq!(reply.status, 200, "{}: {reply:?}", webhook.body);
     }
 
     async fn snapshot(&self, id: &str) -> Value {
@@ -63,11 +62,10 @@ impl Node {
     }
 
     /// Posts the webhooks of one order in an order of its own, some of them twice, and returns its end, with the ids of a first order.
-    async fn end_of_order(&self, number: u64, seed: u64) -> Value {
-        let order = Order::new(number);
-        let mut webhooks = order.webhooks();
-        let mut random = Random::new(seed.wrapping_add(number));
-        webhooks.extend(order.webhooks().into_iter().filter(|_| random.below(4) == 0));
+    async fn end_of_order(&self, order: Order, seed: u64) -> Value {
+        let mut random = Random::new(seed);
+        let mut webhooks = order.webhooks.clone();
+        webhooks.extend(order.webhooks.iter().filter(|_| random.below(4) == 0).cloned());
         random.shuffle(&mut webhooks);
         for webhook in &webhooks {
             self.post(webhook).await;
@@ -78,7 +76,7 @@ impl Node {
             assert_eq!(snapshot["payment"], order.payment, "seed {seed}: {id} leads elsewhere");
             ends.push(snapshot);
         }
-        assert!(ends.iter().all(|end| *end == ends[0]), "seed {seed}, order {number}: {ends:#?}");
+        assert!(ends.iter().all(|end| *end == ends[0]), "seed {seed}, {}: {ends:#?}", order.number);
         let end = end_of(&ends[0]).to_string().replace(&order.payment, "pi");
         serde_json::from_str(&end).unwrap()
     }
@@ -87,8 +85,9 @@ impl Node {
 async fn thousand_orders_on(store: Arc<dyn Store>, metrics: Arc<Metrics>) {
     let seed = now_s();
     let node = Node::on(&store, &metrics);
-    let ends: Vec<Value> = stream::iter(0..ORDERS)
-        .map(|number| node.end_of_order(number, seed))
+    let orders = Order::several(0, ORDERS).into_iter().zip(0..);
+    let ends: Vec<Value> = stream::iter(orders)
+        .map(|(order, number)| node.end_of_order(order, seed.wrapping_add(number)))
         .buffer_unordered(64)
         .collect()
         .await;

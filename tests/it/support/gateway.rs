@@ -2,7 +2,10 @@
 
 use super::{
     GENERIC_SECRET, OTHER_SECRET, PATIENCE, RedisServer, STRIPE_SECRET, Setup, Store, TOKEN_KEY,
-    bridge::bridge, header, now_s,
+    bridge::bridge,
+    cluster::{fresh_prefix, shared_cluster},
+    header, now_s,
+    sentinel::shared_group,
 };
 use load::{
     follow::Follower,
@@ -37,6 +40,8 @@ pub(crate) struct Gateway {
     child: Option<Child>,
     /// Its own server, where the suite runs on Redis.
     redis: Option<RedisServer>,
+    /// Where the run's own store is, if the setup leaves it to the run.
+    own_store: Option<Store>,
 }
 
 /// A free loopback port below the range from which the kernel takes the ports of outgoing connections, so that no client
@@ -89,7 +94,7 @@ impl Gateway {
     }
 
     /// A gateway with this setup, ready. Where the setup leaves the store to the run, `PAYSTREAM_TEST_STORE` decides: with
-    /// `redis`, each gateway gets a server of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
+    /// `redis`, each gateway gets a server of its own; with `cluster` or `sentinel`, all share one of these, each with a prefix of its own. With `PAYSTREAM_TEST_HTTP=2`, streams and snapshots are asked for over
     /// HTTP/2, whose streams do not leave HTTP.
     pub(crate) async fn with(setup: Setup) -> Self {
         Self::with_role("all", setup).await
@@ -120,11 +125,25 @@ impl Gateway {
 
     /// A gateway that does not run yet.
     async fn configured(role: &'static str, setup: Setup, env: &[(&'static str, &Path)]) -> Self {
-        let redis = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
+        let mut redis = None;
+        let own_store = match std::env::var("PAYSTREAM_TEST_STORE").as_deref() {
             _ if setup.store != Store::AsTheRunSays => None,
             Err(_) | Ok("embedded") => None,
-            Ok("redis") => Some(RedisServer::start().await),
-            Ok(other) => panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis"),
+            Ok("redis") => {
+                let server = redis.insert(RedisServer::start().await);
+                Some(Store::Redis { url: server.url(), more: String::new() })
+            }
+            Ok("cluster") => {
+                let more = format!("prefix = \"{}\"", fresh_prefix());
+                Some(Store::Redis { url: shared_cluster().await, more })
+            }
+            Ok("sentinel") => {
+                let more = format!("prefix = \"{}\"", fresh_prefix());
+                Some(Store::Redis { url: shared_group().await, more })
+            }
+            Ok(other) => {
+                panic!("PAYSTREAM_TEST_STORE is {other:?}; allowed: embedded, redis, cluster, sentinel")
+            }
         };
         let listener = free_address();
         let public = match std::env::var("PAYSTREAM_TEST_HTTP").as_deref() {
@@ -143,6 +162,7 @@ impl Gateway {
             folder: TempDir::new().unwrap(),
             child: None,
             redis,
+            own_store,
         };
         gateway.configure(&setup);
         gateway
@@ -150,8 +170,8 @@ impl Gateway {
 
     /// Writes another configuration; it counts from the next reload or restart on.
     pub(crate) fn configure(&self, setup: &Setup) {
-        let redis = self.redis.as_ref().map(|redis| Store::Redis { url: redis.url(), more: String::new() });
-        let setup = Setup { store: redis.unwrap_or_else(|| setup.store.clone()), ..setup.clone() };
+        let store = self.own_store.as_ref().unwrap_or(&setup.store).clone();
+        let setup = Setup { store, ..setup.clone() };
         setup.write(self.folder.path(), [self.listener, self.ingest, self.admin]);
     }
 

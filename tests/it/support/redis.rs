@@ -63,7 +63,9 @@ impl RedisServer {
     pub(crate) async fn restart(&mut self) {
         assert!(self.child.is_none(), "it is still running");
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let child = Command::new("redis-server")
+        // A server that outlives its test, because the run was killed, would keep its port.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "redis-server"])
             .args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string(), "--save", ""])
             .args(["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--dir"])
             .arg(self.folder.path())
@@ -118,6 +120,16 @@ impl RedisServer {
     /// The address for `[store] url`.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// Whether it was started and not killed.
+    pub(crate) const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Its name in its cluster.
+    pub(crate) fn id(&self) -> String {
+        self.ask(&["CLUSTER", "MYID"]).lines().nth(1).unwrap().to_owned()
     }
 
     /// What it wrote to its log.

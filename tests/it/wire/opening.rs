@@ -40,9 +40,9 @@ async fn an_unknown_payment_waits_and_then_gets_its_first_event() {
 
 /// A page that reads a missing field shows `undefined`.
 #[tokio::test]
-async fn money_that_no_event_has_told_is_null_as_the_readme_shows() {
-    let readme = include_str!("../../../README.md");
-    let shown = readme.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+async fn money_that_no_event_has_told_is_null_as_the_page_shows() {
+    let page = include_str!("../../../docs/src/reference/wire.md");
+    let shown = page.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
     let gateway = Gateway::start().await;
     let mut stream = gateway.stream("pi_123").await;
     let snapshot = stream.event(crate::support::PATIENCE).await.unwrap();

@@ -8,12 +8,12 @@ use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 use std::sync::{atomic::AtomicUsize, mpsc};
 
 /// The least that the writer finds room in.
-const EXTENT: Extent = Extent { segments: 3, bytes: 6 << 20 };
+pub(super) const EXTENT: Extent = Extent { segments: 3, bytes: 6 << 20 };
 
 /// A pace at which nothing is carried.
 const NEVER: Pace = Pace { bytes: usize::MAX, after: Duration::from_secs(3600) };
 
-fn on(disk: &SimulatedDisk) -> Machinery {
+pub(super) fn on(disk: &SimulatedDisk) -> Machinery {
     let disk = disk.clone();
     Machinery { pace: NEVER, disk: Box::new(|_| Box::new(disk)), ..Machinery::default() }
 }

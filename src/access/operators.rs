@@ -1,0 +1,137 @@
+//! The operators: who may use the tools of the admin listener, each by a token with a name and a role.
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::{fmt, sync::Arc};
+use subtle::{Choice, ConstantTimeEq};
+
+/// The name of the operator whose token is `[admin] token`.
+pub const ONLY_OPERATOR: &str = "admin";
+
+/// The most tokens of operators. Each request is compared with all of them, at about a microsecond each.
+const MAX_OPERATORS: usize = 64;
+
+/// What an operator may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OperatorRole {
+    /// Look at everything, and change nothing.
+    Read,
+    /// Change things too.
+    Write,
+}
+
+/// An operator, as the tools know it that it uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operator {
+    /// The name of its token, by which the audit trail knows it.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: OperatorRole,
+}
+
+/// Tokens of operators, of which no two have the same name or the same token.
+#[derive(Clone, Default)]
+pub struct Operators(Arc<[(Operator, Hashed)]>);
+
+/// The SHA-256 of a token. All have the same length, so the time of a comparison says nothing about the length of a token either.
+type Hashed = [u8; 32];
+
+/// Why an operator cannot be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Another one has the name.
+    #[error("has the name of another operator; give each a name of its own")]
+    SameName,
+    /// Another one has the token, so that nobody could tell which of the two it is.
+    #[error("has the token of another operator; give each a token of its own")]
+    SameToken,
+    /// There are [`MAX_OPERATORS`] already.
+    #[error("is one too many; there may be {MAX_OPERATORS}")]
+    TooMany,
+}
+
+impl Operators {
+    /// Adds an operator.
+    pub fn add(&mut self, operator: Operator, token: &SecretString) -> Result<(), OperatorError> {
+        let hashed = hash(token.expose_secret().as_bytes());
+        if self.0.len() >= MAX_OPERATORS {
+            return Err(OperatorError::TooMany);
+        }
+        for (known, token) in self.0.iter() {
+            if known.name == operator.name {
+                return Err(OperatorError::SameName);
+            }
+            if bool::from(token.ct_eq(&hashed)) {
+                return Err(OperatorError::SameToken);
+            }
+        }
+        self.0 = self.0.iter().cloned().chain([(operator, hashed)]).collect();
+        Ok(())
+    }
+
+    /// Whether there is none, so that nobody is let in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The operator who has this token. A wrong token takes as long as a right one, since it is compared with all.
+    #[must_use]
+    pub fn who_has(&self, token: &[u8]) -> Option<Operator> {
+        let given = hash(token);
+        let compare = |(found, place): (usize, usize), (_, token): &(Operator, Hashed)| {
+            let is_same: Choice = token.ct_eq(&given);
+            (if is_same.into() { place } else { found }, place + 1)
+        };
+        let (found, _) = self.0.iter().fold((usize::MAX, 0), compare);
+        self.0.get(found).map(|(operator, _)| operator.clone())
+    }
+}
+
+impl fmt::Debug for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(operator, _)| operator)).finish()
+    }
+}
+
+fn hash(token: &[u8]) -> Hashed {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator(name: &str, role: OperatorRole) -> Operator {
+        Operator { name: name.into(), role }
+    }
+
+    #[test]
+    fn each_token_is_of_one_operator_and_no_other_token_is_of_any() {
+        let mut operators = Operators::default();
+        assert!(operators.is_empty() && operators.who_has(b"").is_none());
+        let (ann, bob) = (operator("ann", OperatorRole::Write), operator("bob", OperatorRole::Read));
+        operators.add(ann.clone(), &"token-of-ann".into()).unwrap();
+        operators.add(bob.clone(), &"token-of-bob".into()).unwrap();
+        assert_eq!(operators.add(ann.clone(), &"another".into()), Err(OperatorError::SameName));
+        let eve = operator("eve", OperatorRole::Write);
+        assert_eq!(operators.add(eve, &"token-of-bob".into()), Err(OperatorError::SameToken));
+        assert_eq!(operators.who_has(b"token-of-ann"), Some(ann));
+        assert_eq!(operators.who_has(b"token-of-bob"), Some(bob));
+        for wrong in [&b""[..], b"token-of-an", b"token-of-ann ", b"Token-of-ann", b"another"] {
+            assert_eq!(operators.who_has(wrong), None);
+        }
+        assert!(!format!("{operators:?}").contains("token-of"));
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let mut operators = Operators::default();
+        let mut add = |number: usize| {
+            let name = format!("operator-{number}");
+            operators.add(operator(&name, OperatorRole::Read), &format!("token-{number}").into())
+        };
+        assert!((0..MAX_OPERATORS).all(|number| add(number).is_ok()));
+        assert_eq!(add(MAX_OPERATORS), Err(OperatorError::TooMany));
+    }
+}
