@@ -25,6 +25,9 @@ pub(crate) struct Common {
     /// Let the spawned gateway keep its payments in this Redis, which must be empty, instead of its embedded store.
     #[arg(long, value_name = "URL", requires = "spawn")]
     pub(crate) redis: Option<String>,
+    /// Open streams over TLS, with a whole handshake for each: to the spawned gateway, which gets a certificate with a key on P-256.
+    #[arg(long, requires = "spawn")]
+    pub(crate) tls: bool,
     /// The processor that the spawned gateway runs on.
     #[arg(long, value_name = "NUMBER", requires = "spawn")]
     pub(crate) server_core: Option<usize>,

@@ -1,6 +1,6 @@
 //! A gateway that is started for one run, with free ports, a temporary folder and new secrets. It ends with the run.
 
-use crate::clock;
+use crate::{clock, plan::TLS_NAME};
 use anyhow::{Context as _, Result, bail};
 use std::{
     fs,
@@ -51,12 +51,18 @@ pub(crate) struct Settings<'a> {
     pub(crate) provider: &'a str,
     /// Further lines of the configuration's section `stream`.
     pub(crate) stream: &'a str,
+    /// Whether it speaks TLS with streams. Webhooks then have an address of their own, without it.
+    pub(crate) tls: bool,
     pub(crate) secrets: &'a Secrets,
 }
 
 /// A running gateway. Dropping it kills the process.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    /// Where it takes webhooks.
+    pub(crate) posts: SocketAddr,
+    /// The certificate that it presents to streams, in PEM, if it speaks TLS with them.
+    pub(crate) certificate: Option<String>,
     admin: SocketAddr,
     child: Child,
     folder: TempDir,
@@ -69,7 +75,16 @@ impl Gateway {
         let Settings { program, role, address, core, secrets, .. } = *settings;
         let (folder, admin) = (TempDir::with_prefix("load-gateway-")?, free_address()?);
         let config = folder.path().join("paystream.toml");
-        fs::write(&config, configuration(settings, admin, folder.path()))?;
+        let mut text = configuration(settings, admin, folder.path());
+        let (posts, certificate) = if settings.tls {
+            let posts = free_address()?;
+            let (table, certificate) = certificate(folder.path())?;
+            text = text.replacen("[listen]", &format!("[listen]\ningest = \"{posts}\""), 1) + &table;
+            (posts, Some(certificate))
+        } else {
+            (address, None)
+        };
+        fs::write(&config, text)?;
         let log = fs::File::create(folder.path().join("log"))?;
         let role = match role {
             Role::All => "all",
@@ -89,7 +104,7 @@ impl Gateway {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self { address, admin, child, folder })
+        Ok(Self { address, posts, certificate, admin, child, folder })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -162,6 +177,20 @@ fn random_text() -> String {
     let parts: [u64; 4] = rand::random();
     let text: String = parts.iter().map(|part| format!("{part:016x}")).collect();
     format!("{text}{:x}", clock::now_us())
+}
+
+/// Makes a certificate with a key on P-256. Returns the configuration that names its files, and the certificate itself.
+fn certificate(folder: &Path) -> Result<(String, String)> {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed([TLS_NAME.to_owned()])?;
+    let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+    fs::write(&chain, cert.pem())?;
+    fs::write(&key, signing_key.serialize_pem())?;
+    let table = format!(
+        "[tls]\nlisteners = [\"public\"]\n[[tls.certificate]]\nchain = {chain:?}\nkey = \"file:{}\"\n",
+        key.display()
+    );
+    Ok((table, cert.pem()))
 }
 
 fn configuration(settings: &Settings<'_>, admin: SocketAddr, folder: &Path) -> String {

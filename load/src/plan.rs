@@ -16,6 +16,9 @@ pub(crate) const EVENTS_PER_PAYMENT: usize = 500;
 /// Which event of a payment captures it, counted from 0. Later events must not take the status back.
 const CAPTURE: usize = 2;
 
+/// The name for which a server with TLS has its certificate.
+pub(crate) const TLS_NAME: &str = "load.test";
+
 /// The protocol that the server speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +54,8 @@ pub(crate) struct Target {
     pub(crate) dialect: Dialect,
     pub(crate) streams: SocketAddr,
     pub(crate) posts: SocketAddr,
+    /// The certificate that the server presents to streams, in PEM. `None` if it speaks no TLS there.
+    pub(crate) tls: Option<String>,
     /// The path of a stream; `{}` stands for the payment.
     pub(crate) subscribe: String,
     /// The path of a post; `{}` stands for the payment.

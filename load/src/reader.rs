@@ -5,11 +5,13 @@
 
 mod calm;
 mod check;
+mod link;
 mod protocol;
 mod socket;
 mod stream;
 mod wire;
 
+pub(crate) use link::Tls;
 pub(crate) use protocol::{Command, State};
 pub(crate) use socket::{connect, word};
 pub(crate) use wire::{Body, Head};
@@ -18,11 +20,12 @@ use crate::{
     board::Board,
     clock,
     pauses::{Pauses, SPAN_US},
-    plan::{Dialect, Plan},
+    plan::{Dialect, Plan, TLS_NAME},
     proc,
     stats::Seen,
 };
 use calm::Calm;
+use link::Link;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
     cmp::Reverse,
@@ -89,12 +92,14 @@ impl<F: FnMut(State)> Reader<F> {
         commands: mpsc::Receiver<Command>,
         shared: Shared,
         reply: F,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let tls = plan.target.tls.as_ref().map(|ca| Tls::new(ca, TLS_NAME)).transpose()?;
         let room = plan.share(plan.streams);
         let (now_us, tick_us) = (clock::now_us(), plan.tick_us);
-        Self {
+        Ok(Self {
             context: Context {
                 plan,
+                tls,
                 seen: Seen::default(),
                 calm: Calm::default(),
                 board: shared.board,
@@ -120,7 +125,7 @@ impl<F: FnMut(State)> Reader<F> {
             next_span_us: if shared.is_apart { u64::MAX } else { now_us + SPAN_US },
             next_tick_us: now_us + tick_us,
             next_sweep_us: now_us + SWEEP_US,
-        }
+        })
     }
 
     /// Runs until it is told to finish, or the sender of commands is gone.
@@ -242,7 +247,7 @@ impl<F: FnMut(State)> Reader<F> {
             }
             let both = Interest::READABLE | Interest::WRITABLE;
             let interest = if stream.is_asking() { Interest::READABLE } else { both };
-            if let Some(socket) = &mut stream.socket {
+            if let Some(Link { socket, .. }) = &mut stream.link {
                 // If registering fails, no event ever comes, and the sweep gives the stream up.
                 let _ = self.poll.registry().register(socket, Token(index as usize), interest);
             }
@@ -255,7 +260,7 @@ impl<F: FnMut(State)> Reader<F> {
         let Some(stream) = self.streams.get_mut(index) else { return };
         self.context.now_us = clock::now_us();
         let mut turn = Turn::Open;
-        if event.is_writable() {
+        if event.is_writable() || stream.is_connecting() {
             turn = stream.writable(self.context.plan.payment_of(index), &mut self.context);
         }
         let closed = event.is_read_closed() || event.is_error();

@@ -44,6 +44,7 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)
         redis: common.redis.as_deref(),
         provider: provider_name(common.provider),
         stream: "",
+        tls: common.tls,
         secrets: &secrets,
     })?;
     gateway.wait_until_ready()?;
@@ -53,7 +54,7 @@ pub(crate) fn start_gateway(common: &Common) -> Result<Option<(Gateway, Secrets)
 /// Makes the plan of a run.
 pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&(Gateway, Secrets)>) -> Plan {
     let streams = gateway.map_or(common.public, |(gateway, _)| gateway.address);
-    let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |(gateway, _)| gateway.address);
+    let posts = gateway.map_or(common.ingest.unwrap_or(common.public), |(gateway, _)| gateway.posts);
     let (secret, token) = match gateway {
         Some((_, secrets)) => (secrets.source.clone(), Token::Minted(secrets.token_key.clone())),
         None => (given(&common.secret, "PAYSTREAM_SOURCE_SECRET").unwrap_or_default(), given_token(common)),
@@ -69,6 +70,7 @@ pub(crate) fn plan(common: &Common, readers: &Readers, gateway: Option<&(Gateway
             dialect: common.dialect,
             streams,
             posts,
+            tls: gateway.and_then(|(gateway, _)| gateway.certificate.clone()),
             subscribe,
             publish,
             create: common.create,

@@ -218,7 +218,7 @@ fn in_thread(plan: Plan, shared: Shared, replies: Replies) -> Result<Line> {
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
         // The receiver is gone when the run is over; then nothing needs the state.
         let tell = |state| drop(replies.send((0, Some(state))));
-        let _ = Reader::new(plan, poll, inbox, shared, tell).run();
+        let _ = Reader::new(plan, poll, inbox, shared, tell).and_then(Reader::run);
         drop(replies.send((0, None)));
     })?;
     Ok(Line::Thread(commands, Arc::new(waker)))
@@ -273,6 +273,6 @@ pub(crate) fn worker() -> Result<()> {
         }
     };
     let shared = Shared { is_apart: true, ..Shared::default() };
-    Reader::new(plan, poll, inbox, shared, tell).run()?;
+    Reader::new(plan, poll, inbox, shared, tell)?.run()?;
     Ok(())
 }

@@ -7,16 +7,21 @@ use crate::{
 };
 use anyhow::Context;
 use clap::Args;
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, Identity, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
 /// How long a command waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The environment variable with the path of a file in PEM: the certificate of this client and its key, for mutual TLS.
+const CLIENT_CERTIFICATE: &str = "PAYSTREAM_CLIENT_CERTIFICATE";
 
 /// A client for `url`. It connects to loopback directly, even if the environment names a proxy. It does not follow redirects,
 /// because they could send a token or a webhook to another server.
@@ -25,7 +30,36 @@ pub(super) fn for_url(url: &Url) -> anyhow::Result<Client> {
         Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     let loopback = url.host_str().is_some_and(is_loopback);
     let builder = if loopback { builder.no_proxy() } else { builder };
+    let builder = match std::env::var_os(CLIENT_CERTIFICATE) {
+        Some(path) => builder.identity(identity(Path::new(&path))?),
+        None => builder,
+    };
     builder.build().context("the HTTP client cannot be created")
+}
+
+/// Reads the certificate of this client, with its key, for a listener that wants one.
+fn identity(path: &Path) -> anyhow::Result<Identity> {
+    let unreadable = || {
+        format!(
+            "{CLIENT_CERTIFICATE} names {}, which is no file in PEM with a certificate and its key",
+            path.display()
+        )
+    };
+    Identity::from_pem(&fs::read(path).with_context(unreadable)?).with_context(unreadable)
+}
+
+/// Returns the URL of a listener: the given one, or else its address on this machine. That is no host of a certificate, so with TLS the
+/// URL has to be given.
+pub(super) fn base_of(given: Option<&Url>, listener: SocketAddr, has_tls: bool) -> anyhow::Result<Url> {
+    match given {
+        Some(url) => Ok(url.clone()),
+        None if has_tls => {
+            let port = listener.port();
+            let remedy = format!("give its URL with the host of its certificate: --url https://HOST:{port}");
+            Err(Usage(format!("the listener speaks TLS; {remedy}")).into())
+        }
+        None => Ok(url_of(listener).parse()?),
+    }
 }
 
 /// The arguments of a command that talks to the admin listener.
@@ -87,11 +121,11 @@ impl AdminListener {
         let (base, token) = match (url, given) {
             (Some(url), Some(token)) => (url.clone(), token),
             (url, given) => {
-                let Operating { listen, token } = config.read(Operating::load)?;
+                let Operating { listen, has_tls, token } = config.read(Operating::load)?;
                 let missing = "the configuration has no token under [admin]; add one, or name yours with --token, since the admin \
                                listener requires it";
                 let token = given.or(token).ok_or_else(|| Usage(missing.to_owned()))?;
-                let base = url.map_or_else(|| url_of(listen.admin).parse(), |url| Ok(url.clone()))?;
+                let base = base_of(url, listen.admin, has_tls)?;
                 (base, token)
             }
         };

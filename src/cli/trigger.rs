@@ -76,7 +76,7 @@ impl TriggerArgs {
         let (Some(name), Some(payment)) = (&self.source, &self.payment) else {
             return Err(Usage("give both --source and --payment".to_owned()).into());
         };
-        let Posting { listen, source, names } = self.posting(name, &environment())?;
+        let Posting { listen, has_tls, source, names } = self.posting(name, &environment())?;
         let unknown = || {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             Usage(format!("there is no source {name:?}; the configured sources are: {known}"))
@@ -85,10 +85,7 @@ impl TriggerArgs {
         let provider: SimulatedProvider =
             source.provider().parse().map_err(|error: UnknownProvider| Usage(error.to_string()))?;
         let webhooks = self.webhooks(provider, payment.as_str()).map_err(|error| Usage(error.to_string()))?;
-        let base = match &self.url {
-            Some(url) => url.clone(),
-            None => client::url_of(listen.ingest).parse()?,
-        };
+        let base = client::base_of(self.url.as_ref(), listen.ingest, has_tls)?;
         let url = client::below(&base, &["webhooks", name]);
         let http = client::for_url(&url)?;
         let mut refused = false;
@@ -115,7 +112,7 @@ impl TriggerArgs {
         let sources = Config::dev("unused".into(), &secret.into())?.sources;
         let names = sources.iter().map(|source| source.name().to_owned()).collect();
         let source = sources.into_iter().find(|source| source.name() == name);
-        Ok(Posting { listen: Listen::dev(None, environment)?, source, names })
+        Ok(Posting { listen: Listen::dev(None, environment)?, has_tls: false, source, names })
     }
 
     /// The webhooks to post. If they are posted without pauses, the life starts in the past, so that no event has a time in the

@@ -4,7 +4,7 @@
 use super::{
     document::Document,
     environment::Environment,
-    listen::Listen,
+    listen::{Listen, ListenerKind},
     load,
     mistake::ConfigMistakes,
     read::{self, Parts},
@@ -28,6 +28,8 @@ pub struct Signing {
 pub struct Posting {
     /// The addresses of the gateway.
     pub listen: Listen,
+    /// Whether the ingest listener speaks TLS.
+    pub has_tls: bool,
     /// The source, if one of that name is configured.
     pub source: Option<Source>,
     /// The names of all configured sources.
@@ -39,6 +41,8 @@ pub struct Posting {
 pub struct Operating {
     /// The addresses of the gateway.
     pub listen: Listen,
+    /// Whether the admin listener speaks TLS.
+    pub has_tls: bool,
     /// The token of an operator, if one is configured: of one who may change things, if there is one.
     pub token: Option<SecretString>,
 }
@@ -60,18 +64,18 @@ impl Signing {
 impl Posting {
     /// Reads a configuration file, of whose secrets only those of the source `name` have to exist.
     pub fn load(file: &Path, environment: &Environment, name: &str) -> Result<Self, ConfigMistakes> {
-        let Parts { listen, sources, source_names: names, .. } =
+        let Parts { listen, tls, sources, source_names: names, .. } =
             parts(file, environment, &SecretScope::Source(name))?;
         let source = sources.into_iter().find(|source| source.name() == name);
-        Ok(Self { listen, source, names })
+        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Ingest), source, names })
     }
 }
 
 impl Operating {
     /// Reads a configuration file, of whose secrets only that token has to exist.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigMistakes> {
-        let Parts { listen, admin, .. } = parts(file, environment, &SecretScope::AdminToken)?;
-        Ok(Self { listen, token: admin.token })
+        let Parts { listen, tls, admin, .. } = parts(file, environment, &SecretScope::AdminToken)?;
+        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Admin), token: admin.token })
     }
 }
 

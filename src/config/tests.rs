@@ -456,13 +456,6 @@ fn a_host_name_in_listen_is_looked_up() {
 }
 
 #[test]
-fn a_missing_file_has_a_remedy() {
-    let error =
-        Config::load(Path::new("/nowhere/paystream.toml"), &Environment::new()).unwrap_err().to_string();
-    assert!(error.contains("paystream check --print-default"), "{error}");
-}
-
-#[test]
 fn halves_in_two_processes_are_refused_on_the_embedded_store() {
     let config = parse("").unwrap();
     assert!(config.check_role(Role::All).is_ok());

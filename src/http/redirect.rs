@@ -43,8 +43,8 @@ fn answer(tls: &TlsServer, port: u16, request: &Request) -> Response {
     } else {
         format!("https://{host}:{port}{path}")
     };
-    match HeaderValue::try_from(target) {
-        Ok(target) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response(),
-        Err(_) => Problem::bad_request("bad_address", "the address cannot be redirected").into_response(),
-    }
+    let Ok(target) = HeaderValue::try_from(target) else {
+        return Problem::bad_request("tls_required", "use https:// instead of http://").into_response();
+    };
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response()
 }

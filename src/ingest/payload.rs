@@ -34,7 +34,7 @@ impl<'a> Payload<'a> {
     /// The event at an index, or the whole if there is no index.
     fn original(&self, event: Option<usize>) -> Original<'_> {
         let parse = || self.read.clone().map(|read| self.source.whole(self.delivery.body, read));
-        let Some(whole) = self.whole.get_or_init(parse) else { return Original::Body(self.delivery.body) };
+        let Some(whole) = self.whole.get_or_init(parse) else { return Original::Unparsed };
         let of = |index: usize| self.source.events(whole).ok().and_then(|events| events.get(index));
         event.and_then(of).map_or(Original::Delivery(whole), Original::Event)
     }
@@ -47,7 +47,7 @@ impl<'a> Payload<'a> {
             Original::Event(value) | Original::Delivery(value) => {
                 self.source.value_at(&unclear.at, value).map(kind_of)
             }
-            Original::Body(_) => None,
+            Original::Unparsed => None,
         };
         (self.source.keep(original, parts, HELD_BYTES), found)
     }

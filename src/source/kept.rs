@@ -56,7 +56,7 @@ enum Part {
 enum Lack {
     /// Its body is longer than is kept.
     TooLarge,
-    /// Its body could not be parsed, and is kept as text.
+    /// Its body could not be parsed, so nobody knows what in it is card data.
     Unparsed,
     /// More was masked than is listed.
     Masks,
@@ -71,9 +71,7 @@ pub enum NotReplayable {
     )]
     TooLarge(usize),
     /// The body could not be parsed.
-    #[error(
-        "its body could not be parsed, so it is kept as text only; have the provider send the event again"
-    )]
+    #[error("its body could not be parsed, so it is not kept; have the provider send the event again")]
     Unparsed,
     /// Too much was masked.
     #[error("so much of its body is masked that it does not mean the same any more")]
@@ -96,7 +94,7 @@ pub(crate) enum Original<'a> {
     /// The payload of a delivery whose events could not be told apart.
     Delivery(&'a Value),
     /// A body that could not be parsed.
-    Body(&'a [u8]),
+    Unparsed,
 }
 
 /// What a kept event was found to be: what is known of it and what it means, or why it is not understood.
@@ -117,19 +115,15 @@ impl Source {
         let (of, body, masked, lacks) = match original {
             Original::Event(event) => {
                 let masked = redact::payload(event, &self.mapping.exact(&self.terms, event));
-                (Part::Event, masked.payload, masked.changed, None)
+                (Part::Event, Some(masked.payload), masked.changed, None)
             }
             Original::Delivery(payload) => {
                 let masked = redact::payload(payload, &redact::Exact::default());
-                (Part::Delivery, masked.payload, masked.changed, None)
+                (Part::Delivery, Some(masked.payload), masked.changed, None)
             }
-            Original::Body(bytes) => {
-                let text = redact::text(&String::from_utf8_lossy(bytes), most);
-                (Part::Delivery, Value::String(text), Vec::new(), Some(Lack::Unparsed))
-            }
+            Original::Unparsed => (Part::Delivery, None, Vec::new(), Some(Lack::Unparsed)),
         };
-        let mut kept =
-            Kept { of, body: Some(body), headers: BTreeMap::new(), query: BTreeMap::new(), masked, lacks };
+        let mut kept = Kept { of, body, headers: BTreeMap::new(), query: BTreeMap::new(), masked, lacks };
         for place in self.mapping.places(&self.terms) {
             kept.keep_beside(&place, parts, self.mapping.is_id(&self.terms, &place));
         }

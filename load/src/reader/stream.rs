@@ -6,6 +6,7 @@ mod content;
 use super::{
     calm::Calm,
     check::Check,
+    link::{Link, Tls},
     socket,
     wire::{Body, Broken, Head},
 };
@@ -14,8 +15,7 @@ use crate::{
     plan::{Dialect, Plan},
     stats::{Seen, count},
 };
-use mio::net::TcpStream;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 
 /// How long a browser waits before it reconnects, until the server sends `retry`.
 const DEFAULT_RETRY_MS: u32 = 3_000;
@@ -56,7 +56,7 @@ pub(super) enum Turn {
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) socket: Option<TcpStream>,
+    pub(super) link: Option<Link>,
     pub(super) manner: Manner,
     /// Whether it has had a message since it connected.
     pub(super) ready: bool,
@@ -81,6 +81,8 @@ pub(super) struct Stream {
 /// What all streams of a process share.
 pub(super) struct Context {
     pub(super) plan: Plan,
+    /// How to speak TLS, if the server does.
+    pub(super) tls: Option<Tls>,
     pub(super) seen: Seen,
     pub(super) calm: Calm,
     pub(super) board: Option<std::sync::Arc<Board>>,
@@ -96,7 +98,7 @@ pub(super) struct Context {
 impl Stream {
     pub(super) fn new(manner: Manner) -> Self {
         Self {
-            socket: None,
+            link: None,
             manner,
             ready: false,
             check: Check::default(),
@@ -116,6 +118,11 @@ impl Stream {
         self.phase == Phase::Away
     }
 
+    /// Whether the request has not been sent yet: the connection is not established, or its handshake not complete.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.phase == Phase::Connecting
+    }
+
     /// Whether the request has been sent, so that the stream only needs to read.
     pub(super) fn is_asking(&self) -> bool {
         self.phase == Phase::Head
@@ -123,7 +130,7 @@ impl Stream {
 
     /// When it began to connect, if it has not had its first message yet.
     pub(super) fn opening_since(&self) -> Option<u64> {
-        (self.socket.is_some() && !self.ready).then_some(self.since_us)
+        (self.link.is_some() && !self.ready).then_some(self.since_us)
     }
 
     /// Begins to connect. `index` is the number of the stream in this process.
@@ -134,9 +141,10 @@ impl Stream {
         self.since_us = context.now_us;
         (self.live, self.told_to_go) = (false, false);
         self.resuming = !self.cursor.is_empty();
-        match socket::connect(plan.target.streams, source.copied(), self.manner == Manner::Stalled) {
-            Ok(socket) => {
-                self.socket = Some(socket);
+        let socket = socket::connect(plan.target.streams, source.copied(), self.manner == Manner::Stalled);
+        match socket.and_then(|socket| Link::new(socket, context.tls.as_ref())) {
+            Ok(link) => {
+                self.link = Some(link);
                 self.phase = Phase::Connecting;
                 context.opening += 1;
                 Turn::Open
@@ -150,16 +158,16 @@ impl Stream {
 
     /// Sends the request if the connection is established, which on one machine is so at once.
     pub(super) fn writable(&mut self, payment: usize, context: &mut Context) -> Turn {
-        let (Phase::Connecting, Some(socket)) = (self.phase, &mut self.socket) else { return Turn::Open };
+        let (Phase::Connecting, Some(link)) = (self.phase, &mut self.link) else { return Turn::Open };
         context.scratch.clear();
         context.plan.stream_request(payment, &self.cursor, &mut context.scratch);
-        match socket.write(&context.scratch) {
+        match link.write(&context.scratch) {
             // A request of a few hundred bytes always fits into the buffer of a new socket.
             Ok(written) if written == context.scratch.len() => {
                 self.phase = Phase::Head;
                 Turn::Open
             }
-            // The connection is not established yet.
+            // The connection is not established yet, or its handshake is not complete.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
                 Turn::Open
             }
@@ -170,18 +178,19 @@ impl Stream {
 
     /// Reads what has come. `closed` tells that the server has ended the connection, so that everything is read.
     pub(super) fn readable(&mut self, closed: bool, context: &mut Context) -> Turn {
-        if self.manner == Manner::Stalled && self.ready && !closed {
+        let is_stalled = self.manner == Manner::Stalled && self.ready && !closed;
+        if is_stalled || self.phase == Phase::Connecting && !closed {
             return Turn::Open;
         }
         let most = if self.manner == Manner::Slow { SLOW_BYTES } else { usize::MAX };
         loop {
-            let Some(socket) = &mut self.socket else { return Turn::Open };
+            let Some(link) = &mut self.link else { return Turn::Open };
             let room = most.min(context.buffer.len());
             let Some(room) = context.buffer.get_mut(..room) else { return Turn::Open };
-            match socket.read(room) {
+            match link.read(room) {
                 Ok(0) => return self.end("closed", context),
                 Ok(length) => {
-                    let whole = length == room.len();
+                    let whole = length == room.len() || link.reads_in_pieces();
                     match self.take(length, context) {
                         Ok(Turn::Open) => {}
                         Ok(turn) => return turn,
@@ -245,10 +254,10 @@ impl Stream {
 
     /// Drops the connection as a client does that goes away, if `reset` by a reset.
     pub(super) fn drop_connection(&mut self, reset: bool, context: &mut Context) {
-        if let Some(socket) = self.socket.as_ref().filter(|_| reset) {
-            socket::reset_on_close(socket);
+        if let Some(link) = self.link.as_ref().filter(|_| reset) {
+            socket::reset_on_close(&link.socket);
         }
-        if self.socket.is_some() {
+        if self.link.is_some() {
             self.leave(Phase::Away, context);
         }
     }
@@ -278,7 +287,7 @@ impl Stream {
     }
 
     fn leave(&mut self, phase: Phase, context: &mut Context) -> Turn {
-        self.socket = None;
+        self.link = None;
         self.phase = phase;
         self.body = Body::Done;
         self.tail = Vec::new();

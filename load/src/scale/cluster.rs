@@ -41,6 +41,7 @@ impl Cluster {
             redis: Some(&url),
             provider: "generic",
             stream: &stream,
+            tls: false,
             secrets: &secrets,
         };
         let mut ingest = Gateway::start(&settings(Role::Ingest, free_address()?))?;

@@ -79,3 +79,11 @@ fn a_file_that_is_piped_in_has_the_working_directory_for_its_folder() {
     let config = Config::parse("/dev/null", "", &environment_of(&[])).unwrap();
     assert_eq!(embedded(&config).path, env::current_dir().unwrap().join("paystream-data"));
 }
+
+#[test]
+fn a_missing_file_has_a_remedy() {
+    let error = Config::load(&PathBuf::from("/nowhere/paystream.toml"), &environment_of(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("paystream check --print-default"), "{error}");
+}

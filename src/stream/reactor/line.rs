@@ -23,10 +23,8 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// One connection.
 pub(super) struct Line {
     socket: TcpStream,
-    /// What seals all that is written. `None` for a connection without TLS.
-    tls: Option<Session>,
-    /// What the kernel did not take yet. Boxed, because few connections have any.
-    waiting: Option<Box<Waiting>>,
+    /// What few connections have. `None` for a connection without TLS for which nothing waits.
+    extra: Option<Box<Extra>>,
     framing: Framing,
     /// The last bytes of the stream are among those that wait.
     pub(super) is_ending: bool,
@@ -34,6 +32,15 @@ pub(super) struct Line {
     stray: u16,
     /// Held until the connection ends.
     _guard: Box<dyn Send>,
+}
+
+/// What a connection may have besides its socket.
+#[derive(Default)]
+struct Extra {
+    /// What seals all that is written.
+    tls: Option<Session>,
+    /// What the kernel did not take yet.
+    waiting: Option<Waiting>,
 }
 
 struct Waiting {
@@ -63,7 +70,8 @@ impl Line {
         guard: Box<dyn Send>,
     ) -> Self {
         let (socket, stray) = (TcpStream::from_std(socket), u16::try_from(stray).unwrap_or(u16::MAX));
-        Self { socket, tls, waiting: None, framing, is_ending: false, stray, _guard: guard }
+        let extra = tls.map(|tls| Box::new(Extra { tls: Some(tls), waiting: None }));
+        Self { socket, extra, framing, is_ending: false, stray, _guard: guard }
     }
 
     /// Has the system tell `token` when there is something to read.
@@ -79,8 +87,12 @@ impl Line {
     }
 
     /// Whether bytes wait for room in the kernel's buffer. Meanwhile nothing else may be written.
-    pub(super) const fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
+    pub(super) fn is_waiting(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.waiting.is_some())
+    }
+
+    fn tls(&mut self) -> Option<&mut Session> {
+        self.extra.as_mut()?.tls.as_mut()
     }
 
     /// Appends to `frame` a piece of the body, delimited as the head says.
@@ -106,10 +118,11 @@ impl Line {
 
     /// Writes bytes, sealed if the connection has TLS; what the kernel does not take waits. Nothing may be waiting before.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else { return self.pass(bytes) };
+        let is_ending = self.is_ending;
+        let Some(tls) = self.tls() else { return self.pass(bytes) };
         let mut sealed = Vec::with_capacity(bytes.len() + SEAL_BYTES);
         tls.seal(bytes, &mut sealed)?;
-        if self.is_ending {
+        if is_ending {
             tls.close(&mut sealed)?;
         }
         self.pass(&sealed)
@@ -119,18 +132,21 @@ impl Line {
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
         let sent = self.send(bytes)?;
         if let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-            self.waiting = Some(Box::new(Waiting { bytes: rest.into(), sent: 0 }));
+            self.extra.get_or_insert_default().waiting = Some(Waiting { bytes: rest.into(), sent: 0 });
         }
         Ok(())
     }
 
     /// Writes what waits. Returns whether the kernel took any of it.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        let Some(mut waiting) = self.waiting.take() else { return Ok(false) };
+        let waiting = self.extra.as_mut().and_then(|extra| extra.waiting.take());
+        let Some(mut waiting) = waiting else { return Ok(false) };
         let sent = self.send(waiting.bytes.get(waiting.sent..).unwrap_or_default())?;
         waiting.sent += sent;
         if waiting.sent < waiting.bytes.len() {
-            self.waiting = Some(waiting);
+            self.extra.get_or_insert_default().waiting = Some(waiting);
+        } else if self.tls().is_none() {
+            self.extra = None;
         }
         Ok(sent > 0)
     }
@@ -161,7 +177,7 @@ impl Line {
                         return Peer::Floods;
                     }
                     let received = buffer.get(..length).unwrap_or_default();
-                    if self.tls.as_mut().is_some_and(|tls| tls.receive(received).is_err()) {
+                    if self.tls().is_some_and(|tls| tls.receive(received).is_err()) {
                         return Peer::Gone;
                     }
                 }

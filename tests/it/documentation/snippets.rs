@@ -4,7 +4,8 @@
 
 use super::{Block, all_blocks, pages, read};
 use crate::support::{
-    ADMIN_TOKEN, Gateway, Program, Serving, eventually, generic, now_s, paystream, signed, stripe, token,
+    ADMIN_TOKEN, Authority, Gateway, Program, Serving, eventually, generic, now_s, paystream, signed, stripe,
+    token,
 };
 use serde_json::{Value, json};
 use std::{
@@ -22,7 +23,8 @@ const SECRETS: [(&str, &str); 3] = [
 
 /// Whether a block is a piece of `paystream.toml`, and not of a preset or of another program's file.
 fn is_configuration(block: &Block) -> bool {
-    let sections = ["listen", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
+    let sections =
+        ["listen", "tls", "store", "source", "access", "stream", "admin", "pages", "limits", "log"];
     let mut headings = block.text.lines().filter(|line| line.starts_with('['));
     headings.any(|line| {
         let name = line.trim_matches('[').split([']', '.']).next().unwrap();
@@ -33,6 +35,8 @@ fn is_configuration(block: &Block) -> bool {
 #[test]
 fn every_configuration_in_the_pages_is_valid() {
     let folder = tempfile::tempdir().unwrap();
+    Authority::new("Test Authority").certify(&["pay.shop.example"]).write(folder.path(), "own");
+    let own = |extension: &str| folder.path().join("own").with_extension(extension).display().to_string();
     let mut checked = 0;
     for block in all_blocks("toml") {
         if !is_configuration(&block) {
@@ -41,7 +45,16 @@ fn every_configuration_in_the_pages_is_valid() {
             continue;
         }
         let file = folder.path().join("paystream.toml");
-        fs::write(&file, &block.text).unwrap();
+        // The files that a client of ACME writes.
+        let text =
+            ["/etc/paystream/tls/fullchain.pem", "/etc/paystream/lego/certificates/pay.shop.example.crt"]
+                .iter()
+                .fold(block.text.clone(), |text, path| text.replace(path, &own("pem")));
+        let text =
+            ["/etc/paystream/tls/privkey.pem", "/etc/paystream/lego/certificates/pay.shop.example.key"]
+                .iter()
+                .fold(text, |text, path| text.replace(path, &own("key")));
+        fs::write(&file, &text).unwrap();
         let mut command = paystream();
         command.args(["check", "--config"]).arg(&file);
         for reference in block.text.split("\"env:").skip(1) {
@@ -77,6 +90,14 @@ fn every_json_in_the_pages_can_be_parsed() {
 
 /// Where the blocks of shell run that do not run here: page, beginning, and the test that does the same with the program under test.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("docs/src/guides/tls.md", "certbot", "a certificate of Let's Encrypt for a name of one's own"),
+    ("docs/src/guides/tls.md", "lego", "the same"),
+    ("docs/src/guides/tls.md", "PAYSTREAM_CLIENT_CERTIFICATE", "`tls::mutual` runs this command"),
+    (
+        "docs/src/guides/operator.md",
+        "paystream deliveries",
+        "`deliveries::` runs the command, also with --follow",
+    ),
     ("README.md", "cargo run --release -- demo", "demo::"),
     ("docs/src/start.md", "cargo run --release -- demo", "demo::"),
     ("docs/src/start.md", "tests/run", "the tests themselves"),

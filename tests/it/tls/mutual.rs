@@ -1,7 +1,9 @@
 //! Certificates of clients: on the listeners of webhooks and of operators.
 
-use super::{NAME, Secure};
-use crate::support::{Authority, GENERIC_SECRET, Gateway, Setup, eventually, generic, now_s, tls_bridge};
+use super::{NAME, Secure, run};
+use crate::support::{
+    Authority, GENERIC_SECRET, Gateway, Setup, eventually, generic, now_s, paystream, tls_bridge,
+};
 use load::{
     http::{Response, request},
     sign,
@@ -18,7 +20,7 @@ async fn mutual(of: &str, operators: &Authority) -> Secure {
     let tls = format!(
         "listeners = [\"public\", \"{of}\"]\n{of}_client_ca = \"{}\"\n{}",
         ca.display(),
-        authority.certify(&[NAME]).write(files.path(), "own")
+        authority.certify(&[NAME, "localhost"]).write(files.path(), "own")
     );
     let gateway = Gateway::unready(Setup { tls, ..Setup::default() }).await;
     Secure { gateway, authority, files }
@@ -70,6 +72,40 @@ async fn the_admin_listener_lets_only_operators_in() {
         401
     );
     assert!(get(admin, visitor, "/metrics").await.is_none());
+}
+
+/// The commands of operators present the certificate that the environment names.
+#[tokio::test]
+async fn the_commands_of_operators_have_a_certificate() {
+    let operators = Authority::new("Operators");
+    let secure = mutual("admin", &operators).await;
+    let own = operators.certify_client();
+    let at = |name: &str| secure.files.path().join(name);
+    fs::write(at("trusted.pem"), &secure.authority.pem).unwrap();
+    fs::write(at("operator.pem"), own.chain + &own.key).unwrap();
+    let url = format!("https://localhost:{}", secure.gateway.admin.port());
+    let erase = async |certificate: Option<&str>, url: Option<&str>| {
+        let mut command = paystream();
+        command.args(["erase", "--payment", "pay_1", "--config"]).arg(secure.gateway.config_path());
+        command.env("SSL_CERT_FILE", at("trusted.pem"));
+        if let Some(certificate) = certificate {
+            command.env("PAYSTREAM_CLIENT_CERTIFICATE", at(certificate));
+        }
+        run(command.args(url.iter().flat_map(|url| ["--url", url])), "").await
+    };
+    eventually("it answers", async || {
+        erase(Some("operator.pem"), Some(&url)).await.contains("nothing is known of payment pay_1")
+    })
+    .await;
+    let said = erase(None, Some(&url)).await;
+    assert!(said.contains("does not answer"), "{said}");
+    let said = erase(Some("trusted.pem"), Some(&url)).await;
+    assert!(said.contains("no file in PEM with a certificate and its key"), "{said}");
+    let said = erase(Some("operator.pem"), None).await;
+    assert!(
+        said.contains("the listener speaks TLS; give its URL with the host of its certificate"),
+        "{said}"
+    );
 }
 
 /// Tickets that were given for an authority which no longer counts do not count either.

@@ -53,7 +53,12 @@ impl FromStr for DeliveryPlace {
         let mut part = || parts.next().ok_or(DeliveryPlaceError);
         let at = part()?.parse().ok().and_then(|ms| Time::from_unix_ms(ms).ok()).ok_or(DeliveryPlaceError)?;
         let cursor = part()?.parse().map_err(|_| DeliveryPlaceError)?;
-        Ok(Self { at, cursor, source: part()?.into() })
+        let source = part()?;
+        if source.is_empty() {
+            Err(DeliveryPlaceError)
+        } else {
+            Ok(Self { at, cursor, source: source.into() })
+        }
     }
 }
 
