@@ -121,7 +121,8 @@ mod tests {
             [RefusalReason::Forbidden, RefusalReason::Drain, RefusalReason::Overload, RefusalReason::Store];
         let refused = RefusalReason::VARIANTS.iter().filter(|reason| !of_metrics_alone.contains(reason));
         codes.extend(refused.map(|reason| <&str>::from(*reason).to_owned()));
-        codes.extend(["store".to_owned(), "quarantine_full".to_owned()]);
+        let elsewhere = ["store", "quarantine_full", "too_many_waiting", "unknown_part"];
+        codes.extend(elsewhere.map(str::to_owned));
         codes
     }
 
