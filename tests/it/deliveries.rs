@@ -177,7 +177,12 @@ async fn a_filter_that_is_not_understood_or_finds_nothing_known_says_what_there_
     deliver(std::slice::from_ref(&gateway)).await;
     for (query, status, reason, said) in [
         ("?outcom=rejected", 400, "bad_parameter", "allowed: `source`, `outcome`, `reason`"),
-        ("?outcome=lost", 400, "bad_parameter", "allowed: accepted, duplicate, ignored, quarantined"),
+        (
+            "?outcome=lost",
+            400,
+            "bad_parameter",
+            "allowed: accepted, duplicate, ignored, waiting, quarantined",
+        ),
         ("?reason=Bad%20one", 400, "bad_parameter", "a reason code"),
         ("?since=yesterday", 400, "bad_parameter", "RFC 3339"),
         ("?limit=1025", 400, "bad_parameter", "a number from 1 to 1024"),
