@@ -82,10 +82,14 @@ impl Labels {
         try_join_all(bindings.into_iter().map(|binding| self.bind_one(binding))).await.map(drop)
     }
 
-    /// Forgets what is known of the labels of a payment whose log has just begun: it may have been erased meanwhile by another node, and its
-    /// bindings with it.
+    /// Forgets the labels that are known to lead to a payment whose log has just begun: another node has erased it, and its bindings with
+    /// it.
     pub fn doubt(&self, bindings: &[Event]) {
-        bindings.iter().for_each(|binding| _ = self.known.remove(&binding.subject));
+        let is_remembered = |binding: &&Event| {
+            let known = self.known.get(&binding.subject);
+            known.is_some_and(|known| matches!(known.bindings.addition(binding), Addition::Known))
+        };
+        bindings.iter().filter(is_remembered).for_each(|binding| _ = self.known.remove(&binding.subject));
     }
 
     /// Counts labels of an event that cannot be used.

@@ -133,10 +133,7 @@ impl By {
         entry: AuditEntry,
         change: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        if self.operator.role != OperatorRole::Write {
-            self.metrics.admin_refusals.count(AdminRefusal::ReadOnly);
-            return Err(read_only());
-        }
+        self.may_change()?;
         let unwritten = |error: StoreError| {
             let detail = format!("{error}; the audit trail cannot be written, so nothing was changed");
             Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
@@ -150,6 +147,29 @@ impl By {
             }
         }
         outcome
+    }
+
+    /// Does what copies without changing anything, and notes it in the audit trail. It is done although the trail cannot be written, since a
+    /// backup may be what is needed then; the log has it in any case.
+    pub(super) async fn copy<T>(
+        &self,
+        entry: AuditEntry,
+        copy: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        self.may_change()?;
+        if let Err(error) = self.audit.note(entry).await {
+            tracing::warn!(%error, "the audit trail does not say that a backup was made");
+        }
+        copy.await
+    }
+
+    /// Refuses an operator who may only read.
+    fn may_change(&self) -> Result<(), Problem> {
+        if self.operator.role != OperatorRole::Write {
+            self.metrics.admin_refusals.count(AdminRefusal::ReadOnly);
+            return Err(read_only());
+        }
+        Ok(())
     }
 }
 
