@@ -1,6 +1,6 @@
 //! What the store costs its server: round trips, time, memory, and the logs that a node reads again after a restart.
 
-use super::{append, append_new, event, open, settings, subject, try_open};
+use super::{append, append_new, event, open, store_at, subject, try_open};
 use crate::support::{RedisServer, eventually};
 use futures_util::future::join_all;
 use paystream::{
@@ -164,7 +164,7 @@ struct Cost {
 impl Cost {
     async fn of(recent: usize) -> Self {
         let server = RedisServer::start().await;
-        let settings = Settings { recent, ..settings(&server.url()) };
+        let settings = Settings { recent, ..store_at(&server.url()) };
         let store = Arc::new(try_open(settings).await.unwrap());
         append_new(&store, "warm", "up").await;
         let memory = memory_of(&server);
