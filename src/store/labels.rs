@@ -44,7 +44,7 @@ pub struct Labels {
     renewed_after_ms: i64,
     known: Cache<Subject, Arc<Known>>,
     /// Bindings of other payments that an erasure has taken with the log of a label, or is about to take, until they are written again. Held
-    /// while they are written.
+    /// from before the log is erased until then.
     unfinished: tokio::sync::Mutex<BTreeMap<Subject, Vec<Event>>>,
     /// Whether there are any.
     is_unfinished: AtomicBool,
@@ -76,8 +76,12 @@ impl Labels {
 
     /// Makes bindings durable before it returns, as far as they are news. A label that is full is counted and logged, and is no error.
     pub async fn bind(&self, bindings: Vec<Event>) -> Result<(), StoreError> {
-        if self.is_unfinished.load(Ordering::Relaxed) {
-            self.finish().await?;
+        // An erasure that is under way writes them again itself, and one label must not hold up the others.
+        if self.is_unfinished.load(Ordering::Relaxed)
+            && let Ok(mut unfinished) = self.unfinished.try_lock()
+            && let Err(error) = self.write_again(&mut unfinished).await
+        {
+            tracing::warn!(%error, "bindings that an erasure took from other payments are not written again yet");
         }
         try_join_all(bindings.into_iter().map(|binding| self.bind_one(binding))).await.map(drop)
     }
@@ -155,7 +159,7 @@ impl Labels {
     /// next call finds them again. What a label says of other payments is written again; if the store fails between, that is done with the
     /// next erasure or the next label.
     pub async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        self.finish().await?;
+        self.write_again(&mut *self.unfinished.lock().await).await?;
         let log = self.store.read(&erasure.subject).await?;
         let payment = &erasure.subject.id;
         let named = log.entries.iter().flat_map(|entry| &entry.event.labels).map(|label| &label.id);
@@ -172,19 +176,20 @@ impl Labels {
                 continue;
             }
             let kept = kept.into_iter().map(|event| (**event).clone()).collect();
-            self.unfinished.lock().await.insert(label.clone(), kept);
+            // Held until they are written again: if somebody wrote them before the log is erased, they would count as written.
+            let mut unfinished = self.unfinished.lock().await;
+            unfinished.insert(label.clone(), kept);
             self.is_unfinished.store(true, Ordering::Relaxed);
             self.known.remove(&label);
             erased += self.store.erase(erasure.of_label(label)).await?;
-            self.finish().await?;
+            self.write_again(&mut unfinished).await?;
         }
         erased += self.store.erase(erasure).await?;
         Ok(erased)
     }
 
     /// Writes the bindings again that erasures took from other payments. One that is there already is a duplicate.
-    async fn finish(&self) -> Result<(), StoreError> {
-        let mut unfinished = self.unfinished.lock().await;
+    async fn write_again(&self, unfinished: &mut BTreeMap<Subject, Vec<Event>>) -> Result<(), StoreError> {
         while let Some(mut entry) = unfinished.first_entry() {
             while let Some(event) = entry.get().first() {
                 self.store.append(Append { event: event.clone(), shared_ids: true }).await?;

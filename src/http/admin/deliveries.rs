@@ -87,6 +87,10 @@ async fn deliveries(
         let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
         return Ok((headers, page.to_string()).into_response());
     }
+    if wanted.before.is_some() {
+        let detail = "`before` is the next page of a list; leave it out to follow";
+        return Err(Problem::bad_request("bad_parameter", detail));
+    }
     let permit = followers.try_acquire_owned().map_err(|_| {
         metrics.limit_hits.count(LimitHit::DeliveryFollowers);
         let detail = format!("{FOLLOWERS} others follow the deliveries on this node; end one of them");

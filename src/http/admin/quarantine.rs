@@ -231,6 +231,11 @@ async fn list(
 ) -> Result<Response, Problem> {
     quarantine.sources.as_deref().ok_or_else(problem::other_role)?;
     let wanted = Wanted::read(wanted)?;
+    if wanted.why.is_some() {
+        return Err(query::bad(
+            "`reason` says why records are replayed or discarded; `code` filters by the code of their reason",
+        ));
+    }
     quarantine.source(&wanted.source)?;
     let found = quarantine.find(&wanted, |_| true).await?;
     let records: Vec<Value> = found.records.iter().map(Quarantine::listed).collect();
