@@ -1,5 +1,6 @@
 //! The audit trail: every change by an operator is written down before it is made, and shown.
 
+use super::answer::answer;
 use crate::{
     access::{Operator, OperatorRole, Operators},
     http::{asked, problem::Problem},
@@ -11,8 +12,8 @@ use crate::{
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::get,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -258,9 +259,7 @@ async fn list(
             entry
         })
         .collect();
-    let body = json!({ "entries": entries, "next": next }).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-        .into_response())
+    Ok(answer(&json!({ "entries": entries, "next": next })))
 }
 
 /// The first `limit` entries that are wanted. The trail is bounded, so it is read to its end if it has fewer.
