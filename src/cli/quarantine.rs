@@ -201,9 +201,9 @@ async fn act(
     ActArgs { gateway: arguments, filter, why, ids }: &ActArgs,
 ) -> anyhow::Result<ExitCode> {
     let listener = arguments.admin.listener()?;
-    let mut results = Vec::new();
+    let mut tally = Tally { json: arguments.json, settled: 0, left: 0 };
     for id in ids {
-        results.push(ask(&listener, Method::POST, &[id, what], &[], Some(why)).await?);
+        tally.tell(&[ask(&listener, Method::POST, &[id, what], &[], Some(why)).await?])?;
     }
     if let Some(source) = &filter.source {
         let mut next: Option<String> = None;
@@ -212,26 +212,37 @@ async fn act(
             query.push(("limit", AT_ONCE.to_owned()));
             query.extend(next.take().map(|next| ("before", next)));
             let page = ask(&listener, Method::POST, &[what], &query, Some(why)).await?;
-            results.extend(page.get("results").and_then(Value::as_array).into_iter().flatten().cloned());
+            tally.tell(page.get("results").and_then(Value::as_array).map_or(&[][..], Vec::as_slice))?;
             next = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if next.is_none() {
                 break;
             }
         }
     }
-    let is_settled = |said: &&Value| said.get("settled") == Some(&Value::Bool(true));
-    let settled = results.iter().filter(is_settled).count();
-    let mut lines: Vec<String> = match arguments.json {
-        true => results.iter().map(Value::to_string).collect(),
-        false => results.iter().map(result).collect(),
-    };
     if !arguments.json {
-        lines.push(format!("{settled} settled, {} left in quarantine", results.len() - settled));
+        output::say(&format!("{} settled, {} left in quarantine", tally.settled, tally.left))?;
     }
-    if !lines.is_empty() {
-        output::say(&lines.join("\n"))?;
+    Ok(if tally.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of the records so far. Each is told as soon as it is known, since an error may follow.
+struct Tally {
+    json: bool,
+    settled: usize,
+    left: usize,
+}
+
+impl Tally {
+    fn tell(&mut self, results: &[Value]) -> anyhow::Result<()> {
+        for said in results {
+            match said.get("settled") == Some(&Value::Bool(true)) {
+                true => self.settled += 1,
+                false => self.left += 1,
+            }
+            output::say(&if self.json { said.to_string() } else { result(said) })?;
+        }
+        Ok(())
     }
-    Ok(if settled == results.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A record for people.
