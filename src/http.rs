@@ -15,6 +15,7 @@
 //! | `read_ahead` | a connection some of whose bytes were read already |
 //! | `guarded`    | a socket whose writes do not wait for ever |
 //! | `tls`        | the handshake, and what is said to a client that speaks HTTP without TLS |
+//! | `secured`    | a socket with TLS |
 //! | `wire`       | a connection with or without TLS |
 //! | `redirect`   | the listener without TLS that leads browsers to the one with it |
 //! | `service`    | the router as a service for hyper, which knows the client of each request |
@@ -60,6 +61,7 @@ mod read_ahead;
 mod realm;
 mod redirect;
 mod refusal;
+mod secured;
 mod service;
 mod standings;
 mod tls;

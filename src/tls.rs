@@ -10,7 +10,7 @@
 //! | `clients`     | the authorities whose certificates clients have to present |
 //! | `identity`    | what one listener presents and asks for |
 //! | `server`      | the TLS of one listener, whose identity can be replaced |
-//! | `session`     | the TLS of one connection that has left HTTP |
+//! | `session`     | the TLS of one connection, from its handshake on |
 
 mod certificate;
 mod clients;

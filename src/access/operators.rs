@@ -46,7 +46,7 @@ pub enum OperatorError {
     /// Another one has the token, so that nobody could tell which of the two it is.
     #[error("has the token of another operator; give each a token of its own")]
     SameToken,
-    /// There are [`MAX_OPERATORS`] already.
+    /// There are as many operators as there may be already.
     #[error("is one too many; there may be {MAX_OPERATORS}")]
     TooMany,
 }

@@ -4,12 +4,13 @@ use super::{
     argument,
     client::{AdminArgs, AdminListener, ReasonArgs},
     output,
+    table::word,
 };
 use crate::payment::Name;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
-use std::{process::ExitCode, time::Duration};
+use std::{cmp::Reverse, process::ExitCode, time::Duration};
 
 /// Lists, shows, replays and discards events that were verified but not understood
 ///
@@ -141,7 +142,7 @@ async fn sources(listener: &AdminListener) -> anyhow::Result<Vec<String>> {
     let request = listener.request(Method::GET, listener.url(&["admin", "sources"]));
     let answer = listener.answer_of(request.timeout(ANSWER_TIMEOUT)).await?;
     let sources = answer.get("sources").and_then(Value::as_array);
-    Ok(sources.into_iter().flatten().map(|source| text(source, "name")).collect())
+    Ok(sources.into_iter().flatten().map(|source| word(source, "name")).collect())
 }
 
 impl FilterArgs {
@@ -167,7 +168,7 @@ async fn list(arguments: &GatewayArgs, filter: &FilterArgs, limit: usize) -> any
     };
     let mut records = Vec::new();
     for source in &sources {
-        let mut next = None;
+        let (mut next, already) = (None, records.len());
         loop {
             let mut query = filter.query(source);
             query.push(("limit", limit.clamp(1, 1024).to_string()));
@@ -175,11 +176,13 @@ async fn list(arguments: &GatewayArgs, filter: &FilterArgs, limit: usize) -> any
             let page = ask(&listener, Method::GET, &[], &query, None).await?;
             records.extend(page.get("records").and_then(Value::as_array).into_iter().flatten().cloned());
             next = page.get("next").and_then(Value::as_str).map(str::to_owned);
-            if next.is_none() || records.len() >= limit {
+            if next.is_none() || records.len() - already >= limit {
                 break;
             }
         }
     }
+    // The newest of all sources first. All times have the same form.
+    records.sort_by_key(|record| Reverse(word(record, "at")));
     records.truncate(limit);
     let lines: Vec<String> = match arguments.json {
         true => records.iter().map(Value::to_string).collect(),
@@ -198,9 +201,9 @@ async fn act(
     ActArgs { gateway: arguments, filter, why, ids }: &ActArgs,
 ) -> anyhow::Result<ExitCode> {
     let listener = arguments.admin.listener()?;
-    let mut results = Vec::new();
+    let mut tally = Tally { json: arguments.json, settled: 0, left: 0 };
     for id in ids {
-        results.push(ask(&listener, Method::POST, &[id, what], &[], Some(why)).await?);
+        tally.tell(&[ask(&listener, Method::POST, &[id, what], &[], Some(why)).await?])?;
     }
     if let Some(source) = &filter.source {
         let mut next: Option<String> = None;
@@ -209,26 +212,37 @@ async fn act(
             query.push(("limit", AT_ONCE.to_owned()));
             query.extend(next.take().map(|next| ("before", next)));
             let page = ask(&listener, Method::POST, &[what], &query, Some(why)).await?;
-            results.extend(page.get("results").and_then(Value::as_array).into_iter().flatten().cloned());
+            tally.tell(page.get("results").and_then(Value::as_array).map_or(&[][..], Vec::as_slice))?;
             next = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if next.is_none() {
                 break;
             }
         }
     }
-    let is_settled = |said: &&Value| said.get("settled") == Some(&Value::Bool(true));
-    let settled = results.iter().filter(is_settled).count();
-    let mut lines: Vec<String> = match arguments.json {
-        true => results.iter().map(Value::to_string).collect(),
-        false => results.iter().map(result).collect(),
-    };
     if !arguments.json {
-        lines.push(format!("{settled} settled, {} left in quarantine", results.len() - settled));
+        output::say(&format!("{} settled, {} left in quarantine", tally.settled, tally.left))?;
     }
-    if !lines.is_empty() {
-        output::say(&lines.join("\n"))?;
+    Ok(if tally.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of the records so far. Each is told as soon as it is known, since an error may follow.
+struct Tally {
+    json: bool,
+    settled: usize,
+    left: usize,
+}
+
+impl Tally {
+    fn tell(&mut self, results: &[Value]) -> anyhow::Result<()> {
+        for said in results {
+            match said.get("settled") == Some(&Value::Bool(true)) {
+                true => self.settled += 1,
+                false => self.left += 1,
+            }
+            output::say(&if self.json { said.to_string() } else { result(said) })?;
+        }
+        Ok(())
     }
-    Ok(if settled == results.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A record for people.
@@ -248,30 +262,26 @@ fn line(record: &Value) -> String {
 
 /// What became of a record, for people: each event with its outcome and what changed.
 fn result(said: &Value) -> String {
-    let id = text(said, "id");
+    let id = word(said, "id");
     if let Some(detail) = said.get("detail").and_then(Value::as_str) {
         return format!("{id}  not replayed: {detail}");
     }
     let Some(events) = said.get("events").and_then(Value::as_array) else {
-        return format!("{id}  {}", text(said, "action"));
+        return format!("{id}  {}", word(said, "action"));
     };
     let events: Vec<String> = events.iter().map(event).collect();
     format!("{id}  {}", events.join("; "))
 }
 
 fn event(event: &Value) -> String {
-    let outcome = text(event, "outcome");
+    let outcome = word(event, "outcome");
     let status = |side: &str| event.pointer(&format!("/{side}/status")).and_then(Value::as_str);
     match (status("before"), status("after"), event.get("reason").and_then(Value::as_str)) {
-        (_, _, Some(reason)) => format!("{outcome} ({reason} at {})", text(event, "where")),
+        (_, _, Some(reason)) => format!("{outcome} ({reason} at {})", word(event, "where")),
         (Some(before), Some(after), None) if before != after => format!("{outcome}: {before} -> {after}"),
         (_, Some(after), None) => format!("{outcome}: {after} as before"),
         _ => outcome,
     }
-}
-
-fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ impl Server {
         }
         // Boxed, because a handshake takes kilobytes, and only for a moment.
         let stream = Box::pin(tls::shake_hands(guarded(stream), tls, &self.metrics)).await?;
-        let negotiated = match stream.get_ref().1.alpn_protocol() {
+        let negotiated = match stream.session().alpn_protocol() {
             Some(HTTP_2) => Some(Version::H2),
             Some(HTTP_1_1) => Some(Version::H1),
             _ => None,

@@ -7,6 +7,7 @@
 //! | `health`    | `/livez`, `/readyz`, `/readyz/ingest` |
 //! | `metrics`   | `/metrics` |
 //! | `operators` | the bearer tokens that open `/admin`, and who may change things |
+//! | `answer`    | answers in JSON |
 //! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `deliveries` | the deliveries of all sources, filtered and followed |
@@ -20,6 +21,7 @@
 //! | `sources`   | the sources, and whether their deliveries fail |
 //! | `reconcile` | one payment, compared with what its provider says |
 
+mod answer;
 mod audit;
 mod backup;
 mod deliveries;

@@ -1,9 +1,9 @@
 //! The beginning of a connection to a listener with TLS. The caller bounds its time.
 
-use super::{guarded::Guarded, problem::Problem};
+use super::{guarded::Guarded, problem::Problem, secured::Secured};
 use crate::{
     metrics::{HandshakeOutcome, Metrics},
-    tls::TlsServer,
+    tls::{Session, TlsServer},
 };
 use axum::{
     Router,
@@ -12,12 +12,8 @@ use axum::{
     response::Response,
 };
 use rustls::HandshakeKind;
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-/// The most bytes of a response that wait, encrypted, for a client that does not read: one record. hyper buffers as many before that.
-const BUFFER_BYTES: usize = 16 << 10;
 
 /// Whether the client begins with a letter, as every request of HTTP does and no record of TLS. Waits for the first byte.
 pub(super) async fn is_plain_http(stream: &TcpStream) -> io::Result<bool> {
@@ -42,22 +38,19 @@ pub(super) fn refusing_plain_http() -> Router {
 
 /// Shakes hands with a client. An error has been told to the client, as far as the protocol has a word for it.
 pub(super) async fn shake_hands(
-    stream: Guarded,
+    socket: Guarded,
     tls: &TlsServer,
     metrics: &Metrics,
-) -> io::Result<Box<TlsStream<Guarded>>> {
-    let acceptor = TlsAcceptor::from(tls.config());
-    let accepted =
-        acceptor.accept_with(stream, |connection| connection.set_buffer_limit(Some(BUFFER_BYTES))).await;
-    let outcome = match &accepted {
-        Ok(stream) if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) => {
-            HandshakeOutcome::Resumed
-        }
-        Ok(_) => HandshakeOutcome::Full,
-        Err(_) => HandshakeOutcome::Failed,
-    };
-    metrics.tls_handshakes.count(outcome);
-    accepted.map(Box::new)
+) -> io::Result<Box<Secured>> {
+    let session = Session::new(tls.config()).map_err(io::Error::other)?;
+    let mut secured = Box::new(Secured::new(socket, session));
+    let shaken = poll_fn(|context| secured.poll_handshake(context)).await;
+    metrics.tls_handshakes.count(match (&shaken, secured.session().handshake_kind()) {
+        (Ok(()), Some(HandshakeKind::Resumed)) => HandshakeOutcome::Resumed,
+        (Ok(()), _) => HandshakeOutcome::Full,
+        (Err(_), _) => HandshakeOutcome::Failed,
+    });
+    shaken.map(|()| secured)
 }
 
 /// The same routes, whose answers tell browsers to use TLS alone for this host for so long (RFC 6797). For routes that are served over

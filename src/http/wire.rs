@@ -1,6 +1,6 @@
 //! A connection with or without TLS, as HTTP reads and writes it.
 
-use super::guarded::Guarded;
+use super::{guarded::Guarded, secured::Secured};
 use crate::tls::Session;
 use std::{
     io,
@@ -11,13 +11,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
 
 /// One connection.
 pub(super) enum Wire {
     Plain(Guarded),
     /// Boxed, so that the connections without TLS do not reserve memory for it.
-    Tls(Box<TlsStream<Guarded>>),
+    Tls(Box<Secured>),
 }
 
 impl Wire {
@@ -26,9 +25,8 @@ impl Wire {
         match self {
             Self::Plain(socket) => (socket.into_inner(), None, 0),
             Self::Tls(stream) => {
-                let (socket, connection) = stream.into_inner();
-                let (session, unread) = Session::new(connection);
-                (socket.into_inner(), Some(session), unread)
+                let (socket, session, unread) = stream.into_parts();
+                (socket, Some(session), unread)
             }
         }
     }

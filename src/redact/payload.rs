@@ -41,7 +41,7 @@ pub(crate) struct Exact {
     pub(crate) values: HashSet<*const Value>,
     /// Those of them that are never masked, because the provider or the shop vouches for them.
     pub(crate) vouched: HashSet<*const Value>,
-    /// All that is read, and what it lies in. It leaves the payload anyway, so that its name does not make it a secret.
+    /// All that is read, and what it lies in: its name does not make it a secret, but what lies beside it in there stays one.
     pub(crate) read: HashSet<*const Value>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Masked {
 
 /// Masks a payload, but for `exact`.
 pub(crate) fn payload(payload: &Value, exact: &Exact) -> Masked {
-    let mut walk = Walk { exact, changed: Vec::new(), at: String::new() };
+    let mut walk = Walk { exact, changed: Vec::new(), at: String::new(), is_secret: false };
     let payload = walk.value(payload, None, None);
     Masked { payload, changed: walk.changed }
 }
@@ -67,6 +67,8 @@ struct Walk<'a> {
     changed: Vec<String>,
     /// The pointer to the value that is looked at.
     at: String,
+    /// The value lies in a member whose name is that of a secret. All that is not read is dropped.
+    is_secret: bool,
 }
 
 impl Walk<'_> {
@@ -83,12 +85,21 @@ impl Walk<'_> {
             _ if is_vouched && !matches!(value, Value::Array(_) | Value::Object(_)) => value.clone(),
             Value::String(text) if is_exact => self.exact(value, text),
             Value::Number(number) if is_exact => self.exact(value, &number.to_string()),
-            _ if name.is_some_and(is_secret_key) && !is_read => self.dropped(),
+            _ if (self.is_secret || name.is_some_and(is_secret_key)) && !is_read => self.dropped(),
             Value::String(text) => self.scalar(value, text),
             Value::Number(number) => self.scalar(value, &number.to_string()),
-            Value::Array(items) => self.list(items, name),
-            Value::Object(members) => self.object(members, name),
+            Value::Array(items) => self.below(name, |walk| walk.list(items, name)),
+            Value::Object(members) => self.below(name, |walk| walk.object(members, name)),
         }
+    }
+
+    /// Masks what lies in a value under this name.
+    fn below(&mut self, name: Option<&str>, mask: impl FnOnce(&mut Self) -> Value) -> Value {
+        let around = self.is_secret;
+        self.is_secret |= name.is_some_and(is_secret_key);
+        let masked = mask(self);
+        self.is_secret = around;
+        masked
     }
 
     fn dropped(&mut self) -> Value {

@@ -47,6 +47,8 @@ pub(crate) struct Mapping {
     pub(crate) labels: Vec<Place>,
     /// The places of ids of parts of the payment, which the provider makes.
     pub(crate) parts: Vec<Place>,
+    /// Whether the provider's id of a payment is a part where a source names its payments by other ids.
+    pub(crate) payment_is_part: bool,
     /// The places of ids that the provider itself makes and that may be long numbers. One in ten of these passes Luhn's check,
     /// and none is a card number: the provider counts them up, and no shop or customer can write there. Everywhere else an id
     /// that looks like a card number has to be treated as one (I8).

@@ -1,7 +1,7 @@
 //! The audit trail: what operators changed, who it was, when and why.
 //!
-//! An entry is written before the change is made, durably, so that no change is made without one; a change that then failed gets a second
-//! entry, which says so. Entries are never changed. They name no payment, since an erasure has to remove all that bears a payment's id, but
+//! An entry is written before the change of a request is made, durably; a change that then failed gets a second entry, which says so. A
+//! reload is noted afterwards, and neither a reload nor a backup waits for the trail. Entries are never changed. They name no payment, since an erasure has to remove all that bears a payment's id, but
 //! a [`PaymentDigest`], by which the entries of a payment are found by whoever knows its id.
 
 use super::{RecordCursor, StoreError};
@@ -32,7 +32,7 @@ pub struct AuditEntry {
     /// The payment that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentDigest>,
-    /// What else it concerns, such as the cursor of a record, the number of a stream, or the cause of a reload.
+    /// What else it concerns: the id of a held record, a filter, streams, or the cause of a reload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Why, in the operator's words.

@@ -7,6 +7,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `folder`     | the data folder: marker, format, lock |
+//! | `look`       | what can be said of a folder without opening it |
 //! | `check`      | whether the library's files are whole, before it opens them |
 //! | `rights`     | who may look into the folder |
 //! | `opening`    | the tree and the journal of a folder, and the start of the carrier |
@@ -50,6 +51,7 @@ mod index;
 mod journal;
 mod layer;
 mod layout;
+mod look;
 mod opening;
 mod recent;
 mod records;
@@ -62,6 +64,7 @@ mod writer;
 pub use backup::{BackupError, Copied, Logs, copy_folder, copy_from_gateway, restore_folder};
 pub use check::{Damage, Findings, Unfinished};
 pub use folder::FolderError;
+pub use look::{check_folder, warning_of};
 
 use crate::{
     limits::LimitHit,
@@ -77,8 +80,7 @@ use crate::{
 use async_trait::async_trait;
 use clock::{Clock, Now};
 use command::{Command, Reply};
-use folder::Folder;
-use journal::{EXTENT, FolderDisk, JournalError};
+use journal::{EXTENT, FolderDisk};
 use opening::{Machinery, corrupt, start_carrier};
 use recent::Recent;
 use records::{RecordLogs, held};
@@ -86,7 +88,7 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -124,40 +126,6 @@ impl Settings {
     pub fn is_there(&self) -> Result<bool, FolderError> {
         folder::is_there(&self.path)
     }
-}
-
-/// Warns if other users of the machine may open a data folder or what it holds. A folder that cannot be looked at is no matter of rights.
-#[must_use]
-pub fn warning_of(path: &Path) -> Option<String> {
-    rights::Rights::of(path).ok()?.warning(path)
-}
-
-/// Checks all files of a data folder that no gateway has open, and changes none.
-pub fn check_folder(path: &Path) -> Result<Findings, FolderError> {
-    check_files(path, &Folder::look(path)?)
-}
-
-fn check_files(path: &Path, folder: &Folder) -> Result<Findings, FolderError> {
-    let io = |source| FolderError::Io { path: path.into(), source };
-    let mut findings = check::check(&folder.database(), folder.owner(), u64::MAX).map_err(io)?;
-    let damage = match folder.journal() {
-        Ok(None) => None,
-        Ok(Some(files)) => {
-            match journal::check(&files, |group| findings.events += change::events_of(group)) {
-                Ok(groups) => {
-                    findings.writes += groups;
-                    None
-                }
-                Err(JournalError::Io(source)) => return Err(io(source)),
-                Err(JournalError::Damaged(what)) => Some(what),
-            }
-        }
-        Err(FolderError::Corrupt { reason, .. }) => Some(reason),
-        Err(error) => return Err(error),
-    };
-    let lost = "what the damaged places held, unless the tree holds it too".to_owned();
-    findings.damage.extend(damage.map(|what| Damage { file: path.join("journal"), what, lost }));
-    Ok(findings)
 }
 
 /// The embedded store. Dropping it closes it, as [`Embedded::close_blocking`] does.

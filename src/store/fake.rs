@@ -32,7 +32,7 @@ pub(crate) struct Fake {
     pub(crate) lost: AtomicBool,
     /// Every call fails once something has been erased.
     pub(crate) fails_after_erasure: AtomicBool,
-    /// A read of a log takes a millisecond, and its answer is that of its beginning.
+    /// An erasure begins after a millisecond. A read of a log takes one, and its answer is that of its beginning.
     pub(crate) slow: AtomicBool,
     /// The number of reads of logs so far.
     pub(crate) reads: AtomicUsize,
@@ -350,6 +350,9 @@ impl Store for Fake {
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let mut inner = self.answer()?;
         let Some(log) = inner.logs.remove(&erasure.subject) else { return Ok(Erased::default()) };
         if self.fails_after_erasure.load(Ordering::Relaxed) {

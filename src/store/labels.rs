@@ -51,7 +51,7 @@ pub struct Labels {
     history: Duration,
     known: Cache<Subject, Arc<Known>>,
     /// Bindings of other payments that an erasure has taken with the log of a label, or is about to take, until they are written again. Held
-    /// while they are written.
+    /// from before the log is erased until then.
     unfinished: tokio::sync::Mutex<BTreeMap<Subject, Vec<Event>>>,
     /// Whether there are any.
     is_unfinished: AtomicBool,
@@ -81,16 +81,24 @@ impl Labels {
 
     /// Makes bindings durable before it returns, as far as they are news. A label that is full is counted and logged, and is no error.
     pub async fn bind(&self, bindings: Vec<Event>) -> Result<(), StoreError> {
-        if self.is_unfinished.load(Ordering::Relaxed) {
-            self.finish().await?;
+        // An erasure that is under way writes them again itself, and one label must not hold up the others.
+        if self.is_unfinished.load(Ordering::Relaxed)
+            && let Ok(mut unfinished) = self.unfinished.try_lock()
+            && let Err(error) = self.write_again(&mut unfinished).await
+        {
+            tracing::warn!(%error, "bindings that an erasure took from other payments are not written again yet");
         }
         try_join_all(bindings.into_iter().map(|binding| self.bind_one(binding))).await.map(drop)
     }
 
-    /// Forgets what is known of the labels of a payment whose log has just begun: it may have been erased meanwhile by another node, and its
-    /// bindings with it.
+    /// Forgets the labels that are known to lead to a payment whose log has just begun: another node has erased it, and its bindings with
+    /// it.
     pub fn doubt(&self, bindings: &[Event]) {
-        bindings.iter().for_each(|binding| _ = self.known.remove(&binding.subject));
+        let is_remembered = |binding: &&Event| {
+            let known = self.known.get(&binding.subject);
+            known.is_some_and(|known| matches!(known.bindings.addition(binding), Addition::Known))
+        };
+        bindings.iter().filter(is_remembered).for_each(|binding| _ = self.known.remove(&binding.subject));
     }
 
     /// Counts labels of an event that cannot be used.
@@ -154,7 +162,7 @@ impl Labels {
     /// next call finds them again. What a label says of other payments is written again; if the store fails between, that is done with the
     /// next erasure or the next label.
     pub async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        self.finish().await?;
+        self.write_again(&mut *self.unfinished.lock().await).await?;
         let log = self.store.read(&erasure.subject).await?;
         let payment = &erasure.subject.id;
         let named = log.entries.iter().flat_map(|entry| &entry.event.labels).map(|label| &label.id);
@@ -171,19 +179,20 @@ impl Labels {
                 continue;
             }
             let kept = kept.into_iter().map(|event| (**event).clone()).collect();
-            self.unfinished.lock().await.insert(label.clone(), kept);
+            // Held until they are written again: if somebody wrote them before the log is erased, they would count as written.
+            let mut unfinished = self.unfinished.lock().await;
+            unfinished.insert(label.clone(), kept);
             self.is_unfinished.store(true, Ordering::Relaxed);
             self.known.remove(&label);
             erased += self.store.erase(erasure.of_log(label)).await?;
-            self.finish().await?;
+            self.write_again(&mut unfinished).await?;
         }
         erased += self.store.erase(erasure).await?;
         Ok(erased)
     }
 
     /// Writes the bindings again that erasures took from other payments. One that is there already is a duplicate.
-    async fn finish(&self) -> Result<(), StoreError> {
-        let mut unfinished = self.unfinished.lock().await;
+    async fn write_again(&self, unfinished: &mut BTreeMap<Subject, Vec<Event>>) -> Result<(), StoreError> {
         while let Some(mut entry) = unfinished.first_entry() {
             while let Some(event) = entry.get().first() {
                 self.store.append(Append { event: event.clone(), shared_ids: true }).await?;

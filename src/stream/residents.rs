@@ -45,6 +45,9 @@ impl Residents {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() == known.capacity() {
             known.retain(|_, resident| resident.strong_count() > 0);
+            // The next look at all of them comes after as many new ones as there are.
+            let living = known.len();
+            known.reserve(living);
         }
         known.insert(number, Arc::downgrade(&resident));
         resident

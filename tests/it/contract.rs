@@ -53,9 +53,10 @@ use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
 };
+pub(crate) use records::record;
 use records::{
     i1_records_of_the_quarantine_survive_with_their_shares,
-    nobody_s_junk_displaces_a_record_of_another_reason, record, records_are_bounded_and_newest_first,
+    nobody_s_junk_displaces_a_record_of_another_reason, records_are_bounded_and_newest_first,
     records_are_read_a_page_at_a_time,
 };
 use std::{

@@ -9,7 +9,7 @@ use load::{
     stream::Stream,
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 async fn ask(gateway: &Gateway, query: &str) -> Response {
     let token = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
@@ -59,6 +59,8 @@ async fn deliver(nodes: &[Gateway]) {
     node(0).post("acme", &generic("e1", "failed", "pay_1", at)).await;
     node(1).post("other", &generic("e5", "pending", "pay_1", at)).await;
     node(0).post("stripe", &stripe("e6", "payment_intent.succeeded", "pi_1", at)).await;
+    // What comes in the same millisecond is ordered by source.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     let forged = node(1).post_raw("acme", &[header("x-signature", "00")], b"{}").await;
     assert_eq!(forged.head.status, 401);
     for gateway in nodes {

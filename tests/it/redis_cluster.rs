@@ -6,14 +6,14 @@ mod streams;
 
 use crate::{
     contract,
-    support::{Cluster, PATIENCE},
+    support::{Cluster, PATIENCE, store_at},
 };
 use paystream::{
     metrics::Metrics,
     payment::{Cursor, Subject},
     store::{
         Append, Appended, Notice, NoticeBody, Store, StoreError,
-        redis::{Durability, Redis, ServerError, Settings},
+        redis::{Redis, ServerError, Settings},
     },
 };
 use std::{
@@ -22,27 +22,12 @@ use std::{
 };
 use tokio::sync::broadcast::Receiver;
 
-fn settings(url: &str) -> Settings {
-    Settings {
-        url: url.into(),
-        password: None,
-        sentinel_password: None,
-        tls_name: None,
-        ca: None,
-        prefix: "ps".to_owned(),
-        durability: Durability::Everysec,
-        ack_replicas: 0,
-        history: Duration::from_secs(180 * 86_400),
-        recent: 100_000,
-    }
-}
-
 async fn try_open(settings: Settings) -> Result<Redis, ServerError> {
     Redis::open(settings, Arc::new(Metrics::new())).await
 }
 
 async fn open(cluster: &Cluster) -> Arc<Redis> {
-    Arc::new(try_open(settings(&cluster.url())).await.unwrap())
+    Arc::new(try_open(store_at(&cluster.url())).await.unwrap())
 }
 
 fn subject(payment: &str) -> Subject {
@@ -115,21 +100,21 @@ async fn until_noticed(watcher: &mut Receiver<Arc<Notice>>, payment: &str, seq: 
 async fn the_wrong_kind_of_address_is_refused_with_the_right_one() {
     let cluster = Cluster::with(3, 0, &[]).await;
     let one = cluster.servers[0].url();
-    let refused = try_open(settings(&one)).await.unwrap_err().to_string();
+    let refused = try_open(store_at(&one)).await.unwrap_err().to_string();
     assert!(refused.contains("let [store] url begin with redis+cluster://"), "{refused}");
     let single = crate::support::RedisServer::start().await;
     let refused =
-        try_open(settings(&single.url().replace("redis://", "redis+cluster://"))).await.unwrap_err();
+        try_open(store_at(&single.url().replace("redis://", "redis+cluster://"))).await.unwrap_err();
     let refused = refused.to_string();
     assert!(refused.contains("is no node of a cluster; let [store] url begin with redis://"), "{refused}");
     // One seed is enough, and those that are dead do not matter.
     let dead = crate::support::free_address();
     let url = format!("redis+cluster://{dead},{}", cluster.servers[1].address);
-    let store = try_open(settings(&url)).await.unwrap();
+    let store = try_open(store_at(&url)).await.unwrap();
     for number in 0..50 {
         append_new(&store, &format!("pay_{number}"), "evt").await;
     }
     let fault = Cluster::with(3, 0, &["--maxmemory-policy", "allkeys-lru"]).await;
-    let refused = try_open(settings(&fault.url())).await.unwrap_err().to_string();
+    let refused = try_open(store_at(&fault.url())).await.unwrap_err().to_string();
     assert!(refused.contains("CONFIG SET maxmemory-policy noeviction"), "{refused}");
 }

@@ -2,14 +2,14 @@
 
 use crate::{
     contract,
-    support::{GROUP, Group, PATIENCE, Sentinel, ask_at, free_address},
+    support::{GROUP, Group, PATIENCE, Sentinel, ask_at, free_address, store_at},
 };
 use paystream::{
     metrics::Metrics,
     payment::{Cursor, Subject},
     store::{
         Append, Appended, Interruption, NoticeBody, Store, StoreError,
-        redis::{Durability, Redis, ServerError, Settings},
+        redis::{Redis, ServerError, Settings},
     },
 };
 use std::{
@@ -22,18 +22,7 @@ use std::{
 };
 
 fn settings(url: &str, ack_replicas: u32) -> Settings {
-    Settings {
-        url: url.into(),
-        password: None,
-        sentinel_password: None,
-        tls_name: None,
-        ca: None,
-        prefix: "ps".to_owned(),
-        durability: Durability::Everysec,
-        ack_replicas,
-        history: Duration::from_secs(180 * 86_400),
-        recent: 100_000,
-    }
+    Settings { ack_replicas, ..store_at(url) }
 }
 
 async fn try_open(settings: Settings) -> Result<Redis, ServerError> {

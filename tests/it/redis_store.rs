@@ -6,7 +6,7 @@ mod costs;
 mod layout;
 
 use crate::contract;
-use crate::support::{RedisServer, eventually, free_address, now_s};
+use crate::support::{RedisServer, eventually, free_address, now_s, store_at};
 use paystream::{
     metrics::Metrics,
     payment::{Cursor, Event, Subject, Time},
@@ -26,27 +26,12 @@ use std::{
 /// The longest that a call may take: two seconds, and half a second more for a busy machine.
 const AT_MOST: Duration = Duration::from_millis(2_500);
 
-fn settings(url: &str) -> Settings {
-    Settings {
-        url: url.into(),
-        password: None,
-        sentinel_password: None,
-        tls_name: None,
-        ca: None,
-        prefix: "ps".to_owned(),
-        durability: Durability::Everysec,
-        ack_replicas: 0,
-        history: Duration::from_secs(180 * 86_400),
-        recent: 100_000,
-    }
-}
-
 async fn try_open(settings: Settings) -> Result<Redis, ServerError> {
     Redis::open(settings, Arc::new(Metrics::new())).await
 }
 
 async fn open(server: &RedisServer) -> Redis {
-    try_open(settings(&server.url())).await.unwrap()
+    try_open(store_at(&server.url())).await.unwrap()
 }
 
 fn subject(id: &str) -> Subject {
@@ -71,18 +56,18 @@ async fn append_new(store: &Redis, payment: &str, id: &str) -> Cursor {
 #[tokio::test]
 async fn a_server_that_keeps_less_than_configured_is_refused_with_remedies() {
     let server = RedisServer::with(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]).await;
-    let refused = try_open(settings(&server.url())).await.unwrap_err().to_string();
+    let refused = try_open(store_at(&server.url())).await.unwrap_err().to_string();
     for expected in
         ["CONFIG SET maxmemory-policy noeviction", "CONFIG SET appendonly yes", "durability = \"none\""]
     {
         assert!(refused.contains(expected), "{refused}");
     }
-    let always = Settings { durability: Durability::Always, ..settings(&server.url()) };
+    let always = Settings { durability: Durability::Always, ..store_at(&server.url()) };
     let refused = try_open(always).await.unwrap_err().to_string();
     assert!(refused.contains("CONFIG SET appendfsync always"), "{refused}");
-    let none = Settings { durability: Durability::None, ..settings(&server.url()) };
+    let none = Settings { durability: Durability::None, ..store_at(&server.url()) };
     append_new(&try_open(none).await.unwrap(), "pay", "evt").await;
-    let replicas = Settings { ack_replicas: 1, durability: Durability::None, ..settings(&server.url()) };
+    let replicas = Settings { ack_replicas: 1, durability: Durability::None, ..store_at(&server.url()) };
     let refused = try_open(replicas).await.unwrap_err().to_string();
     assert!(refused.contains("it has 0 replicas online, fewer than ack_replicas = 1"), "{refused}");
 }
@@ -91,14 +76,14 @@ async fn a_server_that_keeps_less_than_configured_is_refused_with_remedies() {
 async fn a_server_that_is_missing_is_reported_and_one_that_starts_late_is_waited_for() {
     let nobody = format!("redis://user:hunter2@{}", free_address());
     let began = Instant::now();
-    let refused = try_open(settings(&nobody)).await.unwrap_err().to_string();
+    let refused = try_open(store_at(&nobody)).await.unwrap_err().to_string();
     assert!(refused.contains("cannot be used") && refused.contains("start it"), "{refused}");
     assert!(!refused.contains("hunter2"), "{refused}");
     assert!(began.elapsed() < Duration::from_secs(15));
 
     let mut server = RedisServer::start().await;
     server.kill();
-    let opening = tokio::spawn(try_open(settings(&server.url())));
+    let opening = tokio::spawn(try_open(store_at(&server.url())));
     server.restart().await;
     opening.await.unwrap().unwrap();
 }
@@ -109,13 +94,13 @@ async fn user_password_database_and_prefix_are_honoured() {
         ["--user", "default", "off", "--user", "gate", "on", ">s3cr3t-of-the-shop", "~*", "&*", "+@all"];
     let server = RedisServer::with_login(&acl, "gate", "s3cr3t-of-the-shop").await;
     let address = server.address;
-    let wrong = try_open(settings(&format!("redis://gate:wrong@{address}"))).await.unwrap_err().to_string();
+    let wrong = try_open(store_at(&format!("redis://gate:wrong@{address}"))).await.unwrap_err().to_string();
     assert!(wrong.contains("it refuses user or password") && !wrong.contains("wrong@"), "{wrong}");
 
     let login = Settings {
         password: Some("s3cr3t-of-the-shop".to_owned().into()),
         prefix: "shop-1".to_owned(),
-        ..settings(&format!("redis://gate@{address}/3"))
+        ..store_at(&format!("redis://gate@{address}/3"))
     };
     assert!(!format!("{login} {login:?}").contains("s3cr3t"), "{login:?}");
     let store = try_open(login.clone()).await.unwrap();
@@ -144,7 +129,7 @@ async fn user_password_database_and_prefix_are_honoured() {
             rights,
         ]);
         let poor = format!("redis://poor:s3cr3t-of-the-shop@{address}");
-        let refused = try_open(settings(&poor)).await.unwrap_err().to_string();
+        let refused = try_open(store_at(&poor)).await.unwrap_err().to_string();
         assert!(
             refused.contains(expected) && refused.contains("a gateway's user needs"),
             "{rights}: {refused}"
@@ -176,11 +161,11 @@ async fn a_server_behind_tls_is_trusted_only_by_its_certificate() {
     ])
     .await;
     let url = format!("rediss://localhost:{port}");
-    let trusted = Settings { ca: Some(folder.path().join("cert.pem")), ..settings(&url) };
+    let trusted = Settings { ca: Some(folder.path().join("cert.pem")), ..store_at(&url) };
     append_new(&try_open(trusted).await.unwrap(), "pay", "evt").await;
-    let unknown = try_open(settings(&url)).await.unwrap_err().to_string();
+    let unknown = try_open(store_at(&url)).await.unwrap_err().to_string();
     assert!(unknown.contains("certificate"), "{unknown}");
-    let missing = Settings { ca: Some(folder.path().join("none.pem")), ..settings(&url) };
+    let missing = Settings { ca: Some(folder.path().join("none.pem")), ..store_at(&url) };
     assert!(matches!(try_open(missing).await, Err(ServerError::Ca { .. })));
     drop(server);
 }
@@ -203,7 +188,7 @@ async fn an_append_sets_the_expiry_of_a_log_again_only_once_the_margin_is_used_u
     const MARGIN_MS: i64 = HISTORY_MS / 180;
     let server = RedisServer::start().await;
     let history = Duration::from_millis(HISTORY_MS.unsigned_abs());
-    let store = try_open(Settings { history, ..settings(&server.url()) }).await.unwrap();
+    let store = try_open(Settings { history, ..store_at(&server.url()) }).await.unwrap();
     append_new(&store, "pay", "evt_0").await;
     let log = server.log_key("pay").unwrap();
     let meta = log.replace(":log:", ":meta:");
@@ -312,7 +297,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
     let port = server.address.port().to_string();
     let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &port]).await;
     eventually("the replica is online", async || server.info("connected_slaves") == "1").await;
-    let wanted = Settings { ack_replicas: 1, ..settings(&server.url()) };
+    let wanted = Settings { ack_replicas: 1, ..store_at(&server.url()) };
     let mut opened = try_open(wanted.clone()).await;
     while opened.is_err() {
         opened = try_open(wanted.clone()).await;
@@ -327,25 +312,7 @@ async fn i1_acked_means_that_the_replicas_have_it_too() {
     assert!(matches!(unacked, Err(StoreError::Unavailable(_))), "{unacked:?}");
     let duplicate = append(&store, "pay", "evt_1").await;
     assert!(duplicate.is_err(), "it is unknown whether the replica has the original: {duplicate:?}");
-    let record = Record {
-        log: RecordLog::Quarantine,
-        source: "acme".into(),
-        at: Time::from_unix_s(now_s().cast_signed()).unwrap(),
-        outcome: OutcomeKind::Quarantined,
-        reason: ReasonCode::known("unknown_state"),
-        event: None,
-        unsigned_id: None,
-        part: None,
-        failure_code: None,
-        kind: None,
-        payment: None,
-        seq: None,
-        place: None,
-        found: None,
-        bytes: None,
-        confirmation: None,
-        held: None,
-    };
+    let record = contract::record(RecordLog::Quarantine, "acme", 1);
     assert!(store.record(record.clone()).await.is_err(), "a quarantined event is acknowledged too");
     assert!(began.elapsed() < 3 * AT_MOST, "{:?}", began.elapsed());
     store
@@ -384,23 +351,10 @@ async fn what_is_held_too_long_ends_and_makes_room() {
     let store = open(&server).await;
     let now = Time::from_unix_s(now_s().cast_signed()).unwrap();
     let held = || Record {
-        log: RecordLog::Quarantine,
-        source: "acme".into(),
         at: now,
-        outcome: OutcomeKind::Quarantined,
         reason: ReasonCode::known("bad_amount"),
-        event: None,
-        unsigned_id: None,
-        failure_code: None,
-        kind: None,
-        payment: None,
-        part: None,
-        seq: None,
-        place: None,
-        found: None,
-        bytes: None,
-        confirmation: None,
         held: Some(HeldId::new(now)),
+        ..contract::record(RecordLog::Quarantine, "acme", 1)
     };
     let (stream, share) = ("ps:{acme}:quarantine", "ps:{acme}:quarantine:held:bad_amount");
     for entry in ["1-0", "2-0"] {

@@ -21,7 +21,7 @@ pub(crate) use program::Program;
 pub(crate) use prometheus::Prometheus;
 pub(crate) use provider_api::{ProviderApi, Scripted};
 pub(crate) use proxy::{Proxy, Trouble};
-pub(crate) use redis::{RedisServer, ask_at};
+pub(crate) use redis::{RedisServer, ask_at, store_at};
 pub(crate) use sentinel::{GROUP, Group, Sentinel, shared_group};
 pub(crate) use serving::Serving;
 pub(crate) use setup::{Key, Setup, Source, Store};
@@ -34,7 +34,11 @@ use load::{
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::{OnceCell, oneshot};
 
 /// How long anything may take before a test gives up. Generous: it is only waited for where something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,6 +127,28 @@ pub(crate) async fn stays_silent(stream: &mut Stream, time: Duration) {
             Next::End(end) => panic!("the stream ended: {end:?}"),
         }
     }
+}
+
+/// The address of servers that all tests of this run share. `start` is called once, and what it returns beside the address ends with the
+/// run.
+async fn shared<S>(
+    url: &OnceCell<String>,
+    start: impl AsyncFnOnce() -> (String, S) + Send + 'static,
+) -> String {
+    let start = async || {
+        let (sender, started) = oneshot::channel();
+        // The servers are children of this thread, and killed with it.
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (url, _servers) = start().await;
+                sender.send(url).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        started.await.unwrap()
+    };
+    url.get_or_init(start).await.clone()
 }
 
 /// Waits until `holds` does.

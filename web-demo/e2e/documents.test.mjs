@@ -280,6 +280,44 @@ test("every route answers what the document says, and each status that it lists 
     await ask("GET", `/admin/sources/{source}/${log}`, 400, { parts: source, headers: operator, query: "?limit=x" });
     await ask("GET", `/admin/sources/{source}/${log}`, 404, { parts: { source: "nobody" }, headers: operator });
   }
+  // One that holds a card number where its payment's id should be, so that it cannot be replayed; and one that is replayed in vain.
+  const card = acme({ id: "e3", event: "payment.confirmed", timestamp: 1_795_300_000, payment: { id: "4242424242424242", amount: 1, currency: "EUR" } });
+  await ask("POST", hook, 200, { parts: { source: "acme" }, ...card });
+  const ofAcme = { headers: operator, query: "?source=acme" };
+  await until("both are held", async () => (await ask("GET", "/admin/quarantine", 200, ofAcme)).records.length === 2);
+  const { records } = await ask("GET", "/admin/quarantine", 200, ofAcme);
+  const idOf = (/** @type {string} */ event) => ({ id: records.find((/** @type {any} */ record) => record.event === event).id });
+  const heldOne = "/admin/quarantine/{id}";
+  await ask("GET", heldOne, 200, { parts: idOf("e2"), headers: operator });
+  await ask("GET", heldOne, 404, { parts: { id: "nothing" }, headers: operator });
+  await ask("POST", `${heldOne}/replay`, 200, { parts: idOf("e2"), headers: operator, query: "?reason=again" });
+  await ask("POST", `${heldOne}/replay`, 404, { parts: { id: "nothing" }, headers: operator });
+  await ask("POST", `${heldOne}/replay`, 409, { parts: idOf("e3"), headers: operator });
+  await ask("POST", "/admin/quarantine/replay", 200, ofAcme);
+  await ask("POST", "/admin/quarantine/replay", 400, { headers: operator, query: "?source=acme&colour=red" });
+  await ask("POST", "/admin/quarantine/replay", 404, { headers: operator, query: "?source=nobody" });
+  await ask("POST", `${heldOne}/discard`, 200, { parts: idOf("e3"), headers: operator });
+  await ask("POST", `${heldOne}/discard`, 404, { parts: { id: "nothing" }, headers: operator });
+  await ask("POST", "/admin/quarantine/discard", 200, ofAcme);
+  await ask("POST", "/admin/quarantine/discard", 400, { headers: operator, query: "?source=acme&colour=red" });
+  await ask("POST", "/admin/quarantine/discard", 404, { headers: operator, query: "?source=nobody" });
+
+  const streams = "/admin/streams";
+  const followed = new AbortController();
+  await fetch(`${gateway.url}/v1/payments/${payment}/events`, { headers: mine, signal: followed.signal });
+  const open = await ask("GET", streams, 200, { headers: operator });
+  assert.equal(open.count, open.streams.length);
+  await ask("GET", streams, 400, { headers: operator, query: "?colour=red" });
+  await ask("GET", streams, 404, { headers: operator, query: "?realm=default&payment=pi_nobody" });
+  await ask("DELETE", `${streams}/{id}`, 400, { parts: { id: open.streams[0].id }, headers: operator, query: "?colour=red" });
+  await ask("DELETE", `${streams}/{id}`, 403, { parts: { id: open.streams[0].id }, headers: bearer(READER_TOKEN) });
+  await ask("DELETE", `${streams}/{id}`, 200, { parts: { id: open.streams[0].id }, headers: operator });
+  await ask("DELETE", `${streams}/{id}`, 404, { parts: { id: "nothing" }, headers: operator });
+  await ask("DELETE", streams, 200, { headers: operator, query: `?realm=default&payment=${payment}` });
+  await ask("DELETE", streams, 400, { headers: operator });
+  await ask("DELETE", streams, 403, { headers: bearer(READER_TOKEN), query: "?realm=default" });
+  followed.abort();
+
   const reconcile = "/admin/sources/{source}/payments/{payment}/reconcile";
   const news = await ask("POST", reconcile, 200, { parts: { source: "mollie", payment: "tr_1" }, headers: operator });
   assert.equal(news.appended?.seq, 1);

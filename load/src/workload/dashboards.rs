@@ -122,8 +122,17 @@ fn halves(common: &Common) -> Result<Option<(Common, [Gateway; 2])>> {
     let start = |role| {
         let (address, core, redis) = (free_address()?, common.server_core, Some(redis.as_str()));
         let provider = provider_name(common.provider);
-        let settings =
-            Settings { program, role, address, core, redis, provider, stream: "", secrets: &secrets };
+        let settings = Settings {
+            program,
+            role,
+            address,
+            core,
+            redis,
+            provider,
+            stream: "",
+            tls: false,
+            secrets: &secrets,
+        };
         let mut gateway = Gateway::start(&settings)?;
         gateway.wait_until_ready()?;
         anyhow::Ok(gateway)

@@ -1,5 +1,6 @@
 //! The audit trail: every change by an operator is written down before it is made, and shown.
 
+use super::answer::answer;
 use crate::{
     access::{Operator, OperatorRole, Operators},
     http::{asked, problem::Problem},
@@ -11,8 +12,8 @@ use crate::{
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::get,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -133,10 +134,7 @@ impl By {
         entry: AuditEntry,
         change: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        if self.operator.role != OperatorRole::Write {
-            self.metrics.admin_refusals.count(AdminRefusal::ReadOnly);
-            return Err(read_only());
-        }
+        self.may_change()?;
         let unwritten = |error: StoreError| {
             let detail = format!("{error}; the audit trail cannot be written, so nothing was changed");
             Problem::unavailable("store_unavailable", detail, RETRY_AFTER)
@@ -150,6 +148,29 @@ impl By {
             }
         }
         outcome
+    }
+
+    /// Does what copies without changing anything, and notes it in the audit trail. It is done although the trail cannot be written, since a
+    /// backup may be what is needed then; the log has it in any case.
+    pub(super) async fn copy<T>(
+        &self,
+        entry: AuditEntry,
+        copy: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        self.may_change()?;
+        if let Err(error) = self.audit.note(entry).await {
+            tracing::warn!(%error, "the audit trail does not say that a backup was made");
+        }
+        copy.await
+    }
+
+    /// Refuses an operator who may only read.
+    fn may_change(&self) -> Result<(), Problem> {
+        if self.operator.role != OperatorRole::Write {
+            self.metrics.admin_refusals.count(AdminRefusal::ReadOnly);
+            return Err(read_only());
+        }
+        Ok(())
     }
 }
 
@@ -238,9 +259,7 @@ async fn list(
             entry
         })
         .collect();
-    let body = json!({ "entries": entries, "next": next }).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-        .into_response())
+    Ok(answer(&json!({ "entries": entries, "next": next })))
 }
 
 /// The first `limit` entries that are wanted. The trail is bounded, so it is read to its end if it has fewer.

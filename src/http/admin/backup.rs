@@ -51,7 +51,7 @@ async fn backup(
     why: Result<Query<Why>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let entry = by.entry(AuditAction::Backup, Why::read(why)?);
-    by.change(entry, begin(backups)).await
+    by.copy(entry, begin(backups)).await
 }
 
 /// Begins to send a backup.

@@ -12,7 +12,7 @@ mod list;
 mod place;
 mod wanted;
 
-use super::audit::By;
+use super::{answer::answer, audit::By};
 use crate::{
     http::{
         asked::Asked,
@@ -29,8 +29,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use follow::Follower;
@@ -83,9 +82,11 @@ async fn deliveries(
     let sources = sources.ok_or_else(problem::other_role)?;
     let wanted = Wanted::read(&asked, &sources)?;
     if !asked.wants_events() {
-        let page = list::page(&*store, &sources, &wanted).await?;
-        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-        return Ok((headers, page.to_string()).into_response());
+        return Ok(answer(&list::page(&*store, &sources, &wanted).await?));
+    }
+    if wanted.before.is_some() {
+        let detail = "`before` is the next page of a list; leave it out to follow";
+        return Err(Problem::bad_request("bad_parameter", detail));
     }
     let permit = followers.try_acquire_owned().map_err(|_| {
         metrics.limit_hits.count(LimitHit::DeliveryFollowers);

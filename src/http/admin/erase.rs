@@ -1,6 +1,9 @@
 //! Erases one payment: its log, its records and what else bears its id.
 
-use super::audit::{By, Reason};
+use super::{
+    answer::answer,
+    audit::{By, Reason},
+};
 use crate::{
     http::{
         asked,
@@ -17,8 +20,7 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::delete,
 };
 use serde::Deserialize;
@@ -89,9 +91,7 @@ async fn erase(
             "a payment was erased"
         );
     }
-    let body =
-        json!({ "payment": payment, "realm": realm, "known": was_known, "removed": erased }).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(answer(&json!({ "payment": payment, "realm": realm, "known": was_known, "removed": erased })))
 }
 
 async fn all_of(stored: &Parts, erasure: Erasure) -> Result<Erased, Problem> {

@@ -2,7 +2,10 @@
 
 mod query;
 
-use super::audit::{By, Reason, Why};
+use super::{
+    answer::answer,
+    audit::{By, Reason, Why},
+};
 use crate::{
     http::problem::{self, Problem},
     ingest::{Ingest, ReplayError},
@@ -19,8 +22,8 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::{get, post},
 };
 use query::Wanted;
@@ -231,6 +234,11 @@ async fn list(
 ) -> Result<Response, Problem> {
     quarantine.sources.as_deref().ok_or_else(problem::other_role)?;
     let wanted = Wanted::read(wanted)?;
+    if wanted.why.is_some() {
+        return Err(query::bad(
+            "`reason` says why records are replayed or discarded; `code` filters by the code of their reason",
+        ));
+    }
     quarantine.source(&wanted.source)?;
     let found = quarantine.find(&wanted, |_| true).await?;
     let records: Vec<Value> = found.records.iter().map(Quarantine::listed).collect();
@@ -299,10 +307,6 @@ async fn discard_many(
     wanted: Result<Query<query::Query>, QueryRejection>,
 ) -> Result<Response, Problem> {
     quarantine.act_on_many(Act::Discard, &by, wanted).await
-}
-
-fn answer(body: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 fn unavailable(why: StoreError) -> Problem {

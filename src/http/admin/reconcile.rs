@@ -1,6 +1,9 @@
 //! Reconciles one payment by hand: the provider is asked at once, and the answer says where it differs from the gateway.
 
-use super::audit::{By, Reason, Why};
+use super::{
+    answer::answer,
+    audit::{By, Reason, Why},
+};
 use crate::{
     confirm::{Confirmations, Failed, ReconcileError},
     http::{
@@ -17,8 +20,8 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::post,
 };
 use serde_json::json;
@@ -58,8 +61,7 @@ async fn reconcile(
             confirmations.reconcile(&source, &payment).await.map_err(|why| not_reconciled(&why))
         })
         .await?;
-    let body = json!(reconciled).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(answer(&json!(reconciled)))
 }
 
 fn not_reconciled(why: &ReconcileError) -> Problem {

@@ -1,5 +1,6 @@
 //! The newest records of a source's delivery log and of its quarantine, in the form that records had first.
 
+use super::answer::answer;
 use crate::{
     http::problem::{self, Problem},
     source::Sources,
@@ -11,8 +12,7 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use serde::Deserialize;
@@ -126,10 +126,6 @@ fn bad_parameter() -> Problem {
 
 fn parameters() -> String {
     format!("`limit` is a number from 1 to {RECORDS_PER_SOURCE}, and the source is named in the path")
-}
-
-fn answer(body: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 async fn quarantine_of(

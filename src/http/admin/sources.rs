@@ -1,5 +1,6 @@
 //! The configured sources: how their providers retry, and whether deliveries fail at present.
 
+use super::answer::answer;
 use crate::{
     clock,
     http::problem::{self, Problem},
@@ -9,8 +10,7 @@ use crate::{
 use axum::{
     Router,
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use serde_json::{Value, json};
@@ -81,8 +81,4 @@ fn failing_json(failing: Failing, retries: &Retries, now: Time) -> Value {
         "disabled_in_s": left_s(retries.disabled_after),
         "queue_blocked": retries.blocks,
     })
-}
-
-fn answer(body: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -1,6 +1,7 @@
 //! The open streams of this node: counted, listed, and ended, one or all that fit a filter.
 
 use super::{
+    answer::answer,
     audit::{By, Reason},
     like::like,
 };
@@ -18,8 +19,8 @@ use crate::{
 use axum::{
     Extension, Router,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::{delete, get},
 };
 use serde_json::{Value, json};
@@ -172,9 +173,4 @@ fn as_json(stream: &StreamInfo) -> Value {
         "age_s": stream.age.as_secs(),
         "lag": stream.lag,
     })
-}
-
-fn answer(body: &Value) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, body.to_string()).into_response()
 }

@@ -88,3 +88,16 @@ fn what_is_masked_once_stays_as_it_is() {
     let once = all(&value).payload;
     assert_eq!(all(&once).payload, once);
 }
+
+#[test]
+fn what_lies_beside_a_value_that_is_read_in_a_secret_stays_one() {
+    let value = json!({ "token": { "id": "pay_1", "value": "abcdefg", "more": [{ "pin": 1 }, "x"] }, "other": "abcdefg" });
+    let (around, read) = (&value["token"], &value["token"]["id"]);
+    let exact = Exact {
+        values: HashSet::from([ptr::from_ref(read)]),
+        read: HashSet::from([ptr::from_ref(&value), ptr::from_ref(around), ptr::from_ref(read)]),
+        ..Exact::default()
+    };
+    let kept = json!({ "token": { "id": "pay_1", "value": "***", "more": "***" }, "other": "abcdefg" });
+    assert_eq!(payload(&value, &exact).payload, kept);
+}

@@ -55,12 +55,12 @@ impl Mapping {
         named
     }
 
-    /// Returns the places of the provider's id of a payment, if the source names its payments by other ids. Then events that lack these, such
-    /// as refunds without the shop's order number, find their payment by the provider's id as by that of a part.
+    /// Returns the places of the provider's id of a payment, if the source names its payments by other ids and the preset says that these are
+    /// parts. Then events that lack these, such as refunds without the shop's order number, find their payment by the provider's id.
     fn provider_places<'a>(&'a self, terms: &Terms, entry: &'a MapEntry) -> &'a [Place] {
         match terms.payment {
-            Some(_) => entry.payment.as_ref().unwrap_or(&self.payment),
-            None => &[],
+            Some(_) if self.payment_is_part => entry.payment.as_ref().unwrap_or(&self.payment),
+            _ => &[],
         }
     }
 

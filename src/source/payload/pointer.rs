@@ -74,18 +74,23 @@ impl Pointer {
 
     /// Returns the value at this pointer. `null` counts as no value.
     pub(crate) fn follow<'a>(&self, payload: &'a Value) -> Option<&'a Value> {
-        let found = self.tokens.iter().try_fold(payload, |value, token| match value {
+        let found = self.tokens.iter().try_fold(payload, |value, token| Self::step(value, token));
+        found.filter(|value| !value.is_null())
+    }
+
+    /// Returns the value to which one token leads from another.
+    fn step<'a>(value: &'a Value, token: &str) -> Option<&'a Value> {
+        match value {
             Value::Object(_) if Self::selector(token).is_some_and(|(key, text)| has(value, key, text)) => {
                 Some(value)
             }
-            Value::Object(members) => members.get(&**token),
+            Value::Object(members) => members.get(token),
             Value::Array(items) => match Self::selector(token) {
                 Some((key, text)) => items.iter().find(|item| has(item, key, text)),
                 None => items.get(token.parse::<usize>().ok()?),
             },
             _ => None,
-        });
-        found.filter(|value| !value.is_null())
+        }
     }
 
     /// Returns the values on the way of this pointer, the payload first, as far as there are any; the last one may be `null`. If the way
@@ -94,20 +99,7 @@ impl Pointer {
         let mut way = vec![payload];
         let mut value = payload;
         for token in &self.tokens {
-            let next = match value {
-                Value::Object(_)
-                    if Self::selector(token).is_some_and(|(key, text)| has(value, key, text)) =>
-                {
-                    Some(value)
-                }
-                Value::Object(members) => members.get(&**token),
-                Value::Array(items) => match Self::selector(token) {
-                    Some((key, text)) => items.iter().find(|item| has(item, key, text)),
-                    None => token.parse::<usize>().ok().and_then(|index| items.get(index)),
-                },
-                _ => None,
-            };
-            let Some(next) = next else { return way };
+            let Some(next) = Self::step(value, token) else { return way };
             way.push(next);
             value = next;
         }

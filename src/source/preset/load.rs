@@ -137,6 +137,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
             payment: or(own.event.payment, base.event.payment),
             labels: or(own.event.labels, base.event.labels),
             parts: or(own.event.parts, base.event.parts),
+            payment_is_part: own.event.payment_is_part.or(base.event.payment_is_part),
             own_ids: or(own.event.own_ids, base.event.own_ids),
             amounts: own.event.amounts.or(base.event.amounts),
             exponents: base.event.exponents.into_iter().chain(own.event.exponents).collect(),

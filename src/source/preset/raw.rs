@@ -233,6 +233,9 @@ pub(super) struct Event {
     /// such a part alone are appended to this payment.
     #[serde(default)]
     pub(super) parts: Vec<String>,
+    /// Whether the id at `payment` is one of these parts if a source names its payments by ids of its own, so that events that lack these
+    /// find their payment by the provider's id.
+    pub(super) payment_is_part: Option<bool>,
     /// Those places of ids that hold the provider's own ids, which may be long numbers.
     #[serde(default)]
     pub(super) own_ids: Vec<String>,

@@ -100,6 +100,15 @@ pub(super) struct Folder {
     format: Option<u32>,
 }
 
+impl Drop for Folder {
+    /// Unlocks the folder at once. Closing the file is not enough: a process that is being started by another thread holds a copy of each
+    /// open file until it runs its program.
+    fn drop(&mut self) {
+        // If it fails, closing unlocks it.
+        let _ = self.marker.unlock();
+    }
+}
+
 impl Folder {
     /// Creates the folder if there is none, locks it, and checks that it is a data folder of a known format.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {

@@ -6,7 +6,7 @@
 //! | `e` log, `seq`                  | [`Stored`]: tag and event; a log is one range |
 //! | `s` log, digest of the identity | [`Seen`]: what was appended under that identity |
 //! | `f` partition, `pos`            | some [`Reference`](crate::store::Reference)s from that place on; the last one is the feed's head |
-//! | `q` or `d` source, number       | [`Record`](crate::store::Record) of the quarantine or the delivery log |
+//! | `q` or `d` source, number       | [`Record`] of the quarantine or the delivery log |
 //! | `b` id                          | [`HeldValue`]: what is held under that id, in the order of time |
 //! | `a` number                      | [`AuditEntry`](crate::store::AuditEntry): the audit trail |
 //! | `c` source, payment             | [`PendingConfirmation`] |

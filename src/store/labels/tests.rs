@@ -161,6 +161,31 @@ async fn a_store_that_fails_in_the_middle_of_an_erasure_takes_no_other_payment_s
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_label_that_is_bound_during_an_erasure_takes_no_other_payment_s_binding() {
+    let store = Arc::new(fake::Fake::default());
+    let labels = Arc::new(Labels::new(Arc::clone(&store) as Arc<dyn Store>, Arc::default(), HISTORY));
+    for event in [event("pi_1", "evt_1", 1), event("pi_2", "evt_2", 2)] {
+        let bindings = Labels::of(&event);
+        store.append(Append { event, shared_ids: false }).await.unwrap();
+        labels.bind(bindings).await.unwrap();
+    }
+    store.slow.store(true, Ordering::Relaxed);
+    let erasing = {
+        let labels = Arc::clone(&labels);
+        tokio::spawn(async move { labels.erase(erasure_of("pi_1")).await.unwrap() })
+    };
+    // At each of its steps, somebody binds another label.
+    for number in 0..20 {
+        let other = Label { id: format!("order-{}", 100 + number).parse().unwrap(), maker: Maker::Shop };
+        let event = Event { labels: vec![other], ..event("pi_9", "evt_9", 9) };
+        labels.bind(Labels::of(&event)).await.unwrap();
+    }
+    erasing.await.unwrap();
+    let payments = fold(&store.read(&label()).await.unwrap()).payments();
+    assert_eq!(payments.iter().map(ToString::to_string).collect::<Vec<_>>(), ["pi_2"]);
+}
+
 #[tokio::test]
 async fn a_payment_that_another_node_erased_is_bound_again_when_it_begins_anew() {
     let bench = bench();

@@ -11,13 +11,14 @@ pub enum QuarantineClass {
     Structural,
     /// The event contradicts what is known of its payment: look at both, then discard it or mend what is wrong.
     Conflict,
-    /// The source is not configured for such events: mend the configuration, then replay.
+    /// The source is not configured for such events, or its provider could not be asked: mend that, then replay the event, or reconcile its
+    /// payment.
     Configuration,
 }
 
 /// Reasons that the configuration of the source can mend.
 const OF_CONFIGURATION: &[&str] =
-    &["live_mismatch", "missing_currency", "provider_denies", "no_api", "denied"];
+    &["live_mismatch", "missing_currency", "unknown_at_provider", "unconfirmed"];
 
 /// Reasons that contradict another event.
 const OF_CONFLICT: &[&str] = &["facts_differ", "other_provider", "log_full", "other_payment"];
@@ -41,6 +42,7 @@ impl Record {
     pub fn because(&self) -> String {
         let reason = self.reason.as_ref().map_or("", |reason| reason.as_str());
         let says = match reason {
+            "answer_too_long" => "the provider's answer is longer than is read",
             "bad_amount" => "the amount cannot be read",
             "bad_event_id" => "the event's id has a form that cannot be used",
             "bad_live_mode" => "the word for live or test mode is unknown",
@@ -72,6 +74,8 @@ impl Record {
             "unknown_part" => {
                 "the event names only a part of a payment, and no event has said whose part it is in time"
             }
+            "unconfirmed" => "the provider gave no usable answer for too long",
+            "unknown_at_provider" => "the provider does not know the payment",
             "unknown_state" => "the preset does not know the provider's word for the state",
             "" => "no reason is recorded",
             code => return self.at_place(&format!("the event is not understood ({code})")),

@@ -150,10 +150,12 @@ impl Sentinels {
             Some(connection) => connection.clone(),
             None => self.connect(sentinel).await?,
         };
-        let mut questions = Pipeline::with_capacity(2);
-        questions.cmd("SENTINEL").arg("MASTER").arg(&self.group);
-        questions.cmd("SENTINEL").arg("SENTINELS").arg(&self.group);
-        let answers = connection.send_packed_commands(&questions, 0, 2).await;
+        // In this order: an address that is newer than its epoch waits for the next look, one that is older would be believed.
+        let mut questions = Pipeline::with_capacity(3);
+        for question in ["MASTER", "GET-MASTER-ADDR-BY-NAME", "SENTINELS"] {
+            questions.cmd("SENTINEL").arg(question).arg(&self.group);
+        }
+        let answers = connection.send_packed_commands(&questions, 0, 3).await;
         let answers =
             answers.map_err(|error| Unfit::NotYet(format!("sentinel {sentinel}: {}", in_words(&error))))?;
         Ok((connection, read(answers, sentinel, &self.group)?))
@@ -207,7 +209,10 @@ struct View {
     others: Vec<Node>,
 }
 
-/// Reads the answers of a sentinel. Pure.
+/// Reads the answers of a sentinel: its fields of the primary, the primary's address, the other sentinels. Pure.
+///
+/// A sentinel that leads a failover gives the old primary's address among the fields, with the new epoch, until the last replica follows the
+/// new primary. Only the address that it is asked for belongs to the epoch.
 fn read(answers: Vec<Value>, sentinel: &Node, group: &str) -> Result<View, Unfit> {
     let mut answers = answers.into_iter();
     let primary = match answers.next() {
@@ -224,8 +229,12 @@ fn read(answers: Vec<Value>, sentinel: &Node, group: &str) -> Result<View, Unfit
         Some(answer) => fields(&answer),
         None => return Err(Unfit::NotYet(format!("sentinel {sentinel} does not answer"))),
     };
-    let mut node = node_of(&primary)
-        .ok_or_else(|| Unfit::NotYet(format!("sentinel {sentinel} does not say where the primary is")))?;
+    let address = answers.next().as_ref().map(words).unwrap_or_default();
+    let mut node = match address.as_slice() {
+        [host, port] => parse_node(host, port),
+        _ => None,
+    }
+    .ok_or_else(|| Unfit::NotYet(format!("sentinel {sentinel} does not say where the primary is")))?;
     node.epoch = primary.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or_default();
     let others = match answers.next() {
         Some(Value::Array(others)) => others.iter().filter_map(|other| node_of(&fields(other))).collect(),
@@ -235,22 +244,36 @@ fn read(answers: Vec<Value>, sentinel: &Node, group: &str) -> Result<View, Unfit
 }
 
 fn node_of(fields: &HashMap<String, String>) -> Option<Node> {
-    Some(Node::new(fields.get("ip").filter(|ip| !ip.is_empty())?, fields.get("port")?.parse().ok()?))
+    parse_node(fields.get("ip")?, fields.get("port")?)
+}
+
+fn parse_node(host: &str, port: &str) -> Option<Node> {
+    (!host.is_empty()).then_some(Node::new(host, port.parse().ok()?))
 }
 
 /// Reads a map, or a list of names and values in alternation.
 fn fields(answer: &Value) -> HashMap<String, String> {
-    let text = |value: &Value| match value {
+    match answer {
+        Value::Map(pairs) => pairs.iter().map(|(name, value)| (text(name), text(value))).collect(),
+        other => words(other)
+            .chunks_exact(2)
+            .filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())))
+            .collect(),
+    }
+}
+
+fn words(answer: &Value) -> Vec<String> {
+    match answer {
+        Value::Array(words) => words.iter().map(text).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
         Value::BulkString(text) => String::from_utf8_lossy(text).into_owned(),
         Value::SimpleString(text) => text.clone(),
         _ => String::new(),
-    };
-    match answer {
-        Value::Map(pairs) => pairs.iter().map(|(name, value)| (text(name), text(value))).collect(),
-        Value::Array(words) => {
-            words.chunks_exact(2).filter_map(|pair| Some((text(pair.first()?), text(pair.get(1)?)))).collect()
-        }
-        _ => HashMap::new(),
     }
 }
 
@@ -258,8 +281,11 @@ fn fields(answer: &Value) -> HashMap<String, String> {
 mod tests {
     use super::*;
 
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
     fn map(fields: &[(&str, &str)]) -> Value {
-        let bulk = |text: &str| Value::BulkString(text.into());
         Value::Map(fields.iter().map(|(name, value)| (bulk(name), bulk(value))).collect())
     }
 
@@ -267,10 +293,20 @@ mod tests {
     fn a_sentinel_names_the_primary_its_epoch_and_the_others() {
         let sentinel = Node::new("s", 1);
         let primary = map(&[("name", "m"), ("ip", "10.0.0.1"), ("port", "6380"), ("config-epoch", "7")]);
+        let address = Value::Array(vec![bulk("10.0.0.1"), bulk("6380")]);
         let others = Value::Array(vec![map(&[("ip", "10.0.0.9"), ("port", "26379")]), map(&[("ip", "")])]);
-        let view = read(vec![primary, others], &sentinel, "m").unwrap();
+        let view = read(vec![primary, address, others], &sentinel, "m").unwrap();
         assert_eq!((view.primary.to_string().as_str(), view.primary.epoch), ("10.0.0.1:6380", 7));
         assert_eq!(view.others, [Node::new("10.0.0.9", 26_379)]);
-        assert!(read(vec![Value::Nil, Value::Nil], &sentinel, "m").is_err());
+        assert!(read(vec![Value::Nil, Value::Nil, Value::Nil], &sentinel, "m").is_err());
+    }
+
+    #[test]
+    fn i1_the_leader_of_a_failover_names_the_new_primary_with_the_new_epoch() {
+        let flags = "s_down,o_down,master,disconnected,failover_in_progress";
+        let primary = map(&[("ip", "10.0.0.1"), ("port", "6380"), ("flags", flags), ("config-epoch", "8")]);
+        let address = Value::Array(vec![bulk("10.0.0.2"), bulk("6381")]);
+        let view = read(vec![primary, address, Value::Array(Vec::new())], &Node::new("s", 1), "m").unwrap();
+        assert_eq!((view.primary.to_string().as_str(), view.primary.epoch), ("10.0.0.2:6381", 8));
     }
 }

@@ -39,7 +39,8 @@ pub(super) struct Shard {
     pub(super) connector: Connector,
     pub(super) reader: Link,
     pub(super) writer: Writer,
-    pub(super) since: Instant,
+    /// When it was started.
+    pub(super) started: Instant,
     ear: Arc<Ear>,
     /// The task of the subscription.
     listening: OnceLock<AbortHandle>,
@@ -55,7 +56,7 @@ impl Shard {
         let metrics = Arc::clone(&mould.metrics);
         let writer = Writer::start(&connector, &mould.checks, &mould.caller, &mould.routes, metrics);
         let (ear, listening) = (Arc::new(ear), OnceLock::new());
-        Self { connector, reader, writer, since: Instant::now(), ear, listening }
+        Self { connector, reader, writer, started: Instant::now(), ear, listening }
     }
 
     /// Subscribes to the notices, unless it has.

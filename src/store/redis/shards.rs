@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-/// How long a shard that owns nothing is kept, since a slot that is being moved may lead to it again.
+/// How long a shard is kept from its start although the map does not name it: a redirection may be ahead of the map.
 const KEPT: Duration = Duration::from_secs(30);
 
 /// How often the metrics are told how the servers do.
@@ -95,13 +95,13 @@ impl Shards {
         Arc::clone(shard)
     }
 
-    /// Has a shard for each node of the map, and none for others that were not needed for a while.
+    /// Has a shard for each node of the map, and none for others but those that were started a moment ago.
     fn settle(&self) {
         let map = self.board().map();
         for node in map.nodes() {
             self.shard(node);
         }
-        self.lock().retain(|node, shard| map.names(node) || shard.since.elapsed() < KEPT);
+        self.lock().retain(|node, shard| map.names(node) || shard.started.elapsed() < KEPT);
     }
 
     /// Shows in the metrics how the servers do that own slots, and forgets the others.
@@ -373,7 +373,9 @@ impl Shards {
     /// The partitions, by the servers that serve them.
     pub(super) fn partitions(&self) -> Vec<(Node, PartitionSet)> {
         let map = self.board().map();
-        map.nodes().iter().map(|node| (node.clone(), map.partitions(node))).collect()
+        let partitions = map.nodes().iter().map(|node| (node.clone(), map.partitions(node)));
+        // A node may own slots, and none of those that partitions have.
+        partitions.filter(|(_, partitions)| !partitions.is_empty()).collect()
     }
 }
 

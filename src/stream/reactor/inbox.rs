@@ -78,6 +78,8 @@ impl Inbox {
     pub(super) fn stop(&self) {
         let mut mail = self.lock();
         mail.is_over = true;
+        // Nobody may be left to answer them.
+        mail.inquiries.clear();
         self.wake(&mut mail);
     }
 

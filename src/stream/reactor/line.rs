@@ -177,7 +177,7 @@ impl Line {
                         return Peer::Floods;
                     }
                     let received = buffer.get(..length).unwrap_or_default();
-                    if self.tls().is_some_and(|tls| tls.receive(received).is_err()) {
+                    if self.tls().is_some_and(|tls| tls.drop_received(received).is_err()) {
                         return Peer::Gone;
                     }
                 }

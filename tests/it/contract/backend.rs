@@ -1,6 +1,6 @@
 //! Backends: the places where the stores of the suite are kept, one implementation for each store.
 
-use crate::support::{RedisServer, fresh_prefix, shared_cluster, shared_group};
+use crate::support::{RedisServer, fresh_prefix, shared_cluster, shared_group, store_at};
 use paystream::{
     metrics::Metrics,
     store::{RECENT, Store, embedded, redis},
@@ -72,8 +72,8 @@ struct Shared {
 
 impl Shared {
     async fn open(&self, history: Duration, recent: usize) -> Arc<dyn Store> {
-        let (url, prefix) = (self.url.clone().into(), self.prefix.clone());
-        let settings = redis::Settings { url, prefix, ..settings(history, recent) };
+        let prefix = self.prefix.clone();
+        let settings = redis::Settings { prefix, history, recent, ..store_at(&self.url) };
         Arc::new(redis::Redis::open(settings, Arc::new(Metrics::new())).await.unwrap())
     }
 }
@@ -100,22 +100,7 @@ impl Backend for RedisGroup {
 
 /// The settings of a store on a server, which indexes `recent` payments of a realm.
 pub(crate) fn redis_settings(server: &RedisServer, history: Duration, recent: usize) -> redis::Settings {
-    redis::Settings { url: server.url().into(), ..settings(history, recent) }
-}
-
-fn settings(history: Duration, recent: usize) -> redis::Settings {
-    redis::Settings {
-        url: "".into(),
-        password: None,
-        sentinel_password: None,
-        tls_name: None,
-        ca: None,
-        prefix: "ps".to_owned(),
-        durability: redis::Durability::Everysec,
-        ack_replicas: 0,
-        history,
-        recent,
-    }
+    redis::Settings { history, recent, ..store_at(&server.url()) }
 }
 
 async fn open_redis(server: &RedisServer, history: Duration, recent: usize) -> Arc<dyn Store> {

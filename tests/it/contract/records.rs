@@ -10,7 +10,7 @@ use paystream::{
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-pub(super) fn record(log: RecordLog, source: &str, number: i64) -> Record {
+pub(crate) fn record(log: RecordLog, source: &str, number: i64) -> Record {
     let at = Time::from_unix_s(number).unwrap();
     Record {
         log,

@@ -1,7 +1,7 @@
 //! Nodes that die, freeze and take over.
 
 use super::{
-    append, append_new, deliver, notice, open, payment_of, settings, subject, try_open, until_noticed,
+    append, append_new, deliver, notice, open, payment_of, store_at, subject, try_open, until_noticed,
 };
 use crate::support::{Cluster, eventually, paystream};
 use paystream::store::{Interruption, Store, StoreError};
@@ -60,7 +60,7 @@ async fn a_dead_shard_is_missing_alone_and_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i1_a_replica_takes_over_and_what_was_acknowledged_by_both_stands() {
     let mut cluster = Cluster::start().await;
-    let settings = paystream::store::redis::Settings { ack_replicas: 1, ..settings(&cluster.url()) };
+    let settings = paystream::store::redis::Settings { ack_replicas: 1, ..store_at(&cluster.url()) };
     let store = try_open(settings).await.unwrap();
     let mut watcher = store.watch().await;
     let payment = payment_of(&cluster, 0);

@@ -1,6 +1,6 @@
 //! Appends that wait together share a call of the script: each has its own answer, none hinders another, and none happens twice.
 
-use super::{append, append_new, event, open, settings, subject, try_open};
+use super::{append, append_new, event, open, store_at, subject, try_open};
 use crate::support::{Proxy, RedisServer, Trouble, eventually};
 use futures_util::future::join_all;
 use paystream::{
@@ -167,7 +167,7 @@ async fn i2_once_a_batch_whose_answer_was_lost_is_sent_again_and_happens_once() 
     const EVENTS: usize = 5;
     let server = RedisServer::start().await;
     let proxy = Proxy::to(server.address).await;
-    let store = Arc::new(try_open(settings(&format!("redis://{}", proxy.address))).await.unwrap());
+    let store = Arc::new(try_open(store_at(&format!("redis://{}", proxy.address))).await.unwrap());
     // Both lanes are connected.
     eventually("connections", async || {
         append(&store, "pay_0", "evt_0").await.is_ok()

@@ -1,7 +1,7 @@
 //! The layout of the keys: hash tags that spread evenly over a cluster's slots, streams of records in several of them, and a
 //! number that every connection checks.
 
-use super::{append, append_new, event, open, settings, subject, try_open};
+use super::{append, append_new, event, open, store_at, subject, try_open};
 use crate::support::{PATIENCE, RedisServer, eventually};
 use paystream::{
     payment::{PARTITIONS, Time},
@@ -123,7 +123,7 @@ async fn an_older_layout_is_refused_at_the_start_with_what_to_do() {
     // What layout 1 leaves behind of a partition, whose hash tag was its number.
     server.ask(&["HSET", "ps:{17}:head", "pos", "3", "tag", "00000001"]);
     let began = Instant::now();
-    let refused = try_open(settings(&server.url())).await.unwrap_err().to_string();
+    let refused = try_open(store_at(&server.url())).await.unwrap_err().to_string();
     assert!(began.elapsed() < PATIENCE / 10, "waiting does not help");
     for part in [
         "the keys of prefix ps have layout 1 (ps:{17}:head exists, ps:layout does not)",
@@ -134,7 +134,7 @@ async fn an_older_layout_is_refused_at_the_start_with_what_to_do() {
     }
     assert_eq!(server.keys("*"), ["ps:{17}:head"], "a refused store is left as it is");
 
-    let other = Settings { prefix: "ps-2".to_owned(), ..settings(&server.url()) };
+    let other = Settings { prefix: "ps-2".to_owned(), ..store_at(&server.url()) };
     try_open(other).await.expect("another prefix has its own layout");
     server.ask(&["DEL", "ps:{17}:head"]);
     append_new(&open(&server).await, "pay", "evt").await;
@@ -145,7 +145,7 @@ async fn another_number_of_the_layout_is_refused_at_the_start() {
     let server = RedisServer::start().await;
     for number in ["1", "3"] {
         server.ask(&["SET", "ps:layout", number]);
-        let refused = try_open(settings(&server.url())).await.unwrap_err().to_string();
+        let refused = try_open(store_at(&server.url())).await.unwrap_err().to_string();
         let expected = format!("have layout {number} (ps:layout says so)");
         assert!(refused.contains(&expected) && refused.contains("needs layout 2"), "{refused}");
         assert_eq!(server.keys("*"), ["ps:layout"]);
@@ -160,7 +160,7 @@ async fn gateways_that_start_at_once_on_an_empty_server_agree_on_the_layout() {
         let prefix = format!("ps-{round}");
         let mut opening = JoinSet::new();
         for _ in 0..4 {
-            opening.spawn(try_open(Settings { prefix: prefix.clone(), ..settings(&server.url()) }));
+            opening.spawn(try_open(Settings { prefix: prefix.clone(), ..store_at(&server.url()) }));
         }
         // In every other round a gateway of another version starts too, a little later each time, and does the same with its
         // number.

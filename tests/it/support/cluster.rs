@@ -1,11 +1,7 @@
 //! A real Redis cluster of a test's own, and one that all tests of a run share. Dropping it kills it.
 
-use super::{PATIENCE, RedisServer, free_address};
-use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
-use tokio::sync::oneshot;
+use super::{RedisServer, eventually, free_address, shared};
+use tokio::sync::OnceCell;
 
 /// How long a node may be silent before the others give it up.
 const NODE_TIMEOUT_MS: &str = "1000";
@@ -42,7 +38,10 @@ impl Cluster {
         cluster.until_met(count).await;
         for (number, replica) in cluster.servers[primaries..].iter().enumerate() {
             let id = cluster.servers[number % primaries].id();
-            until("replica", || replica.ask(&["CLUSTER", "REPLICATE", &id]).starts_with("+OK")).await;
+            eventually("the replica follows", async || {
+                replica.ask(&["CLUSTER", "REPLICATE", &id]).starts_with("+OK")
+            })
+            .await;
         }
         cluster.until_ok().await;
         if replicas > 0 {
@@ -52,7 +51,7 @@ impl Cluster {
         }
         // A replica that subscribes or is promoted before everybody knows it is heard by nobody.
         let slots = |server: &RedisServer| server.ask(&["CLUSTER", "NODES"]).matches(" slave ").count();
-        until("knowledge of all replicas", || {
+        eventually("all replicas are known", async || {
             cluster.servers.iter().all(|server| {
                 slots(server) + usize::from(server.ask(&["ROLE"]).contains("slave")) >= replicas * primaries
             })
@@ -91,7 +90,7 @@ impl Cluster {
     }
 
     async fn until_met(&self, count: usize) {
-        until("meeting of all nodes", || {
+        eventually("all nodes have met", async || {
             let knows = |server: &RedisServer| {
                 let nodes = server.ask(&["CLUSTER", "NODES"]);
                 nodes.matches("connected").count() - nodes.matches("disconnected").count() == count
@@ -104,7 +103,7 @@ impl Cluster {
 
     /// Waits until every node that runs says that all is well.
     pub(crate) async fn until_ok(&self) {
-        until("cluster", || {
+        eventually("the cluster is ready", async || {
             let is_ok = |server: &RedisServer| {
                 let info = server.ask(&["CLUSTER", "INFO"]);
                 info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
@@ -201,34 +200,14 @@ impl Cluster {
     }
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "no {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// The address of a cluster that all tests of this run share. It ends with the run.
 pub(crate) async fn shared_cluster() -> String {
-    static URL: OnceLock<String> = OnceLock::new();
-    static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    let _one_starts = STARTING.lock().await;
-    if let Some(url) = URL.get() {
-        return url.clone();
-    }
-    let (sender, started) = oneshot::channel();
-    // The servers are children of this thread, and killed with it.
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let cluster = Cluster::start().await;
-            sender.send(cluster.url()).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    let url = started.await.unwrap();
-    URL.get_or_init(|| url).clone()
+    static URL: OnceCell<String> = OnceCell::const_new();
+    shared(&URL, async || {
+        let cluster = Cluster::start().await;
+        (cluster.url(), cluster)
+    })
+    .await
 }
 
 /// A prefix that no other test of this run has.

@@ -1,6 +1,7 @@
 //! A real Redis server of a test's own: own port, own folder. Dropping it kills it.
 
 use super::{PATIENCE, free_address};
+use paystream::store::redis::{Durability, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -11,6 +12,22 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+
+/// The settings of a store at an address, where a test says nothing else.
+pub(crate) fn store_at(url: &str) -> Settings {
+    Settings {
+        url: url.into(),
+        password: None,
+        sentinel_password: None,
+        tls_name: None,
+        ca: None,
+        prefix: "ps".to_owned(),
+        durability: Durability::Everysec,
+        ack_replicas: 0,
+        history: Duration::from_secs(180 * 86_400),
+        recent: 100_000,
+    }
+}
 
 pub(crate) struct RedisServer {
     pub(crate) address: SocketAddr,

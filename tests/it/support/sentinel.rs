@@ -1,15 +1,13 @@
 //! A group of Redis servers that real sentinels watch, and one that all tests of a run share. Dropping it kills it.
 
-use super::{PATIENCE, RedisServer, ask_at, free_address};
+use super::{RedisServer, ask_at, eventually, free_address, shared};
 use std::{
     fs,
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    sync::OnceLock,
-    time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::OnceCell;
 
 /// The name of the group.
 pub(crate) const GROUP: &str = "mymaster";
@@ -50,7 +48,7 @@ impl Sentinel {
             .spawn()
             .expect("redis-server; tests/run installs it");
         let sentinel = Self { address, password: password.map(str::to_owned), _folder: folder, child };
-        until("sentinel", || ask_at(address, &["PING"]).is_some()).await;
+        eventually("the sentinel answers", async || ask_at(address, &["PING"]).is_some()).await;
         sentinel
     }
 
@@ -82,7 +80,7 @@ impl Group {
         for replica in &servers[1..] {
             replica.replicate(servers[0].address);
         }
-        until("replicas", || {
+        eventually("the replicas are known", async || {
             servers[0].ask(&["INFO", "replication"]).matches("state=online").count() == replicas
         })
         .await;
@@ -99,7 +97,7 @@ impl Group {
         let count = |sentinel: &Sentinel, what: &str| {
             sentinel.ask(&["SENTINEL", what, GROUP]).matches("runid").count()
         };
-        until("settled sentinels", || {
+        eventually("the sentinels have settled", async || {
             let primaries: Vec<_> = self
                 .sentinels
                 .iter()
@@ -124,7 +122,7 @@ impl Group {
 
     /// Waits until the sentinels call another server the primary, and it is one.
     pub(crate) async fn until_failed_over(&self, from: usize) {
-        until("failover", || {
+        eventually("the failover is over", async || {
             let now = self.primary();
             now != from && self.servers[now].ask(&["ROLE"]).contains("master")
         })
@@ -138,32 +136,12 @@ impl Group {
     }
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "no {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// The address of a group that all tests of this run share: a primary with two replicas. It ends with the run.
 pub(crate) async fn shared_group() -> String {
-    static URL: OnceLock<String> = OnceLock::new();
-    static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    let _one_starts = STARTING.lock().await;
-    if let Some(url) = URL.get() {
-        return url.clone();
-    }
-    let (sender, started) = oneshot::channel();
-    // The servers are children of this thread, and killed with it.
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let group = Group::start(2).await;
-            sender.send(group.url()).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    let url = started.await.unwrap();
-    URL.get_or_init(|| url).clone()
+    static URL: OnceCell<String> = OnceCell::const_new();
+    shared(&URL, async || {
+        let group = Group::start(2).await;
+        (group.url(), group)
+    })
+    .await
 }

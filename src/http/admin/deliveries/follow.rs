@@ -188,24 +188,34 @@ impl Follower {
         let (mut fresh, mut has_gap) = (Vec::new(), false);
         let names = self.wanted.sources(&self.sources);
         self.shown.retain(|name, _| names.contains(name));
+        let mut all = Vec::with_capacity(names.len());
         for name in names {
-            let shown = self.shown.entry(Arc::clone(&name)).or_default();
-            has_gap |= shown.read(&*self.store, &name, &mut fresh).await?;
+            let found = self.shown.entry(Arc::clone(&name)).or_default().read(&*self.store, &name).await?;
+            all.push((name, found));
+        }
+        // Only what all sources have answered counts as looked at: an error of one of them passes over nothing of the others.
+        for (name, found) in all {
+            has_gap |= self.shown.entry(name).or_default().note(&found);
+            fresh.extend(found.records);
         }
         Ok((fresh, has_gap))
     }
 }
 
+/// What was read of a source.
+struct Found {
+    /// The records that were not looked at yet.
+    records: Vec<(DeliveryPlace, Record)>,
+    /// The place before which there is more, if there is.
+    before: Option<RecordCursor>,
+    /// The records go back to one that was looked at already.
+    meets_known: bool,
+}
+
 impl Shown {
-    /// Reads the records of a source that were not looked at yet. Returns whether some may be missing between them and the earlier ones.
-    async fn read(
-        &mut self,
-        store: &dyn Store,
-        source: &str,
-        fresh: &mut Vec<(DeliveryPlace, Record)>,
-    ) -> Result<bool, StoreError> {
-        let (mut before, mut found) = (None, Vec::new());
-        let is_first = self.floor.is_none();
+    /// Reads the records of a source that were not looked at yet.
+    async fn read(&self, store: &dyn Store, source: &str) -> Result<Found, StoreError> {
+        let (mut before, mut records) = (None, Vec::new());
         let mut meets_known = false;
         loop {
             let page = store.records(RecordLog::Deliveries, source, before, AT_A_TIME).await?;
@@ -213,24 +223,28 @@ impl Shown {
                 if self.places.contains(&cursor) || self.floor.is_some_and(|floor| cursor < floor) {
                     meets_known = true;
                 } else {
-                    found.push((DeliveryPlace::of(&record, cursor), record));
+                    records.push((DeliveryPlace::of(&record, cursor), record));
                 }
             }
             before = page.next;
-            if meets_known || before.is_none() || found.len() >= RECORDS_PER_SOURCE {
-                break;
+            if meets_known || before.is_none() || records.len() >= RECORDS_PER_SOURCE {
+                return Ok(Found { records, before, meets_known });
             }
         }
-        let has_gap = !is_first && !meets_known && !self.places.is_empty() && !found.is_empty();
-        // An error above leaves all of this as it was, so that nothing is passed over.
-        self.places.extend(found.iter().map(|(place, _)| place.cursor));
+    }
+
+    /// Notes that these records were looked at. Returns whether some may be missing between them and the earlier ones.
+    fn note(&mut self, found: &Found) -> bool {
+        let Found { records, before, meets_known } = found;
+        let is_first = self.floor.is_none();
+        let has_gap = !is_first && !meets_known && !self.places.is_empty() && !records.is_empty();
+        self.places.extend(records.iter().map(|(place, _)| place.cursor));
         while self.places.len() > REMEMBERED {
             self.floor = self.places.pop_first();
         }
         if is_first {
             self.floor = Some(before.unwrap_or(RecordCursor { major: 0, minor: 0 }));
         }
-        fresh.append(&mut found);
-        Ok(has_gap)
+        has_gap
     }
 }

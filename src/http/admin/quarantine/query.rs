@@ -86,7 +86,7 @@ impl Wanted {
     }
 }
 
-fn bad(why: &str) -> Problem {
+pub(super) fn bad(why: &str) -> Problem {
     let detail = format!(
         "{why}; `source` names a source and is needed, `class` is structural, conflict or configuration, `code` is a reason code such as \
          bad_amount, `payment` is a payment's id, `since` and `until` are times such as 2026-11-30T10:00:00Z, `limit` is a number from 1 to \

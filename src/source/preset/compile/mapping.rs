@@ -79,6 +79,7 @@ pub(in crate::source::preset) fn mapping(
         payment,
         labels,
         parts,
+        payment_is_part: event.payment_is_part.unwrap_or_default(),
         own_ids,
         amounts,
         exponents,

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        check_files,
         folder::{self, Folder, FolderError, MARKER},
         journal::{Disk as _, EXTENT, FolderDisk},
+        look::check_files,
     },
     BackupError, Copied,
     draft::Draft,

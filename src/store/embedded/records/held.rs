@@ -21,8 +21,8 @@ use std::sync::Arc;
 const PART: usize = 128;
 
 impl RecordLogs {
-    /// Writes a record and its body, if its share has room. Those of the share whose time is over make room first. An error leaves the batch as
-    /// it was.
+    /// Writes a record and its body, if its share has room. Those of the share whose time is over make room first, and stay
+    /// removed if there is an error or still no room; nothing else of the batch is changed then.
     pub(in super::super) fn hold(
         &mut self,
         batch: &mut Batch<'_>,
