@@ -13,6 +13,7 @@
 //! | `topic`     | the live end of one watched log |
 //! | `pull`      | what a topic tells its watchers |
 //! | `history`   | a whole log, folded and encoded, for those who begin or are far behind |
+//! | `shelf`     | which topics keep a history, and how much these are together |
 //! | `frame`     | the JSON of updates and snapshots, encoded once for all streams |
 //! | `label`     | how watchers of other ids come to a payment |
 //! | `pointing`  | what one watched label points at |
@@ -37,6 +38,7 @@ mod overview;
 mod partition;
 mod pointing;
 mod pull;
+mod shelf;
 mod topic;
 mod watch;
 mod watchers;
@@ -62,6 +64,7 @@ use crate::{
 use locks::lock;
 use partition::{Continuity, Partition};
 use pointing::Due;
+use shelf::Shelf;
 use std::{
     collections::HashMap,
     sync::{
@@ -95,6 +98,8 @@ pub struct Hub {
     partitions: Vec<Mutex<Partition>>,
     /// The topics that hold frames or a history, which the hub drops when nobody needs them any more.
     warm: Mutex<Vec<Arc<Topic>>>,
+    /// Which of these hold a history.
+    shelf: Mutex<Shelf>,
     /// The overviews that somebody reads, by realm.
     overviews: Mutex<HashMap<Name, Arc<Overview>>>,
     /// The topics that follow others which have news.
@@ -120,6 +125,7 @@ impl Hub {
             metrics,
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             warm: Mutex::default(),
+            shelf: Mutex::default(),
             overviews: Mutex::default(),
             due: Arc::default(),
             reads: Semaphore::new(limits.log_reads),
@@ -325,6 +331,8 @@ impl Hub {
         if warm.capacity() > 4 * warm.len() {
             warm.shrink_to_fit();
         }
+        drop(warm);
+        lock(&self.shelf).look();
     }
 
     fn partition(&self, index: u8) -> MutexGuard<'_, Partition> {

@@ -18,6 +18,7 @@
 //! | `work_queue` | the work queue of pending confirmations, and of parts for which events wait |
 //! | `labels`    | binding other ids to payments |
 //! | `parts`     | finding the payments of events that name a part alone |
+//! | `rewrites`  | what an erasure takes of other payments, until it is written again |
 //! | `erase`     | removing all about one payment |
 //! | `backup`    | a copy of a store that is in use |
 //! | `error`     | why a store could not do it |
@@ -39,6 +40,7 @@ mod notice;
 mod parts;
 mod record;
 pub mod redis;
+mod rewrites;
 mod work_queue;
 
 pub use append::{Append, Appended, Conflict};

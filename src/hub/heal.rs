@@ -1,6 +1,6 @@
 //! Healing: the hub reads from the store what notices failed to say, once per partition and topic and not once per stream.
 
-use super::{Hub, history::History, label::Freshness, topic::Topic};
+use super::{Hub, history::History, label::Freshness, locks::lock, topic::Topic};
 use crate::{
     metrics::HealCause,
     payment::{PartitionSet, Subject, Tag},
@@ -110,10 +110,24 @@ impl Hub {
             let _permit = self.reads.acquire().await;
             let read = topic.begin_read();
             let log = self.store.read(topic.subject()).await?;
+            let kept = topic.cached(0);
             if let Some(history) = topic.adopt(log, read) {
                 self.keep_warm(topic);
+                if kept.is_none_or(|kept| !Arc::ptr_eq(&kept, &history)) {
+                    self.shelve(topic, &history);
+                }
                 return Ok(history);
             }
+        }
+    }
+}
+
+impl Hub {
+    /// Notes that a topic keeps a history, and has others drop theirs if that are too many.
+    fn shelve(&self, topic: &Arc<Topic>, history: &Arc<History>) {
+        let removed = lock(&self.shelf).keep(topic, history);
+        for (topic, history) in removed {
+            topic.drop_history(&history);
         }
     }
 }

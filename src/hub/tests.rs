@@ -183,9 +183,9 @@ async fn twenty_thousand_watched_payments_heal_without_a_storm() {
     node.store.slow.store(true, Relaxed);
     node.store.most_reading.store(0, Relaxed);
     node.store.interruption.notify_one();
-    for (watcher, last) in watchers.iter_mut().zip(last) {
-        watcher.follow(last).await.unwrap();
-    }
+    // Side by side, as streams do: a history is not kept for long.
+    let followed = watchers.iter_mut().zip(last).map(|(watcher, last)| watcher.follow(last));
+    assert!(futures_util::future::join_all(followed).await.iter().all(Option::is_some));
     assert!(node.store.reads.load(Relaxed) - reads <= 20_100, "each log is read once");
     assert!(node.store.most_reading.load(Relaxed) <= Limits::default().log_reads);
 }
@@ -419,6 +419,29 @@ async fn an_idle_topic_keeps_no_frames_and_an_unwatched_one_is_forgotten() {
     drop(watcher);
     let topics: usize = node.hub.partitions.iter().map(|partition| lock(partition).topics().count()).sum();
     assert_eq!(topics, 0);
+}
+
+/// All streams of a node may come back at once. What is kept for those who come next must not grow with all that they read.
+#[tokio::test(start_paused = true)]
+async fn i6_histories_that_many_come_back_for_take_bounded_memory() {
+    let node = Node::start(Fake::default()).await;
+    let payments: Vec<_> = (0..40).map(|number| format!("pay_{number}")).collect();
+    for payment in &payments {
+        for _ in 0..500 {
+            node.store.say(payment, Phase::Created).await;
+        }
+    }
+    let watchers: Vec<_> = payments.iter().map(|payment| node.watch(payment)).collect();
+    for watcher in &watchers {
+        assert_eq!(watcher.watch.history().await.unwrap().head.seq, 500);
+    }
+    let keeps: Vec<_> = watchers.iter().map(|watcher| watcher.watch.topic().cached(0).is_some()).collect();
+    assert_eq!(keeps.iter().filter(|keeps| **keeps).count(), 32, "as many as 16,384 entries allow");
+    assert!(keeps.ends_with(&[true; 32]), "the newest are kept");
+    // Whoever comes for another one has it read again, and nobody misses anything.
+    assert_eq!(watchers[0].watch.history().await.unwrap().head.seq, 500);
+    tokio::time::sleep(TICK * 4).await;
+    assert_eq!(lock(&node.hub.shelf).len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -334,6 +334,17 @@ impl Topic {
         cached.filter(|(_, read)| *read > reads).map(|(history, _)| Arc::clone(history))
     }
 
+    /// Keeps this history no longer. Readers who come later read the log again.
+    pub(super) fn drop_history(&self, history: &Arc<History>) {
+        let mut live = self.live();
+        if let Some(warm) = live.warm.as_mut() {
+            let dropped = warm.cached.take_if(|(kept, _)| Arc::ptr_eq(kept, history));
+            drop(live);
+            // Not under the lock, since it may be long.
+            drop(dropped);
+        }
+    }
+
     /// Begins a read of the log, whose result goes to [`Topic::adopt`].
     pub(super) fn begin_read(&self) -> LogRead {
         let mut live = self.live();

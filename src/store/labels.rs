@@ -4,21 +4,14 @@
 //! label says is kept in a bounded cache: a pair that is known costs neither a read nor a write. A repeated event binds its labels again,
 //! since a crash may have come between the append of the event and that of its labels.
 
-use super::{Append, Appended, Erased, Erasure, Log, Store, StoreError};
+use super::{Append, Appended, Erased, Erasure, Log, Store, StoreError, rewrites::Rewrites};
 use crate::{
     metrics::{LabelOutcome, Metrics},
     payment::{Addition, Bindings, Event, Kind, Subject, Time},
 };
 use futures_util::future::try_join_all;
 use quick_cache::sync::Cache;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Labels whose bindings are kept in memory. Most have one payment and take some 400 bytes, so these take 13 MB.
 const CACHED: usize = 32_768;
@@ -50,11 +43,7 @@ pub struct Labels {
     /// How long logs live.
     history: Duration,
     known: Cache<Subject, Arc<Known>>,
-    /// Bindings of other payments that an erasure has taken with the log of a label, or is about to take, until they are written again. Held
-    /// from before the log is erased until then.
-    unfinished: tokio::sync::Mutex<BTreeMap<Subject, Vec<Event>>>,
-    /// Whether there are any.
-    is_unfinished: AtomicBool,
+    rewrites: Rewrites,
 }
 
 /// What is known of one label.
@@ -69,8 +58,8 @@ impl Labels {
     /// A writer of labels into `store`, whose logs live for `history`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, history: Duration) -> Self {
-        let (known, unfinished) = (Cache::new(CACHED), tokio::sync::Mutex::default());
-        Self { store, metrics, history, known, unfinished, is_unfinished: AtomicBool::new(false) }
+        let rewrites = Rewrites::new(Arc::clone(&store));
+        Self { store, metrics, history, known: Cache::new(CACHED), rewrites }
     }
 
     /// The events that bind the labels of an event to its payment.
@@ -81,13 +70,7 @@ impl Labels {
 
     /// Makes bindings durable before it returns, as far as they are news. A label that is full is counted and logged, and is no error.
     pub async fn bind(&self, bindings: Vec<Event>) -> Result<(), StoreError> {
-        // An erasure that is under way writes them again itself, and one label must not hold up the others.
-        if self.is_unfinished.load(Ordering::Relaxed)
-            && let Ok(mut unfinished) = self.unfinished.try_lock()
-            && let Err(error) = self.write_again(&mut unfinished).await
-        {
-            tracing::warn!(%error, "bindings that an erasure took from other payments are not written again yet");
-        }
+        self.rewrites.finish_in_passing(|label| self.forget(label)).await;
         try_join_all(bindings.into_iter().map(|binding| self.bind_one(binding))).await.map(drop)
     }
 
@@ -162,7 +145,7 @@ impl Labels {
     /// next call finds them again. What a label says of other payments is written again; if the store fails between, that is done with the
     /// next erasure or the next label.
     pub async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
-        self.write_again(&mut *self.unfinished.lock().await).await?;
+        self.rewrites.finish(|label| self.forget(label)).await?;
         let log = self.store.read(&erasure.subject).await?;
         let payment = &erasure.subject.id;
         let named = log.entries.iter().flat_map(|entry| &entry.event.labels).map(|label| &label.id);
@@ -179,30 +162,15 @@ impl Labels {
                 continue;
             }
             let kept = kept.into_iter().map(|event| (**event).clone()).collect();
-            // Held until they are written again: if somebody wrote them before the log is erased, they would count as written.
-            let mut unfinished = self.unfinished.lock().await;
-            unfinished.insert(label.clone(), kept);
-            self.is_unfinished.store(true, Ordering::Relaxed);
-            self.known.remove(&label);
-            erased += self.store.erase(erasure.of_log(label)).await?;
-            self.write_again(&mut unfinished).await?;
+            erased +=
+                self.rewrites.erase_all_but(kept, erasure.of_log(label), |label| self.forget(label)).await?;
         }
         erased += self.store.erase(erasure).await?;
         Ok(erased)
     }
 
-    /// Writes the bindings again that erasures took from other payments. One that is there already is a duplicate.
-    async fn write_again(&self, unfinished: &mut BTreeMap<Subject, Vec<Event>>) -> Result<(), StoreError> {
-        while let Some(mut entry) = unfinished.first_entry() {
-            while let Some(event) = entry.get().first() {
-                self.store.append(Append { event: event.clone(), shared_ids: true }).await?;
-                entry.get_mut().remove(0);
-            }
-            let (label, _) = entry.remove_entry();
-            self.known.remove(&label);
-        }
-        self.is_unfinished.store(false, Ordering::Relaxed);
-        Ok(())
+    fn forget(&self, label: &Subject) {
+        self.known.remove(label);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::{
     Append, Appended, Conflict, Erased, Erasure, Labels, Log, OutcomeKind, ReasonCode, Record, RecordLog,
-    Settlement, Store, StoreError, labels::is_old,
+    Settlement, Store, StoreError, labels::is_old, rewrites::Rewrites,
 };
 use crate::{
     backoff::Backoff,
@@ -49,6 +49,7 @@ pub struct Parts {
     metrics: Arc<Metrics>,
     history: Duration,
     known: Cache<Subject, Arc<Known>>,
+    rewrites: Rewrites,
 }
 
 /// The payments of a part that is bound.
@@ -72,7 +73,8 @@ impl Parts {
     /// A writer of parts and labels into `store`, whose logs live for `history`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, labels: Arc<Labels>, metrics: Arc<Metrics>, history: Duration) -> Self {
-        Self { store, labels, metrics, history, known: Cache::new(CACHED) }
+        let rewrites = Rewrites::new(Arc::clone(&store));
+        Self { store, labels, metrics, history, known: Cache::new(CACHED), rewrites }
     }
 
     /// The events that bind the parts of an event to its payment.
@@ -89,6 +91,7 @@ impl Parts {
         parts: Vec<Event>,
         shared_ids: bool,
     ) -> Result<(), StoreError> {
+        self.rewrites.finish_in_passing(|part| self.forget(part)).await;
         // What is handed over may name further labels and parts. Each pair is bound once here, so this ends.
         let mut seen = HashSet::new();
         let (mut labels, mut parts) = (labels, parts);
@@ -325,8 +328,10 @@ impl Parts {
     }
 
     /// Erases a payment, what its parts and labels say of it, and what waited for these parts. The payment's log goes last, as it names
-    /// the others; if an error comes between, the next call finds them again.
+    /// the others; if an error comes between, the next call finds them again. What a part says of other payments is written again; if the
+    /// store fails between, that is done with the next erasure or the next part.
     pub async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError> {
+        self.rewrites.finish(|part| self.forget(part)).await?;
         let Subject { realm, id: payment } = &erasure.subject;
         let log = self.store.read(&erasure.subject).await?;
         let events = log.entries.iter().map(|entry| &entry.event);
@@ -340,18 +345,18 @@ impl Parts {
             let is_of_another =
                 |event: &Event| payment_of(event).map_or(!event.facts.is_empty(), |it| it != payment);
             let belongs_to_another = fold(&log).payments().iter().any(|it| it != payment);
-            erased += self.store.erase(erasure.of_log(part.clone())).await?;
-            self.known.remove(&part);
-            if belongs_to_another {
-                for event in log.entries.iter().map(|entry| &entry.event).filter(|event| is_of_another(event))
-                {
-                    self.store.append(Append { event: (**event).clone(), shared_ids: true }).await?;
-                }
-            }
+            let events = log.entries.iter().map(|entry| &*entry.event);
+            let kept = events.filter(|event| belongs_to_another && is_of_another(event)).cloned().collect();
+            erased +=
+                self.rewrites.erase_all_but(kept, erasure.of_log(part), |part| self.forget(part)).await?;
         }
         let named = log.entries.iter().flat_map(|entry| entry.event.parts.iter().cloned()).collect();
         erased += self.labels.erase(Erasure { parts: named, ..erasure }).await?;
         Ok(erased)
+    }
+
+    fn forget(&self, part: &Subject) {
+        self.known.remove(part);
     }
 
     /// Adds the item of work that looks at a part.

@@ -3,6 +3,7 @@ use crate::{
     payment::{Label, MAX_BOUND, Maker, Phase},
     store::{embedded, fake},
 };
+use std::sync::atomic::Ordering;
 
 const HISTORY: Duration = Duration::from_secs(180 * 86_400);
 

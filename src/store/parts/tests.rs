@@ -3,6 +3,7 @@ use crate::{
     payment::Phase,
     store::{MAX_LOG, RecordPage, embedded, fake},
 };
+use std::sync::atomic::Ordering;
 
 const HISTORY: Duration = Duration::from_secs(180 * 86_400);
 const DAY: i64 = 86_400;
@@ -315,4 +316,28 @@ async fn an_erasure_takes_what_the_parts_say_of_the_payment_and_leaves_other_pay
     assert!(left.iter().all(|id| !id.contains("pi_1")), "{left:?}");
     assert_eq!(bench.payment("pi_2").await, ["evt_2", "evt_shared"]);
     assert!(bench.parts.erase(erasure).await.unwrap().is_nothing());
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_of_an_erasure_takes_no_other_payment_s_part() {
+    let (fake, metrics) = (Arc::new(fake::Fake::default()), Arc::default());
+    let store = Arc::clone(&fake) as Arc<dyn Store>;
+    let parts = writer(&store, &metrics);
+    let bench = Bench { _folder: tempfile::tempdir().unwrap(), store, metrics, parts };
+    bench.take(naming("pi_1", "evt_1", &["ch_1"])).await;
+    bench.take(naming("pi_2", "evt_2", &["ch_1"])).await;
+    let erasure = Erasure {
+        subject: crate::store::fake::subject("pi_1"),
+        sources: ["acme".into()].into(),
+        others: BTreeSet::new(),
+        parts: BTreeSet::new(),
+    };
+    fake.fails_after_erasure.store(true, Ordering::Relaxed);
+    assert!(bench.parts.erase(erasure.clone()).await.is_err());
+    fake.fails_after_erasure.store(false, Ordering::Relaxed);
+    fake.lost.store(false, Ordering::Relaxed);
+    let alone = alone("evt_alone", &["ch_1"]);
+    assert!(bench.ids(&alone.subject).await.is_empty(), "the part's log was erased, and nothing written yet");
+    bench.parts.erase(erasure).await.unwrap();
+    assert_eq!(bench.place(&alone).await, under(&["pi_2"]));
 }

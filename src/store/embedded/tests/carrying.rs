@@ -173,6 +173,8 @@ async fn backups_whatever_is_carried(pace: Pace) {
         change(&store, &mut expected, number, &mut random).await;
         if number % 250 == 249 {
             let copy = dir.path().join(number.to_string());
+            // Nobody waits for the record of a delivery. What is answered after it says that it is written.
+            store.health().await.unwrap();
             copy_from_gateway(&*sent(&store).await, None, &copy).unwrap();
             for _ in 0..2 {
                 check(&open(&copy).unwrap(), &expected, &mut random).await;
