@@ -302,6 +302,16 @@ test("every route answers what the document says, and each status that it lists 
   await ask("POST", "/admin/quarantine/discard", 400, { headers: operator, query: "?source=acme&colour=red" });
   await ask("POST", "/admin/quarantine/discard", 404, { headers: operator, query: "?source=nobody" });
 
+  const reading = { headers: bearer(READER_TOKEN), query: "?source=acme" };
+  for (const act of ["replay", "discard"]) {
+    await ask("POST", `/admin/quarantine/${act}`, 403, reading);
+    await ask("POST", `${heldOne}/${act}`, 403, { parts: { id: records[0].id }, headers: bearer(READER_TOKEN) });
+  }
+
+  assert.deepEqual((await ask("GET", "/admin/waiting", 200, ofAcme)).waiting, []);
+  await ask("GET", "/admin/waiting", 400, { headers: operator, query: "?source=acme&colour=red" });
+  await ask("GET", "/admin/waiting", 404, { headers: operator, query: "?source=nobody" });
+
   const streams = "/admin/streams";
   const followed = new AbortController();
   await fetch(`${gateway.url}/v1/payments/${payment}/events`, { headers: mine, signal: followed.signal });
