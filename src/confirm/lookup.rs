@@ -97,11 +97,10 @@ impl Lookups {
                 return Err(Failed::Unfit(Unclear { code: conflict.code(), at: "log".to_owned() }));
             }
         };
-        let (labels, parts) = (Labels::of(&event), Parts::of(&event));
         if appended.is_some_and(|cursor| cursor.seq == 1) {
-            self.parts.doubt(&labels);
+            self.parts.doubt(&Labels::of(&event));
         }
-        self.parts.bind(labels, parts, source.shares_ids()).await?;
+        self.bind(source, &event).await?;
         Ok(Lookup { log, event, appended })
     }
 

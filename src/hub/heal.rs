@@ -120,10 +120,8 @@ impl Hub {
             }
         }
     }
-}
 
-impl Hub {
-    /// Notes that a topic keeps a history, and has others drop theirs if that are too many.
+    /// Notes that a topic keeps a history, and has others drop theirs if these are too many together.
     fn shelve(&self, topic: &Arc<Topic>, history: &Arc<History>) {
         let removed = lock(&self.shelf).keep(topic, history);
         for (topic, history) in removed {

@@ -24,6 +24,8 @@ pub struct Session {
     /// What the protocol itself has to say, which leaves before anything else.
     answers: Vec<u8>,
     has_ended: bool,
+    /// The client broke the protocol. The library must not see its bytes again, so nothing more is received or sealed.
+    has_failed: bool,
 }
 
 /// That the client has ended its direction of the connection, or broke the protocol.
@@ -34,7 +36,13 @@ impl Session {
     /// A connection that begins.
     pub fn new(config: Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = Box::new(UnbufferedServerConnection::new(config)?);
-        Ok(Self { connection, incomplete: Vec::new(), answers: Vec::new(), has_ended: false })
+        Ok(Self {
+            connection,
+            incomplete: Vec::new(),
+            answers: Vec::new(),
+            has_ended: false,
+            has_failed: false,
+        })
     }
 
     /// Whether the handshake is not complete. Until it is, nothing can be sealed.
@@ -70,8 +78,12 @@ impl Session {
     /// Takes bytes that the client has sent, and appends to `plain` what they say. What the protocol answers leaves with
     /// [`Session::take_answers`] or the next [`Session::seal`]; after an error it says what was wrong.
     pub fn receive(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), Error> {
+        if self.has_failed {
+            return Err(Error::General("the connection has failed before".to_owned()));
+        }
         self.incomplete.extend_from_slice(bytes);
         if let Err(error) = self.advance(plain, |_| ()) {
+            self.has_failed = true;
             self.tell_error()?;
             return Err(error);
         }
@@ -111,6 +123,10 @@ impl Session {
 
     /// Appends to `out` that nothing more follows, by which a client tells the end from a cut connection.
     pub fn close(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.has_failed {
+            // The alert has said so.
+            return Ok(());
+        }
         self.write(RECORD_OVERHEAD, out, |state, space| match state {
             ConnectionState::WriteTraffic(mut traffic) => {
                 traffic.queue_close_notify(space).map_err(io::Error::other)
@@ -126,6 +142,9 @@ impl Session {
         out: &mut Vec<u8>,
         seal: impl FnOnce(ConnectionState<'_, '_, ServerConnectionData>, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         let mut sealed = vec![0; room];
         // All complete records were taken when they came, so nothing is received here.
         let written = self
@@ -207,5 +226,30 @@ fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>)
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{crypto::aws_lc_rs, server::ResolvesServerCertUsingSni};
+
+    #[test]
+    fn after_an_error_its_alert_is_told_and_nothing_else_is_received_or_sealed() {
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        let mut session = Session::new(Arc::new(config)).unwrap();
+        let (mut plain, mut out) = (Vec::new(), Vec::new());
+        session.receive(&[0xff; 64], &mut plain).unwrap_err();
+        session.take_answers(&mut out);
+        assert!(out.starts_with(&[21, 3]), "{out:?}");
+        let told = out.len();
+        session.receive(&[0xff; 64], &mut plain).unwrap_err();
+        session.seal(b"x", &mut out).unwrap_err();
+        session.close(&mut out).unwrap();
+        assert!(plain.is_empty() && out.len() == told);
     }
 }

@@ -1,5 +1,6 @@
 //! The events of a source that wait for their payment: each names a part of it alone, and nobody knows yet whose part that is.
 
+use super::answer::answer;
 use crate::{
     http::problem::{self, Problem},
     payment::{Event, Subject},
@@ -9,8 +10,7 @@ use crate::{
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use futures_util::future::try_join_all;
@@ -75,8 +75,7 @@ async fn list(
     .map_err(|error: StoreError| Problem::unavailable("store_unavailable", error.to_string(), RETRY_AFTER))?;
     let events = listed.iter().flatten().flatten().filter(|event| *event.source == *source.name());
     let events: Vec<Value> = events.map(|event| as_json(event)).collect();
-    let body = json!({ "source": source.name(), "waiting": events });
-    Ok(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response())
+    Ok(answer(&json!({ "source": source.name(), "waiting": events })))
 }
 
 fn as_json(event: &Event) -> Value {
