@@ -99,6 +99,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "`deliveries::` runs the command, also with --follow",
     ),
     ("docs/src/guides/operator.md", "paystream streams", "`streams::` runs the commands"),
+    ("docs/src/guides/backfill.md", "paystream backfill", "`backfill::` runs the command"),
+    ("docs/src/guides/signatures.md", "paystream verify", "`diagnosis::` runs the command"),
     ("docs/src/providers/outcomes.md", "paystream quarantine", "`quarantine::` runs the commands"),
     ("README.md", "cargo run --release -- demo", "demo::"),
     ("docs/src/start.md", "cargo run --release -- demo", "demo::"),
