@@ -20,6 +20,7 @@ mod completions;
 mod config_file;
 mod deliveries;
 mod demo;
+mod doctor;
 mod erase;
 mod exit;
 mod man;
@@ -66,6 +67,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
+    Doctor(doctor::DoctorArgs),
     Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
@@ -96,6 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Store(store) => return block_on(store.run()),
+        Command::Doctor(doctor) => return block_on(doctor.run()),
         Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),

@@ -25,6 +25,7 @@ pub(crate) mod contract;
 mod deliveries;
 mod demo;
 mod dev;
+mod doctor;
 mod documentation;
 mod erase;
 mod faults;
