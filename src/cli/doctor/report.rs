@@ -146,9 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn every_flaw_has_a_remedy_that_is_a_sentence() {
+    fn every_flaw_has_a_remedy_a_place_in_the_page_and_a_test_that_provokes_it() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        let page = read(root.join("docs/src/guides/proxies.md"));
+        let tests = std::fs::read_dir(root.join("tests/it/doctor")).unwrap().map(|file| file.unwrap().path());
+        let tests: String = tests.chain([root.join("tests/it/doctor.rs")]).map(read).collect();
         for flaw in Flaw::iter() {
-            assert!(remedy::in_general(flaw).ends_with('.'), "{flaw:?}");
+            let code: &str = flaw.into();
+            assert!(remedy::in_general(flaw).ends_with('.'), "{code}");
+            assert!(page.contains(&format!("`{code}`")), "{code} is not in the page");
+            assert!(tests.contains(&format!("\"{code}\"")), "{code} is provoked by no test");
         }
     }
 }
