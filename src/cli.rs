@@ -21,6 +21,7 @@ mod completions;
 mod config_file;
 mod deliveries;
 mod demo;
+mod doctor;
 mod erase;
 mod exit;
 mod man;
@@ -69,6 +70,7 @@ enum Command {
     Trigger(trigger::TriggerArgs),
     Verify(verify::VerifyArgs),
     Watch(watch::WatchArgs),
+    Doctor(doctor::DoctorArgs),
     Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
     Backfill(backfill::BackfillArgs),
@@ -101,6 +103,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Verify(verify) => return block_on(verify.run()),
         Command::Store(store) => return block_on(store.run()),
+        Command::Doctor(doctor) => return block_on(doctor.run()),
         Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),

@@ -27,6 +27,7 @@ mod deliveries;
 mod demo;
 mod dev;
 mod diagnosis;
+mod doctor;
 mod documentation;
 mod erase;
 mod faults;

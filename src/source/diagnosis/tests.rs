@@ -98,10 +98,10 @@ fn text(secret: &SourceSecret) -> String {
     secret.text.expose_secret().to_owned()
 }
 
-/// The mistakes that can be made with any preset by which bodies are signed: what is expected to be found, and how the mistake is made.
 /// What is expected to be found, and how the mistake is made. Nothing, if the source cannot make it.
 type Mistake = (&'static str, Box<dyn Fn(Case) -> Option<Case>>);
 
+/// The mistakes that can be made with any preset by which bodies are signed.
 fn mistakes_on_the_way() -> Vec<Mistake> {
     let bodies = |signed: &str, came: &str| {
         let bodies = [signed.as_bytes().to_vec(), came.as_bytes().to_vec()];
