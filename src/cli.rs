@@ -6,6 +6,7 @@
 //! | `argument`    | how the values of arguments are parsed |
 //! | `config_file` | the configuration file that a command works with |
 //! | `client`      | the HTTP client of the commands |
+//! | `one_source`  | the source that a command works with |
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
@@ -22,7 +23,9 @@ mod deliveries;
 mod demo;
 mod erase;
 mod exit;
+mod listen;
 mod man;
+mod one_source;
 mod output;
 mod port;
 mod quarantine;
@@ -65,6 +68,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
+    Listen(listen::ListenArgs),
     Watch(watch::WatchArgs),
     Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
@@ -109,6 +113,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Trigger(trigger) => block_on(trigger.run()),
+        Command::Listen(listen) => block_on(listen.run()),
         Command::Watch(watch) => block_on(watch.run()),
     }
     .map(|()| ExitCode::SUCCESS)

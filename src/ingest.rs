@@ -35,12 +35,14 @@ use crate::{
     live::Live,
     metrics::Metrics,
     payment::{Event, Name, Time},
-    source::{DEBOUNCE, EventSummary, MappedEvent, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
+    source::{
+        DEBOUNCE, EventSummary, MappedEvent, NoKey, Rejection, Source, Unclear, UnverifiedRequest, is_encoded,
+    },
     store::{Append, Appended, Labels, Parts, Placement, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
-use http::{HeaderMap, header::CONTENT_ENCODING};
+use http::HeaderMap;
 use long_work::LongWork;
 use outcome::{Outcome, Taken};
 use payload::Payload;
@@ -215,8 +217,7 @@ impl Ingest {
     /// else is wrong with the request.
     async fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Read, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
-        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
+        if is_encoded(headers) {
             return Err(Outcome::Rejected(Rejection::ContentEncoding));
         }
         let depth = self.limits.get().json_depth;

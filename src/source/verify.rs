@@ -1,8 +1,8 @@
 //! Verification: does a delivery come from the provider, and is it recent?
 //!
 //! Everything here is pure except `keys`, which fetches the keys that a provider publishes. The caller passes a fetched key in;
-//! without it, the answer is that a key is missing. Computed signatures never leave this room. It does not know what becomes of
-//! a delivery.
+//! without it, the answer is that a key is missing. Computed signatures never leave this room, but for deliveries that are signed to try a source out. It does not
+//! know what becomes of a delivery.
 
 mod adapter;
 mod keys;
@@ -18,15 +18,18 @@ pub(crate) use keys::{FetchedKey, NoKey};
 pub(crate) use rejection::Rejection;
 pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
-pub use signature::SecretError;
 pub(crate) use signature::{
     Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
+pub use signature::{
+    CannotSign, NoPrivateKey, PrivateKey, SecretError, SignedDelivery, Signer, UnsignedDelivery,
+};
 pub(crate) use window::TimeLimits;
 
-use super::payload::{Reader, Unclear};
+use super::payload::{OptionValues, Reader, Unclear};
 use serde_json::Value;
+use std::time::Duration;
 
 /// The verifier of a source's deliveries.
 pub(crate) enum Verifier {
@@ -59,6 +62,29 @@ impl Verifier {
                 }
                 Ok(payload)
             }
+        }
+    }
+}
+
+impl Verifier {
+    /// Signs a delivery as the provider would, so that a source with these secrets accepts it.
+    pub(crate) fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+        options: &OptionValues,
+    ) -> Result<SignedDelivery, CannotSign> {
+        match self {
+            Self::Recipe(verifier) => verifier.sign(delivery, signer, options),
+            Self::Adapter(adapter) => adapter.sign(delivery, signer),
+        }
+    }
+
+    /// Returns how old the signed time of a delivery may be, if that is limited.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        match self {
+            Self::Recipe(verifier) => verifier.max_age(),
+            Self::Adapter(adapter) => adapter.max_age(),
         }
     }
 }

@@ -8,10 +8,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "serve",
     "demo",
     "trigger",
+    "listen",
     "watch",
     "reconcile",
     "erase",

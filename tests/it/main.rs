@@ -33,6 +33,7 @@ mod full_disk;
 
 mod invariants;
 mod labels;
+mod listen;
 mod monitoring;
 mod older_data;
 mod operations;
@@ -47,5 +48,6 @@ mod secret_files;
 mod streams;
 mod support;
 mod tls;
+mod trigger;
 mod wire;
 mod working_folder;
