@@ -77,3 +77,28 @@ impl std::fmt::Debug for PrivateKey {
         f.write_str("PrivateKey")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    #[test]
+    fn a_private_key_signs_by_its_own_algorithm_alone_and_is_never_printed() {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let public = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap().public_key().as_ref().to_vec();
+        let body = STANDARD.encode(pkcs8.as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        let key = PrivateKey::read(&pem).unwrap();
+        let signature = key.sign(Algorithm::Ed25519, b"paid").unwrap();
+        assert!(UnparsedPublicKey::new(&ED25519, &public).verify(b"paid", &signature).is_ok());
+        assert_eq!(key.sign(Algorithm::RsaSha256, b"paid"), None);
+        assert_eq!(key.sign(Algorithm::HmacSha256, b"paid"), None);
+        assert_eq!(key.sign_es256(b"paid"), None);
+        assert_eq!(format!("{key:?}"), "PrivateKey");
+        for text in ["", "whsec_8f3b1c2d", &pem.replace(&body, "AAAA"), &pem.replace("PRIVATE", "PUBLIC")] {
+            assert!(PrivateKey::read(text).is_err(), "{text}");
+        }
+    }
+}
