@@ -12,6 +12,7 @@
 //! | `disk`      | a warning before the disk of the data folder is full |
 //! | `expiry`    | removing records that are too old to be kept |
 //! | `readiness` | a metric that says whether the store is fit for use |
+//! | `relay`     | the receiver of `listen`, without a gateway |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
@@ -20,6 +21,7 @@ mod expiry;
 mod halves;
 mod listeners;
 mod readiness;
+pub(crate) mod relay;
 
 use crate::{
     access::Operators,

@@ -6,6 +6,7 @@
 //! | `argument`    | how the values of arguments are parsed |
 //! | `config_file` | the configuration file that a command works with |
 //! | `client`      | the HTTP client of the commands |
+//! | `one_source`  | the source that a command works with |
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
@@ -24,7 +25,9 @@ mod demo;
 mod doctor;
 mod erase;
 mod exit;
+mod listen;
 mod man;
+mod one_source;
 mod output;
 mod port;
 mod quarantine;
@@ -69,6 +72,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
     Verify(verify::VerifyArgs),
+    Listen(listen::ListenArgs),
     Watch(watch::WatchArgs),
     Doctor(doctor::DoctorArgs),
     Quarantine(quarantine::QuarantineArgs),
@@ -118,6 +122,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => block_on(serve.run()),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Trigger(trigger) => block_on(trigger.run()),
+        Command::Listen(listen) => block_on(listen.run()),
         Command::Watch(watch) => block_on(watch.run()),
     }
     .map(|()| ExitCode::SUCCESS)

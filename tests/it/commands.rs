@@ -8,10 +8,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "serve",
     "demo",
     "trigger",
+    "listen",
     "watch",
     "doctor",
     "reconcile",

@@ -36,6 +36,7 @@ mod full_disk;
 
 mod invariants;
 mod labels;
+mod listen;
 mod monitoring;
 mod older_data;
 mod operations;
@@ -51,5 +52,6 @@ mod secret_files;
 mod streams;
 mod support;
 mod tls;
+mod trigger;
 mod wire;
 mod working_folder;
