@@ -22,6 +22,7 @@ mod deliveries;
 mod demo;
 mod erase;
 mod exit;
+mod health;
 mod man;
 mod output;
 mod port;
@@ -64,6 +65,7 @@ Exit codes:
 enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
+    Health(health::HealthArgs),
     Trigger(trigger::TriggerArgs),
     Watch(watch::WatchArgs),
     Quarantine(quarantine::QuarantineArgs),
@@ -99,6 +101,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Health(health) => block_on(health.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
@@ -106,7 +109,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
-        Command::Serve(serve) => block_on(serve.run()),
+        // Before there are other threads, because it changes the environment.
+        Command::Serve(serve) => serve.sockets().and_then(|sockets| block_on(serve.run(sockets))),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Trigger(trigger) => block_on(trigger.run()),
         Command::Watch(watch) => block_on(watch.run()),
