@@ -14,6 +14,7 @@ const COMMANDS: [&str; 12] = [
     "health",
     "trigger",
     "watch",
+    "doctor",
     "reconcile",
     "erase",
     "token",
