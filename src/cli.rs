@@ -25,6 +25,7 @@ mod demo;
 mod doctor;
 mod erase;
 mod exit;
+mod health;
 mod listen;
 mod man;
 mod one_source;
@@ -70,6 +71,7 @@ Exit codes:
 enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
+    Health(health::HealthArgs),
     Trigger(trigger::TriggerArgs),
     Verify(verify::VerifyArgs),
     Listen(listen::ListenArgs),
@@ -112,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Health(health) => block_on(health.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
@@ -119,7 +122,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
-        Command::Serve(serve) => block_on(serve.run()),
+        // Before there are other threads, because it changes the environment.
+        Command::Serve(serve) => serve.sockets().and_then(|sockets| block_on(serve.run(sockets))),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Trigger(trigger) => block_on(trigger.run()),
         Command::Listen(listen) => block_on(listen.run()),

@@ -69,7 +69,7 @@ mod standings;
 mod tls;
 mod wire;
 
-pub use accept::{bind, serve};
+pub use accept::{adopt, bind, serve};
 pub use admin::Admin;
 pub use admission::{Entrance, Places};
 pub use hosts::HostNames;

@@ -49,6 +49,7 @@ mod redis_store;
 mod retries;
 mod roles;
 mod secret_files;
+mod service_manager;
 mod streams;
 mod support;
 mod tls;
