@@ -11,6 +11,7 @@
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
 //! | `expiry`    | removing records that are too old to be kept |
+//! | `receipts`  | writing once a second what was noted for receipts |
 //! | `readiness` | a metric that says whether the store is fit for use |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
@@ -20,6 +21,7 @@ mod expiry;
 mod halves;
 mod listeners;
 mod readiness;
+mod receipts;
 
 use crate::{
     access::Operators,
@@ -28,6 +30,7 @@ use crate::{
     http::{self, Admin, HostNames},
     live::Live,
     metrics::{Metrics, ReloadCause, ReloadOutcome},
+    receipts::Receipts,
     shutdown::Shutdown,
     store::{self, AuditAction, AuditEntry},
 };
@@ -74,9 +77,19 @@ impl App {
         let history = config.store.history();
         let store = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let holds_bodies = config.holds_bodies;
-        let common =
-            Common { store, history, holds_bodies, metrics, limits, stream, shutdown: Shutdown::default() };
+        let (holds_bodies, keeps_receipts) = (config.holds_bodies, config.keeps_receipts);
+        let noting = (keeps_receipts && role.streams()).then(|| Receipts::new(Arc::clone(&metrics)));
+        let (receipts, notes) = noting.unzip();
+        let common = Common {
+            store,
+            history,
+            holds_bodies,
+            receipts,
+            metrics,
+            limits,
+            stream,
+            shutdown: Shutdown::default(),
+        };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
@@ -89,6 +102,8 @@ impl App {
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             parts: ingest.as_ref().map(|half| Arc::clone(&half.parts)),
             ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            receipts: common.receipts.clone(),
+            keeps_receipts,
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
@@ -120,6 +135,14 @@ impl App {
             expiring.await;
             Ok(())
         });
+        if let Some(notes) = notes {
+            let (store, metrics) = (Arc::clone(&common.store), Arc::clone(&common.metrics));
+            let writing = receipts::run(notes, store, metrics, common.shutdown.clone());
+            tasks.spawn(async move {
+                writing.await;
+                Ok(())
+            });
+        }
         if let Some(ingest) = &ingest {
             ingest.spawn(&common, &mut tasks);
         }

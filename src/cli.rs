@@ -26,6 +26,7 @@ mod man;
 mod output;
 mod port;
 mod quarantine;
+mod receipts;
 mod reconcile;
 mod rotation;
 mod serve;
@@ -70,6 +71,7 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Erase(erase::EraseArgs),
     Deliveries(deliveries::DeliveriesArgs),
+    Receipts(receipts::ReceiptsArgs),
     Streams(streams::StreamsArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -100,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
+        Command::Receipts(receipts) => block_on(receipts.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => block_on(check.run()),

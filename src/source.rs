@@ -54,7 +54,7 @@ pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;
 pub(crate) use throttle::Throttled;
 pub use verify::SecretError;
-pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
+pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest, VerifiedRequest};
 
 use crate::payment::{Name, Subject, Time, Trust};
 use failures::Failures;
@@ -64,7 +64,7 @@ use payload::{OptionValues, Reader};
 use serde_json::Value;
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 use throttle::Throttle;
-use verify::{KeyRing, Verifier};
+use verify::{KeyRing, KeyUsed, Verifier};
 
 /// A source: it verifies, reads and signs the deliveries of one provider account. Every delivery shares it; nothing in it changes
 /// but the keys that it fetches, its rate limit and its failures.
@@ -79,6 +79,8 @@ pub struct Source {
     pub(crate) shared_ids: bool,
     /// The verifier of its deliveries.
     pub(crate) verifier: Verifier,
+    /// Whether it has one secret alone.
+    pub(crate) has_one_secret: bool,
     /// The keys that are fetched, if the source has no secrets of its own.
     pub(crate) keys: Option<KeyRing>,
     /// How far the provider's word is believed.
@@ -117,14 +119,17 @@ impl Source {
         RequestParts { headers, query, options: &self.options }
     }
 
-    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The outer error says why
-    /// the request is rejected, the inner one why its verified body cannot be read.
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The error says why
+    /// the request is rejected.
     pub(crate) fn open(
         &self,
         request: UnverifiedRequest<'_>,
         json_depth: usize,
-    ) -> Result<Result<Value, Unclear>, Rejection> {
-        self.verifier.open(request, &self.reader, json_depth)
+    ) -> Result<VerifiedRequest, Rejection> {
+        let mut verified = self.verifier.open(request, &self.reader, json_depth)?;
+        // An adapter does not say which of several secrets it was.
+        verified.key = verified.key.or(self.has_one_secret.then_some(KeyUsed::Secret(0)));
+        Ok(verified)
     }
 
     /// Returns the key that a request of `peer` names, and fetches it if it is not held. Returns `None` if the source has secrets of

@@ -84,7 +84,7 @@ impl Account {
         }
         for Taken { outcome, summary } in &taken {
             log(source, delivery, outcome, summary, started, suppressed);
-            self.record_delivery(source, delivery, outcome, summary);
+            self.record_delivery(source, delivery, outcome, summary, started);
         }
         reply(source, &taken)
     }
@@ -96,12 +96,14 @@ impl Account {
         delivery: &Delivery<'_>,
         outcome: &Outcome,
         summary: &EventSummary,
+        started: Instant,
     ) {
         let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
             self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
-        let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
+        let took_us = u64::try_from(started.elapsed().as_micros()).ok();
+        let record = Record { took_us, ..record(RecordLog::Deliveries, source, delivery, outcome, summary) };
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             if let Err(why) = store.record(record).await {
@@ -151,6 +153,8 @@ pub(super) fn record(
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
         found: None,
         bytes: Some(delivery.body.len() as u64),
+        took_us: None,
+        key: summary.key.clone(),
         confirmation: None,
         held: None,
     }

@@ -1,7 +1,10 @@
 //! The part of ingest that computes and does not wait: it verifies a delivery, parses its body and says what each event means.
 
-use crate::source::{EventSummary, MappedEvent, Rejection, Source, Unclear, UnverifiedRequest};
+use crate::source::{
+    EventSummary, MappedEvent, Rejection, Source, Unclear, UnverifiedRequest, VerifiedRequest,
+};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A verified delivery.
 pub(super) struct Read {
@@ -25,12 +28,14 @@ pub(super) fn events(
     request: UnverifiedRequest<'_>,
     json_depth: usize,
 ) -> Result<Read, Rejection> {
-    let payload = match source.open(request, json_depth)? {
+    let VerifiedRequest { key, payload } = source.open(request, json_depth)?;
+    let key: Option<Arc<str>> = key.map(|key| key.to_string().into());
+    let payload = match payload {
         Ok(payload) => payload,
         Err(unclear) => return Ok(Read { payload: None, events: Err(unclear) }),
     };
     let read = |event| {
-        let mut summary = EventSummary::default();
+        let mut summary = EventSummary { key: key.clone(), ..EventSummary::default() };
         let meaning = source.read(request.received_at, request.parts, event, &mut summary);
         ReadEvent { summary, meaning }
     };

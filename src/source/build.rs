@@ -77,6 +77,7 @@ impl Source {
             realm: settings.realm,
             shared_ids: settings.shared_ids,
             verifier,
+            has_one_secret: settings.secrets.len() == 1,
             keys,
             trust,
             reader,

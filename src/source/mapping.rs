@@ -103,6 +103,8 @@ pub(crate) struct EventSummary {
     pub(crate) part: Option<Name>,
     /// The provider's own code for the failure, masked and printable. Only operators see it.
     pub(crate) failure_code: Option<String>,
+    /// By which of the source's keys its delivery was verified, if that is known.
+    pub(crate) key: Option<Arc<str>>,
 }
 
 /// What an event means, once its payload was understood.

@@ -20,8 +20,8 @@ pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
 pub use signature::SecretError;
 pub(crate) use signature::{
-    Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
-    Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
+    Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, KeyUsed, Method, Part,
+    Piece, Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
 pub(crate) use window::TimeLimits;
 
@@ -36,28 +36,36 @@ pub(crate) enum Verifier {
     Adapter(Box<dyn AdapterVerifier>),
 }
 
+/// A request that was verified.
+pub(crate) struct VerifiedRequest {
+    /// By which key, if that is known.
+    pub(crate) key: Option<KeyUsed>,
+    /// The payload, or why the body cannot be read.
+    pub(crate) payload: Result<Value, Unclear>,
+}
+
 impl Verifier {
     /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. (Only adapters do both
-    /// in one step.) The outer error says why the request is rejected, the inner one why its verified body cannot be read.
+    /// in one step.) The error says why the request is rejected.
     pub(crate) fn open(
         &self,
         request: UnverifiedRequest<'_>,
         reader: &Reader,
         json_depth: usize,
-    ) -> Result<Result<Value, Unclear>, Rejection> {
+    ) -> Result<VerifiedRequest, Rejection> {
         let UnverifiedRequest { parts, body, received_at, key } = request;
         match self {
-            Self::Adapter(adapter) => adapter.open(request).map(Ok),
+            Self::Adapter(adapter) => {
+                let key = key.map(|_| KeyUsed::Fetched);
+                adapter.open(request).map(|payload| VerifiedRequest { key, payload: Ok(payload) })
+            }
             Self::Recipe(verifier) => {
-                match key {
-                    None => verifier.verify(parts, body, received_at)?,
-                    Some(key) => verifier.verify_by(key, parts, body, received_at)?,
-                }
+                let key = Some(verifier.key_of(key, parts, body, received_at)?);
                 let payload = reader.parse(body, json_depth);
                 if let Ok(payload) = &payload {
                     verifier.check_payload_time(payload, received_at)?;
                 }
-                Ok(payload)
+                Ok(VerifiedRequest { key, payload })
             }
         }
     }

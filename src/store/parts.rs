@@ -315,6 +315,8 @@ impl Parts {
             seq: None,
             place: None,
             bytes: None,
+            took_us: None,
+            key: None,
             confirmation: None,
             found: None,
             held: None,

@@ -84,6 +84,12 @@ pub struct Record {
     /// The length of the delivery's body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// How long it took from the whole body of the delivery until this came of it, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
+    /// Which of the source's keys the delivery was verified by: `secret` and its place in the list, or `fetched`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
     /// Present if the record is about a confirmation that was given up, and not about a delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<GivenUp>,

@@ -167,6 +167,8 @@ mod tests {
             place: Some("/at".to_owned()),
             found: None,
             bytes: Some(42),
+            took_us: None,
+            key: None,
             confirmation: None,
             held: None,
         };

@@ -17,7 +17,7 @@ pub(crate) use recipe::{
     Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, TimeFrom, TimeRule,
 };
-pub(crate) use verifier::RecipeVerifier;
+pub(crate) use verifier::{KeyUsed, RecipeVerifier};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -121,6 +121,8 @@ impl First {
             place: detail.at,
             found: None,
             bytes: detail.bytes,
+            took_us: None,
+            key: None,
             confirmation: confirmation.map(|(attempts, since)| GivenUp { attempts, since }),
             held: None,
         })

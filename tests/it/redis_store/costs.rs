@@ -231,6 +231,8 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 place: None,
                 found: None,
                 bytes: Some(300),
+                took_us: None,
+                key: None,
                 confirmation: None,
                 held: None,
             };

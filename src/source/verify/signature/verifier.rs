@@ -19,11 +19,29 @@ use crate::{
 use aws_lc_rs::signature::ParsedPublicKey;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// The most lines of a signature header that are looked at. Each may cost one MAC of the body per secret. Mollie sends two while a
 /// secret rotates.
 const MAX_LINES: usize = 4;
+
+/// By which key a delivery was verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum KeyUsed {
+    /// The secret at this place of the source's list, counted from 0.
+    Secret(usize),
+    /// A key that the provider publishes.
+    Fetched,
+}
+
+impl fmt::Display for KeyUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(place) => write!(f, "secret {}", place + 1),
+            Self::Fetched => f.write_str("fetched"),
+        }
+    }
+}
 
 /// The verifier of one source: a recipe with the source's secrets.
 pub(crate) struct RecipeVerifier {
@@ -52,36 +70,27 @@ impl RecipeVerifier {
         Ok(Self { recipe, keys, window })
     }
 
-    /// Checks that the provider signed these bytes, and that the signed time is within the window if it is in a header. Fails with
-    /// [`Rejection::UntrustedKey`] if the key that the request names has to be fetched.
+    /// Checks that the provider signed these bytes, without a key that was fetched.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn verify(
         &self,
         parts: RequestParts<'_>,
         body: &[u8],
         received_at: Time,
     ) -> Result<(), Rejection> {
-        self.verify_lines(None, parts, body, received_at)
+        self.key_of(None, parts, body, received_at).map(drop)
     }
 
-    /// Like [`verify`](Self::verify), with a key that was fetched.
-    pub(crate) fn verify_by(
-        &self,
-        fetched: &ParsedPublicKey,
-        parts: RequestParts<'_>,
-        body: &[u8],
-        received_at: Time,
-    ) -> Result<(), Rejection> {
-        self.verify_lines(Some(fetched), parts, body, received_at)
-    }
-
-    /// Verifies the lines one by one, until one is valid. The error is that of the last line.
-    fn verify_lines(
+    /// Checks that the provider signed these bytes, and that the signed time is within the window if it is in a header. Returns by which key,
+    /// one of the secrets or `fetched`. Verifies the lines one by one, until one is valid; the error is that of the last one, and
+    /// [`Rejection::UntrustedKey`] if the key that the request names has to be fetched.
+    pub(crate) fn key_of(
         &self,
         fetched: Option<&ParsedPublicKey>,
         parts: RequestParts<'_>,
         body: &[u8],
         received_at: Time,
-    ) -> Result<(), Rejection> {
+    ) -> Result<KeyUsed, Rejection> {
         let mut failed = Rejection::MissingSignature;
         let mut left = MAX_SIGNATURES;
         for line in self.lines(parts) {
@@ -96,10 +105,11 @@ impl RecipeVerifier {
             let verified = match verified {
                 // A wrong time stays wrong with any key, so no key is fetched for it.
                 Err(Rejection::UntrustedKey) => in_time().and(verified),
-                verified => verified.and_then(|()| in_time()),
+                Ok(key) => in_time().map(|()| key),
+                Err(why) => Err(why),
             };
             match verified {
-                Ok(()) => return Ok(()),
+                Ok(key) => return Ok(key),
                 Err(why) => failed = why,
             }
         }
@@ -117,14 +127,14 @@ impl RecipeVerifier {
         }
     }
 
-    /// Checks that one of the keys made one of the signatures in a line.
+    /// Returns the key that made one of the signatures in a line.
     fn verify_line(
         &self,
         line: &Line<'_>,
         fetched: Option<&ParsedPublicKey>,
         parts: RequestParts<'_>,
         body: &[u8],
-    ) -> Result<(), Rejection> {
+    ) -> Result<KeyUsed, Rejection> {
         let claims: Vec<(Claim<'_>, Vec<u8>)> = line
             .claims
             .iter()
@@ -149,10 +159,10 @@ impl RecipeVerifier {
             let message = message.concat();
             claims.iter().any(|(_, signature)| public.verify_sig(&message, signature).is_ok())
         };
-        match fetched {
-            _ if self.keys.iter().any(made) => Ok(()),
-            None if self.keys.is_empty() => Err(Rejection::UntrustedKey),
-            Some(public) if made_by_fetched(public) => Ok(()),
+        match (self.keys.iter().position(made), fetched) {
+            (Some(place), _) => Ok(KeyUsed::Secret(place)),
+            (None, None) if self.keys.is_empty() => Err(Rejection::UntrustedKey),
+            (None, Some(public)) if made_by_fetched(public) => Ok(KeyUsed::Fetched),
             _ => Err(Rejection::BadSignature),
         }
     }

@@ -24,6 +24,8 @@ fn held(at: Time) -> Record {
         place: None,
         found: None,
         bytes: None,
+        took_us: None,
+        key: None,
         confirmation: None,
         held: Some(HeldId::new(at)),
     }
