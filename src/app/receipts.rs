@@ -45,7 +45,7 @@ async fn write(notes: &mut ReceiptNotes, node: &str, store: &dyn Store, metrics:
             tracing::warn!(%error, "what was noted of a payment just before its erasure may be left");
         }
     }
-    (0..dropped).for_each(|_| metrics.receipts_dropped.count(ReceiptDrop::Payments));
+    dropped.into_iter().for_each(|why| metrics.receipts_dropped.count(why));
     if batch.is_empty() {
         return;
     }

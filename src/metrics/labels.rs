@@ -123,6 +123,8 @@ pub enum PartOutcome {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ReceiptDrop {
+    /// They are about a payment whose id holds a card number, as far as one can see.
+    PanLikeId,
     /// As many waited to be written as may.
     Queue,
     /// More payments had some within a second than are written at once.

@@ -99,7 +99,7 @@ fn label_values_are_those_that_operators_query() {
         ),
         ("labels", "reason", "bound full left_out renewed"),
         ("parts", "reason", "bound full given_up handed_over renewed waiting"),
-        ("receipts_dropped", "reason", "payments queue store"),
+        ("receipts_dropped", "reason", "pan_like_id payments queue store"),
         ("admin_refusals", "reason", "closed host missing_token read_only wrong_token"),
         (
             "confirmations",

@@ -4,7 +4,7 @@ use super::{
     ReceiptEvent, ReceiptNote,
     line::{ReceiptKeeper, ReceiptMoment, ReceiptWord},
 };
-use crate::payment::Subject;
+use crate::{metrics::ReceiptDrop, payment::Subject, redact};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::atomic::Ordering,
@@ -32,15 +32,15 @@ pub struct Gathered {
     pub erased: Vec<Subject>,
     /// What is to be added.
     pub batch: ReceiptBatch,
-    /// How many moments were dropped, since they are about more payments than are written at once.
-    pub dropped: u64,
+    /// Moments that were dropped, by reason.
+    pub dropped: Vec<ReceiptDrop>,
 }
 
 /// Gathers notes of the process `node`.
 #[must_use]
 pub fn gather(notes: Vec<ReceiptNote>, node: &str) -> Gathered {
     let mut payments: HashMap<Subject, ReceiptLines> = HashMap::new();
-    let (mut dropped, mut erased) = (0, HashSet::new());
+    let (mut dropped, mut erased) = (Vec::new(), HashSet::new());
     for ReceiptNote { subject, at, what } in notes {
         if matches!(what, ReceiptEvent::Erased) {
             payments.remove(&subject);
@@ -48,7 +48,12 @@ pub fn gather(notes: Vec<ReceiptNote>, node: &str) -> Gathered {
             continue;
         }
         if payments.len() >= PAYMENTS && !payments.contains_key(&subject) {
-            dropped += 1;
+            dropped.push(ReceiptDrop::Payments);
+            continue;
+        }
+        // Anyone who has a token may ask for any id that it names, whether there is such a payment or not.
+        if !payments.contains_key(&subject) && redact::is_pan_like(subject.id.as_str()) {
+            dropped.push(ReceiptDrop::PanLikeId);
             continue;
         }
         let of_node = || ReceiptKeeper::Node(node.to_owned());
@@ -106,7 +111,7 @@ mod tests {
         streams.store(70, Ordering::Relaxed);
         let Gathered { mut batch, dropped, erased } = gather(notes, "web-1");
         batch.sort_by_key(|(subject, _)| subject.id.clone());
-        assert_eq!((batch.len(), dropped, erased.len()), (2, 0, 0));
+        assert_eq!((batch.len(), dropped.len(), erased.len()), (2, 0, 0));
         let (_, ReceiptLines { lines, left_out }) = &batch[0];
         assert_eq!(lines[&ReceiptKeeper::Node("web-1".to_owned())], "fanned_out 5 3 70\n");
         assert_eq!(lines[&ReceiptKeeper::Token(1)], "opened 5 0\nopened 5 0\n");
@@ -122,6 +127,14 @@ mod tests {
         assert_eq!(erased[0].id.as_str(), "a");
         let many = (0..PAYMENTS + 5).map(|number| note(&format!("p{number}"), opened(1))).collect();
         let Gathered { batch, dropped, .. } = gather(many, "n");
-        assert_eq!((batch.len(), dropped), (PAYMENTS, 5));
+        assert_eq!((batch.len(), dropped), (PAYMENTS, vec![ReceiptDrop::Payments; 5]));
+    }
+
+    #[test]
+    fn i8_nothing_is_kept_of_a_payment_whose_id_is_a_card_number() {
+        let notes = vec![note("4242424242424242", opened(1)), note("order-7", opened(1))];
+        let Gathered { batch, dropped, .. } = gather(notes, "n");
+        assert_eq!((batch.len(), batch[0].0.id.as_str()), (1, "order-7"));
+        assert_eq!(dropped, [ReceiptDrop::PanLikeId]);
     }
 }

@@ -98,6 +98,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "paystream deliveries",
         "`deliveries::` runs the command, also with --follow",
     ),
+    ("docs/src/guides/operator.md", "paystream receipts", "`receipts::` runs the command"),
     ("docs/src/guides/operator.md", "paystream streams", "`streams::` runs the commands"),
     ("docs/src/providers/outcomes.md", "paystream quarantine", "`quarantine::` runs the commands"),
     ("README.md", "cargo run --release -- demo", "demo::"),
