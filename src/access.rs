@@ -141,6 +141,12 @@ impl Access {
         self.rules().cors.answer(origin, answer);
     }
 
+    /// Whether pages of this origin may read answers.
+    #[must_use]
+    pub fn lists(&self, origin: &HeaderValue) -> bool {
+        self.rules().cors.lists(origin)
+    }
+
     /// The headers of the answer to a preflight (`OPTIONS`) from `origin`.
     #[must_use]
     pub fn cors_preflight(&self, origin: Option<&HeaderValue>) -> HeaderMap {

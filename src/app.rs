@@ -13,6 +13,7 @@
 //! | `expiry`    | removing records that are too old to be kept |
 //! | `passed`    | which listeners the sockets belong to that a service manager passes |
 //! | `pulse`     | whether the runtime and the threads work |
+//! | `receipts`  | writing once a second what was noted for receipts |
 //! | `readiness` | a metric that says whether the store is fit for use |
 //! | `relay`     | the receiver of `listen`, without a gateway |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
@@ -25,6 +26,7 @@ mod listeners;
 mod passed;
 mod pulse;
 mod readiness;
+mod receipts;
 pub(crate) mod relay;
 
 use crate::{
@@ -34,6 +36,7 @@ use crate::{
     http::{self, Admin, HostNames},
     live::Live,
     metrics::{Metrics, ReloadCause, ReloadOutcome},
+    receipts::Receipts,
     shutdown::Shutdown,
     store::{self, AuditAction, AuditEntry},
     systemd::PassedSockets,
@@ -98,9 +101,19 @@ impl App {
         let history = config.store.history();
         let (store, store_login) = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
-        let holds_bodies = config.holds_bodies;
-        let common =
-            Common { store, history, holds_bodies, metrics, limits, stream, shutdown: Shutdown::default() };
+        let (holds_bodies, keeps_receipts) = (config.holds_bodies, config.keeps_receipts);
+        let noting = (keeps_receipts && role.streams()).then(|| Receipts::new(Arc::clone(&metrics)));
+        let (receipts, notes) = noting.unzip();
+        let common = Common {
+            store,
+            history,
+            holds_bodies,
+            receipts,
+            metrics,
+            limits,
+            stream,
+            shutdown: Shutdown::default(),
+        };
         let ingest = sources.map(|sources| IngestHalf::new(sources, &common));
         let streaming = access.map(|access| StreamHalf::new(access, &common)).transpose();
         let streaming = streaming.context("the threads that drive streams cannot be started")?;
@@ -113,6 +126,8 @@ impl App {
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             parts: ingest.as_ref().map(|half| Arc::clone(&half.parts)),
             ingest: ingest.as_ref().map(|half| Arc::clone(&half.ingest)),
+            receipts: common.receipts.clone(),
+            keeps_receipts,
             store: Arc::clone(&common.store),
             metrics: Arc::clone(&common.metrics),
             shutdown: common.shutdown.clone(),
@@ -144,6 +159,14 @@ impl App {
             expiring.await;
             Ok(())
         });
+        if let Some(notes) = notes {
+            let (store, metrics) = (Arc::clone(&common.store), Arc::clone(&common.metrics));
+            let writing = receipts::run(notes, store, metrics, common.shutdown.clone());
+            tasks.spawn(async move {
+                writing.await;
+                Ok(())
+            });
+        }
         if let Some(ingest) = &ingest {
             ingest.spawn(&common, &mut tasks);
         }

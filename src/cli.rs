@@ -32,6 +32,7 @@ mod one_source;
 mod output;
 mod port;
 mod quarantine;
+mod receipts;
 mod reconcile;
 mod rotation;
 mod serve;
@@ -82,6 +83,7 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     Erase(erase::EraseArgs),
     Deliveries(deliveries::DeliveriesArgs),
+    Receipts(receipts::ReceiptsArgs),
     Streams(streams::StreamsArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -116,6 +118,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Erase(erase) => block_on(erase.run()),
         Command::Health(health) => block_on(health.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
+        Command::Receipts(receipts) => block_on(receipts.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
         Command::Check(check) => block_on(check.run()),

@@ -71,6 +71,8 @@ pub struct Config {
     pub store: store::Settings,
     /// Whether the quarantine keeps the bodies of events.
     pub holds_bodies: bool,
+    /// Whether it is kept which page was told what and when.
+    pub keeps_receipts: bool,
     /// The webhook endpoints, one for each provider account.
     pub sources: Vec<source::Source>,
     /// Decides who may watch which payments.
@@ -95,7 +97,7 @@ pub struct Config {
 }
 
 /// The settings that apply only after a restart: the key and the value of each, for the log.
-pub type Fixed = [(&'static str, String); 14];
+pub type Fixed = [(&'static str, String); 15];
 
 /// The default configuration. It is also the manual: it explains every key.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -171,6 +173,7 @@ impl Config {
             tls,
             store,
             holds_bodies,
+            keeps_receipts,
             sources,
             access,
             stream,
@@ -186,6 +189,7 @@ impl Config {
             tls,
             store: store?,
             holds_bodies,
+            keeps_receipts,
             sources,
             access: access?,
             stream,
@@ -202,7 +206,9 @@ impl Config {
     /// The settings that apply only after a restart, with their keys.
     #[must_use]
     pub fn fixed(&self) -> Fixed {
-        let Self { listen, proxying, tls, store, holds_bodies, dashboard, limits, log, .. } = self;
+        let Self {
+            listen, proxying, tls, store, holds_bodies, keeps_receipts, dashboard, limits, log, ..
+        } = self;
         [
             ("listen.public", listen.public.to_string()),
             ("listen.ingest", listen.ingest.to_string()),
@@ -211,6 +217,7 @@ impl Config {
             ("tls", tls.to_string()),
             ("store", store.to_string()),
             ("store.quarantine_bodies", holds_bodies.to_string()),
+            ("store.receipts", keeps_receipts.to_string()),
             ("limits.connections", limits.connections.to_string()),
             ("limits.backlog", limits.backlog.to_string()),
             ("limits.buffered_bytes", limits.buffered_bytes.to_string()),

@@ -255,6 +255,7 @@ impl Confirmations {
             bytes: None,
             secret: None,
             diagnosis: None,
+            took_us: None,
             confirmation: Some(GivenUp {
                 attempts: pending.attempts.saturating_add(1),
                 since: pending.since,

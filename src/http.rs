@@ -25,6 +25,8 @@
 //! | `buffers`    | the memory that bodies of webhooks take, shared fairly |
 //! | `public`     | `/v1`: streams and snapshots |
 //! | `realm`      | `/v1/payments`: all payments of a realm |
+//! | `shown`      | `/v1/payments/{payment}/shown`: what a page says that it has shown |
+//! | `pace`       | how often each token may say so |
 //! | `standings`  | whether the keys of open streams' tokens are still accepted |
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `parameters` | the parameters of queries that filter |
@@ -52,6 +54,7 @@ mod hosts;
 mod idle;
 mod ingest;
 mod leave;
+mod pace;
 mod pages;
 mod parameters;
 mod preamble;
@@ -65,6 +68,7 @@ mod refusal;
 pub mod relay;
 mod secured;
 mod service;
+mod shown;
 mod standings;
 mod tls;
 mod wire;
@@ -83,7 +87,7 @@ use hosts::Hosts;
 
 /// The routes for browsers and backends.
 pub fn public_routes(public: Public) -> Router {
-    public.routes(realm::routes())
+    public.routes(realm::routes().merge(shown::routes()))
 }
 
 /// Adds to the routes of one listener the pages that explain its problems, and the answer for all other paths.

@@ -56,9 +56,11 @@ pub use watch::Watch;
 
 use crate::{
     backoff::Backoff,
+    clock,
     limits::Limits,
     metrics::{HealCause, Metrics, StoreFault},
-    payment::{Cursor, Kind, Name, PARTITIONS, PartitionSet},
+    payment::{Cursor, Kind, Name, PARTITIONS, PartitionSet, Subject, Time},
+    receipts::{ReceiptEvent, Receipts},
     shutdown::Shutdown,
     store::{Head, Interruption, Notice, NoticeBody, Store, StoreError},
 };
@@ -69,7 +71,7 @@ use shelf::Shelf;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -113,6 +115,8 @@ pub struct Hub {
     stale: Mutex<PartitionSet>,
     /// Notices do not arrive although the store answers.
     misses_notices: AtomicBool,
+    /// Where it is noted which events the node has heard of, if receipts are kept.
+    receipts: OnceLock<Receipts>,
     /// Ends the heals that wait for the store, so that it can be closed.
     stopped: CancellationToken,
 }
@@ -133,8 +137,21 @@ impl Hub {
             catch_ups: Semaphore::new(CATCH_UPS),
             stale: Mutex::default(),
             misses_notices: AtomicBool::new(false),
+            receipts: OnceLock::new(),
             stopped: CancellationToken::new(),
         })
+    }
+
+    /// Has the hub note which events of watched payments it hears of. A second call changes nothing.
+    pub fn keep_receipts(&self, receipts: Receipts) {
+        let _ = self.receipts.set(receipts);
+    }
+
+    /// Notes that the node has heard of an entry at this time.
+    fn note_heard(&self, subject: &Subject, seq: u64, at: Time) {
+        if let Some(receipts) = self.receipts.get() {
+            receipts.note_at(subject, at, ReceiptEvent::Heard { seq });
+        }
     }
 
     /// Receives notices until `shutdown` stops it or the store is closed.
@@ -289,10 +306,15 @@ impl Hub {
                     let topic = partition.topic(event.subject());
                     drop(partition);
                     let Some(topic) = topic else { return };
+                    // Before the streams are woken, which write at once.
+                    let heard_at = clock::now();
                     let effect =
                         event.event().map(|event| topic.take(Cursor { tag: notice.tag, seq: *seq }, &event));
                     match effect {
-                        Some(Effect::Applied) => self.keep_warm(&topic),
+                        Some(Effect::Applied) => {
+                            self.note_heard(topic.subject(), *seq, heard_at);
+                            self.keep_warm(&topic);
+                        }
                         Some(Effect::Ignored) => {}
                         Some(Effect::Reload) => self.reload(topic),
                         None => {

@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod outbound;
 pub mod payment;
 pub mod peer;
+pub mod receipts;
 pub mod redact;
 pub mod scenario;
 pub mod secret;

@@ -10,6 +10,8 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum LimitHit {
+    /// What a page says that it has shown was refused, because its token had said as much as it may.
+    Acknowledgements,
     /// A wrong admin token was refused at once, because as many answers to its peer as may were waiting for their delay.
     AdminTokens,
     /// A webhook's body was longer than [`Limits::body_bytes`].

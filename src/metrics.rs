@@ -16,8 +16,9 @@ pub use counts::Counts;
 pub use folder::{DiskSpace, JournalUse};
 pub use labels::{
     AdminRefusal, CertificateLabel, CloseReason, ConfirmationLabels, ConfirmationOutcome, EventLabels,
-    HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, PartOutcome, ReasonLabel, RefusalReason,
-    ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind, ServerLabel, SourceLabel, StoreFault,
+    HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, PartOutcome, ReasonLabel, ReceiptDrop,
+    RefusalReason, ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind, ServerLabel, SourceLabel,
+    StoreFault,
 };
 pub use servers::Servers;
 pub use windows::RetryWindow;
@@ -91,6 +92,8 @@ pub struct Metrics {
     pub labels: Counts<LabelOutcome>,
     /// Parts of payments that events name and that were not known, and events that name a part alone, by what became of them.
     pub parts: Counts<PartOutcome>,
+    /// Moments of receipts that were dropped so that nothing waits for them, by reason.
+    pub receipts_dropped: Counts<ReceiptDrop>,
     /// Parts for which events wait, in the whole store, so all of its nodes report the same number.
     pub parts_waiting: Gauge,
     /// For how long the oldest of them has been waiting, in seconds.
@@ -154,6 +157,7 @@ impl Metrics {
             erasures: Counter::default(),
             labels: Counts::default(),
             parts: Counts::default(),
+            receipts_dropped: Counts::default(),
             parts_waiting: Gauge::default(),
             parts_waiting_oldest: Gauge::default(),
             refusals: Counts::default(),
@@ -268,6 +272,11 @@ impl Metrics {
             "parts",
             "Parts that events name and that were not known, and events that name a part alone, by what became of them",
             self.parts.family(),
+        );
+        to.register(
+            "receipts_dropped",
+            "Moments of receipts that were dropped so that nothing waits for them, by reason",
+            self.receipts_dropped.family(),
         );
         to.register("parts_waiting", "Parts for which events wait", self.parts_waiting.clone());
         to.register_with_unit(

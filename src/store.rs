@@ -18,6 +18,7 @@
 //! | `work_queue` | the work queue of pending confirmations, and of parts for which events wait |
 //! | `labels`    | binding other ids to payments |
 //! | `parts`     | finding the payments of events that name a part alone |
+//! | `receipt`   | what was noted of who was told what of a payment |
 //! | `rewrites`  | what an erasure takes of other payments, until it is written again |
 //! | `erase`     | removing all about one payment |
 //! | `backup`    | a copy of a store that is in use |
@@ -38,6 +39,7 @@ mod labels;
 mod log;
 mod notice;
 mod parts;
+mod receipt;
 mod record;
 pub mod redis;
 mod rewrites;
@@ -56,6 +58,7 @@ pub use labels::Labels;
 pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use parts::{MAX_WAIT, Parts, Placement};
+pub use receipt::{RECEIPT_KEPT, Receipt};
 pub use record::{
     Finding, GivenUp, HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, OutcomeKind,
     QuarantineClass, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,

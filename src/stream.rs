@@ -16,6 +16,7 @@
 //! | `drive`    | when a stream writes, and when and how it ends; pure |
 //! | `content`  | what any stream writes |
 //! | `session`  | what a stream of some payments writes; pure |
+//! | `noting`   | what is noted of a stream for receipts |
 //! | `lane`     | one payment of a stream, and how far the stream has come in its log; pure |
 //! | `moment`   | the time and the conditions by which a stream decides |
 //! | `wire`     | how each event is spelled; pure |
@@ -25,6 +26,7 @@
 //! | `reactor`  | drives the streams whose sockets have left HTTP |
 //! | `census`   | how many streams and long polls are open, and whose |
 //! | `snapshot` | the same state as one JSON answer |
+//! | `shown`    | what a page says that it has shown |
 //! | `settings` | `[stream]` of the configuration |
 
 mod begun;
@@ -35,6 +37,7 @@ mod inspect;
 mod lane;
 mod moment;
 mod node;
+mod noting;
 mod open;
 mod open_realm;
 mod operate;
@@ -44,6 +47,7 @@ mod reason;
 mod residents;
 mod session;
 mod settings;
+mod shown;
 mod sink;
 mod snapshot;
 mod streams;
@@ -58,6 +62,7 @@ pub use open_realm::OpenRealm;
 pub use reactor::{Departure, Framing};
 pub use reason::Closing;
 pub use settings::Settings;
+pub use shown::{Shown, ShownAnswer};
 pub use sink::{Body, Cut};
 pub use snapshot::{LongPoll, Snapshot};
 pub use streams::Streams;

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use paystream::{
     payment::{Cursor, Event, Fact, Money, Name, PARTITIONS, Phase, Subject, Tag, Time, Trust},
+    receipts::ReceiptBatch,
     store::{
         Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
-        Feed, Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
-        RecordPage, Settlement, Settling, Store, StoreError,
+        Feed, Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Receipt, Record, RecordCursor,
+        RecordLog, RecordPage, Settlement, Settling, Store, StoreError,
     },
 };
 use serde_json::Value;
@@ -109,6 +110,18 @@ impl Store for Scripted {
 
     async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
         Ok(AuditPage::default())
+    }
+
+    async fn add_receipts(&self, _: ReceiptBatch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn forget_receipt(&self, _: &Subject) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn receipt(&self, _: &Subject) -> Result<Option<Receipt>, StoreError> {
+        Ok(None)
     }
 
     async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {

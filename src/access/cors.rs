@@ -57,10 +57,11 @@ impl Cors {
 
     /// Returns `origin` if its pages may read answers.
     fn allowed<'a>(&self, origin: Option<&'a HeaderValue>) -> Option<&'a HeaderValue> {
-        origin.filter(|origin| self.is_listed(origin) || self.loopback && is_loopback_origin(origin))
+        origin.filter(|origin| self.lists(origin) || self.loopback && is_loopback_origin(origin))
     }
 
-    fn is_listed(&self, origin: &HeaderValue) -> bool {
+    /// Whether an origin is on the list.
+    pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
         self.origins.contains(origin)
     }
 
@@ -69,7 +70,7 @@ impl Cors {
     pub(super) fn answer(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed(origin) {
-            if self.is_listed(origin) {
+            if self.lists(origin) {
                 answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -85,7 +86,7 @@ impl Cors {
         if answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             answer.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
             let more: [(HeaderName, &'static str); 3] = [
-                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS"),
                 (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
                 (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S),
             ];

@@ -11,6 +11,7 @@ use crate::{
     limits::Limits,
     live::Live,
     metrics::Metrics,
+    receipts::Receipts,
     shutdown::Shutdown,
     source::{Source, Sources},
     store::{Labels, Parts, Store},
@@ -27,6 +28,8 @@ pub(super) struct Common {
     pub(super) history: Duration,
     /// Whether the quarantine keeps the bodies of events.
     pub(super) holds_bodies: bool,
+    /// Where notes for receipts are left, if they are kept.
+    pub(super) receipts: Option<Receipts>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Live<Limits>,
     pub(super) stream: Live<stream::Settings>,
@@ -157,7 +160,7 @@ impl fmt::Debug for StreamHalf {
 impl StreamHalf {
     /// Builds the half. Nothing runs before [`StreamHalf::spawn`] but the idle threads of the reactors.
     pub(super) fn new(access: Access, common: &Common) -> io::Result<Self> {
-        let Common { store, metrics, limits, stream, shutdown, .. } = common;
+        let Common { store, receipts, metrics, limits, stream, shutdown, .. } = common;
         let hub = Hub::new(Arc::clone(store), Arc::clone(metrics), &limits.get());
         let streams = Streams::new(
             Arc::clone(&hub),
@@ -166,6 +169,9 @@ impl StreamHalf {
             Arc::clone(metrics),
             shutdown.clone(),
         );
+        if let Some(receipts) = receipts {
+            streams.keep_receipts(receipts.clone());
+        }
         streams.start_reactors()?;
         Ok(Self { access: Arc::new(access), hub, streams })
     }

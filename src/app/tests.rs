@@ -171,7 +171,7 @@ async fn streams_snapshots_and_preflights_have_their_headers() {
     let preflight = preflight.header("origin", ORIGIN).header("access-control-request-method", "GET");
     let preflight = preflight.send().await.unwrap();
     assert_eq!(preflight.status(), 204);
-    assert_eq!(preflight.headers()["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+    assert_eq!(preflight.headers()["access-control-allow-methods"], "GET, HEAD, POST, OPTIONS");
 }
 
 #[tokio::test]

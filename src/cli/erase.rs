@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Removes all that the gateway holds about a payment, and says what it removed
 ///
 /// Sends the request to the admin listener of the running gateway. It removes the payment's events, its records in the delivery logs and
-/// quarantines of its realm, its pending confirmations and every reference to it, and tells open streams. It cannot be undone. A webhook
+/// quarantines of its realm, its pending confirmations, its receipt and every reference to it, and tells open streams. It cannot be undone. A webhook
 /// that comes later begins the payment anew.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -67,6 +67,7 @@ fn as_text(report: &Value) -> String {
         ("deliveries", "records of deliveries"),
         ("quarantined", "records in quarantine"),
         ("confirmations", "pending confirmations"),
+        ("receipts", "streams and nodes of its receipt"),
     ];
     let lines = kinds.map(|(key, what)| format!("  {:>6} {what}", removed(key)));
     format!("payment {payment} of realm {realm} is erased; removed:\n{}", lines.join("\n"))
@@ -81,10 +82,10 @@ mod tests {
     fn the_text_says_what_was_removed_or_that_there_was_nothing() {
         let mut report = json!({
             "payment": "pay_1", "realm": "default", "known": true,
-            "removed": { "events": 3, "references": 3, "deliveries": 4, "quarantined": 0, "confirmations": 1 },
+            "removed": { "events": 3, "references": 3, "deliveries": 4, "quarantined": 0, "confirmations": 1, "receipts": 2 },
         });
         let expected = "payment pay_1 of realm default is erased; removed:\n       3 events\n       3 references in the feed\n       \
-                        4 records of deliveries\n       0 records in quarantine\n       1 pending confirmations";
+                        4 records of deliveries\n       0 records in quarantine\n       1 pending confirmations\n       2 streams and nodes of its receipt";
         assert_eq!(as_text(&report), expected);
         report["known"] = false.into();
         assert_eq!(

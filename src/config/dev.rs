@@ -101,6 +101,7 @@ impl Config {
                 recent: RECENT,
             }),
             holds_bodies: true,
+            keeps_receipts: true,
             sources,
             access,
             // Only the developer waits for the shutdown, so it is short.

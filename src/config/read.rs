@@ -29,6 +29,8 @@ pub(super) struct Parts {
     pub(super) store: Option<crate::store::Settings>,
     /// Whether the quarantine keeps the bodies of events.
     pub(super) holds_bodies: bool,
+    /// Whether it is kept which page was told what and when.
+    pub(super) keeps_receipts: bool,
     pub(super) sources: Vec<Source>,
     /// The names of all sources, whether their secrets were resolved or not.
     pub(super) source_names: Vec<String>,
@@ -47,7 +49,8 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
     let is_all = matches!(scope, SecretScope::All);
     let (listen, proxying) = listen(document.section("listen"));
     let tls = Tls::read(document.section("tls").resolving_secrets(is_all), &listen);
-    let (store, holds_bodies) = store::settings(document.section("store").resolving_secrets(is_all));
+    let (store, store::KeptBeside { holds_bodies, keeps_receipts }) =
+        store::settings(document.section("store").resolving_secrets(is_all));
     let (sources, source_names) = source::all(document, scope);
     let (access, kids) = access::access(document.section("access"), scope);
     let stream = stream(document.section("stream"));
@@ -62,6 +65,7 @@ pub(super) fn parts(document: &Document<'_>, scope: &SecretScope<'_>) -> Parts {
         tls,
         store,
         holds_bodies,
+        keeps_receipts,
         sources,
         source_names,
         access,

@@ -15,6 +15,7 @@
 //! | `like`      | what exists like a name that does not |
 //! | `records`   | the delivery log and the quarantine of a source in their first form |
 //! | `quarantine` | what was not understood: listed, shown, replayed, discarded |
+//! | `receipts`  | which page was told what of a payment, and when |
 //! | `waiting`   | the events that wait for their payment |
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
@@ -34,6 +35,7 @@ mod like;
 mod metrics;
 mod operators;
 mod quarantine;
+mod receipts;
 mod reconcile;
 mod records;
 mod sources;
@@ -50,6 +52,7 @@ use crate::{
     hub::Hub,
     ingest::Ingest,
     metrics::Metrics,
+    receipts::Receipts,
     shutdown::Shutdown,
     source::Sources,
     store::{Parts, Store},
@@ -63,6 +66,7 @@ use erase::Erasures;
 use health::Health;
 use operators::Entry;
 use quarantine::Quarantine;
+use receipts::ReceiptTool;
 use records::Records;
 use std::sync::{Arc, RwLock};
 
@@ -78,6 +82,10 @@ pub struct Admin {
     pub sources: Option<Arc<Sources>>,
     /// Asks the providers. `None` if the node takes no webhooks.
     pub confirmations: Option<Arc<Confirmations>>,
+    /// Where notes for receipts are left. `None` if the node does not stream, or none are kept.
+    pub receipts: Option<Receipts>,
+    /// Whether receipts are kept.
+    pub keeps_receipts: bool,
     /// Replays what the quarantine holds. `None` if the node takes no webhooks.
     pub ingest: Option<Arc<Ingest>>,
     /// Knows what waits for a payment, and erases payments with their labels and parts. `None` if the node takes no webhooks.
@@ -101,6 +109,8 @@ impl Admin {
             store,
             sources,
             confirmations,
+            receipts,
+            keeps_receipts,
             ingest,
             parts,
             metrics,
@@ -111,14 +121,20 @@ impl Admin {
         let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
         let asks = confirmations.zip(sources.clone());
-        let erasures =
-            Erasures { sources: sources.clone(), parts: parts.clone(), metrics: Arc::clone(&metrics) };
+        let erasures = Erasures {
+            sources: sources.clone(),
+            parts: parts.clone(),
+            receipts,
+            metrics: Arc::clone(&metrics),
+        };
         let listed = sources::routes(sources.clone());
         let waiting = waiting::routes(sources.clone(), Arc::clone(&store), parts);
         let deliveries =
             Deliveries::new(sources.clone(), Arc::clone(&store), Arc::clone(&metrics), shutdown.clone());
         let backfills = backfill::routes(ingest.clone().zip(sources.clone()));
         let quarantine = Quarantine { sources: sources.clone(), store: Arc::clone(&store), ingest };
+        let receipts =
+            ReceiptTool { sources: sources.clone(), store: Arc::clone(&store), is_on: keeps_receipts };
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
         let tools = records
@@ -126,6 +142,7 @@ impl Admin {
             .merge(deliveries.routes())
             .merge(streams::routes(streams))
             .merge(quarantine.routes())
+            .merge(receipts.routes())
             .merge(reconcile::routes(asks))
             .merge(backfills)
             .merge(erasures.routes())

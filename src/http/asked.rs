@@ -37,6 +37,11 @@ impl Asked {
         self.uri.query()
     }
 
+    /// The host and the port that the request is for, where the request itself names them, as over HTTP/2.
+    pub(super) fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(axum::http::uri::Authority::as_str)
+    }
+
     /// The names of the query's parameters.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| name.as_str())

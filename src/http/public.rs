@@ -6,6 +6,7 @@
 
 use super::{
     asked::{self, Asked},
+    pace::Pace,
     problem::{self, Problem},
     service::Arrival,
     standings::Standings,
@@ -45,6 +46,8 @@ pub struct Public {
     /// Counts refusals.
     pub(super) metrics: Arc<Metrics>,
     pub(super) standings: Arc<Standings>,
+    /// Limits how often each token says what was shown.
+    pub(super) pace: Arc<Pace>,
 }
 
 impl Public {
@@ -56,7 +59,7 @@ impl Public {
         limits: Live<Limits>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { streams, access, limits, metrics, standings: Arc::default() }
+        Self { streams, access, limits, metrics, standings: Arc::default(), pace: Arc::default() }
     }
 
     /// The routes below `/v1`, with these besides.
@@ -82,7 +85,7 @@ impl Public {
     }
 
     /// The log of `payment`, if the grant allows it.
-    fn subject(&self, grant: &Grant, payment: Name) -> Result<Subject, Problem> {
+    pub(super) fn subject(&self, grant: &Grant, payment: Name) -> Result<Subject, Problem> {
         if grant.allows(&payment) {
             return Ok(Subject::payment(grant.realm.clone(), payment));
         }
@@ -92,9 +95,9 @@ impl Public {
 }
 
 /// A payment id in the path. A path that does not decode to UTF-8 is refused like an empty id, after the token was checked.
-type PaymentId = Result<Path<String>, PathRejection>;
+pub(super) type PaymentId = Result<Path<String>, PathRejection>;
 
-fn text(payment: PaymentId) -> String {
+pub(super) fn text(payment: PaymentId) -> String {
     payment.map(|Path(payment)| payment).unwrap_or_default()
 }
 
@@ -240,7 +243,9 @@ fn unauthorized(denied: Denied) -> Problem {
 async fn cors(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     if request.method() == Method::OPTIONS {
-        let mut response = (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response();
+        let is_shown = request.uri().path().ends_with("/shown");
+        let allowed = if is_shown { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" };
+        let mut response = (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response();
         response.headers_mut().extend(access.cors_preflight(origin.as_ref()));
         return response;
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 /// The version of the JSON that browsers read: the `v` of every event.
 pub(crate) const WIRE_VERSION: u32 = 1;
@@ -28,6 +28,10 @@ pub struct Frame {
     pub received_at: Time,
     /// When the event occurred, by the provider's clock.
     pub occurred_at: Option<Time>,
+    /// The payment.
+    pub subject: Subject,
+    /// To how many streams it was written since receipts last looked.
+    pub streams: Arc<AtomicU32>,
     /// The JSON object without its closing brace.
     pub json: Bytes,
 }
@@ -131,7 +135,9 @@ impl Frame {
             late: change.late,
             correction: change.correction,
         });
-        Self { cursor, previous, received_at: event.received_at, occurred_at: event.occurred_at, json }
+        let (subject, streams) = (event.subject.clone(), Arc::default());
+        let (received_at, occurred_at) = (event.received_at, event.occurred_at);
+        Self { cursor, previous, received_at, occurred_at, subject, streams, json }
     }
 
     /// The frames of all entries of a log.

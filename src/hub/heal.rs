@@ -2,6 +2,7 @@
 
 use super::{Hub, history::History, label::Freshness, locks::lock, topic::Topic};
 use crate::{
+    clock,
     metrics::HealCause,
     payment::{PartitionSet, Subject, Tag},
     store::{Feed, Head, Reference, Referent, StoreError},
@@ -85,10 +86,15 @@ impl Hub {
 
     /// Reads a topic's log again in a task of its own, or what it follows if that is empty, and then wakes its watchers.
     pub(super) fn reload(self: &Arc<Self>, topic: Arc<Topic>) {
+        let known = topic.is_read().then(|| topic.log_end().cursor.seq);
         topic.distrust();
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            hub.ask(|| hub.followed(&topic, Freshness::Now)).await;
+            let history = hub.ask(|| hub.followed(&topic, Freshness::Now)).await;
+            let at = clock::now();
+            if let (Some(known), Some(history)) = (known, history.filter(|history| history.asked.is_none())) {
+                (known + 1..=history.head.seq).for_each(|seq| hub.note_heard(topic.subject(), seq, at));
+            }
         });
     }
 

@@ -93,7 +93,8 @@ impl Account {
         for Taken { outcome, summary } in &taken {
             log(source, delivery, outcome, summary, started, suppressed);
             let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
-            let record = Record { secret: secret.clone(), ..record };
+            let took_us = u64::try_from(started.elapsed().as_micros()).ok();
+            let record = Record { secret: secret.clone(), took_us, ..record };
             self.record_delivery(record, examination(source, delivery, outcome, started));
         }
         reply(source, &taken)
@@ -179,6 +180,7 @@ pub(super) fn record(
         bytes: Some(delivery.body.len() as u64),
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: None,
     }

@@ -128,6 +128,20 @@ pub enum PartOutcome {
     GivenUp,
 }
 
+/// Why moments of receipts were dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReceiptDrop {
+    /// They are about a payment whose id holds a card number, as far as one can see.
+    PanLikeId,
+    /// As many waited to be written as may.
+    Queue,
+    /// More payments had some within a second than are written at once.
+    Payments,
+    /// The store did not take them.
+    Store,
+}
+
 /// How a stream, or one payment of it, was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

@@ -23,6 +23,7 @@
 //! | `work_queue` | pending confirmations, in the order in which they are due |
 //! | `audit`      | the audit trail, and what is too old to be kept |
 //! | `records`    | the numbers of records, and which of them are removed |
+//! | `receipts`   | who was told what of a payment |
 //! | `backup`     | copies of an open store, and of a folder, that can take its place |
 //! | `sweep`      | the search for logs past their time to live |
 //! | `clock`      | wall time and steady time |
@@ -53,6 +54,7 @@ mod layer;
 mod layout;
 mod look;
 mod opening;
+mod receipts;
 mod recent;
 mod records;
 mod rights;
@@ -70,11 +72,12 @@ use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Name, Subject, Time},
+    receipts::ReceiptBatch,
     store::{
         AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased,
         Erasure, Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Log, NOTICE_BACKLOG, Notice, Pending,
-        QueueKind, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement, Settling,
-        Store, StoreError, index::share_of, labels::life_ms,
+        QueueKind, RECORDS_PER_SOURCE, Receipt, Record, RecordCursor, RecordLog, RecordPage, Settlement,
+        Settling, Store, StoreError, index::share_of, labels::life_ms,
     },
 };
 use async_trait::async_trait;
@@ -367,10 +370,22 @@ impl Store for Embedded {
         Ok(AuditPage::first(self.read_with(read).await?, limit))
     }
 
+    async fn add_receipts(&self, batch: ReceiptBatch) -> Result<(), StoreError> {
+        self.send_receipts(batch)
+    }
+
+    async fn forget_receipt(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.remove_receipt(subject).await
+    }
+
+    async fn receipt(&self, subject: &Subject) -> Result<Option<Receipt>, StoreError> {
+        self.read_receipt(subject).await
+    }
+
     async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {
         // What is too old is looked for beside the writer, which must not be held up by thousands of records.
         let keys = self.read_with(move |recent| audit::expired(recent, expiry)).await?;
-        let mut removed = 0;
+        let mut removed = self.expire_receipts(expiry.deliveries).await?;
         for keys in keys.chunks(audit::REMOVED_AT_ONCE) {
             removed += self.ask(|reply| Command::Expire { keys: keys.to_vec(), reply }).await?;
         }

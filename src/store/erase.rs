@@ -37,6 +37,8 @@ pub struct Erased {
     pub quarantined: u64,
     /// Pending confirmations.
     pub confirmations: u64,
+    /// Streams and nodes of its receipt.
+    pub receipts: u64,
 }
 
 impl Erasure {
@@ -62,6 +64,7 @@ impl AddAssign for Erased {
         self.deliveries += more.deliveries;
         self.quarantined += more.quarantined;
         self.confirmations += more.confirmations;
+        self.receipts += more.receipts;
     }
 }
 
@@ -114,6 +117,7 @@ mod tests {
             bytes: None,
             secret: None,
             diagnosis: None,
+            took_us: None,
             confirmation: None,
             held: None,
         }

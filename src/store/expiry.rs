@@ -6,7 +6,7 @@ use std::time::Duration;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long a record of a delivery is kept: as long as the shortest history of a payment.
-const DELIVERIES_KEPT: Duration = DAY.saturating_mul(45);
+pub(super) const DELIVERIES_KEPT: Duration = DAY.saturating_mul(45);
 
 /// How long an entry of the audit trail is kept: a year, and what it takes to look at it.
 const AUDIT_KEPT: Duration = DAY.saturating_mul(400);

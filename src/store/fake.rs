@@ -4,11 +4,12 @@
 use super::{
     Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Entry, Erased, Erasure, Expiry,
     Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Labels, Listed, Log, NOTICE_BACKLOG, Notice,
-    NoticeBody, NoticedEvent, Parts, Pending, Record, RecordCursor, RecordLog, RecordPage, Reference,
-    Referent, Settlement, Settling, Store, StoreError,
+    NoticeBody, NoticedEvent, Parts, Pending, Receipt, Record, RecordCursor, RecordLog, RecordPage,
+    Reference, Referent, Settlement, Settling, Store, StoreError,
 };
 use crate::metrics::Metrics;
 use crate::payment::{Cursor, Event, Fact, Money, Name, PartitionSet, Phase, Subject, Tag, Time, Trust};
+use crate::receipts::ReceiptBatch;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{
@@ -321,6 +322,18 @@ impl Store for Fake {
         Err(StoreError::Unavailable("keeps no audit trail".into()))
     }
 
+    async fn add_receipts(&self, _: ReceiptBatch) -> Result<(), StoreError> {
+        self.answer().map(drop)
+    }
+
+    async fn forget_receipt(&self, _: &Subject) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn receipt(&self, _: &Subject) -> Result<Option<Receipt>, StoreError> {
+        Ok(None)
+    }
+
     async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -391,4 +404,30 @@ impl Store for Fake {
     }
 
     async fn close(&self) {}
+}
+
+/// The record of a delivery that was accepted.
+pub(crate) fn delivery(source: &str, at: Time) -> Record {
+    Record {
+        log: RecordLog::Deliveries,
+        source: source.into(),
+        at,
+        outcome: super::OutcomeKind::Accepted,
+        reason: None,
+        event: None,
+        unsigned_id: None,
+        kind: None,
+        payment: None,
+        part: None,
+        failure_code: None,
+        seq: None,
+        place: None,
+        found: None,
+        bytes: None,
+        took_us: None,
+        secret: None,
+        diagnosis: None,
+        confirmation: None,
+        held: None,
+    }
 }

@@ -2,10 +2,13 @@
 
 use super::{
     Append, Appended, AuditEntry, AuditPage, Backlog, Backup, Claim, ClaimTerms, Erased, Erasure, Expiry,
-    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, Notice, Pending, Record, RecordCursor,
-    RecordLog, RecordPage, Settlement, Settling, StoreError,
+    Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, Notice, Pending, Receipt, Record,
+    RecordCursor, RecordLog, RecordPage, Settlement, Settling, StoreError,
 };
-use crate::payment::{Name, Subject, Time};
+use crate::{
+    payment::{Name, Subject, Time},
+    receipts::ReceiptBatch,
+};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -74,6 +77,17 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a page of the audit trail, newest first: at most `limit` of the entries that are older than `before`, or else of all.
     async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError>;
 
+    /// Adds lines to the receipts of payments, for [`RECEIPT_KEPT`](super::RECEIPT_KEPT) from now on. Of each payment, at most
+    /// [`RECEIPT_STREAMS`](crate::receipts::RECEIPT_STREAMS) streams and [`RECEIPT_NODES`](crate::receipts::RECEIPT_NODES) processes are kept, those that came first, and of
+    /// each at most [`RECEIPT_BYTES`](crate::receipts::RECEIPT_BYTES); what has no room is counted as left out. A crash may lose what was added last.
+    async fn add_receipts(&self, batch: ReceiptBatch) -> Result<(), StoreError>;
+
+    /// Removes the receipt of a payment, if there is one.
+    async fn forget_receipt(&self, subject: &Subject) -> Result<(), StoreError>;
+
+    /// Reads the receipt of a payment; nothing if there is none.
+    async fn receipt(&self, subject: &Subject) -> Result<Option<Receipt>, StoreError>;
+
     /// Removes what is too old to be kept, and returns how much that was. It is called again and again, so a crash may undo it.
     async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError>;
 
@@ -99,7 +113,7 @@ pub trait Store: Send + Sync + 'static {
     async fn oldest(&self, queue: &str, limit: usize) -> Result<Vec<(Name, Time)>, StoreError>;
 
     /// Removes all that the store holds about a payment: its log and what is remembered of its events, the references of the feed, the
-    /// records of its realm's sources, its pending confirmations. Watchers get a notice, and a later event begins a new log. Durable
+    /// records of its realm's sources, its pending confirmations, its receipt. Watchers get a notice, and a later event begins a new log. Durable
     /// before it returns. The parts are not removed in one step, so after an error some may be left; another call removes them. What
     /// comes in at the same time may be kept.
     async fn erase(&self, erasure: Erasure) -> Result<Erased, StoreError>;

@@ -317,6 +317,7 @@ impl Parts {
             bytes: None,
             secret: None,
             diagnosis: None,
+            took_us: None,
             confirmation: None,
             found: None,
             held: None,

@@ -92,6 +92,9 @@ pub struct Record {
     /// Why the delivery was not verified, if that was looked into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Finding>,
+    /// How long it took from the whole body of the delivery until this came of it, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
     /// Present if the record is about a confirmation that was given up, and not about a delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<GivenUp>,

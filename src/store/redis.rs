@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `append.lua` | the one step of an append, for those that wait together |
 //! | `erase.lua` | erasing the log of one payment |
+//! | `receipt.lua` | adding to the receipt of one payment |
 //! | `work_queue.lua` | pending confirmations and parts that wait: adding, claiming and settling them |
 //! | `probe.lua`  | what fails wherever an append would fail |
 //! | `settings`   | which servers, and what is asked of them |
@@ -42,6 +43,7 @@
 //! | `notice`     | the messages of the channels |
 //! | `records`    | which streams hold the records of a source |
 //! | `held`       | the records that are held with their bodies |
+//! | `receipts`   | who was told what of a payment |
 //! | `work_queue` | the commands that run `work_queue.lua`, and their results |
 //! | `reply`      | the server's answers as types of the store |
 //! | `erase`      | erasing one payment |
@@ -68,6 +70,7 @@ mod map;
 mod node;
 mod notice;
 mod plan;
+mod receipts;
 mod records;
 mod redirect;
 mod reply;
@@ -92,13 +95,14 @@ pub use wipe::wipe;
 use super::{
     AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Erased, Erasure,
     Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, MAX_PENDING, NOTICE_BACKLOG,
-    Notice, Pending, QueueKind, RECORDS_PER_SOURCE, Record, RecordCursor, RecordLog, RecordPage, Settlement,
-    Settling, Store, StoreError, index::share_of,
+    Notice, Pending, QueueKind, RECORDS_PER_SOURCE, Receipt, Record, RecordCursor, RecordLog, RecordPage,
+    Settlement, Settling, Store, StoreError, index::share_of,
 };
 use crate::{
     limits::LimitHit,
     metrics::Metrics,
     payment::{Name, PARTITIONS, PartitionSet, Subject, Time},
+    receipts::ReceiptBatch,
 };
 use address::Topology;
 use append::{Appending, Caller};
@@ -136,6 +140,8 @@ pub struct Redis {
     plan: Plan,
     /// The digest of the script that erases a log.
     erase: String,
+    /// The digest of the script that adds to a receipt.
+    receipt: String,
     shards: Arc<Shards>,
     records: Records,
     metrics: Arc<Metrics>,
@@ -187,6 +193,7 @@ impl Redis {
             records: Records::new(plan.clone()),
             confirmations: Confirmations::new(plan.clone()),
             erase: scripts::digest(scripts::ERASE),
+            receipt: scripts::digest(scripts::RECEIPT),
             plan,
             shards,
             metrics,
@@ -415,6 +422,18 @@ impl Store for Redis {
 
     async fn audit_trail(&self, before: Option<RecordCursor>, limit: usize) -> Result<AuditPage, StoreError> {
         self.read_audit_trail(before, limit.min(AUDIT_ENTRIES)).await
+    }
+
+    async fn add_receipts(&self, batch: ReceiptBatch) -> Result<(), StoreError> {
+        self.write_receipts(&batch).await
+    }
+
+    async fn forget_receipt(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.erase_receipt(subject).await.map(drop)
+    }
+
+    async fn receipt(&self, subject: &Subject) -> Result<Option<Receipt>, StoreError> {
+        self.read_receipt(subject).await
     }
 
     async fn expire(&self, expiry: Expiry) -> Result<u64, StoreError> {

@@ -5,12 +5,13 @@ use super::reason::Closing;
 use crate::{
     limits::{LimitHit, Limits},
     metrics::{CloseReason, Metrics},
+    receipts::Receipts,
     tally::{Holder, Tally},
 };
 use dashmap::{DashMap, Entry};
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ pub(super) struct Census {
     leaving: AtomicUsize,
     /// Notified when the last one has ended.
     empty: Notify,
+    /// Where it is noted what streams are told, if receipts are kept.
+    receipts: OnceLock<Receipts>,
 }
 
 /// Whom a stream or a long poll is counted for. What is `None` is not limited.
@@ -54,6 +57,8 @@ pub(super) struct Seat {
     kind: SeatKind,
     /// Whether its token's `sub` is known.
     is_named: bool,
+    /// Whether it is noted what the stream is told.
+    pub(super) is_noted: bool,
     /// Whether the stream began. What ends before that is counted as a refusal, not as a close.
     pub(super) began: bool,
     /// Why the server closed the stream, once it has.
@@ -63,8 +68,18 @@ pub(super) struct Seat {
 impl Census {
     pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, leaving, empty) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
-        let (by_peer, by_token, subjects) = Default::default();
-        Arc::new(Self { metrics, open, by_peer, by_token, subjects, leaving, empty })
+        let (by_peer, by_token, subjects, receipts) = Default::default();
+        Arc::new(Self { metrics, open, by_peer, by_token, subjects, leaving, empty, receipts })
+    }
+
+    /// Has it noted what streams are told. A second call changes nothing.
+    pub(super) fn keep_receipts(&self, receipts: Receipts) {
+        let _ = self.receipts.set(receipts);
+    }
+
+    /// Where it is noted, if it is.
+    pub(super) fn receipts(&self) -> Option<&Receipts> {
+        self.receipts.get()
     }
 
     /// The number of seats taken.
@@ -121,8 +136,15 @@ impl Seat {
         let taken = census.open.fetch_add(1, Ordering::AcqRel);
         census.gauge(kind).inc();
         // Made before the check, so that its drop takes everything back.
-        let seat =
-            Self { census: Arc::clone(census), holders, kind, is_named: false, began: false, closed: None };
+        let seat = Self {
+            census: Arc::clone(census),
+            holders,
+            kind,
+            is_named: false,
+            is_noted: false,
+            began: false,
+            closed: None,
+        };
         if taken < streams { Ok(seat) } else { Err(LimitHit::Streams) }
     }
 
@@ -140,6 +162,11 @@ impl Seat {
         self.census.subjects.get(&token).map(|subject| Arc::clone(&subject.0))
     }
 
+    /// Where it is noted what streams are told, if it is.
+    pub(super) fn receipts(&self) -> Option<&Receipts> {
+        self.census.receipts()
+    }
+
     /// Whom the stream is counted for.
     pub(super) const fn holders(&self) -> Holders {
         self.holders
@@ -148,7 +175,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { census, holders, kind, is_named, began, closed } = self;
+        let Self { census, holders, kind, is_named, began, closed, .. } = self;
         if *is_named
             && let Some(Entry::Occupied(mut entry)) = holders.token.map(|token| census.subjects.entry(token))
         {

@@ -1,6 +1,6 @@
 //! The content of a stream: what it writes, whatever it is about. When it writes is decided by the drive.
 
-use super::{moment::Moment, reason::Closing, settings::Settings};
+use super::{census::Seat, moment::Moment, reason::Closing, settings::Settings};
 use crate::payment::{Name, PartitionSet, Time};
 use bytes::BytesMut;
 
@@ -10,8 +10,8 @@ pub(super) const CHUNK: usize = 16 << 10;
 
 /// What a stream writes.
 pub(super) trait Content {
-    /// Writes the news, until the chunk is full. Returns the first lane that needs its history, if any does.
-    fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize>;
+    /// Writes the news to the stream that has this seat, until the chunk is full. Returns the first lane that needs its history, if any does.
+    fn pull(&mut self, seat: &mut Seat, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize>;
     /// Whether the content is of one of these partitions.
     fn is_of(&self, partitions: &PartitionSet) -> bool;
     /// Writes that the store is lost, or back.
@@ -24,6 +24,8 @@ pub(super) trait Content {
     fn dismiss(&self, why: &str, at: &Moment<'_>, out: &mut BytesMut);
     /// The realm, the payments that it is about, and how many of their events were not written yet.
     fn about(&self) -> (Option<Name>, Vec<Name>, u64);
+    /// Notes for receipts that the stream has ended.
+    fn note_end(&self, _seat: &Seat) {}
     /// The reason to end at once, if the content has one.
     fn must_end(&self) -> Option<Closing> {
         None

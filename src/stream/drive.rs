@@ -51,7 +51,7 @@ const HEARTBEAT_TIMES: u32 = 64;
 pub type Stands = Arc<Box<dyn Fn() -> bool + Send + Sync>>;
 
 /// The decisions of one stream. It holds the stream's seat in the census until it is dropped.
-pub(super) struct Drive<C = Session> {
+pub(super) struct Drive<C: Content = Session> {
     session: C,
     seat: Seat,
     stands: Option<Stands>,
@@ -112,14 +112,14 @@ pub(super) enum Next {
 impl Drive {
     /// Begins a stream, with what the histories of its lanes, in their order, hold for them in `out`.
     pub(super) fn begin(
-        seat: Seat,
+        mut seat: Seat,
         mut session: Session,
         terms: Terms,
         histories: &[Arc<History>],
         at: &Moment<'_>,
         out: &mut BytesMut,
     ) -> Self {
-        session.begin(histories, at, out);
+        session.begin(&mut seat, histories, at, out);
         Self::of(seat, session, terms, at)
     }
 
@@ -133,7 +133,7 @@ impl Drive {
     /// the stream.
     pub(super) fn catch_up(&mut self, history: &History, at: &Moment<'_>, out: &mut BytesMut) {
         if let Some(lane) = self.reading.take() {
-            self.session.catch_up(lane.into(), history, at, out);
+            self.session.catch_up(&mut self.seat, lane.into(), history, at, out);
         }
     }
 
@@ -181,12 +181,12 @@ impl<C: Content> Drive<C> {
         if self.until_finished || at.is_draining || self.deadlines.max_age <= self.deadlines.now(at) {
             return self.step(at, out);
         }
-        self.decide(|_, _, _| None, at, out)
+        self.decide(|_, _, _, _| None, at, out)
     }
 
     fn decide(
         &mut self,
-        pull: impl FnOnce(&mut C, &Moment<'_>, &mut BytesMut) -> Option<usize>,
+        pull: impl FnOnce(&mut C, &mut Seat, &Moment<'_>, &mut BytesMut) -> Option<usize>,
         at: &Moment<'_>,
         out: &mut BytesMut,
     ) -> Next {
@@ -196,7 +196,7 @@ impl<C: Content> Drive<C> {
         if let Some(why) = self.must_end(at) {
             return self.close(why, at, out);
         }
-        let behind = pull(&mut self.session, at, out);
+        let behind = pull(&mut self.session, &mut self.seat, at, out);
         let is_stale = !at.stale.is_empty() && self.session.is_of(&at.stale);
         if self.said_stale != is_stale {
             self.said_stale = is_stale;
@@ -301,6 +301,14 @@ impl<C: Content> Drive<C> {
         let first = deadlines.heartbeat.min(deadlines.max_age).min(deadlines.expiry);
         let first = at.instant_at(deadlines.began + u64::from(first));
         finish.map_or(first, |finish| finish.min(first))
+    }
+}
+
+impl<C: Content> Drop for Drive<C> {
+    fn drop(&mut self) {
+        if self.seat.is_noted {
+            self.session.note_end(&self.seat);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{reason::Reset, settings::Settings};
 use crate::{
     hub::{Follower, Frame, History, LogEnd, Pull, Topic},
-    payment::{Cursor, PackedCursor, Phase, Tag, Time},
+    payment::{Cursor, PackedCursor, Phase, Subject, Tag, Time},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -63,6 +63,12 @@ impl Lane {
 
     pub(super) fn topic(&self) -> &Arc<Topic> {
         self.follower.topic()
+    }
+
+    /// The payment whose log the stream follows: that of the id that was asked for, or the one that this id leads to.
+    pub(super) fn followed_subject(&self) -> Subject {
+        let topic = self.follower.topic();
+        topic.target().map_or_else(|| topic.subject().clone(), |target| target.subject().clone())
     }
 
     pub(super) fn cursor(&self) -> Cursor {

@@ -6,6 +6,7 @@ use super::{
     content::Content as _,
     drive::{Drive, Stands, Terms},
     lane::Lane,
+    noting::Opening,
     reason::Refusal,
     session::Session,
     sink::Body,
@@ -13,7 +14,7 @@ use super::{
     wire,
 };
 use crate::{
-    hub::{Bell, Topic, Watch},
+    hub::{Bell, History, Topic, Watch},
     limits::LimitHit,
     payment::{Cursor, Subject, Time},
 };
@@ -74,11 +75,13 @@ impl Streams {
             return self.refuse(Refusal::Store, &open);
         };
         let Open { cursor, heartbeat_events, until_finished, expires_at, stands, .. } = open;
+        let openings = if seat.receipts().is_some() { openings(&lanes, &histories) } else { Vec::new() };
         let at = node.moment();
         let session = Session::new(lanes);
         if until_finished && cursor.is_some() && session.is_over(&at.settings, at.wall) {
             return Opened::Finished;
         }
+        seat.note_opening(&openings, cursor.is_some());
         let terms = Terms { until_finished, heartbeat_events, expires_at, stands };
         let mut out = BytesMut::new();
         let drive = Drive::begin(seat, session, terms, &histories, &at, &mut out);
@@ -119,6 +122,17 @@ impl Streams {
         wire::closing(&mut out, id, why.closing(), self.node.moment().draw_retry_ms());
         Body::refusal(out)
     }
+}
+
+/// The payments of a stream that opens, as they are noted.
+fn openings(lanes: &[Lane], histories: &[Arc<History>]) -> Vec<Opening> {
+    let opening = |(lane, history): (&Lane, &Arc<History>)| Opening {
+        subject: Subject::payment(lane.topic().subject().realm.clone(), history.payment.clone()),
+        followers: lane.topic().followers(),
+        // A client may say anything.
+        seq: lane.cursor().seq.min(history.head.seq),
+    };
+    lanes.iter().zip(histories).map(opening).collect()
 }
 
 /// The lanes of a stream, each of which begins where the client left off.

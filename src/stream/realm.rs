@@ -4,6 +4,7 @@
 //! few, so they stay in HTTP, on both of its versions.
 
 use super::{
+    census::Seat,
     content::{CHUNK, Content},
     drive::Drive,
     moment::Moment,
@@ -49,7 +50,7 @@ impl RealmSession {
             }
             Beginning::Resumed => {
                 let before = out.len();
-                self.pull(at, out);
+                self.write_changes(out);
                 let has_missed = out.len() > before;
                 resumes.count(if has_missed { ResumeKind::Exact } else { ResumeKind::Ready });
                 if !has_missed {
@@ -57,6 +58,15 @@ impl RealmSession {
                     wire::nothing_missed(out, &self.following.cursor(), complete_since);
                 }
             }
+        }
+    }
+
+    /// Writes what has changed.
+    fn write_changes(&mut self, out: &mut BytesMut) {
+        match self.following.pull(CHUNK) {
+            Ok(Some(changes)) => wire::changes(out, &self.following.cursor(), &changes),
+            Ok(None) => {}
+            Err(_) => self.is_too_far_behind = true,
         }
     }
 }
@@ -71,12 +81,8 @@ const fn counted(restart: Restart) -> ResumeKind {
 }
 
 impl Content for RealmSession {
-    fn pull(&mut self, _at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
-        match self.following.pull(CHUNK) {
-            Ok(Some(changes)) => wire::changes(out, &self.following.cursor(), &changes),
-            Ok(None) => {}
-            Err(_) => self.is_too_far_behind = true,
-        }
+    fn pull(&mut self, _seat: &mut Seat, _at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
+        self.write_changes(out);
         None
     }
 

@@ -4,6 +4,7 @@
 //! socket and no HTTP.
 
 use super::{
+    census::Seat,
     content::{CHUNK, Content},
     lane::{Lane, Missed},
     moment::Moment,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     hub::{Frame, History, Pull, Topic},
     metrics::ResumeKind,
-    payment::{Name, PartitionSet, Time},
+    payment::{Name, PartitionSet, Subject, Time},
 };
 use bytes::BytesMut;
 use std::{
@@ -74,15 +75,28 @@ impl Session {
     }
 
     /// Writes the stream's `retry:`, then what the histories of its lanes, in their order, hold for them.
-    pub(super) fn begin(&mut self, histories: &[Arc<History>], at: &Moment<'_>, out: &mut BytesMut) {
+    pub(super) fn begin(
+        &mut self,
+        seat: &mut Seat,
+        histories: &[Arc<History>],
+        at: &Moment<'_>,
+        out: &mut BytesMut,
+    ) {
         wire::retry(out, at.draw_retry_ms());
         for (index, history) in histories.iter().enumerate() {
-            self.catch_up(index, history, at, out);
+            self.catch_up(seat, index, history, at, out);
         }
     }
 
     /// Writes what a lane's history holds for it: a snapshot, or the updates after its cursor.
-    pub(super) fn catch_up(&mut self, index: usize, history: &History, at: &Moment<'_>, out: &mut BytesMut) {
+    pub(super) fn catch_up(
+        &mut self,
+        seat: &mut Seat,
+        index: usize,
+        history: &History,
+        at: &Moment<'_>,
+        out: &mut BytesMut,
+    ) {
         let Some(lane) = self.lanes.get_mut(index) else { return };
         let resumes = &at.metrics.resumes;
         match lane.catch_up(history) {
@@ -92,11 +106,16 @@ impl Session {
             }
             Missed::Replay(frames) => {
                 resumes.count(ResumeKind::Exact);
-                self.updates(index, frames, at, out);
+                self.updates(seat, index, frames, at, out);
             }
-            Missed::Updates(frames) => self.updates(index, frames, at, out),
+            Missed::Updates(frames) => self.updates(seat, index, frames, at, out),
             Missed::Outdated => {}
             Missed::Snapshot(reset) => {
+                if seat.is_noted {
+                    let realm = lane.topic().subject().realm.clone();
+                    let payment = Subject::payment(realm, history.payment.clone());
+                    seat.note_snapshot(&payment, history.head.seq, reset == Some(Reset::Erased));
+                }
                 resumes.count(reset.map_or(ResumeKind::Fresh, Reset::counted));
                 wire::snapshot(out, &self.id(), &history.snapshot, history.asked.as_ref(), reset);
             }
@@ -104,13 +123,21 @@ impl Session {
     }
 
     /// Writes updates until the chunk is full; the rest is pulled at the next step.
-    fn updates(&mut self, index: usize, frames: &[Arc<Frame>], at: &Moment<'_>, out: &mut BytesMut) {
+    fn updates(
+        &mut self,
+        seat: &mut Seat,
+        index: usize,
+        frames: &[Arc<Frame>],
+        at: &Moment<'_>,
+        out: &mut BytesMut,
+    ) {
         let mut rest = frames.iter().peekable();
         while let Some(frame) = rest.next() {
             let Some(lane) = self.lanes.get_mut(index) else { return };
             let is_news = lane.pass(frame);
             self.pass_twins(index, frame);
             wire::update(out, &self.id(), &frame.json, rest.peek().is_none());
+            seat.note_update(frame);
             if is_news {
                 observe_latency(frame, at);
             }
@@ -141,11 +168,11 @@ impl Session {
 impl Content for Session {
     /// Writes what the topics hold after the lanes' cursors, until the chunk is full. Returns the first lane that needs its
     /// history, if any does.
-    fn pull(&mut self, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
+    fn pull(&mut self, seat: &mut Seat, at: &Moment<'_>, out: &mut BytesMut) -> Option<usize> {
         let mut behind = None;
         for index in 0..self.lanes.len() {
             match self.lanes.get(index).map(Lane::pull) {
-                Some(Pull::Frames(frames)) => self.updates(index, &frames, at, out),
+                Some(Pull::Frames(frames)) => self.updates(seat, index, &frames, at, out),
                 Some(Pull::Behind) => behind = behind.or(Some(index)),
                 Some(Pull::Current) | None => {}
             }
@@ -154,6 +181,12 @@ impl Content for Session {
             }
         }
         behind
+    }
+
+    fn note_end(&self, seat: &Seat) {
+        for lane in self.lanes.iter() {
+            seat.note_end(&lane.followed_subject(), lane.cursor().seq);
+        }
     }
 
     /// Whether the client has seen all there is, and all payments are finished.

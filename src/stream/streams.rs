@@ -2,7 +2,8 @@
 
 use super::{census::Census, node::Node, reactor::Reactors, residents::Residents, settings::Settings};
 use crate::{
-    hub::Hub, limits::Limits, live::Live, metrics::Metrics, payment::PARTITIONS, shutdown::Shutdown,
+    hub::Hub, limits::Limits, live::Live, metrics::Metrics, payment::PARTITIONS, receipts::Receipts,
+    shutdown::Shutdown,
 };
 use std::{
     io,
@@ -86,6 +87,12 @@ impl Streams {
                 }
             }
         }
+    }
+
+    /// Has it noted what the node hears of and what its streams are told. A second call changes nothing.
+    pub fn keep_receipts(&self, receipts: Receipts) {
+        self.node.hub.keep_receipts(receipts.clone());
+        self.node.census.keep_receipts(receipts);
     }
 
     /// Whether the store keeps an index of all payments.

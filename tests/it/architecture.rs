@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The rooms, each with those that it may reach into beside itself and the leaves. `None` stands for all.
-const ROOMS: [(&str, Option<&[&str]>); 18] = [
+const ROOMS: [(&str, Option<&[&str]>); 19] = [
     ("access", Some(&["payment"])),
     // The composition root.
     ("app", None),
@@ -27,6 +27,8 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
     ("lib", Some(&[])),
     ("main", Some(&["cli"])),
     ("payment", Some(&[])),
+    // Receipts are about payments.
+    ("receipts", Some(&["payment"])),
     ("scenario", Some(&["payment"])),
     ("source", Some(&["payment"])),
     ("store", Some(&["payment"])),
@@ -35,7 +37,7 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 16] = [
+const LEAVES: [&str; 17] = [
     "backoff",
     "clock",
     "descriptors",
@@ -46,6 +48,7 @@ const LEAVES: [&str; 16] = [
     "metrics",
     "outbound",
     "peer",
+    "receipts",
     "redact",
     "secret",
     "shutdown",

@@ -17,6 +17,7 @@ mod held;
 mod index;
 mod labels;
 mod parts;
+mod receipts;
 mod records;
 mod trail;
 mod work_queue;
@@ -52,6 +53,12 @@ use parts::{
 use paystream::{
     payment::{Cursor, Event, Fact, Money, PARTITIONS, Phase, Subject, Tag, Time, Trust},
     store::{Append, Appended, Conflict, Erasure, Head, Log, MAX_LOG, RecordLog, Store},
+};
+use receipts::{
+    a_receipt_has_bounds_and_keeps_what_came_first,
+    a_receipt_outlives_a_restart_and_what_is_new_is_not_too_old,
+    an_erasure_removes_the_receipt_of_its_payment_alone,
+    lines_are_added_to_the_receipt_of_their_payment_alone,
 };
 pub(crate) use records::record;
 use records::{
@@ -119,6 +126,10 @@ macro_rules! suite {
             an_erasure_removes_what_is_held_of_a_payment
             i1_the_audit_trail_survives_is_bounded_and_read_a_page_at_a_time
             what_is_too_old_is_removed_and_nothing_else
+            lines_are_added_to_the_receipt_of_their_payment_alone
+            a_receipt_has_bounds_and_keeps_what_came_first
+            an_erasure_removes_the_receipt_of_its_payment_alone
+            a_receipt_outlives_a_restart_and_what_is_new_is_not_too_old
             a_log_ends_after_its_history_and_begins_anew
             a_store_that_is_open_is_healthy_and_a_closed_one_refuses
             a_confirmation_is_owed_once_however_often_it_is_hinted_at

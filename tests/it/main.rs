@@ -42,6 +42,7 @@ mod older_data;
 mod operations;
 mod parts;
 mod quarantine;
+mod receipts;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_services;

@@ -203,7 +203,7 @@ test("the document has the routes of the routers, and no others", async () => {
   const routes = new Set(["GET /dashboard"]);
   for (const file of files) {
     const [text = ""] = (await readFile(`${ROOT}/src/http/${file}`, "utf8")).split("#[cfg(test)]");
-    const prefix = /^(public|realm)\.rs$/.test(file) ? "/v1" : /^admin\/(?!health|metrics)\w+\.rs$/.test(file) ? "/admin" : "";
+    const prefix = /^(public|realm|shown)\.rs$/.test(file) ? "/v1" : /^admin\/(?!health|metrics)\w+\.rs$/.test(file) ? "/admin" : "";
     for (const [, path, handlers = ""] of text.matchAll(/\.route\(\s*"([^"]+)",\s*((?:[^()]|\([^()]*\))*)\)/g)) {
       for (const [, method = ""] of handlers.matchAll(/\b(get|post|put|patch|delete)\(/g)) routes.add(`${method.toUpperCase()} ${prefix}${path}`);
     }
@@ -342,6 +342,24 @@ test("every route answers what the document says, and each status that it lists 
   await ask("DELETE", streams, 400, { headers: operator });
   await ask("DELETE", streams, 403, { headers: bearer(READER_TOKEN), query: "?realm=default" });
   followed.abort();
+
+  const shown = "/v1/payments/{payment}/shown";
+  await ask("POST", shown, 204, { parts, headers: mine, body: '{"seq":1}' });
+  await ask("POST", shown, 400, { parts, headers: mine, body: '{"seq":99}' });
+  await ask("POST", shown, 400, { parts, headers: mine, body: "one" });
+  await ask("POST", shown, 401, { parts, body: '{"seq":1}' });
+  await ask("POST", shown, 403, { parts: { payment: "pi_b" }, headers: mine, body: '{"seq":1}' });
+  await ask("POST", shown, 413, { parts, headers: mine, body: "1".repeat(257) });
+  for (let times = 0; times < 20; times += 1) await fetch(`${gateway.url}/v1/payments/${payment}/shown`, { method: "POST", headers: mine, body: "{}" });
+  await ask("POST", shown, 429, { parts, headers: mine, body: '{"seq":1}' });
+
+  const receipts = "/admin/receipts";
+  await until("the receipt has what the page has shown", async () => {
+    const { streams } = await ask("GET", receipts, 200, { headers: operator, query: `?payment=${payment}` });
+    return streams.some((/** @type {any} */ stream) => stream.shown.length > 0 && stream.written.length > 0);
+  });
+  await ask("GET", receipts, 400, { headers: operator, query: `?payment=${payment}&colour=red` });
+  await ask("GET", receipts, 404, { headers: operator, query: "?payment=pi_nobody&live=true" });
 
   const reconcile = "/admin/sources/{source}/payments/{payment}/reconcile";
   const news = await ask("POST", reconcile, 200, { parts: { source: "mollie", payment: "tr_1" }, headers: operator });

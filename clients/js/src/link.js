@@ -66,10 +66,8 @@ export class Link {
     this.#ledger = ledger;
     this.#owner = owner;
     this.base = (settings.url ?? location.origin).replace(/\/$/, "");
-    const query = new URLSearchParams(payments.map((payment) => ["payment", payment]));
-    query.append("heartbeat", "event");
-    if (settings.until) query.append("until", settings.until);
-    this.address = `${this.base}/v1/events?${query}`;
+    const query = payments.map((payment) => `payment=${encodeURIComponent(payment)}&`).join("");
+    this.address = `${this.base}/v1/events?${query}heartbeat=event${settings.until ? `&until=${settings.until}` : ""}`;
   }
 
   /**
@@ -99,7 +97,7 @@ export class Link {
     this.#unanswered = false;
     const verdict = this.#verdict(status);
     if (verdict) return verdict;
-    if (!body || !told.get("content-type")?.startsWith("text/event-stream")) throw new Error("no stream");
+    if (!body || !told.get("content-type")?.startsWith("text/event-stream")) throw new Error("no answer");
     locks()?.request(this.#census, { mode: "shared" }, () => aborted(signal)).catch(() => {});
     const current = new Set();
     for await (const { event, id = "", data, retry } of readEvents(body)) {
@@ -116,7 +114,10 @@ export class Link {
         if (frame.reason === "finished") return "finished";
       } else if (frame.type) {
         this.#ledger.take(frame, id);
-        if (frame.up_to_date) current.add(frame.payment);
+        if (frame.up_to_date) {
+          current.add(frame.payment);
+          this.#showed(frame);
+        }
         if (current.size === this.#payments.length) this.#owner.report("live");
       }
       if (/** @type {any} */ (frame).up_to_date !== false) this.#owner.share();
@@ -158,18 +159,19 @@ export class Link {
     let isNews = false;
     for (const [index, payment] of this.#payments.entries()) {
       const known = this.#tags[index];
-      const headers = { Accept: "application/json", ...(known && { "If-None-Match": known, Prefer: `wait=${wait}` }) };
+      const headers = known ? { "If-None-Match": known, Prefer: `wait=${wait}` } : {};
       const answer = await this.#request(`${this.base}/v1/payments/${encodeURIComponent(payment)}`, headers, signal);
       const verdict = this.#verdict(answer.status);
       if (verdict) return verdict;
       if (answer.status === 304) continue;
-      if (!answer.ok) throw new Error(`${answer.status}`);
+      if (!answer.ok) throw new Error("no answer");
       const tag = answer.headers.get("etag");
       const cursor = /"(.*)\./.exec(tag ?? "")?.[1] ?? "";
       const state = await answer.json();
       signal.throwIfAborted();
-      if (state.payment !== payment) throw new Error("no snapshot");
+      if (state.payment !== payment) throw new Error("no answer");
       isNews = this.#ledger.take(state, ".".repeat(index) + cursor) || isNews;
+      this.#showed(state);
       this.#tags[index] = tag;
     }
     this.#withheld = true;
@@ -178,11 +180,23 @@ export class Link {
     return isNews || Date.now() - began > 1_000 ? 0 : IDLE_POLL_MS;
   }
 
-  /** @param {string} address @param {Record<string, string>} headers @param {AbortSignal} signal */
-  #request(address, headers, signal) {
+  /** @param {string} address @param {Record<string, string>} headers @param {AbortSignal | null} signal @param {string} [body] */
+  #request(address, headers, signal, body) {
     const credentials = this.#settings.withCredentials ? "include" : "same-origin";
     const authorization = this.#token && { Authorization: `Bearer ${this.#token}` };
-    return fetch(address, { cache: "no-store", credentials, signal, headers: { ...authorization, ...headers } });
+    const post = body && { method: "POST", body };
+    return fetch(address, { cache: "no-store", credentials, signal, headers: { ...authorization, ...headers }, ...post });
+  }
+
+  /**
+   * Tells the gateway that the page has shown a state, if it is to know: once it is painted, so of a hidden page when somebody sees it.
+   *
+   * @param {{ payment: string, seq: number }} state
+   */
+  #showed({ payment, seq }) {
+    const address = `${this.base}/v1/payments/${encodeURIComponent(payment)}/shown`;
+    const tell = () => this.#request(address, {}, null, JSON.stringify({ seq })).catch(() => {});
+    if (this.#settings.acknowledge) requestAnimationFrame(tell);
   }
 
   /** What waiting will not change. @param {number} status @returns {Verdict | undefined} */

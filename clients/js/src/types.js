@@ -55,6 +55,8 @@
  * @property {boolean} [share] whether the tabs of this origin that follow the same payments share one connection, and with it
  *   the token of the tab that holds it. Default: true. Takes Web Locks, which browsers have on HTTPS and localhost; elsewhere
  *   each tab has a connection of its own
+ * @property {boolean} [acknowledge] whether the gateway is told which states the page has shown, once they are painted; its operators see
+ *   that in the receipt of the payment. Of tabs that share a connection, the one that holds it tells. Default: false
  * @property {KeptAcrossPages} [storage] keeps what was seen, so that the next page continues
  *   there and `onEvent` gets what happened between the two pages. `sessionStorage`, for example. Default: none
  * @property {(payment: Payment) => void} [onStatus] called with every new state, first of all with the current one

@@ -35,11 +35,21 @@ enum StoreKind {
     Redis,
 }
 
-/// The settings of the store, and whether the quarantine keeps bodies. The settings are `None` only if a mistake was reported or a secret was
+/// What is kept beside the events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct KeptBeside {
+    /// Whether the quarantine keeps the bodies of events.
+    pub(super) holds_bodies: bool,
+    /// Whether it is kept which page was told what and when.
+    pub(super) keeps_receipts: bool,
+}
+
+/// The settings of the store, and what is kept beside the events. The settings are `None` only if a mistake was reported or a secret was
 /// not resolved.
-pub(super) fn settings(mut section: Section<'_>) -> (Option<Settings>, bool) {
+pub(super) fn settings(mut section: Section<'_>) -> (Option<Settings>, KeptBeside) {
     let holds_bodies = section.flag("quarantine_bodies").unwrap_or(true);
-    (store(section), holds_bodies)
+    let keeps_receipts = section.flag("receipts").unwrap_or(true);
+    (store(section), KeptBeside { holds_bodies, keeps_receipts })
 }
 
 fn store(mut section: Section<'_>) -> Option<Settings> {

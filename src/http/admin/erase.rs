@@ -3,6 +3,7 @@
 use super::{
     answer::answer,
     audit::{By, Reason},
+    receipts::forget,
 };
 use crate::{
     http::{
@@ -11,6 +12,7 @@ use crate::{
     },
     metrics::Metrics,
     payment::{Name, Subject},
+    receipts::Receipts,
     source::Sources,
     store::{AuditAction, AuditEntry, Erased, Erasure, Parts, PaymentDigest},
 };
@@ -37,6 +39,8 @@ pub(super) struct Erasures {
     pub(super) sources: Option<Arc<Sources>>,
     /// Knows the labels and parts of the payments, and erases them together. `None` if the node takes no webhooks.
     pub(super) parts: Option<Arc<Parts>>,
+    /// Where notes for receipts wait, if this node leaves any.
+    pub(super) receipts: Option<Receipts>,
     /// Counts erasures.
     pub(super) metrics: Arc<Metrics>,
 }
@@ -60,7 +64,7 @@ impl Erasures {
 
 async fn erase(
     Extension(by): Extension<By>,
-    State(Erasures { sources, parts, metrics }): State<Erasures>,
+    State(Erasures { sources, parts, receipts, metrics }): State<Erasures>,
     path: Result<Path<String>, PathRejection>,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -77,6 +81,7 @@ async fn erase(
     let digest = Some(PaymentDigest::of(&subject));
     let entry =
         AuditEntry { realm: Some(realm.clone()), payment: digest, ..by.entry(AuditAction::Erase, reason) };
+    forget(receipts.as_ref(), &subject);
     let erasure = Erasure { subject, sources, others, parts: BTreeSet::new() };
     let erased = by.change(entry, all_of(&stored, erasure)).await?;
     let was_known = !erased.is_nothing();

@@ -169,6 +169,7 @@ mod tests {
             bytes: Some(42),
             secret: None,
             diagnosis: None,
+            took_us: None,
             confirmation: None,
             held: None,
         };

@@ -3,10 +3,11 @@
 use super::*;
 use crate::{
     payment::{Cursor, Subject, Tag},
+    receipts::ReceiptBatch,
     store::{
         AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Conflict, Entry, Erased, Erasure, Expiry, Feed,
-        Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Record, RecordCursor, RecordLog,
-        RecordPage, Settlement, Settling,
+        Head, Held, HeldId, Holding, IndexPart, Log, Notice, Pending, Receipt, Record, RecordCursor,
+        RecordLog, RecordPage, Settlement, Settling,
     },
 };
 use async_trait::async_trait;
@@ -146,6 +147,18 @@ impl Store for Fake {
 
     async fn audit_trail(&self, _: Option<RecordCursor>, _: usize) -> Result<AuditPage, StoreError> {
         Err(StoreError::Unavailable("keeps no audit trail".into()))
+    }
+
+    async fn add_receipts(&self, _: ReceiptBatch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn forget_receipt(&self, _: &Subject) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn receipt(&self, _: &Subject) -> Result<Option<Receipt>, StoreError> {
+        Ok(None)
     }
 
     async fn expire(&self, _: Expiry) -> Result<u64, StoreError> {

@@ -2,7 +2,8 @@
 
 use super::layout::KeysToErase;
 use crate::{
-    payment::{Event, Name, Time},
+    payment::{Event, Name, Subject, Time},
+    receipts::ReceiptBatch,
     store::{
         Appended, AuditEntry, Backlog, Claim, ClaimTerms, Erased, Erasure, HeldId, Holding, Pending,
         QueueKind, Record, Settlement, Settling, StoreError,
@@ -30,6 +31,10 @@ pub(super) enum Command {
     SettleHeld { settled: Box<(Arc<str>, HeldId, Value)>, reply: Reply<Settling> },
     /// Add an entry to the audit trail.
     Audit { entry: Box<AuditEntry>, reply: Reply<()> },
+    /// Add lines to receipts. They need not be durable.
+    AddReceipts { batch: ReceiptBatch },
+    /// Remove the receipt of a payment.
+    ForgetReceipt { subject: Subject, reply: Reply<()> },
     /// Remove these pairs, which are too old to be kept, and say how many there still were.
     Expire { keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Add a pending confirmation.
@@ -59,9 +64,10 @@ impl Command {
         }
         match self {
             Self::Append { reply, .. } => send(reply, error),
-            Self::Record { reply: None, .. } => {}
+            Self::Record { reply: None, .. } | Self::AddReceipts { .. } => {}
             Self::Record { reply: Some(reply), .. }
             | Self::Audit { reply, .. }
+            | Self::ForgetReceipt { reply, .. }
             | Self::Enqueue { reply, .. }
             | Self::Settle { reply, .. }
             | Self::Ping { reply } => send(reply, error),

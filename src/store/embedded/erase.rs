@@ -5,6 +5,7 @@ use super::{
     change::Change,
     layer::Layer,
     layout::{self, KeysToErase},
+    receipts,
     recent::Recent,
     records::{RecordLogs, held},
     work_queue::WorkQueues,
@@ -39,6 +40,8 @@ pub(super) fn erase(
 ) -> Result<(Erased, Option<Notice>), StoreError> {
     let subject = &erasure.subject;
     let partition = subject.partition();
+    // A page may have asked for the payment by a label, and is noted under the id that it knows.
+    let receipt = receipts::keys_of(batch, &subject.as_payment())?;
     let is_known = batch.meta(subject)?.is_some();
     let entries = batch.entries(subject)?;
     let mut references = Vec::new();
@@ -80,6 +83,8 @@ pub(super) fn erase(
         notice =
             Some(Notice { partition, pos, previous: previous.tag, tag, body: NoticeBody::Erased { first } });
     }
+    erased.receipts = receipt.len().saturating_sub(1) as u64;
+    receipt.into_iter().try_for_each(|key| batch.remove(key))?;
     erased.confirmations = work.forget(batch, &subject.id, &erasure.others)?;
     Ok((erased, notice))
 }

@@ -14,6 +14,8 @@
 //! | `i` realm, payment              | [`IndexPlace`]: the index of the payments that changed most recently |
 //! | `h` realm                       | [`IndexHead`]: what else the index knows of a realm |
 //! | `k`                             | [`IndexMark`]: up to which group that index has been kept |
+//! | `t` log                         | [`ReceiptHead`]: what is counted of the receipt of a payment |
+//! | `r` log, name                   | the lines of one stream or one process in that receipt |
 //!
 //! References are kept in chunks of at most [`CHUNK`], each a JSON array. Format 1 kept each under a key of its own, as an object, and is
 //! read too.
@@ -82,6 +84,19 @@ pub(super) struct HeldValue {
     /// What the settlement said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) settled: Option<Value>,
+}
+
+/// What is counted of the receipt of a payment.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct ReceiptHead {
+    /// When something was added last, by the gateway's clock.
+    pub(super) last: Time,
+    /// The streams that have lines.
+    pub(super) streams: usize,
+    /// The processes that have lines.
+    pub(super) nodes: usize,
+    /// How many lines were left out for lack of room.
+    pub(super) left_out: u64,
 }
 
 /// What is remembered about the identity of an event.
@@ -368,6 +383,9 @@ const fn kind_of(log: RecordLog) -> u8 {
     }
 }
 
+/// The first bytes of the keys of what may be lost in a crash: delivery logs and receipts.
+pub(super) const VOLATILE: [u8; 3] = [b'd', b'r', b't'];
+
 /// Whether a key is that of a record. Such a key is used once.
 pub(super) fn is_of_record(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'q' | b'd'))
@@ -375,6 +393,26 @@ pub(super) fn is_of_record(key: &[u8]) -> bool {
 
 /// The prefix of the keys of the audit trail.
 pub(super) const AUDIT: &[u8] = b"a";
+
+/// The prefix of the keys of the heads of all receipts.
+pub(super) const RECEIPT_HEADS: &[u8] = b"t";
+
+/// The key of the head of a payment's receipt.
+pub(super) fn receipt_head(subject: &Subject) -> Vec<u8> {
+    log(b't', subject)
+}
+
+/// The key of the lines that a stream or a process of this name has in a payment's receipt. With an empty name, the prefix of all of them.
+pub(super) fn receipt(subject: &Subject, name: &str) -> Vec<u8> {
+    let mut key = log(b'r', subject);
+    key.extend(name.as_bytes());
+    key
+}
+
+/// The prefix of the keys of a receipt's lines, given the key of its head.
+pub(super) fn receipts_of_head(head: &[u8]) -> Vec<u8> {
+    [b"r", head.get(1..).unwrap_or_default()].concat()
+}
 
 /// The prefix of the keys of all pending confirmations.
 pub(super) const CONFIRMATIONS: &[u8] = b"c";

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     payment::{Digest, Event, Subject, Tag, Time},
-    store::{Entry, FEED_LEN, Feed, Head, Log, RecordCursor, RecordLog, Reference, StoreError},
+    store::{Entry, FEED_LEN, Feed, Head, Log, RecordCursor, Reference, StoreError},
 };
 use bytes::Bytes;
 use std::{
@@ -87,7 +87,7 @@ pub(super) struct Frozen<'a> {
     pub(super) tree: Moment<'a>,
     /// The number of the last group of the journal, which holds what the tree lacks.
     pub(super) last: u64,
-    /// What neither of them has: the newest lines of the delivery logs.
+    /// What neither of them has: the newest lines of the delivery logs and of receipts.
     pub(super) lines: Vec<(Vec<u8>, Option<Bytes>)>,
 }
 
@@ -286,9 +286,11 @@ impl Recent {
     pub(super) fn freeze(&self) -> Frozen<'_> {
         let layers = self.lock();
         let last = layers.newest_first().map(|layer| layer.last_group).max().unwrap_or_default();
-        let [first] = layout::all_records(RecordLog::Deliveries);
-        let range = (Bound::Included(&[first][..]), Bound::Excluded(&[first + 1][..]));
-        let lines = layers.merged_pairs(&Layer::default(), range).into_iter().collect();
+        let mut lines = Vec::new();
+        for first in layout::VOLATILE {
+            let range = (Bound::Included(&[first][..]), Bound::Excluded(&[first + 1][..]));
+            lines.extend(layers.merged_pairs(&Layer::default(), range));
+        }
         // Taken under the lock, so that what leaves a layer is in it.
         Frozen { tree: self.tree.now(), last: last.max(layers.carried), lines }
     }

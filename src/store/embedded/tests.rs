@@ -4,6 +4,7 @@ mod faults;
 mod held;
 mod index;
 mod labels;
+mod receipts;
 
 use super::{
     carrier::{Carrier, PACE, Pace},

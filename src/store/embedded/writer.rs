@@ -14,6 +14,7 @@ use super::{
     erase,
     journal::{HEAD_BYTES, Journal},
     layer::Layer,
+    receipts,
     recent::{Layers, Recent},
     records::RecordLogs,
     work_queue::WorkQueues,
@@ -309,6 +310,15 @@ impl Writer {
             Command::SettleHeld { settled, reply } => {
                 let (source, id, settlement) = *settled;
                 Answer::Settling(reply, self.records.settle(batch, &source, id, settlement, now.wall))
+            }
+            Command::AddReceipts { batch: receipts } => {
+                if let Err(error) = receipts::add(batch, receipts, now.wall) {
+                    tracing::warn!(%error, "moments of receipts were lost");
+                }
+                return;
+            }
+            Command::ForgetReceipt { subject, reply } => {
+                Answer::Done(reply, receipts::remove(batch, &subject))
             }
             Command::Audit { entry, reply } => Answer::Done(reply, self.audit.write(batch, &entry)),
             Command::Expire { keys, reply } => Answer::Expired(reply, audit::remove(batch, keys)),

@@ -123,6 +123,7 @@ impl First {
             bytes: detail.bytes,
             secret: None,
             diagnosis: None,
+            took_us: None,
             confirmation: confirmation.map(|(attempts, since)| GivenUp { attempts, since }),
             held: None,
         })

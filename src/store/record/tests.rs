@@ -21,6 +21,7 @@ fn record() -> Record {
         bytes: Some(42),
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: None,
     }
@@ -51,6 +52,7 @@ fn given_up() -> Record {
         place: None,
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: Some(GivenUp { attempts: 3, since: Time::from_unix_s(1_789_999_000).unwrap() }),
         ..quarantined()
     }

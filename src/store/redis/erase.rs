@@ -10,7 +10,8 @@ use redis::Pipeline;
 use std::{collections::BTreeSet, sync::Arc};
 
 impl Redis {
-    /// Erases a payment: first its pending confirmations, so that no provider is asked for it any more, then its log, then its records.
+    /// Erases a payment: first its pending confirmations, so that no provider is asked for it any more, then its log and its receipt, then
+    /// its records.
     pub(super) async fn erase_all(&self, erasure: &Erasure) -> Result<Erased, StoreError> {
         let sources = self.sources_to_search(erasure).await?;
         let confirmations = try_join_all(sources.iter().map(async |source| {
@@ -20,6 +21,8 @@ impl Redis {
         .await?;
         let mut erased = Erased { confirmations: confirmations.into_iter().sum(), ..Erased::default() };
         erased += self.erase_log(erasure).await?;
+        // A page may have asked for the payment by a label, and is noted under the id that it knows.
+        erased.receipts = self.erase_receipt(&erasure.subject.as_payment()).await?;
         for source in &sources {
             erased.deliveries += self.erase_records(RecordLog::Deliveries, source, erasure).await?;
             erased.quarantined += self.erase_held(source, erasure).await?;

@@ -7,6 +7,7 @@
 //! | `ps:{muq}:meta:<realm>/payment/<id>` | hash: what is known of that log |
 //! | `ps:{muq}:log:label:<realm>/payment/<id>`, `meta` | the same of a label, in the partition of the payment with its id |
 //! | `ps:{muq}:log:part:live:<provider>:<realm>/payment/<id>`, `meta` | the same of a part of a payment |
+//! | `ps:{muq}:receipt:<realm>/payment/<id>` | hash: the receipt of a payment, what each stream and each process noted of it |
 //! | `ps:{muq}:head`, `ps:{muq}:feed`     | hash and stream: the newest place of a partition, and its references |
 //! | `ps:{muq}:changed:<realm>`, `:first:<realm>`, `:index:<realm>` | two sorted sets, hash: the index of a realm's payments in a partition |
 //! | `ps:{muq}`                           | sharded channel: the notices of a partition |
@@ -66,6 +67,11 @@ impl Plan {
 
     pub(super) fn meta(&self, subject: &Subject) -> String {
         self.of_subject("meta", subject)
+    }
+
+    /// The receipt of a payment, in the slot of its log.
+    pub(super) fn receipt(&self, subject: &Subject) -> String {
+        self.of_subject("receipt", subject)
     }
 
     pub(super) fn head(&self, partition: u8) -> String {
@@ -179,6 +185,7 @@ mod tests {
         for name in [
             plan.log(&pay),
             plan.meta(&pay),
+            plan.receipt(&pay),
             plan.head(partition),
             plan.feed(partition),
             plan.channel(partition),

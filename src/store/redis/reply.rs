@@ -157,6 +157,18 @@ pub(super) fn held(answer: Value) -> Result<Vec<(String, Record, HeldId)>, Store
     Ok(held)
 }
 
+/// Reads the names and the values of a hash.
+pub(super) fn pairs(answer: Value) -> Result<Vec<(String, String)>, StoreError> {
+    let pairs = match answer {
+        Value::Map(pairs) => pairs,
+        Value::Nil => Vec::new(),
+        _ => return Err(corrupt("a hash")),
+    };
+    let word = |value: &Value| bytes(Some(value)).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let pair = |(name, value): &(Value, Value)| word(name).zip(word(value));
+    pairs.iter().map(|both| pair(both).ok_or_else(|| corrupt("a field of a hash"))).collect()
+}
+
 /// Reads some texts, each of which may be missing.
 pub(super) fn texts<const N: usize>(answer: Value) -> Result<[Option<Vec<u8>>; N], StoreError> {
     let texts: Vec<_> = list(answer)?.iter().map(|value| bytes(Some(value)).map(<[u8]>::to_vec)).collect();

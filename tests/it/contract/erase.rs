@@ -73,7 +73,8 @@ pub(super) async fn an_erasure_removes_all_that_bears_the_payment_and_nothing_el
     store.health().await.unwrap();
 
     let erased = store.erase(erasure("pay")).await.unwrap();
-    let expected = Erased { events: 3, references: 3, deliveries: 4, quarantined: 4, confirmations: 2 };
+    let expected =
+        Erased { events: 3, references: 3, deliveries: 4, quarantined: 4, confirmations: 2, receipts: 0 };
     assert_eq!(erased, expected);
 
     for _ in 0..2 {

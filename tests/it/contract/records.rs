@@ -30,6 +30,7 @@ pub(crate) fn record(log: RecordLog, source: &str, number: i64) -> Record {
         bytes: Some(2),
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: None,
     }

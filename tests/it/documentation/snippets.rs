@@ -108,6 +108,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "`deliveries::` runs the command, also with --follow",
     ),
     ("docs/src/guides/proxies.md", "paystream doctor", "`doctor::` runs the command"),
+    ("docs/src/guides/operator.md", "paystream receipts", "`receipts::` runs the command"),
     ("docs/src/guides/operator.md", "paystream streams", "`streams::` runs the commands"),
     ("docs/src/guides/backfill.md", "paystream backfill", "`backfill::` runs the command"),
     ("docs/src/guides/signatures.md", "paystream verify", "`diagnosis::` runs the command"),

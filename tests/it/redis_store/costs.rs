@@ -233,6 +233,7 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 bytes: Some(300),
                 secret: None,
                 diagnosis: None,
+                took_us: None,
                 confirmation: None,
                 held: None,
             };

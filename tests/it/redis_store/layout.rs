@@ -76,6 +76,7 @@ fn delivery(number: usize) -> Record {
         bytes: Some(300),
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: None,
     }

@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) admin: String,
     /// Whether the quarantine keeps bodies.
     pub(crate) quarantine_bodies: bool,
+    /// Whether receipts are kept.
+    pub(crate) receipts: bool,
     /// Lines under `[limits]`.
     pub(crate) limits: String,
     /// Lines under `[log]`.
@@ -109,6 +111,7 @@ impl Default for Setup {
             stream: String::new(),
             admin: String::new(),
             quarantine_bodies: true,
+            receipts: true,
             limits: String::new(),
             log: String::new(),
         }
@@ -147,9 +150,10 @@ impl Setup {
         };
         let mut toml = format!(
             "[listen]\npublic = \"{public}\"\ningest = \"{ingest}\"\nadmin = \"{admin}\"\n\
-             {listen}[tls]\n{tls}\n[store]\n{store}\nquarantine_bodies = {bodies}\n",
+             {listen}[tls]\n{tls}\n[store]\n{store}\nquarantine_bodies = {bodies}\nreceipts = {receipts}\n",
             tls = self.tls,
             bodies = self.quarantine_bodies,
+            receipts = self.receipts,
             listen = if self.listen.is_empty() { String::new() } else { format!("{}\n", self.listen) },
         );
         for source in &self.sources {

@@ -29,6 +29,7 @@ fn record(log: RecordLog, number: i64) -> Record {
         bytes: None,
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: None,
     }

@@ -26,6 +26,7 @@ fn held(at: Time) -> Record {
         bytes: None,
         secret: None,
         diagnosis: None,
+        took_us: None,
         confirmation: None,
         held: Some(HeldId::new(at)),
     }
