@@ -28,7 +28,9 @@
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `parameters` | the parameters of queries that filter |
 //! | `browser_client` | the modules of the client package that pages use |
+//! | `payment_view` | the modules that show a payment on several pages |
 //! | `dashboard`  | the page with all payments of a realm |
+//! | `console`    | the page for operators |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
@@ -42,6 +44,7 @@ mod admission;
 mod asked;
 mod browser_client;
 mod buffers;
+mod console;
 pub mod dashboard;
 pub mod demo;
 mod guarded;
@@ -53,6 +56,7 @@ mod ingest;
 mod leave;
 mod pages;
 mod parameters;
+mod payment_view;
 mod preamble;
 mod problem;
 mod problems;
