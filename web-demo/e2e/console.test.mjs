@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ADMIN_TOKEN, ConsolePage, READER_TOKEN, startGateway } from "./console-page.mjs";
-import { launch, newPayment, until, webhook } from "./support.mjs";
+import { Gateway, launch, newPayment, until, webhook } from "./support.mjs";
 
 const [CREATED, PAID] = ["payment_intent.created", "payment_intent.succeeded"];
 
@@ -61,13 +61,24 @@ test("the admin token opens the console, and the browser keeps a session that no
   await console.close();
 });
 
+test("a gateway without an admin token says so, and asks for none", async (t) => {
+  const gateway = await Gateway.start();
+  t.after(() => gateway.stop());
+  const page = await browser.newPage();
+  await page.goto(`${gateway.admin}/console`);
+  const console = new ConsolePage(page, gateway.admin);
+  await console.says("gate-title", "The console is closed");
+  assert.deepEqual([await page.isVisible("#token-form"), await page.isVisible("#nav")], [false, false]);
+  await console.close();
+});
+
 test("a page of another port of this host can send the cookie along, and changes nothing", async (t) => {
   const gateway = await start(t);
   const console = await ConsolePage.enter(browser, gateway);
   // The public listener's port: the same site to a browser.
   const other = await console.page.context().newPage();
-  await other.route(`${gateway.url}/page`, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
-  await other.goto(`${gateway.url}/page`);
+  // Without a security policy that would keep it from asking elsewhere.
+  await other.goto(`${gateway.url}/problems/expired`);
   const outcome = await other.evaluate(async (admin) => {
     const ask = (/** @type {string} */ path, /** @type {RequestInit} */ how) => fetch(`${admin}${path}`, { credentials: "include", ...how }).then(({ status }) => status, ({ name }) => name);
     const opaque = { mode: /** @type {const} */ ("no-cors") };
