@@ -46,7 +46,7 @@ test("the admin token opens the console, and the browser keeps a session that no
   await console.hides(ADMIN_TOKEN);
   const [cookie] = await page.context().cookies(`${gateway.admin}/admin`);
   assert(cookie);
-  assert.deepEqual([cookie.name, cookie.httpOnly, cookie.sameSite, cookie.path], ["paystream_console", true, "Strict", "/admin"]);
+  assert.deepEqual([cookie.name, cookie.httpOnly, cookie.sameSite, cookie.path], [`paystream_console_${new URL(gateway.admin).port}`, true, "Strict", "/admin"]);
   await console.hides(cookie.value);
   await page.reload();
   await console.live();

@@ -88,7 +88,8 @@ impl Entry {
     /// Finds out by the console's cookie which operator asks. Whether another page made the browser ask is checked before the session is
     /// looked at.
     fn by_session(&self, head: &Parts, operators: &Operators) -> Result<Asking, AdminRefusal> {
-        if !sessions::has_cookie(&head.headers) {
+        let port = same_origin::port(&head.uri, &head.headers);
+        if !sessions::has_cookie(&head.headers, &port) {
             return Err(AdminRefusal::MissingToken);
         }
         let is_own = same_origin::may_be(&head.uri, &head.headers);
@@ -96,7 +97,7 @@ impl Entry {
             return Err(AdminRefusal::CrossSite);
         }
         let (operator, session) =
-            self.sessions.of(&head.headers, operators).ok_or(AdminRefusal::SessionOver)?;
+            self.sessions.of((&head.headers, &port), operators).ok_or(AdminRefusal::SessionOver)?;
         Ok(Asking { operator, session: Some(session) })
     }
 

@@ -14,12 +14,24 @@ pub(super) fn may_be(uri: &Uri, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(Authority::as_str));
+    let host = host(uri, headers);
     headers.get_all(header::ORIGIN).iter().all(|origin| {
         let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         origin.is_some_and(|(_, origin)| host.is_some_and(|host| origin.eq_ignore_ascii_case(host)))
     })
+}
+
+/// The port that the browser asked, with a `_` before it, or nothing if it is the usual one: browsers keep cookies for a host with all its
+/// ports, so those of several gateways on one host, or behind several tunnels, need names of their own.
+pub(super) fn port(uri: &Uri, headers: &HeaderMap) -> String {
+    let host = host(uri, headers).and_then(|host| host.rsplit_once(':'));
+    let port = host.and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|port| format!("_{port}")).unwrap_or_default()
+}
+
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| uri.authority().map(Authority::as_str))
 }
 
 /// Whether a script of this origin has sent the request, so that it may change something.
@@ -67,5 +79,20 @@ mod tests {
         let http2 = Uri::from_static("https://pay.example/admin/sources");
         assert!(may_be(&http2, &headers(&[("origin", "https://pay.example")])));
         assert!(!may_be(&http2, &headers(&[("origin", "https://pay.example:3000")])));
+    }
+
+    #[test]
+    fn each_port_of_a_host_has_a_name_of_its_own() {
+        for (host, port) in [
+            ("127.0.0.1:9090", "_9090"),
+            ("[::1]:9090", "_9090"),
+            ("[::1]", ""),
+            ("pay.example", ""),
+            ("pay.example:x", ""),
+        ] {
+            assert_eq!(super::port(&Uri::from_static("/"), &headers(&[("host", host)])), port, "{host}");
+        }
+        let http2 = Uri::from_static("https://pay.example:9443/admin/sources");
+        assert_eq!(super::port(&http2, &HeaderMap::new()), "_9443");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 use axum::{
     Extension, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -49,6 +49,7 @@ async fn who(Extension(by): Extension<By>) -> Response {
 async fn sign_in(
     Extension(by): Extension<By>,
     State(signing): State<Signing>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if by.session().is_some() {
@@ -57,14 +58,15 @@ async fn sign_in(
     }
     let Signing { sessions, metrics, is_tls, .. } = signing;
     // The browser gets another one in its place.
-    sessions.end(&headers);
+    let port = same_origin::port(&uri, &headers);
+    sessions.end(&headers, &port);
     let NewSession { value, ends_at, has_displaced } = sessions.begin(by.operator().clone());
     if has_displaced {
         metrics.limit_hits.count(LimitHit::ConsoleSessions);
     }
     tracing::info!(operator = &*by.operator().name, "an operator signed in to the console");
     let mut answer = shown(&by, Some(ends_at));
-    let cookie = sessions::keep(&value, is_tls || same_origin::is_secure(&headers));
+    let cookie = sessions::keep(&value, &port, is_tls || same_origin::is_secure(&headers));
     answer.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(answer)
 }
@@ -72,15 +74,17 @@ async fn sign_in(
 async fn sign_out(
     Extension(by): Extension<By>,
     State(signing): State<Signing>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    signing.sessions.end(&headers);
+    let port = same_origin::port(&uri, &headers);
+    signing.sessions.end(&headers, &port);
     if let Some(streams) = signing.streams {
         streams.review();
     }
     tracing::info!(operator = &*by.operator().name, "an operator signed out of the console");
     let mut answer = (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response();
-    for cookie in sessions::forget() {
+    for cookie in sessions::forget(&port) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
     answer

@@ -101,10 +101,10 @@ impl Sessions {
     /// The operator, as it is now, whose session a request's cookie names, and the session. A session whose operator is gone ends.
     pub(super) fn of(
         self: &Arc<Self>,
-        headers: &HeaderMap,
+        (headers, port): (&HeaderMap, &str),
         operators: &Operators,
     ) -> Option<(Operator, SignedIn)> {
-        let key = SessionKey::of(&cookie(headers)?);
+        let key = SessionKey::of(&cookie(headers, port)?);
         let (now, mut open) = (Instant::now(), self.lock());
         let session = open.get_mut(&key)?;
         let operator = operators.present(&session.operator).filter(|_| !session.is_over(now));
@@ -118,8 +118,8 @@ impl Sessions {
     }
 
     /// Ends the session that a request's cookie names, if there is one.
-    pub(super) fn end(&self, headers: &HeaderMap) {
-        if let Some(value) = cookie(headers) {
+    pub(super) fn end(&self, headers: &HeaderMap, port: &str) {
+        if let Some(value) = cookie(headers, port) {
             self.lock().remove(&SessionKey::of(&value));
         }
     }
@@ -148,35 +148,37 @@ impl SignedIn {
 }
 
 /// Whether a request has a cookie of the console, be the session open or not.
-pub(super) fn has_cookie(headers: &HeaderMap) -> bool {
-    cookie(headers).is_some()
+pub(super) fn has_cookie(headers: &HeaderMap, port: &str) -> bool {
+    cookie(headers, port).is_some()
 }
 
-/// The value of the console's cookie. If there is one that only a secure answer can have set, the other one does not count.
-fn cookie(headers: &HeaderMap) -> Option<String> {
+/// The value of the cookie of the console at this port. If there is one that only a secure answer can have set, the other one does not count.
+fn cookie(headers: &HeaderMap, port: &str) -> Option<String> {
     let texts: Vec<&str> =
         headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
     let pairs =
         || texts.iter().flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let named = |wanted: &str| pairs().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned());
-    named(SECURE_COOKIE).or_else(|| named(PLAIN_COOKIE))
+    named(&format!("{SECURE_COOKIE}{port}")).or_else(|| named(&format!("{PLAIN_COOKIE}{port}")))
 }
 
 /// The header that makes a browser keep a session. Without TLS the cookie is sent to the operators' routes alone.
-pub(super) fn keep(value: &str, is_secure: bool) -> HeaderValue {
+pub(super) fn keep(value: &str, port: &str, is_secure: bool) -> HeaderValue {
     let text = match is_secure {
-        true => format!("{SECURE_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict"),
-        false => format!("{PLAIN_COOKIE}={value}; Path=/admin; HttpOnly; SameSite=Strict"),
+        true => format!("{SECURE_COOKIE}{port}={value}; Path=/; Secure; HttpOnly; SameSite=Strict"),
+        false => format!("{PLAIN_COOKIE}{port}={value}; Path=/admin; HttpOnly; SameSite=Strict"),
     };
     // The value is base64, which every header can hold.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// The headers that make a browser forget a session.
-pub(super) fn forget() -> [HeaderValue; 2] {
-    let secure = "__Host-paystream_console=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0";
-    let plain = "paystream_console=; Path=/admin; HttpOnly; SameSite=Strict; Max-Age=0";
-    [HeaderValue::from_static(secure), HeaderValue::from_static(plain)]
+pub(super) fn forget(port: &str) -> [HeaderValue; 2] {
+    [true, false].map(|is_secure| {
+        let kept = keep("", port, is_secure);
+        let text = kept.to_str().map(|text| format!("{text}; Max-Age=0")).unwrap_or_default();
+        HeaderValue::try_from(text).unwrap_or(kept)
+    })
 }
 
 #[cfg(test)]
@@ -203,13 +205,16 @@ mod tests {
         let used = sent(&sessions.begin(ann.clone()).value);
         let unused = sent(&sessions.begin(ann).value);
         for _ in 0..12 {
-            assert!(sessions.of(&used, &operators).is_some());
+            assert!(sessions.of((&used, ""), &operators).is_some());
             advance(UNUSED - Duration::from_secs(1)).await;
         }
-        assert!(sessions.of(&unused, &operators).is_none(), "an hour without use");
-        let (_, signed_in) = sessions.of(&used, &operators).unwrap();
+        assert!(sessions.of((&unused, ""), &operators).is_none(), "an hour without use");
+        let (_, signed_in) = sessions.of((&used, ""), &operators).unwrap();
         advance(Duration::from_secs(12)).await;
-        assert!(!signed_in.stands() && sessions.of(&used, &operators).is_none(), "however much it is used");
+        assert!(
+            !signed_in.stands() && sessions.of((&used, ""), &operators).is_none(),
+            "however much it is used"
+        );
         assert!(sessions.lock().is_empty(), "nothing is kept of them");
     }
 
@@ -226,7 +231,7 @@ mod tests {
             assert_eq!(session.has_displaced, number >= PER_OPERATOR);
             begun.push(session);
         }
-        let is_open = |session: &NewSession| sessions.of(&sent(&session.value), &operators).is_some();
+        let is_open = |session: &NewSession| sessions.of((&sent(&session.value), ""), &operators).is_some();
         assert_eq!(begun.iter().filter(|session| is_open(session)).count(), PER_OPERATOR);
         assert!(!is_open(&begun[2]) && is_open(&begun[3]) && is_open(&of_bob));
     }
@@ -235,17 +240,18 @@ mod tests {
     async fn a_session_is_that_of_the_operator_as_it_is_now() {
         let (sessions, before) = (Arc::new(Sessions::default()), operators(OperatorRole::Write, "t"));
         let session = sent(&sessions.begin(before.who_has(b"t").unwrap()).value);
-        let (operator, _) = sessions.of(&session, &operators(OperatorRole::Read, "t")).unwrap();
+        let (operator, _) = sessions.of((&session, ""), &operators(OperatorRole::Read, "t")).unwrap();
         assert_eq!(operator.role, OperatorRole::Read);
-        assert!(sessions.of(&session, &operators(OperatorRole::Read, "another")).is_none());
-        assert!(sessions.of(&session, &before).is_none(), "it has ended, and does not come back");
+        assert!(sessions.of((&session, ""), &operators(OperatorRole::Read, "another")).is_none());
+        assert!(sessions.of((&session, ""), &before).is_none(), "it has ended, and does not come back");
     }
 
     #[test]
     fn the_cookie_that_only_tls_can_set_goes_first() {
         let cookies = format!("{PLAIN_COOKIE}=planted; {SECURE_COOKIE}=own");
         let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from(cookies).unwrap())]);
-        assert_eq!(cookie(&headers).as_deref(), Some("own"));
-        assert_eq!(cookie(&HeaderMap::new()), None);
+        assert_eq!(cookie(&headers, "").as_deref(), Some("own"));
+        assert_eq!(cookie(&headers, "_9090"), None, "that of another port");
+        assert_eq!(cookie(&HeaderMap::new(), ""), None);
     }
 }

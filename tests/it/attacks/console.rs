@@ -215,7 +215,7 @@ async fn no_cookie_but_that_of_a_session_opens_anything() {
     let cut = &value[..value.len() - 1];
     let long = "A".repeat(4000);
     for wrong in ["", ADMIN_TOKEN, ANN, cut, "%00", "\"\"", &long] {
-        for name in [name, "__Host-paystream_console"] {
+        for name in [name, &format!("__Host-{name}")] {
             let headers = own(&format!("{name}={wrong}"));
             let answer = ask(&gateway, "GET", "/admin/sources", &headers).await;
             assert_eq!((answer.head.status, reason(&answer)), (401, json!("session_over")), "{name}={wrong}");
@@ -261,12 +261,16 @@ async fn over_tls_the_cookie_is_for_tls_and_this_host_alone() {
     let secure = Secure::with("", Setup::default()).await;
     let plain = ask(&secure.gateway, "POST", "/admin/session", &bearer(ADMIN_TOKEN)).await;
     let cookie = plain.head.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("paystream_console=") && !cookie.contains("Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with(&format!("paystream_console_{}=", secure.gateway.admin.port()))
+            && !cookie.contains("Secure"),
+        "{cookie}"
+    );
     // Behind a proxy that speaks TLS, the browser says so.
     let headers = [bearer(ADMIN_TOKEN), vec![header("origin", &format!("https://{NAME}"))]].concat();
     let proxied = ask(&secure.gateway, "POST", "/admin/session", &headers).await;
     let cookie = proxied.head.header("set-cookie").unwrap();
-    let has_all = ["__Host-paystream_console=", "; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Strict"];
+    let has_all = ["__Host-paystream_console_", "; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Strict"];
     assert!(has_all.iter().all(|part| cookie.contains(part)) && !cookie.contains("Domain"), "{cookie}");
     // The listener's own TLS says so by itself.
     let strict = Secure::for_operators().await;
