@@ -8,6 +8,7 @@ mod address;
 mod api;
 
 pub(crate) use address::Address;
+pub(crate) use api::origin;
 pub use api::{ApiError, ApiSettings};
 
 use super::{

@@ -17,7 +17,7 @@ import { counted, toneOf } from "./words.js";
 /** What the facts are called. What is not named here is shown under its own name. @type {Record<string, string>} */
 const NAMES = {
   at: "Received", source: "Source", reason: "Reason", event: "Event", unsigned_id: "Event, not signed", type: "Type", payment: "Payment", part: "Part",
-  key: "Key that matched", seq: "Place in the log", where: "Where", found: "Found there", failure_code: "The provider's code", bytes: "Length", held: "Held as",
+  secret: "Secret that matched", seq: "Place in the log", where: "Where", found: "Found there", failure_code: "The provider's code", bytes: "Length", held: "Held as",
 };
 /** What is said elsewhere, or means nothing to people. */
 const ELSEWHERE = ["id", "log", "outcome", "diagnosis"];
@@ -45,7 +45,9 @@ export function hide() {
 /** @param {Diagnosis | undefined} diagnosis */
 function diagnose(diagnosis) {
   element("diagnosis").hidden = !diagnosis;
-  write(element("diagnosis-cause"), diagnosis?.cause ?? "");
+  const cause = diagnosis?.cause ?? "";
+  // A code as a rule, such as `other_source`.
+  write(element("diagnosis-cause"), /^\w+$/.test(cause) ? `${sentence(cause)}.` : cause);
   write(element("diagnosis-change"), diagnosis?.change ?? "");
   write(element("diagnosis-sure"), diagnosis ? (diagnosis.sure ? "certain" : "likely") : "");
 }
