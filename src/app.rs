@@ -31,7 +31,7 @@ pub(crate) mod relay;
 
 use crate::{
     access::Operators,
-    config::{Config, Fixed, Listen, Role, Tls},
+    config::{Config, Fixed, Listen, ListenerKind, Role, Tls},
     descriptors::Descriptors,
     http::{self, Admin, HostNames},
     live::Live,
@@ -122,6 +122,7 @@ impl App {
         let admin = Admin {
             hub: streaming.as_ref().map(|half| Arc::clone(&half.hub)),
             streams: streaming.as_ref().map(|half| Arc::clone(&half.streams)),
+            public: streaming.as_ref().map(|half| half.public(&common)),
             sources: ingest.as_ref().map(|half| Arc::clone(&half.sources)),
             confirmations: ingest.as_ref().map(|half| Arc::clone(&half.confirmations)),
             parts: ingest.as_ref().map(|half| Arc::clone(&half.parts)),
@@ -133,6 +134,7 @@ impl App {
             shutdown: common.shutdown.clone(),
             operators: Arc::clone(&operators),
             hosts: Arc::clone(&admin_hosts),
+            is_tls: config.tls.identity(ListenerKind::Admin).is_some(),
         };
         let tls = TlsServers::new(&config.tls).context("the TLS of the listeners cannot be started")?;
         show_certificates(&common.metrics, &config.tls);

@@ -31,7 +31,9 @@
 //! | `asked`      | what a request for a stream or snapshot asks for |
 //! | `parameters` | the parameters of queries that filter |
 //! | `browser_client` | the modules of the client package that pages use |
+//! | `payment_view` | the modules that show a payment on several pages |
 //! | `dashboard`  | the page with all payments of a realm |
+//! | `console`    | the page for operators |
 //! | `demo`       | the demo's page and its buttons |
 //! | `pages`      | static pages |
 //! | `admin`      | health, metrics and the operators' routes |
@@ -45,6 +47,7 @@ mod admission;
 mod asked;
 mod browser_client;
 mod buffers;
+mod console;
 pub mod dashboard;
 pub mod demo;
 mod guarded;
@@ -57,6 +60,7 @@ mod leave;
 mod pace;
 mod pages;
 mod parameters;
+mod payment_view;
 mod preamble;
 mod problem;
 mod problems;

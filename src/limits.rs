@@ -24,6 +24,8 @@ pub enum LimitHit {
     Connections,
     /// A connection was closed, because its peer had [`Limits::connections_per_peer`].
     ConnectionsPerPeer,
+    /// The oldest session of an operator's console was ended, because the operator had as many as may be open.
+    ConsoleSessions,
     /// An HTTP/2 connection was ended, because its client flooded it with control frames.
     ControlFrames,
     /// A webhook was refused, because [`Limits::deliveries`] were in work.

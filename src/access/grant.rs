@@ -50,6 +50,13 @@ impl Grant {
         }
     }
 
+    /// The grant of an operator who may see all payments of `realm` until `expires_at`. What it opens shows the operator's name as subject.
+    #[must_use]
+    pub fn of_operator(realm: Name, operator: &str, expires_at: Option<Time>) -> Self {
+        let subject = Some(format!("operator:{operator}").into());
+        Self { expires_at, subject, ..Self::anonymous(realm) }
+    }
+
     /// The grant without what [`Access::stands`](super::Access::stands) does not look at, and what tells tokens of one key apart:
     /// which payments, and until when.
     #[must_use]

@@ -86,6 +86,12 @@ impl Operators {
         self.0.get(found).cloned()
     }
 
+    /// The operator as it is now, if there still is one of its name with its token. Its role may have changed.
+    #[must_use]
+    pub fn present(&self, known: &Operator) -> Option<Operator> {
+        self.0.iter().find(|operator| operator.name == known.name && operator.token == known.token).cloned()
+    }
+
     /// Whether this is still an operator, with the same token and role.
     #[must_use]
     pub fn has(&self, operator: &Operator) -> bool {

@@ -176,11 +176,15 @@ impl StreamHalf {
         Ok(Self { access: Arc::new(access), hub, streams })
     }
 
+    /// What the routes below `/v1` use.
+    pub(super) fn public(&self, common: &Common) -> Public {
+        let (streams, access) = (Arc::clone(&self.streams), Arc::clone(&self.access));
+        Public::new(streams, access, common.limits.clone(), Arc::clone(&common.metrics))
+    }
+
     /// The routes of the public listener.
     pub(super) fn routes(&self, common: &Common) -> Router {
-        let (streams, access) = (Arc::clone(&self.streams), Arc::clone(&self.access));
-        let metrics = Arc::clone(&common.metrics);
-        http::public_routes(Public::new(streams, access, common.limits.clone(), metrics))
+        http::public_routes(self.public(common))
     }
 
     /// Starts the tasks beside the streams: the hub, which follows the store, and the accounting of stream time.

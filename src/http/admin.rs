@@ -6,12 +6,16 @@
 //! |---|---|
 //! | `health`    | `/livez`, `/readyz`, `/readyz/ingest` |
 //! | `metrics`   | `/metrics` |
-//! | `operators` | the bearer tokens that open `/admin`, and who may change things |
+//! | `operators` | the bearer tokens and sessions that open `/admin`, and who may change things |
+//! | `sessions`  | who is signed in to the console |
+//! | `session`   | signing in and out |
+//! | `same_origin` | whether the console's own page sent a request |
 //! | `answer`    | answers in JSON |
 //! | `audit`     | what operators changed |
 //! | `guesses`   | who sent wrong tokens, and how long the answer waits |
 //! | `deliveries` | the deliveries of all sources, filtered and followed |
 //! | `streams`   | the open streams, and ending some |
+//! | `payments`  | a payment as its page sees it |
 //! | `like`      | what exists like a name that does not |
 //! | `records`   | the delivery log and the quarantine of a source in their first form |
 //! | `quarantine` | what was not understood: listed, shown, replayed, discarded |
@@ -34,17 +38,23 @@ mod health;
 mod like;
 mod metrics;
 mod operators;
+mod payments;
 mod quarantine;
 mod receipts;
 mod reconcile;
 mod records;
+mod same_origin;
+mod session;
+mod sessions;
 mod sources;
 mod streams;
 mod waiting;
 
 use super::{
+    console,
     hosts::{HostNames, Hosts},
     problem,
+    public::Public,
 };
 use crate::{
     access::Operators,
@@ -68,6 +78,8 @@ use operators::Entry;
 use quarantine::Quarantine;
 use receipts::ReceiptTool;
 use records::Records;
+use session::Signing;
+use sessions::Sessions;
 use std::sync::{Arc, RwLock};
 
 /// The parts of the gateway that the admin routes use.
@@ -76,6 +88,8 @@ pub struct Admin {
     pub hub: Option<Arc<Hub>>,
     /// The open streams. `None` if the node does not stream.
     pub streams: Option<Arc<Streams>>,
+    /// The public listener's own routes, for what operators see of a payment. `None` if the node does not stream.
+    pub public: Option<Public>,
     /// Holds the operators' records, and knows whether an append would succeed.
     pub store: Arc<dyn Store>,
     /// Knows the sources. `None` if the node takes no webhooks.
@@ -98,6 +112,8 @@ pub struct Admin {
     pub operators: Arc<RwLock<Operators>>,
     /// The names under which the listener may be addressed.
     pub hosts: HostNames,
+    /// Whether the listener speaks TLS itself.
+    pub is_tls: bool,
 }
 
 impl Admin {
@@ -106,6 +122,7 @@ impl Admin {
         let Self {
             hub,
             streams,
+            public,
             store,
             sources,
             confirmations,
@@ -117,6 +134,7 @@ impl Admin {
             shutdown,
             operators,
             hosts,
+            is_tls,
         } = self;
         let audit = Audit::new(Arc::clone(&store));
         let takes_webhooks = sources.is_some();
@@ -137,6 +155,13 @@ impl Admin {
             ReceiptTool { sources: sources.clone(), store: Arc::clone(&store), is_on: keeps_receipts };
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
+        let sessions = Arc::<Sessions>::default();
+        let signing = Signing {
+            sessions: Arc::clone(&sessions),
+            streams: streams.clone(),
+            metrics: Arc::clone(&metrics),
+            is_tls,
+        };
         let tools = records
             .routes()
             .merge(deliveries.routes())
@@ -150,10 +175,13 @@ impl Admin {
             .merge(listed)
             .merge(backups.routes())
             .merge(audit.clone().routes())
+            .merge(payments::routes(public))
+            .merge(signing.routes())
             .method_not_allowed_fallback(problem::method_not_allowed)
             .fallback(problem::not_found);
-        let entry = Entry::new(operators, audit, Arc::clone(&metrics));
-        let guarded = metrics::routes(Arc::clone(&metrics)).nest("/admin", entry.only(tools));
+        let entry = Entry::new(operators, audit, sessions, Arc::clone(&metrics));
+        let guarded =
+            metrics::routes(Arc::clone(&metrics)).nest("/admin", entry.only(tools)).merge(console::routes());
         // Health is not guarded: a probe may use any name, and learns no more than whether the node is well.
         Health { hub, store, takes_webhooks, shutdown }
             .routes()

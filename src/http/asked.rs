@@ -2,7 +2,7 @@
 //!
 //! It only reads the request. Whether the client may see a payment is decided elsewhere.
 
-use super::{problem::Problem, service::Arrival};
+use super::{problem::Problem, service::Arrival, standings::Authority};
 use crate::payment::{ALL_PAYMENTS, EVENTS, Name};
 use axum::{
     extract::Query,
@@ -17,6 +17,8 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     /// Who asks. `None` where the request did not come over a connection of the gateway.
     pub(super) arrival: Option<Arrival>,
+    /// What an operator may see, who needs no token. `None` on the public listener.
+    pub(super) authority: Option<Authority>,
     uri: Uri,
     /// The pairs of the query, in the order of the request.
     parameters: Vec<(String, String)>,
@@ -27,7 +29,8 @@ impl From<Parts> for Asked {
         // Any query can be read as pairs, so the default is used only for a request without a query.
         let Query(parameters) = Query::try_from_uri(&head.uri).unwrap_or_default();
         let arrival = head.extensions.get().copied();
-        Self { method: head.method, headers: head.headers, arrival, uri: head.uri, parameters }
+        let authority = head.extensions.get().cloned();
+        Self { method: head.method, headers: head.headers, arrival, authority, uri: head.uri, parameters }
     }
 }
 

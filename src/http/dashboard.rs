@@ -6,15 +6,9 @@
 use super::{
     browser_client::MODULES,
     pages::{self, CSS, HTML, JAVASCRIPT, Page, SVG},
+    payment_view::{VIEW, files, payment_view},
 };
 use axum::Router;
-
-/// Files of `web-demo/`, each at the same path below `/dashboard/`, so that their relative imports hold.
-macro_rules! files {
-    ($($name:literal: $content_type:ident),* $(,)?) => {
-        [$(Page::new(concat!("/dashboard/", $name), $content_type, include_str!(concat!("../../web-demo/", $name)))),*]
-    };
-}
 
 /// The path of the page.
 pub const PATH: &str = "/dashboard";
@@ -24,30 +18,22 @@ const ISSUER: &str = "/dashboard/issuer.js";
 
 static PAGE: [Page; 1] = [Page::new(PATH, HTML, include_str!("../../web-demo/dashboard.html"))];
 
-static FILES: [Page; 22] = files![
+static FILES: [Page; 11] = files![
+    "/dashboard/";
     "dashboard.css": CSS,
     "dashboard.js": JAVASCRIPT,
-    "format.js": JAVASCRIPT,
-    "icon.svg": SVG,
     "payments/book.js": JAVASCRIPT,
-    "payments/detail.js": JAVASCRIPT,
     "payments/filters.js": JAVASCRIPT,
-    "payments/follow.js": JAVASCRIPT,
-    "payments/gateway.js": JAVASCRIPT,
     "payments/list.js": JAVASCRIPT,
     "payments/live.js": JAVASCRIPT,
-    "payments/page.js": JAVASCRIPT,
     "payments/refusal.js": JAVASCRIPT,
     "payments/row.js": JAVASCRIPT,
     "payments/session.js": JAVASCRIPT,
     "payments/totals-view.js": JAVASCRIPT,
     "payments/totals.js": JAVASCRIPT,
-    "payments/words.js": JAVASCRIPT,
-    "paystream.js": JAVASCRIPT,
-    "statuses.js": JAVASCRIPT,
-    "theme.css": CSS,
-    "timeline.js": JAVASCRIPT,
 ];
+
+static SHARED: [Page; VIEW] = payment_view!("/dashboard/");
 
 /// The issuer of a gateway: none, so that the page asks whoever looks for a token.
 static ASKS: [Page; 1] = [Page::new(ISSUER, JAVASCRIPT, include_str!("../../web-demo/issuer.js"))];
@@ -66,7 +52,8 @@ pub(super) fn routes_of_demo() -> Router {
 }
 
 fn with_issuer(issuer: &'static [Page]) -> Router {
-    [&PAGE[..], &FILES, &MODULES, issuer].map(pages::routes).into_iter().fold(Router::new(), Router::merge)
+    let parts = [&PAGE[..], &FILES, &SHARED, &MODULES, issuer];
+    parts.map(pages::routes).into_iter().fold(Router::new(), Router::merge)
 }
 
 #[cfg(test)]

@@ -76,10 +76,49 @@ impl Page {
 }
 
 #[cfg(test)]
+pub(super) use tests::{fetched, reached};
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use axum::{body::Body, http::Request};
+    use http_body_util::BodyExt as _;
+    use std::collections::BTreeSet;
     use tower::ServiceExt as _;
+
+    /// The status, the security policy and the text of a page.
+    pub(in crate::http) async fn fetched(routes: Router, path: &str) -> (u16, String, String) {
+        let answer = routes.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (status, policy) =
+            (answer.status().as_u16(), header("content-security-policy").unwrap_or_default());
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, policy, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// The addresses that a file of a page loads at `path`, resolved as a browser does.
+    fn loaded(path: &str, text: &str) -> Vec<String> {
+        let marks = [" from \"", "href=\"", "src=\"", "url(\""];
+        let found = marks.iter().flat_map(|mark| text.split(mark).skip(1));
+        let base = reqwest::Url::parse("http://gateway").unwrap().join(path).unwrap();
+        let found = found.filter_map(|rest| rest.split('"').next()).filter(|link| !link.starts_with('#'));
+        found.map(|link| base.join(link).unwrap().to_string()).collect()
+    }
+
+    /// All files that a browser loads for a page. Each is served, with the policy of pages, and none is of another origin.
+    pub(in crate::http) async fn reached(routes: Router, page: &str) -> BTreeSet<String> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![format!("http://gateway{page}")]);
+        while let Some(address) = next.pop() {
+            let path =
+                address.strip_prefix("http://gateway").unwrap_or_else(|| panic!("another origin: {address}"));
+            if seen.insert(path.to_owned()) {
+                let (status, policy, text) = fetched(routes.clone(), path).await;
+                assert_eq!((status, &*policy), (200, POLICY), "{path}");
+                next.extend(loaded(path, &text));
+            }
+        }
+        seen
+    }
 
     static PAGES: [Page; 1] = [Page::new("/", HTML, "<!doctype html>")];
 

@@ -9,7 +9,7 @@ use super::{
     pace::Pace,
     problem::{self, Problem},
     service::Arrival,
-    standings::Standings,
+    standings::{Authority, Standings},
 };
 use crate::{
     access::{Access, Denied, Grant},
@@ -18,7 +18,7 @@ use crate::{
     live::Live,
     metrics::{Metrics, RefusalReason},
     payment::{Name, Subject},
-    stream::{Holders, LongPoll, Open, Opened, Snapshot, Streams},
+    stream::{Holders, LongPoll, Open, Opened, Snapshot, Stands, Streams},
 };
 use axum::{
     Router,
@@ -29,6 +29,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 
 /// When a backend should ask again for a snapshot after the store did not answer.
@@ -77,11 +78,21 @@ impl Public {
         Router::new().nest("/v1", v1)
     }
 
+    /// What the request may see: by its token, or by the authority of the operator who asks.
     pub(super) fn admit(&self, asked: &Asked) -> Result<Grant, Problem> {
+        if let Some(Authority { grant, stands }) = &asked.authority {
+            return if stands() { Ok(grant.clone()) } else { Err(unauthorized(Denied::Expired)) };
+        }
         self.access.admit(&asked.headers, asked.query(), clock::now()).map_err(|denied| {
             self.metrics.refusals.count(denied.counted());
             unauthorized(denied)
         })
+    }
+
+    /// What an open stream asks whether its grant still stands.
+    pub(super) fn stands(&self, asked: &Asked, grant: &Grant) -> Stands {
+        let of_token = || self.standings.of(grant, &self.access);
+        asked.authority.as_ref().map_or_else(of_token, |Authority { stands, .. }| Arc::clone(stands))
     }
 
     /// The log of `payment`, if the grant allows it.
@@ -95,10 +106,16 @@ impl Public {
 }
 
 /// A payment id in the path. A path that does not decode to UTF-8 is refused like an empty id, after the token was checked.
-pub(super) type PaymentId = Result<Path<String>, PathRejection>;
+pub(super) type PaymentId = Result<Path<OfPayment>, PathRejection>;
+
+/// The part of the path that names the payment. There may be others.
+#[derive(Deserialize)]
+pub(super) struct OfPayment {
+    payment: String,
+}
 
 pub(super) fn text(payment: PaymentId) -> String {
-    payment.map(|Path(payment)| payment).unwrap_or_default()
+    payment.map(|Path(OfPayment { payment })| payment).unwrap_or_default()
 }
 
 async fn events_of_one(State(api): State<Public>, payment: PaymentId, request: Request) -> Response {
@@ -106,7 +123,7 @@ async fn events_of_one(State(api): State<Public>, payment: PaymentId, request: R
     events(&api, &asked, std::iter::once(text(payment).as_str())).await.into_response()
 }
 
-async fn events_of_several(State(api): State<Public>, request: Request) -> Response {
+pub(super) async fn events_of_several(State(api): State<Public>, request: Request) -> Response {
     let asked = Asked::from(request.into_parts().0);
     events(&api, &asked, asked.parameters("payment")).await.into_response()
 }
@@ -138,7 +155,7 @@ async fn events<'a>(
         heartbeat_events,
         until_finished,
         expires_at: grant.expires_at,
-        stands: Some(api.standings.of(&grant, &api.access)),
+        stands: Some(api.stands(asked, &grant)),
         subject: grant.subject.clone(),
     };
     Ok(match api.streams.open(open).await {
@@ -178,7 +195,7 @@ pub(super) fn event_stream(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-async fn snapshot(State(api): State<Public>, payment: PaymentId, request: Request) -> Response {
+pub(super) async fn snapshot(State(api): State<Public>, payment: PaymentId, request: Request) -> Response {
     let asked = Asked::from(request.into_parts().0);
     snapshot_of(&api, &asked, &text(payment)).await.into_response()
 }

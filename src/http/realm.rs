@@ -103,7 +103,7 @@ async fn events_of(api: &Public, asked: &Asked) -> Result<Response, Problem> {
         cursor: asked.cursor(),
         heartbeat_events,
         expires_at: grant.expires_at,
-        stands: Some(api.standings.of(&grant, &api.access)),
+        stands: Some(api.stands(asked, &grant)),
         subject: grant.subject.clone(),
     };
     Ok(event_stream(Body::new(api.streams.open_realm(open).await)))

@@ -1,5 +1,5 @@
 //! What open streams ask whether their tokens' key is still accepted: one answerer for all streams whose tokens are alike, since
-//! there may be a million streams and a dozen keys.
+//! there may be a million streams and a dozen keys. An operator on the admin listener has an answerer of its own.
 
 use crate::{
     access::{Access, Grant},
@@ -9,6 +9,13 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// What an operator may see, and whether it still stands: an extension of requests on the admin listener, in place of a token.
+#[derive(Clone)]
+pub(super) struct Authority {
+    pub(super) grant: Grant,
+    pub(super) stands: Stands,
+}
 
 /// The answerers by what they answer for. There are as many as there are kinds of grants among the open streams: at most keys
 /// times realms times two, and those that were removed until the next one is added.

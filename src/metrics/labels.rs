@@ -280,12 +280,16 @@ pub enum RefusalReason {
 pub enum AdminRefusal {
     /// No admin token is configured, so the operators' routes are closed.
     Closed,
+    /// The request has the cookie of the console, but its browser says that another page sent it, or does not say that the console did.
+    CrossSite,
     /// The request is for a host that is not one of this gateway's.
     Host,
     /// The request carries no token.
     MissingToken,
     /// The token is for reading alone, and the request changes something.
     ReadOnly,
+    /// The session of the console has ended, or its operator's token was removed.
+    SessionOver,
     /// The token is not that of an operator.
     WrongToken,
 }

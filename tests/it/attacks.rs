@@ -1,6 +1,7 @@
 //! What an attacker tries on the running gateway, and what it answers. `docs/src/design/security.md` names the test of each attack.
 
 mod admin;
+mod console;
 mod descriptors;
 mod fairness;
 mod frames;

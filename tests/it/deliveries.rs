@@ -280,3 +280,13 @@ async fn those_who_follow_are_bounded_and_end_with_their_token_and_the_drain() {
     }
     gateway.ended().await;
 }
+
+/// A comment is not seen by scripts, which then take a quiet stream for a dead one.
+#[tokio::test]
+async fn a_script_that_follows_sees_the_heartbeats_that_it_asks_for() {
+    let gateway = Gateway::start().await;
+    let mut quiet = follow(&gateway, "?heartbeat=event", &[]).await;
+    let event = quiet.event(crate::support::PATIENCE).await.unwrap();
+    assert_eq!((event.kind.as_str(), message(&event)), ("heartbeat", serde_json::json!({})));
+    assert_eq!(ask(&gateway, "?heartbeat=loud").await.head.status, 400);
+}

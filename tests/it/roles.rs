@@ -101,6 +101,9 @@ async fn what_a_role_does_not_have_is_not_found_and_not_listened_for() {
         (&stream, "/metrics", 200),
         (&stream, "/admin/sources/acme/deliveries", 404),
         (&stream, "/admin/sources", 404),
+        (&ingest, "/admin/realms/default/v1/payments/pay_1", 404),
+        (&ingest, "/admin/realms/default/v1/events?payment=pay_1", 404),
+        (&stream, "/admin/realms/default/v1/payments/pay_1", 200),
     ] {
         let answer = request(node.admin, "GET", path, &admin, b"").await.unwrap();
         assert_eq!(answer.head.status, status, "{path}: {}", answer.text());

@@ -40,6 +40,16 @@ impl Secure {
         Self { gateway, authority, files }
     }
 
+    /// TLS on the public and the admin listener. Nobody has asked whether it is ready.
+    pub(crate) async fn for_operators() -> Self {
+        let (authority, files) = (Authority::new("Test Authority"), TempDir::new().unwrap());
+        let certificate = authority.certify(&[NAME, "localhost"]).write(files.path(), "own");
+        let tls = format!("listeners = [\"public\", \"admin\"]\n{certificate}");
+        let admin = format!("hosts = [\"{NAME}\"]");
+        let gateway = Gateway::unready(Setup { tls, admin, ..Setup::default() }).await;
+        Self { gateway, authority, files }
+    }
+
     /// Connects to `address` over TLS.
     pub(crate) async fn connect(
         &self,

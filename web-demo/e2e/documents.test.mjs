@@ -143,7 +143,7 @@ async function sent(address, method, headers) {
 async function ask(method, path, status, { parts = {}, query = "", headers = {}, body, listener, raw = false } = {}) {
   const operation = openapi.paths[path]?.[method.toLowerCase()];
   assert(operation, `the document has no ${method} ${path}`);
-  const isAdmin = /^\/(admin|livez|readyz|metrics)/.test(path);
+  const isAdmin = /^\/(admin|console|livez|readyz|metrics)/.test(path);
   const url = path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parts[name] ?? `no ${name}`));
   const address = `${listener ?? (isAdmin ? gateway.admin : gateway.url)}${url}${query}`;
   const answer = raw ? await sent(address, method, headers) : await fetch(address, { method, headers, ...(body === undefined ? {} : { body }) });
@@ -200,7 +200,7 @@ test("the documents are valid by the schemas of OpenAPI and AsyncAPI", async () 
 test("the document has the routes of the routers, and no others", async () => {
   // The demo's own routes are no part of a gateway, and the files of pages are no interface.
   const files = (await readdir(`${ROOT}/src/http`, { recursive: true })).filter((file) => /\.rs$/.test(file) && !/demo|pages\.rs|tests/.test(file));
-  const routes = new Set(["GET /dashboard"]);
+  const routes = new Set(["GET /console", "GET /dashboard"]);
   for (const file of files) {
     const [text = ""] = (await readFile(`${ROOT}/src/http/${file}`, "utf8")).split("#[cfg(test)]");
     const prefix = /^(public|realm|shown)\.rs$/.test(file) ? "/v1" : /^admin\/(?!health|metrics)\w+\.rs$/.test(file) ? "/admin" : "";
@@ -256,6 +256,23 @@ test("every route answers what the document says, and each status that it lists 
     await ask("GET", path, 403, { headers: mine });
   }
   await ask("GET", "/dashboard", 200);
+  await ask("GET", "/console", 200);
+  const session = "/admin/session";
+  await ask("GET", session, 200, { headers: operator });
+  await ask("POST", session, 200, { headers: operator });
+  const signedIn = await fetch(`${gateway.admin}${session}`, { method: "POST", headers: operator });
+  const cookie = (signedIn.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+  await ask("GET", session, 200, { headers: { cookie } });
+  await ask("POST", session, 400, { headers: { cookie, "x-paystream-console": "1" } });
+  await ask("DELETE", session, 403, { headers: { cookie } });
+  await ask("DELETE", session, 204, { headers: { cookie, "x-paystream-console": "1" } });
+  await ask("DELETE", session, 401, { headers: { cookie, "x-paystream-console": "1" } });
+  const [shown, live] = ["/admin/realms/{realm}/v1/payments/{payment}", "/admin/realms/{realm}/v1/events"];
+  const inRealm = { payment, realm: "default" };
+  await ask("GET", shown, 200, { parts: inRealm, headers: operator });
+  await ask("GET", shown, 400, { parts: { ...inRealm, payment: "a b" }, headers: operator });
+  await ask("GET", live, 200, { parts: inRealm, query: `?payment=${payment}`, headers: operator });
+  await ask("GET", live, 400, { parts: inRealm, headers: operator });
 
   const hook = "/webhooks/{source}";
   const { headers, body } = webhook("pi_c", "payment_intent.created");

@@ -39,7 +39,7 @@ export class Detail {
   #listed;
   #scheduled = false;
 
-  /** @param {{ url: string, getToken: () => string | undefined }} access the gateway's address, and the token for it */
+  /** @param {{ url: string, getToken: () => string | undefined | Promise<string | undefined> }} access the gateway's address, and the token for it */
   constructor(access) {
     this.#access = access;
   }

@@ -23,6 +23,7 @@ import { Refused, Unavailable } from "./gateway.js";
  * @property {(frame: any) => boolean | void} onFrame false if the frame does not continue what came before it: the stream is
  *   then opened anew, without a cursor
  * @property {(connection: Connection, refused?: Refused) => void} onConnection
+ * @property {boolean} [named] the stream names what is no data, and has no word for being up to date: it counts as live once it is open
  */
 
 /** Without an event for so long, a connection is taken for dead: two and a half of the gateway's usual heartbeats. */
@@ -87,12 +88,14 @@ export class Follower {
     let retryMs;
     try {
       const { body } = await this.#options.connect(this.#cursor, aborted.signal);
+      if (this.#options.named) this.#upToDate();
       for await (const { event, id = this.#cursor, data, retry } of body ? readEvents(body) : []) {
         clearTimeout(watchdog);
         watchdog = this.#watch(aborted);
         if (this.#ended.signal.aborted) break;
         if (retry) retryMs = Math.min(Number(retry) || FIRST_DELAY_MS, LONGEST_RETRY_MS);
-        if (data && !event && !this.#take(data, id)) return this.#anew();
+        const isData = !event || (this.#options.named && event !== "heartbeat");
+        if (data && isData && !this.#take(data, id)) return this.#anew();
       }
       return retryMs ?? this.#delay();
     } catch (error) {

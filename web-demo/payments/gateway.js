@@ -1,4 +1,4 @@
-/** Asks the gateway for its list of payments. Knows how requests are made and refused; knows no page. */
+/** Asks the gateway, such as for its list of payments. Knows how requests are made and refused; knows no page. */
 
 /**
  * @typedef {import("../paystream.js").Payment} Payment
@@ -22,8 +22,9 @@
  * @property {string} base the address that `v1/` stands below, with a slash at its end
  * @property {() => string | undefined} token the token to send; without one, a gateway may still be open, or a cookie may be set
  * @property {() => Promise<boolean>} renew called when the token was refused; resolves to whether there is a new one
+ * @property {Record<string, string>} [headers] further headers of each request
  *
- * @typedef {{ accept?: string, lastEventId?: string, signal?: AbortSignal }} Asked
+ * @typedef {{ method?: string, accept?: string, lastEventId?: string, signal?: AbortSignal }} Asked
  */
 
 /** The gateway's answer is final: the same request would be refused again. */
@@ -46,7 +47,7 @@ export class Unavailable extends Error {
 }
 
 /** Answers that waiting does not heal. */
-const FINAL = [400, 401, 403, 404, 406];
+const FINAL = [400, 401, 403, 404, 406, 409, 421, 502];
 
 export class Gateway {
   #options;
@@ -58,21 +59,23 @@ export class Gateway {
 
   /** One page of the list. @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page>} */
   async page(query, signal) {
-    return (await this.#ask("v1/payments", query, { ...(signal && { signal }) })).json();
+    return (await this.ask("v1/payments", query, { ...(signal && { signal }) })).json();
   }
 
   /** The stream of the list. @param {Query} query @param {string} lastEventId @param {AbortSignal} signal */
   changes(query, lastEventId, signal) {
-    return this.#ask("v1/payments/events", [...query, ["heartbeat", "event"]], { accept: "text/event-stream", lastEventId, signal });
+    return this.ask("v1/payments/events", [...query, ["heartbeat", "event"]], { accept: "text/event-stream", lastEventId, signal });
   }
 
   /**
-   * @param {string} path
-   * @param {Query} query
-   * @param {Asked} asked
-   * @returns {Promise<Response>} an answer of 200
+   * Sends a request.
+   *
+   * @param {string} path below the base
+   * @param {Query} [query]
+   * @param {Asked} [asked]
+   * @returns {Promise<Response>} an answer of 200 or another one of success
    */
-  async #ask(path, query, asked) {
+  async ask(path, query = [], asked = {}) {
     const address = new URL(path, this.#options.base);
     for (const [name, value] of query) address.searchParams.append(name, value);
     let response = await this.#send(address, asked);
@@ -84,14 +87,15 @@ export class Gateway {
   }
 
   /** @param {URL} address @param {Asked} asked */
-  #send(address, { accept = "application/json", lastEventId, signal }) {
+  #send(address, { method = "GET", accept = "application/json", lastEventId, signal }) {
     const token = this.#options.token();
     const headers = {
+      ...this.#options.headers,
       Accept: accept,
       ...(token !== undefined && { Authorization: `Bearer ${token}` }),
       ...(lastEventId && { "Last-Event-ID": lastEventId }),
     };
-    return fetch(address, { headers, cache: "no-store", referrerPolicy: "no-referrer", signal: signal ?? null });
+    return fetch(address, { method, headers, cache: "no-store", referrerPolicy: "no-referrer", signal: signal ?? null });
   }
 }
 

@@ -1,6 +1,6 @@
 //! The audit trail: every change by an operator is written down before it is made, and shown.
 
-use super::answer::answer;
+use super::{answer::answer, sessions::SignedIn};
 use crate::{
     access::{Operator, OperatorRole, Operators},
     http::{asked, problem::Problem},
@@ -48,6 +48,10 @@ pub(super) struct By {
     operators: Arc<RwLock<Operators>>,
     audit: Audit,
     metrics: Arc<Metrics>,
+    /// The session of the console by which the request is sent. `None` if it carries the token itself.
+    session: Option<SignedIn>,
+    /// Whether the operator's own page or program sent the request, and not another page that has a browser send the cookie along.
+    is_deliberate: bool,
 }
 
 /// Why an operator changes something, in words of the operator: at most 200 characters, in which card numbers are masked.
@@ -113,12 +117,28 @@ impl By {
         audit: Audit,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { operator, operators, audit, metrics }
+        Self { operator, operators, audit, metrics, session: None, is_deliberate: true }
     }
 
-    /// Whether the operator's token still opens the listener, for answers that take long.
+    /// The same for a request by a session.
+    pub(super) fn within(self, session: Option<SignedIn>, is_deliberate: bool) -> Self {
+        Self { session, is_deliberate, ..self }
+    }
+
+    /// Who asks.
+    pub(super) const fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    /// The session by which the request is sent.
+    pub(super) const fn session(&self) -> Option<&SignedIn> {
+        self.session.as_ref()
+    }
+
+    /// Whether the operator's token still opens the listener, and the session is still open, for answers that take long.
     pub(super) fn stands(&self) -> bool {
         self.operators.read().unwrap_or_else(PoisonError::into_inner).has(&self.operator)
+            && self.session.as_ref().is_none_or(SignedIn::stands)
     }
 
     /// The beginning of an entry about a change by this operator. The caller adds what it concerns.
@@ -164,8 +184,12 @@ impl By {
         copy.await
     }
 
-    /// Refuses an operator who may only read.
+    /// Refuses an operator who may only read, and a request that another page may have had a browser send.
     fn may_change(&self) -> Result<(), Problem> {
+        if !self.is_deliberate {
+            self.metrics.admin_refusals.count(AdminRefusal::CrossSite);
+            return Err(cross_site());
+        }
         if self.operator.role != OperatorRole::Write {
             self.metrics.admin_refusals.count(AdminRefusal::ReadOnly);
             return Err(read_only());
@@ -178,6 +202,13 @@ impl By {
 pub(super) fn read_only() -> Problem {
     let detail = "the token may only read; a change needs one with role = \"write\"";
     Problem::new(StatusCode::FORBIDDEN, "read_only_token", detail)
+}
+
+/// 403: by a session of the console, only its own page may ask so.
+pub(super) fn cross_site() -> Problem {
+    let detail = "the browser does not say that the console's own page sent this; send the bearer token, or the header X-Paystream-Console \
+                  from a page of this origin";
+    Problem::new(StatusCode::FORBIDDEN, "cross_site", detail)
 }
 
 impl Audit {

@@ -1,9 +1,12 @@
-//! Lets only operators reach the tools under `/admin`: the request has to carry the token of one of them as a bearer token, and only one
-//! who may change things can send a request that does. The tools learn who asks: [`By`] is an extension of every request.
+//! Lets only operators reach the tools under `/admin`: the request has to carry the token of one of them as a bearer token, or the cookie
+//! of a session of the console, which was begun with such a token. Only one who may change things can send a request that does, and by a
+//! session only the console's own page can. The tools learn who asks: [`By`] is an extension of every request.
 
 use super::{
-    audit::{Audit, By, read_only},
+    audit::{Audit, By, cross_site, read_only},
     guesses::{Guess, Guesses},
+    same_origin, session,
+    sessions::{self, Sessions, SignedIn},
 };
 use crate::{
     access::{Operator, OperatorRole, Operators},
@@ -14,7 +17,7 @@ use crate::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderValue, Method, StatusCode, Version, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -34,12 +37,24 @@ pub(super) struct Entry {
     operators: Arc<RwLock<Operators>>,
     audit: Audit,
     guesses: Arc<Guesses>,
+    sessions: Arc<Sessions>,
     metrics: Arc<Metrics>,
 }
 
+/// Who asks, and by which session, unless by the token itself.
+struct Asking {
+    operator: Operator,
+    session: Option<SignedIn>,
+}
+
 impl Entry {
-    pub(super) fn new(operators: Arc<RwLock<Operators>>, audit: Audit, metrics: Arc<Metrics>) -> Self {
-        Self { operators, audit, guesses: Arc::default(), metrics }
+    pub(super) fn new(
+        operators: Arc<RwLock<Operators>>,
+        audit: Audit,
+        sessions: Arc<Sessions>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { operators, audit, guesses: Arc::default(), sessions, metrics }
     }
 
     /// The same routes, for operators. All others get a problem, whether the route exists or not.
@@ -47,22 +62,43 @@ impl Entry {
         routes.layer(middleware::from_fn_with_state(self, check))
     }
 
-    /// Finds out by the request's token which operator asks. A method that changes things is for those alone who may.
-    fn authorize(&self, method: &Method, headers: &HeaderMap) -> Result<Operator, AdminRefusal> {
+    /// Finds out by the request's token, or by its session, which operator asks. A method that changes things is for those alone who may,
+    /// and signing in and out is for all.
+    fn authorize(&self, head: &Parts) -> Result<Asking, AdminRefusal> {
         let operators = self.operators.read().unwrap_or_else(PoisonError::into_inner).clone();
         if operators.is_empty() {
             return Err(AdminRefusal::Closed);
         }
-        let given =
-            headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let given = given.ok_or(AdminRefusal::MissingToken)?;
-        let operator = operators.who_has(given).ok_or(AdminRefusal::WrongToken)?;
-        let is_look = matches!(*method, Method::GET | Method::HEAD);
-        if is_look || operator.role == OperatorRole::Write {
-            Ok(operator)
+        let asking = match head.headers.get(header::AUTHORIZATION) {
+            Some(given) => {
+                let token = given.as_bytes().strip_prefix(b"Bearer ").ok_or(AdminRefusal::MissingToken)?;
+                let operator = operators.who_has(token).ok_or(AdminRefusal::WrongToken)?;
+                Asking { operator, session: None }
+            }
+            None => self.by_session(head, &operators)?,
+        };
+        let may_all = is_look(&head.method) || head.uri.path() == session::PATH;
+        if may_all || asking.operator.role == OperatorRole::Write {
+            Ok(asking)
         } else {
             Err(AdminRefusal::ReadOnly)
         }
+    }
+
+    /// Finds out by the console's cookie which operator asks. Whether another page made the browser ask is checked before the session is
+    /// looked at.
+    fn by_session(&self, head: &Parts, operators: &Operators) -> Result<Asking, AdminRefusal> {
+        let port = same_origin::port(&head.uri, &head.headers);
+        if !sessions::has_cookie(&head.headers, &port) {
+            return Err(AdminRefusal::MissingToken);
+        }
+        let is_own = same_origin::may_be(&head.uri, &head.headers);
+        if !is_own || !(is_look(&head.method) || same_origin::is_deliberate(&head.headers)) {
+            return Err(AdminRefusal::CrossSite);
+        }
+        let (operator, session) =
+            self.sessions.of((&head.headers, &port), operators).ok_or(AdminRefusal::SessionOver)?;
+        Ok(Asking { operator, session: Some(session) })
     }
 
     /// Counts a refusal and answers it; a wrong token after a delay, which grows with the peer's wrong tokens.
@@ -91,6 +127,12 @@ fn problem(why: AdminRefusal) -> Problem {
             Problem::new(StatusCode::FORBIDDEN, "admin_closed", detail)
         }
         AdminRefusal::ReadOnly => read_only(),
+        AdminRefusal::CrossSite => cross_site(),
+        AdminRefusal::SessionOver => {
+            let detail = "the session of the console has ended; sign in again with the admin token";
+            Problem::new(StatusCode::UNAUTHORIZED, "session_over", detail)
+                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
         AdminRefusal::Host | AdminRefusal::MissingToken | AdminRefusal::WrongToken => {
             let detail = "send the admin token as a bearer token";
             Problem::new(StatusCode::UNAUTHORIZED, "bad_admin_token", detail)
@@ -111,14 +153,21 @@ fn too_many(version: Version) -> Response {
     problem.with(header::CONNECTION, HeaderValue::from_static("close")).into_response()
 }
 
-async fn check(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
-    let why = match entry.authorize(request.method(), request.headers()) {
-        Ok(operator) => {
-            request.extensions_mut().insert(By::new(operator, entry.operators, entry.audit, entry.metrics));
-            return next.run(request).await;
+const fn is_look(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+async fn check(State(entry): State<Entry>, request: Request, next: Next) -> Response {
+    let (mut head, body) = request.into_parts();
+    let why = match entry.authorize(&head) {
+        Ok(Asking { operator, session }) => {
+            let may_change = session.is_none() || same_origin::is_deliberate(&head.headers);
+            let by = By::new(operator, entry.operators, entry.audit, entry.metrics);
+            head.extensions.insert(by.within(session, may_change));
+            return next.run(Request::from_parts(head, body)).await;
         }
         Err(why) => why,
     };
-    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer.network());
-    entry.refuse(why, peer, request.version()).await
+    let peer = head.extensions.get::<Arrival>().map(|arrival| arrival.peer.network());
+    entry.refuse(why, peer, head.version).await
 }

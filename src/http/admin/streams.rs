@@ -46,7 +46,8 @@ pub(super) fn routes(streams: Known) -> Router {
         .with_state(streams)
 }
 
-fn other_role() -> Problem {
+/// 404: the route concerns streams, and the role of this node does not include them.
+pub(super) fn other_role() -> Problem {
     let detail = "this node only takes webhooks; ask one that streams (--role stream or all)";
     Problem::new(StatusCode::NOT_FOUND, "other_role", detail)
 }

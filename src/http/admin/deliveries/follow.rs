@@ -136,9 +136,13 @@ impl Follower {
             }
             if self.wrote.elapsed() >= HEARTBEAT {
                 self.wrote = Instant::now();
-                return Some(":\n".to_owned());
+                return Some(self.heartbeat().to_owned());
             }
         }
+    }
+
+    const fn heartbeat(&self) -> &'static str {
+        if self.wanted.heartbeat_events { "event: heartbeat\ndata: {}\n\n" } else { ":\n" }
     }
 
     fn close(&mut self, reason: &str) -> String {

@@ -21,7 +21,7 @@ const RECORDS: usize = 100;
 /// The most records of an answer: as many as one source has at most.
 const MAX_RECORDS: usize = 1024;
 
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "source",
     "outcome",
     "reason",
@@ -34,6 +34,7 @@ const PARAMETERS: [&str; 12] = [
     "limit",
     "before",
     "last_event_id",
+    "heartbeat",
 ];
 
 /// What is asked for.
@@ -53,6 +54,8 @@ pub(super) struct Wanted {
     pub(super) limit: usize,
     /// Only what comes before this place.
     pub(super) before: Option<DeliveryPlace>,
+    /// Whether heartbeats are events, which a script can see.
+    pub(super) heartbeat_events: bool,
 }
 
 impl Wanted {
@@ -89,6 +92,7 @@ impl Wanted {
             limit: one(asked, "limit", &format!("a number from 1 to {MAX_RECORDS}"), limit)?
                 .unwrap_or(RECORDS),
             before: one(asked, "before", "the `next` of an earlier answer", DeliveryPlace::from_str)?,
+            heartbeat_events: asked.flag("heartbeat", "event")?,
             sources: several(asked, "source", "", text)?.into_iter().map(source).collect::<Result<_, _>>()?,
         })
     }
