@@ -194,10 +194,16 @@ impl Source {
         }
     }
 
-    /// Returns how the provider is asked for payments, if it can be asked. Each event then needs a confirmation.
+    /// Returns how the provider is asked for payments, if it can be asked.
     #[must_use]
     pub const fn api(&self) -> Option<&Api> {
         self.api.as_ref()
+    }
+
+    /// Returns whether each event needs a confirmation: the provider can be asked, and not only on demand.
+    #[must_use]
+    pub fn confirms_events(&self) -> bool {
+        self.api.as_ref().is_some_and(|api| !api.is_on_demand())
     }
 
     /// Returns the log of one of the source's payments.
