@@ -206,6 +206,12 @@ impl Source {
         self.api.as_ref().is_some_and(|api| !api.is_on_demand())
     }
 
+    /// Returns whether an answer of the provider has no time because the webhooks, which say as much, have none: with one, it would count
+    /// before every later webhook of the same stage.
+    pub(crate) fn leaves_answers_untimed(&self) -> bool {
+        self.mapping.occurred_at.is_none() && self.api.as_ref().is_some_and(Api::is_on_demand)
+    }
+
     /// Returns the log of one of the source's payments.
     #[must_use]
     pub fn subject(&self, payment: &Name) -> Subject {

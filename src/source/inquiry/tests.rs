@@ -329,8 +329,21 @@ proptest::proptest! {
     }
 
     #[test]
+    fn whatever_a_payment_is_called_it_is_one_value_of_the_query(payment in "[!-~]{1,40}|[./%2eE&=]{1,8}") {
+        let source = source("flutterwave-v3");
+        if let Ok(request) = source.api().unwrap().request(&payment.parse().unwrap()) {
+            let url: reqwest::Url = request.uri().to_string().parse().unwrap();
+            let pairs: Vec<_> = url.query_pairs().collect();
+            proptest::prop_assert_eq!(pairs.len(), 1);
+            proptest::prop_assert_eq!((&*pairs[0].0, &*pairs[0].1), ("tx_ref", &*payment));
+            let there = "/v3/transactions/verify_by_reference";
+            proptest::prop_assert_eq!((url.host_str(), url.path()), (Some("api.flutterwave.com"), there));
+        }
+    }
+
+    #[test]
     fn any_answer_is_read_or_refused(body in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "\\PC{0,80}") {
-        for preset in ["mollie-classic", "opennode"] {
+        for preset in ["mollie-classic", "opennode", "braintree", "cashfree"] {
             let source = source(preset);
             for body in [&body[..], text.as_bytes(), format!("{{\"id\":\"p\",\"status\":{text}}}").as_bytes()] {
                 let _ = source.api().unwrap().read(&"p".parse().unwrap(), body, Time::LAST, 8);

@@ -182,12 +182,12 @@ fn every_provider_is_asked_or_its_preset_says_why_not() {
     );
     assert_eq!(
         asked("by `reconcile`"),
-        "braintree btcpay cashfree checkout coinbase-commerce flutterwave-v3 lemon-squeezy mollie paddle paypal paystack razorpay shopify \
+        "braintree btcpay cashfree checkout coinbase-commerce flutterwave-v3 lemon-squeezy mollie nowpayments paddle paypal paystack razorpay shopify \
          square stripe wise"
     );
     assert_eq!(
         asked("never: "),
-        "adyen adyen-platform authorize-net coinbase dlocal flutterwave klarna nowpayments plaid worldpay worldpay-wpg xendit"
+        "adyen adyen-platform authorize-net coinbase dlocal flutterwave klarna plaid worldpay worldpay-wpg xendit"
     );
     assert_eq!(asked("as your own"), "generic generic-timestamped standard-webhooks svix");
 }
