@@ -72,7 +72,7 @@ impl App {
             store::Settings::Redis(_) => None,
         };
         let history = config.store.history();
-        let store = store::open(config.store, Arc::clone(&metrics)).await?;
+        let (store, store_login) = store::open(config.store, Arc::clone(&metrics)).await?;
         let (limits, stream) = (Live::new(config.limits), Live::new(config.stream));
         let holds_bodies = config.holds_bodies;
         let common =
@@ -177,6 +177,7 @@ impl App {
             common,
             tls,
             store_settings,
+            store_login,
             fixed,
             tasks,
         })
@@ -194,8 +195,10 @@ pub struct Running {
     admin_hosts: HostNames,
     common: Common,
     tls: TlsServers,
-    /// The store of the start, with its password, which no setting shows.
+    /// The store of the start.
     store_settings: store::Settings,
+    /// How its connections log in, if it has any.
+    store_login: Option<store::redis::Login>,
     /// The settings that apply only after a restart, as they were at the start.
     fixed: Fixed,
     /// The tasks that run until the shutdown: confirmations, the hub, the accounting of streams, and the listeners.
@@ -231,9 +234,15 @@ impl Running {
         }
         if let (store::Settings::Redis(started), store::Settings::Redis(asked)) =
             (&self.store_settings, &config.store)
-            && !started.has_login_of(asked)
         {
-            tracing::warn!(key = "store", "the changed address or password applies after a restart");
+            if !started.has_servers_of(asked) {
+                tracing::warn!(key = "store", "the changed address applies after a restart");
+            } else if self.store_login.as_ref().is_some_and(|login| login.renew(asked)) {
+                tracing::info!(
+                    key = "store",
+                    "new connections to the store log in with the changed user or password"
+                );
+            }
         }
         for warning in config.tls.warnings() {
             tracing::warn!("{warning}");

@@ -14,12 +14,14 @@
 
 mod argument;
 mod audit;
+mod backfill;
 mod check;
 mod client;
 mod completions;
 mod config_file;
 mod deliveries;
 mod demo;
+mod doctor;
 mod erase;
 mod exit;
 mod man;
@@ -35,6 +37,7 @@ mod streams;
 mod table;
 mod token;
 mod trigger;
+mod verify;
 mod watch;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -65,9 +68,12 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Trigger(trigger::TriggerArgs),
+    Verify(verify::VerifyArgs),
     Watch(watch::WatchArgs),
+    Doctor(doctor::DoctorArgs),
     Quarantine(quarantine::QuarantineArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Backfill(backfill::BackfillArgs),
     Erase(erase::EraseArgs),
     Deliveries(deliveries::DeliveriesArgs),
     Streams(streams::StreamsArgs),
@@ -95,9 +101,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Verify(verify) => return block_on(verify.run()),
         Command::Store(store) => return block_on(store.run()),
+        Command::Doctor(doctor) => return block_on(doctor.run()),
         Command::Quarantine(quarantine) => return block_on(quarantine.run()),
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
+        Command::Backfill(backfill) => block_on(backfill.run()),
         Command::Erase(erase) => block_on(erase.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Streams(streams) => block_on(streams.run()),

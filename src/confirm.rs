@@ -253,6 +253,8 @@ impl Confirmations {
             place: failed.place().map(str::to_owned),
             found: None,
             bytes: None,
+            secret: None,
+            diagnosis: None,
             confirmation: Some(GivenUp {
                 attempts: pending.attempts.saturating_add(1),
                 since: pending.since,

@@ -27,6 +27,7 @@
 //! | `heal`      | reading from the store what notices failed to say |
 
 mod bell;
+mod flight;
 mod follower;
 mod frame;
 mod heads;

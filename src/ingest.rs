@@ -8,11 +8,14 @@
 //! Ingest knows payments and the store. It knows neither who watches nor any HTTP server.
 //!
 //! A delivery passes the files in one direction: `delivery` (the request) → `read` (verify, parse, map; with `long_work` if it is large) →
-//! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log) → `reply` (the answer, before it is written
-//! as HTTP). What is not understood passes `hold`, and comes back from there by `replay`. Beside that, `waiting` hands over events that waited for their payment, and `windows` says how much is left of the time for which providers retry. The room `source` knows how a source verifies deliveries and what their payloads mean.
+//! this file (append) → `outcome` (the result, and the acknowledgement rule) → `account` (metrics, the log line, the delivery log; with `examination` if it was rejected) → `reply` (the answer, before it is written
+//! as HTTP). What is not understood passes `hold`, and comes back from there by `replay`. `backfill` takes what a provider lists of its events on the same way, and `catch_up` does that by itself after a time without webhooks. Beside that, `waiting` hands over events that waited for their payment, `windows` says how much is left of the time for which providers retry, and `secrets` warns in the course of a rotation. The room `source` knows how a source verifies deliveries and what their payloads mean.
 
 mod account;
+mod backfill;
+mod catch_up;
 mod delivery;
+mod examination;
 mod hold;
 mod long_work;
 mod outcome;
@@ -20,9 +23,12 @@ mod payload;
 mod read;
 mod replay;
 mod reply;
+mod secrets;
 mod waiting;
 mod windows;
 
+pub use backfill::{BackfillError, Backfilled};
+pub use catch_up::catch_up;
 pub use delivery::Delivery;
 pub use outcome::Refusal;
 pub use replay::ReplayError;
@@ -34,18 +40,23 @@ use crate::{
     limits::{LimitHit, Limits},
     live::Live,
     metrics::Metrics,
+    outbound::Outbound,
     payment::{Event, Name, Time},
     source::{DEBOUNCE, EventSummary, MappedEvent, NoKey, Rejection, Source, Unclear, UnverifiedRequest},
     store::{Append, Appended, Labels, Parts, Placement, Store, StoreError},
 };
 use account::Account;
 use futures_util::future::{join, join_all};
-use http::{HeaderMap, header::CONTENT_ENCODING};
+use http::HeaderMap;
 use long_work::LongWork;
-use outcome::{Outcome, Taken};
+use outcome::{Dealt, Outcome, Taken};
 use payload::Payload;
 use read::{Read, ReadEvent};
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tokio::sync::{Notify, Semaphore};
 
 /// The way from a delivery into the store. All sources share one.
@@ -68,6 +79,8 @@ pub struct Ingest {
     holds_bodies: bool,
     /// The account of what comes of deliveries.
     account: Account,
+    /// Asks providers for their events. Built by the first backfill.
+    outbound: OnceLock<Outbound>,
 }
 
 impl Ingest {
@@ -92,6 +105,7 @@ impl Ingest {
             parts,
             holds_bodies: true,
             account,
+            outbound: OnceLock::new(),
         }
     }
 
@@ -104,14 +118,14 @@ impl Ingest {
     /// Takes one delivery to `source`, and returns the answer once everything that the answer acknowledges is durable.
     pub async fn deliver(&self, source: &Source, delivery: Delivery<'_>) -> Reply {
         let started = Instant::now();
-        let taken = match self.deliveries.try_acquire() {
+        let dealt = match self.deliveries.try_acquire() {
             Ok(_permit) => self.take(source, &delivery).await,
             Err(_) => {
                 self.metrics.limit_hits.count(LimitHit::Deliveries);
-                vec![Outcome::Deferred { reason: "overload" }.into()]
+                Outcome::Deferred { reason: "overload" }.into()
             }
         };
-        self.account.close(source, &delivery, taken, started)
+        self.account.close(source, &delivery, dealt, started)
     }
 
     /// Accounts for a delivery that did not get as far as [`deliver`](Self::deliver), and returns the answer.
@@ -127,17 +141,22 @@ impl Ingest {
         }
         let headers = &HeaderMap::new();
         let delivery = Delivery { headers, query: "", body: b"", received_at, peer };
-        self.account.close(source, &delivery, vec![Outcome::Refused(refusal).into()], Instant::now())
+        self.account.close(source, &delivery, Outcome::Refused(refusal).into(), Instant::now())
     }
 
     /// Verifies and reads a delivery, and returns what came of each of its events.
-    async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Vec<Taken> {
-        let Read { payload, events } = match self.open(source, delivery).await {
-            Err(outcome) => return vec![outcome.into()],
-            Ok(read) => read,
-        };
-        let payload = Payload::new(source, delivery, payload);
-        match events {
+    async fn take(&self, source: &Source, delivery: &Delivery<'_>) -> Dealt {
+        match self.open(source, delivery).await {
+            Err(outcome) => outcome.into(),
+            Ok(read) => self.take_read(source, delivery, read).await,
+        }
+    }
+
+    /// Takes what was read of a delivery, and returns what came of each of its events.
+    async fn take_read(&self, source: &Source, delivery: &Delivery<'_>, read: Read) -> Dealt {
+        let Read { secret, payload, events } = read;
+        let payload = Payload::new(source, delivery, secret.clone(), payload);
+        let taken = match events {
             Ok(events) if events.is_empty() => vec![Outcome::Ignored.into()],
             // The events are appended at once, so that a batch waits for one sync of the disk and not for one per event.
             Ok(events) => {
@@ -149,7 +168,8 @@ impl Ingest {
                 let outcome = self.quarantine(&payload, None, &summary, unclear).await;
                 vec![Taken { summary, outcome }]
             }
-        }
+        };
+        Dealt { secret, taken }
     }
 
     /// Appends one event of a delivery, or puts it in quarantine.
@@ -215,10 +235,6 @@ impl Ingest {
     /// else is wrong with the request.
     async fn open(&self, source: &Source, delivery: &Delivery<'_>) -> Result<Read, Outcome> {
         let Delivery { headers, body, received_at, peer, .. } = *delivery;
-        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
-            return Err(Outcome::Rejected(Rejection::ContentEncoding));
-        }
         let depth = self.limits.get().json_depth;
         let parts = source.request_parts(headers, delivery.query);
         let request = UnverifiedRequest { parts, body, received_at, key: None };

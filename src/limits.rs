@@ -30,6 +30,8 @@ pub enum LimitHit {
     DeliveryRecords,
     /// A request to follow the deliveries was refused, because as many as may were followed already.
     DeliveryFollowers,
+    /// A peer sent a source more than [`Limits::failed_signatures_per_peer`].
+    FailedSignaturesPerPeer,
     /// A source had more than [`Limits::failed_signatures_per_second`].
     FailedSignaturesPerSecond,
     /// A connection did not send its first head within [`Limits::first_head_timeout`].
@@ -124,6 +126,8 @@ pub struct Limits {
     pub accepts_per_second: usize,
     /// The most failed signatures of one source per second; beyond that, those that fail get 429.
     pub failed_signatures_per_second: u32,
+    /// The most failed signatures of one source and peer per second; beyond that, those that fail get 429.
+    pub failed_signatures_per_peer: u32,
     /// The longest wait of a long poll.
     pub wait: Duration,
 }
@@ -154,6 +158,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             accepts_per_second: 2_000,
             failed_signatures_per_second: 100,
+            failed_signatures_per_peer: 20,
             wait: Duration::from_secs(60),
         }
     }

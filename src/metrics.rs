@@ -3,11 +3,13 @@
 //! No label holds a payment, a token or anything else that a client chooses: the names of sources come from the configuration, and all
 //! other label values from closed sets in the code (`labels`).
 
+mod buckets;
 mod counts;
 mod folder;
 mod labels;
 #[cfg(target_os = "linux")]
 mod process;
+mod servers;
 mod windows;
 
 pub use counts::Counts;
@@ -17,9 +19,11 @@ pub use labels::{
     HandshakeOutcome, HealCause, LabelOutcome, ListenerLabel, PartOutcome, ReasonLabel, RefusalReason,
     ReloadCause, ReloadLabels, ReloadOutcome, ResumeKind, ServerLabel, SourceLabel, StoreFault,
 };
+pub use servers::Servers;
 pub use windows::RetryWindow;
 
 use crate::limits::LimitHit;
+use buckets::LATENCY_BUCKETS;
 use folder::FolderCollector;
 use prometheus_client::{
     encoding::text,
@@ -29,11 +33,6 @@ use prometheus_client::{
 use std::sync::{Arc, atomic::AtomicU64};
 use strum::VariantArray as _;
 use windows::RetryWindows;
-
-/// Upper bounds of the buckets for times inside the gateway, in seconds: from 0.1 ms to 10 s.
-const LATENCY_BUCKETS: [f64; 16] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
 
 /// Upper bounds of the buckets for the time from a provider's event to its webhook, in seconds: from 50 ms to a day.
 const PROVIDER_BUCKETS: [f64; 12] =
@@ -107,12 +106,10 @@ pub struct Metrics {
     /// Whether the store does now what this node needs of it (1) or not (0): it takes appends as durably as configured or, on a node
     /// without webhooks, answers.
     pub store_ready: Gauge,
-    /// Whether each Redis server that the store uses as a primary is connected (1) or not (0).
-    pub store_server_up: Family<ServerLabel, Gauge>,
-    /// Writes that wait for each of them.
-    pub store_server_queue: Family<ServerLabel, Gauge>,
-    /// Writes that each of them has answered, as durably as configured.
-    pub store_server_writes: Family<ServerLabel, Counter>,
+    /// Events that providers were asked for, by source and outcome.
+    backfilled: Family<ConfirmationLabels, Counter>,
+    /// How each Redis server does that the store uses as a primary.
+    pub store_servers: Servers,
     /// How full the data folder of the embedded store is.
     folder: Arc<FolderCollector>,
     /// The time that streams were open, summed over all streams, in seconds.
@@ -164,9 +161,8 @@ impl Metrics {
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             store_ready: Gauge::default(),
-            store_server_up: Family::default(),
-            store_server_queue: Family::default(),
-            store_server_writes: Family::default(),
+            backfilled: Family::default(),
+            store_servers: Servers::default(),
             folder: Arc::default(),
             stream_seconds: Counter::default(),
             stale_stream_seconds: Counter::default(),
@@ -302,20 +298,11 @@ impl Metrics {
             self.store_ready.clone(),
         );
         to.register(
-            "store_server_up",
-            "Whether a Redis server that the store uses as a primary is connected, by server",
-            self.store_server_up.clone(),
+            "backfilled_events",
+            "Events that a provider was asked for, by source and outcome",
+            self.backfilled.clone(),
         );
-        to.register(
-            "store_server_queue",
-            "Writes that wait for a Redis server, by server",
-            self.store_server_queue.clone(),
-        );
-        to.register(
-            "store_server_writes",
-            "Writes that a Redis server has answered as durably as configured, by server",
-            self.store_server_writes.clone(),
-        );
+        self.store_servers.register(to);
         to.register_collector(Box::new(Arc::clone(&self.folder)));
         to.register_with_unit(
             "stream",
@@ -345,6 +332,18 @@ impl Metrics {
             let labels = ConfirmationLabels { source: source.to_owned(), outcome: outcome.word() };
             let _at_zero = self.confirmations.get_or_create(&labels);
         }
+    }
+
+    /// Counts an event that a provider was asked for, by source and outcome.
+    pub fn backfilled(&self, source: &str, outcome: &'static str) {
+        let labels = ConfirmationLabels { source: source.to_owned(), outcome };
+        self.backfilled.get_or_create(&labels).inc();
+    }
+
+    /// Counts a fault of the connections to a Redis server, given by host and port.
+    pub fn store_fault(&self, server: &str, fault: StoreFault) {
+        self.store_faults.count(fault);
+        self.store_servers.fault(server, fault);
     }
 
     /// Shows how much of a source's retry window is used.

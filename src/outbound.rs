@@ -42,9 +42,9 @@ pub enum OutboundError {
     /// The request could not be sent, or its answer did not come in time.
     #[error("no answer: {0}")]
     Unanswered(String),
-    /// The answer is longer than the limit.
-    #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
-    TooLong,
+    /// The answer is longer than so many bytes.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl Outbound {
@@ -62,15 +62,24 @@ impl Outbound {
         Ok(Self { client })
     }
 
-    /// Sends one request and reads its whole answer.
+    /// Sends one request and reads its whole answer, of at most 256 KiB.
     pub async fn ask(&self, request: http::Request<Bytes>) -> Result<ProviderAnswer, OutboundError> {
+        self.ask_for(request, MAX_ANSWER_BYTES).await
+    }
+
+    /// Sends one request and reads its whole answer, of at most `most` bytes.
+    pub async fn ask_for(
+        &self,
+        request: http::Request<Bytes>,
+        most: usize,
+    ) -> Result<ProviderAnswer, OutboundError> {
         let mut response = self.client.execute(request.try_into()?).await?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(OutboundError::TooLong);
+            if body.len() + chunk.len() > most {
+                return Err(OutboundError::TooLong(most));
             }
             body.extend_from_slice(&chunk);
         }
@@ -161,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_bounded() {
-        assert!(matches!(asked("/long").await, Err(OutboundError::TooLong)));
+        assert!(matches!(asked("/long").await, Err(OutboundError::TooLong(_))));
     }
 
     #[tokio::test]

@@ -9,11 +9,14 @@
 //! | `mapping` | the way from values to the facts of an event |
 //! | `verify`  | recipes and adapters, secrets, fetched keys, reasons to reject |
 //! | `inquiry` | the request that asks the provider for a payment, and the meaning of the answer |
+//! | `backfill` | the request for a provider's past events, and the events in the answer |
 //! | `preset`  | a provider in one file: loading, checking and compiling it, and the tables for people |
 //! | `build` | the way from settings to a source that works |
 //! | `settings`, `error` | the configuration of a source, and what can be wrong with it |
 //! | `sources` | the registry of sources, by name |
 //! | `kept`    | what is kept of an event in quarantine, and whether it can be read again |
+//! | `secret`  | a source's secrets: from when until when each is good, and when it was last of use |
+//! | `diagnosis` | why a delivery was not verified, for operators |
 //! | `alone` | single steps of a delivery's way, for benches |
 //! | `throttle` | the rate limit for deliveries without a valid signature |
 //! | `retries` | how the provider sends a webhook again, and when it stops |
@@ -21,7 +24,9 @@
 //! | `providers/*.toml` | the built-in presets |
 
 mod alone;
+mod backfill;
 mod build;
+mod diagnosis;
 mod error;
 mod failures;
 #[cfg(any(test, fuzzing))]
@@ -32,6 +37,7 @@ mod mapping;
 mod payload;
 mod preset;
 mod retries;
+mod secret;
 mod settings;
 mod sources;
 #[cfg(test)]
@@ -39,6 +45,9 @@ pub(crate) mod testing;
 mod throttle;
 mod verify;
 
+pub(crate) use backfill::PastPage;
+pub use backfill::{PageError, Past, PastCursor, PastCursorError};
+pub(crate) use diagnosis::{Diagnosis, Examiner, Sample};
 pub use error::SourceError;
 pub use failures::{DeliveryEnd, Failing};
 pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
@@ -50,21 +59,23 @@ pub use payload::{PointerError, Unclear};
 pub(crate) use preset::ReplyRule;
 pub use preset::{PresetError, ignored_table, preset_table, presets};
 pub use retries::Retries;
+pub use secret::{SecretState, SourceSecret};
 pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;
-pub(crate) use throttle::Throttled;
+pub use throttle::Unverified;
+pub(crate) use throttle::{Rates, Throttled};
 pub use verify::SecretError;
-pub(crate) use verify::{NoKey, Rejection, UnverifiedRequest};
+pub(crate) use verify::{NoKey, ProvenDelivery, Rejection, UnverifiedRequest};
 
 use crate::payment::{Name, Subject, Time, Trust};
 use failures::Failures;
-use http::HeaderMap;
+use http::{HeaderMap, header::CONTENT_ENCODING};
 use mapping::{Mapping, Terms};
 use payload::{OptionValues, Reader};
 use serde_json::Value;
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 use throttle::Throttle;
-use verify::{KeyRing, Verifier};
+use verify::{Check, KeyRing, Verifier};
 
 /// A source: it verifies, reads and signs the deliveries of one provider account. Every delivery shares it; nothing in it changes
 /// but the keys that it fetches, its rate limit and its failures.
@@ -95,18 +106,25 @@ pub struct Source {
     pub(crate) terms: Terms,
     /// How the provider is asked for payments, if it is.
     pub(crate) api: Option<Api>,
+    /// How the provider is asked for its past events, if it is.
+    pub(crate) past: Option<Past>,
     /// The rate limit for deliveries without a valid signature.
     pub(crate) throttle: Throttle,
     /// How its provider sends a webhook again.
     pub(crate) retries: Retries,
     /// Its deliveries that failed by our own fault. A source that replaces this one after a reload shares them.
     pub(crate) failures: Arc<Failures>,
+    /// Finds out why a delivery was not verified.
+    pub(crate) examiner: Arc<Examiner>,
+    /// The examiners of all sources of the process, with whose secrets a delivery may have been signed by mistake.
+    pub(crate) beside: Arc<[Arc<Examiner>]>,
 }
 
 impl Source {
-    /// Takes over the failures of an earlier source of the same name, and the keys that it has fetched, if both fetch from the same place.
+    /// Takes over the failures of an earlier source of the same name, when its secrets were last of use, and the keys that it has fetched, if both fetch from the same place.
     fn inherit(&mut self, earlier: &Self) {
         self.failures = Arc::clone(&earlier.failures);
+        self.verifier.inherit(&earlier.verifier);
         if let (Some(keys), Some(earlier)) = (&mut self.keys, &earlier.keys) {
             keys.inherit(earlier);
         }
@@ -117,13 +135,17 @@ impl Source {
         RequestParts { headers, query, options: &self.options }
     }
 
-    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The outer error says why
-    /// the request is rejected, the inner one why its verified body cannot be read.
+    /// Verifies a request, then parses its body to a payload that nests at most `json_depth` levels deep. The error says why the request
+    /// is rejected.
     pub(crate) fn open(
         &self,
         request: UnverifiedRequest<'_>,
         json_depth: usize,
-    ) -> Result<Result<Value, Unclear>, Rejection> {
+    ) -> Result<ProvenDelivery, Rejection> {
+        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if request.parts.headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
+            return Err(Rejection::ContentEncoding);
+        }
         self.verifier.open(request, &self.reader, json_depth)
     }
 
@@ -157,10 +179,21 @@ impl Source {
         self.mapping.read(&self.terms, received_at, parts, event, summary)
     }
 
-    /// Admits one more delivery without a valid signature, and returns how many were refused since the last one that was admitted.
-    /// Fails if this one exceeds the rate limit.
-    pub(crate) fn admit_unproven(&self, per_second: u32, now: Instant) -> Result<u64, Throttled> {
-        self.throttle.admit(per_second, now)
+    /// Admits one more delivery without a valid signature from an address, and returns how many were refused since the last one that was
+    /// admitted. Fails if this one exceeds a rate limit.
+    pub(crate) fn admit_unproven(
+        &self,
+        from: Option<IpAddr>,
+        rates: Rates,
+        now: Instant,
+    ) -> Result<u64, Throttled> {
+        self.throttle.admit(from, rates, now)
+    }
+
+    /// Returns the peers that sent deliveries without a valid signature in the last quarter of an hour, those with the most first.
+    #[must_use]
+    pub fn unverified(&self, now: Instant) -> Vec<Unverified> {
+        self.throttle.peers(now)
     }
 
     /// Notes how a delivery ended that says how well the gateway works.
@@ -185,13 +218,19 @@ impl Source {
         &self.retries
     }
 
-    /// Returns the answer to a provider's challenge, which comes by GET, or `None` if the provider only checks that the endpoint exists.
+    /// Returns the answer to a provider's challenge, which comes by GET at a time, or `None` if the provider only checks that the
+    /// endpoint exists.
     #[must_use]
-    pub fn answer(&self, query: &str) -> Option<String> {
-        match &self.verifier {
-            Verifier::Adapter(adapter) => adapter.answer(self.request_parts(&HeaderMap::new(), query)),
-            Verifier::Recipe(_) => None,
+    pub fn answer(&self, query: &str, now: Time) -> Option<String> {
+        match self.verifier.check_at(now)? {
+            Check::Adapter(adapter) => adapter.answer(self.request_parts(&HeaderMap::new(), query)),
+            Check::Recipe(_) => None,
         }
+    }
+
+    /// Returns what operators are told of each of its secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = SecretState> {
+        self.verifier.secrets()
     }
 
     /// Returns how the provider is asked for payments, if it can be asked.
@@ -210,6 +249,27 @@ impl Source {
     /// before every later webhook of the same stage.
     pub(crate) fn leaves_answers_untimed(&self) -> bool {
         self.mapping.occurred_at.is_none() && self.api.as_ref().is_some_and(Api::is_on_demand)
+    }
+
+    /// Returns how the provider is asked for its past events, if it can be asked.
+    #[must_use]
+    pub const fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
+    }
+
+    /// Parses a body that nests at most `json_depth` levels deep, and for which something else vouches than a signature.
+    pub(crate) fn parse(&self, body: &[u8], json_depth: usize) -> Result<Value, Unclear> {
+        self.reader.parse(body, json_depth)
+    }
+
+    /// Returns the payload of a delivery that carries an event alone.
+    pub(crate) fn as_delivery(&self, event: &Value) -> Value {
+        let Some(each) = &self.reader.each else { return event.clone() };
+        let mut payload = Value::Array(vec![event.clone()]);
+        for name in each.tokens().iter().rev() {
+            payload = Value::Object([(name.to_string(), payload)].into_iter().collect());
+        }
+        payload
     }
 
     /// Returns the log of one of the source's payments.
@@ -240,14 +300,20 @@ impl Source {
         &self.reply_rule
     }
 
-    /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret.
+    /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret that
+    /// is good then.
     /// There are none if the source is verified by an adapter. If only the provider's private key can sign, the signature is empty.
     #[must_use]
     pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        match &self.verifier {
-            Verifier::Recipe(verifier) => verifier.sign(body, at, delivery_id, &self.options).headers,
-            Verifier::Adapter(_) => Vec::new(),
+        match self.verifier.check_at(at) {
+            Some(Check::Recipe(verifier)) => verifier.sign(body, at, delivery_id, &self.options).headers,
+            Some(Check::Adapter(_)) | None => Vec::new(),
         }
+    }
+
+    /// Returns what finds out why a delivery was not verified, and that of every source.
+    pub(crate) fn examiners(&self) -> (Arc<Examiner>, Arc<[Arc<Examiner>]>) {
+        (Arc::clone(&self.examiner), Arc::clone(&self.beside))
     }
 
     /// Returns the name of the source's preset.

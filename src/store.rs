@@ -57,7 +57,7 @@ pub use log::{Entry, Log, MAX_LOG};
 pub use notice::{Interruption, NOTICE_BACKLOG, Notice, NoticeBody, NoticedEvent};
 pub use parts::{MAX_WAIT, Parts, Placement};
 pub use record::{
-    GivenUp, HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, OutcomeKind,
+    Finding, GivenUp, HELD_BYTES, HELD_FOR, HELD_PER_SHARE, Held, HeldId, HeldIdError, Holding, OutcomeKind,
     QuarantineClass, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage, Settling, ValueKind,
 };
@@ -119,17 +119,22 @@ pub enum OpenError {
     Redis(redis::ServerError),
 }
 
-/// Opens the store that is configured.
-pub async fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Arc<dyn Store>, OpenError> {
+/// Opens the store that is configured. Returns with it how its connections log in, if it has any.
+pub async fn open(
+    settings: Settings,
+    metrics: Arc<Metrics>,
+) -> Result<(Arc<dyn Store>, Option<redis::Login>), OpenError> {
     match settings {
         Settings::Embedded(settings) => {
             let open = move || embedded::Embedded::open(&settings, metrics);
             let opened = tokio::task::spawn_blocking(open).await;
             let store = opened.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()));
-            Ok(Arc::new(store.map_err(OpenError::Embedded)?))
+            Ok((Arc::new(store.map_err(OpenError::Embedded)?), None))
         }
         Settings::Redis(settings) => {
-            Ok(Arc::new(redis::Redis::open(settings, metrics).await.map_err(OpenError::Redis)?))
+            let store = redis::Redis::open(settings, metrics).await.map_err(OpenError::Redis)?;
+            let login = store.login();
+            Ok((Arc::new(store), Some(login)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The command line, as it is typed.
 
-use crate::{peers, scale, workload};
+use crate::{model, peers, scale, workload};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Dashboards(workload::Dashboards),
     /// Holds a million streams on this machine, over as many gateway processes as that takes, and posts to them.
     Scale(scale::Scale),
+    /// Reckons what a gateway of many nodes over many Redis primaries would need, from measured costs. Nothing is started.
+    Model(model::Model),
     /// Shows two reports side by side.
     Compare {
         /// A report that --json wrote.

@@ -19,6 +19,7 @@
 //! | `stats`, `proc`, `clock` | counts and histograms; what the kernel tells; one clock for all processes |
 //! | `report`    | JSON, table, page, comparison |
 //! | `gateway`   | a gateway of the run's own |
+//! | `model`     | what many nodes over many Redis primaries would need |
 //! | `scale`     | a million streams over many gateway processes |
 //! | `redis_server` | a Redis of the run's own |
 //! | `peers`     | this gateway and others side by side |
@@ -31,6 +32,7 @@ mod clock;
 mod common;
 mod dashboards;
 mod gateway;
+mod model;
 mod output;
 mod pauses;
 mod peers;
@@ -87,6 +89,7 @@ fn run(command: &Command) -> Result<bool> {
         Command::Stalled(arguments) => publish(&workload::stalled(arguments)?, &arguments.common),
         Command::Dashboards(arguments) => publish(&workload::dashboards(arguments)?, &arguments.common),
         Command::Scale(arguments) => publish(&scale::scale(arguments)?, &arguments.common),
+        Command::Model(asked) => model::model(asked).map(|()| true),
         Command::Compare { before, after } => {
             let reports = [(before, read(before)?), (after, read(after)?)];
             output::print(&report::compare::table(&reports), &mut std::io::stdout());

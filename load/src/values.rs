@@ -16,6 +16,13 @@ pub(crate) fn seconds(text: &str) -> Result<f64> {
     Ok(seconds)
 }
 
+/// Parses a figure above nothing.
+pub(crate) fn positive(text: &str) -> Result<f64> {
+    let figure = text.parse()?;
+    ensure!(figure > 0.0 && figure <= 1e12, "not a number above 0");
+    Ok(figure)
+}
+
 /// Parses a rate per second.
 pub(crate) fn per_second(text: &str) -> Result<f64> {
     let rate = text.parse()?;

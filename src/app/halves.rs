@@ -7,7 +7,7 @@ use crate::{
     confirm::Confirmations,
     http::{self, Public, Webhooks},
     hub::Hub,
-    ingest::{Ingest, hand_over, watch_windows},
+    ingest::{Ingest, catch_up, hand_over, watch_windows},
     limits::Limits,
     live::Live,
     metrics::Metrics,
@@ -88,7 +88,8 @@ impl IngestHalf {
     }
 
     /// Starts the task that asks providers about the payments that their webhooks hinted at, the one that hands over events which waited
-    /// for their payments, and the one that watches the windows of the providers' retries.
+    /// for their payments, the one that asks providers for the events of a time without webhooks, and the one that watches the windows of the
+    /// providers' retries.
     pub(super) fn spawn(&self, common: &Common, tasks: &mut JoinSet<anyhow::Result<()>>) {
         let (sources, metrics) = (Arc::clone(&self.sources), Arc::clone(&self.metrics));
         let watching = watch_windows(sources, metrics, common.shutdown.clone());
@@ -101,6 +102,12 @@ impl IngestHalf {
         let handing_over = hand_over(sources, store, parts, metrics, common.shutdown.clone());
         tasks.spawn(async move {
             handing_over.await;
+            Ok(())
+        });
+        let (ingest, sources) = (Arc::clone(&self.ingest), Arc::clone(&self.sources));
+        let catching_up = catch_up(ingest, sources, common.shutdown.clone());
+        tasks.spawn(async move {
+            catching_up.await;
             Ok(())
         });
         let confirming = Arc::clone(&self.confirmations).run();

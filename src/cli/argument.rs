@@ -6,7 +6,7 @@ use crate::{
     config::duration,
     payment::{Name, NameError, Time},
 };
-use reqwest::Url;
+use reqwest::{Url, header::HeaderValue};
 use std::time::Duration;
 
 /// Parses the name of a payment or realm.
@@ -44,4 +44,20 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
     } else {
         Err("it must begin with http:// or https://".to_owned())
     }
+}
+
+/// Parses an `http` or `https` URL that holds no password and no query, since it is shown.
+pub(super) fn bare_url(text: &str) -> Result<Url, String> {
+    let url = url(text)?;
+    let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if is_bare { Ok(url) } else { Err("it must have no user, no password and no query".to_owned()) }
+}
+
+/// Parses an origin in the form that browsers send: scheme, host and perhaps a port.
+pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
+    let url = url(text)?;
+    let origin = url.origin().ascii_serialization();
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let value = HeaderValue::from_str(&origin).ok().filter(|_| is_bare && url.username().is_empty());
+    value.ok_or_else(|| "write it like https://shop.example, without a path".to_owned())
 }

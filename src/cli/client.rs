@@ -173,6 +173,24 @@ pub(super) fn url_of(listener: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, listener.port()))
 }
 
+/// The innermost cause, which is the most specific: `Connection refused`. It does not name the URL, whose query may hold a token.
+pub(super) fn root(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    // An error without a cause, such as one of time, would name the URL itself.
+    cause.downcast_ref::<reqwest::Error>().map_or_else(|| cause.to_string(), without_url)
+}
+
+fn without_url(error: &reqwest::Error) -> String {
+    let text = error.to_string();
+    match error.url() {
+        Some(url) => text.replace(url.as_str(), "the URL"),
+        None => text,
+    }
+}
+
 /// `url` with more path segments, each of them escaped.
 pub(super) fn below(url: &Url, segments: &[&str]) -> Url {
     let mut url = url.clone();

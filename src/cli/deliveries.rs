@@ -50,6 +50,9 @@ pub(super) struct DeliveriesArgs {
     /// Only events of this type, in the provider's word; may be repeated
     #[arg(long = "type", value_name = "TYPE")]
     kinds: Vec<String>,
+    /// Only what this secret verified, by its name, such as env:ACME_SECRET; may be repeated
+    #[arg(long, value_name = "NAME")]
+    secret: Vec<String>,
     /// Only what was received since: a time, or how long ago that is, such as 15m
     #[arg(long, value_name = "TIME", value_parser = argument::moment)]
     since: Option<Time>,
@@ -108,7 +111,7 @@ impl DeliveriesArgs {
             records.iter().try_for_each(|record| output::say(&record.to_string()))?;
         } else {
             let mut table = Table::new(&COLUMNS.map(|(title, _, _)| title));
-            records.iter().for_each(|record| table.row(COLUMNS.map(|(_, key, _)| word(record, key))));
+            records.iter().for_each(|record| table.row(COLUMNS.map(|(_, key, _)| cell(record, key))));
             table.print()?;
         }
         if let Some(next) = page.get("next").and_then(Value::as_str) {
@@ -127,6 +130,7 @@ impl DeliveriesArgs {
             ("reason", &self.reason),
             ("event", &self.event),
             ("type", &self.kinds),
+            ("secret", &self.secret),
         ];
         for (key, values) in lists {
             values.iter().for_each(|value| {
@@ -228,8 +232,17 @@ impl Following<'_> {
         if self.args.json {
             return Ok(output::say(&event.data)?);
         }
-        let cells = COLUMNS.map(|(_, key, width)| format!("{:<width$}", word(&record, key)));
+        let cells = COLUMNS.map(|(_, key, width)| format!("{:<width$}", cell(&record, key)));
         Ok(output::say(cells.join("  ").trim_end())?)
+    }
+}
+
+/// What stands in a column. Why a webhook was not verified stands behind the reason.
+fn cell(record: &Value, key: &str) -> String {
+    let text = word(record, key);
+    match record.pointer("/diagnosis/cause").and_then(Value::as_str) {
+        Some(cause) if key == "reason" => format!("{text} ({cause})"),
+        _ => text,
     }
 }
 

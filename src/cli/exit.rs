@@ -1,6 +1,7 @@
 //! The failures of commands, and the exit code of each: 1 if something failed while the command was running, 2 if the arguments or
 //! the configuration are wrong and nothing was started. `reconcile` compares, so there 1 means that something differs, and 2 that
-//! the comparison was not possible.
+//! the comparison was not possible; `verify` tries a webhook, so there 1 means that it is rejected; for `doctor`, 1 means that it found
+//! something, and 2 that it could not try.
 
 use super::output;
 use crate::config::ConfigMistakes;

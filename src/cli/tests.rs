@@ -55,6 +55,8 @@ fn commands_are_understood() {
         "paystream trigger --source acme --payment p refund --fast --amount 1 --currency JPY --url http://[::1]:1/x",
         "paystream trigger --list",
         "paystream watch --payment p --url https://pay.example --until-finished",
+        "paystream doctor --url https://pay.example --payment p --token t --origin https://shop.example --seconds 600",
+        "paystream doctor --url https://pay.example/behind/a/path --config f.toml --heartbeat 30s --json",
     ] {
         assert!(parse(line).is_ok(), "{line}");
     }
@@ -77,6 +79,14 @@ fn wrong_arguments_are_refused_with_exit_code_2() {
         "paystream trigger --source acme --payment p --url ftp://x",
         "paystream watch",
         "paystream watch --payment p --url nowhere",
+        "paystream doctor --payment p",
+        "paystream doctor --url https://pay.example",
+        "paystream doctor --url https://pay.example --payment p --seconds 601",
+        "paystream doctor --url https://pay.example --payment p --seconds 0",
+        "paystream doctor --url https://user:password@pay.example --payment p",
+        "paystream doctor --url https://pay.example/?access_token=t --payment p",
+        "paystream doctor --url https://pay.example --payment p --origin shop.example",
+        "paystream doctor --url https://pay.example --payment p --origin https://shop.example/checkout",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

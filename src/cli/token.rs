@@ -60,7 +60,7 @@ impl TokenArgs {
         let kid = self.kid.as_deref();
         let all = self.payments.iter().any(|payment| payment.as_str() == ALL);
         let signer = TokenSigner { kid, realm: &self.realm, all };
-        let Signing { access, kids } =
+        let Signing { access, kids, .. } =
             self.config.read(|file, environment| Signing::load(file, environment, signer))?;
         let usage = |error: MintError| Usage(error.to_string());
         if let Some(kid) = kid.filter(|kid| !kids.iter().any(|known| known == kid)) {

@@ -114,7 +114,10 @@ impl Follower<'_> {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_builder() => return Err(error.into()),
             Ok(Err(error)) => {
-                return Ok(ConnectionEnd::Broken(format!("the connection failed ({})", root(&error))));
+                return Ok(ConnectionEnd::Broken(format!(
+                    "the connection failed ({})",
+                    client::root(&error)
+                )));
             }
             Err(_) => return Ok(ConnectionEnd::Broken("the gateway did not answer".to_owned())),
         };
@@ -150,7 +153,7 @@ impl Follower<'_> {
         let why = loop {
             let chunk = match timeout(SILENCE, chunks.next()).await {
                 Ok(Some(Ok(chunk))) => chunk,
-                Ok(Some(Err(error))) => break format!("the connection broke ({})", root(&error)),
+                Ok(Some(Err(error))) => break format!("the connection broke ({})", client::root(&error)),
                 Ok(None) => break "the stream ended".to_owned(),
                 Err(_) => break "the gateway sent nothing for too long".to_owned(),
             };
@@ -201,15 +204,6 @@ fn refusal(status: StatusCode, body: &str) -> String {
         _ => "",
     };
     format!("the gateway answered {status}{detail}{remedy}")
-}
-
-/// The innermost cause, which is the most specific: `Connection refused`.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// How long to wait before the next attempt: at least what the gateway asked for, longer after each failure, and random up to twice

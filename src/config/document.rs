@@ -50,6 +50,14 @@ pub(super) struct Section<'d> {
     resolves_secrets: bool,
 }
 
+/// An item of a list that may hold texts and tables.
+pub(super) enum TextOrTable<'d> {
+    /// A text.
+    Text(String),
+    /// A table. Whoever takes it apart calls [`Section::end`].
+    Table(Section<'d>),
+}
+
 /// The place of a value, for messages.
 #[derive(Clone)]
 pub(super) enum Location {

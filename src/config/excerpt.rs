@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{access::Access, source::Source};
 use secrecy::SecretString;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// What a command needs to sign tokens.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Signing {
     pub access: Access,
     /// The names of all configured keys.
     pub kids: Vec<String>,
+    /// The longest silence of a stream, after which the gateway sends a heartbeat.
+    pub heartbeat: Duration,
 }
 
 /// What a command needs to post webhooks to a source.
@@ -55,8 +57,8 @@ impl Signing {
         signer: TokenSigner<'_>,
     ) -> Result<Self, ConfigMistakes> {
         load(file, environment, |document| {
-            let Parts { access, kids, .. } = read::parts(document, &SecretScope::SigningKey(signer));
-            Some(Self { access: access?, kids })
+            let Parts { access, kids, stream, .. } = read::parts(document, &SecretScope::SigningKey(signer));
+            Some(Self { access: access?, kids, heartbeat: stream.heartbeat })
         })
     }
 }

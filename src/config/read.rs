@@ -173,6 +173,7 @@ fn limits(mut section: Section<'_>) -> Limits {
     let backlog = small("backlog", default.backlog);
     let failed_signatures_per_second =
         small("failed_signatures_per_second", default.failed_signatures_per_second);
+    let failed_signatures_per_peer = small("failed_signatures_per_peer", default.failed_signatures_per_peer);
     let mut span =
         |key, default| section.duration(key, &(Duration::from_millis(100)..=HOUR)).unwrap_or(default);
     let first_head_timeout = span("first_head_timeout", default.first_head_timeout);
@@ -192,6 +193,7 @@ fn limits(mut section: Section<'_>) -> Limits {
     Limits {
         backlog,
         failed_signatures_per_second,
+        failed_signatures_per_peer,
         first_head_timeout,
         head_timeout,
         body_timeout,

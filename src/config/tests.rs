@@ -276,7 +276,7 @@ fn mistakes_of_sources_and_keys_are_found_too() {
         (format!("{SOURCE}realm = \"a b\""), "[[source]] realm: \"a b\" is not the name of a realm"),
         (
             format!("{SOURCE}[source.api]\nkey = \"env:MOLLIE_API_KEY\""),
-            "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has no [confirm]",
+            "paystream.toml:5: [[source]] \"a\": api: the preset `generic` has neither [confirm] nor [backfill]",
         ),
         (
             format!("{SOURCE}[source.api]"),

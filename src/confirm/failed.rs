@@ -93,7 +93,7 @@ impl Failed {
 impl From<OutboundError> for Failed {
     fn from(error: OutboundError) -> Self {
         match error {
-            OutboundError::TooLong => {
+            OutboundError::TooLong(_) => {
                 Self::Unclear(Unclear { code: "answer_too_long", at: "answer".to_owned() })
             }
             OutboundError::Unanswered(_) => Self::Unavailable { why: error.to_string(), retry_after: None },

@@ -19,10 +19,12 @@
 //! | `backup`    | a copy of all that the store holds |
 //! | `erase`     | removal of all about one payment |
 //! | `sources`   | the sources, and whether their deliveries fail |
+//! | `backfill`  | the provider's events since a time |
 //! | `reconcile` | one payment, compared with what its provider says |
 
 mod answer;
 mod audit;
+mod backfill;
 mod backup;
 mod deliveries;
 mod erase;
@@ -115,6 +117,7 @@ impl Admin {
         let waiting = waiting::routes(sources.clone(), Arc::clone(&store), parts);
         let deliveries =
             Deliveries::new(sources.clone(), Arc::clone(&store), Arc::clone(&metrics), shutdown.clone());
+        let backfills = backfill::routes(ingest.clone().zip(sources.clone()));
         let quarantine = Quarantine { sources: sources.clone(), store: Arc::clone(&store), ingest };
         let records = Records { sources, store: Arc::clone(&store) };
         let backups = Backups::new(Arc::clone(&store));
@@ -124,6 +127,7 @@ impl Admin {
             .merge(streams::routes(streams))
             .merge(quarantine.routes())
             .merge(reconcile::routes(asks))
+            .merge(backfills)
             .merge(erasures.routes())
             .merge(waiting)
             .merge(listed)

@@ -142,7 +142,7 @@ async fn deliver(webhooks: &Webhooks, source: Arc<Source>, request: Request) -> 
 /// Answers a GET: some providers check that the address exists before they save it, and some expect an answer to a challenge
 /// in the query.
 async fn probe(State(webhooks): State<Webhooks>, source: SourceName, RawQuery(query): RawQuery) -> Response {
-    match known(&webhooks, source).map(|source| source.answer(&query.unwrap_or_default())) {
+    match known(&webhooks, source).map(|source| source.answer(&query.unwrap_or_default(), clock::now())) {
         Ok(Some(answer)) => answer.into_response(),
         Ok(None) => "This address takes webhooks by POST.\n".into_response(),
         Err(problem) => problem.into_response(),

@@ -96,8 +96,11 @@ fn write_head(head: &Parts, framing: Framing, now: SystemTime) -> Vec<u8> {
             bytes.extend_from_slice(part);
         }
     }
-    if framing == Framing::Chunked {
-        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    match framing {
+        Framing::Chunked => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // A proxy that asks so passes the answer on as HTTP/1.1 or HTTP/2, and its clients cannot see why a stream that breaks looks
+        // complete. `paystream doctor` reads it.
+        Framing::UntilClose => bytes.extend_from_slice(b"paystream-http: 1.0\r\n"),
     }
     let date = httpdate::fmt_http_date(now);
     bytes.extend_from_slice(format!("connection: close\r\ndate: {date}\r\n\r\n").as_bytes());
@@ -204,7 +207,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (framing, version, delimiter) in [
             (Framing::Chunked, "HTTP/1.1", "transfer-encoding: chunked\r\n"),
-            (Framing::UntilClose, "HTTP/1.0", ""),
+            (Framing::UntilClose, "HTTP/1.0", "paystream-http: 1.0\r\n"),
         ] {
             let expected = format!(
                 "{version} 200 OK\r\ncontent-type: text/event-stream\r\nvary: origin\r\n{delimiter}connection: close\r\n\

@@ -53,7 +53,13 @@ impl Hub {
     ) -> Result<Option<Arc<Topic>>, StoreError> {
         let subject = topic.subject();
         let Some(label) = Subject::label(&subject.realm, subject.id.clone()) else { return Ok(None) };
+        let flight = topic.flight();
+        let asked = flight.label_reads();
         loop {
+            // Of many who ask at once, one reads for all who wait.
+            if flight.is_unbound_since(asked) {
+                return Ok(None);
+            }
             let pointing = self.partition(subject.partition()).pointing_or_new(topic, &self.due);
             let Some(pointing) = pointing else { return Ok(None) };
             let _turn = pointing.turn.lock().await;
@@ -61,6 +67,7 @@ impl Hub {
                 // Another reader found the label unbound, or the topic has gone; if it is watched, it gets another one.
                 continue;
             }
+            let read = flight.begin_label_read();
             let bindings = {
                 // The semaphore is never closed.
                 let _permit = self.reads.acquire().await;
@@ -69,6 +76,7 @@ impl Hub {
             };
             let payments = bindings.payments();
             if payments.is_empty() {
+                flight.found_unbound(read);
                 self.partition(subject.partition()).forget_pointing(subject, &pointing);
                 self.release(topic, &pointing);
                 return Ok(None);

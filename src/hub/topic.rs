@@ -4,6 +4,7 @@
 
 use super::{
     bell::Ringer,
+    flight::Flight,
     frame::Frame,
     history::History,
     pull::{LogEnd, Pull},
@@ -56,9 +57,6 @@ struct LiveEnd {
     notices: u32,
     watchers: Watchers,
 }
-
-/// A lock for one reader of a log. A Tokio mutex, since the read is awaited.
-pub(super) type Flight = tokio::sync::Mutex<()>;
 
 /// What a topic keeps until a second or two have brought nothing new, and until it is trusted again.
 #[derive(Default)]
@@ -216,7 +214,7 @@ impl Topic {
     /// that one, so that it has to be read again. It may be while a read is under way too, since that may have begun before the erasure.
     pub(super) fn erase(&self, first: Tag) -> bool {
         let mut live = self.live();
-        let is_read = live.warm.as_ref().is_some_and(|warm| warm.flight.try_lock().is_err());
+        let is_read = live.warm.as_ref().is_some_and(|warm| warm.flight.is_locked());
         let is_ours = first != Tag::NONE && live.first == first;
         if is_ours {
             let warm = live.warm();

@@ -3,7 +3,8 @@
 
 use super::{
     delivery::Delivery,
-    outcome::{self, Outcome, Taken},
+    examination::{Examination, examination},
+    outcome::{self, Dealt, Outcome, Taken},
     reply::Reply,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     redact,
-    source::{DeliveryEnd, EventSummary, Source, Throttled},
+    source::{DeliveryEnd, EventSummary, Rates, Source, Throttled},
     store::{OutcomeKind, ReasonCode, Record, RecordLog, Store},
 };
 use std::{
@@ -58,9 +59,10 @@ impl Account {
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        mut taken: Vec<Taken>,
+        dealt: Dealt,
         started: Instant,
     ) -> Reply {
+        let Dealt { secret, mut taken } = dealt;
         for Taken { outcome, .. } in &taken {
             self.metrics.event(source.name(), outcome.word(), outcome.reason());
         }
@@ -71,12 +73,18 @@ impl Account {
         }
         let mut suppressed = 0;
         if taken.iter().any(|taken| taken.outcome.is_unproven()) {
-            match source.admit_unproven(self.limits.get().failed_signatures_per_second, started) {
+            let limits = self.limits.get();
+            let rates =
+                Rates { all: limits.failed_signatures_per_second, peer: limits.failed_signatures_per_peer };
+            match source.admit_unproven(delivery.peer, rates, started) {
                 Ok(refused) => suppressed = refused,
-                Err(Throttled) => {
+                Err(throttled) => {
                     // The delivery is counted above. A line for each would let anyone fill the disk; the next line says how many
                     // were left out.
-                    self.metrics.limit_hits.count(LimitHit::FailedSignaturesPerSecond);
+                    self.metrics.limit_hits.count(match throttled {
+                        Throttled::All => LimitHit::FailedSignaturesPerSecond,
+                        Throttled::Peer => LimitHit::FailedSignaturesPerPeer,
+                    });
                     taken.iter_mut().for_each(Taken::throttle);
                     return reply(source, &taken);
                 }
@@ -84,26 +92,44 @@ impl Account {
         }
         for Taken { outcome, summary } in &taken {
             log(source, delivery, outcome, summary, started, suppressed);
-            self.record_delivery(source, delivery, outcome, summary);
+            let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
+            let record = Record { secret: secret.clone(), ..record };
+            self.record_delivery(record, examination(source, delivery, outcome, started));
         }
         reply(source, &taken)
     }
 
-    /// Adds a record to the source's delivery log. The provider does not wait for it.
-    fn record_delivery(
+    /// Counts, logs and records what came of an event that the provider was asked for. What was known before is only counted.
+    pub(super) fn note_past(
         &self,
         source: &Source,
         delivery: &Delivery<'_>,
-        outcome: &Outcome,
-        summary: &EventSummary,
+        voucher: Option<Arc<str>>,
+        taken: &[Taken],
+        started: Instant,
     ) {
+        for Taken { outcome, summary } in taken {
+            self.metrics.backfilled(source.name(), outcome.word());
+            if matches!(outcome, Outcome::Duplicate(_) | Outcome::Ignored) {
+                continue;
+            }
+            log(source, delivery, outcome, summary, started, 0);
+            let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
+            self.record_delivery(Record { secret: voucher.clone(), ..record }, None);
+        }
+    }
+
+    /// Adds a record to the source's delivery log, with what an examination finds out. The provider does not wait for it.
+    fn record_delivery(&self, mut record: Record, examination: Option<Examination>) {
         let Ok(permit) = Arc::clone(&self.records).try_acquire_owned() else {
             self.metrics.limit_hits.count(LimitHit::DeliveryRecords);
             return;
         };
-        let record = record(RecordLog::Deliveries, source, delivery, outcome, summary);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
+            if let Some(examination) = examination {
+                record.diagnosis = examination.run(&record.source).await;
+            }
             if let Err(why) = store.record(record).await {
                 tracing::debug!(%why, "a delivery was not recorded");
             }
@@ -151,6 +177,8 @@ pub(super) fn record(
         place: outcome.place().map(|place| redact::text(place, MAX_PLACE)),
         found: None,
         bytes: Some(delivery.body.len() as u64),
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: None,
     }

@@ -35,6 +35,7 @@ impl Ingest {
         };
         let outcome = Outcome::Quarantined(unclear);
         let record = account::record(RecordLog::Quarantine, source, delivery, &outcome, summary);
+        let record = Record { secret: payload.secret(), ..record };
         let Some((kept, found)) = kept else {
             return match self.store.record(record).await {
                 Ok(()) => outcome,

@@ -12,7 +12,7 @@ use crate::{
     store::OutcomeKind,
 };
 use serde_json::json;
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 /// When the provider should try again after a fault of ours: restarts and failovers take about that long.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -74,6 +74,20 @@ impl Refusal {
             Self::Defect => (503, "The gateway failed; send it again.".into()),
         };
         problem(status, self.code(), detail, self.is_our_fault().then_some(RETRY_AFTER))
+    }
+}
+
+/// What became of a delivery.
+pub(super) struct Dealt {
+    /// The name of the secret that verified it, if one did.
+    pub(super) secret: Option<Arc<str>>,
+    /// What became of each of its events.
+    pub(super) taken: Vec<Taken>,
+}
+
+impl From<Outcome> for Dealt {
+    fn from(outcome: Outcome) -> Self {
+        Self { secret: None, taken: vec![outcome.into()] }
     }
 }
 

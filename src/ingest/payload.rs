@@ -6,12 +6,14 @@ use crate::{
     store::{HELD_BYTES, ValueKind},
 };
 use serde_json::Value;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The payload of a delivery, as long as one of its events may have to be kept.
 pub(super) struct Payload<'a> {
     source: &'a Source,
     delivery: &'a Delivery<'a>,
+    /// The name of the secret that verified it, if one did.
+    secret: Option<Arc<str>>,
     /// What the mapping reads of it, until the whole is needed; nothing, if the body could not be parsed.
     read: Option<Value>,
     /// The whole payload.
@@ -19,8 +21,13 @@ pub(super) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    pub(super) const fn new(source: &'a Source, delivery: &'a Delivery<'a>, read: Option<Value>) -> Self {
-        Self { source, delivery, read, whole: OnceLock::new() }
+    pub(super) const fn new(
+        source: &'a Source,
+        delivery: &'a Delivery<'a>,
+        secret: Option<Arc<str>>,
+        read: Option<Value>,
+    ) -> Self {
+        Self { source, delivery, secret, read, whole: OnceLock::new() }
     }
 
     pub(super) const fn source(&self) -> &'a Source {
@@ -29,6 +36,10 @@ impl<'a> Payload<'a> {
 
     pub(super) const fn delivery(&self) -> &'a Delivery<'a> {
         self.delivery
+    }
+
+    pub(super) fn secret(&self) -> Option<Arc<str>> {
+        self.secret.clone()
     }
 
     /// The event at an index, or the whole if there is no index.

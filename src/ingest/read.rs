@@ -1,10 +1,20 @@
 //! The part of ingest that computes and does not wait: it verifies a delivery, parses its body and says what each event means.
 
-use crate::source::{EventSummary, MappedEvent, Rejection, Source, Unclear, UnverifiedRequest};
+use super::delivery::Delivery;
+use crate::{
+    payment::Time,
+    source::{
+        EventSummary, MappedEvent, ProvenDelivery, Rejection, RequestParts, Source, Unclear,
+        UnverifiedRequest,
+    },
+};
 use serde_json::Value;
+use std::sync::Arc;
 
-/// A verified delivery.
+/// A delivery that is verified.
 pub(super) struct Read {
+    /// The name of the secret that verified it, or of what else vouches for it. `None` if a fetched key did.
+    pub(super) secret: Option<Arc<str>>,
     /// What the mapping reads of the body, if the body could be parsed.
     pub(super) payload: Option<Value>,
     /// The events, in their order, or why there are none.
@@ -25,15 +35,39 @@ pub(super) fn events(
     request: UnverifiedRequest<'_>,
     json_depth: usize,
 ) -> Result<Read, Rejection> {
-    let payload = match source.open(request, json_depth)? {
+    let ProvenDelivery { payload, secret } = source.open(request, json_depth)?;
+    Ok(read(source, request.received_at, request.parts, payload, secret))
+}
+
+/// Reads the events of a delivery for which something else vouches than a signature: `voucher` names it.
+pub(super) fn unsigned(
+    source: &Source,
+    delivery: &Delivery<'_>,
+    voucher: Arc<str>,
+    json_depth: usize,
+) -> Read {
+    let payload = source.parse(delivery.body, json_depth);
+    let parts = source.request_parts(delivery.headers, delivery.query);
+    read(source, delivery.received_at, parts, payload, Some(voucher))
+}
+
+/// Says what each event of a payload means.
+fn read(
+    source: &Source,
+    received_at: Time,
+    parts: RequestParts<'_>,
+    payload: Result<Value, Unclear>,
+    secret: Option<Arc<str>>,
+) -> Read {
+    let payload = match payload {
         Ok(payload) => payload,
-        Err(unclear) => return Ok(Read { payload: None, events: Err(unclear) }),
+        Err(unclear) => return Read { secret, payload: None, events: Err(unclear) },
     };
-    let read = |event| {
+    let one = |event| {
         let mut summary = EventSummary::default();
-        let meaning = source.read(request.received_at, request.parts, event, &mut summary);
+        let meaning = source.read(received_at, parts, event, &mut summary);
         ReadEvent { summary, meaning }
     };
-    let events = source.events(&payload).map(|events| events.iter().map(read).collect());
-    Ok(Read { payload: Some(payload), events })
+    let events = source.events(&payload).map(|events| events.iter().map(one).collect());
+    Read { secret, payload: Some(payload), events }
 }

@@ -3,6 +3,7 @@
 //! A provider sends a webhook again that was not taken, but only for a while: then the event is lost, or the provider disables the endpoint. How
 //! long that takes is what the preset states; since when deliveries fail is what the source has noted.
 
+use super::secrets::SecretWatch;
 use crate::{
     clock,
     metrics::{Metrics, RetryWindow},
@@ -16,11 +17,13 @@ use tokio::time::sleep;
 /// How often the windows are looked at. The shortest known one takes two and a half minutes.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Looks at the windows of all sources until the shutdown.
+/// Looks at the windows and at the secrets of all sources until the shutdown.
 pub async fn watch_windows(sources: Arc<Sources>, metrics: Arc<Metrics>, shutdown: Shutdown) {
-    let mut shown = BTreeSet::new();
+    let (mut shown, mut secrets) = (BTreeSet::new(), SecretWatch::default());
     loop {
-        look(&sources, &metrics, &mut shown, clock::now());
+        let now = clock::now();
+        look(&sources, &metrics, &mut shown, now);
+        secrets.look(&sources.all(), now);
         tokio::select! {
             () = sleep(INTERVAL) => {}
             () = shutdown.stopped() => return,

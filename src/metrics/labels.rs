@@ -46,6 +46,15 @@ pub struct ServerLabel {
     pub server: String,
 }
 
+/// The labels of the faults of each server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct ServerFaultLabels {
+    /// Host and port.
+    pub(super) server: String,
+    /// A word of [`StoreFault`].
+    pub(super) reason: &'static str,
+}
+
 /// The label of a metric that each listener has once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct ListenerLabel {

@@ -85,7 +85,7 @@ fn label_values_are_those_that_operators_query() {
             "limit_hits",
             "reason",
             "admin_tokens body_bytes body_timeout buffered_bytes connections connections_per_peer control_frames deliveries delivery_followers delivery_records \
-             failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_full quarantine_records \
+             failed_signatures_per_peer failed_signatures_per_second first_head_timeout idle_connections key_fetches open_files owed quarantine_full quarantine_records \
              silent_connections_per_peer stall store_journal store_queue stray_bytes streams streams_per_payment streams_per_peer streams_per_realm streams_per_token \
              waiting_events",
         ),

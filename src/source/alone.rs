@@ -11,7 +11,10 @@ impl Source {
     #[must_use]
     pub fn open_alone(&self, headers: &HeaderMap, body: &[u8], received_at: Time) -> Option<Value> {
         let parts = self.request_parts(headers, "");
-        self.open(UnverifiedRequest { parts, body, received_at, key: None }, usize::from(u8::MAX)).ok()?.ok()
+        self.open(UnverifiedRequest { parts, body, received_at, key: None }, usize::from(u8::MAX))
+            .ok()?
+            .payload
+            .ok()
     }
 
     /// Maps the events of a payload to facts. Returns how many facts there are.

@@ -2,6 +2,7 @@
 
 use super::{
     Source, SourceError, SourceSettings,
+    diagnosis::Examiner,
     failures::Failures,
     inquiry::{ApiError, ApiSettings},
     mapping::{Mapping, Terms},
@@ -9,9 +10,7 @@ use super::{
     preset::{self, Preset},
     settings::Provider,
     throttle::Throttle,
-    verify::{
-        Adapter, Certificates, KeyRing, Origin, PlaidKeys, RecipeVerifier, Scheme, TimeLimits, Verifier,
-    },
+    verify::{Adapter, Certificates, KeyRing, Origin, PlaidKeys, Scheme, TimeLimits, Verifier},
 };
 use crate::{
     outbound::Outbound,
@@ -36,6 +35,7 @@ impl Source {
             retries,
             mapping,
             confirm,
+            backfill,
             ..
         } = preset;
         if settings.max_age.is_some() && !scheme.signs_time() {
@@ -46,7 +46,8 @@ impl Source {
             return Err(SourceError::NoCurrency { provider });
         }
         let asks_for_keys = matches!(scheme, Scheme::Adapter(Adapter::Plaid));
-        let verifier = verifier(scheme, &settings)?;
+        let verifier = verifier(&scheme, &settings)?;
+        let examiner = Examiner::new(Arc::clone(&provider), scheme, &settings, &options);
         let payment = settings.payment.as_deref().map(pointers).transpose()?;
         let labels = labels(&settings.labels)?;
         if !labels.is_empty() && trust == Trust::Hint && settings.api.is_none() {
@@ -62,14 +63,17 @@ impl Source {
         };
         let api = match (&settings.api, confirm) {
             (None, _) => None,
-            (Some(_), None) if asks_for_keys => None,
+            (Some(_), None) if asks_for_keys || backfill.is_some() => None,
             (Some(_), None) => return Err(ApiError::NoConfirm(provider).into()),
+            // The provider does not know the ids of the source, but lists its events all the same.
+            (Some(_), Some(_)) if terms.payment.is_some() && backfill.is_some() => None,
             (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
             (Some(api), Some(inquiry)) => {
                 let vouches_for_ids = mapping.has_own_ids() || terms.shared_ids;
                 Some(inquiry.with(&provider, api, &terms, &options, vouches_for_ids)?)
             }
         };
+        let past = settings.api.as_ref().zip(backfill).map(|(api, listing)| listing.with(api)).transpose()?;
         let reader = Reader { body, sieve: sieve(&verifier, each.as_ref(), &mapping, &terms), each };
         Ok(Self {
             name: settings.name,
@@ -85,9 +89,12 @@ impl Source {
             mapping,
             terms,
             api,
+            past,
             throttle: Throttle::default(),
             retries,
             failures: Arc::new(Failures::default()),
+            examiner: Arc::new(examiner),
+            beside: Arc::default(),
         })
     }
 }
@@ -104,18 +111,10 @@ fn preset(provider: &Provider) -> Result<Preset, SourceError> {
 }
 
 /// Checks the secrets of a source and builds its verifier.
-fn verifier(scheme: Scheme, settings: &SourceSettings) -> Result<Verifier, SourceError> {
-    let secret = |(index, why)| SourceError::Secret { index, why };
+fn verifier(scheme: &Scheme, settings: &SourceSettings) -> Result<Verifier, SourceError> {
     let limits = TimeLimits { max_age: settings.max_age, max_future: settings.max_future };
-    Ok(match scheme {
-        Scheme::Recipe(recipe) => {
-            let verifier = RecipeVerifier::new(*recipe, &settings.secrets, limits);
-            Verifier::Recipe(Box::new(verifier.map_err(secret)?))
-        }
-        Scheme::Adapter(adapter) => {
-            Verifier::Adapter(adapter.ready(&settings.secrets, limits).map_err(secret)?)
-        }
-    })
+    Verifier::new(scheme, &settings.secrets, limits)
+        .map_err(|(index, why)| SourceError::Secret { index, why })
 }
 
 /// Builds the key ring of a source without secrets. Returns `None` for a source that has secrets.
@@ -155,10 +154,7 @@ fn origin(
 /// Returns the parts of a payload that are kept: those that the mapping reads, from each event if there are several, and those that
 /// the verifier reads.
 fn sieve(verifier: &Verifier, each: Option<&Pointer>, mapping: &Mapping, terms: &Terms) -> Sieve {
-    let time = match verifier {
-        Verifier::Recipe(verifier) => verifier.payload_time(),
-        Verifier::Adapter(_) => None,
-    };
+    let time = verifier.payload_time();
     let read = mapping.pointers(terms);
     match each {
         None => Sieve::new(read.into_iter().chain(time)),

@@ -12,6 +12,7 @@ mod token;
 
 pub(crate) use address::Address;
 pub use answer::{AnswerError, PaymentAnswer};
+pub(crate) use api::origin;
 pub use api::{ApiError, ApiSettings};
 pub(crate) use headers::{CLIENT_ID, KEY, KEY_BASE64, TOKEN};
 pub(crate) use token::TokenRule;

@@ -24,6 +24,7 @@ pub(crate) use reply::ReplyRule;
 pub use table::preset_table;
 
 use super::{
+    backfill::Listing,
     inquiry::Inquiry,
     mapping::Mapping,
     payload::{BodyForm, OptionValues, Pointer},
@@ -57,6 +58,8 @@ pub(crate) struct Preset {
     pub(crate) mapping: Mapping,
     /// How the provider is asked for a payment, if it can be asked.
     pub(crate) confirm: Option<Inquiry>,
+    /// How the provider lists its past events, if it does.
+    pub(crate) backfill: Option<Listing>,
 }
 
 impl Preset {

@@ -1,6 +1,6 @@
 //! The settings of a source.
 
-use super::inquiry::ApiSettings;
+use super::{inquiry::ApiSettings, secret::SourceSecret};
 use crate::payment::{Currency, Name};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -15,7 +15,7 @@ pub struct SourceSettings {
     /// The realm of the source's payments.
     pub realm: Name,
     /// The signing secrets. There are several while one is being rotated, and none if the provider publishes keys that are fetched.
-    pub secrets: Vec<SecretString>,
+    pub secrets: Vec<SourceSecret>,
     /// JSON pointers to the payment's id, tried in order, in place of all those of the preset.
     pub payment: Option<Vec<String>>,
     /// JSON pointers to other ids of the payment by which readers may ask for it, beside those of the preset. The shop vouches that no
@@ -46,7 +46,7 @@ impl SourceSettings {
             name: name.into(),
             provider: Provider::Builtin(preset.to_owned()),
             realm,
-            secrets: vec![secret],
+            secrets: vec![secret.into()],
             payment: None,
             labels: Vec::new(),
             currency: None,

@@ -67,6 +67,8 @@ impl Sources {
     }
 }
 
-fn by_name(sources: Vec<Source>) -> ByName {
+fn by_name(mut sources: Vec<Source>) -> ByName {
+    let examiners: Arc<[_]> = sources.iter().map(|source| Arc::clone(&source.examiner)).collect();
+    sources.iter_mut().for_each(|source| source.beside = Arc::clone(&examiners));
     sources.into_iter().map(|source| (source.name().into(), Arc::new(source))).collect()
 }

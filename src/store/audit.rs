@@ -55,6 +55,8 @@ pub enum AuditAction {
     Close,
     /// Had a provider asked for a payment.
     Reconcile,
+    /// Had a provider asked for its past events.
+    Backfill,
     /// Removed all about a payment.
     Erase,
     /// Had the configuration read again.

@@ -85,3 +85,60 @@ impl Record {
             || (self.payment.is_none() && erasure.parts.iter().any(bears))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        payment::Time,
+        store::{OutcomeKind, RecordLog},
+    };
+    use serde_json::json;
+
+    fn record() -> Record {
+        Record {
+            log: RecordLog::Quarantine,
+            source: "stripe".into(),
+            at: Time::from_unix_s(1_790_000_000).unwrap(),
+            outcome: OutcomeKind::Quarantined,
+            reason: None,
+            event: Some("evt_1".into()),
+            unsigned_id: None,
+            kind: None,
+            payment: None,
+            part: None,
+            failure_code: None,
+            seq: None,
+            place: None,
+            found: None,
+            bytes: None,
+            secret: None,
+            diagnosis: None,
+            confirmation: None,
+            held: None,
+        }
+    }
+
+    #[test]
+    fn a_held_record_is_erased_for_a_part_that_its_body_bears_unless_it_names_another_payment() {
+        let erasure = Erasure {
+            subject: Subject::payment("shop".parse().unwrap(), "order-7".parse().unwrap()),
+            sources: BTreeSet::new(),
+            others: BTreeSet::new(),
+            parts: BTreeSet::from(["ch_1".parse().unwrap()]),
+        };
+        let body = |id: &str| json!({ "body": { "data": { "charge": id } } });
+        let of = |payment: &str| Record { payment: Some(payment.parse().unwrap()), ..record() };
+        for (record, body, expected) in [
+            (record(), body("ch_1"), true),
+            (record(), body("ch_12"), false),
+            (record(), body("order-7"), true),
+            (of("order-8"), body("ch_1"), false),
+            (of("order-8"), body("order-7"), true),
+            (of("order-7"), body("ch_2"), true),
+            (Record { part: Some("ch_1".parse().unwrap()), ..record() }, body("ch_2"), true),
+        ] {
+            assert_eq!(record.bears_with(&body, &erasure), expected, "{record:?} {body}");
+        }
+    }
+}

@@ -315,6 +315,8 @@ impl Parts {
             seq: None,
             place: None,
             bytes: None,
+            secret: None,
+            diagnosis: None,
             confirmation: None,
             found: None,
             held: None,

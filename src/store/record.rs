@@ -8,11 +8,13 @@
 //! body in `record/held.rs`.
 
 mod class;
+mod finding;
 mod held;
 mod held_id;
 mod stored;
 
 pub use class::QuarantineClass;
+pub use finding::Finding;
 pub(super) use held::body_bears;
 pub use held::{HELD_BYTES, HELD_PER_SHARE, Held, Holding, Settling};
 pub use held_id::{HELD_FOR, HeldId, HeldIdError};
@@ -84,6 +86,12 @@ pub struct Record {
     /// The length of the delivery's body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The name of the secret that verified the delivery, such as its reference in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Arc<str>>,
+    /// Why the delivery was not verified, if that was looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Finding>,
     /// Present if the record is about a confirmation that was given up, and not about a delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<GivenUp>,

@@ -84,6 +84,7 @@ mod wipe;
 mod work_queue;
 mod writer;
 
+pub use login::Login;
 pub use settings::{Durability, ServerError, Settings};
 pub use survey::{Surveyed, survey};
 pub use wipe::wipe;
@@ -108,7 +109,6 @@ use futures_util::future::{join_all, try_join, try_join_all};
 use heard::Heard;
 use job::Write;
 use link::{ANSWER, PATIENCE};
-use login::Login;
 use map::{Board, Map};
 use node::Node;
 use plan::Plan;
@@ -195,6 +195,12 @@ impl Redis {
             is_indexed: settings.recent > 0,
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// How its connections log in, which may be renewed.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.shards.mould().login.clone()
     }
 
     /// The shards, unless the store is closed.

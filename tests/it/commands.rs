@@ -8,11 +8,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "serve",
     "demo",
     "trigger",
     "watch",
+    "doctor",
     "reconcile",
     "erase",
     "token",

@@ -117,6 +117,59 @@ async fn an_event_that_waits_is_shown_to_operators_until_it_has_found_its_paymen
     }
 }
 
+/// A refund that names its payment's part alone comes while the source is configured for the wrong mode.
+#[tokio::test]
+async fn a_quarantined_event_that_names_only_a_part_is_replayed_to_its_payment_once() {
+    for (setup, _redis) in setups().await {
+        let gateway = Gateway::with(setup.clone()).await;
+        let (order, names, refund) = pair(1);
+        assert_eq!(gateway.post("stripe", &names).await.text(), r#"{"outcome":"accepted"}"#);
+        let mut wrong = setup.clone();
+        wrong.sources[0].more.push_str("\nlive = true");
+        reload(&gateway, &wrong).await;
+        assert!(gateway.post("stripe", &refund).await.text().contains("live_mismatch"));
+        let held = operator(&gateway, "/admin/quarantine?source=stripe").await.json()["records"][0].clone();
+        let path = format!("/admin/quarantine/{}/replay?reason=mended", held["id"].as_str().unwrap());
+        let replay = async || {
+            let headers = [header("authorization", &format!("Bearer {ADMIN_TOKEN}"))];
+            request(gateway.admin, "POST", &path, &headers, b"").await.unwrap().json()
+        };
+        let before = replay().await;
+        assert_eq!(
+            (&before["settled"], gateway.snapshot(&order.number).await["status"].clone()),
+            (&json!(false), json!("captured"))
+        );
+        reload(&gateway, &setup).await;
+        let replayed = replay().await;
+        let event = &replayed["events"][0];
+        assert_eq!(
+            (&replayed["settled"], &event["outcome"]),
+            (&json!(true), &json!("accepted")),
+            "{replayed}"
+        );
+        assert_eq!(
+            (&event["before"]["status"], &event["after"]["status"]),
+            (&json!("captured"), &json!("partially_refunded"))
+        );
+        assert_eq!(replay().await, replayed, "the same answer");
+        let snapshot = gateway.snapshot(&order.number).await;
+        assert_eq!(
+            (snapshot["status"].as_str(), ids(&snapshot).len()),
+            (Some("partially_refunded"), 2),
+            "{snapshot}"
+        );
+        assert!(waiting(&gateway).await.is_empty());
+    }
+}
+
+async fn reload(gateway: &Gateway, setup: &Setup) {
+    let reloads = async || gateway.metric("paystream_reloads_total", &["outcome=\"done\""]).await;
+    let before = reloads().await;
+    gateway.configure(setup);
+    gateway.hang_up();
+    eventually("the configuration is reloaded", async || reloads().await > before + 0.5).await;
+}
+
 #[tokio::test]
 async fn what_waits_is_listed_for_operators_alone_and_by_parameters_that_are_understood() {
     let gateway = Gateway::with(setup(Store::AsTheRunSays)).await;

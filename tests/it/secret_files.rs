@@ -158,18 +158,44 @@ async fn the_keys_of_tokens_and_the_admin_token_are_rotated_alike() {
     assert_eq!(admin(ADMIN_TOKEN).await, 401);
 }
 
-/// The connections to Redis keep their password, so a changed one must not pass in silence.
+/// Services hand out passwords that expire, and change the file that holds them.
 #[tokio::test]
-async fn a_changed_password_of_the_store_is_said_to_need_a_restart() {
+async fn a_changed_password_of_the_store_is_used_by_new_connections_without_a_restart() {
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
     let redis = RedisServer::start().await;
+    let set = |more: &[&str]| {
+        let command = [&["ACL", "SETUSER", "gateway", "on", "~*", "&*", "+@all"], more].concat();
+        assert!(redis.ask(&command).starts_with("+OK"));
+    };
+    set(&[&format!(">{OLD}")]);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("redis.url");
-    fs::write(&path, redis.url()).unwrap();
-    let store = Store::Redis { url: format!("file:{}", path.display()), more: String::new() };
+    let path = folder.path().join("redis.password");
+    fs::write(&path, OLD).unwrap();
+    let url = redis.url().replacen("redis://", "redis://gateway@", 1);
+    let store = Store::Redis { url, more: format!("password = \"file:{}\"", path.display()) };
     let gateway = Gateway::with(Setup { store, ..Setup::default() }).await;
-    fs::write(&path, redis.url().replacen("redis://", "redis://:8f3b1c2d9a7e@", 1)).unwrap();
-    let told = "the changed address or password applies after a restart";
-    eventually("it is told", async || gateway.log().contains(told)).await;
-    assert!(!gateway.log().contains("8f3b1c2d9a7e"), "{}", gateway.log());
+    let mut stream = gateway.stream("pay_1").await;
+    next_message(&mut stream).await;
     assert_eq!(post(&gateway, "e1", GENERIC_SECRET).await, 200);
+    assert_eq!(next_message(&mut stream).await.1["seq"], 1);
+
+    // Both passwords are good for a while. Then the old one is not, and the server ends all connections.
+    set(&[&format!(">{NEW}")]);
+    replace(&path, NEW);
+    let told = "new connections to the store log in with the changed user or password";
+    eventually("it is told", async || gateway.log().contains(told)).await;
+    set(&[&format!("<{OLD}")]);
+    assert!(!redis.ask(&["CLIENT", "KILL", "USER", "gateway"]).starts_with('-'));
+    eventually("webhooks are taken", async || post(&gateway, "e2", GENERIC_SECRET).await == 200).await;
+    while next_message(&mut stream).await.1["seq"] != 2 {}
+
+    // Another address needs a restart, and says so.
+    assert!(!gateway.log().contains(OLD) && !gateway.log().contains(NEW), "{}", gateway.log());
+    let text = fs::read_to_string(gateway.config_path()).unwrap();
+    fs::write(gateway.config_path(), text.replace("redis://gateway@127.0.0.1", "redis://gateway@127.0.0.2"))
+        .unwrap();
+    gateway.hang_up();
+    let told = "the changed address applies after a restart";
+    eventually("it is told", async || gateway.log().contains(told)).await;
+    assert_eq!(post(&gateway, "e3", GENERIC_SECRET).await, 200);
 }

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod cluster;
+mod front;
 mod gateway;
 mod nginx;
 mod program;
@@ -15,6 +16,7 @@ mod setup;
 mod tls;
 
 pub(crate) use cluster::{Cluster, fresh_prefix, shared_cluster};
+pub(crate) use front::Front;
 pub(crate) use gateway::{Gateway, claims, free_address, paystream, signed, token};
 pub(crate) use nginx::Nginx;
 pub(crate) use program::Program;

@@ -63,6 +63,13 @@ const seen = new Set();
 
 before(async () => {
   provider = createServer(({ url }, response) => {
+    if (url?.startsWith("/v1/events")) {
+      // Its list of events has one page.
+      if (url.includes("starting_after")) return response.writeHead(500).end();
+      const created = Math.floor(Date.now() / 1000) - 60;
+      const data = [{ id: "evt_past", object: "event", type: "customer.created", created, livemode: false, data: { object: { id: "cus_1", object: "customer" } } }];
+      return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ object: "list", data, has_more: false }));
+    }
     const id = url?.split("/").at(-1);
     if (id !== "tr_1") return response.writeHead(404, { "content-type": "application/json" }).end('{"status":404}');
     const amount = { currency: "EUR", value: "10.00" };
@@ -83,6 +90,14 @@ name = "acme"
 provider = "generic"
 realm = "default"
 secrets = ["env:E2E_ACME_SECRET"]
+[[source]]
+name = "stripe-past"
+provider = "stripe"
+realm = "default"
+secrets = ["env:E2E_ACME_SECRET"]
+[source.api]
+key = "env:E2E_ACME_SECRET"
+url = "http://127.0.0.1:${port}"
 [[source]]
 name = "mollie"
 provider = "mollie-classic"
@@ -335,6 +350,15 @@ test("every route answers what the document says, and each status that it lists 
   await ask("POST", reconcile, 404, { parts: { source: "nobody", payment: "tr_1" }, headers: operator });
   await ask("POST", reconcile, 409, { parts: { source: "stripe", payment }, headers: operator });
   await ask("POST", reconcile, 502, { parts: { source: "mollie", payment: "tr_2" }, headers: operator });
+  const backfill = "/admin/sources/{source}/backfill";
+  const past = { parts: { source: "stripe-past" }, headers: operator, query: "?since=2026-01-01T00:00:00Z" };
+  const found = await ask("POST", backfill, 200, past);
+  assert.deepEqual([found.events, found.outcomes], [1, { ignored: 1 }]);
+  await ask("POST", backfill, 400, { ...past, query: "?since=yesterday" });
+  await ask("POST", backfill, 403, { ...past, headers: bearer(READER_TOKEN) });
+  await ask("POST", backfill, 404, { ...past, parts: { source: "nobody" } });
+  await ask("POST", backfill, 409, { ...past, parts: { source: "acme" } });
+  await ask("POST", backfill, 502, { ...past, query: `${past.query}&cursor=evt_1` });
   const erase = "/admin/payments/{payment}";
   const erased = await ask("DELETE", erase, 200, { parts: { payment: "pi_c" }, headers: operator, query: "?realm=default" });
   assert.equal(erased.known, true);

@@ -12,12 +12,6 @@ impl Section<'_> {
         self.resolve(&place, key, &reference)
     }
 
-    /// The secrets that a list of references refers to.
-    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Option<Vec<SecretString>> {
-        let references = self.texts(key, secret::ALLOWED)?;
-        references.iter().map(|(place, reference)| self.resolve(place, key, reference)).collect()
-    }
-
     /// The content of the file at a path. Whoever watches the files with secrets watches it too. `None` as of a secret.
     pub(in crate::config) fn file(&mut self, key: &'static str, allowed: &str) -> Option<String> {
         let (place, path) = self.text(key, allowed)?;

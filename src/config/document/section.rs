@@ -1,7 +1,7 @@
 //! Reads the keys of one table, one by one. Each method parses one kind of value, and reports a mistake if the value is of another kind.
 
-use super::{Given, Location, Section, absolute, line_of, override_of, suggestion};
-use crate::config::duration;
+use super::{Given, Location, Section, TextOrTable, absolute, line_of, override_of, suggestion};
+use crate::{config::duration, payment::Time};
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -220,6 +220,61 @@ impl<'d> Section<'d> {
             }
         }
         Some(texts)
+    }
+
+    /// A point in time, as TOML writes it or as a text (RFC 3339, with an offset).
+    pub(in crate::config) fn moment(&mut self, key: &'static str) -> Option<Time> {
+        let (place, given) = self.given(key, false)?;
+        let text = match given {
+            Given::Variable(text) => text.to_owned(),
+            Given::Toml(value) => match value.as_str() {
+                Some(text) => text.to_owned(),
+                None => value.as_datetime().map(ToString::to_string).unwrap_or_default(),
+            },
+        };
+        let time = text.parse().ok();
+        if time.is_none() {
+            let message =
+                "the value must be a date and time with an offset; allowed: e.g. 2026-12-24T18:00:00Z";
+            self.wrong(&place, key, message);
+        }
+        time
+    }
+
+    /// A list of texts and tables, each with its place.
+    pub(in crate::config) fn texts_and_tables(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+    ) -> Option<Vec<(Location, TextOrTable<'d>)>> {
+        let (place, given) = self.given(key, false)?;
+        let Given::Toml(value) = given else { return None };
+        let Some(array) = value.as_array() else {
+            let message = format!("the value must be a list in square brackets; allowed: {allowed}");
+            self.wrong(&place, key, &message);
+            return None;
+        };
+        let mut items = Vec::new();
+        for (index, item) in array.iter().enumerate() {
+            let line = line_of(self.document.text, item.span().start);
+            let place = Location::Line(line);
+            let label = format!("{} {key}[{index}]", self.label);
+            match (item.get_ref().as_str(), item.get_ref().as_table()) {
+                (Some(text), _) => items.push((place, TextOrTable::Text(text.to_owned()))),
+                (None, Some(table)) => {
+                    let (document, resolves_secrets) = (self.document, self.resolves_secrets);
+                    let (line, table, known) = (Some(line), Some(table), Vec::new());
+                    let table = Section { document, label, name: None, line, table, known, resolves_secrets };
+                    items.push((place, TextOrTable::Table(table)));
+                }
+                (None, None) => {
+                    let message =
+                        format!("the list may only contain texts in quotes and tables; allowed: {allowed}");
+                    self.wrong(&place, key, &message);
+                }
+            }
+        }
+        Some(items)
     }
 
     /// A table of texts by name. It is empty if the file does not have the key.

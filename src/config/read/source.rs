@@ -4,12 +4,14 @@
 use super::api;
 use crate::{
     config::{
-        document::{Document, Section, suggestion},
+        document::{Document, Section, TextOrTable, suggestion},
         duration::DAY,
         realm::{self, DEFAULT_REALM},
         scope::SecretScope,
+        secret,
     },
-    source::{Provider, Source, SourceError, SourceSettings, presets},
+    payment::Time,
+    source::{Provider, Source, SourceError, SourceSecret, SourceSettings, presets},
 };
 use std::time::Duration;
 
@@ -53,7 +55,7 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
     });
     let realm = section.parsed("realm", realm::ALLOWED, realm::name);
     // Some providers publish their keys, so secrets are not always needed. `Source::build` checks that.
-    let secrets = section.secrets("secrets").or_else(|| (!section.has("secrets")).then(Vec::new));
+    let secrets = if section.has("secrets") { secrets(section) } else { Some(Vec::new()) };
     let payment = section.texts("payment", "a list of JSON pointers, e.g. [\"/data/object/id\"]");
     let labels =
         section.texts("labels", "a list of JSON pointers, e.g. [\"/data/object/metadata/order_id\"]");
@@ -96,6 +98,44 @@ fn one(section: &mut Section<'_>, name: Option<String>) -> Option<SourceSettings
         // A source whose credentials have a mistake is not built.
         api: if has_api { Some(api?) } else { None },
     })
+}
+
+/// The signing secrets: references, or tables with a reference and the times from which and until which the secret is good.
+fn secrets(section: &mut Section<'_>) -> Option<Vec<SourceSecret>> {
+    const ALLOWED: &str = "references such as \"env:NAME\" or \"file:path\", and tables such as { secret = \"env:OLD\", not_after = 2026-12-24T18:00:00Z }";
+    let items = section.texts_and_tables("secrets", ALLOWED)?;
+    let one = |(place, item)| match item {
+        TextOrTable::Text(reference) => {
+            let text = section.resolve(&place, "secrets", &reference)?;
+            Some(SourceSecret { name: reference.into(), text, not_before: None, not_after: None })
+        }
+        TextOrTable::Table(mut table) => {
+            let given = table.text("secret", secret::ALLOWED);
+            if !table.has("secret") {
+                let message = format!("this key is missing; allowed: {}", secret::ALLOWED);
+                table.wrong(&place, "secret", &message);
+            }
+            let resolved = |(place, reference): &(_, String)| table.resolve(place, "secret", reference);
+            let text = given.as_ref().and_then(resolved);
+            let (not_before, not_after) = (table.moment("not_before"), table.moment("not_after"));
+            let is_read = |key, time: Option<Time>| time.is_some() == table.has(key);
+            let is_complete = is_read("not_before", not_before) && is_read("not_after", not_after);
+            let is_empty = not_before.zip(not_after).is_some_and(|(first, end)| end <= first);
+            if is_empty {
+                table.wrong(
+                    &place,
+                    "not_after",
+                    "it is not later than `not_before`, so the secret would never be good",
+                );
+            }
+            table.end();
+            let (name, text) = (given?.1.into(), text?);
+            (is_complete && !is_empty).then_some(SourceSecret { name, text, not_before, not_after })
+        }
+    };
+    // All are looked at, so that each mistake is reported.
+    let read: Vec<Option<SourceSecret>> = items.into_iter().map(one).collect();
+    read.into_iter().collect()
 }
 
 fn source_name(text: &str) -> Result<String, &'static str> {

@@ -216,9 +216,10 @@ struct Wanted {
     before: Option<RecordCursor>,
 }
 
-const ACTIONS: [&str; 7] = ["replay", "discard", "close", "reconcile", "erase", "reload", "backup"];
+const ACTIONS: [&str; 8] =
+    ["replay", "discard", "close", "reconcile", "backfill", "erase", "reload", "backup"];
 
-const PARAMETERS: &str = "`operator` is the name of a token, `action` is one of replay, discard, close, reconcile, erase, reload and backup, \
+const PARAMETERS: &str = "`operator` is the name of a token, `action` is one of replay, discard, close, reconcile, backfill, erase, reload and backup, \
                           `payment` is the id of a payment of the realm `realm`, `limit` is a number from 1 to 1000, and `before` is the \
                           `next` of an earlier answer";
 

@@ -167,6 +167,8 @@ mod tests {
             place: Some("/at".to_owned()),
             found: None,
             bytes: Some(42),
+            secret: None,
+            diagnosis: None,
             confirmation: None,
             held: None,
         };

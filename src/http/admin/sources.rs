@@ -1,11 +1,12 @@
-//! The configured sources: how their providers retry, and whether deliveries fail at present.
+//! The configured sources: how their providers retry, which secrets are good and in use, who sends deliveries
+//! without a valid signature, and whether deliveries fail at present.
 
 use super::answer::answer;
 use crate::{
     clock,
     http::problem::{self, Problem},
     payment::Time,
-    source::{Failing, Retries, Source, Sources},
+    source::{Failing, Retries, SecretState, Source, Sources, Unverified},
 };
 use axum::{
     Router,
@@ -14,7 +15,13 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The most clients that are told of a source.
+const MOST_PEERS: usize = 20;
 
 /// The registry of sources. `None` if the node takes no webhooks.
 type Known = Option<Arc<Sources>>;
@@ -65,7 +72,29 @@ fn as_json(source: &Source, now: Time) -> Value {
             "timeout_s": retries.timeout.map(|span| span.as_secs()),
             "blocks": retries.blocks,
         },
+        "secrets": source.secrets().map(|secret| secret_json(&secret, now)).collect::<Vec<_>>(),
+        "unverified": source.unverified(Instant::now()).iter().take(MOST_PEERS).map(unverified_json).collect::<Vec<_>>(),
         "failing": source.failing(now).map(|failing| failing_json(failing, retries, now)),
+    })
+}
+
+/// What is told of a secret: its name, and never the secret itself.
+fn secret_json(secret: &SecretState, now: Time) -> Value {
+    json!({
+        "secret": secret.name,
+        "not_before": secret.not_before,
+        "not_after": secret.not_after,
+        "good": secret.is_good_at(now),
+        "last_used": secret.last_used,
+    })
+}
+
+fn unverified_json(peer: &Unverified) -> Value {
+    json!({
+        "peer": peer.peer,
+        "failed": peer.failed,
+        "refused": peer.refused,
+        "last_s": peer.last.as_secs(),
     })
 }
 

@@ -186,3 +186,22 @@ async fn a_store_that_fails_while_a_label_is_read_leaves_nothing_behind() {
     drop(watcher);
     assert!(watched(&node.hub).is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_arrive_at_an_unknown_id_at_once_one_reads_its_label_for_all_who_wait() {
+    let node = Node::start(Fake::default()).await;
+    node.store.slow.store(true, Relaxed);
+    let watchers: Vec<Watcher> = (0..1000).map(|_| node.watch("order-7")).collect();
+    let before = node.store.reads.load(Relaxed);
+    let arrived = watchers.iter().map(Watcher::history);
+    let arrived = futures_util::future::join_all(arrived).await;
+    assert!(arrived.iter().all(|history| history.asked.is_none()));
+    let reads = node.store.reads.load(Relaxed) - before;
+    assert!(reads <= 6, "{reads} reads for a thousand");
+    // Who comes later still learns what came meanwhile.
+    node.store.slow.store(false, Relaxed);
+    node.store.say_with_label("pi_1", "order-7", Phase::Captured).await;
+    let late = node.watch("order-7");
+    late.history().await;
+    assert_eq!(late.target().as_deref(), Some("pi_1"));
+}

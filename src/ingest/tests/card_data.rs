@@ -91,6 +91,7 @@ impl Gateway {
         };
         config.sources = senders.iter().map(|sender| Source::build(settings(sender)).unwrap()).collect();
         config.limits.failed_signatures_per_second = u32::MAX;
+        config.limits.failed_signatures_per_peer = u32::MAX;
         let running = App::start(config, Role::All).await.unwrap();
         Self { running, client: Client::new(), folder }
     }

@@ -37,7 +37,11 @@ impl Desk {
     }
 
     fn with(sender: &Sender, settings: SourceSettings) -> Self {
-        let limits = Limits { failed_signatures_per_second: u32::MAX, ..Limits::default() };
+        let limits = Limits {
+            failed_signatures_per_second: u32::MAX >> 1,
+            failed_signatures_per_peer: u32::MAX >> 1,
+            ..Limits::default()
+        };
         let bench = bench(&limits);
         bench.sources.replace(vec![Source::build(settings).unwrap()]);
         Self { bench, preset: sender.preset }
@@ -209,7 +213,7 @@ async fn every_preset_s_replays_are_one_entry_of_the_log() {
     let settings =
         store::Settings::Embedded(embedded::Settings { path: folder.path().to_owned(), history, recent: 0 });
     let metrics = Arc::new(Metrics::new());
-    let store = store::open(settings, Arc::clone(&metrics)).await.unwrap();
+    let (store, _) = store::open(settings, Arc::clone(&metrics)).await.unwrap();
     let (senders, mut entries) = (Sender::all(), 0);
     for sender in &senders {
         let preset = sender.preset;

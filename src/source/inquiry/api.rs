@@ -30,7 +30,7 @@ pub struct ApiSettings {
 pub enum ApiError {
     /// The preset of the source does not say how its provider is asked.
     #[error(
-        "the preset `{0}` has no [confirm], so its provider is never asked; leave `api` out, or write a preset that has one"
+        "the preset `{0}` has neither [confirm] nor [backfill], so its provider is never asked; leave `api` out, or write a preset that has one"
     )]
     NoConfirm(Arc<str>),
     /// The source takes payment ids from places of its own, which the provider does not know.
@@ -83,7 +83,7 @@ impl ApiSettings {
 }
 
 /// Returns the scheme and host of a URI, unless something such as a user name stands before the host.
-pub(super) fn origin(uri: &Uri) -> Option<String> {
+pub(crate) fn origin(uri: &Uri) -> Option<String> {
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
     Some(format!("{}://{authority}", uri.scheme_str()?))
 }

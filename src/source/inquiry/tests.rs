@@ -258,7 +258,7 @@ fn credentials_that_cannot_be_used_are_refused_with_the_reason() {
     for (told, expected) in [
         (
             with("adyen-platform", &|_| ()),
-            "api: the preset `adyen-platform` has no [confirm], so its provider is never asked",
+            "api: the preset `adyen-platform` has neither [confirm] nor [backfill], so its provider",
         ),
         (with("braintree", &|s| s.options.clear()), "api: option `merchant_id` is part of the API's address"),
         (

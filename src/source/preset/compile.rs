@@ -1,6 +1,7 @@
 //! The compiler of presets: from a preset as it is written to one that can be used. An error names the key and says what is
 //! allowed.
 
+mod backfill;
 mod coded;
 mod confirm;
 mod fact;
@@ -16,6 +17,7 @@ use super::{
     options::{Choice, OptionRules},
 };
 pub(super) use {
+    backfill::backfill,
     coded::codes,
     confirm::confirm,
     ignored::ignored,

@@ -71,6 +71,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     compile::ignored(&raw.ignored, &raw.map).map_err(wrong)?;
     let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, trust, &raw.options, &codes));
     let confirm = confirm.transpose().map_err(wrong)?;
+    let backfill = raw.backfill.map(compile::backfill).transpose().map_err(wrong)?;
     let retries = raw.retries.as_ref().map(compile::retries).transpose().map_err(wrong)?.unwrap_or_default();
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
@@ -84,6 +85,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
         retries,
         mapping,
         confirm,
+        backfill,
     })
 }
 
@@ -148,5 +150,6 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
         failures: base.failures.into_iter().chain(own.failures).collect(),
         actions: base.actions.into_iter().chain(own.actions).collect(),
         confirm: own.confirm.or(base.confirm),
+        backfill: own.backfill.or(base.backfill),
     }
 }

@@ -57,6 +57,46 @@ pub(super) struct Preset {
     pub(super) actions: BTreeMap<String, ActionKind>,
     /// How the provider is asked for a payment.
     pub(super) confirm: Option<Confirm>,
+    /// How the provider lists its past events.
+    pub(super) backfill: Option<Backfill>,
+}
+
+/// `[backfill]`: how the provider lists its past events, the newest first.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backfill {
+    /// The address of the list, in which `{since:s}` or `{since:rfc3339}` stands for the time from which on events are asked for.
+    pub(super) url: String,
+    /// The headers of the request, in whose texts `{key}` stands for the source's API key.
+    pub(super) headers: BTreeMap<String, String>,
+    /// The least time between two requests of one source, in milliseconds.
+    pub(super) spacing_ms: u64,
+    /// For how long the provider keeps its events, in seconds.
+    pub(super) kept_s: u64,
+    /// The place of the list of events in the answer.
+    pub(super) events: String,
+    /// The time of an event, in the event.
+    pub(super) time: EventTime,
+    /// How the next page is asked for.
+    pub(super) next: NextPage,
+}
+
+/// The time of an event, e.g. `{ at = "/created", form = "s" }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventTime {
+    pub(super) at: String,
+    pub(super) form: TimeForm,
+}
+
+/// How the next page is asked for: a parameter of the query, and either where the answer has its value or, with `more`, where the last event has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NextPage {
+    pub(super) parameter: String,
+    pub(super) at: Option<String>,
+    pub(super) last: Option<String>,
+    pub(super) more: Option<String>,
 }
 
 /// `[retries]`: how the provider sends a webhook again that was not taken, as far as its manual says so.

@@ -121,6 +121,8 @@ impl First {
             place: detail.at,
             found: None,
             bytes: detail.bytes,
+            secret: None,
+            diagnosis: None,
             confirmation: confirmation.map(|(attempts, since)| GivenUp { attempts, since }),
             held: None,
         })

@@ -19,6 +19,8 @@ fn record() -> Record {
         place: None,
         found: None,
         bytes: Some(42),
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: None,
     }
@@ -47,6 +49,8 @@ fn given_up() -> Record {
         kind: None,
         bytes: None,
         place: None,
+        secret: None,
+        diagnosis: None,
         confirmation: Some(GivenUp { attempts: 3, since: Time::from_unix_s(1_789_999_000).unwrap() }),
         ..quarantined()
     }

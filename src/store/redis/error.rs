@@ -15,8 +15,13 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    /// Classifies an error that the server answers while it is being checked: only a missing permission needs an operator.
+    /// Classifies an error that the server answers while it is being checked: a missing permission and a missing command need an operator.
     pub(super) fn refused(error: &ServerError) -> Self {
+        if is_command_missing(error) {
+            let remedy = "it lacks a command that the store cannot do without, such as those for scripts or for sharded publish and \
+                          subscribe; use Redis 7 or Valkey 7.2 with all of their commands, or a service that has them";
+            return Self::Wrong(vec![format!("{}; {remedy}", told(error))]);
+        }
         if error.code() != "NOPERM" {
             return Self::NotYet(told(error));
         }
@@ -34,6 +39,14 @@ impl Unfit {
         }
         Self::NotYet(in_words(error))
     }
+}
+
+/// Whether a server has no such command, when it is asked for directly or from a script.
+fn is_command_missing(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default().to_ascii_lowercase();
+    ["unknown command", "unknown redis command", "invalid command passed to redis.acl_check_cmd"]
+        .iter()
+        .any(|words| details.contains(words))
 }
 
 /// Whether a failed greeting is a refused login. `HELLO` answers with these codes if the user or the password is wrong or

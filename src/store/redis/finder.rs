@@ -36,7 +36,7 @@ impl Finder {
         Ok(match topology {
             Topology::Cluster => Self::Cluster(Lookout::new(login.clone(), seeds, Arc::clone(metrics))),
             Topology::Sentinel(group) => {
-                let to_sentinels = login.of_sentinels(settings);
+                let to_sentinels = login.of_sentinels();
                 Self::Sentinels(Sentinels::new(
                     group,
                     seeds,

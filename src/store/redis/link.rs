@@ -81,7 +81,7 @@ impl Connector {
 
     /// Counts a fault of a connection.
     pub(super) fn count(&self, fault: StoreFault) {
-        self.metrics.store_faults.count(fault);
+        self.metrics.store_fault(&self.node.to_string(), fault);
     }
 }
 

@@ -10,17 +10,46 @@ use redis::{
     RedisConnectionInfo, RedisFuture, TlsCertificates, io::AsyncDNSResolver,
 };
 use secrecy::ExposeSecret as _;
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-/// What the servers are told, and what they have to show.
+/// What the servers are told, and what they have to show. Clones share users and passwords, which may be renewed.
 #[derive(Clone)]
-pub(super) struct Login {
-    login: RedisConnectionInfo,
+pub struct Login {
+    credentials: Arc<RwLock<Credentials>>,
+    /// Whether it is for sentinels.
+    is_for_sentinels: bool,
     is_encrypted: bool,
     /// The certificates that sign those of the servers, in PEM.
     ca: Option<Vec<u8>>,
     /// The name that the certificates bear, if it is not the host.
     tls_name: Option<Arc<str>>,
+}
+
+/// What is told to the servers, and to sentinels.
+struct Credentials {
+    servers: RedisConnectionInfo,
+    sentinels: RedisConnectionInfo,
+}
+
+impl Credentials {
+    /// What a connection tells: the user and the password.
+    fn told(info: &RedisConnectionInfo) -> (Option<&str>, Option<&str>) {
+        (info.username(), info.password())
+    }
+
+    fn of(settings: &Settings) -> Result<Self, &'static str> {
+        let servers = settings.read()?.login;
+        let mut sentinels = RedisConnectionInfo::default().set_protocol(servers.protocol());
+        if let Some(password) = &settings.sentinel_password {
+            sentinels = sentinels.set_password(password.expose_secret());
+        }
+        Ok(Self { servers, sentinels })
+    }
 }
 
 impl std::fmt::Debug for Login {
@@ -35,8 +64,10 @@ impl Login {
         let address = settings.read().map_err(ServerError::Url)?;
         let read =
             |path: &PathBuf| fs::read(path).map_err(|source| ServerError::Ca { path: path.clone(), source });
+        let credentials = Credentials::of(settings).map_err(ServerError::Url)?;
         let login = Self {
-            login: address.login,
+            credentials: Arc::new(RwLock::new(credentials)),
+            is_for_sentinels: false,
             is_encrypted: address.is_encrypted,
             ca: settings.ca.as_ref().map(read).transpose()?,
             tls_name: settings.tls_name.as_deref().map(Arc::from),
@@ -51,12 +82,21 @@ impl Login {
     }
 
     /// The login of the sentinels: the same certificates, and the sentinels' own password.
-    pub(super) fn of_sentinels(&self, settings: &Settings) -> Self {
-        let mut login = RedisConnectionInfo::default().set_protocol(self.login.protocol());
-        if let Some(password) = &settings.sentinel_password {
-            login = login.set_password(password.expose_secret());
+    pub(super) fn of_sentinels(&self) -> Self {
+        Self { is_for_sentinels: true, ..self.clone() }
+    }
+
+    /// Has connections that are opened from now on tell the user and the passwords of these settings. Returns whether they are others.
+    pub fn renew(&self, settings: &Settings) -> bool {
+        let Ok(asked) = Credentials::of(settings) else { return false };
+        let mut held = self.credentials.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = Credentials::told(&held.servers) == Credentials::told(&asked.servers)
+            && Credentials::told(&held.sentinels) == Credentials::told(&asked.sentinels);
+        if !is_same {
+            let database = held.servers.db();
+            *held = Credentials { servers: asked.servers.set_db(database), ..asked };
         }
-        Self { login, ..self.clone() }
+        !is_same
     }
 
     /// Returns a client for one server.
@@ -72,7 +112,11 @@ impl Login {
             false => ConnectionAddr::Tcp(host, node.port),
         };
         let info: ConnectionInfo = address.into_connection_info().map_err(drop)?;
-        let info = info.set_redis_settings(self.login.clone());
+        let told = {
+            let held = self.credentials.read().unwrap_or_else(PoisonError::into_inner);
+            if self.is_for_sentinels { held.sentinels.clone() } else { held.servers.clone() }
+        };
+        let info = info.set_redis_settings(told);
         if self.is_encrypted {
             let certificates = TlsCertificates { client_tls: None, root_cert: self.ca.clone() };
             Client::build_with_tls(info, certificates).map_err(drop)

@@ -125,17 +125,14 @@ impl Settings {
         self.read().is_ok_and(|address| matches!(address.topology, Topology::Sentinel(_)))
     }
 
-    /// Whether the user, the password and all else that a server is told at login are those of `other`.
+    /// Whether the servers, the database and the certificates are those of `other`, whatever user and password are.
     #[must_use]
-    pub fn has_login_of(&self, other: &Self) -> bool {
-        let login = |settings: &Self| {
-            let secret = |secret: &Option<SecretString>| {
-                secret.as_ref().map(|secret| secret.expose_secret().to_owned())
-            };
-            let url = settings.url.expose_secret().to_owned();
-            (url, secret(&settings.password), secret(&settings.sentinel_password))
+    pub fn has_servers_of(&self, other: &Self) -> bool {
+        let servers = |settings: &Self| {
+            let Address { topology, is_encrypted, seeds, login } = settings.read().ok()?;
+            Some((topology, is_encrypted, seeds, login.db(), settings.ca.clone(), settings.tls_name.clone()))
         };
-        login(self) == login(other)
+        servers(self) == servers(other)
     }
 
     /// Whether a password goes over a network without TLS: there is one, and a server is not on this machine.

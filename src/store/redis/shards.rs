@@ -9,7 +9,7 @@ use super::{
     redirect::{self, Redirect},
     shard::{Mould, Shard},
     slot,
-    writer::{QUEUE, closed, label},
+    writer::{QUEUE, closed},
 };
 use crate::{limits::LimitHit, metrics::StoreFault, payment::PartitionSet, store::StoreError};
 use futures_util::future::join_all;
@@ -107,19 +107,15 @@ impl Shards {
     /// Shows in the metrics how the servers do that own slots, and forgets the others.
     fn observe(&self) {
         let (map, metrics) = (self.board().map(), &self.mould.metrics);
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for gone in shown.iter().filter(|node| !map.nodes().contains(node)) {
-            metrics.store_server_up.remove(&label(gone));
-            metrics.store_server_queue.remove(&label(gone));
-            metrics.store_server_writes.remove(&label(gone));
+            metrics.store_servers.forget(&gone.to_string());
         }
         *shown = map.nodes().to_vec();
         for node in map.nodes() {
             let shard = self.shard(node);
             let is_up = shard.reader.up_now().is_some();
-            metrics.store_server_up.get_or_create(&label(node)).set(i64::from(is_up));
-            metrics.store_server_queue.get_or_create(&label(node)).set(count(shard.writer.waiting()));
+            metrics.store_servers.show(&node.to_string(), is_up, shard.writer.waiting());
         }
     }
 
@@ -348,12 +344,12 @@ impl Shards {
         let why = told(error);
         let importing = match redirect::read(error, node).filter(|_| board.is_cluster()) {
             Some(Redirect::Moved(slot, owner)) => {
-                self.mould.metrics.store_faults.count(StoreFault::Redirected);
+                self.mould.metrics.store_fault(&node.to_string(), StoreFault::Redirected);
                 board.moved(slot, &owner);
                 None
             }
             Some(Redirect::Ask(slot, importing)) => {
-                self.mould.metrics.store_faults.count(StoreFault::Redirected);
+                self.mould.metrics.store_fault(&node.to_string(), StoreFault::Redirected);
                 board.imports(slot, &importing);
                 Some(importing)
             }

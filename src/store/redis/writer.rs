@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     limits::LimitHit,
-    metrics::{Metrics, ServerLabel, StoreFault},
+    metrics::{Metrics, StoreFault},
     store::StoreError,
 };
 use prometheus_client::metrics::counter::Counter;
@@ -31,7 +31,7 @@ use tokio::{
         mpsc::{self, error::TrySendError},
         watch,
     },
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// The most writes that may wait for one server; more are refused and the provider retries. It equals the number of webhooks that may be
@@ -86,7 +86,8 @@ impl Writer {
                 spreads: !routes.board.is_cluster(),
                 changes: routes.board.changes(),
                 routes: routes.clone(),
-                answered: metrics.store_server_writes.get_or_create_owned(&label(connector.node())),
+                name: connector.node().to_string(),
+                answered: metrics.store_servers.writes(&connector.node().to_string()),
                 metrics: Arc::clone(&metrics),
             };
             tokio::spawn(lane.run(Arc::clone(&queue)));
@@ -122,11 +123,6 @@ impl Writer {
     }
 }
 
-/// The label of a server's metrics.
-pub(super) fn label(node: &Node) -> ServerLabel {
-    ServerLabel { server: node.to_string() }
-}
-
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
 }
@@ -134,6 +130,8 @@ pub(super) fn closed() -> StoreError {
 struct Lane {
     link: Link,
     node: Node,
+    /// The name of the server in metrics.
+    name: String,
     /// The number of the connection over which the scripts were loaded.
     loaded_on: u64,
     caller: Caller,
@@ -244,6 +242,7 @@ impl Lane {
             // Half of the time that an answer may take, so that the answer "too few replicas" comes in time.
             commands.cmd("WAIT").arg(replicas).arg((ANSWER / 2).as_millis() as usize);
         }
+        let sent = Instant::now();
         let mut answers = match up.send(&commands, loads + asked + calls.len() + waits).await {
             Ok(answers) => answers,
             Err(why) => {
@@ -251,6 +250,7 @@ impl Lane {
                 return calls.into_iter().flatten().collect();
             }
         };
+        self.metrics.store_servers.answered(&self.name, sent.elapsed());
         // Without its script each write fails with NOSCRIPT, which says less than the reason why the script was not loaded.
         let loaded: Vec<Value> = answers.drain(..loads).collect();
         if let Some(error) = loaded.iter().find_map(refusal)
@@ -267,7 +267,7 @@ impl Lane {
             let acknowledged = answers.pop();
             lasts = matches!(acknowledged, Some(Value::Int(count)) if count >= i64::from(replicas));
             if !lasts {
-                self.metrics.store_faults.count(StoreFault::Replicas);
+                self.metrics.store_fault(&self.name, StoreFault::Replicas);
             }
         }
         let mut answers = answers.into_iter();
@@ -307,7 +307,7 @@ impl Lane {
                 if board.is_cluster()
                     && let Some(redirect) = redirect::read(error, &self.node) =>
             {
-                self.metrics.store_faults.count(StoreFault::Redirected);
+                self.metrics.store_fault(&self.name, StoreFault::Redirected);
                 let to = match redirect {
                     Redirect::Moved(slot, node) => {
                         board.moved(slot, &node);

@@ -28,6 +28,8 @@ pub(crate) fn record(log: RecordLog, source: &str, number: i64) -> Record {
         place: Some("/data/status".to_owned()),
         found: None,
         bytes: Some(2),
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: None,
     }

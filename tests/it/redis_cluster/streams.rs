@@ -51,6 +51,7 @@ async fn a_lost_shard_makes_its_own_streams_stale_and_its_own_webhooks_fail() {
     let (gone, stays) = (server(0), server(1));
     assert_eq!(gateway.metric("paystream_store_server_up", &[&gone]).await.to_bits(), 0.0_f64.to_bits());
     assert_eq!(gateway.metric("paystream_store_server_up", &[&stays]).await.to_bits(), 1.0_f64.to_bits());
+    assert!(gateway.metric("paystream_store_server_write_seconds_count", &[&stays]).await >= 1.0);
     assert!(gateway.metric("paystream_store_server_writes_total", &[&stays]).await >= 2.0);
 
     cluster.servers[0].restart().await;

@@ -231,6 +231,8 @@ async fn a_delivery_record_takes_little_of_the_servers_time() {
                 place: None,
                 found: None,
                 bytes: Some(300),
+                secret: None,
+                diagnosis: None,
                 confirmation: None,
                 held: None,
             };

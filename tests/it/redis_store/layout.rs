@@ -74,6 +74,8 @@ fn delivery(number: usize) -> Record {
         place: None,
         found: None,
         bytes: Some(300),
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: None,
     }

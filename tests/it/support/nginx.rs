@@ -1,13 +1,11 @@
 //! The nginx of `deploy/`, with a test's own addresses and certificate. Dropping it ends it.
 
-use super::{Gateway, PATIENCE, eventually, free_address};
-use rustix::process::{Pid, Signal, kill_process};
+use super::{Gateway, eventually, free_address, front::end};
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::Instant,
 };
 use tempfile::TempDir;
 
@@ -54,12 +52,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // By a signal that it hears: killed, it would leave its workers behind.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
-            std::thread::yield_now();
-        }
+        end(&mut self.child);
     }
 }
 

@@ -67,10 +67,24 @@ impl Authority {
         self.certify_for(&["client.test"], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A server's certificate that is valid between these days, which are counted from today.
+    pub(crate) fn certify_between(&self, names: &[&str], from: i64, until: i64) -> Certified {
+        let day = |days: i64| {
+            let time = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+            let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+            let [month, day] = [date.month(), date.day()].map(|number| u8::try_from(number).unwrap());
+            rcgen::date_time_ymd(date.year().into(), month, day)
+        };
+        let mut params = params(names, ExtendedKeyUsagePurpose::ServerAuth);
+        (params.not_before, params.not_after) = (day(from), day(until));
+        self.sign(&params)
+    }
+
     fn certify_for(&self, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Certified {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages = vec![usage];
+        self.sign(&params(names, usage))
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Certified {
         let pair = KeyPair::generate().unwrap();
         let chain = params.signed_by(&pair, &self.issuer).unwrap().pem();
         Certified { chain, key: pair.serialize_pem() }
@@ -94,6 +108,13 @@ impl Authority {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config
     }
+}
+
+fn params(names: &[&str], usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.extended_key_usages = vec![usage];
+    params
 }
 
 /// Starts a bridge that takes connections without TLS and carries each to `listener` over TLS, whose certificate has to be for `name`.

@@ -18,7 +18,7 @@ fn the_sources_of_the_manual_have_the_settings_that_it_shows() {
     let sources: Vec<SourceSettings> = sources.collect();
     let source = sources.first().unwrap();
     assert_eq!((&*source.name, source.live, source.shared_ids), ("acme", Some(true), false));
-    assert_eq!(source.secrets[0].expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
+    assert_eq!(source.secrets[0].text.expose_secret(), "whsec_0123456789abcdef0123456789abcdef");
     assert_eq!(source.max_age, Some(Duration::from_secs(300)));
     assert_eq!(source.max_future, Some(Duration::from_secs(300)));
     assert!(source.api.is_none());

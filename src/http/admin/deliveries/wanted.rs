@@ -21,13 +21,14 @@ const RECORDS: usize = 100;
 /// The most records of an answer: as many as one source has at most.
 const MAX_RECORDS: usize = 1024;
 
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 12] = [
     "source",
     "outcome",
     "reason",
     "payment",
     "event",
     "type",
+    "secret",
     "since",
     "until",
     "limit",
@@ -45,6 +46,7 @@ pub(super) struct Wanted {
     pub(super) payment: Option<Name>,
     events: Vec<String>,
     kinds: Vec<String>,
+    secrets: Vec<String>,
     since: Option<Time>,
     until: Option<Time>,
     /// The most records of a page, or of those with which following begins.
@@ -81,6 +83,7 @@ impl Wanted {
             payment,
             events: several(asked, "event", "the id of an event", word)?,
             kinds: several(asked, "type", "the provider's type of an event", word)?,
+            secrets: several(asked, "secret", "the name of a secret, such as env:ACME_SECRET", word)?,
             since: one(asked, "since", TIME, Time::from_str)?,
             until: one(asked, "until", TIME, Time::from_str)?,
             limit: one(asked, "limit", &format!("a number from 1 to {MAX_RECORDS}"), limit)?
@@ -108,6 +111,7 @@ impl Wanted {
             && self.payment.as_ref().is_none_or(|payment| record.payment.as_ref() == Some(payment))
             && is_one(&self.events, record.event.as_deref())
             && is_one(&self.kinds, record.kind.as_deref())
+            && is_one(&self.secrets, record.secret.as_deref())
             && self.since.is_none_or(|since| record.at >= since)
             && self.until.is_none_or(|until| record.at < until)
     }

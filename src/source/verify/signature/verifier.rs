@@ -157,6 +157,23 @@ impl RecipeVerifier {
         }
     }
 
+    /// Returns the ids of the keys that a request names.
+    pub(crate) fn named_keys(&self, parts: RequestParts<'_>) -> Vec<String> {
+        let own = self.recipe.key_id.as_ref().and_then(|name| parts.header(name));
+        let mut named: Vec<String> = own.into_iter().map(str::to_owned).collect();
+        for line in self.lines(parts) {
+            let line = line.as_deref().and_then(|line| Line::read(&self.recipe, line));
+            let claims = line.iter().flat_map(|line| &line.claims);
+            named.extend(claims.filter_map(|claim| claim.key_id.map(str::to_owned)));
+        }
+        named
+    }
+
+    /// Returns the ids of the source's keys, where the provider names its keys.
+    pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|key| key.id.as_deref())
+    }
+
     /// Returns the encoding of a method's signatures.
     pub(super) fn encoding(&self, method: usize) -> Option<Encoding> {
         self.recipe.methods.get(method).map(|method| method.encoding)

@@ -27,6 +27,8 @@ fn record(log: RecordLog, number: i64) -> Record {
         failure_code: None,
         found: None,
         bytes: None,
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: None,
     }

@@ -24,6 +24,8 @@ fn held(at: Time) -> Record {
         place: None,
         found: None,
         bytes: None,
+        secret: None,
+        diagnosis: None,
         confirmation: None,
         held: Some(HeldId::new(at)),
     }

@@ -24,7 +24,7 @@ async fn a_thousand_made_up_keys_cost_a_few_fetches_and_no_known_key() {
     let metrics = bench.metrics.render();
     assert!(metrics.contains(r#"limit_hits_total{reason="key_fetches"} 991"#), "{metrics}");
     assert!(
-        !metrics.contains(r#"limit_hits_total{reason="failed_signatures_per_second"} 0"#),
+        !metrics.contains(r#"limit_hits_total{reason="failed_signatures_per_peer"} 0"#),
         "no line for each"
     );
     assert!(!metrics.contains("paystream_webhooks_failed_total{"), "strangers don't tell how well we do");

@@ -35,7 +35,7 @@ impl Request {
 
 /// The recipe of a preset, for which tests choose the secrets.
 pub(crate) struct Bench {
-    pub(super) recipe: Recipe,
+    pub(crate) recipe: Recipe,
     pub(crate) options: OptionValues,
 }
 
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// Returns the benches of all built-in presets that verify by a recipe.
-    pub(super) fn all() -> impl Iterator<Item = (&'static str, Self)> {
+    pub(crate) fn all() -> impl Iterator<Item = (&'static str, Self)> {
         preset::recipes().into_iter().map(|name| (name, Self::new(name)))
     }
 
@@ -75,7 +75,7 @@ impl Bench {
         Request { headers, query, options: self.options.clone() }
     }
 
-    pub(super) fn signs_body(&self) -> bool {
+    pub(crate) fn signs_body(&self) -> bool {
         self.recipe.signs(&Piece::Body)
     }
 }
