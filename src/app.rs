@@ -11,7 +11,10 @@
 //! | `listeners` | the sockets that a role listens on |
 //! | `disk`      | a warning before the disk of the data folder is full |
 //! | `expiry`    | removing records that are too old to be kept |
+//! | `passed`    | which listeners the sockets belong to that a service manager passes |
+//! | `pulse`     | whether the runtime and the threads work |
 //! | `readiness` | a metric that says whether the store is fit for use |
+//! | `relay`     | the receiver of `listen`, without a gateway |
 //! | `demo`      | a gateway with a shop and a simulated provider around it |
 
 pub mod demo;
@@ -19,7 +22,10 @@ mod disk;
 mod expiry;
 mod halves;
 mod listeners;
+mod passed;
+mod pulse;
 mod readiness;
+pub(crate) mod relay;
 
 use crate::{
     access::Operators,
@@ -30,12 +36,15 @@ use crate::{
     metrics::{Metrics, ReloadCause, ReloadOutcome},
     shutdown::Shutdown,
     store::{self, AuditAction, AuditEntry},
+    systemd::PassedSockets,
 };
 use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use halves::{Common, IngestHalf, StreamHalf};
 pub use listeners::BindError;
 use listeners::{Doors, Listeners, Served, TlsServers};
+pub use passed::MisplacedSocket;
+pub use pulse::Pulse;
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -52,14 +61,29 @@ pub struct App;
 impl App {
     /// Builds and starts a gateway. When it returns, all sockets accept requests.
     pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
-        Self::start_with_pages(config, role, Router::new()).await
+        Self::build(config, role, Router::new(), PassedSockets::default()).await
     }
 
     /// Like [`App::start`], but the public listener serves the given pages as well.
     pub async fn start_with_pages(config: Config, role: Role, pages: Router) -> anyhow::Result<Running> {
+        Self::build(config, role, pages, PassedSockets::default()).await
+    }
+
+    /// Like [`App::start`], but on the sockets that a service manager has opened; those that it has not opened are bound.
+    pub async fn start_on(config: Config, role: Role, sockets: PassedSockets) -> anyhow::Result<Running> {
+        Self::build(config, role, Router::new(), sockets).await
+    }
+
+    async fn build(
+        mut config: Config,
+        role: Role,
+        pages: Router,
+        sockets: PassedSockets,
+    ) -> anyhow::Result<Running> {
         config.check_role(role)?;
-        check_admin(&config.listen)?;
         let fixed = config.fixed();
+        passed::place(&sockets, role, &mut config.listen, &mut config.tls)?;
+        check_admin(&config.listen)?;
         // The file may also configure the other half, for another node. That part is dropped.
         let sources = role.takes_webhooks().then_some(config.sources);
         let access = role.streams().then_some(config.access);
@@ -97,7 +121,7 @@ impl App {
         };
         let tls = TlsServers::new(&config.tls).context("the TLS of the listeners cannot be started")?;
         show_certificates(&common.metrics, &config.tls);
-        let listeners = Listeners::bind(&config.listen, &config.tls, role, &config.limits)?;
+        let listeners = Listeners::bind(&config.listen, &config.tls, role, &config.limits, sockets)?;
         let listen = listeners.addresses(config.listen)?;
 
         let mut tasks = JoinSet::new();
@@ -198,7 +222,7 @@ pub struct Running {
     /// The store of the start.
     store_settings: store::Settings,
     /// How its connections log in, if it has any.
-    store_login: Option<store::redis::Login>,
+    store_login: Option<store::Login>,
     /// The settings that apply only after a restart, as they were at the start.
     fixed: Fixed,
     /// The tasks that run until the shutdown: confirmations, the hub, the accounting of streams, and the listeners.
@@ -270,6 +294,12 @@ impl Running {
         });
     }
 
+    /// By what it can be felt whether the gateway works.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.streaming.as_ref().map(|half| Arc::clone(&half.streams)))
+    }
+
     /// Waits until a task of the gateway ends unexpectedly and returns the reason. The caller should then shut down.
     pub async fn failed(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
@@ -279,9 +309,15 @@ impl Running {
         }
     }
 
+    /// How long a shutdown drains at most.
+    #[must_use]
+    pub fn drain_window(&self) -> Duration {
+        self.common.stream.get().drain
+    }
+
     /// Drains for at most the configured window and then stops. When it returns, the data folder can be used again.
     pub async fn shutdown(mut self) {
-        let window = self.common.stream.get().drain;
+        let window = self.drain_window();
         tracing::info!(window_s = window.as_secs_f64(), "draining");
         self.common.shutdown.drain();
         if timeout(window, self.drained()).await.is_err() {

@@ -6,6 +6,7 @@
 //! | `argument`    | how the values of arguments are parsed |
 //! | `config_file` | the configuration file that a command works with |
 //! | `client`      | the HTTP client of the commands |
+//! | `one_source`  | the source that a command works with |
 //! | `exit`        | failures, and the exit code of each |
 //! | `output`      | standard output and standard error |
 //! | `port`        | the error of a port that is in use |
@@ -24,7 +25,10 @@ mod demo;
 mod doctor;
 mod erase;
 mod exit;
+mod health;
+mod listen;
 mod man;
+mod one_source;
 mod output;
 mod port;
 mod quarantine;
@@ -67,8 +71,10 @@ Exit codes:
 enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
+    Health(health::HealthArgs),
     Trigger(trigger::TriggerArgs),
     Verify(verify::VerifyArgs),
+    Listen(listen::ListenArgs),
     Watch(watch::WatchArgs),
     Doctor(doctor::DoctorArgs),
     Quarantine(quarantine::QuarantineArgs),
@@ -108,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => return block_on(reconcile.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),
         Command::Erase(erase) => block_on(erase.run()),
+        Command::Health(health) => block_on(health.run()),
         Command::Deliveries(deliveries) => block_on(deliveries.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Audit(audit) => block_on(audit.run()),
@@ -115,9 +122,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
         Command::Token(token) => token.run(),
-        Command::Serve(serve) => block_on(serve.run()),
+        // Before there are other threads, because it changes the environment.
+        Command::Serve(serve) => serve.sockets().and_then(|sockets| block_on(serve.run(sockets))),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Trigger(trigger) => block_on(trigger.run()),
+        Command::Listen(listen) => block_on(listen.run()),
         Command::Watch(watch) => block_on(watch.run()),
     }
     .map(|()| ExitCode::SUCCESS)

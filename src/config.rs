@@ -3,7 +3,7 @@
 //! It is read in two stages. `document` holds what was written: the file with the line of each value, and the overrides. `read` turns
 //! that into settings that are known to be valid. Sources and access are checked by building them, and what was built is used as it
 //! is. All mistakes are reported at once, one line each, with the place, what is allowed and how to fix it. Secrets are given by
-//! reference (`env:NAME` or `file:path`), and no message contains one.
+//! reference (`env:NAME`, `file:path` or `credential:NAME`), and no message contains one.
 //!
 //! This room knows the settings of the rooms that it configures. None of them knows this room.
 //!

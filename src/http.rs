@@ -21,6 +21,7 @@
 //! | `service`    | the router as a service for hyper, which knows the client of each request |
 //! | `refusal`    | why a request head is refused before it is routed |
 //! | `ingest`     | `POST /webhooks/{source}` |
+//! | `relay`      | the same where there is no gateway |
 //! | `buffers`    | the memory that bodies of webhooks take, shared fairly |
 //! | `public`     | `/v1`: streams and snapshots |
 //! | `realm`      | `/v1/payments`: all payments of a realm |
@@ -61,13 +62,14 @@ mod read_ahead;
 mod realm;
 mod redirect;
 mod refusal;
+pub mod relay;
 mod secured;
 mod service;
 mod standings;
 mod tls;
 mod wire;
 
-pub use accept::{bind, serve};
+pub use accept::{adopt, bind, serve};
 pub use admin::Admin;
 pub use admission::{Entrance, Places};
 pub use hosts::HostNames;

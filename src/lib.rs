@@ -41,6 +41,7 @@ pub mod shutdown;
 pub mod source;
 pub mod store;
 pub mod stream;
+pub mod systemd;
 pub mod tally;
 pub mod telemetry;
 pub mod tls;

@@ -18,6 +18,7 @@
 //! | `secret`  | a source's secrets: from when until when each is good, and when it was last of use |
 //! | `diagnosis` | why a delivery was not verified, for operators |
 //! | `alone` | single steps of a delivery's way, for benches |
+//! | `examine` | what a delivery says, for those who do not append it |
 //! | `throttle` | the rate limit for deliveries without a valid signature |
 //! | `retries` | how the provider sends a webhook again, and when it stops |
 //! | `failures` | since when deliveries fail by our own fault, which uses up the provider's patience |
@@ -28,6 +29,7 @@ mod backfill;
 mod build;
 mod diagnosis;
 mod error;
+mod examine;
 mod failures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -49,6 +51,7 @@ pub(crate) use backfill::PastPage;
 pub use backfill::{PageError, Past, PastCursor, PastCursorError};
 pub(crate) use diagnosis::{Diagnosis, Examiner, Sample};
 pub use error::SourceError;
+pub(crate) use examine::{Examined, Fate, NotVerified, is_encoded};
 pub use failures::{DeliveryEnd, Failing};
 pub use inquiry::{AnswerError, Api, ApiError, ApiSettings, DEBOUNCE, PaymentAnswer};
 pub use kept::NotReplayable;
@@ -57,23 +60,30 @@ pub(crate) use mapping::{EventSummary, MappedEvent};
 pub(crate) use payload::RequestParts;
 pub use payload::{PointerError, Unclear};
 pub(crate) use preset::ReplyRule;
-pub use preset::{PresetError, ignored_table, preset_table, presets};
+pub use preset::{PresetError, Trial, ignored_table, preset_table, presets, trial};
 pub use retries::Retries;
 pub use secret::{SecretState, SourceSecret};
 pub use settings::{Provider, SourceSettings};
 pub use sources::Sources;
 pub use throttle::Unverified;
 pub(crate) use throttle::{Rates, Throttled};
-pub use verify::SecretError;
+pub use verify::{
+    CannotSign, NoPrivateKey, PrivateKey, SecretError, SignedDelivery, Signer, UnsignedDelivery,
+};
 pub(crate) use verify::{NoKey, ProvenDelivery, Rejection, UnverifiedRequest};
 
 use crate::payment::{Name, Subject, Time, Trust};
 use failures::Failures;
-use http::{HeaderMap, header::CONTENT_ENCODING};
+use http::HeaderMap;
 use mapping::{Mapping, Terms};
 use payload::{OptionValues, Reader};
 use serde_json::Value;
-use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use throttle::Throttle;
 use verify::{Check, KeyRing, Verifier};
 
@@ -84,6 +94,8 @@ pub struct Source {
     pub(crate) name: Arc<str>,
     /// The name of its preset.
     pub(crate) provider: Arc<str>,
+    /// The names of the built-in presets that its preset extends, the nearest first.
+    pub(crate) extends: Vec<String>,
     /// The realm of its payments.
     pub(crate) realm: Name,
     /// Whether its payment ids are the shop's own, so that several providers may report on one payment.
@@ -142,8 +154,7 @@ impl Source {
         request: UnverifiedRequest<'_>,
         json_depth: usize,
     ) -> Result<ProvenDelivery, Rejection> {
-        let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if request.parts.headers.get_all(CONTENT_ENCODING).iter().any(is_encoded) {
+        if is_encoded(request.parts.headers) {
             return Err(Rejection::ContentEncoding);
         }
         self.verifier.open(request, &self.reader, json_depth)
@@ -300,15 +311,26 @@ impl Source {
         &self.reply_rule
     }
 
-    /// Returns the headers, by name and value, that the provider would send with `body` at time `at`, signed with the first secret that
-    /// is good then.
-    /// There are none if the source is verified by an adapter. If only the provider's private key can sign, the signature is empty.
+    /// Signs a delivery as the provider would, for the first of the source's secrets that is good then: headers, query and body as the provider sends
+    /// them. Fails if only the provider's private key can sign, and the signer has none.
+    pub fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        self.verifier.sign(delivery, signer, &self.options)
+    }
+
+    /// Returns how old the signed time of a delivery may be. `None` if the provider signs no time, or its age is not limited.
     #[must_use]
-    pub fn sign(&self, body: &[u8], at: Time, delivery_id: &str) -> Vec<(String, String)> {
-        match self.verifier.check_at(at) {
-            Some(Check::Recipe(verifier)) => verifier.sign(body, at, delivery_id, &self.options).headers,
-            Some(Check::Adapter(_)) | None => Vec::new(),
-        }
+    pub fn max_age(&self) -> Option<Duration> {
+        self.verifier.max_age()
+    }
+
+    /// Returns the names of the built-in presets that the source's preset extends, the nearest first.
+    #[must_use]
+    pub fn extends(&self) -> &[String] {
+        &self.extends
     }
 
     /// Returns what finds out why a delivery was not verified, and that of every source.

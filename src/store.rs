@@ -61,6 +61,7 @@ pub use record::{
     QuarantineClass, RECORDS_PER_SHARE, RECORDS_PER_SOURCE, ReasonCode, ReasonCodeError, Record,
     RecordCursor, RecordCursorError, RecordLog, RecordPage, Settling, ValueKind,
 };
+pub use redis::Login;
 pub use work_queue::{
     Backlog, Claim, ClaimTerms, Delay, MAX_PAUSE, MAX_PENDING, Pending, QueueKind, Settlement,
 };
@@ -123,7 +124,7 @@ pub enum OpenError {
 pub async fn open(
     settings: Settings,
     metrics: Arc<Metrics>,
-) -> Result<(Arc<dyn Store>, Option<redis::Login>), OpenError> {
+) -> Result<(Arc<dyn Store>, Option<Login>), OpenError> {
     match settings {
         Settings::Embedded(settings) => {
             let open = move || embedded::Embedded::open(&settings, metrics);

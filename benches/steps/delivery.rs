@@ -10,7 +10,7 @@ use paystream::{
     live::Live,
     metrics::Metrics,
     payment::Time,
-    source::{Source, SourceSettings},
+    source::{Signer, Source, SourceSettings, UnsignedDelivery},
     store::{Labels, Log, Parts},
 };
 use sha2::Sha256;
@@ -30,7 +30,8 @@ fn received_at() -> Time {
 
 fn headers(source: &Source) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in source.sign(EVENT, received_at(), "") {
+    let delivery = UnsignedDelivery::new(EVENT, "", received_at());
+    for (name, value) in source.sign(&delivery, Signer::Secret).unwrap().headers {
         headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
     }
     headers

@@ -1,11 +1,13 @@
 //! The sockets that a role listens on: `public` for streams, `ingest` for webhooks, and `admin` for every role.
 
+use super::passed::REDIRECT;
 use crate::{
     config::{Listen, ListenerKind, Proxying, Role, Tls},
     descriptors::Descriptors,
     http::{self, Entrance, Places},
     limits::Limits,
     metrics::Metrics,
+    systemd::PassedSockets,
     tls::TlsServer,
 };
 use axum::Router;
@@ -44,10 +46,20 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds the sockets of the role: all of them or, with an error, none.
-    pub(super) fn bind(listen: &Listen, tls: &Tls, role: Role, limits: &Limits) -> Result<Self, BindError> {
-        let bind = |listener, address| {
-            http::bind(address, limits).map_err(|source| BindError { listener, address, source })
+    /// Binds the sockets of the role that were not passed: all of them or, with an error, none.
+    pub(super) fn bind(
+        listen: &Listen,
+        tls: &Tls,
+        role: Role,
+        limits: &Limits,
+        mut passed: PassedSockets,
+    ) -> Result<Self, BindError> {
+        let mut bind = |listener: Option<ListenerKind>, address| {
+            let socket = match passed.remove(listener.map_or(REDIRECT, ListenerKind::as_str)) {
+                Some(socket) => http::adopt(socket, limits),
+                None => http::bind(address, limits),
+            };
+            socket.map_err(|source| BindError { listener, address, source })
         };
         let redirect = tls.redirect.filter(|_| role.streams());
         let is_shared = role.streams() && listen.ingest == listen.public;

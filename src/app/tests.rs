@@ -8,6 +8,7 @@ use crate::{
     hub::Hub,
     limits::Limits,
     payment::{Name, Phase},
+    source::{Signer, UnsignedDelivery},
     store::{Store, fake::Fake},
     stream::Streams,
 };
@@ -300,7 +301,8 @@ async fn a_lost_store_defers_webhooks_refuses_streams_gently_and_is_told_to_thos
     let body = br#"{"id":"e1","event":"payment.confirmed","timestamp":1700000000,"payment":{"id":"a","status":"confirmed","amount":1}}"#;
     let mut post =
         gateway.at(gateway.running.listen.ingest, Method::POST, "/webhooks/dev").body(body.to_vec());
-    for (name, value) in source.sign(body, clock::now(), "e1") {
+    let delivery = UnsignedDelivery::new(body, "e1", clock::now());
+    for (name, value) in source.sign(&delivery, Signer::Secret).unwrap().headers {
         post = post.header(name, value);
     }
     let deferred = post.send().await.unwrap();

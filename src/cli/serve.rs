@@ -1,12 +1,13 @@
 //! `paystream serve`: runs the gateway until a signal ends it.
 
-use super::{client, config_file::ConfigFile, output, port, rotation::Rotation};
+use super::{client, config_file::ConfigFile, exit::Usage, output, port, rotation::Rotation};
 use crate::{
-    app::{App, Running},
+    app::{App, MisplacedSocket, Running},
     config::{
         Config, ConfigMistakes, ConfigText, DEV_SECRET, Listen, Role, SecretFiles, environment, fresh_secret,
     },
     metrics::{ReloadCause, ReloadOutcome},
+    systemd::{self, PassedSockets},
     telemetry,
 };
 use anyhow::Context;
@@ -14,11 +15,15 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Runs the gateway
 ///
 /// On SIGHUP, the gateway reloads the configuration file without dropping a stream; changes of the sockets and the store need a
 /// restart. On SIGTERM or SIGINT, it closes all streams within the drain window and stops; a second signal stops it at once.
+///
+/// As a service of systemd, it says when it is ready, reloads and stops (Type=notify), tells the watchdog that it works, and takes
+/// sockets with the names public, ingest, admin and redirect.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +49,18 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    /// Takes the sockets that a service manager has opened for this process. To be called once, while it has no other threads.
+    pub(super) fn sockets(&self) -> anyhow::Result<PassedSockets> {
+        let sockets =
+            PassedSockets::take().map_err(|error| Usage(format!("{:#}", anyhow::Error::from(error))))?;
+        if self.dev && !sockets.is_empty() {
+            let open = "--dev is open to everyone, and takes no sockets of a service manager";
+            return Err(Usage(open.to_owned()).into());
+        }
+        Ok(sockets)
+    }
+
+    pub(super) async fn run(self, sockets: PassedSockets) -> anyhow::Result<()> {
         if self.dev {
             let folder = tempfile::tempdir().context("the temporary data folder cannot be created")?;
             let data = folder.path().to_owned();
@@ -52,7 +68,8 @@ impl ServeArgs {
             let secret = environment.remove(DEV_SECRET).map_or_else(fresh_secret, Into::into);
             let mut config = Config::dev(data, &secret)?;
             config.listen = Listen::dev(self.port, &environment)?;
-            let served = serve(config, Role::All, None, |running| warn_loudly(running, &secret)).await;
+            let served =
+                serve(config, Role::All, None, sockets, |running| warn_loudly(running, &secret)).await;
             return served.map_err(port::in_terms_of_arguments);
         }
         let loaded = Loaded::read(&self.config)?;
@@ -60,32 +77,46 @@ impl ServeArgs {
         config.check_role(self.role)?;
         let warnings = config.warnings(self.role);
         let warn = |_: &Running| warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        serve(config, self.role, Some(loaded), warn).await
+        serve(config, self.role, Some(loaded), sockets, warn).await
     }
 }
 
-/// Runs until a signal ends it. Calls `started` once the sockets are open.
+/// Runs until a signal ends it. Calls `started` once the sockets are open. A service manager is told of each step.
 async fn serve(
     config: Config,
     role: Role,
     mut loaded: Option<Loaded<'_>>,
+    sockets: PassedSockets,
     started: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut signals = Signals::new().context("the signal handlers cannot be installed")?;
     let mut rotation = Rotation::new(config.secret_files.clone());
-    let mut running = App::start(config, role).await?;
+    let mut running = App::start_on(config, role, sockets).await.map_err(misplaced_is_usage)?;
     started(&running);
+    let _watched = systemd::watchdog().map(|patience| {
+        let pulse = running.pulse();
+        let works = move || {
+            let pulse = pulse.clone();
+            async move { pulse.beat().await }
+        };
+        AbortOnDropHandle::new(tokio::spawn(systemd::keep_watchdog(patience, works)))
+    });
+    systemd::ready();
     let failure = loop {
         tokio::select! {
             action = signals.next() => match action {
-                SignalAction::Reload => reload(&running, loaded.as_mut(), &mut rotation),
+                SignalAction::Reload => {
+                    systemd::reloading();
+                    systemd::reloaded(reload(&running, loaded.as_mut(), &mut rotation));
+                }
                 SignalAction::Shutdown => break None,
             },
             files = rotation.changed() => reread(&running, loaded.as_ref(), &mut rotation, &files),
             failure = running.failed() => break Some(failure),
         }
     };
+    systemd::stopping(running.drain_window());
     if failure.is_none() {
         tracing::info!("shutting down; a second signal stops the gateway at once");
     }
@@ -108,18 +139,25 @@ impl<'a> Loaded<'a> {
     }
 }
 
-/// Reloads the configuration file. If it has a mistake, the running configuration stays in use.
-fn reload(running: &Running, loaded: Option<&mut Loaded<'_>>, rotation: &mut Rotation) {
+/// Reloads the configuration file. If it has a mistake, the running configuration stays in use, and the answer is `false`.
+fn reload(running: &Running, loaded: Option<&mut Loaded<'_>>, rotation: &mut Rotation) -> bool {
     let Some(loaded) = loaded else {
         tracing::info!("there is no configuration file, so nothing is reloaded");
-        return;
+        return true;
     };
     let newer = Loaded::read(loaded.file);
     let config = newer.as_ref().map_err(Clone::clone).and_then(|newer| newer.text.parse(&environment()));
-    if let (Some(files), Ok(newer)) = (replace(running, config, ReloadCause::Signal), newer) {
-        *loaded = newer;
-        rotation.accept(files);
-    }
+    let (Some(files), Ok(newer)) = (replace(running, config, ReloadCause::Signal), newer) else {
+        return false;
+    };
+    *loaded = newer;
+    rotation.accept(files);
+    true
+}
+
+/// A socket for which there is no listener is a mistake of whoever set up the service, and a restart does not mend it.
+fn misplaced_is_usage(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<MisplacedSocket>() { Usage(format!("{error:#}")).into() } else { error }
 }
 
 /// Reads the secrets again because `files` changed. The rest of the configuration stays as it was read last, because the file may be

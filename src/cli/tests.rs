@@ -54,6 +54,9 @@ fn commands_are_understood() {
         "paystream trigger --source acme --payment p",
         "paystream trigger --source acme --payment p refund --fast --amount 1 --currency JPY --url http://[::1]:1/x",
         "paystream trigger --list",
+        "paystream trigger --dev --source dev --payment p all --signing-key file:k.pem --webhooks w.toml",
+        "paystream listen --source acme",
+        "paystream listen --dev --source dev --forward-to http://localhost:3000/hook --bind [::1]:0 --json",
         "paystream watch --payment p --url https://pay.example --until-finished",
         "paystream doctor --url https://pay.example --payment p --token t --origin https://shop.example --seconds 600",
         "paystream doctor --url https://pay.example/behind/a/path --config f.toml --heartbeat 30s --json",
@@ -77,6 +80,9 @@ fn wrong_arguments_are_refused_with_exit_code_2() {
         "paystream trigger --source acme --payment p --amount 0",
         "paystream trigger --source acme --payment p --currency EURO",
         "paystream trigger --source acme --payment p --url ftp://x",
+        "paystream listen",
+        "paystream listen --source acme --forward-to localhost:3000",
+        "paystream listen --source acme --bind localhost",
         "paystream watch",
         "paystream watch --payment p --url nowhere",
         "paystream doctor --payment p",
@@ -96,7 +102,9 @@ fn wrong_arguments_are_refused_with_exit_code_2() {
 
 #[test]
 fn a_wrong_configuration_stops_every_command_before_it_starts() {
-    for line in ["serve", "check", "token --payment p", "trigger --source acme --payment p"] {
+    for line in
+        ["serve", "check", "token --payment p", "trigger --source acme --payment p", "listen --source acme"]
+    {
         let error = fail(&format!("paystream {line} --config /nowhere/paystream.toml"));
         assert!(error.is::<ConfigMistakes>(), "{line}: {error}");
     }
@@ -117,6 +125,7 @@ fn what_cannot_be_asked_for_is_told_with_what_can() {
             "there is no source \"acne\"; the configured sources are: acme",
         ),
         ("trigger --source acme --payment p refund", "it has happy"),
+        ("listen --source acne", "the configured sources are: acme"),
         ("trigger --source acme --payment p nonsense", "neither a scenario nor an event type"),
     ] {
         let error = fail(&format!("paystream {line} --config {file}"));

@@ -10,7 +10,7 @@ use super::{
     read::{self, Parts},
     scope::{SecretScope, TokenSigner},
 };
-use crate::{access::Access, source::Source};
+use crate::{access::Access, limits::Limits, source::Source};
 use secrecy::SecretString;
 use std::{path::Path, time::Duration};
 
@@ -36,6 +36,8 @@ pub struct Posting {
     pub source: Option<Source>,
     /// The names of all configured sources.
     pub names: Vec<String>,
+    /// The limits of the gateway.
+    pub limits: Limits,
 }
 
 /// What a command needs to use the operators' routes of the admin listener.
@@ -66,10 +68,10 @@ impl Signing {
 impl Posting {
     /// Reads a configuration file, of whose secrets only those of the source `name` have to exist.
     pub fn load(file: &Path, environment: &Environment, name: &str) -> Result<Self, ConfigMistakes> {
-        let Parts { listen, tls, sources, source_names: names, .. } =
+        let Parts { listen, tls, sources, source_names: names, limits, .. } =
             parts(file, environment, &SecretScope::Source(name))?;
         let source = sources.into_iter().find(|source| source.name() == name);
-        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Ingest), source, names })
+        Ok(Self { listen, has_tls: tls.is_on(ListenerKind::Ingest), source, names, limits })
     }
 }
 

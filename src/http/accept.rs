@@ -61,6 +61,13 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Takes a listening socket that somebody else has bound, with the backlog of `limits`. Nothing is accepted before [`serve`].
+pub fn adopt(listener: std::net::TcpListener, limits: &Limits) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    SockRef::from(&listener).listen(i32::try_from(limits.backlog).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(listener)
+}
+
 /// Serves `router` on `listener`, over TLS if there is one, until `shutdown` stops, then returns when the last connection has ended.
 ///
 /// During the drain, requests are still answered, so that each route can refuse in its own way, but connections are not kept

@@ -167,7 +167,7 @@ fn answer(Reply { status, body }: Reply) -> Response {
 
 /// Answers a request whose body was not read to its end. HTTP/1 has to close the connection for that; HTTP/2 resets only the
 /// stream of the request.
-fn hang_up(version: Version, mut response: Response) -> Response {
+pub(super) fn hang_up(version: Version, mut response: Response) -> Response {
     if version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     payment::{Name, Time, Trust},
-    source::{Source, SourceSettings, Sources, testing::MAX_EVENTS},
+    source::{Signer, Source, SourceSettings, Sources, UnsignedDelivery, testing::MAX_EVENTS},
     store::{Conflict, OutcomeKind, ReasonCode, Record, RecordLog},
 };
 use proptest::prelude::*;
@@ -58,7 +58,8 @@ fn bench_of(limits: &Limits, preset: &str) -> Bench {
 impl Bench {
     fn signed(&self, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for (name, value) in self.signer.sign(body, now(), "msg_1") {
+        let delivery = UnsignedDelivery::new(body, "msg_1", now());
+        for (name, value) in self.signer.sign(&delivery, Signer::Secret).unwrap().headers {
             headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
         }
         headers

@@ -1,9 +1,15 @@
 //! The lives of payments as scripts of moments, in terms that belong to no provider.
 
-use std::{fmt, str::FromStr};
+use super::{
+    moment::{Moment, Share},
+    treatment::Treatment,
+};
+use std::str::FromStr;
+use strum::VariantArray as _;
 
 /// A scenario: the life of a payment from its creation to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::Display, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Life {
     /// The payment is created, processed and paid.
     Happy,
@@ -15,16 +21,30 @@ pub enum Life {
     DeclinedThenPaid,
     /// The payment is canceled before it was paid.
     Canceled,
+    /// Nobody pays, and the payment runs out.
+    Expired,
     /// The payment is paid and then refunded in full.
     Refund,
     /// The payment is paid and then half of it is refunded.
     PartialRefund,
-    /// The payment is paid, then disputed, and the dispute is lost.
-    Dispute,
+    /// The payment is paid, then disputed, and the shop wins.
+    DisputeWon,
+    /// The payment is paid, then disputed, and the shop loses.
+    DisputeLost,
     /// The webhook "paid" arrives before those of the earlier moments.
     OutOfOrder,
+    /// All webhooks of a refund, or of a payment where there are no refunds, arrive in random order.
+    Shuffled,
     /// Every webhook arrives three times.
     Duplicates,
+    /// The webhook "paid" was signed so long ago that it is refused.
+    Stale,
+    /// The signature of the webhook "paid" is not the provider's, so that it is refused.
+    Forged,
+    /// The webhook "paid" is larger than the gateway takes, so that it is refused.
+    Giant,
+    /// A card number stands in the webhook "paid".
+    CardNumber,
 }
 
 /// There is no scenario of that name.
@@ -32,77 +52,41 @@ pub enum Life {
 #[error("there is no scenario of that name")]
 pub struct UnknownLife;
 
-/// Something that can happen to a payment, whatever providers call it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Moment {
-    Created,
-    RequiresAction,
-    Processing,
-    Failed,
-    Authorized,
-    Captured,
-    Canceled,
-    RefundPending(Share),
-    RefundDone(Share),
-    /// The provider reports the total of all refunds so far, besides the refund itself.
-    RefundTotal(Share),
-    DisputeOpened,
-    DisputeReviewed,
-    DisputeLost,
+/// What a scenario cannot do without: an event for one of these moments.
+pub(super) struct Need {
+    pub(super) any_of: &'static [Moment],
+    /// What such an event says, as the end of "the provider has no event that says that …".
+    pub(super) says: &'static str,
 }
 
-/// The share of the payment that is refunded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Share {
-    Half,
-    All,
-}
+const PAID: Need = Need { any_of: &[Moment::Captured, Moment::Authorized], says: "the payment is paid" };
+const AUTHORIZED: Need =
+    Need { any_of: &[Moment::Authorized], says: "the payment is authorised before it is captured" };
+const CAPTURED: Need = Need { any_of: &[Moment::Captured], says: "the payment is captured" };
+const ACTION: Need =
+    Need { any_of: &[Moment::RequiresAction], says: "the customer has to confirm the payment" };
+const FAILED: Need = Need { any_of: &[Moment::Failed], says: "an attempt failed" };
+const CANCELED: Need = Need { any_of: &[Moment::Canceled], says: "the payment is canceled" };
+const EXPIRED: Need = Need { any_of: &[Moment::Expired], says: "the payment has expired" };
+const REFUNDED: Need = Need {
+    any_of: &[Moment::Refunded, Moment::RefundTotal],
+    says: "the payment is refunded, and by how much",
+};
+const WON: Need =
+    Need { any_of: &[Moment::DisputeWon], says: "the shop has won a dispute about the payment" };
+const LOST: Need =
+    Need { any_of: &[Moment::DisputeLost], says: "the shop has lost a dispute about the payment" };
+const EARLIER: Need = Need {
+    any_of: &[Moment::Created, Moment::Processing, Moment::Authorized],
+    says: "something happened before the payment was paid",
+};
 
-/// Whether an event is about the payment itself or about what follows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
-    /// The payment is made: from its creation to its capture or its cancellation.
-    Payment,
-    /// The money goes back: a refund or a dispute.
-    Reversal,
-}
-
-impl Moment {
-    /// The stage that the moment belongs to.
-    pub(super) const fn stage(self) -> Stage {
-        match self {
-            Self::Created
-            | Self::RequiresAction
-            | Self::Processing
-            | Self::Failed
-            | Self::Authorized
-            | Self::Captured
-            | Self::Canceled => Stage::Payment,
-            Self::RefundPending(_)
-            | Self::RefundDone(_)
-            | Self::RefundTotal(_)
-            | Self::DisputeOpened
-            | Self::DisputeReviewed
-            | Self::DisputeLost => Stage::Reversal,
-        }
-    }
-}
-
-impl Share {
-    /// This share of an amount, rounded down.
-    pub(super) const fn of(self, amount: i64) -> i64 {
-        match self {
-            Self::Half => amount / 2,
-            Self::All => amount,
-        }
-    }
-}
-
-/// One step of a script: a moment, and how its webhook is delivered.
+/// One step of a script: a moment, and how its webhook is delivered. A step for which the provider has no event is left out.
 pub(super) struct Beat {
     /// The webhook is sent this long after the previous one.
     pub(super) after_ms: u32,
     pub(super) moment: Moment,
+    pub(super) share: Share,
     /// The moment happened this long before its webhook is sent.
     pub(super) late_by_ms: u32,
     /// The number of deliveries of the same webhook, at least one.
@@ -111,34 +95,12 @@ pub(super) struct Beat {
 
 impl Life {
     /// All lives.
-    pub const ALL: [Self; 10] = [
-        Self::Happy,
-        Self::AuthorizeCapture,
-        Self::ThreeDSecure,
-        Self::DeclinedThenPaid,
-        Self::Canceled,
-        Self::Refund,
-        Self::PartialRefund,
-        Self::Dispute,
-        Self::OutOfOrder,
-        Self::Duplicates,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name of the scenario on the command line and in the demo.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Happy => "happy",
-            Self::AuthorizeCapture => "authorize-capture",
-            Self::ThreeDSecure => "three-d-secure",
-            Self::DeclinedThenPaid => "declined-then-paid",
-            Self::Canceled => "canceled",
-            Self::Refund => "refund",
-            Self::PartialRefund => "partial-refund",
-            Self::Dispute => "dispute",
-            Self::OutOfOrder => "out-of-order",
-            Self::Duplicates => "duplicates",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// What happens in the scenario, for lists.
@@ -150,11 +112,52 @@ impl Life {
             Self::ThreeDSecure => "the customer confirms with the bank, then the payment is paid",
             Self::DeclinedThenPaid => "the first attempt fails and the second one succeeds",
             Self::Canceled => "the payment is canceled before it was paid",
+            Self::Expired => "nobody pays, and the payment runs out",
             Self::Refund => "the payment is paid and then refunded in full",
             Self::PartialRefund => "the payment is paid and then half of it is refunded",
-            Self::Dispute => "the payment is paid, then disputed, and the dispute is lost",
+            Self::DisputeWon => "the payment is paid, then disputed, and the shop wins",
+            Self::DisputeLost => "the payment is paid, then disputed, and the shop loses",
             Self::OutOfOrder => "the webhook \"paid\" arrives before the earlier ones",
+            Self::Shuffled => "all webhooks, those of a refund too, arrive in random order",
             Self::Duplicates => "every webhook arrives three times",
+            Self::Stale => "the webhook \"paid\" was signed too long ago, and is refused",
+            Self::Forged => "the webhook \"paid\" has a wrong signature, and is refused",
+            Self::Giant => "the webhook \"paid\" is larger than allowed, and is refused",
+            Self::CardNumber => "a card number stands in the webhook \"paid\", and goes nowhere",
+        }
+    }
+
+    /// How the webhooks of the scenario are mistreated.
+    #[must_use]
+    pub const fn treatment(self) -> Treatment {
+        match self {
+            Self::Stale => Treatment::Stale,
+            Self::Forged => Treatment::Forged,
+            Self::Giant => Treatment::Giant,
+            Self::CardNumber => Treatment::CardNumber,
+            _ => Treatment::None,
+        }
+    }
+
+    /// What the provider has to be able to say.
+    pub(super) const fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Happy
+            | Self::Shuffled
+            | Self::Duplicates
+            | Self::Stale
+            | Self::Forged
+            | Self::Giant
+            | Self::CardNumber => &[PAID],
+            Self::AuthorizeCapture => &[AUTHORIZED, CAPTURED],
+            Self::ThreeDSecure => &[ACTION, PAID],
+            Self::DeclinedThenPaid => &[FAILED, PAID],
+            Self::Canceled => &[CANCELED],
+            Self::Expired => &[EXPIRED],
+            Self::Refund | Self::PartialRefund => &[CAPTURED, REFUNDED],
+            Self::DisputeWon => &[CAPTURED, WON],
+            Self::DisputeLost => &[CAPTURED, LOST],
+            Self::OutOfOrder => &[CAPTURED, EARLIER],
         }
     }
 
@@ -162,50 +165,51 @@ impl Life {
     /// to stay interesting.
     pub(super) fn script(self) -> Vec<Beat> {
         use Moment::{
-            Authorized, Canceled, Captured, Created, DisputeLost, DisputeOpened, DisputeReviewed, Failed,
-            Processing, RefundDone, RefundPending, RefundTotal, RequiresAction,
+            Authorized, Canceled, Captured, Created, DisputeLost, DisputeOpened, DisputeReviewed, DisputeWon,
+            Expired, Failed, Processing, RefundPending, RefundTotal, Refunded, RequiresAction,
         };
-        let beat = |after_ms, moment| Beat { after_ms, moment, late_by_ms: 0, times: 1 };
-        let happy = || vec![beat(0, Created), beat(1_200, Processing), beat(1_800, Captured)];
-        let and = |mut first: Vec<Beat>, rest: Vec<Beat>| {
-            first.extend(rest);
-            first
-        };
-        let refund = |part| {
-            vec![
-                beat(2_500, RefundPending(part)),
-                beat(2_000, RefundDone(part)),
-                beat(800, RefundTotal(part)),
-            ]
-        };
+        let beats =
+            |steps: &[(u32, Moment)]| -> Vec<Beat> { steps.iter().map(|step| Beat::new(*step)).collect() };
+        let happy = [(0, Created), (1_200, Processing), (1_800, Captured)];
+        let after_happy = |rest: &[(u32, Moment)]| beats(&[&happy, rest].concat());
+        let refund = [(2_500, RefundPending), (2_000, Refunded), (800, RefundTotal)];
+        let of = |share, beats: Vec<Beat>| beats.into_iter().map(|beat| Beat { share, ..beat }).collect();
         match self {
-            Self::Happy => happy(),
-            Self::AuthorizeCapture => vec![beat(0, Created), beat(1_500, Authorized), beat(2_500, Captured)],
+            Self::Happy => beats(&happy),
+            Self::AuthorizeCapture => beats(&[(0, Created), (1_500, Authorized), (2_500, Captured)]),
             Self::ThreeDSecure => {
-                vec![
-                    beat(0, Created),
-                    beat(1_000, RequiresAction),
-                    beat(2_500, Processing),
-                    beat(1_500, Captured),
-                ]
+                beats(&[(0, Created), (1_000, RequiresAction), (2_500, Processing), (1_500, Captured)])
             }
             Self::DeclinedThenPaid => {
-                vec![beat(0, Created), beat(1_500, Failed), beat(2_500, Processing), beat(1_500, Captured)]
+                beats(&[(0, Created), (1_500, Failed), (2_500, Processing), (1_500, Captured)])
             }
-            Self::Canceled => vec![beat(0, Created), beat(2_500, Canceled)],
-            Self::Refund => and(happy(), refund(Share::All)),
-            Self::PartialRefund => and(happy(), refund(Share::Half)),
-            Self::Dispute => and(
-                happy(),
-                vec![beat(2_500, DisputeOpened), beat(2_000, DisputeReviewed), beat(2_500, DisputeLost)],
-            ),
-            Self::OutOfOrder => vec![
-                beat(0, Captured),
-                Beat { late_by_ms: 4_000, ..beat(1_500, Processing) },
-                Beat { late_by_ms: 8_000, ..beat(1_500, Created) },
-            ],
-            Self::Duplicates => happy().into_iter().map(|beat| Beat { times: 3, ..beat }).collect(),
+            Self::Canceled => beats(&[(0, Created), (2_500, Canceled)]),
+            Self::Expired => beats(&[(0, Created), (2_500, Expired)]),
+            Self::Refund | Self::Shuffled => after_happy(&refund),
+            Self::PartialRefund => of(Share::Half, after_happy(&refund)),
+            Self::DisputeWon => {
+                after_happy(&[(2_500, DisputeOpened), (2_000, DisputeReviewed), (2_500, DisputeWon)])
+            }
+            Self::DisputeLost => {
+                after_happy(&[(2_500, DisputeOpened), (2_000, DisputeReviewed), (2_500, DisputeLost)])
+            }
+            Self::OutOfOrder => [
+                (0, Captured, 0),
+                (1_500, Authorized, 3_000),
+                (1_500, Processing, 6_000),
+                (1_500, Created, 9_000),
+            ]
+            .map(|(after_ms, moment, late_by_ms)| Beat { late_by_ms, ..Beat::new((after_ms, moment)) })
+            .into(),
+            Self::Duplicates => beats(&happy).into_iter().map(|beat| Beat { times: 3, ..beat }).collect(),
+            Self::Stale | Self::Forged | Self::Giant | Self::CardNumber => beats(&[(0, Captured)]),
         }
+    }
+}
+
+impl Beat {
+    const fn new((after_ms, moment): (u32, Moment)) -> Self {
+        Self { after_ms, moment, share: Share::All, late_by_ms: 0, times: 1 }
     }
 }
 
@@ -213,12 +217,8 @@ impl FromStr for Life {
     type Err = UnknownLife;
 
     fn from_str(text: &str) -> Result<Self, UnknownLife> {
-        Self::ALL.into_iter().find(|life| life.name() == text).ok_or(UnknownLife)
-    }
-}
-
-impl fmt::Display for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        // The name of this scenario before there was one in which the shop wins.
+        let text = if text == "dispute" { Self::DisputeLost.name() } else { text };
+        Self::ALL.iter().copied().find(|life| life.name() == text).ok_or(UnknownLife)
     }
 }

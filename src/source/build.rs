@@ -27,6 +27,7 @@ impl Source {
         let options = options.map_err(|(name, why)| SourceError::Option { name, why })?;
         let Preset {
             name: provider,
+            extends,
             trust,
             scheme,
             body,
@@ -78,6 +79,7 @@ impl Source {
         Ok(Self {
             name: settings.name,
             provider,
+            extends,
             realm: settings.realm,
             shared_ids: settings.shared_ids,
             verifier,

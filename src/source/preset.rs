@@ -15,6 +15,7 @@ mod options;
 mod raw;
 mod reply;
 mod table;
+mod trial;
 
 pub use builtin::presets;
 pub use error::PresetError;
@@ -22,6 +23,7 @@ pub use ignored::ignored_table;
 pub(crate) use load::{built_in, from_file};
 pub(crate) use reply::ReplyRule;
 pub use table::preset_table;
+pub use trial::{Trial, trial};
 
 use super::{
     backfill::Listing,
@@ -40,6 +42,8 @@ use std::sync::Arc;
 pub(crate) struct Preset {
     /// The name of the provider.
     pub(crate) name: Arc<str>,
+    /// The names of the built-in presets that it extends, the nearest first.
+    pub(crate) extends: Vec<String>,
     /// How far the provider's word is believed.
     pub(crate) trust: Trust,
     /// How deliveries are verified.

@@ -1,8 +1,8 @@
 //! Verification: does a delivery come from the provider, and is it recent?
 //!
 //! Everything here is pure except `keys`, which fetches the keys that a provider publishes. The caller passes a fetched key in;
-//! without it, the answer is that a key is missing. Computed signatures never leave this room. It does not know what becomes of
-//! a delivery.
+//! without it, the answer is that a key is missing. Computed signatures never leave this room, but for deliveries that are signed to try a source out. It does not
+//! know what becomes of a delivery.
 
 mod adapter;
 mod keys;
@@ -18,21 +18,23 @@ pub(crate) use keys::{FetchedKey, NoKey};
 pub(crate) use rejection::Rejection;
 pub(crate) use request::UnverifiedRequest;
 pub(crate) use scheme::Scheme;
-pub use signature::SecretError;
 pub(crate) use signature::{
     Algorithm, Carrier, CertificateRule, Encoding, Gap, Item, ItemToken, KeyForm, Method, Part, Piece,
     Published, Recipe, RecipeVerifier, TimeFrom, TimeRule,
 };
+pub use signature::{
+    CannotSign, NoPrivateKey, PrivateKey, SecretError, SignedDelivery, Signer, UnsignedDelivery,
+};
 pub(crate) use window::TimeLimits;
 
 use super::{
-    payload::{Pointer, Reader, Unclear},
+    payload::{OptionValues, Pointer, Reader, Unclear},
     secret::{LastUse, SecretState, SourceSecret},
 };
 use crate::payment::Time;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The verifier of a source's deliveries: one check for each of its secrets, in the order of its settings.
 pub(crate) struct Verifier {
@@ -201,6 +203,34 @@ impl Check {
         match self {
             Self::Adapter(adapter) => adapter.open(request).map(drop),
             Self::Recipe(verifier) => verifier.verify(request.parts, request.body, request.received_at),
+        }
+    }
+}
+
+impl Verifier {
+    /// Signs a delivery as the provider would, so that a source with these secrets accepts it.
+    pub(crate) fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+        options: &OptionValues,
+    ) -> Result<SignedDelivery, CannotSign> {
+        match self.check_at(delivery.at).or_else(|| self.first()).ok_or(CannotSign::FetchedKeys)? {
+            Check::Recipe(verifier) => verifier.sign(delivery, signer, options),
+            Check::Adapter(adapter) => adapter.sign(delivery, signer),
+        }
+    }
+
+    /// Returns the check by the first secret.
+    fn first(&self) -> Option<&Check> {
+        self.checks.first().map(|one| &one.check)
+    }
+
+    /// Returns how old the signed time of a delivery may be, if that is limited.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        match self.first()? {
+            Check::Recipe(verifier) => verifier.max_age(),
+            Check::Adapter(adapter) => adapter.max_age(),
         }
     }
 }

@@ -126,6 +126,11 @@ impl Reactors {
         join_all(answers).await.into_iter().map(Result::unwrap_or_default).sum()
     }
 
+    /// Returns once all threads have looked at what they were handed. A thread that has ended keeps nobody waiting.
+    pub(super) async fn answer(&self) {
+        join_all(self.inboxes.iter().map(|inbox| inbox.answer())).await;
+    }
+
     /// Returns when a thread has ended: if nobody stopped it, it has panicked, and its streams are cut.
     pub(super) async fn ended(&self) {
         self.ended.notified().await;

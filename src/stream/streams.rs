@@ -99,6 +99,13 @@ impl Streams {
         self.node.hub.ring_all();
     }
 
+    /// Returns once all threads that drive streams have looked at what they were handed, which takes a moment while they work.
+    pub async fn answer(&self) {
+        if let Some(reactors) = self.reactors.get() {
+            reactors.answer().await;
+        }
+    }
+
     /// Returns once no stream is open.
     pub async fn drained(&self) {
         self.node.census.emptied().await;

@@ -35,7 +35,7 @@ const ROOMS: [(&str, Option<&[&str]>); 18] = [
 ];
 
 /// Rooms that all others may use but `payment`, and that use none but each other.
-const LEAVES: [&str; 15] = [
+const LEAVES: [&str; 16] = [
     "backoff",
     "clock",
     "descriptors",
@@ -49,6 +49,7 @@ const LEAVES: [&str; 15] = [
     "redact",
     "secret",
     "shutdown",
+    "systemd",
     "tally",
     "tls",
 ];

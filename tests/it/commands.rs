@@ -8,10 +8,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "serve",
     "demo",
+    "health",
     "trigger",
+    "listen",
     "watch",
     "doctor",
     "reconcile",
@@ -82,6 +84,31 @@ fn what_is_mistyped_is_exit_code_2_and_no_panic() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(!said.contains("panicked") && !said.is_empty(), "{arguments:?}: {said}");
     }
+}
+
+/// The image has no shell, so its health check is this command.
+#[tokio::test]
+async fn health_is_good_while_the_gateway_runs_and_bad_when_it_drains_or_is_gone() {
+    let mut gateway = Gateway::start().await;
+    for of in ["live", "ready", "ingest"] {
+        let output = run(command(&gateway, "health", &["--of", of])).await;
+        assert_eq!(output.status.code(), Some(0), "{of}: {output:?}");
+    }
+    let url = format!("http://{}", gateway.admin);
+    let elsewhere = paystream().args(["health", "--url", &url]).output().unwrap();
+    assert_eq!((elsewhere.status.code(), &*stdout(&elsewhere)), (Some(0), "ok\n"));
+    // An open stream keeps the drain going.
+    let _stream = gateway.stream("pay_1").await;
+    gateway.terminate();
+    eventually("it is not ready", async || {
+        let output = run(command(&gateway, "health", &["--of", "ready"])).await;
+        output.status.code() == Some(1)
+    })
+    .await;
+    gateway.ended().await;
+    let output = run(command(&gateway, "health", &[])).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not answer"));
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod full_disk;
 
 mod invariants;
 mod labels;
+mod listen;
 mod monitoring;
 mod older_data;
 mod operations;
@@ -48,8 +49,10 @@ mod redis_store;
 mod retries;
 mod roles;
 mod secret_files;
+mod service_manager;
 mod streams;
 mod support;
 mod tls;
+mod trigger;
 mod wire;
 mod working_folder;

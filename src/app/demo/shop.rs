@@ -1,12 +1,12 @@
 //! The shop of the demo: accepts orders, signs tokens for their payments, and lets the simulated provider post their webhooks.
 
-use super::stripe::{PROVIDER, StripeSimulator};
+use super::stripe::StripeSimulator;
 use crate::{
     access::Access,
     clock,
     http::demo::{DemoError, DemoShop, Order},
     payment::{ALL_PAYMENTS, Currency, Name},
-    scenario::{self, Life, Stage, Webhook},
+    scenario::{self, Life, SimulatedPayment, Stage, Webhook},
     source::Source,
 };
 use std::{
@@ -116,8 +116,8 @@ impl CheckoutShop {
         let KnownOrder { payment, amount, playing, .. } = known.clone();
         tokio::spawn(async move {
             let _playing = playing.lock().await;
-            let webhooks =
-                scenario::webhooks(PROVIDER, life, payment.as_str(), amount, currency, clock::now());
+            let payment = SimulatedPayment { id: payment.as_str(), amount, currency };
+            let webhooks = scenario::webhooks(&stripe.provider, life, payment, clock::now());
             match webhooks {
                 Ok(webhooks) => stripe.post_all(webhooks.into_iter().filter(select).collect(), gateway).await,
                 Err(error) => tracing::error!(%error, "the scenario cannot be played"),

@@ -4,17 +4,14 @@ use crate::{
     backoff::Backoff,
     clock,
     scenario::{SimulatedProvider, Webhook},
-    source::Source,
+    source::{SignedDelivery, Signer, Source, UnsignedDelivery},
 };
 use reqwest::{Client, StatusCode};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::sleep;
 
-/// The provider that is simulated.
-pub(super) const PROVIDER: SimulatedProvider = SimulatedProvider::Stripe;
-
 /// The name of the source, which is also the name of its preset.
-pub(super) const SOURCE: &str = PROVIDER.name();
+pub(super) const SOURCE: &str = "stripe";
 
 /// The pauses between two attempts. Stripe itself waits for minutes and retries for three days, but the restart in a demo takes seconds.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
@@ -27,6 +24,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Posts webhooks to the gateway of the demo.
 pub(super) struct StripeSimulator {
+    /// The provider that is simulated.
+    pub(super) provider: SimulatedProvider,
     source: Source,
     client: Client,
 }
@@ -36,7 +35,7 @@ impl StripeSimulator {
     pub(super) fn new(source: Source) -> anyhow::Result<Self> {
         // The gateway is on loopback, which a proxy of the environment cannot reach.
         let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { source, client })
+        Ok(Self { provider: SimulatedProvider::named(SOURCE)?, source, client })
     }
 
     /// Posts the webhooks one after the other, each after its delay.
@@ -65,12 +64,13 @@ impl StripeSimulator {
     }
 
     /// Posts one webhook once. Each attempt is signed anew, as Stripe does, so that the signature has the time of the attempt.
-    async fn post(&self, webhook: &Webhook, gateway: SocketAddr) -> reqwest::Result<StatusCode> {
+    async fn post(&self, webhook: &Webhook, gateway: SocketAddr) -> anyhow::Result<StatusCode> {
         let url = format!("http://{gateway}/webhooks/{SOURCE}");
+        let Webhook { headers, query, body, event_id, .. } = webhook;
+        let delivery = UnsignedDelivery { headers, query, body, id: event_id, at: clock::now() };
+        let SignedDelivery { headers, body, .. } = self.source.sign(&delivery, Signer::Secret)?;
         let request = self.client.post(url).header("content-type", "application/json");
-        let signature = self.source.sign(&webhook.body, clock::now(), &webhook.event_id);
-        let request =
-            signature.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        Ok(request.body(webhook.body.clone()).send().await?.status())
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        Ok(request.body(body).send().await?.status())
     }
 }

@@ -10,7 +10,9 @@ use crate::{
         payload::{self, BodyForm, OptionValues, RequestParts, Unclear, is_within},
         preset,
         settings::{Provider, SourceSettings},
-        verify::{Carrier, Piece, Recipe, RecipeVerifier, TimeLimits, adapter_fuzzing},
+        verify::{
+            Carrier, Piece, Recipe, RecipeVerifier, Signer, TimeLimits, UnsignedDelivery, adapter_fuzzing,
+        },
     },
 };
 use http::{HeaderName, HeaderValue};
@@ -130,7 +132,9 @@ struct Signed<'a> {
 
 fn signed<'a>(request: Request<'a>, bench: &Bench) -> Signed<'a> {
     const ID: &str = "msg_1";
-    let ours = bench.known.sign(request.body, now(), ID, &bench.options);
+    let delivery = UnsignedDelivery::new(request.body, ID, now());
+    let ours =
+        bench.known.sign(&delivery, Signer::Secret, &bench.options).expect("it has a secret to sign with");
     let mut headers = request.headers;
     headers.remove(ID);
     for (name, _) in &ours.headers {

@@ -76,6 +76,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     let each = raw.each.map(|each| compile::pointer("each", &each)).transpose().map_err(wrong)?;
     Ok(Preset {
         name: raw.name.into(),
+        extends: raw.bases,
         trust,
         scheme,
         body: raw.body.unwrap_or(BodyForm::Json),
@@ -107,6 +108,7 @@ pub(super) fn whole(text: &str) -> Result<raw::Preset, Mistake> {
             return Err(Mistake { key: "extends".to_owned(), reason });
         };
         preset = extended(preset, parse(text)?);
+        preset.bases.push(base);
     }
     Ok(preset)
 }
@@ -121,6 +123,7 @@ fn extended(own: raw::Preset, base: raw::Preset) -> raw::Preset {
     raw::Preset {
         name: own.name,
         extends: base.extends,
+        bases: own.bases,
         about: own.about,
         trust: own.trust.or(base.trust),
         body: own.body.or(base.body),

@@ -21,6 +21,9 @@ pub(super) struct Preset {
     /// The built-in preset that completes this file: its parts are used where this file has none, and its `map` follows this
     /// file's own.
     pub(super) extends: Option<String>,
+    /// The built-in presets that this file was completed with, the nearest first.
+    #[serde(skip)]
+    pub(super) bases: Vec<String>,
     /// What the table of presets says about the provider.
     pub(super) about: Option<About>,
     /// How far the provider's word is believed.

@@ -10,6 +10,7 @@ use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::oneshot;
 
 /// The inbox of one thread. A std mutex, since nobody holds it for longer than a few steps.
 pub(super) struct Inbox {
@@ -25,6 +26,8 @@ pub(super) struct Mail {
     pub(super) arrivals: Vec<Arrival>,
     pub(super) histories: Vec<Read>,
     pub(super) inquiries: Vec<StreamInquiry>,
+    /// Those who ask whether the thread looks at its mail. They are answered by being dropped.
+    pub(super) callers: Vec<oneshot::Sender<()>>,
     /// The thread has to end.
     pub(super) is_over: bool,
     /// The keys in `rung`, as a set of bits.
@@ -68,6 +71,22 @@ impl Inbox {
         }
     }
 
+    /// Returns once the thread looks at its mail, or has ended.
+    pub(super) async fn answer(&self) {
+        let answer = {
+            let mut mail = self.lock();
+            if mail.is_over {
+                return;
+            }
+            let (caller, answer) = oneshot::channel();
+            mail.callers.push(caller);
+            self.wake(&mut mail);
+            answer
+        };
+        // Always an error, since nothing is sent.
+        let _dropped = answer.await;
+    }
+
     pub(super) fn was_read(&self, read: Read) {
         let mut mail = self.lock();
         mail.histories.push(read);
@@ -80,6 +99,7 @@ impl Inbox {
         mail.is_over = true;
         // Nobody may be left to answer them.
         mail.inquiries.clear();
+        mail.callers.clear();
         self.wake(&mut mail);
     }
 
@@ -124,6 +144,8 @@ impl Ringer for Inbox {
 mod tests {
     use super::*;
     use mio::{Poll, Token};
+    use std::time::Duration;
+    use tokio::time::timeout;
 
     #[test]
     fn a_topic_that_rings_again_and_again_is_in_the_inbox_once() {
@@ -138,5 +160,25 @@ mod tests {
         assert_eq!(inbox.take().rung, [7]);
         inbox.stop();
         assert!(inbox.take().is_over && inbox.take().is_over);
+    }
+
+    #[tokio::test]
+    async fn a_thread_answers_only_while_it_looks_at_its_mail() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let answered = async || timeout(Duration::from_millis(100), inbox.answer()).await.is_ok();
+        assert!(!answered().await, "nobody looks");
+        let looking = async {
+            loop {
+                drop(inbox.take());
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            is_answered = answered() => assert!(is_answered),
+            () = looking => {}
+        }
+        inbox.stop();
+        assert!(answered().await, "a thread that has ended keeps nobody waiting");
     }
 }

@@ -128,10 +128,10 @@ fn the_images_are_pinned_to_the_digests_that_the_registry_tells() {
         let pinned = pin(folder.path(), &[], &format!("\"{digest}\""));
         assert!(pinned.status.success(), "{}", String::from_utf8_lossy(&pinned.stderr));
         let text = text();
-        assert_eq!(text.matches(&format!("@{digest}")).count(), 4, "{text}");
+        assert_eq!(text.matches(&format!("@{digest}")).count(), 3, "{text}");
         assert_eq!(
             text.matches("@sha256:").count(),
-            4,
+            3,
             "a newer digest takes the place of the older one:\n{text}"
         );
         assert!(pin(folder.path(), &["--check"], "").status.success());
@@ -141,7 +141,7 @@ fn the_images_are_pinned_to_the_digests_that_the_registry_tells() {
         before.split("@sha256:").enumerate().map(|(index, part)| if index == 0 { part } else { &part[64..] });
     assert_eq!(strip(text()), unpinned.collect::<String>(), "nothing else is changed");
     let asked = fs::read_to_string(here("asked")).unwrap();
-    for image in ["redis:", "nginx:", "rust:", "debian:"] {
+    for image in ["redis:", "nginx:", "rust:"] {
         assert!(
             asked.lines().any(|line| line.starts_with("buildx imagetools inspect") && line.contains(image)),
             "{image}: {asked}"

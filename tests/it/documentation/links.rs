@@ -4,8 +4,8 @@ use super::{pages, read, root};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The pages outside the book whose links are checked too.
-const OTHERS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "load/README.md", "clients/js/README.md"];
+const OTHERS: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "load/README.md", "clients/js/README.md"];
 
 /// Text without fenced blocks.
 fn prose(text: &str) -> String {

@@ -65,6 +65,13 @@ fn every_configuration_in_the_pages_is_valid() {
                 secret.map_or("c2f7d90b16e84a53bd0c1e6f7a92d4c8e15b3f60a1b2c3d4", |(_, secret)| secret),
             );
         }
+        let credentials = folder.path().join("credentials");
+        for reference in block.text.split("\"credential:").skip(1) {
+            fs::create_dir_all(&credentials).unwrap();
+            let file = credentials.join(reference.split('"').next().unwrap());
+            fs::write(file, "c2f7d90b16e84a53bd0c1e6f7a92d4c8e15b3f60a1b2c3d4").unwrap();
+        }
+        command.env("CREDENTIALS_DIRECTORY", credentials);
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         // A preset of the reader's own, which only its page has.
@@ -93,6 +100,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("docs/src/guides/tls.md", "certbot", "a certificate of Let's Encrypt for a name of one's own"),
     ("docs/src/guides/tls.md", "lego", "the same"),
     ("docs/src/guides/tls.md", "PAYSTREAM_CLIENT_CERTIFICATE", "`tls::mutual` runs this command"),
+    ("docs/src/guides/install.md", "", "tests/packages/deb and tests/packages/image do the same"),
+    ("docs/src/guides/kubernetes.md", "", "tests/packages/chart.py renders what they would send"),
     (
         "docs/src/guides/operator.md",
         "paystream deliveries",

@@ -1,6 +1,7 @@
 //! A program that writes one message of JSON a line. Dropping it kills it.
 
 use super::{PATIENCE, eventually};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
@@ -32,6 +33,11 @@ impl Program {
     pub(crate) async fn next(&mut self) -> Value {
         let line = self.line().await;
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Waits for its end.

@@ -8,7 +8,7 @@ use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
     request::UnverifiedRequest,
-    signature::{Algorithm, KeyForm, Mac, SecretError},
+    signature::{Algorithm, CannotSign, KeyForm, Mac, SecretError, SignedDelivery, Signer, UnsignedDelivery},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
@@ -77,6 +77,26 @@ impl AdapterVerifier for Adyen {
         let live = body.get("live").unwrap_or(&Value::Null);
         let items: Vec<Value> = items.iter().map(|item| self.item(item, live)).collect::<Result<_, _>>()?;
         Ok(json!({ "items": items }))
+    }
+
+    /// Signs each item of a delivery whose items are not signed.
+    fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        let mac = self.0.first().ok_or(CannotSign::NoKey)?;
+        let mut body: Value = serde_json::from_slice(delivery.body).map_err(|_| CannotSign::Body)?;
+        let items = body.get_mut("notificationItems").and_then(Value::as_array_mut);
+        for item in items.ok_or(CannotSign::Body)? {
+            let item = item.get_mut("NotificationRequestItem").ok_or(CannotSign::Body)?;
+            let fields = SIGNED.map(|at| text(item.pointer(at)));
+            let signature = signer.mac(mac.sign(&[fields.join(":").as_bytes()]));
+            let more = item.get_mut("additionalData").and_then(Value::as_object_mut);
+            more.ok_or(CannotSign::Body)?
+                .insert("hmacSignature".to_owned(), STANDARD.encode(signature).into());
+        }
+        Ok(delivery.with(Vec::new(), Vec::new(), body.to_string().into_bytes()))
     }
 }
 

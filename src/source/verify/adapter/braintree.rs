@@ -10,7 +10,9 @@ use crate::source::{
     verify::{
         rejection::Rejection,
         request::UnverifiedRequest,
-        signature::{Algorithm, KeyForm, Mac, SecretError},
+        signature::{
+            Algorithm, CannotSign, KeyForm, Mac, SecretError, SignedDelivery, Signer, UnsignedDelivery,
+        },
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -74,6 +76,21 @@ impl AdapterVerifier for Braintree {
         let document = STANDARD.decode(encoded).ok().and_then(read);
         // A signed document that cannot be read is not rejected but quarantined, because it has no type.
         Ok(document.unwrap_or_default())
+    }
+
+    /// Makes the form around an XML document.
+    fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        let (id, mac) = self.0.first().ok_or(CannotSign::NoKey)?;
+        let payload = STANDARD.encode(delivery.body) + "\n";
+        let signature = hex::encode(signer.mac(mac.sign(&[payload.as_bytes()])));
+        let pairs = [("bt_signature", format!("{id}|{signature}")), ("bt_payload", payload)];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let form_type = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        Ok(delivery.with(vec![form_type], Vec::new(), form.into_bytes()))
     }
 
     fn answer(&self, parts: RequestParts<'_>) -> Option<String> {

@@ -7,7 +7,7 @@ use super::{unproven::parse_unproven, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
     request::UnverifiedRequest,
-    signature::{Algorithm, KeyForm, Mac, SecretError},
+    signature::{Algorithm, CannotSign, KeyForm, Mac, SecretError, SignedDelivery, Signer, UnsignedDelivery},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -35,6 +35,17 @@ impl AdapterVerifier for Nowpayments {
         } else {
             Err(Rejection::BadSignature)
         }
+    }
+
+    fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        let mac = self.0.first().ok_or(CannotSign::NoKey)?;
+        let payload = serde_json::from_slice(delivery.body).map_err(|_| CannotSign::Body)?;
+        let signature = hex::encode(signer.mac(mac.sign(&[canonical(&payload).as_bytes()])));
+        Ok(delivery.with(vec![(HEADER.to_string(), signature)], Vec::new(), delivery.body.to_vec()))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{unproven::MAX_UNPROVEN_BYTES, verifier::AdapterVerifier};
 use crate::source::verify::{
     rejection::Rejection,
     request::UnverifiedRequest,
-    signature::{Algorithm, KeyForm, Mac, SecretError},
+    signature::{Algorithm, CannotSign, KeyForm, Mac, SecretError, SignedDelivery, Signer, UnsignedDelivery},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -35,5 +35,19 @@ impl AdapterVerifier for Opennode {
         } else {
             Err(Rejection::BadSignature)
         }
+    }
+
+    /// Adds the hash to a form that has none.
+    fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        let mac = self.0.first().ok_or(CannotSign::NoKey)?;
+        let form = crate::source::payload::form(delivery.body);
+        let id = form.get("id").and_then(Value::as_str).ok_or(CannotSign::Body)?;
+        let hash = hex::encode(signer.mac(mac.sign(&[id.as_bytes()])));
+        let body = [delivery.body, b"&hashed_order=", hash.as_bytes()].concat();
+        Ok(delivery.with(Vec::new(), Vec::new(), body))
     }
 }

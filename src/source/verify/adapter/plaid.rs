@@ -13,7 +13,7 @@ use crate::{
         verify::{
             rejection::Rejection,
             request::UnverifiedRequest,
-            signature::SecretError,
+            signature::{CannotSign, SecretError, SignedDelivery, Signer, UnsignedDelivery},
             window::{TimeLimits, Window},
         },
     },
@@ -22,7 +22,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
@@ -35,6 +35,9 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// The window of the signed time.
 const WINDOW: Window = Window { max_age: Some(MAX_AGE), max_future: Duration::from_secs(60) };
+
+/// The length of a signature by ES256, in bytes.
+const ES256_BYTES: usize = 64;
 
 /// The longest id of a key that is asked for, in bytes. Plaid's are UUIDs.
 const MAX_KID: usize = 128;
@@ -157,5 +160,33 @@ impl AdapterVerifier for Plaid {
         self.window.check(signed_at, request.received_at)?;
         // A signed body that cannot be read is not rejected but quarantined, because it has no type.
         Ok(parse_unproven(request.body).unwrap_or_default())
+    }
+    /// Signs with the private half of the first key, if the signer has it.
+    fn sign(
+        &self,
+        delivery: &UnsignedDelivery<'_>,
+        signer: Signer<'_>,
+    ) -> Result<SignedDelivery, CannotSign> {
+        let key = self.keys.first();
+        let part = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let kid = key.map_or("unknown", |key| key.kid.as_str());
+        let head = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
+        let hash = hex::encode(Sha256::digest(delivery.body));
+        let claims = json!({ "iat": delivery.at.unix_ms().div_euclid(1000), "request_body_sha256": hash });
+        let signed = format!("{}.{}", part(head), part(claims));
+        let signature = match signer {
+            Signer::Forger => vec![1; ES256_BYTES],
+            Signer::Secret if key.is_none() => return Err(CannotSign::FetchedKeys),
+            Signer::Secret => return Err(CannotSign::NoKey),
+            Signer::Key(private) => private
+                .sign_es256(signed.as_bytes())
+                .ok_or(CannotSign::OtherKey("a key on the curve P-256"))?,
+        };
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+        Ok(delivery.with(vec![(HEADER.to_string(), token)], Vec::new(), delivery.body.to_vec()))
+    }
+
+    fn max_age(&self) -> Option<Duration> {
+        self.window.max_age
     }
 }

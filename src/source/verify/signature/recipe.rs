@@ -226,6 +226,15 @@ impl Algorithm {
     pub(crate) const fn is_public(self) -> bool {
         matches!(self, Self::Ed25519 | Self::RsaSha256)
     }
+
+    /// Returns which kind of key signs by this algorithm, for errors.
+    pub(super) const fn key_kind(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "an Ed25519 key",
+            Self::RsaSha256 => "an RSA key",
+            Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512 | Self::Token => "the source's secret",
+        }
+    }
 }
 
 impl Encoding {

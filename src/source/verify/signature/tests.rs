@@ -6,6 +6,7 @@ pub(crate) use bench::Bench;
 pub(crate) use keys::Pair;
 
 use super::{
+    delivery::UnsignedDelivery,
     recipe::{Carrier, Piece, TimeFrom, TimeRule},
     verifier::RecipeVerifier,
 };
@@ -183,9 +184,7 @@ fn a_secret_belongs_to_the_method_whose_prefix_it_bears() {
     let only = RecipeVerifier::new(bench.recipe.clone(), &[public], TimeLimits::default()).ok().unwrap();
     let asymmetric = bench.request(only.sign_by(
         |message| old.ed25519_sign(message),
-        b"{}",
-        at(0),
-        "msg_1",
+        &UnsignedDelivery::new(b"{}", "msg_1", at(0)),
         &OptionValues::new(),
     ));
     assert!(asymmetric.headers["webhook-signature"].to_str().unwrap().starts_with("v1a,"));

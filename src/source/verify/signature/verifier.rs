@@ -19,7 +19,7 @@ use crate::{
 use aws_lc_rs::signature::ParsedPublicKey;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// The most lines of a signature header that are looked at. Each may cost one MAC of the body per secret. Mollie sends two while a
 /// secret rotates.
@@ -50,6 +50,11 @@ impl RecipeVerifier {
             .as_ref()
             .map(|time| limits.instead_of(Window { max_age: time.max_age, max_future: time.max_future }));
         Ok(Self { recipe, keys, window })
+    }
+
+    /// Returns how old the signed time of a delivery may be, if that is limited.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        self.window.and_then(|window| window.max_age)
     }
 
     /// Checks that the provider signed these bytes, and that the signed time is within the window if it is in a header. Fails with

@@ -8,6 +8,7 @@ use crate::{
         preset,
         verify::{
             signature::{
+                delivery::UnsignedDelivery,
                 recipe::{Piece, Recipe},
                 signing::Signed,
                 verifier::RecipeVerifier,
@@ -63,7 +64,7 @@ impl Bench {
         let sign = |message: &[&[u8]]| {
             pair.sign(&self.recipe, message).unwrap_or_else(|| verifier.keys[0].sign(message))
         };
-        self.request(verifier.sign_by(sign, body, at, "msg_1", &self.options))
+        self.request(verifier.sign_by(sign, &UnsignedDelivery::new(body, "msg_1", at), &self.options))
     }
 
     pub(super) fn request(&self, signed: Signed) -> Request {

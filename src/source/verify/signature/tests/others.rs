@@ -8,7 +8,12 @@ use crate::{
         preset,
         verify::{
             rejection::Rejection,
-            signature::{recipe::Piece, verifier::RecipeVerifier},
+            signature::{
+                delivery::{SignedDelivery, Signer, UnsignedDelivery},
+                recipe::Piece,
+                signing::Signed,
+                verifier::RecipeVerifier,
+            },
             window::TimeLimits,
         },
     },
@@ -97,7 +102,10 @@ fn what_others_sign_is_signed_alike() {
         if theirs.preset == "coinbase" {
             continue;
         }
-        let signed = theirs.verifier().sign(theirs.body.as_bytes(), theirs.at(), &theirs.id, &theirs.options);
+        let delivery = UnsignedDelivery::new(theirs.body.as_bytes(), &theirs.id, theirs.at());
+        let signed = theirs.verifier().sign(&delivery, Signer::Secret, &theirs.options);
+        let SignedDelivery { headers, query, .. } = signed.unwrap();
+        let signed = Signed { headers, query };
         let (mut ours, mut expected) = (Bench::new(&theirs.preset).request(signed), theirs.request());
         if theirs.preset == "authorize-net" {
             // The provider writes hexadecimal in capitals.
