@@ -57,7 +57,7 @@ use tokio_util::task::TaskTracker;
 /// most providers allow.
 const MAX_LOOKUPS: usize = 4;
 
-/// How long a claim excludes other nodes. A look-up takes at most 10 s, and the store three times 2 s around it.
+/// How long a claim excludes other nodes. A look-up takes at most 20 s, and the store three times 2 s around it.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// How often the store is polled for confirmations that other nodes added or left behind.

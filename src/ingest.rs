@@ -316,10 +316,10 @@ impl Ingest {
         })
     }
 
-    /// Notes that a confirmation of the payment is pending, if the provider can be asked: the acknowledged event may be only a hint. A
+    /// Notes that a confirmation of the payment is pending, if the source's events need one: the acknowledged event may be only a hint. A
     /// repeated hint counts again, because it says that something changed again.
     async fn enqueue(&self, source: &Source, payment: &Name) -> Result<(), StoreError> {
-        if source.api().is_none() {
+        if !source.confirms_events() {
             return Ok(());
         }
         let pending = self.store.enqueue(source.name(), payment, DEBOUNCE).await;

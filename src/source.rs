@@ -244,10 +244,22 @@ impl Source {
         self.verifier.secrets()
     }
 
-    /// Returns how the provider is asked for payments, if it can be asked. Each event then needs a confirmation.
+    /// Returns how the provider is asked for payments, if it can be asked.
     #[must_use]
     pub const fn api(&self) -> Option<&Api> {
         self.api.as_ref()
+    }
+
+    /// Returns whether each event needs a confirmation: the provider can be asked, and not only on demand.
+    #[must_use]
+    pub fn confirms_events(&self) -> bool {
+        self.api.as_ref().is_some_and(|api| !api.is_on_demand())
+    }
+
+    /// Returns whether an answer of the provider has no time because the webhooks, which say as much, have none: with one, it would count
+    /// before every later webhook of the same stage.
+    pub(crate) fn leaves_answers_untimed(&self) -> bool {
+        self.mapping.occurred_at.is_none() && self.api.as_ref().is_some_and(Api::is_on_demand)
     }
 
     /// Returns how the provider is asked for its past events, if it can be asked.

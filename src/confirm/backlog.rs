@@ -69,7 +69,7 @@ impl BacklogReport {
 
 fn warn(source: &str, backlog: Backlog, is_configured: bool) {
     let remedy = if is_configured {
-        "the source has no [source.api]; restore it"
+        "the source has no [source.api], or a preset that asks on demand alone; restore it"
     } else {
         "no source of this name is configured; restore it with its [source.api]"
     };

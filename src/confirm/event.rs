@@ -33,7 +33,7 @@ pub(super) fn following(
         source: source.name().into(),
         provider: source.provider().into(),
         kind,
-        occurred_at: Some(when(latest, occurred_at, asked_at)),
+        occurred_at: (!source.leaves_answers_untimed()).then(|| when(latest, occurred_at, asked_at)),
         received_at,
         subject: source.subject(payment),
         live,
@@ -83,8 +83,8 @@ fn identity(latest: Option<&Event>, event: &Event) -> Arc<str> {
 mod tests {
     use super::*;
     use crate::{
-        payment::{Fact, Phase, Tag},
-        source::SourceSettings,
+        payment::{Fact, Phase, State, Tag},
+        source::{ApiSettings, SourceSettings},
         store::Entry,
     };
 
@@ -149,6 +149,32 @@ mod tests {
             );
         }
         assert_eq!(when(None, Some(time(7)), time(9)), time(7));
+    }
+
+    /// Otherwise `failed`, told by a webhook after an answer that said `processing`, would never count.
+    #[test]
+    fn an_answer_has_no_time_where_webhooks_that_say_as_much_have_none() {
+        let settings = |preset: &str| {
+            let (realm, secret) = ("shop".parse().unwrap(), "8f3b1c2d9a7e55aa".into());
+            let api = ApiSettings { client_id: None, key: "live_dHar4XY7LxsDOtmnkVtj".into(), url: None };
+            let options = [("api_key".to_owned(), "key-1".to_owned())];
+            let options = if preset == "dlocal-go" { options.into() } else { Default::default() };
+            SourceSettings { api: Some(api), options, ..SourceSettings::new("acme", preset, realm, secret) }
+        };
+        for (preset, is_timed) in [("nowpayments", false), ("checkout", true), ("dlocal-go", true)] {
+            let source = Source::build(settings(preset)).unwrap();
+            let asked = (time(100), time(101));
+            let event = following(None, &source, &"p".parse().unwrap(), answer(Phase::Processing), asked);
+            assert_eq!(event.occurred_at.is_some(), is_timed, "{preset}");
+            let failed = Event {
+                id: "evt_1".into(),
+                occurred_at: is_timed.then(|| time(200)),
+                trust: Trust::Verified,
+                facts: vec![Fact::phase(Phase::Failed, None)],
+                ..event.clone()
+            };
+            assert_eq!(State::fold([&event, &failed]).phase(), Some(Phase::Failed), "{preset}");
+        }
     }
 
     #[test]

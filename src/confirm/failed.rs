@@ -45,14 +45,26 @@ pub enum Failed {
 }
 
 impl Failed {
-    /// An answer whose body could not be read. A body that is no JSON does not come from the provider's API but from a proxy before
+    /// An answer whose body could not be read. A body in another format does not come from the provider's API but from a proxy before
     /// it, which answers while the API is down.
     pub(super) fn reading(error: AnswerError) -> Self {
         match error {
-            AnswerError::NotJson => {
-                Self::Unavailable { why: "its answer is no JSON".to_owned(), retry_after: None }
-            }
+            AnswerError::Malformed => Self::Unavailable {
+                why: "its answer is not in the format of its API".to_owned(),
+                retry_after: None,
+            },
             AnswerError::Unclear(unclear) => Self::Unclear(unclear),
+        }
+    }
+
+    /// The failure of a request for a token: it says nothing about a payment.
+    pub(super) fn of_token(self) -> Self {
+        match self {
+            Self::Unknown(status) => Self::Unavailable {
+                why: format!("it answers a request for a token with status {status}"),
+                retry_after: None,
+            },
+            other => other,
         }
     }
 

@@ -16,8 +16,12 @@ use crate::{
 use bytes::Bytes;
 use std::{
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
+use tokio::time::timeout;
+
+/// How long a provider may take for its answer, together with the token that it may want first. Without one, a single request takes less.
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(20);
 
 /// The result of a look-up that the provider answered.
 pub(super) struct Lookup {
@@ -71,9 +75,10 @@ impl Lookups {
 
     /// Asks the provider of `source` for a payment, and appends the answer unless it repeats the last one.
     pub(super) async fn look_up(&self, source: &Source, api: &Api, payment: &Name) -> Result<Lookup, Failed> {
-        let request = api.request(payment).map_err(Failed::Unfit)?;
         let asked_at = clock::now();
-        let body = body_of(self.outbound()?.ask(request).await?)?;
+        let body = timeout(MAX_ANSWER_TIME, self.ask(api, payment)).await.unwrap_or_else(|_| {
+            Err(Failed::Unavailable { why: "its answer takes too long".to_owned(), retry_after: None })
+        })?;
         let received_at = clock::now();
         let answer =
             api.read(payment, &body, received_at, self.limits.get().json_depth).map_err(Failed::reading)?;
@@ -102,6 +107,33 @@ impl Lookups {
         }
         self.bind(source, &event).await?;
         Ok(Lookup { log, event, appended })
+    }
+
+    /// Asks for a payment, and for a token before that if the API wants one and none is held. Returns the body of the answer.
+    async fn ask(&self, api: &Api, payment: &Name) -> Result<Bytes, Failed> {
+        // A payment that cannot be asked for costs no request.
+        api.request(payment).map_err(Failed::Unfit)?;
+        let is_new = self.renew_token(api).await?;
+        let answer = self.outbound()?.ask(api.request(payment).map_err(Failed::Unfit)?).await?;
+        if answer.status != 401 || !api.forget_token() || is_new {
+            return body_of(answer);
+        }
+        // The provider may revoke a token before it expires.
+        self.renew_token(api).await?;
+        body_of(self.outbound()?.ask(api.request(payment).map_err(Failed::Unfit)?).await?)
+    }
+
+    /// Asks for a token if the API wants one and none is held. Returns whether there is a new one.
+    async fn renew_token(&self, api: &Api) -> Result<bool, Failed> {
+        let Some(request) = api.token_request(Instant::now()) else { return Ok(false) };
+        let answer = self.outbound()?.ask(request).await?;
+        // RFC 6749, section 5.2: what is wrong with the credentials is told with 400 or 401.
+        let body = match answer.status {
+            status @ 400..=403 => return Err(Failed::Denied(status)),
+            _ => body_of(answer).map_err(Failed::of_token)?,
+        };
+        api.keep_token(&body, Instant::now()).map_err(Failed::reading)?;
+        Ok(true)
     }
 
     async fn bind(&self, source: &Source, event: &Event) -> Result<(), StoreError> {

@@ -71,7 +71,7 @@ impl Source {
             (Some(_), Some(_)) if terms.payment.is_some() => return Err(ApiError::OtherIds.into()),
             (Some(api), Some(inquiry)) => {
                 let vouches_for_ids = mapping.has_own_ids() || terms.shared_ids;
-                Some(inquiry.with(api, &terms, &options, vouches_for_ids)?)
+                Some(inquiry.with(&provider, api, &terms, &options, vouches_for_ids)?)
             }
         };
         let past = settings.api.as_ref().zip(backfill).map(|(api, listing)| listing.with(api)).transpose()?;

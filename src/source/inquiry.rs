@@ -5,42 +5,56 @@
 //! so only its body counts.
 
 mod address;
+mod answer;
 mod api;
+mod headers;
+mod token;
 
 pub(crate) use address::Address;
+pub use answer::{AnswerError, PaymentAnswer};
 pub(crate) use api::origin;
 pub use api::{ApiError, ApiSettings};
+pub(crate) use headers::{CLIENT_ID, KEY, KEY_BASE64, TOKEN};
+pub(crate) use token::TokenRule;
 
 use super::{
     mapping::{EventSummary, Mapping, Terms},
-    payload::{OptionValues, RequestParts, Sieve, Unclear, is_within, unclear},
+    payload::{
+        BodyForm, OptionValues, RequestParts, Sieve, Unclear, XmlBounds, is_within, parse_xml_within, unclear,
+    },
 };
 use crate::{
-    payment::{Fact, Label, Name, Time},
+    payment::{Name, Time},
     redact,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use address::PaymentAddress;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header::ACCEPT};
-use std::{sync::Arc, time::Duration};
+use headers::Headers;
+use http::{HeaderMap, HeaderName, Request};
+use serde_json::Value;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use token::Tokens;
 
 /// How long a provider is left alone after a hint. Several hints at once, as when a payment is paid and its order completed,
 /// then cost one request, and whoever waits for the answer does not notice the delay.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// The placeholder for the source's API key in the texts of headers.
-pub(crate) const KEY: &str = "{key}";
-
-/// The placeholder for the API key in base 64, as `Basic` authentication needs it of `USER:PASSWORD` (RFC 7617).
-pub(crate) const KEY_BASE64: &str = "{key:base64}";
-
 /// `[confirm]` of a preset, compiled: how its provider is asked for a payment.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
+    /// Whether only an operator has the provider asked, because the webhooks say all.
+    pub(crate) on_demand: bool,
     /// The address of a payment at the provider's API.
     pub(crate) address: Address,
-    /// The headers of each request. In their texts, [`KEY`] or [`KEY_BASE64`] stands for the API key.
+    /// The headers of each request, with placeholders for credentials in their texts.
     pub(crate) headers: Vec<(HeaderName, String)>,
+    /// How the token is asked for that the headers contain, if they contain one.
+    pub(crate) token: Option<TokenRule>,
+    /// The format of answers: JSON or XML.
+    pub(crate) body: BodyForm,
     /// The least time between two requests of one source.
     pub(crate) spacing: Duration,
     /// The mapping that reads an answer.
@@ -49,10 +63,16 @@ pub(crate) struct Inquiry {
 
 /// An inquiry with the credentials of one source: it builds the requests and reads the answers.
 pub struct Api {
+    /// Whether only an operator has the provider asked.
+    on_demand: bool,
     /// The address of a payment at the provider's API.
-    address: Address,
-    /// The headers of each request, with the API key filled in.
-    headers: HeaderMap,
+    address: PaymentAddress,
+    /// The headers of each request, with the credentials filled in but for the token.
+    headers: Headers,
+    /// The tokens that the headers contain, if they contain any.
+    tokens: Option<Tokens>,
+    /// The format of answers: JSON or XML.
+    body: BodyForm,
     /// The least time between two requests.
     spacing: Duration,
     /// The mapping that reads an answer.
@@ -67,57 +87,38 @@ pub struct Api {
     sieve: Sieve,
 }
 
-/// Why an answer cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AnswerError {
-    /// The answer is not JSON, so it does not come from the provider's API but from something faulty in front of it.
-    NotJson,
-    /// The answer is not understood, or it is not about the payment that was asked for.
-    Unclear(Unclear),
-}
-
-/// What a provider answers about the payment that it was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PaymentAnswer {
-    /// The provider's own word for the state of the payment, masked and printable.
-    pub kind: Arc<str>,
-    /// When the payment last changed, if the provider says so.
-    pub occurred_at: Option<Time>,
-    /// `true` for real money, `false` for the provider's test mode.
-    pub live: bool,
-    /// The facts that the answer states.
-    pub facts: Vec<Fact>,
-    /// The other ids of the payment that the answer names.
-    pub labels: Vec<Label>,
-    /// The ids of parts of the payment that the answer names.
-    pub parts: Vec<Name>,
-}
-
 impl Inquiry {
-    /// Completes the inquiry with a source's credentials, terms and options. `vouches_for_ids` says that payment ids are not card
-    /// numbers, even if they look like some. Fails if the API key or the address in the settings cannot be used.
+    /// Completes the inquiry of the preset `provider` with a source's credentials, terms and options. `vouches_for_ids` says that payment
+    /// ids are not card numbers, even if they look like some. Fails if the credentials, the address in the settings or an option cannot
+    /// be used, or if one of them is missing.
     pub(crate) fn with(
         self,
+        provider: &Arc<str>,
         settings: &ApiSettings,
         terms: &Terms,
         options: &OptionValues,
         vouches_for_ids: bool,
     ) -> Result<Api, ApiError> {
-        let key = settings.checked_key()?;
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        for (name, text) in self.headers {
-            let filled = text.replace(KEY_BASE64, &STANDARD.encode(key)).replace(KEY, key);
-            let is_secret = filled != text;
-            let mut value = HeaderValue::try_from(filled).map_err(|_| ApiError::Unsendable)?;
-            value.set_sensitive(is_secret);
-            headers.insert(name, value);
-        }
-        let address = self.address.at(settings.origin()?);
+        let origin = self.address.origin(settings.origin()?)?;
+        let headers = Headers::new(self.headers, settings, provider)?;
+        let tokens = self.token.map(|rule| Tokens::new(rule, &origin, settings, provider)).transpose()?;
+        let address = self.address.at(&origin, options)?;
         let sieve = Sieve::new(self.mapping.pointers(terms));
         let (terms, options) = (terms.clone(), options.clone());
-        let (spacing, mapping) = (self.spacing, self.mapping);
-        Ok(Api { address, headers, spacing, mapping, terms, options, vouches_for_ids, sieve })
+        let Self { on_demand, body, spacing, mapping, .. } = self;
+        Ok(Api {
+            on_demand,
+            address,
+            headers,
+            tokens,
+            body,
+            spacing,
+            mapping,
+            terms,
+            options,
+            vouches_for_ids,
+            sieve,
+        })
     }
 }
 
@@ -128,23 +129,42 @@ impl Api {
         self.spacing
     }
 
+    /// Returns whether only an operator has the provider asked, because the webhooks say all.
+    #[must_use]
+    pub const fn is_on_demand(&self) -> bool {
+        self.on_demand
+    }
+
+    /// Builds the request for a token, if the provider wants one and none is held that is valid at `now`.
+    #[must_use]
+    pub fn token_request(&self, now: Instant) -> Option<Request<Bytes>> {
+        self.tokens.as_ref()?.request(now)
+    }
+
+    /// Keeps the token in the answer to that request, which came at `now`. Fails if there is none.
+    pub fn keep_token(&self, body: &[u8], now: Instant) -> Result<(), AnswerError> {
+        self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.keep(body, now))
+    }
+
+    /// Forgets the token, because the provider refuses it. Returns whether there was one.
+    pub fn forget_token(&self) -> bool {
+        self.tokens.as_ref().is_some_and(Tokens::forget)
+    }
+
     /// Builds the request for a payment. Fails if the payment's id may be a card number, or cannot be part of a path.
     pub fn request(&self, payment: &Name) -> Result<Request<Bytes>, Unclear> {
         if redact::is_pan_like(payment.as_str()) && !self.vouches_for_ids {
             return unclear("pan_like_id", "payment");
         }
-        // In a path these are not names but steps to another folder.
-        if [".", ".."].contains(&payment.as_str()) {
-            return unclear("bad_payment_id", "payment");
-        }
-        let Ok(uri) = self.address.of(payment).parse() else { return unclear("bad_payment_id", "payment") };
+        let Some(uri) = self.address.of(payment) else { return unclear("bad_payment_id", "payment") };
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = uri;
-        request.headers_mut().clone_from(&self.headers);
+        let token = self.tokens.as_ref().and_then(Tokens::held);
+        *request.headers_mut() = self.headers.with_token(token.as_ref());
         Ok(request)
     }
 
-    /// Reads the answer to that request: JSON that nests at most `depth` levels deep. Fails if the answer is not JSON, is not
+    /// Reads the answer to that request: JSON that nests at most `depth` levels deep, or XML. Fails if the answer is neither, is not
     /// understood, or is about another payment.
     pub fn read(
         &self,
@@ -153,10 +173,7 @@ impl Api {
         received_at: Time,
         depth: usize,
     ) -> Result<PaymentAnswer, AnswerError> {
-        if !is_within(body, depth) {
-            return Ok(unclear("too_deep", "answer")?);
-        }
-        let answer = self.sieve.parse(body).map_err(|_| AnswerError::NotJson)?;
+        let answer = self.parse(body, depth)?;
         let parts = RequestParts { headers: &HeaderMap::new(), query: "", options: &self.options };
         let mut summary = EventSummary::default();
         match self.mapping.read(&self.terms, received_at, parts, &answer, &mut summary)? {
@@ -174,11 +191,13 @@ impl Api {
             }),
         }
     }
-}
 
-impl From<Unclear> for AnswerError {
-    fn from(unclear: Unclear) -> Self {
-        Self::Unclear(unclear)
+    fn parse(&self, body: &[u8], depth: usize) -> Result<Value, AnswerError> {
+        match self.body {
+            BodyForm::Xml => parse_xml_within(body, XmlBounds::WEBHOOK).map_err(|_| AnswerError::Malformed),
+            _ if !is_within(body, depth) => Ok(unclear("too_deep", "answer")?),
+            _ => self.sieve.parse(body).map_err(|_| AnswerError::Malformed),
+        }
     }
 }
 

@@ -48,9 +48,9 @@ impl Sources {
         all
     }
 
-    /// Returns the sources whose providers can be asked for payments.
+    /// Returns the sources whose providers are asked for the payments of their events.
     pub fn confirming(&self) -> Vec<Arc<Source>> {
-        self.current().values().filter(|source| source.api().is_some()).map(Arc::clone).collect()
+        self.current().values().filter(|source| source.confirms_events()).map(Arc::clone).collect()
     }
 
     /// Returns the names of the sources of a realm, and of all others.

@@ -39,6 +39,15 @@ pub enum ApiError {
     /// The key is not an API key.
     #[error("key {0}; use the API key that the provider shows")]
     Key(#[from] Weakness),
+    /// The preset needs the client's id in addition to the key.
+    #[error("the preset `{0}` asks its provider with a client id too; add `client_id`")]
+    NoClientId(Arc<str>),
+    /// The provider has no host of its own, so the source has to name one.
+    #[error("url: it is missing; give the scheme and host of your own server or account at the provider")]
+    NoUrl,
+    /// An option that is part of the API's address is not set, or cannot be part of it.
+    #[error("option `{0}` is part of the API's address; set it under `options`")]
+    Option(String),
     /// The key cannot be sent in a header.
     #[error("key has characters that no header can carry; use the API key that the provider shows")]
     Unsendable,
@@ -53,6 +62,12 @@ impl ApiSettings {
         let key = self.key.expose_secret();
         secret::check(key, MIN_KEY_BYTES)?;
         if key.is_ascii() { Ok(key) } else { Err(ApiError::Unsendable) }
+    }
+
+    /// Returns the client's id, if there is one that can be sent in a header.
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        let id = self.client_id.as_ref()?.expose_secret();
+        (!id.is_empty() && id.is_ascii()).then_some(id)
     }
 
     /// Returns the scheme and host of `url`, if it is given. Fails unless they are `https`, or `http` on this machine's loopback:

@@ -6,13 +6,14 @@ use crate::{
     source::{
         Source,
         mapping::{EventSummary, FactRule, Mapping},
-        payload::RequestParts,
+        payload::{RequestParts, Unclear},
         preset::{built_in, presets},
         settings::SourceSettings,
         verify::signature_tests::Pair,
     },
 };
 use http::HeaderMap;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Debug, path::PathBuf};
@@ -73,20 +74,32 @@ impl Case {
     }
 
     fn source(&self, preset: &str) -> Source {
-        let is_recipe = super::recipes().contains(&preset);
-        let pair = Pair::new();
-        let secret = match preset {
-            "braintree" => "public:8f3b1c2d9a7e55aa".into(),
-            "plaid" => PLAID_KEY.into(),
-            _ if is_recipe => pair.secret(&super::recipe_of(preset)),
-            _ => "8f3b1c2d9a7e55aa".into(),
-        };
         let currency = self.currency.as_ref().map(|code| code.parse().unwrap());
-        let settings = SourceSettings::new("acme", preset, "shop".parse().unwrap(), secret);
+        let settings = SourceSettings::new("acme", preset, "shop".parse().unwrap(), secret(preset));
         Source::build(SourceSettings { currency, options: self.options.clone(), ..settings }).unwrap()
     }
 
+    /// Returns the type and the facts of each event that is understood.
+    pub(crate) fn understood(&self, preset: &str) -> Vec<(String, Vec<Fact>)> {
+        let read = |source: &Source, parts: RequestParts<'_>, event: &Value| {
+            let mut summary = EventSummary::default();
+            let mapped = source.read(Time::LAST, parts, event, &mut summary).ok().flatten()?;
+            Some((summary.kind.to_string(), mapped.facts))
+        };
+        self.each_event(preset, read).unwrap_or_default().into_iter().flatten().collect()
+    }
+
     fn says(&self, preset: &str) -> Vec<String> {
+        let said = self.each_event(preset, line);
+        said.unwrap_or_else(|unclear| vec![format!("quarantined: {} at {}", unclear.code, unclear.at)])
+    }
+
+    /// Reads each event of the delivery. Fails if the payload does not hold any.
+    fn each_event<T>(
+        &self,
+        preset: &str,
+        read: impl Fn(&Source, RequestParts<'_>, &Value) -> T,
+    ) -> Result<Vec<T>, Unclear> {
         let source = self.source(preset);
         let headers = self.headers.iter();
         let headers: HeaderMap =
@@ -94,10 +107,18 @@ impl Case {
         let body = self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned);
         let parts = source.request_parts(&headers, &self.query);
         let payload = source.reader.parse(body.as_bytes(), 32).unwrap();
-        match source.events(&payload) {
-            Ok(events) => events.iter().map(|event| line(&source, parts, event)).collect(),
-            Err(unclear) => vec![format!("quarantined: {} at {}", unclear.code, unclear.at)],
-        }
+        let events = source.events(&payload)?;
+        Ok(events.iter().map(|event| read(&source, parts, event)).collect())
+    }
+}
+
+/// Returns a secret that a source of this preset accepts.
+pub(crate) fn secret(preset: &str) -> SecretString {
+    match preset {
+        "braintree" => "public:8f3b1c2d9a7e55aa".into(),
+        "plaid" => PLAID_KEY.into(),
+        _ if super::recipes().contains(&preset) => Pair::new().secret(&super::recipe_of(preset)),
+        _ => "8f3b1c2d9a7e55aa".into(),
     }
 }
 

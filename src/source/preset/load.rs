@@ -69,7 +69,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Preset, PresetError> {
     let context = Context { proof: Proof::Signature(&scheme), options: &raw.options, codes: &codes };
     let mapping = compile::mapping(&raw.event, &raw.map, context).map_err(wrong)?;
     compile::ignored(&raw.ignored, &raw.map).map_err(wrong)?;
-    let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, &raw.options, &codes));
+    let confirm = raw.confirm.map(|confirm| compile::confirm(confirm, trust, &raw.options, &codes));
     let confirm = confirm.transpose().map_err(wrong)?;
     let backfill = raw.backfill.map(compile::backfill).transpose().map_err(wrong)?;
     let retries = raw.retries.as_ref().map(compile::retries).transpose().map_err(wrong)?.unwrap_or_default();

@@ -124,10 +124,17 @@ pub(super) struct Retries {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirm {
-    /// The address, in which `{payment}` stands for the payment's id.
+    /// When the provider is asked.
+    #[serde(default)]
+    pub(super) on: Asking,
+    /// The address, in which `{payment}` stands for the payment's id and `{option:NAME}` for an option of the source.
     pub(super) url: String,
     /// The headers of the request, in whose texts `{key}` stands for the source's API key.
     pub(super) headers: BTreeMap<String, String>,
+    /// How the token is asked for that `{token}` stands for.
+    pub(super) token: Option<Token>,
+    /// The format of answers.
+    pub(super) body: Option<BodyForm>,
     /// The least time between two requests of one source, in milliseconds.
     pub(super) spacing_ms: u64,
     /// Where the values are that every answer has.
@@ -135,6 +142,27 @@ pub(super) struct Confirm {
     /// What the answers mean.
     #[serde(default)]
     pub(super) map: Vec<Map>,
+}
+
+/// When a provider is asked for a payment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Asking {
+    /// After each event, since its webhook does not say all, or is not signed as a whole.
+    #[default]
+    Event,
+    /// Only when an operator wants it, since webhooks are signed and say all.
+    Demand,
+}
+
+/// `[confirm.token]`: how the API is asked for a token that is valid for a time (OAuth 2.0, client credentials).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    /// The path of the address, at the host of the API.
+    pub(super) path: String,
+    /// The headers of the request, in whose texts `{key}` stands for the source's API key.
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 /// `[about]`: what the table of presets says about the provider in addition to what the file itself says.
@@ -148,6 +176,8 @@ pub(super) struct About {
     pub(super) verified: bool,
     /// What other software signs like this provider, or accepts what this program signs, as far as that was tried.
     pub(super) oracle: Option<String>,
+    /// Why the provider is never asked for a payment, if the preset has no `[confirm]`.
+    pub(super) unasked: Option<String>,
 }
 
 /// How far the provider's word is believed.

@@ -13,12 +13,12 @@ use crate::source::{
 use std::time::Duration;
 
 /// Returns one row for each built-in preset: how it is verified, how old a delivery may be, how the provider retries, how far its word is
-/// believed, and how the preset was checked.
+/// believed, when the provider is asked, and how the preset was checked.
 #[must_use]
 pub fn preset_table() -> String {
     let mut table =
-        "| preset | provider | verified by | age limit | sent again | trust | mapping | checked against | options |\n\
-                     |---|---|---|---|---|---|---|---|---|\n"
+        "| preset | provider | verified by | age limit | sent again | trust | asked with `api` | mapping | checked against | options |\n\
+                     |---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for row in presets().filter_map(row) {
         table.push_str(&row);
@@ -45,11 +45,18 @@ fn row(name: &str) -> Option<String> {
     };
     let retries = raw.retries.as_ref().map(compile::retries).transpose().ok()?;
     let sent_again = retries.map_or_else(|| "unknown".to_owned(), |retries| sent_again(&retries));
-    let trust = match (raw.trust, raw.confirm.is_some()) {
-        (Some(raw::Trust::Hint), true) => "hint; confirmed with `api`",
-        (Some(raw::Trust::Hint), false) => "hint",
-        (_, true) => "verified; completed with `api`",
-        (_, false) => "verified",
+    let asking = raw.confirm.as_ref().map(|confirm| confirm.on);
+    let trust = match (raw.trust, asking) {
+        (Some(raw::Trust::Hint), Some(_)) => "hint; confirmed with `api`",
+        (Some(raw::Trust::Hint), None) => "hint",
+        (_, Some(raw::Asking::Event)) => "verified; completed with `api`",
+        (_, Some(raw::Asking::Demand) | None) => "verified",
+    };
+    let asked = match (asking, about.unasked) {
+        (Some(raw::Asking::Event), _) => "after each event, and by `reconcile`".to_owned(),
+        (Some(raw::Asking::Demand), _) => "by `reconcile`".to_owned(),
+        (None, Some(why)) => format!("never: {why}"),
+        (None, None) => "as your own file says".to_owned(),
     };
     let mapping = match (raw.map.is_empty(), about.verified) {
         (true, _) => "by your own file",
@@ -61,13 +68,13 @@ fn row(name: &str) -> Option<String> {
         .options
         .iter()
         .map(|(name, choice)| {
-            let default =
-                choice.default.as_ref().map(|default| format!(" (`{default}`)")).unwrap_or_default();
+            let default = choice.default.as_ref().filter(|default| !default.is_empty());
+            let default = default.map(|default| format!(" (`{default}`)")).unwrap_or_default();
             format!("`{name}`{default}: {}", choice.means)
         })
         .collect();
     Some(format!(
-        "| `{name}` | {} | {scheme} | {age} | {sent_again} | {trust} | {mapping} | {oracle} | {} |\n",
+        "| `{name}` | {} | {scheme} | {age} | {sent_again} | {trust} | {asked} | {mapping} | {oracle} | {} |\n",
         about.title,
         options.join("; ")
     ))

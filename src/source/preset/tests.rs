@@ -86,8 +86,13 @@ fn a_mistake_in_how_a_provider_is_asked_is_told_with_its_key() {
     for (from, to, key, reason) in [
         ("https://", "http://", "confirm.url", "allowed: https://HOST/PATH in which `{payment}` stands once"),
         ("{payment}", "1", "confirm.url", "allowed: https://"),
+        ("/v1/", "/{option:shop}/", "confirm.url", "there is no option `shop`"),
+        ("url", "on = \"never\"\nurl", "line 14", "unknown variant `never`"),
+        ("url", "body = \"form\"\nurl", "confirm.body", "json, xml"),
         ("Bearer {key}", "Bearer", "confirm.headers", "none of them holds `{key}`"),
-        ("\"2\"", "\"{version}\"", "confirm.headers.acme-version", "`{key}` stands for the source's key"),
+        ("Bearer {key}", "Bearer {token}", "confirm.headers", "none of them holds `{key}`"),
+        ("\"2\"", "\"{version}\"", "confirm.headers.acme-version", "`{key}` stands for the credential"),
+        ("\"2\"", "\"{token}\"", "confirm.headers.acme-version", "`{key}` stands for the credential"),
         ("acme-version", "\"acme version\"", "confirm.headers.acme version", "not a header name"),
         ("100", "0", "confirm.spacing_ms", "1 to 60000"),
         ("type = [\"/state\"]", "", "confirm.event.type", "it is missing"),
@@ -104,6 +109,24 @@ fn a_mistake_in_how_a_provider_is_asked_is_told_with_its_key() {
         assert_eq!(why.key, key, "{why}");
         assert!(why.reason.contains(reason), "{why} should say: {reason}");
     }
+    let token = "[confirm.token]\npath = \"/token\"\nheaders = { authorization = \"Basic {key:base64}\" }\n[confirm.event]";
+    let with_token = CONFIRM.replace("[confirm.event]", token).replace("Bearer {key}", "Bearer {token}");
+    assert!(of_text(&format!("{OWN}{with_token}")).unwrap().confirm.unwrap().token.is_some());
+    for (from, to, key, reason) in [
+        ("\"/token\"", "\"token\"", "confirm.token.path", "allowed: /PATH"),
+        ("\"/token\"", "\"/{key}\"", "confirm.token.path", "allowed: /PATH"),
+        ("{key:base64}", "", "confirm.token.headers", "none of them holds `{key}`"),
+        ("Bearer {token}", "Bearer {key}", "confirm.headers", "none of them holds `{token}`"),
+    ] {
+        assert!(with_token.contains(from), "{from}");
+        let why = of_text(&format!("{OWN}{}", with_token.replace(from, to))).expect_err(to);
+        assert_eq!(why.key, key, "{why}");
+        assert!(why.reason.contains(reason), "{why} should say: {reason}");
+    }
+    let on_demand = CONFIRM.replace("[confirm]", "[confirm]\non = \"demand\"");
+    assert!(of_text(&format!("{OWN}{on_demand}")).unwrap().confirm.unwrap().on_demand);
+    let hint = OWN.replacen("name", "trust = \"hint\"\nname", 1);
+    assert_eq!(of_text(&format!("{hint}{on_demand}")).unwrap_err().key, "confirm.on");
     let (without_map, _) = CONFIRM.split_once("[[confirm.map]]").unwrap();
     assert_eq!(of_text(&format!("{OWN}{without_map}")).unwrap_err().key, "confirm.map");
 }
@@ -142,6 +165,31 @@ fn every_preset_states_how_its_provider_retries_or_that_it_is_unknown() {
         "authorize-net coinbase dlocal-go generic generic-timestamped gocardless nowpayments opennode revolut standard-webhooks wise \
          worldpay-wpg xendit"
     );
+}
+
+/// Only a provider that cannot be asked in the language of `[confirm]` belongs here, and its preset says why.
+#[test]
+fn every_provider_is_asked_or_its_preset_says_why_not() {
+    let asked = |what: &str| {
+        let is_so = |row: &&str| row.split(" | ").nth(6).is_some_and(|asked| asked.starts_with(what));
+        let table = preset_table();
+        let names: Vec<_> = table.lines().filter(is_so).map(|row| row.split('`').nth(1).unwrap()).collect();
+        names.join(" ")
+    };
+    assert_eq!(
+        asked("after each event"),
+        "dlocal-go gocardless klarna-push mercado-pago mollie-classic opennode revolut"
+    );
+    assert_eq!(
+        asked("by `reconcile`"),
+        "braintree btcpay cashfree checkout coinbase-commerce flutterwave-v3 lemon-squeezy mollie nowpayments paddle paypal paystack razorpay shopify \
+         square stripe wise"
+    );
+    assert_eq!(
+        asked("never: "),
+        "adyen adyen-platform authorize-net coinbase dlocal flutterwave klarna plaid worldpay worldpay-wpg xendit"
+    );
+    assert_eq!(asked("as your own"), "generic generic-timestamped standard-webhooks svix");
 }
 
 #[test]

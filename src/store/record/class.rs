@@ -49,6 +49,7 @@ impl Record {
             "bad_part_id" => "the id of the capture, refund or dispute has a form that cannot be used",
             "bad_payment_id" => "the payment's id has a form that cannot be used",
             "bad_time" => "the time cannot be read",
+            "bad_token" => "the provider's answer has no token that can be used",
             "facts_differ" => "an event of this id was stored before, and it says something else",
             "future_time" => "the time lies ahead of the gateway's clock",
             "live_mismatch" => {

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,6 +29,8 @@ pub(crate) struct ProviderApi {
 
 struct Shared {
     payments: Mutex<HashMap<String, Value>>,
+    /// The token that it lets in beside the key, and how many it has given.
+    tokens: Mutex<(String, u32)>,
     script: Mutex<VecDeque<Scripted>>,
     asked: Mutex<Vec<(Instant, String)>>,
     released: Semaphore,
@@ -49,6 +52,7 @@ impl ProviderApi {
     pub(crate) async fn start() -> Self {
         let shared = Arc::new(Shared {
             payments: Mutex::default(),
+            tokens: Mutex::default(),
             script: Mutex::default(),
             asked: Mutex::default(),
             released: Semaphore::new(0),
@@ -78,7 +82,8 @@ impl ProviderApi {
         self.source_of(&path.display().to_string())
     }
 
-    fn source_of(&self, provider: &str) -> Source {
+    /// A source `mollie` of a preset, whose provider this is.
+    pub(crate) fn source_of(&self, provider: &str) -> Source {
         let mut source = Source::new("mollie", provider, "default", WEBHOOK_SECRET);
         let key = self.folder.path().join("api.key");
         source.more =
@@ -135,6 +140,16 @@ impl ProviderApi {
         asked.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
     }
 
+    /// From now on it does not let the token in that it has given.
+    pub(crate) fn revoke_token(&self) {
+        self.shared.tokens.lock().unwrap().0.clear();
+    }
+
+    /// How many tokens it has given.
+    pub(crate) fn tokens_given(&self) -> u32 {
+        self.shared.tokens.lock().unwrap().1
+    }
+
     /// Waits until it was asked so often.
     pub(crate) async fn until_asked(&self, times: usize) {
         eventually("the provider is asked", async || self.asked().len() >= times).await;
@@ -146,8 +161,27 @@ impl ProviderApi {
     }
 }
 
+/// Gives a token to whoever has the key.
+fn token(shared: &Shared, headers: &HeaderMap) -> Response {
+    let basic = format!("Basic {}", STANDARD.encode(API_KEY));
+    if headers.get(header::AUTHORIZATION).is_none_or(|value| *value != *basic) {
+        return (StatusCode::UNAUTHORIZED, json!({ "error": "invalid_client" }).to_string()).into_response();
+    }
+    let mut tokens = shared.tokens.lock().unwrap();
+    tokens.1 += 1;
+    tokens.0 = format!("A21AA-{}", tokens.1);
+    json!({ "access_token": tokens.0, "token_type": "Bearer", "expires_in": 32_400 })
+        .to_string()
+        .into_response()
+}
+
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
-    let payment = uri.path().strip_prefix("/v2/payments/").unwrap_or_default().to_owned();
+    if uri.path() == "/v1/oauth2/token" {
+        return token(&shared, &headers);
+    }
+    let payment =
+        ["/v2/payments/", "/v2/checkout/orders/"].iter().find_map(|path| uri.path().strip_prefix(path));
+    let payment = payment.unwrap_or_default().to_owned();
     shared.asked.lock().unwrap().push((Instant::now(), payment.clone()));
     // As things stand now, however long it takes to say so.
     let known = shared.payments.lock().unwrap().get(&payment).cloned();
@@ -164,8 +198,11 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap)
         None => {}
     }
     let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = shared.tokens.lock().unwrap().0.clone();
+    let is_known =
+        key == format!("Bearer {API_KEY}") || !token.is_empty() && key == format!("Bearer {token}");
     match known {
-        _ if key != format!("Bearer {API_KEY}") => StatusCode::UNAUTHORIZED.into_response(),
+        _ if !is_known => StatusCode::UNAUTHORIZED.into_response(),
         Some(body) => ([(header::CONTENT_TYPE, "application/hal+json")], body.to_string()).into_response(),
         None => (StatusCode::NOT_FOUND, json!({ "status": 404 }).to_string()).into_response(),
     }
