@@ -16,7 +16,7 @@ const BUSY: f64 = 0.7;
 const STEPS: u32 = 400_000;
 
 /// What is asked, and what things cost. The defaults were measured on this project's machine (docs/src/design/scale.md).
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Model {
     /// Webhooks per second.
     #[arg(long, default_value_t = 50_000.0, value_parser = values::positive)]
@@ -238,7 +238,7 @@ mod tests {
             (primary.append - 0.125).abs() < 1e-9 && (primary.notices - 0.3125).abs() < 1e-9,
             "{primary:?}"
         );
-        let more = Model { nodes: 100, ..model.clone() };
+        let more = Model { nodes: 100, ..model };
         assert!((more.primary().notices / primary.notices - 2.0).abs() < 1e-9);
         assert!((more.node().heard / model.node().heard - 1.0).abs() < 1e-9, "every node hears everything");
         assert!((more.node().streams * 2.0 - model.node().streams).abs() < 1e-6);
@@ -248,7 +248,7 @@ mod tests {
     fn the_most_is_where_the_planned_share_is_reached() {
         let model = model(&[]);
         let (by_primaries, by_nodes) = model.most();
-        let at = |events| Model { events, ..model.clone() };
+        let at = |events| Model { events, ..model };
         let primary = at(by_primaries).primary();
         assert!((primary.append + primary.notices - BUSY).abs() < 1e-9);
         let node = at(by_nodes).node();

@@ -102,6 +102,7 @@ mod tests {
             ("store/append.rs", "pub const fn code(self)"),
             ("source/payload/xml/error.rs", "pub(crate) const fn code(self)"),
             ("http/admin/reconcile.rs", "fn not_reconciled("),
+            ("http/admin/backfill.rs", "fn not_taken("),
             ("http/admin/quarantine.rs", "const fn reason_of("),
             ("http/demo.rs", "impl From<DemoError> for Problem {"),
         ] {

@@ -51,6 +51,7 @@ mod retries;
 mod roles;
 mod secret_files;
 mod service_manager;
+mod story;
 mod streams;
 mod support;
 mod tls;

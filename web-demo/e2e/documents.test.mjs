@@ -298,7 +298,7 @@ test("every route answers what the document says, and each status that it lists 
   await ask("GET", "/metrics", 421, { headers: { host: "evil.example" }, raw: true });
 
   const sources = await ask("GET", "/admin/sources", 200, { headers: operator });
-  assert.equal(sources.sources.length, 3);
+  assert.equal(sources.sources.length, 4);
   await ask("GET", "/admin/sources", 400, { headers: operator, query: "?x=1" });
   await ask("GET", "/admin/sources/{source}", 200, { parts: stripe, headers: operator });
   await ask("GET", "/admin/sources/{source}", 404, { parts: { source: "nobody" }, headers: operator });
