@@ -29,7 +29,7 @@ pub(super) struct AuditArgs {
     /// Only changes by this operator
     #[arg(long, value_name = "NAME")]
     operator: Option<String>,
-    /// Only changes of this kind: replay, discard, close, reconcile, erase, reload or backup
+    /// Only changes of this kind: replay, discard, close, reconcile, backfill, erase, reload or backup
     #[arg(long)]
     action: Option<String>,
     /// Only changes that concern this payment

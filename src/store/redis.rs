@@ -96,7 +96,7 @@ use super::{
     AUDIT_ENTRIES, Append, Appended, AuditEntry, AuditPage, Backlog, Claim, ClaimTerms, Erased, Erasure,
     Expiry, Feed, Head, Held, HeldId, Holding, IndexPart, Interruption, Log, MAX_PENDING, NOTICE_BACKLOG,
     Notice, Pending, QueueKind, RECORDS_PER_SOURCE, Receipt, Record, RecordCursor, RecordLog, RecordPage,
-    Settlement, Settling, Store, StoreError, index::share_of,
+    Settlement, Settling, Store, StoreError,
 };
 use crate::{
     limits::LimitHit,
@@ -174,13 +174,7 @@ impl Redis {
         let start = Start { login: &login, checks: &checks, metrics: &metrics, address: settings.address() };
         let map = start.until_fit(&mut finder).await?;
         let (notices, _) = broadcast::channel(NOTICE_BACKLOG);
-        let caller = Caller {
-            plan: plan.clone(),
-            script: scripts::digest(scripts::APPEND),
-            history_ms: i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX),
-            share: share_of(settings.recent),
-            replicas: ack_replicas,
-        };
+        let caller = Caller::new(&settings, plan.clone());
         let heard = Arc::new(Heard::new(plan.clone(), notices.clone(), Arc::clone(&metrics)));
         let board = Arc::new(Board::new(map, is_cluster));
         let (sender, strays) = mpsc::channel(QUEUE);

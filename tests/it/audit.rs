@@ -164,7 +164,7 @@ async fn a_token_for_reading_changes_nothing_and_a_bad_one_does_nothing() {
     for (path, allowed) in [
         (
             "/admin/audit?acton=erase",
-            "`action` is one of replay, discard, close, reconcile, erase, reload and backup",
+            "`action` is one of replay, discard, close, reconcile, backfill, erase, reload and backup",
         ),
         ("/admin/audit?action=polish", "is one of replay,"),
         ("/admin/audit?payment=pay_1", "`payment` and `realm` go together"),

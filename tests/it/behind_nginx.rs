@@ -6,7 +6,7 @@ mod limits;
 
 use crate::support::{
     Gateway, Nginx, PATIENCE, Program, RedisServer, STRIPE_SECRET, Setup, eventually, generic, now_s,
-    read_until, signed, token,
+    paystream, read_until, signed, token,
 };
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Version};
 use rustix::process::{Signal, kill_process};
@@ -313,15 +313,16 @@ fn compose_names_files_and_secrets_that_are_there_and_settings_that_are_checked(
 #[tokio::test]
 async fn the_images_health_check_tells_a_live_gateway_from_a_dead_one() {
     let dockerfile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
-    let check = dockerfile.lines().find_map(|line| line.trim().strip_prefix("CMD [\"bash\"")).unwrap();
-    let words: Vec<String> = serde_json::from_str(&format!("[\"bash\"{check}")).unwrap();
+    let check = dockerfile.lines().find(|line| line.starts_with("HEALTHCHECK")).unwrap();
+    let words: Vec<String> = serde_json::from_str(check.split_once("CMD ").unwrap().1).unwrap();
+    assert_eq!(words[0], "/usr/bin/paystream");
     let mut gateway = Gateway::start().await;
-    let script = words[2].replace("9090", &gateway.admin.port().to_string());
-    assert_ne!(script, words[2]);
+    let url = format!("http://{}", gateway.admin);
     let run = async || {
-        let (shell, script) = (words[0].clone(), script.clone());
-        let command = move || Command::new(shell).args(["-c", &script]).output().unwrap().status.success();
-        timeout(Duration::from_secs(5), tokio::task::spawn_blocking(command)).await.unwrap().unwrap()
+        let mut command = paystream();
+        command.args(&words[1..]).args(["--url", &url]);
+        let status = move || command.output().unwrap().status.success();
+        timeout(Duration::from_secs(5), tokio::task::spawn_blocking(status)).await.unwrap().unwrap()
     };
     assert!(run().await);
     gateway.kill();

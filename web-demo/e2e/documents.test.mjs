@@ -360,15 +360,15 @@ test("every route answers what the document says, and each status that it lists 
   await ask("DELETE", streams, 403, { headers: bearer(READER_TOKEN), query: "?realm=default" });
   followed.abort();
 
-  const shown = "/v1/payments/{payment}/shown";
-  await ask("POST", shown, 204, { parts, headers: mine, body: '{"seq":1}' });
-  await ask("POST", shown, 400, { parts, headers: mine, body: '{"seq":99}' });
-  await ask("POST", shown, 400, { parts, headers: mine, body: "one" });
-  await ask("POST", shown, 401, { parts, body: '{"seq":1}' });
-  await ask("POST", shown, 403, { parts: { payment: "pi_b" }, headers: mine, body: '{"seq":1}' });
-  await ask("POST", shown, 413, { parts, headers: mine, body: "1".repeat(257) });
+  const acknowledge = "/v1/payments/{payment}/shown";
+  await ask("POST", acknowledge, 204, { parts, headers: mine, body: '{"seq":1}' });
+  await ask("POST", acknowledge, 400, { parts, headers: mine, body: '{"seq":99}' });
+  await ask("POST", acknowledge, 400, { parts, headers: mine, body: "one" });
+  await ask("POST", acknowledge, 401, { parts, body: '{"seq":1}' });
+  await ask("POST", acknowledge, 403, { parts: { payment: "pi_b" }, headers: mine, body: '{"seq":1}' });
+  await ask("POST", acknowledge, 413, { parts, headers: mine, body: "1".repeat(257) });
   for (let times = 0; times < 20; times += 1) await fetch(`${gateway.url}/v1/payments/${payment}/shown`, { method: "POST", headers: mine, body: "{}" });
-  await ask("POST", shown, 429, { parts, headers: mine, body: '{"seq":1}' });
+  await ask("POST", acknowledge, 429, { parts, headers: mine, body: '{"seq":1}' });
 
   const receipts = "/admin/receipts";
   await until("the receipt has what the page has shown", async () => {

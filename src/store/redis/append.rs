@@ -4,10 +4,10 @@
 //! that is in one partition; any other server takes appends of all partitions in one call. A call is bounded, because nothing else
 //! runs on the server meanwhile.
 
-use super::plan::Plan;
+use super::{plan::Plan, scripts, settings::Settings};
 use crate::{
     payment::{Digest, Event, Kind, Name, Tag},
-    store::{Append, FEED_LEN, MAX_LOG, StoreError, labels::life_ms},
+    store::{Append, FEED_LEN, MAX_LOG, StoreError, index::share_of, labels::life_ms},
 };
 use redis::{Cmd, RedisWrite as _};
 use std::{collections::HashMap, sync::Arc};
@@ -71,6 +71,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// The calls of a store with these settings and keys.
+    pub(super) fn new(settings: &Settings, plan: Plan) -> Self {
+        Self {
+            plan,
+            script: scripts::digest(scripts::APPEND),
+            history_ms: i64::try_from(settings.history.as_millis()).unwrap_or(i64::MAX),
+            share: share_of(settings.recent),
+            replicas: settings.ack_replicas,
+        }
+    }
+
     /// Returns the command that makes these appends.
     pub(super) fn call(&self, appends: &[&Appending]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
