@@ -127,5 +127,6 @@ fn the_image_has_a_working_folder_that_its_user_owns() {
     let argument = |word: &str| image.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
     let (folder, user) = (argument("WORKDIR").expect("a WORKDIR"), argument("USER").expect("a USER"));
     let (user, group) = user.split_once(':').unwrap();
-    assert!(image.contains(&format!("install -d -o {user} -g {group} {folder}")), "{image}");
+    let copied = format!("--chown={user}:{group} /image{folder} {folder}");
+    assert!(image.contains(&copied), "{image}");
 }
