@@ -100,7 +100,9 @@ fn came_in(
         let record = told.records.iter().find(|record| is_of(record, event, seq));
         placed.push(received(event, seq));
         if event.trust == Trust::Verified {
-            let key = record.and_then(|record| record.secret.as_deref());
+            // An event that was replayed was verified when its delivery was quarantined.
+            let quarantined = || told.records.iter().find(|record| is_quarantined(record, event));
+            let key = record.or_else(quarantined).and_then(|record| record.secret.as_deref());
             placed.push(moment(
                 event.received_at,
                 Rank::Verified,
@@ -141,6 +143,15 @@ fn is_of(record: &Record, event: &Event, seq: u64) -> bool {
         && record.source == event.source
         && record.at == event.received_at
         && record.payment.as_ref().is_none_or(|payment| *payment == event.subject.id)
+}
+
+/// Whether a record is that of the delivery which was quarantined, and whose replay brought an event.
+fn is_quarantined(record: &Record, event: &Event) -> bool {
+    record.outcome == OutcomeKind::Quarantined
+        && record.source == event.source
+        && record.at == event.received_at
+        && record.event.as_deref() == Some(&*event.id)
+        && record.secret.is_some()
 }
 
 fn received(event: &Event, seq: u64) -> Placed {
