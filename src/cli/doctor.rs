@@ -68,7 +68,7 @@ pub(super) struct DoctorArgs {
     /// The realm of a token that is signed
     #[arg(long, default_value = DEFAULT_REALM, value_parser = argument::name)]
     realm: Name,
-    /// The origin of the page that reads the stream, as in the address bar, such as https://shop.example
+    /// The origin of the page that reads the stream, as in the address bar, such as `https://shop.example`
     #[arg(long, value_name = "ORIGIN", value_parser = argument::origin)]
     origin: Option<HeaderValue>,
     /// The heartbeat interval of the gateway [default: that of --config, or 15s]
