@@ -33,17 +33,26 @@ const MARGIN_MS: i64 = 5 * 60_000;
 /// The most pages that are asked for at once: some ten thousand events. An operator may ask for more.
 const MOST_PAGES: u32 = 200;
 
+/// The most records that are read to find the last delivery before the start, since the first ones after it may come sooner than they are read.
+const RECORDS: usize = 64;
+
 /// How often a page is asked for again, and after how long at first.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Catches up at the start, and after each time of failures, until the shutdown.
 pub async fn catch_up(ingest: Arc<Ingest>, sources: Arc<Sources>, shutdown: Shutdown) {
+    let began = clock::now();
     let working = async {
+        let mut starts = Vec::new();
         for source in listing(&sources) {
-            if let Some(since) = last_taken(&ingest, &source).await {
-                fill(&ingest, &source, since, "a start").await;
+            if let Some(since) = last_before(&ingest, &source, began).await {
+                starts.push((source, since));
             }
+        }
+        // Only now, since this may take minutes, in which the other sources take webhooks.
+        for (source, since) in starts {
+            fill(&ingest, &source, since, "a start").await;
         }
         let (mut failing, mut last_asked) = (HashMap::new(), HashMap::new());
         loop {
@@ -69,10 +78,11 @@ fn listing(sources: &Sources) -> Vec<Arc<Source>> {
     sources.all().into_iter().filter(|source| source.past().is_some()).collect()
 }
 
-/// When the last delivery to a source was received, if there was one.
-async fn last_taken(ingest: &Ingest, source: &Source) -> Option<Time> {
-    let page = ingest.store.records(RecordLog::Deliveries, source.name(), None, 1).await;
-    page.ok()?.records.first().map(|record| record.at)
+/// When the last delivery to a source before the start was received, if there was one. Of very many since then, the oldest that was read.
+async fn last_before(ingest: &Ingest, source: &Source, start: Time) -> Option<Time> {
+    let page = ingest.store.records(RecordLog::Deliveries, source.name(), None, RECORDS).await;
+    let records = page.ok()?.records;
+    records.iter().find(|record| record.at < start).or(records.last()).map(|record| record.at)
 }
 
 /// The sources whose failures have ended, and since when they had failed. `failing` holds those that failed at the last look.
